@@ -1,0 +1,1 @@
+//! The `onecopy` command as a library.

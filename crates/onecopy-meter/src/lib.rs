@@ -1,0 +1,1 @@
+//! How many copies of your data exist: memory accounting of process trees from /proc.

@@ -1,0 +1,1 @@
+//! Worker processes over copy-on-write memory.

@@ -1,0 +1,1 @@
+//! Immutable objects as position-independent bytes.

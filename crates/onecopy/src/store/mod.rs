@@ -1,0 +1,1 @@
+//! The store: one memory file for everything shared.
