@@ -1,0 +1,53 @@
+# `make` alone prints what there is. Recipes that need an `if` are scripts in tools/.
+# PYTHONS="3.11 3.14" or paths: work with these interpreters instead of all that are found.
+
+PYTHON3 ?= python3
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+
+.PHONY: help demo test develop fix bench torture loom docs clean prerequisites
+.DEFAULT_GOAL := help
+
+help:  ## print the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+prerequisites:
+	@tools/prerequisites
+
+demo: develop  ## the fork experiment and the question, with tables (about a minute after the build)
+	cargo build --release --locked -p onecopy-cli
+	$(CARGO_TARGET_DIR)/release/onecopy demo
+	.venv/bin/python examples/question.py
+
+test: prerequisites  ## all checks: format, clippy, Rust tests, then every Python that is found
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features onecopy/testing --locked -- -D warnings
+	cargo test --features onecopy/testing --locked
+	cargo build --release --locked -p onecopy-cli
+	$(PYTHON3) tools/check.py
+
+develop: prerequisites  ## .venv with the package importable and .venv/bin/onecopy
+	$(PYTHON3) tools/environment.py develop
+
+fix: develop  ## format, and repair what clippy and ruff can
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+	.venv/bin/ruff check --fix-only .
+	.venv/bin/ruff format .
+
+bench: develop  ## ratios side by side, into docs/benchmarks.md (ten minutes; QUICK=1: one)
+	cargo build --release --locked -p onecopy-cli
+	.venv/bin/python python/benchmarks $(if $(QUICK),--quick)
+
+torture: develop  ## kill -9 at random for SECONDS=60 and check that nothing is lost or left
+	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)
+
+loom: prerequisites  ## model check of the lock-free parts
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --test loom
+
+docs: prerequisites  ## the Rust API's pages; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+clean:  ## remove everything that was built
+	cargo clean
+	rm -rf build .venv python/onecopy/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
