@@ -1,1 +1,86 @@
-//! How many copies of your data exist: memory accounting of process trees from /proc.
+//! How many copies of your data exist: memory accounting of process trees from `/proc`.
+//!
+//! Tools that add up RSS count shared memory once per process. This crate reads what the kernel
+//! itself accounts: RSS, PSS and USS of every process in a tree, the memory files of onecopy stores,
+//! and, page by page, how many physical pages stand behind each distinct one. It needs no privilege
+//! for the caller's own processes, changes nothing in them, and depends on nothing that it measures.
+//!
+//! ```
+//! let report = onecopy_meter::tree(std::process::id())?;
+//! assert!(report.complete);
+//! assert!(report.tree.sum_pss <= report.tree.sum_rss);
+//! # Ok::<(), onecopy_meter::MeterError>(())
+//! ```
+//!
+//! A process that cannot be read is shown with its reason in [`Report::skipped`] and leaves the sums
+//! `None`; nothing is ever counted as zero because it could not be seen.
+#![deny(unsafe_code)]
+
+mod account;
+mod error;
+mod ioctl;
+pub mod parse;
+mod read;
+mod report;
+mod tree;
+
+pub use error::MeterError;
+pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
+pub use read::Proc;
+pub use report::{
+    Copies, ProcessMemory, Report, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tree,
+};
+
+/// Measures a process and all its descendants.
+///
+/// # Errors
+/// The process does not exist, or `/proc` holds something unexpected. Descendants that are gone or
+/// belong to somebody else are no error: they are in [`Report::skipped`].
+pub fn tree(pid: u32) -> Result<Report, MeterError> {
+    Proc::default().tree(pid)
+}
+
+/// Measures one process.
+///
+/// # Errors
+/// The process is gone, belongs to somebody else, or `/proc` holds something unexpected.
+pub fn process(pid: u32) -> Result<ProcessMemory, MeterError> {
+    Proc::default().process(pid)
+}
+
+/// Measures one process's mappings, each by itself.
+///
+/// # Errors
+/// As [`process`].
+pub fn mappings(pid: u32) -> Result<Vec<Mapping>, MeterError> {
+    Proc::default().mappings(pid)
+}
+
+/// Measures the machine.
+///
+/// # Errors
+/// `/proc/meminfo` cannot be read, lacks a field, or uses a unit other than kB.
+pub fn meminfo() -> Result<Meminfo, MeterError> {
+    Proc::default().meminfo()
+}
+
+impl Proc {
+    /// Measures a process and all its descendants, as [`tree`].
+    pub fn tree(&self, pid: u32) -> Result<Report, MeterError> {
+        tree::measure(self, pid, true)
+    }
+
+    /// Measures one process, with the same report as for a tree.
+    pub fn alone(&self, pid: u32) -> Result<Report, MeterError> {
+        tree::measure(self, pid, false)
+    }
+
+    /// Measures one process, as [`process`].
+    pub fn process(&self, pid: u32) -> Result<ProcessMemory, MeterError> {
+        let stat = self.stat(pid)?;
+        if stat.has_exited() {
+            return Err(MeterError::Gone { pid });
+        }
+        Ok(ProcessMemory::new(&stat, &self.rollup(pid)?))
+    }
+}

@@ -1,0 +1,53 @@
+//! Why something could not be measured.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::parse::ParseError;
+
+/// Why a process or the machine could not be measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeterError {
+    /// The process does not exist, or has exited and keeps no memory.
+    #[error("process {pid} is gone")]
+    Gone {
+        /// The process.
+        pid: u32,
+    },
+    /// The process belongs to somebody else, or has made itself unreadable (`PR_SET_DUMPABLE`).
+    #[error("process {pid} may not be looked into ({}): run as its user or as root", path.display())]
+    Denied {
+        /// The process.
+        pid: u32,
+        /// What was refused.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file of /proc could not be read for another reason.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file of /proc holds something unexpected.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line and what was expected there.
+        source: ParseError,
+    },
+    /// Adding up exceeded 64 bits: the numbers cannot be true.
+    #[error("the sum of {what} over {processes} processes exceeds 64 bits")]
+    Overflow {
+        /// What was added up.
+        what: &'static str,
+        /// Over how many processes.
+        processes: usize,
+    },
+}

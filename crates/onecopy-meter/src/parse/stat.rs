@@ -1,0 +1,190 @@
+//! `stat` and `statm`: who a process is, and its size without needing any right
+//! (`proc_pid_stat(5)`, `proc_pid_statm(5)`).
+#![forbid(unsafe_code)]
+
+use std::io::Read;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ParseError, text};
+
+/// Who a process is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Stat {
+    /// Its id.
+    pub pid: u32,
+    /// Its name, at most 15 bytes; may hold any character, blanks and brackets too.
+    pub name: String,
+    /// State letter: `R`, `S`, `D`, `Z` (exited, not yet waited for), `T`, …
+    pub state: char,
+    /// Its parent's id.
+    pub parent: u32,
+    /// Threads.
+    pub threads: u32,
+    /// When it started, in clock ticks since boot: with the pid it names one process for ever.
+    pub start_time_ticks: u64,
+    /// Address of the bottom of the stack. `exec` picks a new one, `fork` keeps it, so it is equal
+    /// only within a fork family. 0 without the right to look.
+    pub start_stack: u64,
+}
+
+impl Stat {
+    /// Whether the process has exited and keeps no memory, only its entry in the table.
+    #[must_use]
+    pub fn has_exited(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+}
+
+/// Sizes from `statm`, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Statm {
+    /// RSS; since Linux 6.2 it may lag by some pages per processor.
+    pub rss: u64,
+    /// The part of `rss` in files and shared memory. Memory shared by fork is **not** in it.
+    pub shared: u64,
+}
+
+/// Reads the text of `/proc/PID/stat`.
+///
+/// # Errors
+/// The text has fewer fields than Linux 2.6 wrote, or another form.
+pub fn stat(source: impl Read) -> Result<Stat, ParseError> {
+    let text = text(source)?;
+    let bad = |expected| ParseError::Line {
+        line_number: 1,
+        expected,
+        line: text.clone(),
+    };
+    // The name may contain anything, so its end is the last bracket of the text.
+    let open = text.find('(').ok_or_else(|| bad("`pid (name) state …`"))?;
+    let close = text
+        .rfind(')')
+        .filter(|close| *close > open)
+        .ok_or_else(|| bad("`)`"))?;
+    let (head, rest) = text.split_at(close);
+    let name = &head[open + 1..];
+    let pid = head[..open]
+        .trim()
+        .parse()
+        .map_err(|_| bad("a process id"))?;
+    let fields: Vec<&str> = rest[1..].split_ascii_whitespace().collect();
+    // Field numbers are those of the manual page; field 3 is the first behind the name.
+    let number = |field: usize, what| {
+        let text = fields.get(field - 3).ok_or_else(|| bad(what))?;
+        text.parse::<u64>().map_err(|_| bad(what))
+    };
+    let small = |field, what| {
+        number(field, what).and_then(|value| u32::try_from(value).map_err(|_| bad(what)))
+    };
+    Ok(Stat {
+        pid,
+        name: name.to_owned(),
+        state: fields
+            .first()
+            .and_then(|state| state.chars().next())
+            .ok_or_else(|| bad("a state letter"))?,
+        parent: small(4, "field 4, the parent's id")?,
+        threads: small(20, "field 20, the number of threads")?,
+        start_time_ticks: number(22, "field 22, the start time")?,
+        start_stack: number(28, "field 28, the bottom of the stack")?,
+    })
+}
+
+/// Reads the text of `/proc/PID/statm`, which counts in pages of `page_size` bytes.
+///
+/// # Errors
+/// Fewer than three numbers, or a size beyond 64 bits.
+pub fn statm(source: impl Read, page_size: u64) -> Result<Statm, ParseError> {
+    let text = text(source)?;
+    let bad = || ParseError::Line {
+        line_number: 1,
+        expected: "seven numbers of pages",
+        line: text.clone(),
+    };
+    let mut numbers = text.split_ascii_whitespace().map(|field| {
+        field
+            .parse::<u64>()
+            .ok()
+            .and_then(|pages| pages.checked_mul(page_size))
+            .ok_or_else(bad)
+    });
+    let mut next = || numbers.next().unwrap_or_else(|| Err(bad()));
+    let _size = next()?;
+    Ok(Statm {
+        rss: next()?,
+        shared: next()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = include_str!("../../tests/captured/stat");
+
+    #[test]
+    fn captured_stat_is_understood() {
+        let stat = stat(STAT.as_bytes()).unwrap();
+        assert_eq!(
+            (stat.pid, stat.parent, stat.state, stat.threads),
+            (5834, 5815, 'R', 1)
+        );
+        assert_eq!(
+            (stat.name.as_str(), stat.start_time_ticks),
+            ("cat", 121_056)
+        );
+        assert_eq!(stat.start_stack, 140_736_765_478_112);
+        assert!(!stat.has_exited());
+    }
+
+    #[test]
+    fn a_name_made_to_confuse_parsers_does_not() {
+        let text = STAT.replace("(cat) R", "(a) R 1 (\n) Z");
+        let stat = stat(text.as_bytes()).unwrap();
+        assert_eq!((stat.name.as_str(), stat.state), ("a) R 1 (\n", 'Z'));
+        assert_eq!(stat.parent, 5815);
+        assert!(stat.has_exited());
+    }
+
+    #[test]
+    fn texts_of_another_form_are_refused() {
+        for bad in [
+            "",
+            "1",
+            "1 (x",
+            "1 )x(",
+            "1 (x) R",
+            "x (y) R 1 2 3",
+            "1 () ",
+        ] {
+            assert!(stat(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        let cut = &STAT[..STAT.len() / 3];
+        assert!(matches!(stat(cut.as_bytes()), Err(ParseError::Line { .. })));
+    }
+
+    #[test]
+    fn statm_counts_in_pages_of_the_given_size() {
+        let sizes = statm(&b"765 350 320 6 0 86 0\n"[..], 4096).unwrap();
+        assert_eq!(
+            sizes,
+            Statm {
+                rss: 350 * 4096,
+                shared: 320 * 4096
+            }
+        );
+        assert_eq!(statm(&b"1 2 3 4 5 6 7"[..], 16384).unwrap().rss, 2 * 16384);
+        for bad in [
+            "",
+            "1 2",
+            "1 -2 3",
+            "1 99999999999999999999 3",
+            "1 18446744073709551615 3",
+        ] {
+            assert!(statm(bad.as_bytes(), 4096).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Opens `/proc`, and nothing else does. Every reader turns the kernel's ways of saying "gone" and
+//! "not yours" into [`MeterError::Gone`] and [`MeterError::Denied`].
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::error::MeterError;
+use crate::ioctl;
+use crate::parse::{self, Mapping, Meminfo, PageState, ParseError, Rollup, Stat, Statm};
+
+/// A `/proc` to read: the machine's own, or captured texts laid out in the same way.
+#[derive(Debug, Clone)]
+pub struct Proc {
+    root: PathBuf,
+    page_size: u64,
+}
+
+impl Default for Proc {
+    fn default() -> Self {
+        Self::at("/proc", rustix::param::page_size() as u64)
+    }
+}
+
+/// A memory file as `stat` sees it through a process's file descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MemoryFile {
+    /// Its length.
+    pub(crate) len_bytes: u64,
+    /// Memory it occupies.
+    pub(crate) allocated_bytes: u64,
+}
+
+/// The pages of one range, and those that the bits of pagemap describe wrongly.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    /// One per page.
+    pub(crate) states: Vec<PageState>,
+    /// Zero pages and huge-page entries; `None` where the kernel cannot tell.
+    pub(crate) special: Option<Vec<ioctl::Region>>,
+}
+
+impl Proc {
+    /// Reads `root` as if it were `/proc` of a machine with pages of `page_size` bytes.
+    pub fn at(root: impl Into<PathBuf>, page_size: u64) -> Self {
+        Self {
+            root: root.into(),
+            page_size,
+        }
+    }
+
+    /// Bytes per page.
+    #[must_use]
+    pub fn page_size(&self) -> u64 {
+        self.page_size
+    }
+
+    /// The whole machine's memory.
+    pub fn meminfo(&self) -> Result<Meminfo, MeterError> {
+        let path = self.root.join("meminfo");
+        let file = File::open(&path).map_err(|source| MeterError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        parse::meminfo(file).map_err(|source| MeterError::Parse { path, source })
+    }
+
+    /// Who a process is; anybody may ask.
+    pub fn stat(&self, pid: u32) -> Result<Stat, MeterError> {
+        self.read(pid, "stat", parse::stat)
+    }
+
+    /// A process's sizes that anybody may ask for.
+    pub fn statm(&self, pid: u32) -> Result<Statm, MeterError> {
+        self.read(pid, "statm", |file| parse::statm(file, self.page_size))
+    }
+
+    /// A process's memory, summed by the kernel.
+    pub fn rollup(&self, pid: u32) -> Result<Rollup, MeterError> {
+        self.read(pid, "smaps_rollup", parse::rollup)
+    }
+
+    /// A process's mappings.
+    pub fn mappings(&self, pid: u32) -> Result<Vec<Mapping>, MeterError> {
+        self.read(pid, "smaps", parse::smaps)
+    }
+
+    /// All processes, in no order. One that comes or goes meanwhile may be in it or not.
+    pub fn pids(&self) -> Result<Vec<u32>, MeterError> {
+        let failed = |source| MeterError::Read {
+            path: self.root.clone(),
+            source,
+        };
+        let mut pids = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        Ok(pids)
+    }
+
+    /// Whether processes of other users can be seen at all (`hidepid` in `proc(5)`).
+    pub(crate) fn hides_processes(&self) -> bool {
+        !self.root.join("1/stat").exists()
+    }
+
+    /// Opens the page table of a process for [`Proc::pages`].
+    pub(crate) fn open_pagemap(&self, pid: u32) -> Result<File, MeterError> {
+        let path = self.path(pid, "pagemap");
+        File::open(&path).map_err(|error| failure(pid, &path, error))
+    }
+
+    /// The pages of `range`, page by page.
+    pub(crate) fn pages(
+        &self,
+        pid: u32,
+        pagemap: &File,
+        range: Range<u64>,
+    ) -> Result<Pages, MeterError> {
+        let path = || self.path(pid, "pagemap");
+        let start = range.start / self.page_size * 8;
+        let count = range.end.div_ceil(self.page_size) * 8 - start;
+        let source = Section {
+            file: pagemap,
+            offset: start,
+        }
+        .take(count);
+        let states = parse::pagemap(source).map_err(|error| parse_failure(pid, &path(), error))?;
+        let special = match ioctl::zero_and_huge(pagemap, range) {
+            Ok(regions) => Some(regions),
+            Err(error) if is(&error, &[Errno::NOTTY, Errno::INVAL]) => None,
+            Err(error) => return Err(failure(pid, &path(), error)),
+        };
+        Ok(Pages { states, special })
+    }
+
+    /// The memory file with this device and inode, through any of the process's descriptors.
+    pub(crate) fn memory_file(
+        &self,
+        pid: u32,
+        device: (u32, u32),
+        inode: u64,
+    ) -> Option<MemoryFile> {
+        for entry in fs::read_dir(self.path(pid, "fd")).ok()?.flatten() {
+            let Ok(target) = fs::read_link(entry.path()) else {
+                continue;
+            };
+            if !target
+                .as_os_str()
+                .as_encoded_bytes()
+                .starts_with(b"/memfd:onecopy-")
+            {
+                continue;
+            }
+            let Ok(data) = fs::metadata(entry.path()) else {
+                continue;
+            };
+            let found = (rustix::fs::major(data.dev()), rustix::fs::minor(data.dev()));
+            if found == device && data.ino() == inode {
+                // The unit of st_blocks is 512 bytes whatever the block size (stat(3type)).
+                let allocated_bytes = data.blocks().saturating_mul(512);
+                return Some(MemoryFile {
+                    len_bytes: data.len(),
+                    allocated_bytes,
+                });
+            }
+        }
+        None
+    }
+
+    fn path(&self, pid: u32, name: &str) -> PathBuf {
+        self.root.join(pid.to_string()).join(name)
+    }
+
+    fn read<T>(
+        &self,
+        pid: u32,
+        name: &str,
+        parse: impl FnOnce(File) -> Result<T, ParseError>,
+    ) -> Result<T, MeterError> {
+        let path = self.path(pid, name);
+        let file = File::open(&path).map_err(|error| failure(pid, &path, error))?;
+        parse(file).map_err(|error| parse_failure(pid, &path, error))
+    }
+}
+
+/// Reads a file from an offset on without moving anybody's position.
+struct Section<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl io::Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+fn is(error: &io::Error, codes: &[Errno]) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|raw| codes.iter().any(|code| code.raw_os_error() == raw))
+}
+
+fn failure(pid: u32, path: &Path, source: io::Error) -> MeterError {
+    // An open file of a process that exits afterwards answers ESRCH; so do zombies, whose memory is
+    // gone already.
+    if is(&source, &[Errno::NOENT, Errno::SRCH]) {
+        MeterError::Gone { pid }
+    } else if is(&source, &[Errno::ACCESS, Errno::PERM]) {
+        MeterError::Denied {
+            pid,
+            path: path.to_owned(),
+            source,
+        }
+    } else {
+        MeterError::Read {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+fn parse_failure(pid: u32, path: &Path, error: ParseError) -> MeterError {
+    match error {
+        ParseError::Read(source) => failure(pid, path, source),
+        source => MeterError::Parse {
+            path: path.to_owned(),
+            source,
+        },
+    }
+}

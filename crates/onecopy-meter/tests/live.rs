@@ -1,0 +1,344 @@
+//! The meter on real processes: forked children in known states, measured from outside.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
+
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use onecopy_meter::{MeterError, Proc, SkipReason};
+
+const PAGE: usize = 4096;
+
+/// Page-aligned private memory of its own mapping, filled with ones.
+struct Pages {
+    start: *mut u8,
+    count: usize,
+}
+
+impl Pages {
+    fn new(count: usize) -> Self {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), count * PAGE, protection, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        unsafe { libc::madvise(start, count * PAGE, libc::MADV_NOHUGEPAGE) };
+        let pages = Self {
+            start: start.cast(),
+            count,
+        };
+        pages.write(0..count);
+        pages
+    }
+
+    fn write(&self, pages: std::ops::Range<usize>) {
+        assert!(pages.end <= self.count);
+        for page in pages {
+            unsafe { self.start.add(page * PAGE).write_volatile(1) };
+        }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        unsafe { libc::munmap(self.start.cast(), self.count * PAGE) };
+    }
+}
+
+/// A forked child that has done its work and waits; killed and waited for in the end.
+struct Child(i32);
+
+impl Child {
+    /// Forks; the child runs `work`, says so, and sleeps. `work` must not allocate or lock much: the
+    /// test process has other threads.
+    fn after(work: impl FnOnce()) -> Self {
+        let (reader, writer) = pipe();
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0, "{}", io::Error::last_os_error());
+        if pid == 0 {
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            work();
+            unsafe { libc::write(writer.as_raw_fd(), b"r".as_ptr().cast(), 1) };
+            loop {
+                unsafe { libc::pause() };
+            }
+        }
+        drop(writer);
+        let mut byte = 0u8;
+        let count = unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) };
+        assert_eq!((count, byte), (1, b'r'), "the child died on the way");
+        Self(pid)
+    }
+
+    fn pid(&self) -> u32 {
+        u32::try_from(self.0).unwrap()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+        unsafe { libc::waitpid(self.0, std::ptr::null_mut(), 0) };
+    }
+}
+
+fn pipe() -> (OwnedFd, OwnedFd) {
+    use std::os::fd::FromRawFd as _;
+    let mut ends = [0; 2];
+    assert_eq!(
+        unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
+        0
+    );
+    unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) }
+}
+
+/// Runs `check` in a forked process of its own, so that other tests' children are not in the tree.
+fn in_a_process(check: impl FnOnce()) {
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        // The harness would keep the text of this process's panic to itself.
+        std::panic::set_hook(Box::new(|panic| {
+            let _ = writeln!(io::stderr(), "{panic}");
+        }));
+        let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok();
+        unsafe { libc::_exit(i32::from(!passed)) };
+    }
+    let mut status = 0;
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0, "the checking process failed; its panic is above");
+}
+
+fn become_nobody() -> bool {
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: needs root to become nobody");
+        return false;
+    }
+    assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
+    assert_eq!(unsafe { libc::setresgid(65534, 65534, 65534) }, 0);
+    assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
+    // Changing the user makes a process unreadable even for itself (PR_SET_DUMPABLE(2const)).
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
+    true
+}
+
+/// A parent of 16,384 pages and four children that overwrite 10,500 of them between themselves.
+fn forked_tree_is_counted() {
+    let pages = Pages::new(16_384);
+    let children: Vec<Child> = [1_000, 2_000, 3_000, 4_500]
+        .into_iter()
+        .map(|count| Child::after(|| pages.write(0..count)))
+        .collect();
+    let report = onecopy_meter::tree(std::process::id()).unwrap();
+    assert!(report.complete, "{report:#?}");
+    assert_eq!(report.processes.len(), 5);
+    let copies = &report.tree.copies;
+    // A family's own stack and heap come on top: some dozens of pages.
+    let own = copies.frames - 26_884;
+    assert!(copies.frames >= 26_884 && own < 2_500, "{copies:?}");
+    assert!(
+        copies.unique >= 16_384 && copies.unique < 16_384 + 2_000,
+        "{copies:?}"
+    );
+    let value = copies.value.unwrap();
+    assert!((value - 26_884.0 / 16_384.0).abs() < 0.1, "{copies:?}");
+    assert!(copies.agreement.unwrap() > 0.99, "{copies:?}");
+    assert!(report.tree.sum_rss.unwrap() > 80_000 * PAGE as u64);
+    for (child, count) in children.iter().zip([1_000u64, 2_000, 3_000, 4_500]) {
+        let row = report
+            .processes
+            .iter()
+            .find(|row| row.pid == child.pid())
+            .unwrap();
+        assert!(
+            row.uss >= count * 4096 && row.uss < (count + 600) * 4096,
+            "{row:?}"
+        );
+        assert_eq!(row.parent, std::process::id());
+    }
+}
+
+#[test]
+fn copied_pages_of_forked_children_are_counted_exactly() {
+    in_a_process(forked_tree_is_counted);
+}
+
+#[test]
+fn the_same_needs_no_privilege() {
+    in_a_process(|| {
+        if become_nobody() {
+            forked_tree_is_counted();
+        }
+    });
+}
+
+#[test]
+fn nobody_may_not_look_into_root_and_is_told_so() {
+    let owner = std::process::id();
+    in_a_process(|| {
+        if !become_nobody() {
+            return;
+        }
+        let error = onecopy_meter::process(owner).unwrap_err();
+        assert!(
+            matches!(error, MeterError::Denied { pid, .. } if pid == owner),
+            "{error}"
+        );
+        let report = Proc::default().alone(owner).unwrap();
+        assert!(!report.complete);
+        assert_eq!(report.tree.sum_pss, None);
+        assert_eq!(report.tree.copies.value, None);
+        assert_eq!(report.skipped.len(), 1);
+        assert_eq!(report.skipped[0].reason, SkipReason::Denied);
+        assert!(report.skipped[0].rss.unwrap() > 0);
+        assert!(
+            report
+                .limits
+                .iter()
+                .any(|limit| limit.contains(&owner.to_string()))
+        );
+    });
+}
+
+#[test]
+fn an_exited_child_is_shown_and_leaves_the_sums_whole() {
+    in_a_process(|| {
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            unsafe { libc::_exit(0) };
+        }
+        let until = Instant::now() + Duration::from_secs(30);
+        let child = u32::try_from(pid).unwrap();
+        while !Proc::default().stat(child).unwrap().has_exited() {
+            assert!(Instant::now() < until);
+            std::thread::yield_now();
+        }
+        let report = onecopy_meter::tree(std::process::id()).unwrap();
+        assert!(report.complete && report.tree.sum_pss.is_some());
+        assert_eq!(report.skipped[0].pid, child);
+        assert_eq!(report.skipped[0].reason, SkipReason::Exited);
+        assert!(matches!(
+            onecopy_meter::process(child),
+            Err(MeterError::Gone { .. })
+        ));
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        assert!(matches!(
+            onecopy_meter::process(child),
+            Err(MeterError::Gone { .. })
+        ));
+        assert!(matches!(
+            onecopy_meter::tree(child),
+            Err(MeterError::Gone { .. })
+        ));
+    });
+}
+
+#[test]
+fn a_store_is_counted_once_with_its_untouched_memory() {
+    in_a_process(|| {
+        let name = c"onecopy-0123";
+        let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+        let len = 256 * PAGE;
+        assert_eq!(unsafe { libc::ftruncate(fd, len.cast_signed() as i64) }, 0);
+        assert_eq!(
+            unsafe { libc::fallocate(fd, 0, 0, len.cast_signed() as i64) },
+            0
+        );
+        let map = |flags| {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, 0) };
+            assert_ne!(start, libc::MAP_FAILED);
+            start.cast::<u8>()
+        };
+        let shared = map(libc::MAP_SHARED);
+        let touch = |start: *mut u8, pages: usize| {
+            for page in 0..pages {
+                unsafe { start.add(page * PAGE).write_volatile(1) };
+            }
+        };
+        touch(shared, 64);
+        let _reader = Child::after(|| touch(shared, 64));
+        let private = map(libc::MAP_PRIVATE);
+        let _copier = Child::after(|| touch(private, 32));
+        let report = onecopy_meter::tree(std::process::id()).unwrap();
+        assert_eq!(report.stores.len(), 1, "{report:#?}");
+        let store = &report.stores[0];
+        assert_eq!(store.id, "0123");
+        assert_eq!(store.allocated, Some(len as u64));
+        assert_eq!(report.tree.allocated, Some(len as u64));
+        assert_eq!(store.len, Some(len as u64));
+        assert_eq!(store.users.len(), 3);
+        let copied: Vec<u64> = store.users.iter().map(|user| user.copied).collect();
+        assert_eq!(copied, [0, 0, 32 * 4096]);
+        assert_eq!(store.users[0].mapped, 2 * len as u64);
+        assert_eq!(report.tree.copies.shared, 64);
+        assert!("{:?}", report.tree.copies);
+    });
+}
+
+#[test]
+fn a_tree_that_never_holds_still_is_said_to_be_incomplete_or_is_read_whole() {
+    in_a_process(|| {
+        // A child that forks short-lived children without pause, and waits for each.
+        let _forker = Child::after(|| {
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+                loop {
+                    let short_lived = unsafe { libc::fork() };
+                    if short_lived == 0 {
+                        unsafe { libc::_exit(0) };
+                    }
+                    unsafe { libc::waitpid(short_lived, std::ptr::null_mut(), 0) };
+                }
+            }
+        });
+        for _ in 0..5 {
+            let report = onecopy_meter::tree(std::process::id()).unwrap();
+            let vanished = report
+                .skipped
+                .iter()
+                .any(|row| row.reason == SkipReason::Vanished);
+            assert!(!(report.complete && vanished), "{report:#?}");
+            assert_eq!(report.complete, report.tree.sum_pss.is_some());
+            assert!(report.processes.len() >= 3, "{report:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_single_process_shares_nothing_and_says_why_there_is_no_number() {
+    in_a_process(|| {
+        let report = onecopy_meter::tree(std::process::id()).unwrap();
+        assert_eq!(report.tree.copies.value, None);
+        assert!(
+            report
+                .tree
+                .copies
+                .reason
+                .as_ref()
+                .unwrap()
+                .contains("shares nothing")
+        );
+        let text = serde_json::to_string(&report).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["schema"], "onecopy.report/1");
+        assert!(value["tree"]["copies"]["value"].is_null());
+        assert_eq!(
+            serde_json::from_str::<onecopy_meter::Report>(&text).unwrap(),
+            report
+        );
+    });
+}
+
+#[test]
+fn the_machine_and_a_missing_proc_are_told_apart() {
+    let memory = onecopy_meter::meminfo().unwrap();
+    assert!(memory.available <= memory.total && memory.shmem <= memory.cached);
+    let nowhere = Proc::at("/nonexistent", 4096);
+    assert!(matches!(nowhere.meminfo(), Err(MeterError::Read { .. })));
+    assert!(matches!(nowhere.tree(1), Err(MeterError::Gone { pid: 1 })));
+}
