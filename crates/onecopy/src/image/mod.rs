@@ -1,1 +1,62 @@
-//! Immutable objects as position-independent bytes.
+//! One immutable object as position-independent bytes: the same in a store, in a file and on the wire.
+//!
+//! An image has a header, a root node, and sections that the node names by their offset from the image's start. There
+//! are no pointers; numbers are little-endian; sections start at multiples of 64, large numeric data at multiples of
+//! 4096. `docs/format.md` gives the byte tables, and each file here repeats its own.
+//!
+//! ```text
+//! elements ── Survey ──▶ Plan ──▶ Layout ── Writer ──▶ bytes ── Image::open ──▶ Sequence / Array
+//!             (look)     (columns)  (offsets)  (write once)       (check once)     (typed slices)
+//! ```
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `header` | is this an image, and how long is it? |
+//! | `node` | what lies here, and where are its parts? |
+//! | `word` | how does one value fit into 8 bytes, and where does it go if not? |
+//! | `text` | how wide are a string's characters? |
+//! | `plan` | which column suits these elements, and how long will the image be? |
+//! | `build` | how are the bytes written? |
+//! | `array` | how does an n-dimensional array describe itself? |
+//! | `view` | how are elements read without copying? |
+//! | `validate` | does the whole image hold together? |
+//!
+//! **Invariants.** `I1`: an image never changes once it is published. `I2`: bytes are input: reading checks every
+//! offset and length it uses, yields [`ImageError`] for what does not hold, and never panics. `I3`: the same elements
+//! give the same bytes, on every machine.
+
+#![deny(
+    unsafe_code,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("images are little-endian and are read in place: a big-endian machine cannot");
+
+mod array;
+mod build;
+mod bytes;
+mod error;
+mod header;
+mod node;
+mod plan;
+mod text;
+mod validate;
+mod view;
+mod word;
+
+pub use array::{Array, ArrayLayout, ArrayShape, DIMENSION_LIMIT};
+pub use build::{ImageBuf, Writer, sequence_image};
+pub use error::{BuildError, ImageError};
+pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC};
+pub use node::{ColumnKind, NodeHead, NodeKind, Section};
+pub use plan::{Container, IntWidth, Layout, Plan, Survey};
+pub use text::{Text, TextBuf, TextKind};
+pub use validate::validate;
+pub use view::{Element, Image, Items, Node, Offsets, Sequence, Spans, Words};
+pub use word::{
+    BLOB_ALIGN, Decoded, INLINE_LEN, OFFSET_LIMIT, Scalar, Short, Word, blob_len, read_blob,
+};

@@ -1,0 +1,218 @@
+//! The array node: a self-describing n-dimensional array.
+//!
+//! | section | content |
+//! |---|---|
+//! | 0 | the type of its items as `NumPy` writes it (`<f8`, `|b1`, `<M8[ns]`, `<U16`), UTF-8 |
+//! | 1 | shape: one `u64` per dimension |
+//! | 2 | strides in bytes: one `i64` per dimension, none negative |
+//! | 3 | data, from the element with all indexes 0 |
+//!
+//! `count` is the number of elements, `item_size` the size of one. An array of negative strides is laid out anew by
+//! its writer, as nobody reads it faster for lying backwards. Data of 4096 bytes or more start at a multiple of 4096.
+
+use super::bytes::{put, round_up};
+use super::error::{BuildError, ImageError, corrupt};
+use super::header::Header;
+use super::node::{FLAG_READ_ONLY, NodeHead, NodeKind, Section};
+use super::plan::{PAGE_ALIGN, ROOT, SECTION_ALIGN};
+use super::view::typed;
+
+/// `NumPy` allows no more dimensions.
+pub const DIMENSION_LIMIT: usize = 64;
+/// Where the sections of an array may begin: past a node head with four sections.
+const SECTIONS_START: u64 = 192;
+
+/// What an array is, apart from its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArrayShape<'a> {
+    /// The type of its items as `NumPy` writes it.
+    pub dtype: &'a str,
+    /// Bytes per item.
+    pub item_size: u32,
+    /// Elements along each dimension.
+    pub shape: &'a [u64],
+    /// Bytes from one element to the next along each dimension; none negative.
+    pub strides: &'a [i64],
+    /// Whether the array was read-only where it came from.
+    pub read_only: bool,
+}
+
+impl ArrayShape<'_> {
+    /// Number of elements; `None` past the end of `u64`.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        self.shape
+            .iter()
+            .try_fold(1, |count: u64, &len| count.checked_mul(len))
+    }
+
+    /// Bytes from the first element's start to the last one's end; `None` if the shape contradicts itself.
+    #[must_use]
+    pub fn extent(&self) -> Option<u64> {
+        if self.shape.len() != self.strides.len() || self.shape.len() > DIMENSION_LIMIT {
+            return None;
+        }
+        if self.count()? == 0 {
+            return Some(0);
+        }
+        let mut last: u64 = 0;
+        for (&len, &stride) in self.shape.iter().zip(self.strides) {
+            let steps = len.checked_sub(1)?;
+            last = last.checked_add(steps.checked_mul(u64::try_from(stride).ok()?)?)?;
+        }
+        last.checked_add(u64::from(self.item_size))
+    }
+}
+
+/// An array's image with every offset worked out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArrayLayout {
+    /// Length of the whole image in bytes.
+    pub image_len: u64,
+    /// Where the data go.
+    pub data: Section,
+    dtype: Section,
+    shape: Section,
+    strides: Section,
+    count: u64,
+}
+
+impl ArrayLayout {
+    /// Works out every offset for an array with `data_len` bytes of data.
+    ///
+    /// # Errors
+    /// [`BuildError::ArrayShape`] if shape, strides and `data_len` contradict each other.
+    pub fn new(array: &ArrayShape<'_>, data_len: u64) -> Result<Self, BuildError> {
+        let wrong = BuildError::ArrayShape { data_len };
+        if array.extent().is_none_or(|extent| extent > data_len) {
+            return Err(wrong);
+        }
+        Self::place(array, data_len).ok_or(wrong)
+    }
+
+    fn place(array: &ArrayShape<'_>, data_len: u64) -> Option<Self> {
+        let align = if data_len >= PAGE_ALIGN {
+            PAGE_ALIGN
+        } else {
+            SECTION_ALIGN
+        };
+        let per_dimension = (array.shape.len() as u64).checked_mul(8)?;
+        let dtype = Section {
+            offset: SECTIONS_START,
+            len: array.dtype.len() as u64,
+        };
+        let shape = after(dtype, per_dimension, 8)?;
+        let strides = after(shape, per_dimension, 8)?;
+        let data = after(strides, data_len, align)?;
+        let image_len = round_up(data.offset.checked_add(data.len)?, 8)?;
+        Some(Self {
+            image_len,
+            data,
+            dtype,
+            shape,
+            strides,
+            count: array.count()?,
+        })
+    }
+
+    /// Writes everything but the data, which the caller copies to `out[data.offset..][..data.len]`.
+    ///
+    /// # Errors
+    /// [`BuildError::WrongLength`] if `out` is not exactly as long as the image.
+    pub fn write(&self, array: &ArrayShape<'_>, out: &mut [u8]) -> Result<(), BuildError> {
+        let given = out.len() as u64;
+        let wrong = BuildError::WrongLength {
+            needed: self.image_len,
+            given,
+        };
+        if given != self.image_len {
+            return Err(wrong);
+        }
+        self.write_parts(array, out).ok_or(wrong)
+    }
+
+    fn write_parts(&self, array: &ArrayShape<'_>, out: &mut [u8]) -> Option<()> {
+        let data_end = self.data.offset.checked_add(self.data.len)? as usize;
+        out.get_mut(..self.data.offset as usize)?.fill(0);
+        out.get_mut(data_end..)?.fill(0);
+        let head = NodeHead::new(
+            NodeKind::Array,
+            None,
+            if array.read_only { FLAG_READ_ONLY } else { 0 },
+            array.item_size,
+            self.count,
+            &[self.dtype, self.shape, self.strides, self.data],
+        );
+        let header = Header {
+            image_len: self.image_len,
+            root: ROOT,
+        };
+        let written = put(out, 0, &header.to_bytes())
+            && head.write(out.get_mut(ROOT as usize..)?)
+            && put(out, self.dtype.offset as usize, array.dtype.as_bytes())
+            && put(
+                out,
+                self.shape.offset as usize,
+                bytemuck::cast_slice(array.shape),
+            )
+            && put(
+                out,
+                self.strides.offset as usize,
+                bytemuck::cast_slice(array.strides),
+            );
+        written.then_some(())
+    }
+}
+
+fn after(section: Section, len: u64, align: u64) -> Option<Section> {
+    let end = section.offset.checked_add(section.len)?;
+    Some(Section {
+        offset: round_up(end, align)?,
+        len,
+    })
+}
+
+/// An array, resolved: its elements all lie in `data`.
+#[derive(Debug, Clone, Copy)]
+pub struct Array<'a> {
+    /// Type, shape and strides.
+    pub shape: ArrayShape<'a>,
+    /// The data.
+    pub data: &'a [u8],
+    /// Where the data lie, from the image's start.
+    pub data_offset: u64,
+}
+
+impl<'a> Array<'a> {
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let &[dtype, shape, strides, data] = head.sections() else {
+            return Err(corrupt(at, "an array has four sections"));
+        };
+        if head.flags & !FLAG_READ_ONLY != 0 {
+            return Err(corrupt(at, "flag that an array cannot have"));
+        }
+        let dimensions = (shape.len >> 3) as usize;
+        let array = ArrayShape {
+            dtype: std::str::from_utf8(dtype.of(image)?)
+                .map_err(|_| corrupt(dtype.offset, "the type of an array is not UTF-8"))?,
+            item_size: head.item_size,
+            shape: typed(image, shape, dimensions)?,
+            strides: typed(image, strides, dimensions)?,
+            read_only: head.flags & FLAG_READ_ONLY != 0,
+        };
+        if array.count() != Some(head.count) {
+            return Err(corrupt(at, "element count does not match the shape"));
+        }
+        if array.extent().is_none_or(|extent| extent > data.len) {
+            return Err(corrupt(at, "shape and strides reach past the data"));
+        }
+        Ok(Self {
+            shape: array,
+            data: data.of(image)?,
+            data_offset: data.offset,
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! What can be wrong with bytes that claim to be an image, and with building one.
+
+/// Bytes that are not an image this version can read.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// A field, an offset or a length contradicts the rest of the image.
+    #[error("corrupt image at offset {offset}: {what}")]
+    Corrupt {
+        /// Where the contradiction was found, from the image's start.
+        offset: u64,
+        /// What was expected there.
+        what: &'static str,
+    },
+    /// The bytes end before the image does.
+    #[error("truncated image: {expected} bytes were announced, {found} are there")]
+    Truncated {
+        /// The length that the header announces, or a header's own length.
+        expected: u64,
+        /// The length of the bytes given.
+        found: u64,
+    },
+    /// The image was written by a newer version of the format.
+    #[error(
+        "image format {found} is newer than this library reads (up to {newest}): update onecopy"
+    )]
+    Newer {
+        /// The format version in the header.
+        found: u32,
+        /// The newest version this library reads.
+        newest: u32,
+    },
+    /// The bytes do not start at an address that is a multiple of 8.
+    #[error(
+        "an image must start at an address that is a multiple of 8, this one starts at {address:#x}"
+    )]
+    Misaligned {
+        /// The address given.
+        address: usize,
+    },
+}
+
+/// Shorthand for the commonest finding.
+pub(crate) const fn corrupt(offset: u64, what: &'static str) -> ImageError {
+    ImageError::Corrupt { offset, what }
+}
+
+/// Why an image could not be written.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// An element does not fit the plan made from an earlier look at the data.
+    #[error("element {index} changed while being shared")]
+    Changed {
+        /// Which element.
+        index: u64,
+    },
+    /// The image would be larger than its 48-bit offsets reach.
+    #[error("an image of {len} bytes is larger than the format allows (2^48)")]
+    TooLarge {
+        /// The length that was needed, saturated.
+        len: u64,
+    },
+    /// The memory given to the writer is not the length the plan asked for.
+    #[error("the plan needs {needed} bytes, the memory given has {given}")]
+    WrongLength {
+        /// What the plan asked for.
+        needed: u64,
+        /// What was given.
+        given: u64,
+    },
+    /// An array's shape, strides and data contradict each other.
+    #[error("an array of this shape, strides and item size does not fit {data_len} bytes of data")]
+    ArrayShape {
+        /// Length of the data given.
+        data_len: u64,
+    },
+}

@@ -1,0 +1,265 @@
+//! A node's head: what lies there, how many of it, and where.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array |
+//! | 1 | 1 | column kind of a list or tuple; 0 in an array |
+//! | 2 | 1 | flags: bit 0 has `None`, bit 1 all text is ASCII, bit 2 read-only (array) |
+//! | 3 | 1 | number of sections |
+//! | 4 | 4 | bytes per item of the first section (array: per item of its data) |
+//! | 8 | 8 | number of elements |
+//! | 16 | 16 × n | sections: offset from the image's start (8), length in bytes (8) |
+//!
+//! A reader refuses kinds, columns and flags that it does not know; what a node contains can therefore grow with new
+//! kinds while old files stay readable.
+
+use super::bytes::{put, slice, u32_at, u64_at};
+use super::error::{ImageError, corrupt};
+
+/// Length of a node's head without its sections.
+pub(crate) const NODE_HEAD_LEN: usize = 16;
+/// Length of one entry of the section table.
+pub(crate) const SECTION_LEN: usize = 16;
+/// No kind of node has more sections than this.
+pub(crate) const SECTION_LIMIT: usize = 4;
+
+/// Flag: some elements are `None`, and a validity bitmap says which.
+pub(crate) const FLAG_NULLABLE: u8 = 1;
+/// Flag: every str of the column is ASCII.
+pub(crate) const FLAG_ASCII: u8 = 2;
+/// Flag: the array was read-only where it came from.
+pub(crate) const FLAG_READ_ONLY: u8 = 4;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum NodeKind {
+    /// A list.
+    List = 1,
+    /// A tuple.
+    Tuple = 2,
+    /// An n-dimensional array.
+    Array = 3,
+}
+
+/// How the elements of a list or tuple lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ColumnKind {
+    /// Ints of 8 bits.
+    I8 = 1,
+    /// Ints of 16 bits.
+    I16 = 2,
+    /// Ints of 32 bits.
+    I32 = 3,
+    /// Ints of 64 bits.
+    I64 = 4,
+    /// Ints from 0 to 2^64 − 1, some past 2^63.
+    U64 = 5,
+    /// Floats.
+    F64 = 6,
+    /// Bools, one byte each.
+    Bool = 7,
+    /// Offsets into text; each carries the text's kind in its top two bits.
+    Str = 8,
+    /// Offsets into bytes.
+    Bytes = 9,
+    /// Words, for mixtures.
+    Words = 10,
+}
+
+impl ColumnKind {
+    fn from_u8(number: u8) -> Option<Self> {
+        const KINDS: [ColumnKind; 10] = [
+            ColumnKind::I8,
+            ColumnKind::I16,
+            ColumnKind::I32,
+            ColumnKind::I64,
+            ColumnKind::U64,
+            ColumnKind::F64,
+            ColumnKind::Bool,
+            ColumnKind::Str,
+            ColumnKind::Bytes,
+            ColumnKind::Words,
+        ];
+        KINDS.into_iter().find(|&kind| kind as u8 == number)
+    }
+
+    /// Whether elements are found through offsets into a data section.
+    #[must_use]
+    pub const fn has_offsets(self) -> bool {
+        matches!(self, Self::Str | Self::Bytes)
+    }
+
+    /// Whether there is a section of data beside the items.
+    #[must_use]
+    pub const fn has_data(self) -> bool {
+        matches!(self, Self::Str | Self::Bytes | Self::Words)
+    }
+
+    /// Bytes per item where the kind fixes them; offsets are 4 or 8.
+    #[must_use]
+    pub const fn item_size(self) -> Option<u32> {
+        match self {
+            Self::I8 | Self::Bool => Some(1),
+            Self::I16 => Some(2),
+            Self::I32 => Some(4),
+            Self::I64 | Self::U64 | Self::F64 | Self::Words => Some(8),
+            Self::Str | Self::Bytes => None,
+        }
+    }
+}
+
+/// A part of the image, by offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Section {
+    /// From the image's start.
+    pub offset: u64,
+    /// In bytes.
+    pub len: u64,
+}
+
+impl Section {
+    /// The section's bytes.
+    pub(crate) fn of<'a>(&self, image: &'a [u8]) -> Result<&'a [u8], ImageError> {
+        slice(image, self.offset, self.len, "section outside the image")
+    }
+}
+
+/// A node's head, read and checked for what can be known without its kind's rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeHead {
+    /// What the node is.
+    pub kind: NodeKind,
+    /// How its elements lie; `None` for an array.
+    pub column: Option<ColumnKind>,
+    /// The flags byte.
+    pub flags: u8,
+    /// Bytes per item.
+    pub item_size: u32,
+    /// Number of elements.
+    pub count: u64,
+    sections: [Section; SECTION_LIMIT],
+    section_count: u8,
+}
+
+impl NodeHead {
+    /// A head to be written; at most four sections.
+    pub(crate) fn new(
+        kind: NodeKind,
+        column: Option<ColumnKind>,
+        flags: u8,
+        item_size: u32,
+        count: u64,
+        given: &[Section],
+    ) -> Self {
+        assert!(
+            given.len() <= SECTION_LIMIT,
+            "no kind of node has that many sections"
+        );
+        let mut sections = [Section::default(); SECTION_LIMIT];
+        for (to, from) in sections.iter_mut().zip(given) {
+            *to = *from;
+        }
+        Self {
+            kind,
+            column,
+            flags,
+            item_size,
+            count,
+            sections,
+            section_count: given.len() as u8,
+        }
+    }
+
+    /// The sections in the order that the kind prescribes.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        self.sections
+            .get(..usize::from(self.section_count))
+            .unwrap_or_default()
+    }
+
+    /// Writes the head and its section table to the start of `out`; `false` if they do not fit.
+    #[must_use]
+    pub(crate) fn write(&self, out: &mut [u8]) -> bool {
+        let column = self.column.map_or(0, |column| column as u8);
+        let mut fits = put(
+            out,
+            0,
+            &[self.kind as u8, column, self.flags, self.section_count],
+        ) && put(out, 4, &self.item_size.to_le_bytes())
+            && put(out, 8, &self.count.to_le_bytes());
+        let entries = out
+            .get_mut(NODE_HEAD_LEN..)
+            .unwrap_or_default()
+            .chunks_mut(SECTION_LEN);
+        let mut written: u8 = 0;
+        for (entry, section) in entries.zip(self.sections()) {
+            fits &= put(entry, 0, &section.offset.to_le_bytes())
+                && put(entry, 8, &section.len.to_le_bytes());
+            written = written.saturating_add(1);
+        }
+        fits && written == self.section_count
+    }
+
+    /// Reads the head at `offset` of `image`.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is not a head that this version knows.
+    pub fn read(image: &[u8], offset: u64) -> Result<Self, ImageError> {
+        if !offset.is_multiple_of(8) {
+            return Err(corrupt(offset, "a node starts at a multiple of 8"));
+        }
+        let [kind, column, flags, section_count] =
+            u32_at(image, offset, "node outside the image")?.to_le_bytes();
+        let at = |distance: usize| offset.saturating_add(distance as u64);
+        let kind = match kind {
+            1 => NodeKind::List,
+            2 => NodeKind::Tuple,
+            3 => NodeKind::Array,
+            _ => return Err(corrupt(offset, "unknown kind of node")),
+        };
+        let column = match (kind, column) {
+            (NodeKind::Array, 0) => None,
+            (NodeKind::Array, _) => return Err(corrupt(at(1), "an array has no column kind")),
+            (_, number) => {
+                let known = ColumnKind::from_u8(number);
+                Some(known.ok_or(corrupt(at(1), "unknown kind of column"))?)
+            }
+        };
+        if flags & !(FLAG_NULLABLE | FLAG_ASCII | FLAG_READ_ONLY) != 0 {
+            return Err(corrupt(at(2), "unknown node flags"));
+        }
+        if usize::from(section_count) > SECTION_LIMIT {
+            return Err(corrupt(at(3), "too many sections"));
+        }
+        let mut sections = [Section::default(); SECTION_LIMIT];
+        let mut entry = at(NODE_HEAD_LEN);
+        for section in sections.iter_mut().take(usize::from(section_count)) {
+            let words = slice(
+                image,
+                entry,
+                SECTION_LEN as u64,
+                "section table outside the image",
+            )?;
+            *section = Section {
+                offset: u64_at(words, 0, "section offset")?,
+                len: u64_at(words, 8, "section length")?,
+            };
+            section
+                .of(image)
+                .map_err(|_| corrupt(entry, "section outside the image"))?;
+            entry = entry.saturating_add(SECTION_LEN as u64);
+        }
+        Ok(Self {
+            kind,
+            column,
+            flags,
+            item_size: u32_at(image, at(4), "item size")?,
+            count: u64_at(image, at(8), "element count")?,
+            sections,
+            section_count,
+        })
+    }
+}
