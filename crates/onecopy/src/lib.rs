@@ -1,6 +1,38 @@
 //! One read-only copy of your data for all your worker processes.
+//!
+//! * [`Store`] is one anonymous memory file that a family of processes maps; [`View`] is a typed slice
+//!   in it, [`Object`] any published bytes, [`Token`] what travels instead of them.
+//! * [`image`] lays out one immutable object as position-independent bytes.
+//! * [`fork`] runs closures in forked worker processes over the parent's memory.
+//!
+//! ```
+//! use onecopy::{Store, View, fork};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::new()?;
+//! let data: View<[f64]> = store.share_slice(&vec![1.0; 4000])?;
+//! # let map = |n, f: &dyn Fn(usize) -> f64| (0..n).map(f).collect::<Vec<_>>();
+//! let rows = map(4, &|worker| data[worker * 1000..][..1000].iter().sum::<f64>());
+//! assert_eq!(rows, [1000.0; 4]);
+//! # Ok(()) }
+//! ```
+//!
+//! Linux only.
 #![deny(unsafe_code)]
 
+mod error;
 pub mod fork;
 pub mod image;
+mod primitive;
 pub mod store;
+mod sys;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(not(feature = "testing"))]
+mod testing;
+
+pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
+pub use store::{
+    Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,
+    StoreOptions, Token, Uuid, View,
+};

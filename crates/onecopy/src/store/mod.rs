@@ -1,1 +1,49 @@
-//! The store: one memory file for everything shared.
+//! The store: one anonymous sealed memory file that all processes of a family map.
+//!
+//! Everything shared in memory lives in it. It has no name, so nothing can be left behind: the kernel
+//! frees it when the last process that maps it is gone, however it died. There is no server process.
+//!
+//! ```text
+//!            allocate            publish                token          attach
+//! Building ───────────▶ pages ───────────▶ Object ───────────▶ Token ─────────▶ Object elsewhere
+//!   (writable, unseen)            (read-only, one hold per process)   (a unit in flight)
+//! ```
+//! * [`layout`] says where everything stands; [`mem`] is the only way to touch it.
+//! * [`lock`] and [`intent`] make every change of the metadata all-or-nothing under `kill -9`.
+//! * [`spans`], [`objects`] and [`units`] are the tables; [`processes`] and [`threads`] say who is alive.
+//! * [`recover`] gives back what the dead held; [`verify`] checks all invariants.
+//! * [`attached`], [`at_fork`] and [`find`] are the process's own side.
+//!
+//! Which stores to memory a change consists of, and what a peer sees if its author dies after each, is
+//! written in `intent.rs`, `objects.rs` and `recover.rs`.
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+#![deny(clippy::arithmetic_side_effects)]
+
+mod at_fork;
+mod attached;
+mod file;
+mod find;
+mod handle;
+mod id;
+mod intent;
+mod layout;
+mod lock;
+mod mem;
+mod object;
+mod objects;
+mod processes;
+mod recover;
+mod spans;
+mod stats;
+mod threads;
+mod token;
+mod units;
+mod verify;
+mod view;
+
+pub use handle::{Huge, Store, StoreOptions};
+pub use id::{ObjectId, Uuid};
+pub use object::{Building, Object, PrivateMapping, Sealed};
+pub use stats::{Collected, Stats};
+pub use token::Token;
+pub use view::{Portable, View};

@@ -1,0 +1,112 @@
+//! What happens to stores at a fork.
+//!
+//! A forked child has its parent's views, so it needs holds of its own before the parent can drop its.
+//! *prepare* (in the parent, before): takes the process lock, so that both sides inherit whole tables;
+//! for each store, reserves a process slot for the child on a new description and copies the parent's
+//! handles into it, which raises the counts. *parent*: closes that description; the child keeps it open
+//! if there is a child. *child*: makes it its own, closes the parent's (or the parent would look alive
+//! for as long as the child), makes the parent's unfinished objects private and forgets all thread slots.
+//!
+//! **Crash points.** At any moment: the child's slot is alive exactly as long as a process has the new
+//! description open, so a parent killed in *prepare*, a fork that fails and a child killed at once all
+//! leave an ordinary dead slot (recover.rs).
+//!
+//! `vfork` and `posix_spawn` run no handlers and need none: the child execs, and all descriptors are
+//! close-on-exec. A raw `clone` system call runs none either: such a child must not use views.
+#![allow(unsafe_code, reason = "the process lock is carried across the fork")]
+
+use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::attached::{Attached, PATIENCE, ProcessGuard, forked};
+use super::processes::{self, ProcessSlot};
+use super::{find, spans};
+use crate::error::AccessError;
+use crate::sys::atfork;
+
+/// Registers the handlers; the first store of a process does this.
+pub(crate) fn register() -> std::io::Result<()> {
+    atfork::register(prepare, parent, child)
+}
+
+extern "C" fn prepare() {
+    let mut guard = ProcessGuard::lock();
+    // A panic must not cross into C; a store that could not be prepared is treated like a failure.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        if guard.process().create_at_fork {
+            // Without it, workers forked before the first `share` would make stores of their own.
+            let _ = find::default_store(&mut guard);
+        }
+        let stores: Vec<_> =
+            guard.process().stores.iter().filter_map(|store| store.1.upgrade()).collect();
+        for store in &stores {
+            // On failure the child has no slot and takes one at its first operation.
+            let child = prepare_store(store, &mut guard).ok();
+            store.local(&mut guard).child = child;
+        }
+        guard.process().forking = stores;
+    }));
+    guard.suspend();
+}
+
+fn prepare_store(
+    store: &Arc<Attached>,
+    guard: &mut ProcessGuard,
+) -> Result<ProcessSlot, AccessError> {
+    let reserved = ProcessSlot::reserve(&store.file)?;
+    let (_, holder) = store.identify(guard)?;
+    let locked = store.file.lock(holder, PATIENCE)?;
+    // The pid is not known yet; the child signs.
+    locked.enlist(reserved.slot, 0);
+    for (id, held) in &store.local(guard).held {
+        if let Some(row) = locked.object(*id)? {
+            locked.add_hold(&row, reserved.slot, held.handle)?;
+        }
+    }
+    Ok(reserved)
+}
+
+extern "C" fn parent() {
+    // SAFETY: `prepare` ran in this thread before the fork and suspended its guard.
+    let mut guard = unsafe { ProcessGuard::resume() };
+    let stores = std::mem::take(&mut guard.process().forking);
+    for store in &stores {
+        store.local(&mut guard).child = None;
+    }
+    drop(guard);
+    // After the guard: this may be the last owner, and its drop takes the process lock.
+    drop(stores);
+}
+
+extern "C" fn child() {
+    // SAFETY: `prepare` ran in the thread that this one was forked from and suspended its guard.
+    let mut guard = unsafe { ProcessGuard::resume() };
+    forked();
+    let stores = std::mem::take(&mut guard.process().forking);
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let pid = std::process::id();
+        for store in &stores {
+            let local = store.local(&mut guard);
+            // Replacing drops the parent's description here, so that it is the parent's alone again.
+            local.process = local.child.take();
+            if let Some(process) = &local.process {
+                processes::sign(&store.file, process.slot, pid);
+            } else {
+                // No holds of our own: none can be given back.
+                local.held.clear();
+                local.pending.clear();
+            }
+            for (_, row) in local.building.drain() {
+                let file = &store.file;
+                let from = file.geometry.span_data(row.first);
+                let bytes = spans::spans_of(row.len).saturating_mul(super::layout::SPAN);
+                let to = from.saturating_add(bytes);
+                let _ = file.mapping.make_private(file.fd.as_fd(), from, to);
+            }
+        }
+        find::name_default(&mut guard);
+    }));
+    drop(guard);
+    drop(stores);
+}

@@ -1,0 +1,405 @@
+//! This process's side of the stores it is attached to.
+//!
+//! One [`LocalLock`] guards everything process-local: it is what a fork waits for, so that parent and
+//! child both see whole tables. Order: process lock, then the store's lock; no Python code, no
+//! allocation callback and no wait for an interpreter lock happens under either.
+//!
+//! **Invariants.** `I1`: a handle number is in `held` or in `free_handles` or ≥ `next_handle`, in
+//! exactly one. `I2`: `held[id].count` is the number of local owners; at 0 the hold is only still there
+//! because the lock was busy, and `pending` names it.
+#![allow(unsafe_code, reason = "process-local state lives in cells that the process lock guards")]
+
+use std::cell::{RefCell, UnsafeCell};
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::file::{Locked, StoreFile};
+use super::lock::Holder;
+use super::objects::Row;
+use super::processes::ProcessSlot;
+use super::recover::{self, Swept};
+use super::{ObjectId, Uuid, threads};
+use crate::error::AccessError;
+use crate::primitive::{AtomicU64, Ordering};
+use crate::sys::lock::LocalLock;
+
+/// How long an operation waits for a living holder of the store's lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a destructor waits before it leaves its hold to the next operation.
+const DROP_PATIENCE: Duration = Duration::from_millis(20);
+/// How often operations look for dead processes.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Attachments of this process, numbered so that thread-local slots find theirs.
+static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
+/// How many forks lie between this process and the first: slots of before a fork are void.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// (attachment, fork count, holder) for each store this thread has locked.
+    static HOLDERS: RefCell<Vec<(u64, u64, Holder)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Everything process-local: the stores this process knows.
+pub(crate) struct Process {
+    pub(crate) stores: Vec<(Uuid, Weak<Attached>)>,
+    pub(crate) default: Option<Arc<Attached>>,
+    /// Kept alive between the fork handlers.
+    pub(crate) forking: Vec<Arc<Attached>>,
+    /// Whether a fork makes the default store if there is none.
+    pub(crate) create_at_fork: bool,
+}
+
+struct Global {
+    lock: LocalLock,
+    process: UnsafeCell<Process>,
+}
+
+// SAFETY: `process` is only reached through `ProcessGuard`, which holds `lock`.
+unsafe impl Sync for Global {}
+
+static GLOBAL: Global = Global {
+    lock: LocalLock::new(),
+    process: UnsafeCell::new(Process {
+        stores: Vec::new(),
+        default: None,
+        forking: Vec::new(),
+        create_at_fork: false,
+    }),
+};
+
+/// Proof that this thread holds the process lock.
+pub(crate) struct ProcessGuard(());
+
+impl ProcessGuard {
+    /// Waits for the process lock.
+    pub(crate) fn lock() -> Self {
+        GLOBAL.lock.lock();
+        Self(())
+    }
+
+    /// Leaves the lock taken across a fork; [`ProcessGuard::resume`] takes it up on both sides.
+    pub(crate) fn suspend(self) {
+        std::mem::forget(self);
+    }
+
+    /// The guard that [`ProcessGuard::suspend`] left, in the same thread or in its fork child.
+    ///
+    /// # Safety
+    /// - This thread, or the thread it was forked from, has called `suspend` and nobody `resume` since.
+    pub(crate) unsafe fn resume() -> Self {
+        Self(())
+    }
+
+    /// The process-wide state.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        // SAFETY: the lock is held (this guard), and `&mut self` makes this the only reference.
+        unsafe { &mut *GLOBAL.process.get() }
+    }
+}
+
+impl Drop for ProcessGuard {
+    fn drop(&mut self) {
+        GLOBAL.lock.unlock();
+    }
+}
+
+/// Counts the forks; called in the child.
+pub(crate) fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// See [`FORKS`].
+pub(crate) fn fork_count() -> u64 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// A hold of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) handle: u64,
+    pub(crate) count: u64,
+}
+
+/// Process-local tables of one store.
+#[derive(Debug, Default)]
+pub(crate) struct Local {
+    /// `None` only in a fork child for which no slot could be had: taken at its next operation.
+    pub(crate) process: Option<ProcessSlot>,
+    /// The slot reserved for the child while a fork is under way.
+    pub(crate) child: Option<ProcessSlot>,
+    pub(crate) held: HashMap<ObjectId, Held>,
+    pub(crate) free_handles: Vec<u64>,
+    pub(crate) next_handle: u64,
+    pub(crate) pending: Vec<ObjectId>,
+    /// Objects that this process is building: their writable pages are not for fork children.
+    pub(crate) building: HashMap<ObjectId, Row>,
+    last_sweep: Option<Instant>,
+}
+
+impl Local {
+    /// A handle that no hold uses.
+    pub(crate) fn take_handle(&mut self) -> u64 {
+        self.free_handles.pop().unwrap_or_else(|| {
+            let handle = self.next_handle;
+            self.next_handle = self.next_handle.saturating_add(1);
+            handle
+        })
+    }
+}
+
+/// Takes a process slot of a store.
+fn enlist(file: &StoreFile, key: u64) -> Result<ProcessSlot, AccessError> {
+    let reserved = ProcessSlot::reserve(file)?;
+    let holder = holder(file, key, reserved.slot)?;
+    file.lock(holder, PATIENCE)?.enlist(reserved.slot, std::process::id());
+    Ok(reserved)
+}
+
+/// The calling thread's name in the lock word, claimed at its first operation.
+fn holder(file: &StoreFile, key: u64, slot: u64) -> Result<Holder, AccessError> {
+    let forks = fork_count();
+    let known = HOLDERS.try_with(|holders| {
+        let holders = holders.borrow();
+        holders.iter().find(|(owner, fork, _)| *owner == key && *fork == forks).map(|known| known.2)
+    });
+    if let Ok(Some(holder)) = known {
+        return Ok(holder);
+    }
+    let holder = threads::claim(file, slot)?;
+    // During a thread's last breath its table may be gone: the slot then serves one operation and is
+    // freed like that of any ended thread.
+    let _ = HOLDERS.try_with(|holders| {
+        let mut holders = holders.borrow_mut();
+        holders.retain(|(_, fork, _)| *fork == forks);
+        holders.push((key, forks, holder));
+    });
+    Ok(holder)
+}
+
+/// A store that this process is attached to.
+pub(crate) struct Attached {
+    pub(crate) file: ManuallyDrop<StoreFile>,
+    key: u64,
+    local: UnsafeCell<Local>,
+}
+
+// SAFETY: `local` is only reached with the process lock held (`Attached::local`); the rest is Sync.
+unsafe impl Sync for Attached {}
+// SAFETY: as above; nothing is bound to the thread that made it.
+unsafe impl Send for Attached {}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Attached").field("store", &self.file.uuid).finish_non_exhaustive()
+    }
+}
+
+impl Attached {
+    /// Joins the family of a store: takes a process slot and registers for forks.
+    pub(crate) fn join(
+        file: StoreFile,
+        guard: &mut ProcessGuard,
+    ) -> Result<Arc<Self>, AccessError> {
+        // Relaxed: only uniqueness matters.
+        let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
+        // From here on a life word may stand in the metadata, so a failure leaves the file mapped.
+        let file = ManuallyDrop::new(file);
+        let reserved = enlist(&file, key)?;
+        let local = Local { process: Some(reserved), ..Local::default() };
+        let attached = Arc::new(Self { file, key, local: UnsafeCell::new(local) });
+        let process = guard.process();
+        process.stores.retain(|store| store.1.strong_count() > 0);
+        process.stores.push((attached.file.uuid, Arc::downgrade(&attached)));
+        Ok(attached)
+    }
+
+    /// The process-local tables.
+    pub(crate) fn local<'a>(&'a self, _guard: &'a mut ProcessGuard) -> &'a mut Local {
+        // SAFETY: the guard proves that the process lock is held, and its exclusive borrow lasts as
+        // long as the reference, so there is no second one, of this store or of another.
+        unsafe { &mut *self.local.get() }
+    }
+
+    /// This process's slot and this thread's name in the lock word.
+    pub(crate) fn identify(&self, guard: &mut ProcessGuard) -> Result<(u64, Holder), AccessError> {
+        let slot = match &self.local(guard).process {
+            Some(process) => process.slot,
+            None => {
+                let reserved = enlist(&self.file, self.key)?;
+                let slot = reserved.slot;
+                self.local(guard).process = Some(reserved);
+                slot
+            }
+        };
+        Ok((slot, holder(&self.file, self.key, slot)?))
+    }
+
+    /// Begins an operation.
+    pub(crate) fn session(&self) -> Result<Session<'_>, AccessError> {
+        let mut guard = ProcessGuard::lock();
+        let (slot, holder) = self.identify(&mut guard)?;
+        Ok(Session { attached: self, guard, slot, holder })
+    }
+
+    /// Frees objects that became DYING: punches their pages without any lock, then clears their rows.
+    pub(crate) fn free(&self, dying: Vec<Row>) {
+        for row in dying {
+            // A failed punch leaves pages in a range that the next object commits again: no leak.
+            let _ = self.file.punch_data(row.first, row.committed());
+            if let Ok(session) = self.session()
+                && let Ok(locked) = session.lock(PATIENCE)
+            {
+                let _ = locked.finish_free(&row);
+            }
+            // Otherwise the row stays DYING and ours; `collect` and later sweeps finish it.
+        }
+    }
+
+    /// Gives one local owner's interest back; the last one gives the hold back.
+    pub(crate) fn release(&self, id: ObjectId) {
+        let Ok(mut session) = self.session() else { return };
+        let local = session.local();
+        let Some(held) = local.held.get_mut(&id) else { return };
+        held.count = held.count.saturating_sub(1);
+        if held.count > 0 {
+            return;
+        }
+        local.pending.push(id);
+        let dying = session.settle(DROP_PATIENCE);
+        drop(session);
+        self.free(dying);
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let mut guard = ProcessGuard::lock();
+        guard.process().stores.retain(|store| store.1.strong_count() > 0);
+        let slot = self.local(&mut guard).process.as_ref().map(|process| process.slot);
+        let mut leak = true;
+        if let Some(slot) = slot {
+            let dying = self.leave(slot, &mut guard);
+            let own = self.forget_holder();
+            leak = threads::has_others(&self.file, slot, own);
+            for row in dying {
+                let _ = self.file.punch_data(row.first, row.committed());
+            }
+            if let (Some(holder), false) = (own, leak) {
+                threads::release(&self.file, holder);
+            }
+        }
+        drop(guard);
+        // SAFETY: this is the only place that takes the file, and `drop` runs once.
+        let file = unsafe { ManuallyDrop::take(&mut self.file) };
+        if leak {
+            // Other threads have life words in the metadata: it must stay mapped (life.rs).
+            file.mapping.leak_metadata();
+        }
+    }
+}
+
+impl Attached {
+    /// Gives back what is left (holds that waited for the lock) and the process slot.
+    fn leave(&self, slot: u64, guard: &mut ProcessGuard) -> Vec<Row> {
+        let Ok(holder) = holder(&self.file, self.key, slot) else { return Vec::new() };
+        let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) else { return Vec::new() };
+        let mut dying = Vec::new();
+        for handle in 0..locked.handle_high(slot) {
+            if let Ok(row) = locked.drop_hold(slot, handle, slot) {
+                dying.extend(row);
+            }
+        }
+        drop(locked);
+        for row in &dying {
+            let _ = self.file.punch_data(row.first, row.committed());
+        }
+        if let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) {
+            for row in dying.drain(..) {
+                let _ = locked.finish_free(&row);
+            }
+            if locked.own_dying(slot).is_ok_and(|rows| rows.is_empty()) {
+                locked.delist(slot);
+            }
+        }
+        *self.local(guard) = Local::default();
+        dying
+    }
+
+    fn forget_holder(&self) -> Option<Holder> {
+        let forks = fork_count();
+        HOLDERS
+            .try_with(|holders| {
+                let mut holders = holders.borrow_mut();
+                let at = holders.iter().position(|(key, fork, _)| *key == self.key && *fork == forks);
+                at.map(|at| holders.swap_remove(at).2)
+            })
+            .ok()
+            .flatten()
+    }
+}
+
+/// One operation of this thread on one store: the process lock is held until it is dropped.
+pub(crate) struct Session<'a> {
+    attached: &'a Attached,
+    guard: ProcessGuard,
+    pub(crate) slot: u64,
+    holder: Holder,
+}
+
+impl<'a> Session<'a> {
+    /// The process-local tables.
+    pub(crate) fn local(&mut self) -> &mut Local {
+        self.attached.local(&mut self.guard)
+    }
+
+    /// Takes the store's lock.
+    pub(crate) fn lock(&self, patience: Duration) -> Result<Locked<'a>, AccessError> {
+        self.attached.file.lock(self.holder, patience)
+    }
+
+    /// Gives back the holds that nobody here owns any more. Returns what died of it.
+    pub(crate) fn settle(&mut self, patience: Duration) -> Vec<Row> {
+        let mut dying = Vec::new();
+        if self.local().pending.is_empty() {
+            return dying;
+        }
+        let Ok(locked) = self.lock(patience) else { return dying };
+        let slot = self.slot;
+        let local = self.local();
+        for id in std::mem::take(&mut local.pending) {
+            let Some(held) = local.held.get(&id).copied() else { continue };
+            if held.count > 0 {
+                continue;
+            }
+            if let Ok(row) = locked.drop_hold(slot, held.handle, slot) {
+                dying.extend(row);
+                local.held.remove(&id);
+                local.building.remove(&id);
+                local.free_handles.push(held.handle);
+            }
+        }
+        dying
+    }
+
+    /// Recovers dead processes, at most once a second unless `always`.
+    pub(crate) fn sweep(&mut self, always: bool) -> Result<Swept, AccessError> {
+        let now = Instant::now();
+        let last = self.local().last_sweep;
+        if !always && last.is_some_and(|last| now.duration_since(last) < SWEEP_INTERVAL) {
+            return Ok(Swept::default());
+        }
+        let (attached, holder, slot) = (self.attached, self.holder, self.slot);
+        let local = self.local();
+        local.last_sweep = Some(now);
+        match &local.process {
+            Some(process) => {
+                recover::sweep(&attached.file, holder, process.life.as_fd(), slot, PATIENCE)
+            }
+            None => Ok(Swept::default()),
+        }
+    }
+}

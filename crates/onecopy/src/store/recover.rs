@@ -1,0 +1,84 @@
+//! Repair after death: what a process leaves behind when it ends without giving things back.
+//!
+//! A normal exit takes the same road as a SIGKILL. Whoever finds a dead process slot drops its holds,
+//! takes over the objects it was freeing, frees its thread slots and finally its slot. Every step is a
+//! change of its own under the lock (intent.rs), and each looks again whether there is something left
+//! to do, so two recoverers help each other and one that dies midway is followed by the next. Units
+//! stay: their tokens may still be in a pipe.
+//!
+//! **Crash points.** Between any two steps: the slot is still LIVE and its process still dead, so the
+//! next sweep goes on. Objects that became DYING belong to the recoverer, and are found by *its* slot.
+#![forbid(unsafe_code)]
+
+use std::os::fd::BorrowedFd;
+
+use super::file::{Locked, StoreFile};
+use super::lock::Holder;
+use super::objects::{Row, State};
+use super::{processes, threads};
+use crate::error::AccessError;
+
+/// What a sweep found.
+#[derive(Debug, Default)]
+pub(crate) struct Swept {
+    /// Dead processes whose slots were freed.
+    pub(crate) processes: u64,
+    /// Holds that went with them.
+    pub(crate) holds: u64,
+    /// Objects that nobody holds any more; the caller punches and frees them.
+    pub(crate) dying: Vec<Row>,
+}
+
+/// Recovers all dead processes. `me` is the caller's process slot, `life` its own description.
+pub(crate) fn sweep(
+    file: &StoreFile,
+    holder: Holder,
+    life: BorrowedFd<'_>,
+    me: u64,
+    patience: std::time::Duration,
+) -> Result<Swept, AccessError> {
+    let mut swept = Swept::default();
+    let high = file.mem.get(super::layout::Counter::ProcessHigh.offset());
+    for slot in 0..high.min(file.geometry.process_slots) {
+        if slot != me && processes::is_dead(file, life, slot) {
+            let locked = file.lock(holder, patience)?;
+            // Under the lock the answer is final: slots are enlisted under it, with their lock held.
+            if processes::is_dead(file, life, slot) {
+                locked.recover(slot, me, &mut swept)?;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+impl Locked<'_> {
+    fn recover(&self, slot: u64, me: u64, swept: &mut Swept) -> Result<(), AccessError> {
+        for handle in 0..self.handle_high(slot) {
+            if self.handle(slot, handle).is_some() {
+                swept.holds = swept.holds.saturating_add(1);
+                swept.dying.extend(self.drop_hold(slot, handle, me)?);
+            }
+        }
+        for row in self.rows() {
+            let row = row?;
+            if row.state == State::Dying && row.owner == slot {
+                self.adopt_dying(&row, me);
+                swept.dying.push(Row { owner: me, ..row });
+            }
+        }
+        threads::free_all_of(self.file, slot);
+        self.delist(slot);
+        swept.processes = swept.processes.saturating_add(1);
+        Ok(())
+    }
+
+    /// Objects that this process began to free and did not finish, for instance because the lock was
+    /// not to be had then.
+    pub(crate) fn own_dying(&self, me: u64) -> Result<Vec<Row>, AccessError> {
+        self.rows()
+            .filter(|row| {
+                row.as_ref().map_or(true, |row| row.state == State::Dying && row.owner == me)
+            })
+            .collect()
+    }
+}

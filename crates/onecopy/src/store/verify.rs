@@ -1,0 +1,139 @@
+//! The whole truth: checks every invariant that the tables promise.
+//!
+//! Used by the crash tests after each kill and recovery, and open to users who suspect a stray write.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::ObjectId;
+use super::attached::{Attached, PATIENCE};
+use super::file::Locked;
+use super::layout::{Counter, INTENT};
+use super::objects::State;
+use super::{intent, spans};
+use crate::error::AccessError;
+
+pub(crate) fn verify(attached: &Arc<Attached>) -> Result<(), AccessError> {
+    let session = attached.session()?;
+    let locked = session.lock(PATIENCE)?;
+    locked.verify_intent()?;
+    let interests = locked.count_interests()?;
+    locked.verify_objects(&interests)?;
+    locked.verify_spans()
+}
+
+impl Locked<'_> {
+    fn verify_intent(&self) -> Result<(), AccessError> {
+        if intent::is_armed(self.file.mem) {
+            return Err(self.file.corrupt(INTENT, "an intent record that nobody replayed").into());
+        }
+        Ok(())
+    }
+
+    /// Handles and units per object; a slot that is not taken has no handles.
+    fn count_interests(&self) -> Result<HashMap<ObjectId, u64>, AccessError> {
+        let geometry = &self.file.geometry;
+        let mut interests: HashMap<ObjectId, u64> = HashMap::new();
+        let mut add = |id| {
+            let count = interests.entry(id).or_default();
+            *count = count.saturating_add(1);
+        };
+        for slot in 0..self.process_high() {
+            let taken = self.generation_of(slot).is_some();
+            for handle in 0..self.handle_high(slot) {
+                if let Some(id) = self.handle(slot, handle) {
+                    if !taken {
+                        let at = geometry.handle(slot, handle);
+                        return Err(self.file.corrupt(at, "a hold of a free process slot").into());
+                    }
+                    add(id);
+                }
+            }
+        }
+        for (index, object, _) in self.units() {
+            let at = geometry.unit(index);
+            let id = object.ok_or_else(|| self.file.corrupt(at, "a unit without an object"))?;
+            let row = self.object(id)?;
+            if row.is_none_or(|row| row.state != State::Live) {
+                return Err(self.file.corrupt(at, "a unit of an object that is not LIVE").into());
+            }
+            add(id);
+        }
+        Ok(interests)
+    }
+
+    fn verify_objects(&self, interests: &HashMap<ObjectId, u64>) -> Result<(), AccessError> {
+        let geometry = &self.file.geometry;
+        let mut known = 0usize;
+        let mut allocated = 0u64;
+        for row in self.rows() {
+            let row = row?;
+            let at = geometry.entry(u64::from(row.id.index));
+            let corrupt = |what| AccessError::from(self.file.corrupt(at, what));
+            let count = interests.get(&row.id).copied().unwrap_or(0);
+            known = known.saturating_add(usize::from(count > 0));
+            if row.count != count {
+                return Err(corrupt("count is not holds + units"));
+            }
+            if row.state == State::Dying && count > 0 || row.state != State::Dying && count == 0 {
+                return Err(corrupt("BUILDING or LIVE without interest, or DYING with it"));
+            }
+            if self.run_at(row.first)? != spans::spans_of(row.len) {
+                return Err(corrupt("its spans are not headed by it"));
+            }
+            allocated = allocated.saturating_add(row.committed());
+        }
+        if known != interests.len() {
+            let at = geometry.entries;
+            return Err(self.file.corrupt(at, "a hold or unit of an object that is gone").into());
+        }
+        if allocated != self.counter(Counter::Allocated) {
+            let at = Counter::Allocated.offset();
+            return Err(self.file.corrupt(at, "Allocated is not the sum of the objects").into());
+        }
+        for index in 0..self.counter(Counter::EntryHint).min(self.counter(Counter::EntryHigh)) {
+            if self.row(index as u32)?.state == State::Free {
+                let at = geometry.entry(index);
+                return Err(self.file.corrupt(at, "a free entry below the hint").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_spans(&self) -> Result<(), AccessError> {
+        let geometry = &self.file.geometry;
+        let mut heads = HashMap::new();
+        for row in self.rows() {
+            let row = row?;
+            if heads.insert(row.first, row.id).is_some() {
+                let at = geometry.entry(u64::from(row.id.index));
+                return Err(self.file.corrupt(at, "two objects in one run of spans").into());
+            }
+        }
+        let (hint, high) = (self.counter(Counter::SpanHint), self.counter(Counter::SpanHigh));
+        let mut span = 0;
+        while span < high {
+            let at = geometry.span_word(span);
+            let run = self.run_at(span)?;
+            if run == 0 && span < hint {
+                return Err(self.file.corrupt(at, "a free span below the hint").into());
+            }
+            if run > 0 && heads.remove(&span).is_none() {
+                return Err(self.file.corrupt(at, "a run of spans without an object").into());
+            }
+            for inside in span.saturating_add(1)..span.saturating_add(run) {
+                let at = geometry.span_word(inside);
+                if self.file.mem.get(at) != 0 {
+                    return Err(self.file.corrupt(at, "a head inside a run").into());
+                }
+            }
+            span = span.saturating_add(run.max(1));
+        }
+        if !heads.is_empty() {
+            let at = geometry.spans;
+            return Err(self.file.corrupt(at, "an object whose run is past the end").into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! The memory file: memfd, seals, growth, punching and the limits that growth must respect.
+//!
+//! A memfd is outside the size limit of any tmpfs mount and inside the accounting of the memory
+//! cgroup (`memfd_create(2)`). The seals `SHRINK|SEAL` mean that nobody can truncate it, so an
+//! access below its length never raises SIGBUS for that reason; holes can still be punched.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FallocateFlags, MemfdFlags, OFlags, SealFlags};
+use rustix::io::Errno;
+
+/// What one `fallocate` asks for at most: tmpfs undoes an interrupted call, so a retry must be small.
+const FALLOCATE_STEP: u64 = 64 << 20;
+
+/// Creates the sealed memory file `name`.
+pub(crate) fn create(name: &str) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        // NOEXEC_SEAL came with Linux 6.3.
+        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
+        other => other?,
+    };
+    rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(fd)
+}
+
+/// Whether the file can never be truncated under its mappings.
+pub(crate) fn is_sealed(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
+}
+
+/// Opens the same file again: a new open file description, with locks of its own.
+pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    open_path(&format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// Opens a memory file through `/proc`.
+pub(crate) fn open_path(path: &str) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
+}
+
+/// Commits `[offset, offset + len)`: afterwards no access there can fail for lack of memory.
+pub(crate) fn commit(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < len {
+        let step = FALLOCATE_STEP.min(len - done);
+        match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset + done, step) {
+            Ok(()) => done += step,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Gives the pages of `[offset, offset + len)` back to the kernel; the range reads as zeros.
+pub(crate) fn punch(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
+    if len == 0 {
+        return Ok(());
+    }
+    loop {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(fd, flags, offset, len) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Bytes of memory that the file occupies now (`st_blocks`).
+pub(crate) fn occupied(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(fd.as_fd())?.st_blocks.unsigned_abs() * 512)
+}
+
+/// Whether an error of [`commit`] means that memory ran out.
+pub(crate) fn is_out_of_memory(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT)
+    )
+}
+
+/// Memory that can still be had, and the limit that says so.
+///
+/// `fallocate` on a memfd would otherwise go on until the OOM killer runs. The smaller of
+/// MemAvailable + SwapFree (`/proc/meminfo`, `proc_meminfo(5)`) and what the process's own cgroup
+/// (v2) leaves: `memory.max − memory.current + inactive_file`. `None` when neither can be read.
+pub(crate) fn available() -> Option<(u64, &'static str)> {
+    let machine = read_small("/proc/meminfo").and_then(|text| {
+        let available = meminfo_bytes(&text, "MemAvailable:")?;
+        Some((available.saturating_add(meminfo_bytes(&text, "SwapFree:").unwrap_or(0)), "MemAvailable"))
+    });
+    let cgroup = cgroup_available().map(|bytes| (bytes, "memory limit of the cgroup"));
+    match (machine, cgroup) {
+        (Some(machine), Some(cgroup)) => Some(if cgroup.0 < machine.0 { cgroup } else { machine }),
+        (machine, cgroup) => machine.or(cgroup),
+    }
+}
+
+fn meminfo_bytes(text: &str, key: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let kilobytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+/// The tightest limit on the way from the process's cgroup to the root.
+fn cgroup_available() -> Option<u64> {
+    let text = read_small("/proc/self/cgroup")?;
+    let mut path = text.lines().find_map(|line| line.strip_prefix("0::"))?.trim().to_owned();
+    let mut tightest = None;
+    while path.len() > 1 {
+        let folder = format!("/sys/fs/cgroup{path}");
+        if let Some(left) = cgroup_level(&folder) {
+            tightest = Some(tightest.map_or(left, |old: u64| old.min(left)));
+        }
+        path.truncate(path.rfind('/').unwrap_or(0));
+    }
+    tightest
+}
+
+fn cgroup_level(folder: &str) -> Option<u64> {
+    let limit: u64 = read_small(&format!("{folder}/memory.max"))?.trim().parse().ok()?;
+    let current: u64 = read_small(&format!("{folder}/memory.current"))?.trim().parse().ok()?;
+    let reclaimable = read_small(&format!("{folder}/memory.stat"))
+        .and_then(|stat| {
+            stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok())
+        })
+        .unwrap_or(0u64);
+    Some(limit.saturating_sub(current).saturating_add(reclaimable))
+}
+
+fn read_small(path: &str) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_file_cannot_shrink_and_gives_memory_back() {
+        let fd = create("onecopy-test").unwrap();
+        assert!(is_sealed(fd.as_fd()));
+        commit(fd.as_fd(), 0, 1 << 20).unwrap();
+        assert!(rustix::fs::ftruncate(&fd, 0).is_err());
+        assert_eq!(occupied(fd.as_fd()).unwrap(), 1 << 20);
+        punch(fd.as_fd(), 0, 1 << 20).unwrap();
+        assert_eq!(occupied(fd.as_fd()).unwrap(), 0);
+    }
+
+    #[test]
+    fn meminfo_is_read_in_kilobytes_only() {
+        assert_eq!(meminfo_bytes("A: 1 kB\nMemAvailable:  12 kB\n", "MemAvailable:"), Some(12 * 1024));
+        assert_eq!(meminfo_bytes("MemAvailable:  12 MB\n", "MemAvailable:"), None);
+        assert_eq!(meminfo_bytes("", "MemAvailable:"), None);
+        assert!(available().is_some_and(|(bytes, _)| bytes > 0));
+    }
+}

@@ -1,0 +1,9 @@
+//! The only calls into the kernel that this crate makes, except those of `std`.
+
+pub(crate) mod atfork;
+pub(crate) mod environment;
+pub(crate) mod life;
+pub(crate) mod lock;
+pub(crate) mod mapping;
+pub(crate) mod memory;
+pub(crate) mod procfs;

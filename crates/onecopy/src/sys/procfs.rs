@@ -1,0 +1,86 @@
+//! What the store asks `/proc` about processes: who has a memory file open, who is stopped.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use super::memory;
+
+/// Milliseconds since boot, the same clock in every process.
+pub(crate) fn boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The state letter of a process (`proc_pid_stat(5)`), `None` when it is gone.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold blanks and parentheses; the state follows the last one.
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Opens descriptor `fd` of process `pid` if it is the memory file called `name`.
+///
+/// The name is read first, so that a recycled number never opens a pipe or a device.
+pub(crate) fn open_fd(pid: u32, fd: u32, name: &str) -> io::Result<OwnedFd> {
+    let path = format!("/proc/{pid}/fd/{fd}");
+    let target = fs::read_link(&path)?;
+    if !is_memfd(target.to_str().unwrap_or(""), name) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the descriptor is another file now"));
+    }
+    memory::open_path(&path)
+}
+
+/// Looks through the descriptors of all processes of this user for the memory file called `name`.
+pub(crate) fn find_memfd(name: &str) -> Option<OwnedFd> {
+    let own_uid = rustix::process::geteuid().as_raw();
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    for process in processes {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        if process.metadata().map_or(true, |metadata| metadata.uid() != own_uid) {
+            continue;
+        }
+        // A process that vanishes or may not be looked into is simply not the one.
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for descriptor in descriptors.flatten() {
+            let number = descriptor.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(Ok(fd)) = number.map(|number| open_fd(pid, number, name)) {
+                return Some(fd);
+            }
+        }
+    }
+    None
+}
+
+fn is_memfd(target: &str, name: &str) -> bool {
+    target
+        .strip_prefix("/memfd:")
+        .is_some_and(|rest| rest == name || rest.strip_suffix(" (deleted)") == Some(name))
+}
+
+/// The number that another process can use to open this descriptor.
+pub(crate) fn number(fd: &OwnedFd) -> u32 {
+    fd.as_raw_fd().unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_file_is_found_by_name_only() {
+        let fd = memory::create("onecopy-procfs-test").unwrap();
+        let pid = std::process::id();
+        assert!(open_fd(pid, number(&fd), "onecopy-procfs-test").is_ok());
+        assert!(open_fd(pid, number(&fd), "onecopy-other").is_err());
+        assert!(find_memfd("onecopy-procfs-test").is_some());
+        assert!(find_memfd("onecopy-no-such").is_none());
+        assert!(matches!(state(pid), Some('R' | 'S')));
+    }
+}
