@@ -1,0 +1,70 @@
+"""What every test shares: the three start methods, and watchdogs that leave no process behind."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from multiprocessing.context import BaseContext
+
+START_METHODS = ("fork", "forkserver", "spawn")
+
+faulthandler.enable()
+
+
+@pytest.fixture(params=START_METHODS)
+def start_method(request: pytest.FixtureRequest) -> str:
+    """Each way in which multiprocessing can start a worker on Linux."""
+    return str(request.param)
+
+
+@pytest.fixture
+def context(start_method: str) -> BaseContext:
+    """The multiprocessing context of the start method."""
+    return multiprocessing.get_context(start_method)
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    """Fails a test that leaves a worker behind, and ends the worker, so that the next test starts clean."""
+    yield
+    left = multiprocessing.active_children()
+    for process in left:
+        process.kill()
+        process.join(30)
+    assert not left, f"the test left workers behind: {left}"
+
+
+def descendants(root: int) -> list[int]:
+    """The process and all below it."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def summed_pss_bytes(root: int | None = None) -> int:
+    """PSS of anonymous and shared memory, summed over a process and all below it.
+
+    The pages of programs and libraries are left out: how they are divided depends on who else on the machine runs
+    Python at the moment.
+    """
+    total = 0
+    for pid in descendants(os.getpid() if root is None else root):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+                total += int(line.split()[1]) * 1024
+    return total

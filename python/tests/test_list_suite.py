@@ -1,0 +1,95 @@
+"""CPython's `test.list_tests` against views of lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onecopy
+from cpython_suites import Exempt, adopt, mutates, require_full_test_package, tests_of
+
+require_full_test_package()
+
+from test import list_tests  # noqa: E402
+from test.support import ALWAYS_EQ, NEVER_EQ  # noqa: E402
+
+FOREIGN = "stores instances of a class in the list, which this version cannot share"
+
+
+class SharedList:
+    """Makes a view of `list(...)`; a class, because some tests derive from the type that they test."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return onecopy.share(list(*args, **kwargs))
+
+
+EXEMPT = {
+    "test_append": mutates("append"),
+    "test_clear": mutates("clear"),
+    "test_contains_fake": Exempt(FOREIGN, (TypeError,)),
+    "test_contains_order": Exempt(FOREIGN, (TypeError,)),
+    "test_copy": mutates("copy"),
+    "test_count": Exempt(FOREIGN, (TypeError,)),
+    "test_delitem": mutates("del l[i]"),
+    "test_delslice": mutates("del l[i:j]"),
+    "test_exhausted_iterator": mutates("append"),
+    "test_extend": mutates("extend"),
+    "test_extendedslicing": mutates("del l[::2]"),
+    "test_index": Exempt(FOREIGN, (TypeError,)),
+    "test_init": mutates("a second __init__"),
+    "test_insert": mutates("insert"),
+    "test_pop": mutates("pop"),
+    "test_remove": mutates("remove"),
+    "test_reverse": mutates("reverse"),
+    "test_set_subscript": mutates("l[i:j] = …"),
+    "test_setitem": mutates("l[i] = …"),
+    "test_setslice": mutates("l[i:j] = …"),
+    "test_slice": mutates("l[:2] = …"),
+    "test_slice_assign_iterator": mutates("l[:] = …"),
+    "test_sort": mutates("sort"),
+}
+
+ListSuite = adopt(list_tests.CommonTest, SharedList, EXEMPT)
+
+
+def test_every_exemption_names_a_test_of_cpython() -> None:
+    # `test_slice_assign_iterator` came with 3.12.
+    assert set(EXEMPT) - set(tests_of(list_tests.CommonTest)) <= {"test_slice_assign_iterator"}
+
+
+# The halves of exempt tests that do hold for a view.
+
+
+def test_equality_of_foreign_objects_decides_what_is_found() -> None:
+    view = onecopy.share([0, 1, 2] * 3)
+    assert ALWAYS_EQ in view
+    assert NEVER_EQ not in view
+    assert ALWAYS_EQ not in onecopy.share([])
+    assert view.count(ALWAYS_EQ) == 9
+    assert view.count(NEVER_EQ) == 0
+    assert view.index(ALWAYS_EQ) == 0
+    assert view.index(ALWAYS_EQ, 4) == 4
+
+
+class DoNotCompareError(Exception):
+    """Raised by a comparison."""
+
+
+class RaisesAtTwo:
+    """Equal to nothing, and cannot be compared with 2."""
+
+    def __eq__(self, other: object) -> bool:
+        if other == 2:
+            raise DoNotCompareError
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_exceptions_of_comparisons_get_through() -> None:
+    import pytest
+
+    view = onecopy.share([0, 1, 2, 3])
+    for search in (view.count, view.index, view.__contains__):
+        with pytest.raises(DoNotCompareError):
+            search(RaisesAtTwo())
+    assert RaisesAtTwo() not in view[:2]  # the search stops where the slice does
