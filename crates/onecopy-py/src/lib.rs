@@ -1,1 +1,59 @@
-//! The extension module `onecopy._onecopy`.
+//! The extension module `onecopy._onecopy`: a thin layer over the core, the meter and the command.
+//!
+//! | file | Python sees |
+//! |---|---|
+//! | `object` | `Image`, the owner of a shared object |
+//! | `buffer` | the buffer protocol over images, images being built, private mappings |
+//! | `array` | how arrays describe themselves in their image |
+//! | `list`, `slots` | views of lists and tuples |
+//! | `store` | `stats()`, `collect()` |
+//! | `memory` | `memory()` and its report |
+//! | `cli` | the `onecopy` command |
+//! | `error` | the exceptions |
+#![deny(unsafe_code)]
+
+use pyo3::prelude::*;
+
+mod array;
+mod buffer;
+mod cli;
+mod error;
+mod memory;
+mod object;
+mod store;
+
+/// The native part of onecopy; import `onecopy` instead.
+#[pymodule]
+fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    if cfg!(debug_assertions) {
+        let category = py.get_type::<pyo3::exceptions::PyRuntimeWarning>();
+        PyErr::warn(
+            py,
+            &category,
+            c"onecopy was built without optimisation: do not measure its speed",
+            1,
+        )?;
+    }
+    // Workers forked before the first share() belong to the same family.
+    onecopy::Store::create_at_fork()?;
+
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    error::Exceptions::register(module)?;
+    module.add_class::<object::Image>()?;
+    module.add_class::<buffer::ImageBuffer>()?;
+    module.add_class::<buffer::PrivateBuffer>()?;
+    module.add_class::<buffer::BuildBuffer>()?;
+    module.add_class::<store::Stats>()?;
+    module.add_class::<store::Collected>()?;
+    module.add_class::<memory::Report>()?;
+    module.add_class::<memory::ProcessMemory>()?;
+    module.add_class::<memory::SkippedProcess>()?;
+    module.add_class::<memory::StoreMemory>()?;
+    module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
+    module.add_function(wrap_pyfunction!(array::array_geometry, module)?)?;
+    module.add_function(wrap_pyfunction!(store::stats, module)?)?;
+    module.add_function(wrap_pyfunction!(store::collect, module)?)?;
+    module.add_function(wrap_pyfunction!(memory::memory, module)?)?;
+    module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
+}

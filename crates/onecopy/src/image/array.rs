@@ -136,8 +136,29 @@ impl ArrayLayout {
 
     fn write_parts(&self, array: &ArrayShape<'_>, out: &mut [u8]) -> Option<()> {
         let data_end = self.data.offset.checked_add(self.data.len)? as usize;
-        out.get_mut(..self.data.offset as usize)?.fill(0);
         out.get_mut(data_end..)?.fill(0);
+        self.write_head_parts(array, out.get_mut(..self.data.offset as usize)?)
+    }
+
+    /// Describes the array anew in the bytes before its data, whose length is `data.offset`: for data that stay where
+    /// they are, and that somebody else may be looking at.
+    ///
+    /// # Errors
+    /// [`BuildError::WrongLength`] if `head` is not exactly as long as what precedes the data.
+    pub fn write_head(&self, array: &ArrayShape<'_>, head: &mut [u8]) -> Result<(), BuildError> {
+        let given = head.len() as u64;
+        let wrong = BuildError::WrongLength {
+            needed: self.data.offset,
+            given,
+        };
+        if given != self.data.offset {
+            return Err(wrong);
+        }
+        self.write_head_parts(array, head).ok_or(wrong)
+    }
+
+    fn write_head_parts(&self, array: &ArrayShape<'_>, out: &mut [u8]) -> Option<()> {
+        out.fill(0);
         let head = NodeHead::new(
             NodeKind::Array,
             None,

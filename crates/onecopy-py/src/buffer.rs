@@ -1,0 +1,388 @@
+//! Exporters of the buffer protocol: an image's bytes (read-only), an image being built (writable), a private mapping
+//! (writable).
+//!
+//! **Invariants.** `B1`: the bytes an exporter points to stay mapped and in place as long as the exporter lives. `NumPy`
+//! gives a buffer back as soon as it has the address and keeps only the exporter alive, so counting exports would
+//! protect nothing; hence there is no `__releasebuffer__`, and a `BuildBuffer` that was sealed keeps its old address
+//! valid. `B2`: writable bytes are reachable by this process alone.
+#![allow(unsafe_code, reason = "the buffer protocol hands out addresses")]
+
+use std::ffi::c_int;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use onecopy::image::ArrayLayout;
+use onecopy::store::{Building, PrivateMapping, Sealed};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyBufferError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::array::ArraySpec;
+use crate::error::Error;
+use crate::object::Image;
+
+/// Copies of at least this size are made by two threads.
+const PARALLEL_BYTES: usize = 32 << 20;
+
+/// Fills `view` with `len` bytes at `address`, kept alive by `owner`.
+///
+/// # Safety
+/// - `view` is the pointer that the interpreter handed to `__getbuffer__`.
+/// - `len` bytes at `address` stay readable, and writable if `writable`, as long as `owner` lives.
+unsafe fn export(
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+    owner: &Bound<'_, PyAny>,
+    address: *mut u8,
+    len: usize,
+    writable: bool,
+) -> PyResult<()> {
+    if view.is_null() {
+        return Err(PyBufferError::new_err("no Py_buffer to fill"));
+    }
+    if !writable && flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
+        // SAFETY: `view` is valid for writes (caller). A failed request leaves `obj` null (Python/C API, "Buffer
+        // Protocol").
+        unsafe { (*view).obj = std::ptr::null_mut() };
+        return Err(PyBufferError::new_err(
+            "shared bytes never change: ask for a read-only buffer, or use onecopy.private(view)",
+        ));
+    }
+    let len = ffi::Py_ssize_t::try_from(len)
+        .map_err(|_| PyBufferError::new_err("longer than Py_ssize_t"))?;
+    // SAFETY: `view` is valid for writes, `owner` is a live object that keeps `len` bytes at `address` valid (caller).
+    let status = unsafe {
+        ffi::PyBuffer_FillInfo(
+            view,
+            owner.as_ptr(),
+            address.cast(),
+            len,
+            c_int::from(!writable),
+            flags,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(owner.py()))
+    }
+}
+
+/// Part of an image's bytes, read-only.
+#[pyclass(frozen, module = "onecopy._onecopy")]
+pub(crate) struct ImageBuffer {
+    image: Py<Image>,
+    offset: usize,
+    len: usize,
+}
+
+impl ImageBuffer {
+    /// The caller has checked that the part lies inside the image.
+    pub(crate) fn new(image: Py<Image>, offset: usize, len: usize) -> Self {
+        Self { image, offset, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.image
+            .get()
+            .object()
+            .bytes()
+            .get(self.offset..)
+            .and_then(|rest| rest.get(..self.len))
+            .unwrap_or_default()
+    }
+}
+
+#[pymethods]
+impl ImageBuffer {
+    /// The image that this is a part of.
+    #[getter]
+    fn image(&self, py: Python<'_>) -> Py<Image> {
+        self.image.clone_ref(py)
+    }
+
+    /// Address of the first byte.
+    #[getter]
+    fn address(&self) -> usize {
+        self.bytes().as_ptr().addr()
+    }
+
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len
+    }
+
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let bytes = slf.get().bytes();
+        let (address, len) = (bytes.as_ptr().cast_mut(), bytes.len());
+        // SAFETY: `view` comes from the interpreter; the image is immutable and mapped as long as `slf` holds it (B1).
+        unsafe { export(view, flags, slf.as_any(), address, len, false) }
+    }
+}
+
+/// Part of a private copy-on-write mapping, writable.
+#[pyclass(frozen, module = "onecopy._onecopy")]
+pub(crate) struct PrivateBuffer {
+    mapping: PrivateMapping,
+    offset: usize,
+    len: usize,
+}
+
+impl PrivateBuffer {
+    /// The caller has checked that the part lies inside the image.
+    pub(crate) fn new(mapping: PrivateMapping, offset: usize, len: usize) -> Self {
+        Self {
+            mapping,
+            offset,
+            len,
+        }
+    }
+
+    fn address(&self) -> *mut u8 {
+        self.mapping.as_mut_ptr().wrapping_add(self.offset)
+    }
+}
+
+#[pymethods]
+impl PrivateBuffer {
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len
+    }
+
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        // SAFETY: `view` comes from the interpreter; the part lies inside the mapping, which lives as long as `slf`
+        // does (B1) and belongs to this process alone (B2).
+        unsafe { export(view, flags, slf.as_any(), this.address(), this.len, true) }
+    }
+}
+
+/// An array's data while its image is built: writable until it is sealed.
+#[pyclass(frozen, module = "onecopy._onecopy")]
+pub(crate) struct BuildBuffer {
+    state: Mutex<State>,
+    layout: ArrayLayout,
+    address: Address,
+}
+
+/// What an image under construction has become.
+enum State {
+    Building(Building),
+    Sealed { _address_stays_valid: Sealed },
+    Published,
+}
+
+/// Address of the data, which all states of a `BuildBuffer` but `Published` keep mapped.
+#[derive(Clone, Copy)]
+struct Address(*mut u8);
+
+// SAFETY: an address by itself gives no access; those who use it answer for it.
+unsafe impl Send for Address {}
+// SAFETY: as above.
+unsafe impl Sync for Address {}
+
+impl BuildBuffer {
+    /// Describes the array in the image's head; the data stay zero.
+    pub(crate) fn new(
+        mut building: Building,
+        layout: ArrayLayout,
+        spec: &ArraySpec,
+    ) -> Result<Self, Error> {
+        layout.write(&spec.shape(), building.as_mut_slice())?;
+        let address = Address(
+            building
+                .as_mut_ptr()
+                .wrapping_add(layout.data.offset as usize),
+        );
+        Ok(Self {
+            state: Mutex::new(State::Building(building)),
+            layout,
+            address,
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.layout.data.len as usize
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object that is being built, taken out; `state` says `Published` until told otherwise.
+    fn take(state: &mut State) -> Option<Building> {
+        match std::mem::replace(state, State::Published) {
+            State::Building(building) => Some(building),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl BuildBuffer {
+    /// Whether the image is complete, so that what is written here stays in this process.
+    #[getter]
+    fn sealed(&self) -> bool {
+        !matches!(*self.lock(), State::Building(_))
+    }
+
+    /// Address of the first byte of data.
+    #[getter]
+    fn address(&self) -> usize {
+        self.address.0.addr()
+    }
+
+    /// Number of bytes of data.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len()
+    }
+
+    /// Copies all data from a contiguous buffer of as many bytes; large ones by two threads.
+    fn fill(&self, py: Python<'_>, source: PyBuffer<u8>) -> PyResult<()> {
+        let found = source.len_bytes();
+        if !source.is_c_contiguous() || found != self.len() {
+            return Err(PyValueError::new_err(format!(
+                "{found} bytes were given for {}",
+                self.len()
+            )));
+        }
+        let from = Address(source.buf_ptr().cast());
+        let target = self.address;
+        // The lock keeps the target writable; it is never taken by code that waits for the GIL.
+        let state = self.lock();
+        if !matches!(*state, State::Building(_)) {
+            return Err(PyBufferError::new_err("the image is complete already"));
+        }
+        py.detach(move || {
+            // SAFETY: `found` bytes are readable at `from` while the buffer is exported, and as many are writable at
+            // `target`, which is fresh memory of the store and thus overlaps nothing.
+            unsafe { copy(from, target, found) };
+        });
+        drop(state);
+        drop(source);
+        Ok(())
+    }
+
+    /// Makes the image visible and immutable. Nobody may write here afterwards.
+    fn publish(&self, py: Python<'_>) -> Result<Image, Error> {
+        let mut state = self.lock();
+        let building = Self::take(&mut state).ok_or_else(complete)?;
+        drop(state);
+        Ok(Image::new(py.detach(|| building.publish())?))
+    }
+
+    /// Like `publish`, but the memory stays valid and becomes private to this process.
+    ///
+    /// None if it cannot be done in place: the memory came here by fork, or this description needs a longer head.
+    fn seal(
+        &self,
+        py: Python<'_>,
+        dtype: String,
+        item_size: u32,
+        shape: Vec<u64>,
+        strides: Vec<i64>,
+    ) -> Result<Option<Image>, Error> {
+        let spec = ArraySpec {
+            dtype,
+            item_size,
+            shape,
+            strides,
+        };
+        let layout = ArrayLayout::new(&spec.shape(), self.layout.data.len)?;
+        let mut state = self.lock();
+        let State::Building(building) = &*state else {
+            return Err(complete().into());
+        };
+        if layout.image_len != self.layout.image_len
+            || layout.data != self.layout.data
+            || building.is_inherited()
+        {
+            return Ok(None);
+        }
+        let head_len = layout.data.offset as usize;
+        // SAFETY: the image begins with `head_len` bytes before the data (`ArrayLayout`), and only the data have ever
+        // been exported, so nobody else points here.
+        let head = unsafe { std::slice::from_raw_parts_mut(building.as_mut_ptr(), head_len) };
+        layout.write_head(&spec.shape(), head)?;
+        let building = Self::take(&mut state).ok_or_else(complete)?;
+        let (object, sealed) = py.detach(|| building.seal())?;
+        *state = State::Sealed {
+            _address_stays_valid: sealed,
+        };
+        Ok(Some(Image::new(object)))
+    }
+
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        let writable = match *this.lock() {
+            State::Building(_) => true,
+            State::Sealed { .. } => false,
+            State::Published => {
+                return Err(PyBufferError::new_err("the image is complete already"));
+            }
+        };
+        // SAFETY: `view` comes from the interpreter; the data stay mapped as long as `slf` lives, sealed or not (B1).
+        unsafe {
+            export(
+                view,
+                flags,
+                slf.as_any(),
+                this.address.0,
+                this.len(),
+                writable,
+            )
+        }
+    }
+}
+
+fn complete() -> PyErr {
+    PyBufferError::new_err("the image is complete already")
+}
+
+/// Copies `len` bytes, by two threads if that pays.
+///
+/// # Safety
+/// - `len` bytes at `from` are readable and at `target` writable, and the two do not overlap.
+unsafe fn copy(from: Address, target: Address, len: usize) {
+    let first = if len < PARALLEL_BYTES {
+        len
+    } else {
+        (len / 2).next_multiple_of(4096)
+    };
+    thread::scope(|scope| {
+        let rest = move || {
+            let (from, target) = (from, target);
+            // SAFETY: `first <= len`, so both addresses stay inside the caller's ranges or at their end.
+            let (from, target) = unsafe { (from.0.add(first), target.0.add(first)) };
+            // SAFETY: the second part of the caller's ranges.
+            unsafe { std::ptr::copy_nonoverlapping(from, target, len - first) };
+        };
+        let helper = (first < len).then(|| thread::Builder::new().spawn_scoped(scope, rest));
+        // SAFETY: the first part of the caller's ranges.
+        unsafe { std::ptr::copy_nonoverlapping(from.0, target.0, first) };
+        if let Some(Err(_)) = helper {
+            // No thread to be had (RLIMIT_NPROC): this one does it all.
+            rest();
+        }
+    });
+}

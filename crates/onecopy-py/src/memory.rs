@@ -1,0 +1,331 @@
+//! The meter's report as Python objects: attributes for programs, a table for people.
+#![forbid(unsafe_code)]
+
+use onecopy_meter::{self as meter, Proc, SkipReason};
+use pyo3::prelude::*;
+
+use crate::error::Error;
+
+/// One process's memory; sizes in bytes, as the kernel accounts for them.
+#[pyclass(frozen, eq, get_all, module = "onecopy")]
+#[derive(Clone, PartialEq)]
+pub(crate) struct ProcessMemory {
+    /// Its id.
+    pid: u32,
+    /// Its parent's id.
+    parent: u32,
+    /// Its name, at most 15 bytes.
+    name: String,
+    /// Threads.
+    threads: u32,
+    /// Pages present, each counted in full however many processes map it.
+    rss: u64,
+    /// Pages present, each divided by the number of its mappings.
+    pss: u64,
+    /// Pages that only this process maps.
+    uss: u64,
+    /// Pages mapped more than once.
+    shared: u64,
+    /// The written part of `uss`.
+    private_dirty: u64,
+    /// The part of PSS in shared memory; None before Linux 5.9.
+    pss_shmem: Option<u64>,
+    /// Anonymous memory swapped out.
+    swap: u64,
+}
+
+#[pymethods]
+impl ProcessMemory {
+    fn __repr__(&self) -> String {
+        format!(
+            "ProcessMemory(pid={}, name={:?}, rss={}, pss={}, uss={}, private_dirty={})",
+            self.pid, self.name, self.rss, self.pss, self.uss, self.private_dirty
+        )
+    }
+}
+
+impl From<&meter::ProcessMemory> for ProcessMemory {
+    fn from(row: &meter::ProcessMemory) -> Self {
+        Self {
+            pid: row.pid,
+            parent: row.parent,
+            name: row.name.clone(),
+            threads: row.threads,
+            rss: row.rss,
+            pss: row.pss,
+            uss: row.uss,
+            shared: row.shared,
+            private_dirty: row.private_dirty,
+            pss_shmem: row.pss_shmem,
+            swap: row.swap,
+        }
+    }
+}
+
+/// A process of the tree that could not be measured.
+#[pyclass(frozen, eq, get_all, module = "onecopy")]
+#[derive(Clone, PartialEq)]
+pub(crate) struct SkippedProcess {
+    /// Its id.
+    pid: u32,
+    /// Its name, at most 15 bytes.
+    name: String,
+    /// `"exited"`, `"vanished"` or `"denied"`.
+    reason: &'static str,
+    /// Its RSS in bytes, if that at least could be read.
+    rss: Option<u64>,
+}
+
+#[pymethods]
+impl SkippedProcess {
+    fn __repr__(&self) -> String {
+        format!(
+            "SkippedProcess(pid={}, name={:?}, reason={:?})",
+            self.pid, self.name, self.reason
+        )
+    }
+}
+
+impl From<&meter::Skipped> for SkippedProcess {
+    fn from(skipped: &meter::Skipped) -> Self {
+        let reason = match skipped.reason {
+            SkipReason::Exited => "exited",
+            SkipReason::Vanished => "vanished",
+            SkipReason::Denied => "denied",
+            _ => "other",
+        };
+        Self {
+            pid: skipped.pid,
+            name: skipped.name.clone(),
+            reason,
+            rss: skipped.rss,
+        }
+    }
+}
+
+/// A store that the tree maps, counted once however many processes map it.
+#[pyclass(frozen, eq, get_all, module = "onecopy")]
+#[derive(Clone, PartialEq)]
+pub(crate) struct StoreMemory {
+    /// The store's id.
+    id: String,
+    /// Bytes of memory that it occupies, touched or not; None if no descriptor of it may be read.
+    allocated: Option<u64>,
+    /// Ids of the processes that map it.
+    pids: Vec<u32>,
+}
+
+#[pymethods]
+impl StoreMemory {
+    fn __repr__(&self) -> String {
+        let allocated = self
+            .allocated
+            .map_or_else(|| "None".to_owned(), |bytes| bytes.to_string());
+        format!(
+            "StoreMemory(id={:?}, allocated={allocated}, pids={:?})",
+            self.id, self.pids
+        )
+    }
+}
+
+impl From<&meter::StoreMemory> for StoreMemory {
+    fn from(store: &meter::StoreMemory) -> Self {
+        Self {
+            id: store.id.clone(),
+            allocated: store.allocated,
+            pids: store.users.iter().map(|user| user.pid).collect(),
+        }
+    }
+}
+
+/// What a process tree's memory is made of, and how many copies of its data exist.
+///
+/// Sums are None as soon as one living process could not be read: a part is never shown as the whole.
+#[pyclass(frozen, module = "onecopy")]
+pub(crate) struct Report {
+    inner: meter::Report,
+}
+
+#[pymethods]
+impl Report {
+    /// Id of the process at the top.
+    #[getter]
+    fn root(&self) -> u32 {
+        self.inner.root
+    }
+
+    /// Whether every living process of the tree was read, in one steady pass.
+    #[getter]
+    fn complete(&self) -> bool {
+        self.inner.complete
+    }
+
+    /// Physical copies of the tree's data: 1.00 is one copy; None if it cannot be told.
+    #[getter]
+    fn copies(&self) -> Option<f64> {
+        self.inner.tree.copies.value
+    }
+
+    /// Why `copies` is None.
+    #[getter]
+    fn copies_reason(&self) -> Option<&str> {
+        self.inner.tree.copies.reason.as_deref()
+    }
+
+    /// What adding up `ps` or `top` would say, in bytes.
+    #[getter]
+    fn sum_rss(&self) -> Option<u64> {
+        self.inner.tree.sum_rss
+    }
+
+    /// Physical memory of the tree in bytes, if all who share it are in it.
+    #[getter]
+    fn sum_pss(&self) -> Option<u64> {
+        self.inner.tree.sum_pss
+    }
+
+    /// Bytes that only one process of the tree maps, added up.
+    #[getter]
+    fn sum_uss(&self) -> Option<u64> {
+        self.inner.tree.sum_uss
+    }
+
+    /// Bytes that only one process maps and that were written, added up.
+    #[getter]
+    fn sum_private_dirty(&self) -> Option<u64> {
+        self.inner.tree.sum_private_dirty
+    }
+
+    /// Bytes of memory that stores occupy, each store counted once.
+    #[getter]
+    fn allocated(&self) -> Option<u64> {
+        self.inner.tree.allocated
+    }
+
+    /// The processes, parents before children.
+    #[getter]
+    fn processes(&self) -> Vec<ProcessMemory> {
+        self.inner.processes.iter().map(Into::into).collect()
+    }
+
+    /// Processes that could not be measured, and why.
+    #[getter]
+    fn skipped(&self) -> Vec<SkippedProcess> {
+        self.inner.skipped.iter().map(Into::into).collect()
+    }
+
+    /// The stores that the tree maps.
+    #[getter]
+    fn stores(&self) -> Vec<StoreMemory> {
+        self.inner.stores.iter().map(Into::into).collect()
+    }
+
+    /// What the numbers cannot tell here, in plain words.
+    #[getter]
+    fn limits(&self) -> Vec<String> {
+        self.inner.limits.clone()
+    }
+
+    /// Everything as dicts and lists, in the form that `onecopy report --json` prints.
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let text = serde_json::to_string(&self.inner)
+            .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
+        py.import("json")?.call_method1("loads", (text,))
+    }
+
+    fn __str__(&self) -> String {
+        table(&self.inner)
+    }
+
+    fn __repr__(&self) -> String {
+        table(&self.inner)
+    }
+}
+
+/// Measures the memory of a process and its children, from the kernel's own accounting.
+///
+/// >>> import onecopy
+/// >>> report = onecopy.memory()
+/// >>> report.complete and report.sum_pss <= report.sum_rss
+/// True
+#[pyfunction]
+#[pyo3(signature = (pid = None, children = true))]
+pub(crate) fn memory(py: Python<'_>, pid: Option<u32>, children: bool) -> Result<Report, Error> {
+    let pid = pid.unwrap_or_else(std::process::id);
+    let inner = py.detach(|| {
+        let proc = Proc::default();
+        if children {
+            proc.tree(pid)
+        } else {
+            proc.alone(pid)
+        }
+    })?;
+    Ok(Report { inner })
+}
+
+/// The report for people: a row per process, the sums, and what they mean.
+fn table(report: &meter::Report) -> String {
+    let mut rows = vec![["pid", "name", "RSS", "PSS", "USS", "private dirty"].map(str::to_owned)];
+    for process in &report.processes {
+        rows.push([
+            process.pid.to_string(),
+            process.name.clone(),
+            mib(Some(process.rss)),
+            mib(Some(process.pss)),
+            mib(Some(process.uss)),
+            mib(Some(process.private_dirty)),
+        ]);
+    }
+    let tree = &report.tree;
+    rows.push([
+        "sum".to_owned(),
+        format!("{} processes", tree.processes),
+        mib(tree.sum_rss),
+        mib(tree.sum_pss),
+        mib(tree.sum_uss),
+        mib(tree.sum_private_dirty),
+    ]);
+    let widths: [usize; 6] = std::array::from_fn(|column| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
+    let mut lines: Vec<String> =
+        rows.iter()
+            .map(|row| {
+                let cells =
+                    row.iter().zip(widths).enumerate().map(
+                        |(column, (cell, width))| match column {
+                            1 => format!("{cell:<width$}"),
+                            _ => format!("{cell:>width$}"),
+                        },
+                    );
+                cells.collect::<Vec<_>>().join("  ")
+            })
+            .collect();
+    if let Some(allocated) = tree.allocated.filter(|_| !report.stores.is_empty()) {
+        lines.push(format!("stores: {}, counted once", mib(Some(allocated))));
+    }
+    lines.push(match (tree.copies.value, &tree.copies.reason) {
+        (Some(value), _) => format!("copies: {value:.2} (1.00 is one copy for all)"),
+        (None, Some(reason)) => format!("copies: unknown, {reason}"),
+        (None, None) => "copies: unknown".to_owned(),
+    });
+    for skipped in &report.skipped {
+        let reason = SkippedProcess::from(skipped).reason;
+        lines.push(format!(
+            "not measured: process {} ({}), {reason}",
+            skipped.pid, skipped.name
+        ));
+    }
+    lines.extend(report.limits.iter().map(|limit| format!("note: {limit}")));
+    lines.join("\n")
+}
+
+fn mib(bytes: Option<u64>) -> String {
+    bytes.map_or_else(
+        || "unknown".to_owned(),
+        |bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+    )
+}

@@ -1,0 +1,78 @@
+"""One copy of your data for all your worker processes, with proof.
+
+`share(data)` packs a list, tuple or array into shared memory once; every process gets a read-only view that behaves
+like the original, whatever the start method. `memory()` says how many copies of the data physically exist.
+
+    >>> import onecopy
+    >>> view = onecopy.share([1, 2, 3])
+    >>> view[1]
+    2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from onecopy._onecopy import (
+    AttachError,
+    Collected,
+    CorruptImage,
+    Gone,
+    ListView,
+    OnecopyError,
+    ProcessMemory,
+    Report,
+    SkippedProcess,
+    Stats,
+    StoreMemory,
+    TupleView,
+    Unsupported,
+    __version__,
+    collect,
+    memory,
+    stats,
+)
+from onecopy._share import empty, full, ones, private, share, to_python, zeros
+
+if TYPE_CHECKING:
+    from onecopy._array import SharedArray as SharedArray  # noqa: PLC0414 - part of the package's types
+
+__all__ = [
+    "AttachError",
+    "Collected",
+    "CorruptImage",
+    "Gone",
+    "ListView",
+    "OnecopyError",
+    "ProcessMemory",
+    "Report",
+    "SkippedProcess",
+    "Stats",
+    "StoreMemory",
+    "TupleView",
+    "Unsupported",
+    "__version__",
+    "collect",
+    "empty",
+    "full",
+    "memory",
+    "ones",
+    "private",
+    "share",
+    "stats",
+    "to_python",
+    "zeros",
+]
+
+Sequence.register(ListView)
+Sequence.register(TupleView)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what needs numpy when it is asked for."""
+    if name == "SharedArray":
+        from onecopy._array import SharedArray
+
+        return SharedArray
+    raise AttributeError(f"module 'onecopy' has no attribute {name!r}")

@@ -1,0 +1,393 @@
+"""Arrays: views over images, arrays born in the store, private copies.
+
+A shared array is an ndarray over the read-only bytes of an image. Three kinds of base object tell where an array's
+memory lives, so that no flag has to be carried along through slices, transposes and reshapes:
+
+* `ImageBuffer`: an image. Such arrays pickle to a token, whatever part of the image they show.
+* `BuildBuffer`: writable memory of the store that nobody else sees yet; `share()` seals it.
+* `PrivateBuffer`: a copy-on-write mapping of an image, this process's alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import math
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+
+import numpy as np
+from numpy.lib.format import descr_to_dtype, dtype_to_descr
+
+from onecopy._onecopy import BuildBuffer, Image, ImageBuffer, Unsupported, array_allocate, array_geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Literal
+
+    import numpy.typing as npt
+
+    from onecopy._share import Huge
+
+_TOKEN_LEN = 64
+# Below this protocol bytes are written as an encoded str, which doubles every byte past 127.
+_FIRST_PROTOCOL_WITH_BYTES = 3
+_READ_ONLY = (
+    "assignment destination is read-only: a shared array never changes; "
+    "onecopy.private(view) gives a writable copy-on-write view, onecopy.to_python(view) a copy"
+)
+
+
+class SharedArray(np.ndarray[Any, np.dtype[Any]]):
+    """A read-only ndarray over one shared image.
+
+    Made by `onecopy.share()`; slices, transposes and reshapes of it are shared arrays too. It pickles to a token of
+    less than 200 bytes, by which another process sees the same memory. Whatever computes new numbers (`a + 1`,
+    `a.copy()`, `np.sort(a)`) returns a plain, writable ndarray.
+
+    Example:
+        >>> import onecopy, pickle, numpy as np
+        >>> view = onecopy.share(np.arange(1_000_000))
+        >>> len(pickle.dumps(view)) < 200
+        True
+        >>> type(view + 1).__name__
+        'ndarray'
+    """
+
+    __slots__ = ()
+
+    def __array_wrap__(
+        self,
+        array: np.ndarray[Any, Any],
+        context: Any = None,
+        return_scalar: bool = False,
+        /,
+    ) -> Any:
+        """Hands the result of a ufunc out as a plain array or scalar."""
+        if array is self:
+            return array
+        plain = array.view(np.ndarray)
+        return plain[()] if return_scalar else plain
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Runs a NumPy function; what it computed comes back as plain arrays."""
+        return _plain(super().__array_function__(func, types, args, kwargs))
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Refuses, with advice, unless this array turned out to own its memory."""
+        if not self.flags.writeable:
+            raise ValueError(_READ_ONLY)
+        super().__setitem__(key, value)
+
+    def __copy__(self) -> np.ndarray[Any, Any]:
+        """Returns the view itself: what cannot change need not be copied."""
+        return self if image_of(self) is not None else super().__copy__().view(np.ndarray)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> np.ndarray[Any, Any]:
+        """Returns the view itself: what cannot change need not be copied."""
+        return self if image_of(self) is not None else super().__deepcopy__(memo).view(np.ndarray)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickles to a token if this shows an image, and as an ndarray otherwise."""
+        buffer = image_of(self)
+        if buffer is None:
+            return self.view(np.ndarray).__reduce_ex__(protocol)
+        packed = buffer.image.token() + _pack_geometry(self, buffer)
+        dtype = () if self.dtype == _image_dtype(buffer.image) else (_dtype_code(self.dtype),)
+        if protocol.__index__() < _FIRST_PROTOCOL_WITH_BYTES:
+            return _a, (base64.b85encode(packed).decode(), *dtype)
+        return _a, (packed, *dtype)
+
+    def __reduce__(self) -> Any:
+        """Pickles like the newest protocol."""
+        return self.__reduce_ex__(_FIRST_PROTOCOL_WITH_BYTES)
+
+
+def _returns_plain(name: str) -> Callable[..., Any]:
+    method = getattr(np.ndarray, name)
+
+    @functools.wraps(method)
+    def wrapper(self: SharedArray, *args: Any, **kwargs: Any) -> Any:
+        return _plain(method(self, *args, **kwargs))
+
+    return wrapper
+
+
+for _name in (
+    "argmax argmin argpartition argsort astype byteswap choose clip compress conj conjugate copy cumprod cumsum "
+    "diagonal dot flatten max mean min nonzero partition prod ravel repeat reshape round searchsorted std sum take "
+    "trace var"
+).split():
+    setattr(SharedArray, _name, _returns_plain(_name))
+
+
+def image_of(array: np.ndarray[Any, Any]) -> ImageBuffer | None:
+    """Returns the exporter of the image that `array` shows a part of, or None."""
+    base = _root(array).base
+    return base if isinstance(base, ImageBuffer) else None
+
+
+def _root(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _plain(result: Any) -> Any:
+    """Strips the type from arrays that a computation made, also inside tuples and lists."""
+    if type(result) is SharedArray:
+        return result if image_of(result) is not None else result.view(np.ndarray)
+    if type(result) is tuple:
+        return tuple(_plain(part) for part in result)
+    if type(result) is list:
+        return [_plain(part) for part in result]
+    return result
+
+
+# -- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
+    """Unpickles a shared array. The short name keeps tokens short."""
+    if isinstance(packed, str):
+        packed = base64.b85decode(packed)
+    whole = _over(Image.attach(packed[:_TOKEN_LEN]))
+    if len(packed) == _TOKEN_LEN and dtype is None:
+        return whole
+    numbers = _unpack_numbers(packed[_TOKEN_LEN:])
+    offset, ndim = numbers[0], numbers[1]
+    buffer = image_of(whole)
+    assert buffer is not None  # noqa: S101 - made so one line above
+    return SharedArray(
+        tuple(numbers[2 : 2 + ndim]),
+        whole.dtype if dtype is None else _dtype_from_code(dtype),
+        buffer,
+        offset,
+        tuple(numbers[2 + ndim :]),
+    )
+
+
+def _pack_geometry(array: SharedArray, buffer: ImageBuffer) -> bytes:
+    """Says which part of the image `array` shows; nothing for all of it."""
+    _, shape, strides, _, _ = array_geometry(buffer.image)
+    offset = _address(array) - buffer.address
+    if offset == 0 and array.shape == shape and array.strides == strides and array.dtype == _image_dtype(buffer.image):
+        return b""
+    return _pack_numbers([offset, array.ndim, *array.shape, *array.strides])
+
+
+def _pack_numbers(numbers: Sequence[int]) -> bytes:
+    """Packs signed integers, seven bits to a byte, the sign lowest."""
+    out = bytearray()
+    for number in numbers:
+        rest = number << 1 if number >= 0 else (~number << 1) | 1
+        while rest > 0x7F:  # noqa: PLR2004 - seven bits
+            out.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        out.append(rest)
+    return bytes(out)
+
+
+def _unpack_numbers(packed: bytes) -> list[int]:
+    numbers = []
+    number = shift = 0
+    for byte in packed:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:  # noqa: PLR2004 - the last seven bits
+            numbers.append(~(number >> 1) if number & 1 else number >> 1)
+            number = shift = 0
+    return numbers
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    return cast("int", array.__array_interface__["data"][0])
+
+
+# -- dtypes ----------------------------------------------------------------------------------------------------------
+
+
+def _dtype_code(dtype: np.dtype[Any]) -> Any:
+    """Returns the shortest picklable that `_dtype_from_code` turns back."""
+    return dtype.str if dtype.names is None and dtype.subdtype is None else dtype
+
+
+def _dtype_from_code(code: Any) -> np.dtype[Any]:
+    return code if isinstance(code, np.dtype) else np.dtype(code)
+
+
+def _descr(dtype: np.dtype[Any]) -> str:
+    """Returns the dtype as the text that stands in the image: the one that .npy files use."""
+    descr = dtype_to_descr(dtype)
+    return descr if isinstance(descr, str) else repr(descr)
+
+
+@functools.lru_cache(maxsize=64)
+def _dtype_from_descr(text: str) -> np.dtype[Any]:
+    if not text.startswith("["):
+        return np.dtype(text)
+    from ast import literal_eval
+
+    return descr_to_dtype(literal_eval(text))
+
+
+def _image_dtype(image: Image) -> np.dtype[Any]:
+    return _dtype_from_descr(array_geometry(image)[0])
+
+
+def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
+    if dtype.hasobject:
+        raise Unsupported(
+            f"{path}: cannot share an array of dtype {dtype}: its elements are pointers to Python objects; "
+            "use a numeric or fixed-width string dtype (astype), or share array.tolist()"
+        )
+    if dtype.kind == "T":
+        raise Unsupported(
+            f"{path}: cannot share an array of dtype {dtype}: its strings lie outside the array; "
+            "use astype('U'), or share array.tolist()"
+        )
+    try:
+        same = _dtype_from_descr(_descr(dtype)) == dtype
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise Unsupported(f"{path}: cannot share an array of dtype {dtype!r}: the .npy format has no name for it")
+
+
+# -- share -----------------------------------------------------------------------------------------------------------
+
+
+def share_array(array: np.ndarray[Any, Any], huge: Huge, path: str = "data") -> SharedArray:
+    """Shares an ndarray; see `onecopy.share`."""
+    if type(array) is SharedArray and image_of(array) is not None:
+        return array
+    if type(array) not in {np.ndarray, SharedArray, np.memmap}:
+        raise Unsupported(
+            f"{path}: cannot share {type(array).__qualname__}, a subclass of ndarray, without losing what it adds; "
+            f"share {_way_out(array)}"
+        )
+    _check_dtype(array.dtype, path)
+    sealed = _seal(array)
+    return _over(sealed if sealed is not None else _copy(array, huge))
+
+
+def _way_out(array: np.ndarray[Any, Any]) -> str:
+    if isinstance(array, np.ma.MaskedArray):
+        return "array.data and array.mask, or array.filled(value)"
+    return "numpy.asarray(array) if its plain content is enough"
+
+
+def _copy(array: np.ndarray[Any, Any], huge: Huge) -> Image:
+    # An axis with stride 0 repeats one element: it is stored once and repeated by the view as well.
+    repeated = [stride == 0 and length > 1 for length, stride in zip(array.shape, array.strides, strict=True)]
+    stored = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)] if any(repeated) else array
+    order = sorted(range(stored.ndim), key=lambda axis: -abs(stored.strides[axis]))
+    if stored.flags.c_contiguous:
+        order = list(range(stored.ndim))
+    source = stored.transpose(order)
+    strides = _contiguous_strides(stored.shape, array.dtype.itemsize, order)
+    build = array_allocate(
+        _descr(array.dtype),
+        array.dtype.itemsize,
+        array.shape,
+        tuple(0 if again else stride for again, stride in zip(repeated, strides, strict=True)),
+        stored.nbytes,
+        huge,
+    )
+    if stored.nbytes == 0:
+        pass
+    elif source.flags.c_contiguous:
+        build.fill(source.reshape(-1).view(np.uint8))
+    else:
+        np.copyto(np.ndarray(source.shape, source.dtype, build), source)
+    return build.publish()
+
+
+def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[int]) -> tuple[int, ...]:
+    """Returns the strides of an array without gaps whose axes lie in memory in this order, slowest first."""
+    strides = [0] * len(shape)
+    step = itemsize
+    for axis in reversed(order):
+        strides[axis] = step
+        step *= max(shape[axis], 1)
+    return tuple(strides)
+
+
+def _over(image: Image) -> SharedArray:
+    descr, shape, strides, offset, byte_len = array_geometry(image)
+    return SharedArray(shape, _dtype_from_descr(descr), image.buffer(offset, byte_len), 0, strides)
+
+
+def _seal(array: np.ndarray[Any, Any]) -> Image | None:
+    """Publishes an array born in the store where it lies; None if it is not the whole of one."""
+    root = _root(array)
+    build = root.base
+    if not isinstance(build, BuildBuffer) or build.sealed:
+        return None
+    contiguous = array.flags.c_contiguous or array.flags.f_contiguous
+    if not contiguous or _address(array) != build.address or array.nbytes != build.nbytes:
+        return None
+    image = build.seal(_descr(array.dtype), array.dtype.itemsize, array.shape, array.strides)
+    if image is not None:
+        # Views of it that were made before keep their flag; their writes stay in this process.
+        array.flags.writeable = False
+        root.flags.writeable = False
+    return image
+
+
+# -- arrays born in the store, private and real copies ----------------------------------------------------------------
+
+
+def empty(
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    dtype: npt.DTypeLike = float,
+    *,
+    order: Literal["C", "F"] = "C",
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Makes a writable array in the store; see `onecopy.empty`."""
+    if order not in {"C", "F"}:
+        raise ValueError(f"order must be 'C' or 'F', not {order!r}")
+    dims = tuple(int(n) for n in (shape if isinstance(shape, (tuple, list)) else np.atleast_1d(cast("Any", shape))))
+    if any(n < 0 for n in dims):
+        raise ValueError(f"negative dimensions are not allowed: {dims}")
+    kind = np.dtype(dtype)
+    if kind.itemsize == 0:
+        # As numpy does: a text dtype without a length holds one character.
+        kind = np.empty((), kind).dtype
+    _check_dtype(kind, "dtype")
+    axes = range(len(dims))
+    strides = _contiguous_strides(dims, kind.itemsize, list(axes if order == "C" else reversed(axes)))
+    build = array_allocate(_descr(kind), kind.itemsize, dims, strides, math.prod(dims) * kind.itemsize, "auto")
+    return np.ndarray(dims, kind, build, 0, strides)
+
+
+def full(
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    fill_value: Any,
+    dtype: npt.DTypeLike | None,
+    *,
+    order: Literal["C", "F"],
+) -> np.ndarray[Any, np.dtype[Any]]:
+    """Makes a writable array of one value in the store; see `onecopy.full`."""
+    kind = np.asarray(fill_value).dtype if dtype is None else dtype
+    array = empty(shape, kind, order=order)
+    np.copyto(array, fill_value, casting="unsafe")
+    return array
+
+
+def private_array(view: np.ndarray[Any, Any], path: str = "view") -> np.ndarray[Any, Any]:
+    """Maps a shared array copy-on-write; see `onecopy.private`."""
+    buffer = image_of(view)
+    if buffer is None:
+        raise TypeError(f"{path}: expected a shared array or list, found an ndarray of this process; share() it first")
+    if any(stride == 0 and length > 1 for length, stride in zip(view.shape, view.strides, strict=True)):
+        # Repeated elements would change together.
+        return np.array(view, subok=False)
+    offset = _address(view) - buffer.address
+    _, _, _, start, byte_len = array_geometry(buffer.image)
+    mapping = buffer.image.private(start, byte_len)
+    return np.ndarray(view.shape, view.dtype, mapping, offset, view.strides)
+
+
+def real_array(view: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Copies a shared array into this process's own memory."""
+    return np.array(view, order="K", subok=False)

@@ -1,0 +1,314 @@
+"""`share()` and its inverses: which road each kind of object takes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
+
+from onecopy import _onecopy
+from onecopy._onecopy import ListView, TupleView, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import SupportsIndex
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from onecopy._array import SharedArray
+
+    Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+T = TypeVar("T")
+Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | None | np.generic")
+View = TypeVar("View", bound="ListView[Any] | TupleView[Any] | SharedArray")
+Huge: TypeAlias = Literal["auto"] | bool
+
+# They cannot change and are small, or travel through a pipe as fast as a token would.
+_ATOMS: Final = (str, int, float, complex, bytes, type(None))
+
+
+@overload
+def share(data: View, *, huge: Huge = "auto") -> View: ...
+@overload
+def share(data: Array, *, huge: Huge = "auto") -> SharedArray: ...
+@overload
+def share(data: list[T], *, huge: Huge = "auto") -> ListView[T]: ...
+@overload
+def share(data: tuple[T, ...], *, huge: Huge = "auto") -> TupleView[T]: ...
+@overload
+def share(data: Atom, *, huge: Huge = "auto") -> Atom: ...
+def share(data: Any, *, huge: Huge = "auto") -> Any:
+    """Packs `data` into shared memory once and returns a read-only view of it.
+
+    The view behaves like the original. It pickles to a token of less than 200 bytes: send it to any process of the
+    same user, in whatever way, and it shows the same memory there. The memory is freed when the last process has
+    dropped its last view and no token is on its way.
+
+    Args:
+        data: A list or tuple of int, float, bool, str, bytes and None in any mixture, or an ndarray of a numeric,
+            bool, datetime64, timedelta64, fixed-width string or plain structured dtype in any memory order. An array
+            made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself; what other
+            references to it write afterwards stays in this process. A str, int, float, complex, bytes or None is
+            returned as it is, and so is a view.
+        huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
+
+    Returns:
+        A `ListView`, `TupleView` or `SharedArray`, of the same length or shape.
+
+    Raises:
+        Unsupported: (a `TypeError`) An element cannot be shared; the text names the path to it.
+        MemoryError: There is not enough memory. `requested` and `available` tell how much, in bytes. Nothing is left
+            behind.
+        RuntimeError: Another thread changed the list meanwhile.
+
+    Example:
+        >>> import onecopy
+        >>> view = onecopy.share([3, 1, 2])
+        >>> view[0], len(view), sorted(view)
+        (3, 3, [1, 2, 3])
+        >>> view == [3, 1, 2]
+        True
+    """
+    if not isinstance(huge, bool) and huge != "auto":
+        kind = ValueError if isinstance(huge, str) else TypeError
+        raise kind(f'huge must be "auto", True or False, not {huge!r}')
+    kind = type(data)
+    if kind is list or kind is tuple:
+        return _onecopy.share_list(data, huge)
+    if kind is ListView or kind is TupleView or isinstance(data, _ATOMS):
+        return data
+    if _is_numpy(data, "ndarray"):
+        from onecopy._array import share_array
+
+        return share_array(data, huge)
+    if _is_numpy(data, "generic") and not _is_numpy(data, "void"):
+        return data
+    raise Unsupported(f"data: cannot share {_describe(data)}")
+
+
+def _is_numpy(data: object, name: str) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(data, getattr(numpy, name))
+
+
+def _describe(data: object) -> str:
+    """Names what was given, and the way out if there is one."""
+    kind = type(data).__qualname__
+    if isinstance(data, (list, tuple)):
+        base = "list" if isinstance(data, list) else "tuple"
+        return f"{kind}, a subclass of {base}, without losing its type; share {base}(data) if its elements are enough"
+    if isinstance(data, type) or callable(data):
+        return f"{kind} {getattr(data, '__qualname__', '')}".rstrip()
+    if isinstance(data, (range, set, frozenset, bytearray, memoryview)):
+        return f"{kind}; share list(data)"
+    return kind
+
+
+def _typename(data: object) -> str:
+    return type(data).__qualname__
+
+
+@overload
+def to_python(view: ListView[T]) -> list[T]: ...
+@overload
+def to_python(view: TupleView[T]) -> tuple[T, ...]: ...
+@overload
+def to_python(view: SharedArray) -> Array: ...
+@overload
+def to_python(view: T) -> T: ...
+def to_python(view: Any) -> Any:
+    """Returns the real thing behind a view, in this process's own memory and free to be changed.
+
+    Args:
+        view: What `share()` returned, or a slice of it.
+
+    Returns:
+        A new list, tuple or writable ndarray of the same elements. What `share()` returns as it is, and real lists,
+        tuples and arrays, are returned as they are.
+
+    Raises:
+        TypeError: It is none of these.
+
+    Example:
+        >>> import onecopy
+        >>> real = onecopy.to_python(onecopy.share([1, 2, 3]))
+        >>> real.append(4)
+        >>> real
+        [1, 2, 3, 4]
+    """
+    kind = type(view)
+    if kind is ListView:
+        return list(view)
+    if kind is TupleView:
+        return tuple(view)
+    if _is_numpy(view, "ndarray"):
+        from onecopy._array import SharedArray, real_array
+
+        return real_array(view) if isinstance(view, SharedArray) else view
+    if isinstance(view, (*_ATOMS, list, tuple)) or _is_numpy(view, "generic"):
+        return view
+    raise TypeError(f"view: expected what share() returned, found {_typename(view)}")
+
+
+def private(view: Any) -> Any:
+    """Returns a writable copy-on-write picture of a view, which nobody else sees.
+
+    Nothing is copied at first. A page (4096 bytes) is copied when it is written to for the first time; all others
+    stay shared. It pickles like any array: by its content.
+
+    Args:
+        view: A `SharedArray`, or a list or tuple view of numbers without None that fit one numeric column.
+
+    Returns:
+        For an array, a writable ndarray of the same dtype, shape and strides. For a list or tuple, a writable ndarray
+        of one dimension, or, where numpy is not installed, a writable memoryview.
+
+    Raises:
+        TypeError: It is not a view, or its elements are not plain numbers.
+        MemoryError: No address space is left for the mapping.
+
+    Example:
+        >>> import onecopy
+        >>> view = onecopy.share([1, 2, 3])
+        >>> mine = onecopy.private(view)
+        >>> mine[0] = 100
+        >>> int(mine[0]), view[0]
+        (100, 1)
+    """
+    kind = type(view)
+    if kind is ListView or kind is TupleView:
+        return _private_sequence(view)
+    if _is_numpy(view, "ndarray"):
+        from onecopy._array import private_array
+
+        return private_array(view)
+    raise TypeError(f"view: expected a shared array or a list of numbers, found {_typename(view)}")
+
+
+def _private_sequence(view: ListView[Any] | TupleView[Any]) -> Any:
+    try:
+        items = memoryview(view)
+    except (BufferError, TypeError) as error:
+        raise TypeError(
+            f"view: its elements are no plain numbers, so they cannot be changed in place; "
+            f"to_python(view) gives a real list ({error})"
+        ) from error
+    buffer = _onecopy.private_items(view)
+    # A slice with a step begins inside the column and jumps over elements of it.
+    strides = items.strides or (items.itemsize,)
+    try:
+        import numpy as np
+    except ModuleNotFoundError:
+        if strides != (items.itemsize,):
+            raise TypeError("view: a slice with a step needs numpy; use private(view.copy()) or to_python()") from None
+        return memoryview(buffer).cast(items.format)
+    offset = 0 if strides[0] >= 0 else buffer.nbytes - items.itemsize
+    return np.ndarray(items.shape, np.dtype(items.format), buffer, offset, strides)
+
+
+def empty(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C") -> Array:
+    """Makes a writable array whose memory lies in the store, so that sharing it later copies nothing.
+
+    Args:
+        shape: Elements along each dimension.
+        dtype: Type of the elements; whatever `share()` accepts.
+        order: `"C"` for rows, `"F"` for columns that lie together in memory.
+
+    Returns:
+        A plain ndarray, filled with zeros for now. No other process sees it until it is shared; a child made by fork
+        has its own copy-on-write picture of it.
+
+    Raises:
+        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
+        MemoryError: There is not enough memory; it is taken now, not at the first touch.
+
+    Example:
+        >>> import onecopy
+        >>> a = onecopy.empty((2, 3))
+        >>> a[:] = 7
+        >>> view = onecopy.share(a)
+        >>> float(view.sum()), a.flags.writeable
+        (42.0, False)
+    """
+    from onecopy import _array
+
+    return _array.empty(shape, dtype, order=order)
+
+
+def zeros(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C") -> Array:
+    """Makes a writable array of zeros in the store; see `empty`.
+
+    Args:
+        shape: Elements along each dimension.
+        dtype: Type of the elements.
+        order: `"C"` for rows, `"F"` for columns that lie together in memory.
+
+    Returns:
+        A plain, writable ndarray.
+
+    Raises:
+        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
+        MemoryError: There is not enough memory.
+
+    Example:
+        >>> import onecopy
+        >>> onecopy.zeros(3, int).tolist()
+        [0, 0, 0]
+    """
+    return empty(shape, dtype, order=order)
+
+
+def ones(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C") -> Array:
+    """Makes a writable array of ones in the store; see `empty`.
+
+    Args:
+        shape: Elements along each dimension.
+        dtype: Type of the elements.
+        order: `"C"` for rows, `"F"` for columns that lie together in memory.
+
+    Returns:
+        A plain, writable ndarray.
+
+    Raises:
+        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
+        MemoryError: There is not enough memory.
+
+    Example:
+        >>> import onecopy
+        >>> onecopy.ones((2, 2)).tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
+    """
+    return full(shape, 1, dtype, order=order)
+
+
+def full(
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    fill_value: Any,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    order: Literal["C", "F"] = "C",
+) -> Array:
+    """Makes a writable array of one value in the store; see `empty`.
+
+    Args:
+        shape: Elements along each dimension.
+        fill_value: The value, or an array that broadcasts to `shape`.
+        dtype: Type of the elements; by default that of `fill_value`.
+        order: `"C"` for rows, `"F"` for columns that lie together in memory.
+
+    Returns:
+        A plain, writable ndarray.
+
+    Raises:
+        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
+        MemoryError: There is not enough memory.
+
+    Example:
+        >>> import onecopy
+        >>> onecopy.full(3, 2.5).tolist()
+        [2.5, 2.5, 2.5]
+    """
+    from onecopy import _array
+
+    return _array.full(shape, fill_value, dtype, order=order)
