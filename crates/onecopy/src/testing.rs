@@ -13,8 +13,6 @@ pub(crate) use armed::stored;
 
 #[cfg(feature = "testing")]
 mod armed {
-    #![allow(clippy::disallowed_types, reason = "a process-local counter, not part of the protocol")]
-
     use std::sync::atomic::{AtomicU64, Ordering};
 
     static LEFT: AtomicU64 = AtomicU64::new(0);

@@ -17,12 +17,18 @@ fn a_published_object_reads_back_and_its_memory_returns() {
     assert!(object.bytes().iter().all(|byte| *byte == 7));
     store.verify().unwrap();
     let held = store.stats().unwrap();
-    assert_eq!((held.live_objects, held.holds, held.allocated_bytes), (1, 1, 3 << 20));
+    assert_eq!(
+        (held.live_objects, held.holds, held.allocated_bytes),
+        (1, 1, 3 << 20)
+    );
     assert!(held.occupied_bytes >= 3 << 20);
     drop(object);
     store.verify().unwrap();
     let after = store.stats().unwrap();
-    assert_eq!((after.live_objects, after.holds, after.allocated_bytes), (0, 0, 0));
+    assert_eq!(
+        (after.live_objects, after.holds, after.allocated_bytes),
+        (0, 0, 0)
+    );
     assert!(after.occupied_bytes < 1 << 20, "{after:?}");
 }
 
@@ -48,7 +54,11 @@ fn a_token_attaches_once_for_its_unit_and_later_only_while_held() {
     assert_eq!(&*again, [1, 2, 3]);
     let twice = View::<[u64]>::attach(&token).unwrap();
     let stats = store.stats().unwrap();
-    assert_eq!((stats.holds, stats.units), (1, 0), "one hold however many views");
+    assert_eq!(
+        (stats.holds, stats.units),
+        (1, 0),
+        "one hold however many views"
+    );
     store.verify().unwrap();
     drop((again, twice));
     assert!(matches!(Object::attach(&token), Err(AttachError::Gone)));
@@ -64,15 +74,32 @@ fn a_view_of_another_type_is_refused() {
         error.to_string(),
         "the shared object is not a slice of this type: a slice of f64"
     );
-    assert_eq!(store.stats().unwrap().units, 0, "the refused token was used up");
+    assert_eq!(
+        store.stats().unwrap().units,
+        0,
+        "the refused token was used up"
+    );
 }
 
 #[test]
 fn the_quota_is_kept_and_the_store_works_afterwards() {
-    let store = Store::options().capacity_bytes(1 << 33).max_bytes(1 << 20).create().unwrap();
+    let store = Store::options()
+        .capacity_bytes(1 << 33)
+        .max_bytes(1 << 20)
+        .create()
+        .unwrap();
     let first = store.allocate(600_000, Huge::Auto).unwrap();
     let error = store.allocate(600_000, Huge::Auto).unwrap_err();
-    assert!(matches!(error, AllocateError::QuotaExceeded { requested: 600_000, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            AllocateError::QuotaExceeded {
+                requested: 600_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
     drop(first);
     store.allocate(600_000, Huge::Auto).unwrap();
     store.verify().unwrap();
@@ -82,7 +109,13 @@ fn the_quota_is_kept_and_the_store_works_afterwards() {
 fn more_than_the_machine_has_is_refused_before_the_kernel_is_asked() {
     let store = Store::new().unwrap();
     let error = store.allocate(1 << 38, Huge::Auto).unwrap_err();
-    assert!(matches!(error, AllocateError::NoMemory { .. } | AllocateError::Full { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            AllocateError::NoMemory { .. } | AllocateError::Full { .. }
+        ),
+        "{error}"
+    );
     assert_eq!(store.stats().unwrap().allocated_bytes, 0);
     store.verify().unwrap();
     store.share_slice(&[1u8; 100]).unwrap();
@@ -91,17 +124,23 @@ fn more_than_the_machine_has_is_refused_before_the_kernel_is_asked() {
 #[test]
 fn rooms_are_reused_and_large_objects_are_aligned() {
     let store = small();
-    let keep: Vec<_> = (0..50).map(|n| store.share_slice(&vec![n as u8; 1000]).unwrap()).collect();
+    let keep: Vec<_> = (0..50u8)
+        .map(|n| store.share_slice(&vec![n; 1000]).unwrap())
+        .collect();
     let big = store.allocate(5 << 20, Huge::Auto).unwrap();
     assert_eq!(big.as_mut_ptr().addr() % (2 << 20), 0);
     drop(big);
     let before = store.stats().unwrap().occupied_bytes;
     for round in 0..2000u32 {
-        let view = store.share_slice(&[round; 20_000]).unwrap();
+        let view = store.share_slice(&vec![round; 20_000]).unwrap();
         assert_eq!(view[19_999], round);
     }
     assert!(store.stats().unwrap().occupied_bytes <= before + (1 << 20));
-    assert!(keep.iter().enumerate().all(|(n, view)| view.iter().all(|byte| *byte == n as u8)));
+    assert!(
+        (0..50)
+            .zip(&keep)
+            .all(|(n, view)| view.iter().all(|byte| *byte == n))
+    );
     store.verify().unwrap();
 }
 
@@ -133,10 +172,17 @@ fn a_private_mapping_copies_only_for_its_owner() {
     let view = store.share_slice(&vec![3u8; 100_000]).unwrap();
     let mut private = view.object().private_mapping().unwrap();
     private.as_mut_slice()[64] = 4;
-    assert_eq!((private.as_mut_slice()[64], private.as_mut_slice()[65]), (4, 3));
+    assert_eq!(
+        (private.as_mut_slice()[64], private.as_mut_slice()[65]),
+        (4, 3)
+    );
     assert_eq!(view[0], 3);
     drop(view);
-    assert_eq!(store.stats().unwrap().live_objects, 1, "the mapping holds the object");
+    assert_eq!(
+        store.stats().unwrap().live_objects,
+        1,
+        "the mapping holds the object"
+    );
     assert_eq!(private.as_mut_slice()[90_000], 3);
 }
 

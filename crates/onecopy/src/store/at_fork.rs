@@ -38,8 +38,12 @@ extern "C" fn prepare() {
             // Without it, workers forked before the first `share` would make stores of their own.
             let _ = find::default_store(&mut guard);
         }
-        let stores: Vec<_> =
-            guard.process().stores.iter().filter_map(|store| store.1.upgrade()).collect();
+        let stores: Vec<_> = guard
+            .process()
+            .stores
+            .iter()
+            .filter_map(|store| store.1.upgrade())
+            .collect();
         for store in &stores {
             // On failure the child has no slot and takes one at its first operation.
             let child = prepare_store(store, &mut guard).ok();

@@ -7,7 +7,10 @@
 //! **Invariants.** `I1`: a handle number is in `held` or in `free_handles` or ≥ `next_handle`, in
 //! exactly one. `I2`: `held[id].count` is the number of local owners; at 0 the hold is only still there
 //! because the lock was busy, and `pending` names it.
-#![allow(unsafe_code, reason = "process-local state lives in cells that the process lock guards")]
+#![allow(
+    unsafe_code,
+    reason = "process-local state lives in cells that the process lock guards"
+)]
 
 use std::cell::{RefCell, UnsafeCell};
 use std::collections::HashMap;
@@ -95,6 +98,10 @@ impl ProcessGuard {
     }
 
     /// The process-wide state.
+    #[allow(
+        clippy::unused_self,
+        reason = "the exclusive borrow of the guard is the proof"
+    )]
     pub(crate) fn process(&mut self) -> &mut Process {
         // SAFETY: the lock is held (this guard), and `&mut self` makes this the only reference.
         unsafe { &mut *GLOBAL.process.get() }
@@ -155,7 +162,8 @@ impl Local {
 fn enlist(file: &StoreFile, key: u64) -> Result<ProcessSlot, AccessError> {
     let reserved = ProcessSlot::reserve(file)?;
     let holder = holder(file, key, reserved.slot)?;
-    file.lock(holder, PATIENCE)?.enlist(reserved.slot, std::process::id());
+    file.lock(holder, PATIENCE)?
+        .enlist(reserved.slot, std::process::id());
     Ok(reserved)
 }
 
@@ -164,7 +172,10 @@ fn holder(file: &StoreFile, key: u64, slot: u64) -> Result<Holder, AccessError> 
     let forks = fork_count();
     let known = HOLDERS.try_with(|holders| {
         let holders = holders.borrow();
-        holders.iter().find(|(owner, fork, _)| *owner == key && *fork == forks).map(|known| known.2)
+        holders
+            .iter()
+            .find(|(owner, fork, _)| *owner == key && *fork == forks)
+            .map(|known| known.2)
     });
     if let Ok(Some(holder)) = known {
         return Ok(holder);
@@ -194,7 +205,10 @@ unsafe impl Send for Attached {}
 
 impl std::fmt::Debug for Attached {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Attached").field("store", &self.file.uuid).finish_non_exhaustive()
+        formatter
+            .debug_struct("Attached")
+            .field("store", &self.file.uuid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,11 +223,20 @@ impl Attached {
         // From here on a life word may stand in the metadata, so a failure leaves the file mapped.
         let file = ManuallyDrop::new(file);
         let reserved = enlist(&file, key)?;
-        let local = Local { process: Some(reserved), ..Local::default() };
-        let attached = Arc::new(Self { file, key, local: UnsafeCell::new(local) });
+        let local = Local {
+            process: Some(reserved),
+            ..Local::default()
+        };
+        let attached = Arc::new(Self {
+            file,
+            key,
+            local: UnsafeCell::new(local),
+        });
         let process = guard.process();
         process.stores.retain(|store| store.1.strong_count() > 0);
-        process.stores.push((attached.file.uuid, Arc::downgrade(&attached)));
+        process
+            .stores
+            .push((attached.file.uuid, Arc::downgrade(&attached)));
         Ok(attached)
     }
 
@@ -226,14 +249,13 @@ impl Attached {
 
     /// This process's slot and this thread's name in the lock word.
     pub(crate) fn identify(&self, guard: &mut ProcessGuard) -> Result<(u64, Holder), AccessError> {
-        let slot = match &self.local(guard).process {
-            Some(process) => process.slot,
-            None => {
-                let reserved = enlist(&self.file, self.key)?;
-                let slot = reserved.slot;
-                self.local(guard).process = Some(reserved);
-                slot
-            }
+        let slot = if let Some(process) = &self.local(guard).process {
+            process.slot
+        } else {
+            let reserved = enlist(&self.file, self.key)?;
+            let slot = reserved.slot;
+            self.local(guard).process = Some(reserved);
+            slot
         };
         Ok((slot, holder(&self.file, self.key, slot)?))
     }
@@ -242,7 +264,12 @@ impl Attached {
     pub(crate) fn session(&self) -> Result<Session<'_>, AccessError> {
         let mut guard = ProcessGuard::lock();
         let (slot, holder) = self.identify(&mut guard)?;
-        Ok(Session { attached: self, guard, slot, holder })
+        Ok(Session {
+            attached: self,
+            guard,
+            slot,
+            holder,
+        })
     }
 
     /// Frees objects that became DYING: punches their pages without any lock, then clears their rows.
@@ -261,9 +288,13 @@ impl Attached {
 
     /// Gives one local owner's interest back; the last one gives the hold back.
     pub(crate) fn release(&self, id: ObjectId) {
-        let Ok(mut session) = self.session() else { return };
+        let Ok(mut session) = self.session() else {
+            return;
+        };
         let local = session.local();
-        let Some(held) = local.held.get_mut(&id) else { return };
+        let Some(held) = local.held.get_mut(&id) else {
+            return;
+        };
         held.count = held.count.saturating_sub(1);
         if held.count > 0 {
             return;
@@ -278,8 +309,15 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         let mut guard = ProcessGuard::lock();
-        guard.process().stores.retain(|store| store.1.strong_count() > 0);
-        let slot = self.local(&mut guard).process.as_ref().map(|process| process.slot);
+        guard
+            .process()
+            .stores
+            .retain(|store| store.1.strong_count() > 0);
+        let slot = self
+            .local(&mut guard)
+            .process
+            .as_ref()
+            .map(|process| process.slot);
         let mut leak = true;
         if let Some(slot) = slot {
             let dying = self.leave(slot, &mut guard);
@@ -305,8 +343,12 @@ impl Drop for Attached {
 impl Attached {
     /// Gives back what is left (holds that waited for the lock) and the process slot.
     fn leave(&self, slot: u64, guard: &mut ProcessGuard) -> Vec<Row> {
-        let Ok(holder) = holder(&self.file, self.key, slot) else { return Vec::new() };
-        let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) else { return Vec::new() };
+        let Ok(holder) = holder(&self.file, self.key, slot) else {
+            return Vec::new();
+        };
+        let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) else {
+            return Vec::new();
+        };
         let mut dying = Vec::new();
         for handle in 0..locked.handle_high(slot) {
             if let Ok(row) = locked.drop_hold(slot, handle, slot) {
@@ -334,7 +376,9 @@ impl Attached {
         HOLDERS
             .try_with(|holders| {
                 let mut holders = holders.borrow_mut();
-                let at = holders.iter().position(|(key, fork, _)| *key == self.key && *fork == forks);
+                let at = holders
+                    .iter()
+                    .position(|(key, fork, _)| *key == self.key && *fork == forks);
                 at.map(|at| holders.swap_remove(at).2)
             })
             .ok()
@@ -367,11 +411,15 @@ impl<'a> Session<'a> {
         if self.local().pending.is_empty() {
             return dying;
         }
-        let Ok(locked) = self.lock(patience) else { return dying };
+        let Ok(locked) = self.lock(patience) else {
+            return dying;
+        };
         let slot = self.slot;
         let local = self.local();
         for id in std::mem::take(&mut local.pending) {
-            let Some(held) = local.held.get(&id).copied() else { continue };
+            let Some(held) = local.held.get(&id).copied() else {
+                continue;
+            };
             if held.count > 0 {
                 continue;
             }

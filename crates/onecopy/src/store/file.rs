@@ -40,27 +40,47 @@ impl StoreFile {
         let uuid = Uuid::random().map_err(kernel("getrandom"))?;
         let fd = memory::create(&uuid.file_name()).map_err(kernel("memfd_create"))?;
         let wanted = capacity.map(|bytes| [bytes.next_power_of_two().clamp(1 << 28, 1 << 46)]);
-        let capacities = wanted.as_ref().map_or(CAPACITIES.as_slice(), |one| one.as_slice());
+        let capacities = wanted
+            .as_ref()
+            .map_or(CAPACITIES.as_slice(), |one| one.as_slice());
         for capacity in capacities {
-            let Some(geometry) = Geometry::new(*capacity) else { continue };
-            let Ok(file) = Self::map(&fd, geometry) else { continue };
+            let Some(geometry) = Geometry::new(*capacity) else {
+                continue;
+            };
+            let Ok(file) = Self::map(&fd, geometry) else {
+                continue;
+            };
             let (mapping, mem) = file;
             memory::commit(fd.as_fd(), 0, PAGE).map_err(kernel("fallocate"))?;
             let slots = geometry.threads.saturating_sub(geometry.processes);
             memory::commit(fd.as_fd(), geometry.processes, slots).map_err(kernel("fallocate"))?;
-            let header = Header { uuid: uuid.0, geometry };
+            let header = Header {
+                uuid: uuid.0,
+                geometry,
+            };
             for (index, word) in header.words().iter().enumerate() {
                 mem.set((index as u64).saturating_mul(8), *word);
             }
             mem.set(Counter::MaxBytes.offset(), max_bytes);
-            return Ok(Self { fd, mapping, mem, geometry, uuid });
+            return Ok(Self {
+                fd,
+                mapping,
+                mem,
+                geometry,
+                uuid,
+            });
         }
-        Err(CreateError::NoAddressSpace { smallest: capacities.last().copied().unwrap_or(0) })
+        Err(CreateError::NoAddressSpace {
+            smallest: capacities.last().copied().unwrap_or(0),
+        })
     }
 
     /// Takes over a memory file that another process made.
     pub(crate) fn open(fd: OwnedFd, expected: Uuid) -> Result<Self, AttachError> {
-        let layout = |what| AttachError::Layout { store: expected, what };
+        let layout = |what| AttachError::Layout {
+            store: expected,
+            what,
+        };
         if !memory::is_sealed(fd.as_fd()) {
             return Err(layout("it is not sealed against shrinking"));
         }
@@ -75,14 +95,28 @@ impl StoreFile {
             return Err(layout("it is another store"));
         }
         let geometry = header.geometry;
-        let (mapping, mem) = Self::map(&fd, geometry).map_err(|source| {
-            AttachError::NoAddressSpace { store: expected, capacity: geometry.capacity, source }
-        })?;
-        Ok(Self { fd, mapping, mem, geometry, uuid: expected })
+        let (mapping, mem) =
+            Self::map(&fd, geometry).map_err(|source| AttachError::NoAddressSpace {
+                store: expected,
+                capacity: geometry.capacity,
+                source,
+            })?;
+        Ok(Self {
+            fd,
+            mapping,
+            mem,
+            geometry,
+            uuid: expected,
+        })
     }
 
     fn map(fd: &OwnedFd, geometry: Geometry) -> io::Result<(Mapping, Mem)> {
-        let Geometry { meta_len, data_start, capacity, .. } = geometry;
+        let Geometry {
+            meta_len,
+            data_start,
+            capacity,
+            ..
+        } = geometry;
         let mapping = Mapping::new(fd.as_fd(), meta_len, data_start, capacity)?;
         // SAFETY: `meta_len` bytes are mapped read-write from `meta()`, page aligned, until the owner
         // of this file drops it or leaks the metadata; all accesses in every process go through `Mem`
@@ -102,7 +136,8 @@ impl StoreFile {
         let locked = Locked { file: self };
         // Replaying also after an orderly release costs one load and forgives a corrupt holder.
         if taken == Taken::FromTheDead || intent::is_armed(self.mem) {
-            intent::replay(self.mem).map_err(|at| self.corrupt(at, "an impossible intent record"))?;
+            intent::replay(self.mem)
+                .map_err(|at| self.corrupt(at, "an impossible intent record"))?;
         }
         Ok(locked)
     }
@@ -111,7 +146,8 @@ impl StoreFile {
         let pid = Holder::of(word).map_or(0, |holder| {
             let state = self.mem.get(self.geometry.thread(u64::from(holder.slot)));
             let process = super::threads::process_of(state);
-            self.mem.get(self.geometry.process(process).saturating_add(8)) as u32
+            self.mem
+                .get(self.geometry.process(process).saturating_add(8)) as u32
         });
         AccessError::LockTimeout {
             store: self.uuid,
@@ -123,12 +159,18 @@ impl StoreFile {
 
     /// Describes bytes that break an invariant.
     pub(crate) fn corrupt(&self, offset: u64, what: &'static str) -> Corrupt {
-        Corrupt { store: self.uuid, offset, what }
+        Corrupt {
+            store: self.uuid,
+            offset,
+            what,
+        }
     }
 
     /// A life word's address, for the thread that owns the slot.
     pub(crate) fn life_offset(&self, slot: u64) -> u64 {
-        self.geometry.thread(slot).saturating_add(super::layout::THREAD_LIFE)
+        self.geometry
+            .thread(slot)
+            .saturating_add(super::layout::THREAD_LIFE)
     }
 
     /// Commits the pages of a table up to `needed` bytes from its start. Concurrent calls are harmless.
@@ -137,7 +179,12 @@ impl StoreFile {
     }
 
     /// The same, where the committed length stands at `watermark`.
-    pub(crate) fn commit_table_at(&self, table: u64, watermark: u64, needed: u64) -> io::Result<()> {
+    pub(crate) fn commit_table_at(
+        &self,
+        table: u64,
+        watermark: u64,
+        needed: u64,
+    ) -> io::Result<()> {
         let committed = self.mem.get(watermark);
         if committed >= needed {
             return Ok(());
@@ -168,7 +215,11 @@ impl StoreFile {
             && let Some((available, limit)) = memory::available()
             && available < len
         {
-            return Err(AllocateError::NoMemory { requested: len, available, limit });
+            return Err(AllocateError::NoMemory {
+                requested: len,
+                available,
+                limit,
+            });
         }
         let from = self.geometry.span_data(first);
         let committed = len.next_multiple_of(PAGE);
@@ -178,9 +229,16 @@ impl StoreFile {
         memory::commit(self.fd.as_fd(), from, committed).map_err(|source| {
             if memory::is_out_of_memory(&source) {
                 let (available, limit) = memory::available().unwrap_or((0, "the kernel"));
-                AllocateError::NoMemory { requested: len, available, limit }
+                AllocateError::NoMemory {
+                    requested: len,
+                    available,
+                    limit,
+                }
             } else {
-                AllocateError::Kernel { requested: len, source }
+                AllocateError::Kernel {
+                    requested: len,
+                    source,
+                }
             }
         })
     }
@@ -191,7 +249,7 @@ impl StoreFile {
     /// all is refused by the kernel, so one page of each is committed first.
     fn collapse_holes(&self, from: u64, len: u64) {
         const STEP: u64 = 64 << 20;
-        let end = from.saturating_add(len) / HUGE_PAGE * HUGE_PAGE;
+        let end = from.saturating_add(len & !(HUGE_PAGE - 1));
         let mut at = from;
         while at < end {
             let stop = at.saturating_add(STEP).min(end);

@@ -43,9 +43,14 @@ pub(crate) fn create(
     capacity_bytes: Option<u64>,
     max_bytes: u64,
 ) -> Result<Arc<Attached>, CreateError> {
-    super::at_fork::register()
-        .map_err(|source| CreateError::Kernel { step: "pthread_atfork", source })?;
-    Ok(Attached::join(StoreFile::create(capacity_bytes, max_bytes)?, guard)?)
+    super::at_fork::register().map_err(|source| CreateError::Kernel {
+        step: "pthread_atfork",
+        source,
+    })?;
+    Ok(Attached::join(
+        StoreFile::create(capacity_bytes, max_bytes)?,
+        guard,
+    )?)
 }
 
 /// Attaches the store of a token, or finds it among those attached.
@@ -78,7 +83,12 @@ pub(crate) fn store_from_fd(
 
 fn attached(guard: &mut ProcessGuard, uuid: Uuid) -> Option<Arc<Attached>> {
     // Only the one that is returned is upgraded: dropping a last owner here would deadlock.
-    guard.process().stores.iter().filter(|store| store.0 == uuid).find_map(|store| store.1.upgrade())
+    guard
+        .process()
+        .stores
+        .iter()
+        .filter(|store| store.0 == uuid)
+        .find_map(|store| store.1.upgrade())
 }
 
 fn open(guard: &mut ProcessGuard, fd: OwnedFd, uuid: Uuid) -> Result<Arc<Attached>, AttachError> {

@@ -55,7 +55,10 @@ impl ObjectId {
     }
 
     pub(crate) fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self { index: word as u32, generation: (word >> 32) as u32 })
+        (word != 0).then_some(Self {
+            index: word as u32,
+            generation: (word >> 32) as u32,
+        })
     }
 }
 
@@ -75,7 +78,10 @@ mod tests {
         assert_eq!(Uuid::parse(&uuid.to_string()), Some(uuid));
         assert_eq!(Uuid::parse("+0000000000000000000000000000000"), None);
         assert_eq!(Uuid::parse("short"), None);
-        let id = ObjectId { index: 0, generation: 1 };
+        let id = ObjectId {
+            index: 0,
+            generation: 1,
+        };
         assert_eq!(ObjectId::from_word(id.word()), Some(id));
         assert_eq!(ObjectId::from_word(0), None);
     }

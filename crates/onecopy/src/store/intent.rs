@@ -13,7 +13,7 @@
 //! change the words in between, because the lock is held all the time.
 #![forbid(unsafe_code)]
 
-use super::layout::{INTENT, INTENT_WRITES, FIRST_WORD};
+use super::layout::{FIRST_WORD, INTENT, INTENT_WRITES};
 use super::mem::Mem;
 
 /// A list of absolute writes to be done as one.
@@ -26,7 +26,10 @@ pub(crate) struct Intent {
 impl Intent {
     /// Adds the write of `value` to the word at `offset`.
     pub(crate) fn set(&mut self, offset: u64, value: u64) -> &mut Self {
-        assert!(self.len < INTENT_WRITES, "an intent record holds {INTENT_WRITES} writes");
+        assert!(
+            self.len < INTENT_WRITES,
+            "an intent record holds {INTENT_WRITES} writes"
+        );
         if let Some(write) = self.writes.get_mut(self.len) {
             *write = (offset, value);
             self.len = self.len.saturating_add(1);
@@ -84,6 +87,8 @@ pub(crate) fn is_armed(mem: Mem) -> bool {
 }
 
 fn place(index: usize) -> (u64, u64) {
-    let at = (index as u64).saturating_mul(16).saturating_add(INTENT.saturating_add(8));
+    let at = (index as u64)
+        .saturating_mul(16)
+        .saturating_add(INTENT.saturating_add(8));
     (at, at.saturating_add(8))
 }

@@ -221,7 +221,10 @@ impl Header {
     pub(crate) fn words(&self) -> [u64; CHECKED / 8 + 1] {
         let (low, high) = self.uuid.split_at(8);
         let word = |bytes: &[u8]| {
-            bytes.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte))
+            bytes
+                .iter()
+                .rev()
+                .fold(0u64, |word, byte| word << 8 | u64::from(*byte))
         };
         let geometry = &self.geometry;
         let mut words = [
@@ -275,9 +278,12 @@ impl Header {
 }
 
 fn fnv1a(words: &[u64]) -> u64 {
-    words.iter().flat_map(|word| word.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    words
+        .iter()
+        .flat_map(|word| word.to_le_bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
 }
 
 #[cfg(test)]
@@ -291,7 +297,10 @@ mod tests {
             let ends = [
                 (geometry.processes, geometry.process_slots * PROCESS_BYTES),
                 (geometry.threads, THREAD_SLOTS * THREAD_BYTES),
-                (geometry.handles, geometry.process_slots * geometry.handles_per_process * 8),
+                (
+                    geometry.handles,
+                    geometry.process_slots * geometry.handles_per_process * 8,
+                ),
                 (geometry.spans, geometry.span_count * 8),
                 (geometry.entries, geometry.entry_count * ENTRY_BYTES),
                 (geometry.units, geometry.unit_count * UNIT_BYTES),
@@ -308,8 +317,15 @@ mod tests {
 
     #[test]
     fn a_header_survives_the_round_trip_and_no_change_goes_unseen() {
-        let header = Header { uuid: [7; 16], geometry: Geometry::new(1 << 36).unwrap() };
-        let bytes: Vec<u8> = header.words().iter().flat_map(|word| word.to_le_bytes()).collect();
+        let header = Header {
+            uuid: [7; 16],
+            geometry: Geometry::new(1 << 36).unwrap(),
+        };
+        let bytes: Vec<u8> = header
+            .words()
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
         assert_eq!(Header::parse(&bytes), Ok(header));
         for index in 0..bytes.len() {
             let mut changed = bytes.clone();

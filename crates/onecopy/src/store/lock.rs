@@ -41,7 +41,10 @@ impl Holder {
     /// Whom a lock word names.
     pub(crate) fn of(word: u32) -> Option<Self> {
         let slot = (word >> 17).checked_sub(1)?;
-        Some(Self { slot, generation: (word >> 1) as u16 })
+        Some(Self {
+            slot,
+            generation: (word >> 1) as u16,
+        })
     }
 }
 
@@ -57,7 +60,9 @@ pub(crate) enum Taken {
 /// Tries once. `None` if somebody has it.
 pub(crate) fn try_take(word: &AtomicU32, me: Holder) -> Option<Taken> {
     // Acquire: pairs with Release in `give_back`.
-    let free = word.compare_exchange(0, me.word(), Ordering::Acquire, Ordering::Relaxed).is_ok();
+    let free = word
+        .compare_exchange(0, me.word(), Ordering::Acquire, Ordering::Relaxed)
+        .is_ok();
     crate::testing::stored();
     free.then_some(Taken::Orderly)
 }
@@ -83,7 +88,10 @@ pub(crate) fn take(
             // Free. Others may sleep, so take it with the waiters bit: at worst one wake too many.
             let mine = me.word() | WAITERS;
             // Acquire: pairs with Release in `give_back`.
-            if word.compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            if word
+                .compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
                 crate::testing::stored();
                 return Ok(Taken::Orderly);
             }
@@ -93,7 +101,10 @@ pub(crate) fn take(
         if is_dead(holder) {
             let mine = me.word() | WAITERS;
             // Acquire: sees all that the dead holder stored. One of several waiters wins.
-            if word.compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            if word
+                .compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+            {
                 crate::testing::stored();
                 return Ok(Taken::FromTheDead);
             }
@@ -105,7 +116,9 @@ pub(crate) fn take(
         let waited = seen | WAITERS;
         // Relaxed: the bit only asks for a wake.
         let marked = seen & WAITERS != 0
-            || word.compare_exchange(seen, waited, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            || word
+                .compare_exchange(seen, waited, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
         if marked {
             lock::wait(word, waited, LOOK);
         }
@@ -126,8 +139,14 @@ pub(crate) fn give_back(word: &AtomicU32) {
 mod tests {
     use super::*;
 
-    const A: Holder = Holder { slot: 3, generation: 7 };
-    const B: Holder = Holder { slot: 32_766, generation: u16::MAX };
+    const A: Holder = Holder {
+        slot: 3,
+        generation: 7,
+    };
+    const B: Holder = Holder {
+        slot: 32_766,
+        generation: u16::MAX,
+    };
 
     #[test]
     fn the_word_names_its_holder() {
@@ -145,7 +164,10 @@ mod tests {
         assert_eq!(try_take(&word, B), None);
         let named = take(&word, B, Duration::ZERO, |_| false).unwrap_err();
         assert_eq!(Holder::of(named), Some(A));
-        assert_eq!(take(&word, B, Duration::ZERO, |who| who == A), Ok(Taken::FromTheDead));
+        assert_eq!(
+            take(&word, B, Duration::ZERO, |who| who == A),
+            Ok(Taken::FromTheDead)
+        );
         give_back(&word);
         assert_eq!(try_take(&word, A), Some(Taken::Orderly));
     }

@@ -7,6 +7,7 @@
 //! [`Mem::set`] counts every store for the crash tests (feature `testing`): they kill a process right
 //! after its n-th one, for all n.
 #![allow(unsafe_code, reason = "atomics over mapped memory are made here, once")]
+#![allow(clippy::cast_ptr_alignment, reason = "asserted before each cast")]
 
 use std::ptr::NonNull;
 
@@ -43,8 +44,15 @@ impl Mem {
 
     /// The word at `offset`. Offsets come from the geometry, never unchecked from shared memory.
     pub(crate) fn word(&self, offset: u64) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset < self.len, "a word outside the metadata");
-        let address = self.base.as_ptr().wrapping_add(offset as usize).cast::<u64>();
+        assert!(
+            offset.is_multiple_of(8) && offset < self.len,
+            "a word outside the metadata"
+        );
+        let address = self
+            .base
+            .as_ptr()
+            .wrapping_add(offset as usize)
+            .cast::<u64>();
         // SAFETY: in bounds and aligned (asserted; `len` is a multiple of 8), mapped (I1), and only
         // accessed atomically (I2).
         unsafe { AtomicU64::from_ptr(address) }
@@ -52,8 +60,15 @@ impl Mem {
 
     /// The half word at `offset`.
     pub(crate) fn half(&self, offset: u64) -> &AtomicU32 {
-        assert!(offset.is_multiple_of(4) && offset < self.len, "a word outside the metadata");
-        let address = self.base.as_ptr().wrapping_add(offset as usize).cast::<u32>();
+        assert!(
+            offset.is_multiple_of(4) && offset < self.len,
+            "a word outside the metadata"
+        );
+        let address = self
+            .base
+            .as_ptr()
+            .wrapping_add(offset as usize)
+            .cast::<u32>();
         // SAFETY: as in `word`; no offset is used in both widths.
         unsafe { AtomicU32::from_ptr(address) }
     }
@@ -74,7 +89,9 @@ impl Mem {
     pub(crate) fn replace(&self, offset: u64, old: u64, new: u64) -> bool {
         let word = self.word(offset);
         // AcqRel: publishes what this thread wrote and sees what the last writer wrote.
-        let done = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let done = word
+            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
         crate::testing::stored();
         done
     }
@@ -82,13 +99,18 @@ impl Mem {
     /// Whether the thread whose life word stands at `offset` has died.
     pub(crate) fn owner_died(&self, offset: u64) -> bool {
         // Acquire: what the dead thread stored is seen.
-        let word = self.half(offset + life::FUTEX_WORD_OFFSET).load(Ordering::Acquire);
+        let word = self
+            .half(offset.saturating_add(life::FUTEX_WORD_OFFSET))
+            .load(Ordering::Acquire);
         word & life::OWNER_DIED != 0
     }
 
     /// The address of a life word.
     pub(crate) fn life_place(&self, offset: u64) -> NonNull<u8> {
-        assert!(offset + life::LIFE_BYTES <= self.len, "a life word outside the metadata");
+        assert!(
+            offset.saturating_add(life::LIFE_BYTES) <= self.len,
+            "a life word outside the metadata"
+        );
         // SAFETY: in bounds of the mapped metadata (asserted, I1).
         unsafe { self.base.add(offset as usize) }
     }

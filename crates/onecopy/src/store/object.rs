@@ -39,7 +39,10 @@ impl Building {
         let len = byte_len as u64;
         let mut session = attached.session()?;
         // Failing to recover a dead process is no reason to fail here: the next sweep tries again.
-        let swept = session.sweep(false).map(|swept| swept.dying).unwrap_or_default();
+        let swept = session
+            .sweep(false)
+            .map(|swept| swept.dying)
+            .unwrap_or_default();
         let mut dying = session.settle(PATIENCE);
         dying.extend(swept);
         let slot = session.slot;
@@ -62,7 +65,11 @@ impl Building {
         drop(session);
         attached.free(dying);
         // From here on dropping the value gives everything back.
-        let building = Self { attached: Arc::clone(attached), row, forks: fork_count() };
+        let building = Self {
+            attached: Arc::clone(attached),
+            row,
+            forks: fork_count(),
+        };
         attached.file.commit_data(row.first, len, huge)?;
         Ok(building)
     }
@@ -111,7 +118,10 @@ impl Building {
     /// If the value was inherited by fork ([`Building::is_inherited`]): the parent may be writing.
     #[must_use]
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        assert!(!self.is_inherited(), "an object being built belongs to the process that began it");
+        assert!(
+            !self.is_inherited(),
+            "an object being built belongs to the process that began it"
+        );
         // SAFETY: `len` committed bytes that only this value points to (I1; the object is not LIVE, so
         // nobody attaches it, and fork children get private pages), borrowed as long as `&mut self`.
         unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr(), self.len()) }
@@ -144,12 +154,20 @@ impl Building {
     pub fn seal(self) -> Result<(Object, Sealed), AccessError> {
         let (from, to) = (self.from(), self.to());
         let file = &self.attached.file;
-        let kernel = |source| AccessError::Kernel { store: file.uuid, step: "mmap", source };
+        let kernel = |source| AccessError::Kernel {
+            store: file.uuid,
+            step: "mmap",
+            source,
+        };
         if self.is_inherited() {
-            return Err(AccessError::Inherited { index: self.row.id.index });
+            return Err(AccessError::Inherited {
+                index: self.row.id.index,
+            });
         }
         // Before publication: afterwards no shared writable page may be left.
-        file.mapping.make_private(file.fd.as_fd(), from, to).map_err(kernel)?;
+        file.mapping
+            .make_private(file.fd.as_fd(), from, to)
+            .map_err(kernel)?;
         if let Err(error) = self.publish_row() {
             let _ = file.mapping.make_shared(file.fd.as_fd(), from, to);
             return Err(error);
@@ -178,7 +196,9 @@ impl Drop for Building {
     fn drop(&mut self) {
         if self.is_inherited() {
             let file = &self.attached.file;
-            let _ = file.mapping.make_shared(file.fd.as_fd(), self.from(), self.to());
+            let _ = file
+                .mapping
+                .make_shared(file.fd.as_fd(), self.from(), self.to());
         } else {
             // Otherwise these page table entries would show another object's pages later.
             self.attached.file.mapping.zap_write(self.from(), self.to());
@@ -189,7 +209,11 @@ impl Drop for Building {
 
 impl fmt::Debug for Building {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Building").field("id", &self.row.id).field("len", &self.len()).finish()
+        formatter
+            .debug_struct("Building")
+            .field("id", &self.row.id)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -216,7 +240,12 @@ pub struct Object(Arc<Hold>);
 
 impl Object {
     fn of(attached: Arc<Attached>, id: ObjectId, first: u64, len: u64) -> Self {
-        Self(Arc::new(Hold { attached, id, first, len }))
+        Self(Arc::new(Hold {
+            attached,
+            id,
+            first,
+            len,
+        }))
     }
 
     /// Turns a token into the object, in any process of the same user.
@@ -231,13 +260,20 @@ impl Object {
 
     fn attach_in(attached: &Arc<Attached>, token: &Token) -> Result<Self, AttachError> {
         let mut session = attached.session()?;
-        let swept = session.sweep(false).map(|swept| swept.dying).unwrap_or_default();
+        let swept = session
+            .sweep(false)
+            .map(|swept| swept.dying)
+            .unwrap_or_default();
         let slot = session.slot;
         let locked = session.lock(PATIENCE)?;
         let local = session.local();
         let id = token.object;
         let known = local.held.get(&id).copied();
-        let handle = if known.is_none() { Some(local.take_handle()) } else { None };
+        let handle = if known.is_none() {
+            Some(local.take_handle())
+        } else {
+            None
+        };
         let result = locked.redeem(id, token.unit, slot, handle);
         drop(locked);
         match (&result, handle) {
@@ -262,7 +298,9 @@ impl Object {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let file = &self.0.attached.file;
-        let address = file.mapping.read_address(file.geometry.span_data(self.0.first));
+        let address = file
+            .mapping
+            .read_address(file.geometry.span_data(self.0.first));
         // SAFETY: the object is LIVE and held (I1), so its `len` bytes are committed, mapped readable
         // for as long as the attachment lives, and never change (I2). `first` and `len` were checked
         // against the geometry when the row was read.
@@ -307,13 +345,20 @@ impl Object {
         let file = &self.0.attached.file;
         let offset = file.geometry.span_data(self.0.first);
         let range = PrivateRange::new(file.fd.as_fd(), offset, self.0.len as usize)?;
-        Ok(PrivateMapping { range, object: self.clone() })
+        Ok(PrivateMapping {
+            range,
+            object: self.clone(),
+        })
     }
 }
 
 impl fmt::Debug for Object {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Object").field("id", &self.0.id).field("len", &self.0.len).finish()
+        formatter
+            .debug_struct("Object")
+            .field("id", &self.0.id)
+            .field("len", &self.0.len)
+            .finish()
     }
 }
 
@@ -329,7 +374,9 @@ impl Drop for Sealed {
     fn drop(&mut self) {
         // Before the hold goes (the field drops after this): the range may be another object's next.
         let file = &self.object.0.attached.file;
-        let _ = file.mapping.make_shared(file.fd.as_fd(), self.from, self.to);
+        let _ = file
+            .mapping
+            .make_shared(file.fd.as_fd(), self.from, self.to);
     }
 }
 

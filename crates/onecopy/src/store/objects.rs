@@ -68,10 +68,14 @@ impl Locked<'_> {
     /// Reads entry `index`, whatever its state.
     pub(crate) fn row(&self, index: u32) -> Result<Row, AccessError> {
         let file = self.file;
-        let high = self.counter(Counter::EntryHigh).min(file.geometry.entry_count);
+        let high = self
+            .counter(Counter::EntryHigh)
+            .min(file.geometry.entry_count);
         let at = file.geometry.entry(u64::from(index));
         if u64::from(index) >= high {
-            return Err(file.corrupt(at, "an object beyond the end of the table").into());
+            return Err(file
+                .corrupt(at, "an object beyond the end of the table")
+                .into());
         }
         let word = file.mem.get(at);
         let state = match word & 0xff {
@@ -83,7 +87,10 @@ impl Locked<'_> {
         };
         let read = |offset: u64| file.mem.get(at.saturating_add(offset));
         let row = Row {
-            id: ObjectId { index, generation: (word >> 32) as u32 },
+            id: ObjectId {
+                index,
+                generation: (word >> 32) as u32,
+            },
             state,
             owner: word >> 8 & 0xff_ffff,
             first: read(FIRST),
@@ -92,7 +99,9 @@ impl Locked<'_> {
         };
         let end = row.first.checked_add(spans::spans_of(row.len));
         if state != State::Free && end.is_none_or(|end| end > file.geometry.span_count) {
-            return Err(file.corrupt(at, "an object beyond the end of the store").into());
+            return Err(file
+                .corrupt(at, "an object beyond the end of the store")
+                .into());
         }
         Ok(row)
     }
@@ -107,12 +116,7 @@ impl Locked<'_> {
     }
 
     /// Takes spans and a row for `len` bytes, held by the caller's handle, and not yet committed.
-    pub(crate) fn allocate(
-        &self,
-        slot: u64,
-        handle: u64,
-        len: u64,
-    ) -> Result<Row, AllocateError> {
+    pub(crate) fn allocate(&self, slot: u64, handle: u64, len: u64) -> Result<Row, AllocateError> {
         let file = self.file;
         self.check_quota(len)?;
         let n = spans::spans_of(len);
@@ -122,7 +126,10 @@ impl Locked<'_> {
         self.commit_handle(slot, handle)?;
         let generation = ((file.mem.get(at) >> 32) as u32).max(1);
         let row = Row {
-            id: ObjectId { index: index as u32, generation },
+            id: ObjectId {
+                index: index as u32,
+                generation,
+            },
             state: State::Building,
             owner: slot,
             first,
@@ -132,14 +139,26 @@ impl Locked<'_> {
         let end = first.saturating_add(n);
         let table_bytes = end.saturating_mul(8);
         file.commit_table(file.geometry.spans, Counter::SpanTable, table_bytes)
-            .map_err(|source| AllocateError::Kernel { requested: len, source })?;
-        let allocated = self.counter(Counter::Allocated).saturating_add(row.committed());
+            .map_err(|source| AllocateError::Kernel {
+                requested: len,
+                source,
+            })?;
+        let allocated = self
+            .counter(Counter::Allocated)
+            .saturating_add(row.committed());
         let mut intent = Intent::default();
         intent
             .set(file.geometry.span_word(first), spans::head(n))
-            .set(Counter::SpanHigh.offset(), self.counter(Counter::SpanHigh).max(end))
+            .set(
+                Counter::SpanHigh.offset(),
+                self.counter(Counter::SpanHigh).max(end),
+            )
             .set(Counter::SpanHint.offset(), self.hint_after_take(first, n))
-            .set(Counter::EntryHigh.offset(), self.counter(Counter::EntryHigh).max(index.saturating_add(1)))
+            .set(
+                Counter::EntryHigh.offset(),
+                self.counter(Counter::EntryHigh)
+                    .max(index.saturating_add(1)),
+            )
             .set(Counter::EntryHint.offset(), index.saturating_add(1))
             .set(Counter::Allocated.offset(), allocated)
             .set(at.saturating_add(FIRST), first)
@@ -156,24 +175,38 @@ impl Locked<'_> {
         let allocated = self.counter(Counter::Allocated);
         let after = allocated.saturating_add(requested.next_multiple_of(PAGE));
         if max_bytes != 0 && after > max_bytes {
-            return Err(AllocateError::QuotaExceeded { requested, allocated, max_bytes });
+            return Err(AllocateError::QuotaExceeded {
+                requested,
+                allocated,
+                max_bytes,
+            });
         }
         Ok(())
     }
 
     fn find_entry(&self) -> Result<u64, AllocateError> {
         let file = self.file;
-        let high = self.counter(Counter::EntryHigh).min(file.geometry.entry_count);
+        let high = self
+            .counter(Counter::EntryHigh)
+            .min(file.geometry.entry_count);
         let hint = self.counter(Counter::EntryHint);
-        let free = (hint..high).find(|index| file.mem.get(file.geometry.entry(*index)) & 0xff == 0);
+        let state = |index: u64| file.mem.get(file.geometry.entry(index)) as u8;
+        let free = (hint..high).find(|index| state(*index) == State::Free as u8);
         let index = free.unwrap_or(high);
         if index >= file.geometry.entry_count {
             let capacity = file.geometry.entry_count;
-            return Err(AllocateError::Full { store: file.uuid, what: "object entry", capacity });
+            return Err(AllocateError::Full {
+                store: file.uuid,
+                what: "object entry",
+                capacity,
+            });
         }
         let needed = index.saturating_add(1).saturating_mul(ENTRY_BYTES);
         file.commit_table(file.geometry.entries, Counter::EntryTable, needed)
-            .map_err(|source| AllocateError::Kernel { requested: needed, source })?;
+            .map_err(|source| AllocateError::Kernel {
+                requested: needed,
+                source,
+            })?;
         Ok(index)
     }
 
@@ -210,9 +243,14 @@ impl Locked<'_> {
         me: u64,
     ) -> Result<Option<Row>, AccessError> {
         let at = self.file.geometry.handle(slot, handle);
-        let Some(id) = ObjectId::from_word(self.file.mem.get(at)) else { return Ok(None) };
+        let Some(id) = ObjectId::from_word(self.file.mem.get(at)) else {
+            return Ok(None);
+        };
         let Some(row) = self.object(id)? else {
-            return Err(self.file.corrupt(at, "a hold on an object that is gone").into());
+            return Err(self
+                .file
+                .corrupt(at, "a hold on an object that is gone")
+                .into());
         };
         let mut intent = Intent::default();
         intent.set(at, 0);
@@ -230,12 +268,19 @@ impl Locked<'_> {
         }
         let at = self.file.geometry.entry(u64::from(row.id.index));
         intent.set(at, state_word(State::Dying, me, row.id.generation));
-        Some(Row { state: State::Dying, owner: me, count: 0, ..*row })
+        Some(Row {
+            state: State::Dying,
+            owner: me,
+            count: 0,
+            ..*row
+        })
     }
 
     /// DYING → FREE after the pages were punched out. Does nothing if somebody else did it.
     pub(crate) fn finish_free(&self, row: &Row) -> Result<(), AccessError> {
-        let Some(now) = self.object(row.id)? else { return Ok(()) };
+        let Some(now) = self.object(row.id)? else {
+            return Ok(());
+        };
         if now.state != State::Dying {
             return Ok(());
         }
@@ -243,12 +288,20 @@ impl Locked<'_> {
         let at = file.geometry.entry(u64::from(row.id.index));
         let next = row.id.generation.wrapping_add(1).max(1);
         let index = u64::from(row.id.index);
-        let allocated = self.counter(Counter::Allocated).saturating_sub(now.committed());
+        let allocated = self
+            .counter(Counter::Allocated)
+            .saturating_sub(now.committed());
         let mut intent = Intent::default();
         intent
             .set(file.geometry.span_word(now.first), 0)
-            .set(Counter::SpanHint.offset(), self.counter(Counter::SpanHint).min(now.first))
-            .set(Counter::EntryHint.offset(), self.counter(Counter::EntryHint).min(index))
+            .set(
+                Counter::SpanHint.offset(),
+                self.counter(Counter::SpanHint).min(now.first),
+            )
+            .set(
+                Counter::EntryHint.offset(),
+                self.counter(Counter::EntryHint).min(index),
+            )
             .set(Counter::Allocated.offset(), allocated)
             .set(at, state_word(State::Free, 0, next));
         intent.commit(file.mem);
@@ -265,13 +318,18 @@ impl Locked<'_> {
 
     /// All entries that are not FREE.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Row, AccessError>> + '_ {
-        let high = self.counter(Counter::EntryHigh).min(self.file.geometry.entry_count);
+        let high = self
+            .counter(Counter::EntryHigh)
+            .min(self.file.geometry.entry_count);
         (0..high as u32)
             .map(|index| self.row(index))
             .filter(|row| row.as_ref().map_or(true, |row| row.state != State::Free))
     }
 
     pub(super) fn count_at(&self, row: &Row) -> u64 {
-        self.file.geometry.entry(u64::from(row.id.index)).saturating_add(COUNT)
+        self.file
+            .geometry
+            .entry(u64::from(row.id.index))
+            .saturating_add(COUNT)
     }
 }

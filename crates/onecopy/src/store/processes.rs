@@ -43,7 +43,11 @@ impl ProcessSlot {
     /// Finds a free slot and takes its kernel lock. The slot is not marked LIVE yet.
     pub(crate) fn reserve(file: &StoreFile) -> Result<Self, AccessError> {
         let kernel = |step| {
-            move |source: io::Error| AccessError::Kernel { store: file.uuid, step, source }
+            move |source: io::Error| AccessError::Kernel {
+                store: file.uuid,
+                step,
+                source,
+            }
         };
         let life = memory::reopen(file.fd()).map_err(kernel("open of /proc/self/fd"))?;
         for slot in 0..file.geometry.process_slots {
@@ -89,7 +93,8 @@ impl Locked<'_> {
             .set(at, generation << 32 | LIVE)
             .set(
                 Counter::ProcessHigh.offset(),
-                self.counter(Counter::ProcessHigh).max(slot.saturating_add(1)),
+                self.counter(Counter::ProcessHigh)
+                    .max(slot.saturating_add(1)),
             );
         intent.commit(mem);
     }
@@ -99,7 +104,9 @@ impl Locked<'_> {
         let mem = self.file.mem;
         let at = self.file.geometry.process(slot);
         let mut intent = Intent::default();
-        intent.set(at.saturating_add(PID), 0).set(at, mem.get(at) & !u64::from(u32::MAX));
+        intent
+            .set(at.saturating_add(PID), 0)
+            .set(at, mem.get(at) & !u64::from(u32::MAX));
         intent.commit(mem);
     }
 
@@ -111,13 +118,17 @@ impl Locked<'_> {
 
     /// Slots that were ever used.
     pub(crate) fn process_high(&self) -> u64 {
-        self.counter(Counter::ProcessHigh).min(self.file.geometry.process_slots)
+        self.counter(Counter::ProcessHigh)
+            .min(self.file.geometry.process_slots)
     }
 
     /// Handles of a slot that were ever used.
     pub(crate) fn handle_high(&self, slot: u64) -> u64 {
         let at = self.file.geometry.process(slot).saturating_add(HANDLE_HIGH);
-        self.file.mem.get(at).min(self.file.geometry.handles_per_process)
+        self.file
+            .mem
+            .get(at)
+            .min(self.file.geometry.handles_per_process)
     }
 
     /// The object in a handle.
@@ -140,7 +151,11 @@ impl Locked<'_> {
         let watermark = file.geometry.process(slot).saturating_add(HANDLE_TABLE);
         let needed = handle.saturating_add(1).saturating_mul(8);
         file.commit_table_at(table, watermark, needed)
-            .map_err(|source| AccessError::Kernel { store: file.uuid, step: "fallocate", source })
+            .map_err(|source| AccessError::Kernel {
+                store: file.uuid,
+                step: "fallocate",
+                source,
+            })
     }
 
     /// Adds a handle's word, and the high-water mark above it, to a change.
@@ -154,5 +169,8 @@ impl Locked<'_> {
 
 /// Writes the pid of a slot that was enlisted before its process existed.
 pub(crate) fn sign(file: &StoreFile, slot: u64, pid: u32) {
-    file.mem.set(file.geometry.process(slot).saturating_add(PID), u64::from(pid));
+    file.mem.set(
+        file.geometry.process(slot).saturating_add(PID),
+        u64::from(pid),
+    );
 }

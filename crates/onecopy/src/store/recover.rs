@@ -38,6 +38,8 @@ pub(crate) fn sweep(
     patience: std::time::Duration,
 ) -> Result<Swept, AccessError> {
     let mut swept = Swept::default();
+    // The dead may have left a change half done, the enlisting of their own slot for instance.
+    drop(file.lock(holder, patience)?);
     let high = file.mem.get(super::layout::Counter::ProcessHigh.offset());
     for slot in 0..high.min(file.geometry.process_slots) {
         if slot != me && processes::is_dead(file, life, slot) {
@@ -77,7 +79,8 @@ impl Locked<'_> {
     pub(crate) fn own_dying(&self, me: u64) -> Result<Vec<Row>, AccessError> {
         self.rows()
             .filter(|row| {
-                row.as_ref().map_or(true, |row| row.state == State::Dying && row.owner == me)
+                row.as_ref()
+                    .map_or(true, |row| row.state == State::Dying && row.owner == me)
             })
             .collect()
     }

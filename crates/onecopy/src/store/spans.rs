@@ -41,7 +41,10 @@ impl Locked<'_> {
         let n = word & !HEAD;
         let room = self.file.geometry.span_count.saturating_sub(span);
         if word & HEAD == 0 || n == 0 || n > room {
-            return Err(self.file.corrupt(at, "a span word that is neither free nor a head").into());
+            return Err(self
+                .file
+                .corrupt(at, "a span word that is neither free nor a head")
+                .into());
         }
         Ok(n)
     }
@@ -69,12 +72,20 @@ impl Locked<'_> {
         if start.checked_add(n).is_some_and(|end| end <= count) {
             return Ok(start);
         }
-        Err(AllocateError::Full { store: self.file.uuid, what: "run of spans", capacity: count })
+        Err(AllocateError::Full {
+            store: self.file.uuid,
+            what: "run of spans",
+            capacity: count,
+        })
     }
 
     /// Where `SpanHint` stands after the run `first..first + n` was taken.
     pub(crate) fn hint_after_take(&self, first: u64, n: u64) -> u64 {
         let hint = self.counter(Counter::SpanHint);
-        if first == hint { first.saturating_add(n) } else { hint }
+        if first == hint {
+            first.saturating_add(n)
+        } else {
+            hint
+        }
     }
 }

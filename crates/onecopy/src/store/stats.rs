@@ -73,7 +73,9 @@ pub(crate) fn stats(attached: &Arc<Attached>) -> Result<Stats, AccessError> {
     }
     stats.holds = interests.saturating_sub(stats.units);
     let slots = 0..locked.process_high();
-    stats.processes = slots.filter(|slot| locked.generation_of(*slot).is_some()).count() as u64;
+    stats.processes = slots
+        .filter(|slot| locked.generation_of(*slot).is_some())
+        .count() as u64;
     stats.occupied_bytes = memory::occupied(attached.file.fd()).unwrap_or(0);
     Ok(stats)
 }
@@ -90,8 +92,11 @@ pub(crate) fn collect(
     let locked = session.lock(PATIENCE)?;
     if let Some(max_age) = max_age {
         let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        let old: Vec<u64> =
-            locked.units().filter(|unit| unit.2 >= max_age).map(|unit| unit.0).collect();
+        let old: Vec<u64> = locked
+            .units()
+            .filter(|unit| unit.2 >= max_age)
+            .map(|unit| unit.0)
+            .collect();
         for index in old {
             dying.extend(locked.drop_unit(index, session.slot)?);
             units = units.saturating_add(1);

@@ -59,9 +59,12 @@ pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<Holder, AccessErro
             });
         }
         let needed = high.saturating_add(1).saturating_mul(THREAD_BYTES);
-        file.commit_table(file.geometry.threads, Counter::ThreadTable, needed).map_err(
-            |source| AccessError::Kernel { store: file.uuid, step: "fallocate", source },
-        )?;
+        file.commit_table(file.geometry.threads, Counter::ThreadTable, needed)
+            .map_err(|source| AccessError::Kernel {
+                store: file.uuid,
+                step: "fallocate",
+                source,
+            })?;
         // Lost to another thread or not, the next round finds the new slot or a higher mark.
         mem.replace(counter, high, high.saturating_add(1));
     }
@@ -86,7 +89,10 @@ fn try_claim(file: &StoreFile, slot: u64, process: u64) -> Option<Holder> {
         return None;
     }
     mem.set(at, state(LIVE, process, next));
-    Some(Holder { slot: slot as u32, generation: next as u16 })
+    Some(Holder {
+        slot: slot as u32,
+        generation: next as u16,
+    })
 }
 
 /// Whether the lock word names this slot: then it must not be given away (lock.rs I1).

@@ -61,16 +61,25 @@ impl Token {
     /// # Errors
     /// [`AttachError::BadToken`] if the bytes are not what [`Token::to_bytes`] gave.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, AttachError> {
-        let bytes: &[u8; Self::LEN] =
-            bytes.try_into().map_err(|_| AttachError::BadToken { what: "it is not 64 bytes long" })?;
+        let bytes: &[u8; Self::LEN] = bytes.try_into().map_err(|_| AttachError::BadToken {
+            what: "it is not 64 bytes long",
+        })?;
         let (fields, rest) = bytes.as_chunks::<4>().0.split_at(13);
         if fields.first() != Some(&MAGIC) {
-            return Err(AttachError::BadToken { what: "it does not begin with OCT1" });
+            return Err(AttachError::BadToken {
+                what: "it does not begin with OCT1",
+            });
         }
         if rest.last() != Some(&check(bytes)) {
-            return Err(AttachError::BadToken { what: "its check does not fit" });
+            return Err(AttachError::BadToken {
+                what: "its check does not fit",
+            });
         }
-        let word = |index: usize| fields.get(index).map_or(0, |field| u32::from_le_bytes(*field));
+        let word = |index: usize| {
+            fields
+                .get(index)
+                .map_or(0, |field| u32::from_le_bytes(*field))
+        };
         let mut store = [0; 16];
         for (target, source) in store.iter_mut().zip(bytes.iter().skip(4)) {
             *target = *source;
@@ -79,8 +88,14 @@ impl Token {
             store: Uuid(store),
             pid: word(5),
             fd: word(6),
-            object: ObjectId { index: word(7), generation: word(8) },
-            unit: UnitId { index: word(9), generation: word(10) },
+            object: ObjectId {
+                index: word(7),
+                generation: word(8),
+            },
+            unit: UnitId {
+                index: word(9),
+                generation: word(10),
+            },
             len: u64::from(word(11)) | u64::from(word(12)) << 32,
         })
     }
@@ -90,7 +105,9 @@ fn check(bytes: &[u8; Token::LEN]) -> [u8; 4] {
     bytes
         .iter()
         .take(60)
-        .fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+        .fold(0x811c_9dc5u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        })
         .to_le_bytes()
 }
 
@@ -104,8 +121,14 @@ mod tests {
             store: Uuid([9; 16]),
             pid: 1234,
             fd: 5,
-            object: ObjectId { index: 6, generation: 7 },
-            unit: UnitId { index: 8, generation: 9 },
+            object: ObjectId {
+                index: 6,
+                generation: 7,
+            },
+            unit: UnitId {
+                index: 8,
+                generation: 9,
+            },
             len: 1 << 33 | 1,
         };
         let bytes = token.to_bytes();

@@ -34,7 +34,9 @@ impl Locked<'_> {
     /// Counts a token in flight.
     pub(crate) fn add_unit(&self, row: &Row) -> Result<UnitId, AccessError> {
         let file = self.file;
-        let high = self.counter(Counter::UnitHigh).min(file.geometry.unit_count);
+        let high = self
+            .counter(Counter::UnitHigh)
+            .min(file.geometry.unit_count);
         let hint = self.counter(Counter::UnitHint);
         let free = (hint..high).find(|index| file.mem.get(file.geometry.unit(*index)) & USED == 0);
         let index = free.unwrap_or(high);
@@ -47,8 +49,16 @@ impl Locked<'_> {
             });
         }
         let next = index.saturating_add(1);
-        file.commit_table(file.geometry.units, Counter::UnitTable, next.saturating_mul(UNIT_BYTES))
-            .map_err(|source| AccessError::Kernel { store: file.uuid, step: "fallocate", source })?;
+        file.commit_table(
+            file.geometry.units,
+            Counter::UnitTable,
+            next.saturating_mul(UNIT_BYTES),
+        )
+        .map_err(|source| AccessError::Kernel {
+            store: file.uuid,
+            step: "fallocate",
+            source,
+        })?;
         let at = file.geometry.unit(index);
         let generation = (file.mem.get(at) >> 32) as u32;
         let mut intent = Intent::default();
@@ -60,7 +70,10 @@ impl Locked<'_> {
             .set(Counter::UnitHint.offset(), next)
             .set(self.count_at(row), row.count.saturating_add(1));
         intent.commit(file.mem);
-        Ok(UnitId { index: index as u32, generation })
+        Ok(UnitId {
+            index: index as u32,
+            generation,
+        })
     }
 
     /// Turns a token into a hold in `handle` of `slot`; without a handle (the process holds the object
@@ -79,7 +92,10 @@ impl Locked<'_> {
         let in_flight = self.is_in_flight(unit, id);
         let held = u64::from(handle.is_some());
         // Every LIVE object is counted at least once (objects.rs I2), so it cannot vanish here.
-        let count = row.count.saturating_add(held).saturating_sub(u64::from(in_flight));
+        let count = row
+            .count
+            .saturating_add(held)
+            .saturating_sub(u64::from(in_flight));
         let mut intent = Intent::default();
         if let Some(handle) = handle {
             self.commit_handle(slot, handle)?;
@@ -97,7 +113,10 @@ impl Locked<'_> {
         let file = self.file;
         let index = u64::from(unit.index);
         let at = file.geometry.unit(index);
-        index < self.counter(Counter::UnitHigh).min(file.geometry.unit_count)
+        index
+            < self
+                .counter(Counter::UnitHigh)
+                .min(file.geometry.unit_count)
             && file.mem.get(at) == u64::from(unit.generation) << 32 | USED
             && file.mem.get(at.saturating_add(OBJECT)) == id.word()
     }
@@ -105,22 +124,29 @@ impl Locked<'_> {
     fn free_unit(&self, intent: &mut Intent, index: u64) {
         let at = self.file.geometry.unit(index);
         let next = (self.file.mem.get(at) >> 32).wrapping_add(1) & u64::from(u32::MAX);
-        intent
-            .set(at, next << 32)
-            .set(Counter::UnitHint.offset(), self.counter(Counter::UnitHint).min(index));
+        intent.set(at, next << 32).set(
+            Counter::UnitHint.offset(),
+            self.counter(Counter::UnitHint).min(index),
+        );
     }
 
     /// The object and the age in milliseconds of each unit in flight.
     pub(crate) fn units(&self) -> impl Iterator<Item = (u64, Option<ObjectId>, u64)> + '_ {
         let file = self.file;
-        let high = self.counter(Counter::UnitHigh).min(file.geometry.unit_count);
+        let high = self
+            .counter(Counter::UnitHigh)
+            .min(file.geometry.unit_count);
         let now = procfs::boot_ms();
         (0..high).filter_map(move |index| {
             let at = file.geometry.unit(index);
             let used = file.mem.get(at) & USED != 0;
             used.then(|| {
                 let object = ObjectId::from_word(file.mem.get(at.saturating_add(OBJECT)));
-                (index, object, now.saturating_sub(file.mem.get(at.saturating_add(BORN))))
+                (
+                    index,
+                    object,
+                    now.saturating_sub(file.mem.get(at.saturating_add(BORN))),
+                )
             })
         })
     }
@@ -134,7 +160,10 @@ impl Locked<'_> {
             None => None,
         };
         let Some(row) = row else {
-            return Err(self.file.corrupt(at, "a unit of an object that is gone").into());
+            return Err(self
+                .file
+                .corrupt(at, "a unit of an object that is gone")
+                .into());
         };
         let mut intent = Intent::default();
         self.free_unit(&mut intent, index);

@@ -26,7 +26,10 @@ pub(crate) fn verify(attached: &Arc<Attached>) -> Result<(), AccessError> {
 impl Locked<'_> {
     fn verify_intent(&self) -> Result<(), AccessError> {
         if intent::is_armed(self.file.mem) {
-            return Err(self.file.corrupt(INTENT, "an intent record that nobody replayed").into());
+            return Err(self
+                .file
+                .corrupt(INTENT, "an intent record that nobody replayed")
+                .into());
         }
         Ok(())
     }
@@ -45,7 +48,10 @@ impl Locked<'_> {
                 if let Some(id) = self.handle(slot, handle) {
                     if !taken {
                         let at = geometry.handle(slot, handle);
-                        return Err(self.file.corrupt(at, "a hold of a free process slot").into());
+                        return Err(self
+                            .file
+                            .corrupt(at, "a hold of a free process slot")
+                            .into());
                     }
                     add(id);
                 }
@@ -56,7 +62,10 @@ impl Locked<'_> {
             let id = object.ok_or_else(|| self.file.corrupt(at, "a unit without an object"))?;
             let row = self.object(id)?;
             if row.is_none_or(|row| row.state != State::Live) {
-                return Err(self.file.corrupt(at, "a unit of an object that is not LIVE").into());
+                return Err(self
+                    .file
+                    .corrupt(at, "a unit of an object that is not LIVE")
+                    .into());
             }
             add(id);
         }
@@ -77,7 +86,9 @@ impl Locked<'_> {
                 return Err(corrupt("count is not holds + units"));
             }
             if row.state == State::Dying && count > 0 || row.state != State::Dying && count == 0 {
-                return Err(corrupt("BUILDING or LIVE without interest, or DYING with it"));
+                return Err(corrupt(
+                    "BUILDING or LIVE without interest, or DYING with it",
+                ));
             }
             if self.run_at(row.first)? != spans::spans_of(row.len) {
                 return Err(corrupt("its spans are not headed by it"));
@@ -86,13 +97,22 @@ impl Locked<'_> {
         }
         if known != interests.len() {
             let at = geometry.entries;
-            return Err(self.file.corrupt(at, "a hold or unit of an object that is gone").into());
+            return Err(self
+                .file
+                .corrupt(at, "a hold or unit of an object that is gone")
+                .into());
         }
         if allocated != self.counter(Counter::Allocated) {
             let at = Counter::Allocated.offset();
-            return Err(self.file.corrupt(at, "Allocated is not the sum of the objects").into());
+            return Err(self
+                .file
+                .corrupt(at, "Allocated is not the sum of the objects")
+                .into());
         }
-        for index in 0..self.counter(Counter::EntryHint).min(self.counter(Counter::EntryHigh)) {
+        for index in 0..self
+            .counter(Counter::EntryHint)
+            .min(self.counter(Counter::EntryHigh))
+        {
             if self.row(index as u32)?.state == State::Free {
                 let at = geometry.entry(index);
                 return Err(self.file.corrupt(at, "a free entry below the hint").into());
@@ -108,10 +128,16 @@ impl Locked<'_> {
             let row = row?;
             if heads.insert(row.first, row.id).is_some() {
                 let at = geometry.entry(u64::from(row.id.index));
-                return Err(self.file.corrupt(at, "two objects in one run of spans").into());
+                return Err(self
+                    .file
+                    .corrupt(at, "two objects in one run of spans")
+                    .into());
             }
         }
-        let (hint, high) = (self.counter(Counter::SpanHint), self.counter(Counter::SpanHigh));
+        let (hint, high) = (
+            self.counter(Counter::SpanHint),
+            self.counter(Counter::SpanHigh),
+        );
         let mut span = 0;
         while span < high {
             let at = geometry.span_word(span);
@@ -120,7 +146,10 @@ impl Locked<'_> {
                 return Err(self.file.corrupt(at, "a free span below the hint").into());
             }
             if run > 0 && heads.remove(&span).is_none() {
-                return Err(self.file.corrupt(at, "a run of spans without an object").into());
+                return Err(self
+                    .file
+                    .corrupt(at, "a run of spans without an object")
+                    .into());
             }
             for inside in span.saturating_add(1)..span.saturating_add(run) {
                 let at = geometry.span_word(inside);
@@ -132,7 +161,10 @@ impl Locked<'_> {
         }
         if !heads.is_empty() {
             let at = geometry.spans;
-            return Err(self.file.corrupt(at, "an object whose run is past the end").into());
+            return Err(self
+                .file
+                .corrupt(at, "an object whose run is past the end")
+                .into());
         }
         Ok(())
     }

@@ -51,7 +51,10 @@ pub struct View<T: ?Sized> {
 
 impl<T: ?Sized> Clone for View<T> {
     fn clone(&self) -> Self {
-        Self { object: self.object.clone(), kind: PhantomData }
+        Self {
+            object: self.object.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
@@ -70,7 +73,10 @@ impl<T: Portable> View<[T]> {
         let source = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), bytes) };
         rest.copy_from_slice(source);
         let object = building.publish()?;
-        Ok(Self { object, kind: PhantomData })
+        Ok(Self {
+            object,
+            kind: PhantomData,
+        })
     }
 
     /// Attaches the slice behind a token.
@@ -86,7 +92,10 @@ impl<T: Portable> View<[T]> {
     /// # Errors
     /// [`AttachError::WrongType`] if it is something else.
     pub fn from_object(object: Object) -> Result<Self, AttachError> {
-        let wrong = |what: String| AttachError::WrongType { expected: "a slice of this type", what };
+        let wrong = |what: String| AttachError::WrongType {
+            expected: "a slice of this type",
+            what,
+        };
         let bytes = object.bytes();
         let Some((header, values)) = bytes.split_at_checked(VALUES) else {
             return Err(wrong(format!("an object of {} bytes", bytes.len())));
@@ -98,12 +107,22 @@ impl<T: Portable> View<[T]> {
         let expected = [size_bytes::<T>(), align_bytes::<T>(), T::TAG];
         if fields.get(1..4) != Some(expected.as_slice()) {
             let tag = fields.get(3).copied().unwrap_or_default();
-            return Err(wrong(format!("a slice of {}", String::from_utf8_lossy(&tag).trim_end())));
+            return Err(wrong(format!(
+                "a slice of {}",
+                String::from_utf8_lossy(&tag).trim_end()
+            )));
         }
-        if values.len().checked_rem(size_of::<T>()).is_some_and(|rest| rest != 0) {
+        if values
+            .len()
+            .checked_rem(size_of::<T>())
+            .is_some_and(|rest| rest != 0)
+        {
             return Err(wrong("a slice that is cut off".to_owned()));
         }
-        Ok(Self { object, kind: PhantomData })
+        Ok(Self {
+            object,
+            kind: PhantomData,
+        })
     }
 }
 

@@ -18,5 +18,9 @@ pub(crate) fn register(
         // thread-local destructors behind, so glibc pins it (dlclose(3), RTLD_NODELETE).
         unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) }
     });
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(code))
+    }
 }

@@ -61,7 +61,11 @@ impl LocalLock {
     /// Waits until the lock is this thread's.
     pub(crate) fn lock(&self) {
         // Acquire: pairs with Release in `unlock`.
-        if self.0.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if self
+            .0
+            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+        {
             return;
         }
         // Acquire: pairs with Release in `unlock`.
@@ -179,7 +183,12 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!((inside.get_mut(), *total.lock().unwrap()), (&mut 40_000, 40_000));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(
+            (inside.get_mut(), *total.lock().unwrap()),
+            (&mut 40_000, 40_000)
+        );
     }
 }

@@ -9,7 +9,10 @@
 //!
 //! **Invariants.** `I1`: `rw` and `ro` are reservations of `capacity` bytes owned by this value until
 //! it is dropped or leaked. `I2`: `meta_len <= data_start <= capacity`, all multiples of 4096.
-#![allow(unsafe_code, reason = "mmap, munmap and madvise are the point of this file")]
+#![allow(
+    unsafe_code,
+    reason = "mmap, munmap and madvise are the point of this file"
+)]
 
 use std::ffi::c_void;
 use std::io;
@@ -40,7 +43,12 @@ impl Reservation {
         let padded = len.checked_add(slack).ok_or_else(invalid)?;
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing else.
         let raw = unsafe {
-            mmap_anonymous(null_mut(), padded, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
+            mmap_anonymous(
+                null_mut(),
+                padded,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
         }?;
         let skip = raw.cast::<u8>().align_offset(slack);
         let base = raw.cast::<u8>().wrapping_add(skip);
@@ -68,8 +76,15 @@ impl Reservation {
         if from >= to {
             return Ok(());
         }
-        assert!(to <= self.len as u64, "a range past the end of its reservation");
-        let address = self.base.as_ptr().wrapping_add(from as usize).cast::<c_void>();
+        assert!(
+            to <= self.len as u64,
+            "a range past the end of its reservation"
+        );
+        let address = self
+            .base
+            .as_ptr()
+            .wrapping_add(from as usize)
+            .cast::<c_void>();
         let len = (to - from) as usize;
         let flags = sharing | MapFlags::FIXED | MapFlags::NORESERVE;
         // SAFETY: [from, to) lies inside this reservation (asserted), which this value owns (I1), so
@@ -118,7 +133,13 @@ impl Mapping {
         rw.place(fd, 0, meta_len, both, MapFlags::SHARED)?;
         rw.place(fd, data_start, capacity, both, MapFlags::SHARED)?;
         ro.place(fd, data_start, capacity, ProtFlags::READ, MapFlags::SHARED)?;
-        Ok(Self { rw, ro, meta_len, data_start, capacity })
+        Ok(Self {
+            rw,
+            ro,
+            meta_len,
+            data_start,
+            capacity,
+        })
     }
 
     /// Start of the metadata; readable and writable for [`Mapping::meta_len`] bytes.
@@ -144,7 +165,10 @@ impl Mapping {
     }
 
     fn assert_data(&self, from: u64, to: u64) {
-        assert!(self.data_start <= from && from <= to && to <= self.capacity, "not in the data area");
+        assert!(
+            self.data_start <= from && from <= to && to <= self.capacity,
+            "not in the data area"
+        );
     }
 
     /// Forgets the read-write page table entries of a range; the data stays in the file.
@@ -155,7 +179,8 @@ impl Mapping {
         let address = self.write_address(from).cast();
         // SAFETY: on a shared file mapping MADV_DONTNEED drops page table entries, never data
         // (madvise(2)); the range is in our reservation (I1).
-        let _ = unsafe { rustix::mm::madvise(address, (to - from) as usize, Advice::LinuxDontNeed) };
+        let _ =
+            unsafe { rustix::mm::madvise(address, (to - from) as usize, Advice::LinuxDontNeed) };
     }
 
     /// Turns whole 2 MiB blocks into huge pages, zero-filling holes. Best effort: `false` on the first
@@ -181,13 +206,25 @@ impl Mapping {
     /// and nobody else sees them. Addresses stay valid.
     pub(crate) fn make_private(&self, fd: BorrowedFd<'_>, from: u64, to: u64) -> io::Result<()> {
         self.assert_data(from, to);
-        self.rw.place(fd, from, to, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+        self.rw.place(
+            fd,
+            from,
+            to,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE,
+        )
     }
 
     /// Undoes [`Mapping::make_private`].
     pub(crate) fn make_shared(&self, fd: BorrowedFd<'_>, from: u64, to: u64) -> io::Result<()> {
         self.assert_data(from, to);
-        self.rw.place(fd, from, to, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)
+        self.rw.place(
+            fd,
+            from,
+            to,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::SHARED,
+        )
     }
 
     /// Unmaps everything but the metadata, which stays mapped for the life of the process.
@@ -217,9 +254,17 @@ impl PrivateRange {
         let prot = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing else.
         let raw = unsafe {
-            mmap(null_mut(), mapped, prot, MapFlags::PRIVATE | MapFlags::NORESERVE, fd, offset)
+            mmap(
+                null_mut(),
+                mapped,
+                prot,
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+                fd,
+                offset,
+            )
         }?;
-        let base = NonNull::new(raw.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let base =
+            NonNull::new(raw.cast()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         Ok(Self { base, len: mapped })
     }
 

@@ -39,7 +39,11 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Opens a memory file through `/proc`.
 pub(crate) fn open_path(path: &str) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, rustix::fs::Mode::empty())?)
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDWR | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?)
 }
 
 /// Commits `[offset, offset + len)`: afterwards no access there can fail for lack of memory.
@@ -86,16 +90,23 @@ pub(crate) fn is_out_of_memory(error: &io::Error) -> bool {
 /// Memory that can still be had, and the limit that says so.
 ///
 /// `fallocate` on a memfd would otherwise go on until the OOM killer runs. The smaller of
-/// MemAvailable + SwapFree (`/proc/meminfo`, `proc_meminfo(5)`) and what the process's own cgroup
+/// `MemAvailable` + `SwapFree` (`/proc/meminfo`, `proc_meminfo(5)`) and what the process's own cgroup
 /// (v2) leaves: `memory.max − memory.current + inactive_file`. `None` when neither can be read.
 pub(crate) fn available() -> Option<(u64, &'static str)> {
     let machine = read_small("/proc/meminfo").and_then(|text| {
         let available = meminfo_bytes(&text, "MemAvailable:")?;
-        Some((available.saturating_add(meminfo_bytes(&text, "SwapFree:").unwrap_or(0)), "MemAvailable"))
+        Some((
+            available.saturating_add(meminfo_bytes(&text, "SwapFree:").unwrap_or(0)),
+            "MemAvailable",
+        ))
     });
     let cgroup = cgroup_available().map(|bytes| (bytes, "memory limit of the cgroup"));
     match (machine, cgroup) {
-        (Some(machine), Some(cgroup)) => Some(if cgroup.0 < machine.0 { cgroup } else { machine }),
+        (Some(machine), Some(cgroup)) => Some(if cgroup.0 < machine.0 {
+            cgroup
+        } else {
+            machine
+        }),
         (machine, cgroup) => machine.or(cgroup),
     }
 }
@@ -109,7 +120,11 @@ fn meminfo_bytes(text: &str, key: &str) -> Option<u64> {
 /// The tightest limit on the way from the process's cgroup to the root.
 fn cgroup_available() -> Option<u64> {
     let text = read_small("/proc/self/cgroup")?;
-    let mut path = text.lines().find_map(|line| line.strip_prefix("0::"))?.trim().to_owned();
+    let mut path = text
+        .lines()
+        .find_map(|line| line.strip_prefix("0::"))?
+        .trim()
+        .to_owned();
     let mut tightest = None;
     while path.len() > 1 {
         let folder = format!("/sys/fs/cgroup{path}");
@@ -122,11 +137,18 @@ fn cgroup_available() -> Option<u64> {
 }
 
 fn cgroup_level(folder: &str) -> Option<u64> {
-    let limit: u64 = read_small(&format!("{folder}/memory.max"))?.trim().parse().ok()?;
-    let current: u64 = read_small(&format!("{folder}/memory.current"))?.trim().parse().ok()?;
+    let limit: u64 = read_small(&format!("{folder}/memory.max"))?
+        .trim()
+        .parse()
+        .ok()?;
+    let current: u64 = read_small(&format!("{folder}/memory.current"))?
+        .trim()
+        .parse()
+        .ok()?;
     let reclaimable = read_small(&format!("{folder}/memory.stat"))
         .and_then(|stat| {
-            stat.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok())
+            stat.lines()
+                .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok())
         })
         .unwrap_or(0u64);
     Some(limit.saturating_sub(current).saturating_add(reclaimable))
@@ -134,7 +156,11 @@ fn cgroup_level(folder: &str) -> Option<u64> {
 
 fn read_small(path: &str) -> Option<String> {
     let mut text = String::new();
-    File::open(path).ok()?.take(1 << 20).read_to_string(&mut text).ok()?;
+    File::open(path)
+        .ok()?
+        .take(1 << 20)
+        .read_to_string(&mut text)
+        .ok()?;
     Some(text)
 }
 
@@ -155,8 +181,14 @@ mod tests {
 
     #[test]
     fn meminfo_is_read_in_kilobytes_only() {
-        assert_eq!(meminfo_bytes("A: 1 kB\nMemAvailable:  12 kB\n", "MemAvailable:"), Some(12 * 1024));
-        assert_eq!(meminfo_bytes("MemAvailable:  12 MB\n", "MemAvailable:"), None);
+        assert_eq!(
+            meminfo_bytes("A: 1 kB\nMemAvailable:  12 kB\n", "MemAvailable:"),
+            Some(12 * 1024)
+        );
+        assert_eq!(
+            meminfo_bytes("MemAvailable:  12 MB\n", "MemAvailable:"),
+            None
+        );
         assert_eq!(meminfo_bytes("", "MemAvailable:"), None);
         assert!(available().is_some_and(|(bytes, _)| bytes > 0));
     }

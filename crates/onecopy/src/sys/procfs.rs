@@ -12,7 +12,10 @@ use super::memory;
 /// Milliseconds since boot, the same clock in every process.
 pub(crate) fn boot_ms() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+    let now = Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    );
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -30,7 +33,10 @@ pub(crate) fn open_fd(pid: u32, fd: u32, name: &str) -> io::Result<OwnedFd> {
     let path = format!("/proc/{pid}/fd/{fd}");
     let target = fs::read_link(&path)?;
     if !is_memfd(target.to_str().unwrap_or(""), name) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the descriptor is another file now"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the descriptor is another file now",
+        ));
     }
     memory::open_path(&path)
 }
@@ -40,16 +46,28 @@ pub(crate) fn find_memfd(name: &str) -> Option<OwnedFd> {
     let own_uid = rustix::process::geteuid().as_raw();
     let processes = fs::read_dir("/proc").ok()?.flatten();
     for process in processes {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
             continue;
         };
-        if process.metadata().map_or(true, |metadata| metadata.uid() != own_uid) {
+        if process
+            .metadata()
+            .map_or(true, |metadata| metadata.uid() != own_uid)
+        {
             continue;
         }
         // A process that vanishes or may not be looked into is simply not the one.
-        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            continue;
+        };
         for descriptor in descriptors.flatten() {
-            let number = descriptor.file_name().to_str().and_then(|name| name.parse().ok());
+            let number = descriptor
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
             if let Some(Ok(fd)) = number.map(|number| open_fd(pid, number, name)) {
                 return Some(fd);
             }
