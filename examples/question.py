@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import ShareableList
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import onecopy
 
@@ -262,12 +262,9 @@ class Bar:
         self.thread = threading.Thread(target=self._draw, daemon=True)
 
     def step(self, label: str) -> None:
-        """Says what is being done now."""
+        """Says what begins now; what was said before is done."""
+        self.done += bool(self.label)
         self.label = label
-
-    def advance(self) -> None:
-        """Counts one step as done."""
-        self.done += 1
 
     def _draw(self) -> None:
         while not self.finished.wait(0.2):
@@ -276,7 +273,7 @@ class Bar:
             sys.stderr.write(f"\r\x1b[2K{'█' * width}{'░' * (30 - width)} {seconds:4.0f} s  {self.label}")
             sys.stderr.flush()
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         """Starts drawing if there is somebody to look at it."""
         if sys.stderr.isatty():
             self.thread.start()
@@ -321,51 +318,61 @@ class Contestant:
         self.process.communicate()
 
 
-def compare(n: int, rounds: int, names: Sequence[str], *, manager_in_full: bool) -> dict[str, Any]:
-    """Runs all ways turn by turn and returns everything that was measured."""
-    ways = [way for way in WAYS if way.name in names]
-    expected = [count_below(make_list(n), t) for t in THRESHOLDS]
-    memory_n = max(n, SMALLEST_FOR_COPIES)
-    slice_s = None
-    with Bar(len(ways) * (rounds + 3)) as bar:
+class Comparison:
+    """All ways, turn by turn."""
+
+    def __init__(self, n: int, rounds: int, *, manager_in_full: bool) -> None:
+        self.n, self.rounds, self.manager_in_full = n, rounds, manager_in_full
+        self.memory_n = max(n, SMALLEST_FOR_COPIES)
+        self.expected = [count_below(make_list(n), t) for t in THRESHOLDS]
+        self.slice_s: float | None = None
+
+    def round(self, one: Contestant, number: int) -> None:
+        """One turn; number 0 is not timed."""
+        if one.way.is_slow and (number == 0 or not self.manager_in_full):
+            seconds, _ = one.ask("round", min(self.n, SLICE))  # no full list: that would take hours
+            self.slice_s = seconds if number else None
+        elif not one.way.is_slow or number == 1:  # rounds of the Manager are long and all alike, so one is enough
+            seconds, results = one.ask("round", self.n)
+            if results != self.expected:
+                raise SystemExit(f"{one.way.label}: counted {results}, expected {self.expected}")
+            if number:
+                one.seconds.append(seconds)
+
+    def run(self, ways: Sequence[Way]) -> list[Contestant]:
+        """Starts everybody, plays all rounds, measures the memory."""
         contestants = []
-        for way in ways:
-            bar.step(f"{way.label}, {way.start_method}: starting the pool")
-            contestants.append(Contestant(way))
-            bar.advance()
-        for number in range(rounds + 1):
+        with Bar(len(ways) * (self.rounds + 3)) as bar:
+            for way in ways:
+                bar.step(f"{way.label}, {way.start_method}: starting the pool")
+                contestants.append(Contestant(way))
+            for number in range(self.rounds + 1):
+                for one in contestants:
+                    bar.step(f"{one.way.label}, {one.way.start_method}: round {number} of {self.rounds}")
+                    self.round(one, number)
             for one in contestants:
-                bar.step(f"{one.way.label}, {one.way.start_method}: round {number} of {rounds}")
-                slow = one.way.is_slow
-                # The Manager's untimed round needs no full list; its later rounds are all alike, so one is enough.
-                if slow and (number == 0 or not manager_in_full):
-                    seconds, results = one.ask("round", min(n, SLICE))
-                    slice_s = seconds if number else None
-                elif not (slow and number > 1):
-                    seconds, results = one.ask("round", n)
-                    if results != expected:
-                        raise SystemExit(f"{one.way.label}: counted {results}, expected {expected}")
-                    if number:
-                        one.seconds.append(seconds)
-                bar.advance()
-        for one in contestants:
-            bar.step(f"{one.way.label}, {one.way.start_method}: memory of {memory_n:,} ints")
-            if manager_in_full or not one.way.is_slow:
-                one.memory = one.ask("copies", memory_n)
-            bar.advance()
-        for one in contestants:
-            one.stop()
-    plain = contestants[0]
+                bar.step(f"{one.way.label}, {one.way.start_method}: memory of {self.memory_n:,} ints")
+                if self.manager_in_full or not one.way.is_slow:
+                    one.memory = one.ask("copies", self.memory_n)
+                one.stop()
+        return contestants
+
+
+def compare(n: int, rounds: int, names: Sequence[str], *, manager_in_full: bool) -> dict[str, Any]:
+    """Runs the comparison and returns everything that was measured."""
+    comparison = Comparison(n, rounds, manager_in_full=manager_in_full)
+    contestants = comparison.run([way for way in WAYS if way.name in names])
+    slice_s = comparison.slice_s
     return {
         "schema": "onecopy.question/1",
         "n": n,
-        "copies_n": memory_n,
+        "copies_n": comparison.memory_n,
         "thresholds": THRESHOLDS,
-        "results": expected,
+        "results": comparison.expected,
         "machine": f"{os.cpu_count()} CPUs, Linux {platform.release()}",
         "python": platform.python_version(),
         "manager_estimate_s": slice_s * n / SLICE if slice_s else None,
-        "ways": [as_row(one, plain) for one in contestants],
+        "ways": [as_row(one, contestants[0]) for one in contestants],
     }
 
 
@@ -394,17 +401,17 @@ def in_words(ratio: float | None) -> str:
     """`3.1 × faster`, `170 × slower`."""
     if ratio is None:
         return "–"
-    if 0.95 < ratio < 1.05:  # noqa: PLR2004 - nobody would notice
+    if 0.95 < ratio < 1.05:
         return "the same"
     factor, word = (ratio, "slower") if ratio > 1 else (1 / ratio, "faster")
-    return f"{factor:,.0f} × {word}" if factor >= 10 else f"{factor:.1f} × {word}"  # noqa: PLR2004
+    return f"{factor:,.0f} × {word}" if factor >= 10 else f"{factor:.1f} × {word}"
 
 
 def duration(seconds: float | None) -> str:
     """Seconds for people."""
     if seconds is None:
         return "–"
-    if seconds >= 120:  # noqa: PLR2004
+    if seconds >= 120:
         return f"{seconds / 60:,.0f} min"
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
@@ -423,7 +430,7 @@ def print_table(report: dict[str, Any]) -> None:
             way["start_method"],
             duration(way["pool_start_s"]),
             duration(way["seconds"]),
-            in_words(way["ratio_to_plain"]),
+            in_words(way["ratio_to_plain"]) if way["name"] != "plain" else "1",
             f"{way['copies']:.2f}" if way["copies"] is not None else "–",
             f"{way['growth_bytes'] / MIB:.1f} MiB" if way["growth_bytes"] is not None else "–",
         )
@@ -432,7 +439,7 @@ def print_table(report: dict[str, Any]) -> None:
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     for number, row in enumerate([header, *rows]):
         cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)  # noqa: PLR2004 - two columns of text
+            cell.ljust(width) if column < 2 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         line = "  ".join(cells).rstrip()

@@ -13,10 +13,13 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import environment
 import pythons
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOT = environment.ROOT
 TYPED = ["python/onecopy", "python/tests", "python/benchmarks", "examples", "tools"]

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 settings.register_profile("onecopy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("onecopy")
 
-EDGES = [edge + delta for bits in (7, 8, 15, 16, 31, 32, 47, 48, 63, 64, 70) for edge in (2**bits,) for delta in (-1, 0)]
+EDGES = [
+    edge + delta for bits in (7, 8, 15, 16, 31, 32, 47, 48, 63, 64, 70) for edge in (2**bits,) for delta in (-1, 0)
+]
 
 ints = st.integers() | st.sampled_from(EDGES) | st.sampled_from(EDGES).map(lambda edge: -edge)
 floats = st.floats() | st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan, -math.nan, 5e-324])

@@ -302,9 +302,7 @@ def many_floats() -> list[float]:
 @pytest.mark.parametrize(
     ("make_data", "lower_bound"), [(many_ints, 4 * 4_000_000), (many_strings, 16 * 500_000), (many_floats, 16_000_000)]
 )
-def test_eight_readers_hold_one_copy(
-    context: BaseContext, make_data: Callable[[], Any], lower_bound: int
-) -> None:
+def test_eight_readers_hold_one_copy(context: BaseContext, make_data: Callable[[], Any], lower_bound: int) -> None:
     barrier = context.Barrier(READERS + 1)
     with context.Pool(READERS, remember_barrier, (barrier,)) as pool:
 

@@ -1,0 +1,173 @@
+"""`make bench`: every promise of ARCHITECTURE.md that can be measured today, with the rows that lose.
+
+Writes docs/benchmarks.md and docs/benchmarks.json. A figure is a median of ratios taken side by side in this one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import memory
+import speed
+from measure import Row, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+QUESTION = ROOT / "examples" / "question.py"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def question(*arguments: str) -> dict[str, Any]:
+    """The example's figures, by way."""
+    command = [sys.executable, str(QUESTION), "--json", *arguments]
+    report = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    return {way["name"]: way for way in report["ways"]}
+
+
+def the_question() -> Iterator[Row]:
+    """25,000 ints, as asked."""
+    ways = question("--rounds", "9")
+    for name, way in ways.items():
+        if not name.startswith("share-"):
+            continue
+        versus = ways["manager"]["seconds"] / way["seconds"]
+        yield Row(
+            f"the question, 25,000 ints, {way['start_method']}",
+            "`Manager().list()`",
+            "≥ 100 × faster",
+            f"{versus:,.0f} × faster ({seconds(way['seconds'])} against {seconds(ways['manager']['seconds'])})",
+            versus >= 100,
+            {"ratio": 1 / versus, "at_most": 0.01},
+        )
+        ratio = way["ratio_to_plain"]
+        yield Row(
+            f"the question, 25,000 ints, {way['start_method']}",
+            "plain list, pickled",
+            "≤ 1.2 ×",
+            f"{ratio:.2f} × ({seconds(way['seconds'])} against {seconds(ways['plain']['seconds'])})",
+            ratio <= 1.2,
+            {"ratio": ratio, "at_most": 1.2},
+        )
+
+
+def the_big_question() -> Iterator[Row]:
+    """10 M ints."""
+    ways = question("--big", "--only", "plain,share-fork,share-forkserver,share-spawn,numpy")
+    for name, way in ways.items():
+        if name == "plain":
+            continue
+        ratio, copies = way["ratio_to_plain"], way["copies"]
+        yield Row(
+            f"the question, 10,000,000 ints, {way['label']}, {way['start_method']}",
+            "plain list, pickled",
+            "≥ 2 × faster",
+            f"{1 / ratio:.1f} × faster ({seconds(way['seconds'])} against {seconds(ways['plain']['seconds'])})",
+            ratio <= 0.5,
+            {"ratio": ratio, "at_most": 0.5},
+        )
+        yield Row(
+            f"its memory, {way['label']}, {way['start_method']}",
+            f"plain list: {ways['plain']['copies']:.2f} copies",
+            "≤ 1.02 copies",
+            f"{copies:.3f} copies",
+            copies <= 1.02,
+            {"copies": copies, "at_most": 1.02},
+        )
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """All rows, the quick ones first."""
+    scale, rounds = (10, 5) if quick else (1, 11)
+    yield from speed.reading(rounds, scale)
+    yield from speed.making(rounds, scale)
+    yield from speed.tokens(3 if quick else 15)
+    yield from memory.eight_readers(scale)
+    yield from memory.peaks(scale)
+    yield from memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000)
+    yield from the_question()
+    if not quick:
+        yield from the_big_question()
+
+
+def processor() -> str:
+    """The processor's name."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def memory_gib() -> int:
+    """The machine's memory."""
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def verdict(row: Row) -> str:
+    """The last column."""
+    return "" if row.met is None else ("met" if row.met else "**missed**")
+
+
+def as_markdown(machine: str, command: str, taken: list[Row]) -> str:
+    """The page."""
+    judged = [row for row in taken if row.met is not None]
+    missed = [row for row in judged if not row.met]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Each figure is the median of ratios taken side by side in one run. Rows without a target are for information;",
+        "a view loses to a real list wherever an element has to be made into a Python object first.",
+        "",
+        f"Machine: {machine}. Command: `{command}`. {len(judged) - len(missed)} of {len(judged)} targets met.",
+        "",
+        "| what | against | target | measured | |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| {row.what} | {row.against} | {row.target} | {row.measured} | {verdict(row)} |" for row in taken]
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Runs everything; a missed target is printed, never an error: time decides no build."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks")
+    parser.add_argument("--quick", action="store_true", help="small sizes, and nothing is written to docs/")
+    options = parser.parse_args()
+    machine = (
+        f"{os.cpu_count()} × {processor()}, {memory_gib()} GiB, Linux {platform.release()}, "
+        f"CPython {platform.python_version()}"
+    )
+    print(machine, flush=True)
+    started = time.monotonic()
+    taken = []
+    for row in rows(quick=options.quick):
+        taken.append(row)
+        print(f"{verdict(row).strip('*'):7} {row.what:64} {row.target:24} {row.measured}", flush=True)
+    missed = [row for row in taken if row.met is False]
+    print(f"{time.monotonic() - started:.0f} s; targets missed: {len(missed)}")
+    for row in missed:
+        print(f"  missed: {row.what} against {row.against}: {row.measured}, target {row.target}")
+    if not options.quick:
+        page = {
+            "schema": "onecopy.benchmarks/1",
+            "machine": machine,
+            "command": "make bench",
+            "rows": [asdict(row) for row in taken],
+        }
+        (ROOT / "docs" / "benchmarks.json").write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n")
+        (ROOT / "docs" / "benchmarks.md").write_text(as_markdown(machine, "make bench", taken))
+        print("written: docs/benchmarks.md, docs/benchmarks.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
