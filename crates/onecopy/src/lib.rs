@@ -20,18 +20,37 @@
 //! Linux only.
 #![deny(unsafe_code)]
 
+#[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
 pub mod fork;
+#[cfg(not(loom))]
 pub mod image;
 mod primitive;
+#[cfg(not(loom))]
 pub mod store;
+#[cfg(not(loom))]
 mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(not(feature = "testing"))]
 mod testing;
 
+// Under loom only the small kernels are compiled: its atomics cannot be placed in mapped memory.
+#[cfg(loom)]
+mod store {
+    mod lock;
+    #[cfg(test)]
+    mod lock_loom;
+}
+#[cfg(loom)]
+mod sys {
+    pub(crate) mod futex;
+}
+
+#[cfg(not(loom))]
 pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
+#[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,
     StoreOptions, Token, Uuid, View,

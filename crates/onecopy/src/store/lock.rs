@@ -18,10 +18,11 @@
 use std::time::{Duration, Instant};
 
 use crate::primitive::{AtomicU32, Ordering};
-use crate::sys::lock;
+use crate::sys::futex;
 
 const WAITERS: u32 = 1;
-const SPINS: u32 = 64;
+/// Tries before the first sleep; loom explores every one, so it gets one.
+const SPINS: u32 = if cfg!(loom) { 1 } else { 64 };
 /// How long a waiter sleeps before it looks whether the holder is alive.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -120,7 +121,7 @@ pub(crate) fn take(
                 .compare_exchange(seen, waited, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
         if marked {
-            lock::wait(word, waited, LOOK);
+            futex::wait(word, waited, LOOK);
         }
     }
 }
@@ -131,7 +132,7 @@ pub(crate) fn give_back(word: &AtomicU32) {
     let old = word.swap(0, Ordering::Release);
     crate::testing::stored();
     if old & WAITERS != 0 {
-        lock::wake(word);
+        futex::wake(word);
     }
 }
 

@@ -1,8 +1,7 @@
-//! Locks that the kernel knows about: futex waits, and locks of open file descriptions.
+//! Locks that the kernel keeps: between threads of one process, and of open file descriptions.
 //!
 //! [`LocalLock`] excludes threads of one process and can be held across `fork` (the guard of a
-//! `std` mutex could not be given back in the child). [`wait`] and [`wake`] serve the lock word in
-//! shared memory. [`OfdLock`] says whether a process is alive: the kernel drops it when the last
+//! `std` mutex could not be given back in the child). [`OfdLock`] says whether a process is alive: the kernel drops it when the last
 //! descriptor of its description closes, however the process died (`fcntl(2)`, open file
 //! description locks; unlike record locks they are not lost when another descriptor closes).
 #![allow(unsafe_code, reason = "fcntl with struct flock has no safe wrapper")]
@@ -12,36 +11,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::thread::futex;
 
+use super::futex::{wait, wake};
 use crate::primitive::{AtomicU32, Ordering};
-
-/// Sleeps while `*word == expected`, at most `timeout`. Wakes spuriously; the caller looks again.
-#[cfg(not(loom))]
-pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) {
-    let timeout = rustix::time::Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    };
-    // Not FUTEX_PRIVATE: the word may be shared between processes. An error means "look again".
-    let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&timeout));
-}
-
-/// Wakes one sleeper of `word`.
-#[cfg(not(loom))]
-pub(crate) fn wake(word: &AtomicU32) {
-    let _ = futex::wake(word, futex::Flags::empty(), 1);
-}
-
-/// Under loom a wait is a chance for the other thread to run.
-#[cfg(loom)]
-pub(crate) fn wait(_word: &AtomicU32, _expected: u32, _timeout: Duration) {
-    loom::thread::yield_now();
-}
-
-/// Under loom nobody sleeps.
-#[cfg(loom)]
-pub(crate) fn wake(_word: &AtomicU32) {}
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -53,7 +25,6 @@ pub(crate) struct LocalLock(AtomicU32);
 
 impl LocalLock {
     /// A free lock.
-    #[cfg(not(loom))]
     pub(crate) const fn new() -> Self {
         Self(AtomicU32::new(FREE))
     }
@@ -141,7 +112,7 @@ impl OfdLock {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::os::fd::AsFd as _;
 
