@@ -18,8 +18,10 @@ mod array;
 mod buffer;
 mod cli;
 mod error;
+mod list;
 mod memory;
 mod object;
+mod slots;
 mod store;
 
 /// The native part of onecopy; import `onecopy` instead.
@@ -50,6 +52,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<memory::ProcessMemory>()?;
     module.add_class::<memory::SkippedProcess>()?;
     module.add_class::<memory::StoreMemory>()?;
+    list::register(module)?;
     module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_geometry, module)?)?;
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;

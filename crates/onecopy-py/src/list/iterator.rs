@@ -1,0 +1,193 @@
+//! The iterators of views: one type per column kind, so that a step knows its decoder.
+//!
+//! They are made with the C API, as a `#[pyclass]` puts its machinery between the interpreter and each step. An
+//! iterator holds its view, and with it the image, until it is exhausted.
+//!
+//! **Invariants.** `T1`: while `view` is not null it is a strong reference, and `parts` belong to its image. `T2`:
+//! `left` more elements exist, from `at` on, `step` apart; with `left` at 0 `parts` are not used any more.
+#![allow(unsafe_code)] // Slots of a type made with the C API.
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ptr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple, PyType};
+
+use super::decode::{Codec, Parts, Steps};
+use super::view::{View, wrap};
+
+#[repr(C)]
+struct Iterator {
+    base: PyObject,
+    view: Cell<*mut PyObject>,
+    parts: Parts,
+    at: Cell<usize>,
+    step: usize,
+    left: Cell<usize>,
+}
+
+/// An iterator over `steps` of the view that `owner` is.
+pub(crate) fn new<'py>(
+    owner: &Bound<'py, PyAny>,
+    view: &View,
+    steps: &Steps,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = owner.py();
+    let class = iterator_type(py, view.codec)?
+        .as_ptr()
+        .cast::<ffi::PyTypeObject>();
+    // SAFETY: a type made below, without items and without garbage collection.
+    let object = unsafe { ffi::PyType_GenericAlloc(class, 0) };
+    // SAFETY: null with an exception, or a new reference.
+    let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    let fields = object.cast::<Iterator>();
+    // SAFETY: the address of a field of an object of this layout, which nobody else has seen.
+    let slot = unsafe { &raw mut (*fields).parts };
+    // SAFETY: as above; the bytes there are zero and need no drop.
+    unsafe { slot.write(view.parts) };
+    // SAFETY: as above.
+    let slot = unsafe { &raw mut (*fields).step };
+    // SAFETY: as above.
+    unsafe { slot.write(steps.step.cast_unsigned()) };
+    // SAFETY: all fields now hold what T1 and T2 ask for, or zero.
+    let iterator = unsafe { &*fields };
+    iterator.at.set(steps.start.cast_unsigned());
+    iterator.left.set(steps.len);
+    iterator.view.set(owner.clone().into_ptr());
+    Ok(bound)
+}
+
+/// Takes one step: where the next element lies, or `None` at the end.
+///
+/// # Safety
+/// - `iterator` is an object of one of the types made here.
+#[inline]
+pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, usize)> {
+    // SAFETY: the caller's word; the fields that change are cells.
+    let iterator = unsafe { &*iterator.cast::<Iterator>() };
+    let left = iterator.left.get();
+    if left == 0 {
+        release(iterator);
+        return None;
+    }
+    let at = iterator.at.get();
+    iterator.left.set(left - 1);
+    iterator.at.set(at.wrapping_add(iterator.step));
+    Some((&iterator.parts, at))
+}
+
+/// Gives the view back.
+#[cold]
+fn release(iterator: &Iterator) {
+    let view = iterator.view.replace(ptr::null_mut());
+    // SAFETY: null, or the reference that the iterator owned (T1) and owns no longer.
+    unsafe { ffi::Py_XDECREF(view) };
+}
+
+unsafe extern "C" fn dealloc(object: *mut PyObject) {
+    // SAFETY: the interpreter calls this slot with an object of the type that has it.
+    release(unsafe { &*object.cast::<Iterator>() });
+    // SAFETY: a live object.
+    let class = unsafe { ffi::Py_TYPE(object) };
+    // SAFETY: allocated by `PyType_GenericAlloc`, with no reference left.
+    unsafe { ffi::PyObject_Free(object.cast()) };
+    // SAFETY: an object of a heap type owns a reference to it.
+    unsafe { ffi::Py_DECREF(class.cast()) };
+}
+
+unsafe extern "C" fn length_hint(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: a method of the type made here.
+    let iterator = unsafe { &*object.cast::<Iterator>() };
+    // SAFETY: the thread is attached.
+    unsafe { ffi::PyLong_FromSize_t(iterator.left.get()) }
+}
+
+/// `iter(rest of the view)`: what pickling and copying an iterator give.
+unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: methods are called attached to the interpreter.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: a method of the type made here.
+    let iterator = unsafe { &*object.cast::<Iterator>() };
+    let result = rest(py, iterator).and_then(|rest| {
+        let iter = py.import("builtins")?.getattr("iter")?;
+        Ok((iter, PyTuple::new(py, [rest])?)
+            .into_pyobject(py)?
+            .into_any())
+    });
+    match result {
+        Ok(pair) => pair.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    }
+}
+
+fn rest<'py>(py: Python<'py>, iterator: &Iterator) -> PyResult<Bound<'py, PyAny>> {
+    let owner = iterator.view.get();
+    if owner.is_null() {
+        return Ok(PyList::empty(py).into_any());
+    }
+    // SAFETY: a live object that the iterator holds (T1).
+    let owner = unsafe { Bound::from_borrowed_ptr(py, owner) };
+    let steps = Steps {
+        start: iterator.at.get().cast_signed(),
+        step: iterator.step.cast_signed(),
+        len: iterator.left.get(),
+    };
+    let view = super::view::of(&owner)
+        .ok_or_else(|| PyRuntimeError::new_err("an iterator holds something that is no view"))?;
+    wrap(py, view.with_steps(steps))
+}
+
+/// The iterator type of a codec, made at the first use.
+fn iterator_type<'py>(py: Python<'py>, codec: &'static Codec) -> PyResult<&'py Bound<'py, PyType>> {
+    let class = codec
+        .iterator
+        .get_or_try_init(py, || make_type(py, codec))?;
+    Ok(class.bind(py))
+}
+
+const NAME: &CStr = c"onecopy.ViewIterator";
+
+fn make_type(py: Python<'_>, codec: &Codec) -> PyResult<Py<PyType>> {
+    let method = |name: &CStr, function: ffi::PyCFunction| ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunction: function,
+        },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: ptr::null(),
+    };
+    // The type refers to its methods for ever.
+    let methods: &'static mut [ffi::PyMethodDef; 3] = Box::leak(Box::new([
+        method(c"__length_hint__", length_hint),
+        method(c"__reduce__", reduce),
+        ffi::PyMethodDef::zeroed(),
+    ]));
+    let slot = |slot: c_int, pfunc: *mut c_void| ffi::PyType_Slot { slot, pfunc };
+    let doc: *const c_char = c"Yields the elements of a view.".as_ptr();
+    let mut slots = [
+        slot(ffi::Py_tp_doc, doc.cast_mut().cast()),
+        slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
+        slot(ffi::Py_tp_iternext, codec.next as *mut c_void),
+        slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
+        slot(0, ptr::null_mut()),
+    ];
+    let mut spec = ffi::PyType_Spec {
+        name: NAME.as_ptr(),
+        basicsize: size_of::<Iterator>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: the specification is complete and ends in a zero slot; the functions have the types of their slots.
+    let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
+    // SAFETY: null with an exception, or a new reference.
+    let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?;
+    Ok(class.cast_into::<PyType>()?.unbind())
+}

@@ -1,0 +1,189 @@
+//! How `CPython` lays out an int: the one file that knows.
+//!
+//! | version | after the object's head of 16 bytes |
+//! |---|---|
+//! | 3.11 | `ob_size` (8 bytes, negative for a negative int, else the number of digits), digits |
+//! | 3.12 – 3.14 | `lv_tag` (8 bytes: bits 0–1 are 0 positive, 1 zero, 2 negative; bits 3 and up the number of digits), digits |
+//!
+//! A digit is a `u32` with 30 bits, lowest first. Sources: `Include/cpython/longintrepr.h` of 3.11, 3.12, 3.13, 3.14. In
+//! 3.14 bit 2 of the tag marks the ints that the interpreter keeps for ever, which is nothing to a reader.
+//!
+//! **Invariant.** `L1`: [`check`] ran when the module was imported and found that known ints read as they should;
+//! otherwise the import failed.
+#![allow(unsafe_code)] // Reads the fields of ints that the C API has no inlined access to.
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+const DIGIT_BITS: u32 = 30;
+
+/// The head of an int object, with the first of its digits.
+#[repr(C)]
+struct Long {
+    base: PyObject,
+    tag: usize,
+    digits: [u32; 1],
+}
+
+const _: () = assert!(size_of::<PyObject>() == 16 && std::mem::offset_of!(Long, digits) == 24);
+
+/// Whether it is negative, and how many digits it has.
+#[inline]
+const fn sign_and_digit_count(tag: usize) -> (bool, usize) {
+    if cfg!(Py_3_12) {
+        (tag & 3 == 2, tag >> 3)
+    } else {
+        let size = tag.cast_signed();
+        (size < 0, size.unsigned_abs())
+    }
+}
+
+/// Whether `object` is an int and not of a subclass.
+///
+/// # Safety
+/// - `object` is a live Python object.
+#[inline]
+pub(crate) unsafe fn is_exact_int(object: *mut PyObject) -> bool {
+    // SAFETY: the caller gives a live object, whose type is never written after its creation.
+    let class = unsafe { ffi::Py_TYPE(object) };
+    std::ptr::eq(class, &raw const ffi::PyLong_Type)
+}
+
+/// The digits of an int, and whether it is negative.
+///
+/// # Safety
+/// - `object` is an exact int that outlives the slice.
+#[inline]
+pub(crate) unsafe fn digits<'a>(object: *mut PyObject) -> (bool, &'a [u32]) {
+    let long = object.cast::<Long>();
+    // SAFETY: an exact int has this layout (L1), and an int never changes.
+    let tag = unsafe { (*long).tag };
+    let (negative, count) = sign_and_digit_count(tag);
+    // SAFETY: a field's address inside a live object; nothing is read.
+    let first = unsafe { &raw const (*long).digits }.cast::<u32>();
+    // SAFETY: an int holds as many digits as its tag says (L1), of four bytes each, immutable while it lives.
+    (negative, unsafe {
+        std::slice::from_raw_parts(first, count)
+    })
+}
+
+/// The value of an int of one digit or none: most of those that exist.
+///
+/// # Safety
+/// - `object` is an exact int.
+#[inline]
+pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
+    let long = object.cast::<Long>();
+    // SAFETY: an exact int has this layout (L1), and an int never changes.
+    let tag = unsafe { (*long).tag };
+    let (negative, count) = sign_and_digit_count(tag);
+    if count > 1 {
+        return None;
+    }
+    // SAFETY: every int has room for one digit; that of zero is 0 since 3.12 and is not used before.
+    let digit = unsafe { (*long).digits[0] };
+    let magnitude = if count == 0 { 0 } else { i64::from(digit) };
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// The value of an int, if 64 bits hold it.
+///
+/// # Safety
+/// - `object` is an exact int.
+#[inline]
+pub(crate) unsafe fn to_i64(object: *mut PyObject) -> Option<i64> {
+    // SAFETY: the caller gives an exact int.
+    if let Some(value) = unsafe { small(object) } {
+        return Some(value);
+    }
+    // SAFETY: the caller gives an exact int, which lives for as long as this call.
+    let (negative, digits) = unsafe { digits(object) };
+    if let [low, high] = digits {
+        let magnitude = i64::from(*low) | (i64::from(*high) << DIGIT_BITS);
+        return Some(if negative { -magnitude } else { magnitude });
+    }
+    to_i64_slow(negative, digits)
+}
+
+#[cold]
+fn to_i64_slow(negative: bool, digits: &[u32]) -> Option<i64> {
+    let magnitude = i128::try_from(magnitude(digits)?).ok()?;
+    i64::try_from(if negative { -magnitude } else { magnitude }).ok()
+}
+
+/// The value of digits, if 120 bits hold it.
+fn magnitude(digits: &[u32]) -> Option<u128> {
+    (digits.len() <= 4).then(|| {
+        digits
+            .iter()
+            .rev()
+            .fold(0, |value, &digit| (value << DIGIT_BITS) | u128::from(digit))
+    })
+}
+
+/// The value of an int from 2^63 to 2^64 − 1.
+pub(crate) fn to_large_u64(negative: bool, digits: &[u32]) -> Option<u64> {
+    let value = u64::try_from(magnitude(digits)?).ok()?;
+    (!negative && value > i64::MAX.unsigned_abs()).then_some(value)
+}
+
+/// Replaces the content of `out` by the value in two's complement, little-endian, in the fewest bytes.
+pub(crate) fn to_bytes(negative: bool, digits: &[u32], out: &mut Vec<u8>) {
+    out.clear();
+    let (mut pending, mut bits) = (0_u64, 0);
+    // -m is the complement of m - 1.
+    let mut borrow = u64::from(negative);
+    for &digit in digits {
+        let digit = u64::from(digit);
+        let lowered = digit.wrapping_sub(borrow) & ((1 << DIGIT_BITS) - 1);
+        borrow = u64::from(borrow > digit);
+        pending |= lowered << bits;
+        bits += DIGIT_BITS;
+        while bits >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            bits -= 8;
+        }
+    }
+    out.push(pending as u8);
+    while out.len() > 1 && out.last() == Some(&0) {
+        out.pop();
+    }
+    if out.last().is_some_and(|&last| last & 0x80 != 0) {
+        out.push(0);
+    }
+    if negative {
+        out.iter_mut().for_each(|byte| *byte = !*byte);
+    }
+}
+
+/// Reads ints whose values are known, and fails if this interpreter lays them out in another way.
+pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
+    let known = [
+        0,
+        1,
+        -1,
+        300,
+        -300,
+        (1 << 30) - 1,
+        1 << 30,
+        -(1 << 30),
+        (1 << 60) - 1,
+        1 << 60,
+    ]
+    .into_iter()
+    .chain([-(1 << 60), i64::MAX, i64::MIN]);
+    for expected in known {
+        let object = expected.into_pyobject(py)?;
+        // SAFETY: an int that was just made lives as long as `object`.
+        let found = unsafe { to_i64(object.as_ptr()) };
+        if found != Some(expected) {
+            let text = format!(
+                "onecopy does not know how this Python lays out ints: {expected} read as {found:?}"
+            );
+            return Err(PyImportError::new_err(text));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Safe doors to the C API for `ops` and `view`: where `PyO3` has none, or one that costs more than the work behind it.
+#![allow(unsafe_code)] // Each function is one or two calls of the C API.
+
+use onecopy::image::Container;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::decode::Steps;
+use super::view::View;
+
+/// The object of element `at` of the image.
+pub(crate) fn get<'py>(py: Python<'py>, view: &View, at: usize) -> PyResult<Bound<'py, PyAny>> {
+    // An index from elsewhere than the view's steps would be our bug; it costs nothing to be sure.
+    assert!(at < view.count, "element {at} does not lie in the image");
+    // SAFETY: just checked, and the view keeps the parts (P1 to P4).
+    let object = unsafe { (view.get)(&view.parts, at) };
+    // SAFETY: null with an exception, or a new reference.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// Whether two objects are the same or equal, as the elements of lists are compared.
+pub(crate) fn equal(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> {
+    // SAFETY: two live objects.
+    match unsafe { ffi::PyObject_RichCompareBool(left.as_ptr(), right.as_ptr(), ffi::Py_EQ) } {
+        -1 => Err(PyErr::fetch(left.py())),
+        outcome => Ok(outcome == 1),
+    }
+}
+
+/// The value of an int or of anything with `__index__`; `None` for other types.
+pub(crate) fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isize>> {
+    // SAFETY: a live object.
+    if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
+        return Ok(None);
+    }
+    // SAFETY: reads the address of a static exception type.
+    let error = if refuse_large {
+        unsafe { ffi::PyExc_IndexError }
+    } else {
+        std::ptr::null_mut()
+    };
+    // SAFETY: a live object, and an exception type or null.
+    let index = unsafe { ffi::PyNumber_AsSsize_t(value.as_ptr(), error) };
+    if index == -1
+        && let Some(raised) = PyErr::take(value.py())
+    {
+        return Err(raised);
+    }
+    Ok(Some(index))
+}
+
+/// A real list or tuple of the view's elements, made at its full length.
+pub(crate) fn to_builtin<'py>(
+    py: Python<'py>,
+    view: &View,
+    container: Container,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Steps { len, .. } = view.steps;
+    let size = len.cast_signed();
+    // SAFETY: the thread is attached.
+    let object = unsafe {
+        match container {
+            Container::List => ffi::PyList_New(size),
+            Container::Tuple => ffi::PyTuple_New(size),
+        }
+    };
+    // SAFETY: null with an exception, or a new reference.
+    let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    if len == 0 {
+        return Ok(bound);
+    }
+    // SAFETY: a new list or tuple of at least one element; nobody else uses it.
+    let items = unsafe {
+        match container {
+            Container::List => (*object.cast::<ffi::PyListObject>()).ob_item,
+            Container::Tuple => (&raw mut (*object.cast::<ffi::PyTupleObject>()).ob_item).cast(),
+        }
+    };
+    // SAFETY: room for `len` pointers that are null so far; the steps stay inside the image (S1), whose parts the view
+    // keeps (P1 to P4). If it stops early, the rest stays null, which the object's deallocation allows.
+    let made = unsafe { (view.codec.fill)(&view.parts, &view.steps, items) };
+    if made == len {
+        return Ok(bound);
+    }
+    Err(PyErr::take(py).unwrap_or_else(|| PyRuntimeError::new_err("an element could not be made")))
+}

@@ -1,0 +1,246 @@
+//! Reads a real list or tuple while it is being shared.
+//!
+//! The interpreter's lock is held and no Python code runs between two calls of [`Source::check`], so nothing can change
+//! in between. `check` lets signal handlers run, which may do anything: afterwards the items are looked up again, and a
+//! list that has another length or has moved its items is refused. An element that was exchanged is found by the writer,
+//! or is shared as it is now.
+#![allow(unsafe_code)] // Reads lists, ints and strs in place.
+
+use onecopy::image::{BuildError, Container, Scalar, Text, TextKind};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use super::pylong;
+use crate::error::Error;
+
+/// Elements between two looks at pending signals: less than a millisecond of work.
+pub(crate) const CHUNK_LEN: usize = 1 << 16;
+
+/// A list or tuple and where its items were when it was last looked at.
+pub(crate) struct Source<'a, 'py> {
+    object: &'a Bound<'py, PyAny>,
+    pub(crate) container: Container,
+    items: *const *mut PyObject,
+    len: usize,
+}
+
+/// An element that is borrowed from its source until Python code runs.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Item(*mut PyObject);
+
+impl<'a, 'py> Source<'a, 'py> {
+    /// The items of an exact list or tuple.
+    pub(crate) fn of(object: &'a Bound<'py, PyAny>) -> Option<Self> {
+        let container = if object.cast_exact::<PyList>().is_ok() {
+            Container::List
+        } else if object.cast_exact::<PyTuple>().is_ok() {
+            Container::Tuple
+        } else {
+            return None;
+        };
+        let (items, len) = items(object, container);
+        Some(Self {
+            object,
+            container,
+            items,
+            len,
+        })
+    }
+
+    /// Number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Lets signal handlers run and makes sure that the items are where they were.
+    pub(crate) fn check(&self, index: usize) -> PyResult<()> {
+        self.object.py().check_signals()?;
+        if items(self.object, self.container) == (self.items, self.len) {
+            return Ok(());
+        }
+        Err(Error::from(BuildError::Changed {
+            index: index as u64,
+        })
+        .into())
+    }
+
+    /// The elements from `start` on, at most a chunk of them. Call [`Source::check`] before the next.
+    pub(crate) fn chunk(&self, start: usize) -> &[Item] {
+        let len = self.len.saturating_sub(start).min(CHUNK_LEN);
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: `start` is below the number of items.
+        let first = unsafe { self.items.add(start) }.cast::<Item>();
+        // SAFETY: the items lie there, as checked when Python code had last run, and are not null: a list's are filled
+        // by the time that anybody sees it. `Item` is a transparent pointer.
+        unsafe { std::slice::from_raw_parts(first, len) }
+    }
+
+    /// Calls `each` with every element, a chunk at a time.
+    pub(crate) fn for_each(
+        &self,
+        mut each: impl FnMut(usize, Item) -> PyResult<()>,
+    ) -> PyResult<()> {
+        let mut start = 0;
+        while start < self.len {
+            self.check(start)?;
+            for (distance, &item) in self.chunk(start).iter().enumerate() {
+                each(start + distance, item)?;
+            }
+            start += CHUNK_LEN;
+        }
+        // The last handlers may have changed what was read before.
+        self.check(self.len)
+    }
+}
+
+/// Where the items of a list or tuple lie, and how many.
+fn items(object: &Bound<'_, PyAny>, container: Container) -> (*const *mut PyObject, usize) {
+    let object = object.as_ptr();
+    // SAFETY: an exact list or tuple.
+    let len = unsafe { ffi::Py_SIZE(object) };
+    let items = match container {
+        // SAFETY: an exact list.
+        Container::List => unsafe { (*object.cast::<ffi::PyListObject>()).ob_item },
+        // SAFETY: an exact tuple; the address of a field, nothing is read.
+        Container::Tuple => unsafe {
+            (&raw mut (*object.cast::<ffi::PyTupleObject>()).ob_item).cast()
+        },
+    };
+    (items.cast_const(), len.unsigned_abs())
+}
+
+impl Item {
+    fn class(self) -> *mut ffi::PyTypeObject {
+        // SAFETY: an element of a live source.
+        unsafe { ffi::Py_TYPE(self.0) }
+    }
+
+    /// What the element's type is called.
+    pub(crate) fn type_name(self, py: Python<'_>) -> PyResult<String> {
+        // SAFETY: an element of a live source.
+        let object = unsafe { Borrowed::from_ptr(py, self.0) };
+        Ok(object.get_type().name()?.to_string())
+    }
+
+    /// The value of an exact int of 64 bits.
+    #[inline]
+    pub(crate) fn int(self) -> Option<i64> {
+        // SAFETY: an element of a live source.
+        if !unsafe { pylong::is_exact_int(self.0) } {
+            return None;
+        }
+        // SAFETY: just checked.
+        unsafe { pylong::to_i64(self.0) }
+    }
+
+    /// The value of an exact float.
+    #[inline]
+    pub(crate) fn float(self) -> Option<f64> {
+        if !std::ptr::eq(self.class(), &raw const ffi::PyFloat_Type) {
+            return None;
+        }
+        // SAFETY: an exact float.
+        Some(unsafe { ffi::PyFloat_AS_DOUBLE(self.0) })
+    }
+
+    /// The value of a bool.
+    #[inline]
+    pub(crate) fn bool(self) -> Option<bool> {
+        // SAFETY: reads the address of a static.
+        if std::ptr::eq(self.0, unsafe { ffi::Py_True() }) {
+            return Some(true);
+        }
+        // SAFETY: reads the address of a static.
+        std::ptr::eq(self.0, unsafe { ffi::Py_False() }).then_some(false)
+    }
+
+    /// Whether it is `None`.
+    #[inline]
+    fn is_none(self) -> bool {
+        // SAFETY: reads the address of a static.
+        std::ptr::eq(self.0, unsafe { ffi::Py_None() })
+    }
+
+    /// The element's value if it is exactly of a type that images hold. A large int is written to `scratch`.
+    #[inline]
+    pub(crate) fn scalar<'s>(self, scratch: &'s mut Vec<u8>) -> Option<Scalar<'s>> {
+        let class = self.class().cast_const();
+        if std::ptr::eq(class, &raw const ffi::PyUnicode_Type) {
+            // SAFETY: an exact str, which lives as long as its source is not changed.
+            return unsafe { text(self.0) }.map(Scalar::Str);
+        }
+        if std::ptr::eq(class, &raw const ffi::PyLong_Type) {
+            // SAFETY: an exact int.
+            return Some(unsafe { self.long(scratch) });
+        }
+        if let Some(value) = self.float() {
+            return Some(Scalar::Float(value));
+        }
+        if self.is_none() {
+            return Some(Scalar::None);
+        }
+        if let Some(value) = self.bool() {
+            return Some(Scalar::Bool(value));
+        }
+        if std::ptr::eq(class, &raw const ffi::PyBytes_Type) {
+            // SAFETY: exact bytes.
+            let start = unsafe { ffi::PyBytes_AsString(self.0) };
+            // SAFETY: exact bytes.
+            let len = unsafe { ffi::Py_SIZE(self.0) };
+            // SAFETY: bytes never change and live as long as their source is not changed.
+            let content = unsafe { std::slice::from_raw_parts(start.cast(), len.unsigned_abs()) };
+            return Some(Scalar::Bytes(content));
+        }
+        None
+    }
+
+    /// # Safety
+    /// - the element is an exact int.
+    unsafe fn long<'s>(self, scratch: &'s mut Vec<u8>) -> Scalar<'s> {
+        // SAFETY: the caller's word.
+        if let Some(value) = unsafe { pylong::to_i64(self.0) } {
+            return Scalar::Int(value);
+        }
+        // SAFETY: the caller's word; the element lives while Python code does not run.
+        let (negative, digits) = unsafe { pylong::digits(self.0) };
+        if let Some(value) = pylong::to_large_u64(negative, digits) {
+            return Scalar::Uint(value);
+        }
+        pylong::to_bytes(negative, digits, scratch);
+        Scalar::Big(scratch)
+    }
+}
+
+/// The characters of a str, in place.
+///
+/// # Safety
+/// - `object` is an exact str that outlives the result.
+#[inline]
+unsafe fn text<'a>(object: *mut PyObject) -> Option<Text<'a>> {
+    #[cfg(not(Py_3_12))]
+    // SAFETY: an exact str; before 3.12 one may exist whose characters are not laid out yet.
+    if unsafe { ffi::PyUnicode_READY(object) } != 0 {
+        return None;
+    }
+    // SAFETY: an exact str that is ready.
+    let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
+    // SAFETY: as above.
+    let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
+    // SAFETY: as above.
+    let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
+    // SAFETY: as above.
+    let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
+    let kind = match width {
+        1 if ascii => TextKind::Ascii,
+        1 => TextKind::Latin1,
+        2 => TextKind::Ucs2,
+        _ => TextKind::Ucs4,
+    };
+    // SAFETY: a str of `count` characters of this width; it never changes.
+    let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
+    Some(Text { kind, bytes })
+}
