@@ -2,8 +2,10 @@
 
 pub(crate) mod atfork;
 pub(crate) mod environment;
+pub(crate) mod futex;
 pub(crate) mod life;
 pub(crate) mod lock;
 pub(crate) mod mapping;
 pub(crate) mod memory;
+pub(crate) mod process;
 pub(crate) mod procfs;
