@@ -100,9 +100,13 @@ pub(crate) fn install<T: ViewClass + PyTypeInfo>(py: Python<'_>) -> PyResult<()>
     let class = T::type_object_raw(py);
     let incomplete = || PyImportError::new_err("the view types came without sequence slots");
     // SAFETY: a type that is ready; its slots are changed before anybody uses it.
-    let mapping = unsafe { (*class).tp_as_mapping.as_mut() }.ok_or_else(incomplete)?;
-    // SAFETY: as above, another part of the type.
-    let sequence = unsafe { (*class).tp_as_sequence.as_mut() }.ok_or_else(incomplete)?;
+    let mapping = unsafe { (*class).tp_as_mapping };
+    // SAFETY: null, or the type's own table, which nobody else refers to now.
+    let mapping = unsafe { mapping.as_mut() }.ok_or_else(incomplete)?;
+    // SAFETY: as above.
+    let sequence = unsafe { (*class).tp_as_sequence };
+    // SAFETY: null, or the type's own table, which nobody else refers to now.
+    let sequence = unsafe { sequence.as_mut() }.ok_or_else(incomplete)?;
     let generated = mapping.mp_subscript.ok_or_else(incomplete)?;
     T::generated_subscript().get_or_init(|| generated);
     mapping.mp_subscript = Some(subscript::<T>);

@@ -45,17 +45,14 @@ pub(crate) fn share<'py>(
             building = Some(memory);
         }
     }
-    let building = match building {
-        Some(building) => building,
-        None => {
-            let layout = survey(py, &source)?
-                .plan(source.container, INT_WIDTH)
-                .layout();
-            let layout = layout.map_err(Error::from)?;
-            let mut memory = allocate(&layout)?;
-            write(py, &source, &layout, memory.as_mut_slice())?;
-            memory
-        }
+    let building = if let Some(building) = building {
+        building
+    } else {
+        let plan = survey(py, &source)?.plan(source.container, INT_WIDTH);
+        let layout = plan.layout().map_err(Error::from)?;
+        let mut memory = allocate(&layout)?;
+        write(py, &source, &layout, memory.as_mut_slice())?;
+        memory
     };
     let object = py.detach(|| building.publish()).map_err(Error::from)?;
     wrap(py, View::of_object(object)?).map(Some)

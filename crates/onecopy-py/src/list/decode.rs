@@ -483,14 +483,13 @@ fn none() -> *mut PyObject {
 
 #[inline]
 fn bool_object(value: bool) -> *mut PyObject {
-    // SAFETY: reads the address of a static.
-    new_reference(unsafe {
-        if value {
-            ffi::Py_True()
-        } else {
-            ffi::Py_False()
-        }
-    })
+    if value {
+        // SAFETY: reads the address of a static.
+        new_reference(unsafe { ffi::Py_True() })
+    } else {
+        // SAFETY: reads the address of a static.
+        new_reference(unsafe { ffi::Py_False() })
+    }
 }
 
 #[inline]
@@ -557,15 +556,26 @@ fn scalar(value: &Scalar<'_>) -> *mut PyObject {
         Scalar::Int(value) => int(value),
         // SAFETY: the thread is attached.
         Scalar::Uint(value) => unsafe { ffi::PyLong_FromUnsignedLongLong(value) },
-        // SAFETY: a slice's pointer and length; the thread is attached.
-        Scalar::Big(content) => unsafe {
-            ffi::_PyLong_FromByteArray(content.as_ptr(), content.len(), 1, 1)
-        },
+        Scalar::Big(content) => big(content),
         // SAFETY: the thread is attached.
         Scalar::Float(value) => unsafe { ffi::PyFloat_FromDouble(value) },
         Scalar::Str(content) => text(content),
         Scalar::Bytes(content) => bytes(content),
     }
+}
+
+/// An int past 64 bits, from two's complement.
+fn big(content: &[u8]) -> *mut PyObject {
+    let start = content.as_ptr();
+    #[cfg(Py_3_13)]
+    // SAFETY: a slice's pointer and length; the thread is attached.
+    return unsafe {
+        let flags = ffi::Py_ASNATIVEBYTES_LITTLE_ENDIAN;
+        ffi::PyLong_FromNativeBytes(start.cast(), content.len(), flags)
+    };
+    #[cfg(not(Py_3_13))]
+    // SAFETY: as above; little-endian and with a sign.
+    return unsafe { ffi::_PyLong_FromByteArray(start, content.len(), 1, 1) };
 }
 
 #[cold]

@@ -67,6 +67,18 @@ pub(crate) unsafe fn get_buffer(
     }));
     // SAFETY: `start` is an element of the image (S1), or 0 in an empty view: inside the items or at their start.
     let first = unsafe { view.parts.items.offset(start * item_size) };
+    // SAFETY: the address of a field of a live box.
+    let shape = unsafe { &raw mut (*geometry).shape }.cast();
+    // SAFETY: the address of a field of a live box.
+    let strides = unsafe { &raw mut (*geometry).strides }.cast();
+    let if_wanted = |flag, pointer| {
+        if wants(flag) {
+            pointer
+        } else {
+            ptr::null_mut()
+        }
+    };
+    let letter = format.letter.as_ptr().cast_mut();
     let filled = ffi::Py_buffer {
         buf: first.cast_mut().cast(),
         obj: owner.clone().into_ptr(),
@@ -75,22 +87,12 @@ pub(crate) unsafe fn get_buffer(
         readonly: 1,
         ndim: 1,
         format: if wants(ffi::PyBUF_FORMAT) {
-            format.letter.as_ptr().cast_mut()
+            letter
         } else {
             ptr::null_mut()
         },
-        // SAFETY: the address of a field of a live box.
-        shape: if wants(ffi::PyBUF_ND) {
-            unsafe { (&raw mut (*geometry).shape).cast() }
-        } else {
-            ptr::null_mut()
-        },
-        strides: if wants(ffi::PyBUF_STRIDES) {
-            // SAFETY: the address of a field of a live box.
-            unsafe { (&raw mut (*geometry).strides).cast() }
-        } else {
-            ptr::null_mut()
-        },
+        shape: if_wanted(ffi::PyBUF_ND, shape),
+        strides: if_wanted(ffi::PyBUF_STRIDES, strides),
         suboffsets: ptr::null_mut(),
         internal: geometry.cast(),
     };

@@ -151,6 +151,11 @@ fn iterator_type<'py>(py: Python<'py>, codec: &'static Codec) -> PyResult<&'py B
     Ok(class.bind(py))
 }
 
+#[allow(
+    clippy::cast_possible_wrap,
+    reason = "the object has less than a hundred bytes"
+)]
+const BASIC_SIZE: c_int = size_of::<Iterator>() as c_int;
 const NAME: &CStr = c"onecopy.ViewIterator";
 
 fn make_type(py: Python<'_>, codec: &Codec) -> PyResult<Py<PyType>> {
@@ -180,7 +185,7 @@ fn make_type(py: Python<'_>, codec: &Codec) -> PyResult<Py<PyType>> {
     ];
     let mut spec = ffi::PyType_Spec {
         name: NAME.as_ptr(),
-        basicsize: size_of::<Iterator>() as c_int,
+        basicsize: BASIC_SIZE,
         itemsize: 0,
         flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
         slots: slots.as_mut_ptr(),

@@ -256,7 +256,7 @@ pub(crate) fn hash(py: Python<'_>, view: &View) -> PyResult<isize> {
         sum = sum.wrapping_add(lane.cast_unsigned().wrapping_mul(PRIME_2));
         sum = sum.rotate_left(31).wrapping_mul(PRIME_1);
     }
-    sum = sum.wrapping_add(view.steps.len as u64 ^ (PRIME_5 ^ 3_527_539));
+    sum = sum.wrapping_add(view.steps.len as u64 ^ (PRIME_5 ^ 0x0035_d373));
     // -1 means failure to the interpreter.
     let hash = if sum == u64::MAX {
         1_546_275_796

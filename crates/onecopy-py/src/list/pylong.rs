@@ -154,7 +154,9 @@ pub(crate) fn to_bytes(negative: bool, digits: &[u32], out: &mut Vec<u8>) {
         out.push(0);
     }
     if negative {
-        out.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in out {
+            *byte = !*byte;
+        }
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult
     if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
         return Ok(None);
     }
-    // SAFETY: reads the address of a static exception type.
     let error = if refuse_large {
+        // SAFETY: reads the address of a static exception type.
         unsafe { ffi::PyExc_IndexError }
     } else {
         std::ptr::null_mut()
@@ -58,23 +58,24 @@ pub(crate) fn to_builtin<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let Steps { len, .. } = view.steps;
     let size = len.cast_signed();
-    // SAFETY: the thread is attached.
-    let object = unsafe {
-        match container {
-            Container::List => ffi::PyList_New(size),
-            Container::Tuple => ffi::PyTuple_New(size),
-        }
+    let object = match container {
+        // SAFETY: the thread is attached.
+        Container::List => unsafe { ffi::PyList_New(size) },
+        // SAFETY: the thread is attached.
+        Container::Tuple => unsafe { ffi::PyTuple_New(size) },
     };
     // SAFETY: null with an exception, or a new reference.
     let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
     if len == 0 {
         return Ok(bound);
     }
-    // SAFETY: a new list or tuple of at least one element; nobody else uses it.
-    let items = unsafe {
-        match container {
-            Container::List => (*object.cast::<ffi::PyListObject>()).ob_item,
-            Container::Tuple => (&raw mut (*object.cast::<ffi::PyTupleObject>()).ob_item).cast(),
+    let items = match container {
+        // SAFETY: a new list of at least one element; nobody else uses it.
+        Container::List => unsafe { (*object.cast::<ffi::PyListObject>()).ob_item },
+        Container::Tuple => {
+            // SAFETY: a new tuple of at least one element; the address of a field, nothing is read.
+            let first = unsafe { &raw mut (*object.cast::<ffi::PyTupleObject>()).ob_item };
+            first.cast()
         }
     };
     // SAFETY: room for `len` pointers that are null so far; the steps stay inside the image (S1), whose parts the view

@@ -167,11 +167,15 @@ impl Item {
 
     /// The element's value if it is exactly of a type that images hold. A large int is written to `scratch`.
     #[inline]
-    pub(crate) fn scalar<'s>(self, scratch: &'s mut Vec<u8>) -> Option<Scalar<'s>> {
+    pub(crate) fn scalar(self, scratch: &mut Vec<u8>) -> Option<Scalar<'_>> {
         let class = self.class().cast_const();
         if std::ptr::eq(class, &raw const ffi::PyUnicode_Type) {
-            // SAFETY: an exact str, which lives as long as its source is not changed.
-            return unsafe { text(self.0) }.map(Scalar::Str);
+            // SAFETY: an exact str.
+            if !unsafe { is_ready(self.0) } {
+                return None;
+            }
+            // SAFETY: an exact str, just found ready; it lives as long as its source is not changed.
+            return Some(Scalar::Str(unsafe { text(self.0) }));
         }
         if std::ptr::eq(class, &raw const ffi::PyLong_Type) {
             // SAFETY: an exact int.
@@ -200,7 +204,7 @@ impl Item {
 
     /// # Safety
     /// - the element is an exact int.
-    unsafe fn long<'s>(self, scratch: &'s mut Vec<u8>) -> Scalar<'s> {
+    unsafe fn long(self, scratch: &mut Vec<u8>) -> Scalar<'_> {
         // SAFETY: the caller's word.
         if let Some(value) = unsafe { pylong::to_i64(self.0) } {
             return Scalar::Int(value);
@@ -215,17 +219,22 @@ impl Item {
     }
 }
 
+/// Whether the characters of a str are laid out. Before 3.12 one may exist whose are not; then they are laid out now.
+///
+/// # Safety
+/// - `object` is an exact str.
+#[inline]
+unsafe fn is_ready(object: *mut PyObject) -> bool {
+    // SAFETY: the caller's word. Since 3.12 this does nothing.
+    unsafe { ffi::PyUnicode_READY(object) == 0 }
+}
+
 /// The characters of a str, in place.
 ///
 /// # Safety
-/// - `object` is an exact str that outlives the result.
+/// - `object` is an exact str that is ready and outlives the result.
 #[inline]
-unsafe fn text<'a>(object: *mut PyObject) -> Option<Text<'a>> {
-    #[cfg(not(Py_3_12))]
-    // SAFETY: an exact str; before 3.12 one may exist whose characters are not laid out yet.
-    if unsafe { ffi::PyUnicode_READY(object) } != 0 {
-        return None;
-    }
+unsafe fn text<'a>(object: *mut PyObject) -> Text<'a> {
     // SAFETY: an exact str that is ready.
     let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
     // SAFETY: as above.
@@ -242,5 +251,5 @@ unsafe fn text<'a>(object: *mut PyObject) -> Option<Text<'a>> {
     };
     // SAFETY: a str of `count` characters of this width; it never changes.
     let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
-    Some(Text { kind, bytes })
+    Text { kind, bytes }
 }

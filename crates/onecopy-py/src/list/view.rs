@@ -6,6 +6,14 @@
     unsafe_op_in_unsafe_fn,
     reason = "in what #[pymethods] generates around the buffer protocol"
 )]
+#![allow(
+    clippy::doc_markdown,
+    reason = "docstrings are written for Python's help()"
+)]
+#![allow(
+    clippy::unused_self,
+    reason = "methods that refuse do so whatever they are called on"
+)]
 
 use std::sync::OnceLock;
 
@@ -182,8 +190,8 @@ pub(crate) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a View> {
 
 fn read_only(kind: &str, what: &str) -> PyErr {
     PyTypeError::new_err(format!(
-        "{what}: a shared {kind} never changes; onecopy.to_python(view) gives a real {kind}, onecopy.private(array) a \
-         writable copy-on-write array"
+        "{what}: a shared {kind} never changes; onecopy.to_python(view) gives a real {kind}, \
+         onecopy.private(view) a writable copy-on-write array of its numbers"
     ))
 }
 
