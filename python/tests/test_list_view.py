@@ -342,6 +342,8 @@ class TestNothingChanges:
             lambda v: v.sort(key=None, reverse=True),
             lambda v: v.reverse(),
             lambda v: operator.iadd(v, [1]),
+            lambda v: operator.iadd(v, v),
+            lambda v: operator.iadd(v, (1,)),
             lambda v: operator.imul(v, 2),
         ],
     )
@@ -677,6 +679,7 @@ class TestSharing:
                     outcome(bad)
 
         work(10)
+        gc.collect()
         before = sys.getallocatedblocks(), sys.getrefcount(probe)
         none = sys.getrefcount(None)
         work(300)

@@ -48,9 +48,9 @@ fn image_of(values: &[Value], width: IntWidth) -> ImageBuf {
 
 fn column_of(values: &[Value], width: IntWidth) -> ColumnKind {
     let mut survey = Survey::default();
-    values
-        .iter()
-        .for_each(|value| survey.observe(&value.as_scalar()));
+    for value in values {
+        survey.observe(&value.as_scalar());
+    }
     survey.plan(Container::List, width).column
 }
 

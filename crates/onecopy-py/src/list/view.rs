@@ -419,18 +419,18 @@ view_class!(
             Err(read_only("list", "cannot sort in place (use sorted(view))"))
         }
 
-        fn __inplace_concat__<'py>(
-            &self,
-            _other: &Bound<'py, PyAny>,
-        ) -> PyResult<Bound<'py, PyAny>> {
-            Err(read_only("list", "cannot extend"))
+        fn __iadd__(&self, _other: &Bound<'_, PyAny>) -> PyResult<()> {
+            Err(read_only(
+                "list",
+                "cannot extend in place (use view + other)",
+            ))
         }
 
-        fn __inplace_repeat__<'py>(
-            _slf: &Bound<'py, Self>,
-            _count: isize,
-        ) -> PyResult<Bound<'py, PyAny>> {
-            Err(read_only("list", "cannot repeat in place"))
+        fn __imul__(&self, _count: &Bound<'_, PyAny>) -> PyResult<()> {
+            Err(read_only(
+                "list",
+                "cannot repeat in place (use view * count)",
+            ))
         }
     }
 );
