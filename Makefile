@@ -43,7 +43,7 @@ torture: develop  ## kill -9 at random for SECONDS=60 and check that nothing is 
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)
 
 loom: prerequisites  ## model check of the lock-free parts
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --test loom
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --lib
 
 docs: prerequisites  ## the Rust API's pages; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
