@@ -17,16 +17,18 @@ seconds    hand-over and calculation: `onecopy.share(l)`, `manager.list(l)` and 
 ratio      to the plain list; the median over the rounds
 copies     growth of the summed PSS (anonymous and shared memory, as the kernel splits it) of the parent and all its
            descendants, from just before the list is made until every worker has read everything and still holds it,
-           divided by one copy of the data in the way's own representation: the growth by making the list for `plain
-           list` and `Manager`, the bytes in shared memory for the others. Where a way lets the program give up its own
+           divided by one copy of the data in the way's own representation: the list and its ints for `plain list` and
+           `Manager`, the bytes in shared memory for the others. Where a way lets the program give up its own
            list after handing it over (all but the plain list), it does. Lists below a million elements are too
-           small for the kernel's accounting, so this one figure is taken with a million
+           small for the kernel's accounting, so this one figure is taken with a million. It comes from a run of its
+           own, in which free memory goes back to the kernel before it is counted
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import gc
 import json
 import multiprocessing
@@ -47,7 +49,7 @@ from typing import TYPE_CHECKING, Any, Self
 import onecopy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.managers import SyncManager
     from types import TracebackType
 
@@ -85,6 +87,11 @@ class Way:
     count: Callable[[Any, int], int] = count_below
 
     @property
+    def is_ours(self) -> bool:
+        """Whether the list is given up for a view."""
+        return self.name.startswith(("share-", "numpy"))
+
+    @property
     def is_slow(self) -> bool:
         """Whether every element costs a round trip to another process."""
         return self.name == "manager"
@@ -101,22 +108,31 @@ WAYS = (
 )
 
 
-@contextlib.contextmanager
-def handed_over(way: Way, data: list[int], manager: SyncManager | None) -> Iterator[Any]:
+def hand_over(way: Way, data: list[int], manager: SyncManager | None) -> Any:
     """What the workers get as their argument."""
     if way.name == "plain":
-        yield data
-    elif manager is not None:
-        yield manager.list(data)
-    elif way.name == "shareable":
-        shared = ShareableList(data)
-        try:
-            yield shared
-        finally:
-            shared.shm.close()
-            shared.shm.unlink()
-    else:
-        yield onecopy.share(data)
+        return data
+    if manager is not None:
+        return manager.list(data)
+    if way.name == "shareable":
+        return ShareableList(data)
+    return onecopy.share(data)
+
+
+def clean_up(handed: Any) -> None:
+    """What the standard library's shared memory asks for; all others let go by themselves."""
+    if isinstance(handed, ShareableList):
+        handed.shm.close()
+        handed.shm.unlink()
+
+
+def one_copy_of(way: Way, data: list[int], handed: Any) -> int:
+    """Bytes of one copy of the data in the way's own representation."""
+    if isinstance(handed, ShareableList):
+        return handed.shm.size
+    if way.name in {"plain", "manager"}:  # a pointer each, and 32 bytes for each int that CPython does not keep ready
+        return sys.getsizeof(data) + 32 * sum(x > 256 for x in data)
+    return memoryview(handed).nbytes
 
 
 def make_list(n: int) -> list[int]:
@@ -141,9 +157,15 @@ def family(root: int) -> list[int]:
     return found
 
 
+def give_back_free_memory() -> None:
+    """Returns the pages of lists that were given up to the kernel."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
 def summed_pss() -> int:
     """Bytes of anonymous and shared memory of the family, each page counted once among those that map it."""
-    gc.collect()
+    give_back_free_memory()
     total = 0
     for pid in family(os.getpid()):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -164,13 +186,15 @@ def remember_barrier(barrier: Any) -> None:
 
 
 def meet(_number: int) -> None:
-    """Returns when all workers are there."""
+    """Returns when all workers are there, with nothing left of earlier work."""
     _barrier.wait(120)
+    give_back_free_memory()
 
 
 def count_and_hold(count: Callable[[Any, int], int], l: Any, t: int, limit: int | None) -> int:  # noqa: E741
     """Counts, then keeps the argument until the parent has measured."""
     result = count(l, t) if limit is None else sum(l[i] < t for i in range(limit))
+    give_back_free_memory()
     _barrier.wait(600)
     _barrier.wait(600)
     return result
@@ -189,39 +213,42 @@ class Runner:
         self.manager = context.Manager() if way.name == "manager" else None
         self.barrier = context.Barrier(WORKERS + 1)
         self.pool = context.Pool(WORKERS, remember_barrier, (self.barrier,))
+        self.everybody_meets()
+        self.pool_start_s = time.perf_counter() - started
+
+    def everybody_meets(self) -> None:
+        """Waits until every worker is there, and idle."""
         ready = self.pool.map_async(meet, range(WORKERS), chunksize=1)
         self.barrier.wait(120)
         ready.get()
-        self.pool_start_s = time.perf_counter() - started
 
     def round(self, n: int) -> tuple[float, list[int]]:
         """Seconds for handing over and calculating, and the results."""
         data = make_list(n)
         started = time.perf_counter()
-        with handed_over(self.way, data, self.manager) as handed:
-            results = self.pool.starmap(self.way.count, [(handed, t) for t in THRESHOLDS], chunksize=1)
-            seconds = time.perf_counter() - started
+        handed = hand_over(self.way, data, self.manager)
+        results = self.pool.starmap(self.way.count, [(handed, t) for t in THRESHOLDS], chunksize=1)
+        seconds = time.perf_counter() - started
+        clean_up(handed)
         return seconds, results
 
     def held(self, n: int) -> tuple[int, int]:
         """Bytes of one copy, and bytes by which the family has grown while every worker holds the data."""
+        self.everybody_meets()
         before = summed_pss()
         data = make_list(n)
-        one_copy = summed_pss() - before
-        with handed_over(self.way, data, self.manager) as handed:
-            if self.way.name == "shareable":
-                one_copy = handed.shm.size
-            elif self.way.name.startswith(("share-", "numpy")):
-                one_copy = memoryview(handed).nbytes
-            if self.way.name != "plain":
-                del data
-            limit = SLICE if self.way.is_slow else None
-            tasks = [(self.way.count, handed, t, limit) for t in THRESHOLDS]
-            working = self.pool.starmap_async(count_and_hold, tasks, chunksize=1)
-            self.barrier.wait(600)
-            growth = summed_pss() - before
-            self.barrier.wait(600)
-            working.get()
+        handed = hand_over(self.way, data, self.manager)
+        one_copy = one_copy_of(self.way, data, handed)
+        del data  # which the plain list survives, being what was handed over
+        limit = SLICE if self.way.is_slow else None
+        working = self.pool.starmap_async(
+            count_and_hold, [(self.way.count, handed, t, limit) for t in THRESHOLDS], chunksize=1
+        )
+        self.barrier.wait(600)
+        growth = summed_pss() - before
+        self.barrier.wait(600)
+        working.get()
+        clean_up(handed)
         return one_copy, growth
 
     def copies(self, n: int) -> tuple[int, int]:
@@ -290,10 +317,14 @@ class Bar:
 class Contestant:
     """A way in its own process, and what came out of it."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, **variables: str) -> None:
         self.way = way
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", way.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "--serve", way.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **variables},
         )
         self.pool_start_s: float = self._answer()
         self.seconds: list[float] = []
@@ -352,9 +383,13 @@ class Comparison:
                     self.round(one, number)
             for one in contestants:
                 bar.step(f"{one.way.label}, {one.way.start_method}: memory of {self.memory_n:,} ints")
-                if self.manager_in_full or not one.way.is_slow:
-                    one.memory = one.ask("copies", self.memory_n)
                 one.stop()
+                if self.manager_in_full or not one.way.is_slow:
+                    # Python's allocator keeps a whole arena for one small object, which would add the remains of the
+                    # list that was given up. Malloc can be trimmed, but needs more for each int, hence only here.
+                    other = Contestant(one.way, **({"PYTHONMALLOC": "malloc"} if one.way.is_ours else {}))
+                    one.memory = other.ask("copies", self.memory_n)
+                    other.stop()
         return contestants
 
 

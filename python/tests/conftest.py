@@ -35,8 +35,9 @@ def context(start_method: str) -> BaseContext:
 @pytest.fixture(autouse=True)
 def no_worker_is_left() -> Iterator[None]:
     """Fails a test that leaves a worker behind, and ends the worker, so that the next test starts clean."""
+    before = set(multiprocessing.active_children())  # a pool of the whole module's
     yield
-    left = multiprocessing.active_children()
+    left = [process for process in multiprocessing.active_children() if process not in before]
     for process in left:
         process.kill()
         process.join(30)

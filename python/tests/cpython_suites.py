@@ -42,7 +42,7 @@ def require_full_test_package() -> None:
         )
 
 
-def tests_of(suite: type[unittest.TestCase]) -> list[str]:
+def names_in(suite: type[unittest.TestCase]) -> list[str]:
     """The names of a suite's tests on this version of Python."""
     return unittest.TestLoader().getTestCaseNames(suite)  # type: ignore[return-value]
 

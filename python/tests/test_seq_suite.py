@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import onecopy
-from cpython_suites import Exempt, adopt, require_full_test_package, tests_of
+from cpython_suites import Exempt, adopt, mutates, names_in, require_full_test_package
 
 require_full_test_package()
 
@@ -28,16 +28,21 @@ class SharedTuple:
         return onecopy.share(tuple(*args, **kwargs))
 
 
+DERIVED = "derives a class with __del__ to see its object go; views cannot be derived from"
+
 EXEMPT = {
     "test_contains_fake": Exempt(FOREIGN, (TypeError,)),
     "test_contains_order": Exempt(FOREIGN, (TypeError,)),
     "test_count": Exempt(FOREIGN, (TypeError,)),
+    "test_free_after_iterating": Exempt(DERIVED, (AssertionError,)),
     "test_index": Exempt(FOREIGN, (TypeError,)),
 }
+# A list is changed in place by `*=`, which a view refuses; a tuple is not, so there it makes a real tuple.
+LIST_ONLY = {"test_imul": mutates("l *= …")}
 
-ListViewSuite = adopt(seq_tests.CommonTest, SharedList, EXEMPT)
+ListViewSuite = adopt(seq_tests.CommonTest, SharedList, {**EXEMPT, **LIST_ONLY})
 TupleViewSuite = adopt(seq_tests.CommonTest, SharedTuple, EXEMPT)
 
 
 def test_every_exemption_names_a_test_of_cpython() -> None:
-    assert set(EXEMPT) <= set(tests_of(seq_tests.CommonTest))
+    assert set(EXEMPT) <= set(names_in(seq_tests.CommonTest))
