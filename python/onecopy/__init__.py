@@ -36,7 +36,7 @@ from onecopy._onecopy import (
 from onecopy._share import empty, full, ones, private, share, to_python, zeros
 
 if TYPE_CHECKING:
-    from onecopy._array import SharedArray as SharedArray  # noqa: PLC0414 - part of the package's types
+    from onecopy._array import SharedArray as SharedArray
 
 __all__ = [
     "AttachError",

@@ -78,11 +78,11 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
             raise ValueError(_READ_ONLY)
         super().__setitem__(key, value)
 
-    def __copy__(self) -> np.ndarray[Any, Any]:
+    def __copy__(self) -> Any:
         """Returns the view itself: what cannot change need not be copied."""
         return self if image_of(self) is not None else super().__copy__().view(np.ndarray)
 
-    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> np.ndarray[Any, Any]:
+    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> Any:
         """Returns the view itself: what cannot change need not be copied."""
         return self if image_of(self) is not None else super().__deepcopy__(memo).view(np.ndarray)
 
@@ -122,7 +122,7 @@ for _name in (
 
 def image_of(array: np.ndarray[Any, Any]) -> ImageBuffer | None:
     """Returns the exporter of the image that `array` shows a part of, or None."""
-    base = _root(array).base
+    base: object = _root(array).base
     return base if isinstance(base, ImageBuffer) else None
 
 
@@ -217,7 +217,7 @@ def _dtype_from_code(code: Any) -> np.dtype[Any]:
 
 def _descr(dtype: np.dtype[Any]) -> str:
     """Returns the dtype as the text that stands in the image: the one that .npy files use."""
-    descr = dtype_to_descr(dtype)
+    descr: Any = dtype_to_descr(dtype)
     return descr if isinstance(descr, str) else repr(descr)
 
 
@@ -320,7 +320,7 @@ def _over(image: Image) -> SharedArray:
 def _seal(array: np.ndarray[Any, Any]) -> Image | None:
     """Publishes an array born in the store where it lies; None if it is not the whole of one."""
     root = _root(array)
-    build = root.base
+    build: object = root.base
     if not isinstance(build, BuildBuffer) or build.sealed:
         return None
     contiguous = array.flags.c_contiguous or array.flags.f_contiguous
@@ -344,7 +344,7 @@ def empty(
     order: Literal["C", "F"] = "C",
 ) -> np.ndarray[Any, np.dtype[Any]]:
     """Makes a writable array in the store; see `onecopy.empty`."""
-    if order not in {"C", "F"}:
+    if str(order) not in {"C", "F"}:
         raise ValueError(f"order must be 'C' or 'F', not {order!r}")
     dims = tuple(int(n) for n in (shape if isinstance(shape, (tuple, list)) else np.atleast_1d(cast("Any", shape))))
     if any(n < 0 for n in dims):

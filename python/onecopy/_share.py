@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 T = TypeVar("T")
-Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | None | np.generic")
-View = TypeVar("View", bound="ListView[Any] | TupleView[Any] | SharedArray")
+Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic | None")
+View = TypeVar("View", bound="ListView[Any] | TupleView[Any]")
 Huge: TypeAlias = Literal["auto"] | bool
 
 # They cannot change and are small, or travel through a pipe as fast as a token would.
@@ -70,9 +70,7 @@ def share(data: Any, *, huge: Huge = "auto") -> Any:
         >>> view == [3, 1, 2]
         True
     """
-    if not isinstance(huge, bool) and huge != "auto":
-        kind = ValueError if isinstance(huge, str) else TypeError
-        raise kind(f'huge must be "auto", True or False, not {huge!r}')
+    _check_huge(huge)
     kind = type(data)
     if kind is list or kind is tuple:
         return _onecopy.share_list(data, huge)
@@ -85,6 +83,12 @@ def share(data: Any, *, huge: Huge = "auto") -> Any:
     if _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
     raise Unsupported(f"data: cannot share {_describe(data)}")
+
+
+def _check_huge(huge: object) -> None:
+    if not isinstance(huge, bool) and huge != "auto":
+        error = ValueError if isinstance(huge, str) else TypeError
+        raise error(f'huge must be "auto", True or False, not {huge!r}')
 
 
 def _is_numpy(data: object, name: str) -> bool:
@@ -202,12 +206,15 @@ def _private_sequence(view: ListView[Any] | TupleView[Any]) -> Any:
     except ModuleNotFoundError:
         if strides != (items.itemsize,):
             raise TypeError("view: a slice with a step needs numpy; use private(view.copy()) or to_python()") from None
-        return memoryview(buffer).cast(items.format)
+        letter: Any = items.format
+        return memoryview(buffer).cast(letter)
     offset = 0 if strides[0] >= 0 else buffer.nbytes - items.itemsize
-    return np.ndarray(items.shape, np.dtype(items.format), buffer, offset, strides)
+    return np.ndarray(len(view), np.dtype(items.format), buffer, offset, strides)
 
 
-def empty(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C") -> Array:
+def empty(
+    shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C"
+) -> Array:
     """Makes a writable array whose memory lies in the store, so that sharing it later copies nothing.
 
     Args:
@@ -236,7 +243,9 @@ def empty(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike =
     return _array.empty(shape, dtype, order=order)
 
 
-def zeros(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C") -> Array:
+def zeros(
+    shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C"
+) -> Array:
     """Makes a writable array of zeros in the store; see `empty`.
 
     Args:
@@ -259,7 +268,9 @@ def zeros(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike =
     return empty(shape, dtype, order=order)
 
 
-def ones(shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C") -> Array:
+def ones(
+    shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C"
+) -> Array:
     """Makes a writable array of ones in the store; see `empty`.
 
     Args:
