@@ -25,8 +25,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::error::MeterError;
-use crate::parse::{Mapping, MappingKind, Stat};
-use crate::read::{Pages, Proc};
+use crate::ioctl::Region;
+use crate::parse::{Mapping, MappingKind, PageState, Stat};
+use crate::read::Proc;
 
 /// Pages per chunk of a table; 2 MiB where pages have 4 KiB.
 const CHUNK: usize = 512;
@@ -104,12 +105,13 @@ impl Account {
         }
     }
 
-    /// Adds one process (I1).
+    /// Adds one process (I1), or what it has within `part`.
     pub(crate) fn add(
         &mut self,
         proc: &Proc,
         stat: &Stat,
         mappings: &[Mapping],
+        part: Range<u64>,
     ) -> Result<(), MeterError> {
         let pagemap = proc.open_pagemap(stat.pid)?;
         // Without a stack address nothing can be said about relatives: a family of its own.
@@ -127,12 +129,23 @@ impl Account {
             if is_only_a_file(mapping) {
                 continue;
             }
-            let mut from = mapping.start;
-            while from < mapping.end {
-                let to = mapping.end.min(from.saturating_add(STEP));
-                let pages = proc.pages(stat.pid, &pagemap, from..to)?;
-                self.add_pages(family, first, mapping, from..to, &pages);
-                from = to;
+            let range = mapping.start.max(part.start)..mapping.end.min(part.end);
+            if range.is_empty() {
+                continue;
+            }
+            let present = proc.present(stat.pid, &pagemap, range.clone())?;
+            self.special_known &= present.is_some();
+            for region in present.unwrap_or_else(|| vec![Region::all(range)]) {
+                if region.is_zero_page() {
+                    continue;
+                }
+                let mut from = region.start;
+                while from < region.end {
+                    let to = region.end.min(from.saturating_add(STEP));
+                    let pages = proc.pages(stat.pid, &pagemap, from..to)?;
+                    self.add_pages(family, first, mapping, from, &pages, region.is_huge());
+                    from = to;
+                }
             }
         }
         Ok(())
@@ -143,11 +156,10 @@ impl Account {
         family: u64,
         first: bool,
         mapping: &Mapping,
-        range: Range<u64>,
-        pages: &Pages,
+        start: u64,
+        pages: &[PageState],
+        huge: bool,
     ) {
-        self.special_known &= pages.special.is_some();
-        let mut special = pages.special.iter().flatten().peekable();
         let shared_memory = mapping.kind() == MappingKind::SharedMemory;
         let family = self.families.entry(family).or_default();
         let mut file = shared_memory.then(|| {
@@ -155,13 +167,8 @@ impl Account {
                 .entry((mapping.device, mapping.inode))
                 .or_default()
         });
-        for (index, state) in (0u64..).zip(&pages.states) {
-            let address = range.start + index * self.page_size;
-            while special.next_if(|region| region.end <= address).is_some() {}
-            let region = special.peek().filter(|region| region.start <= address);
-            if !state.is_present() || region.is_some_and(|region| region.is_zero_page()) {
-                continue;
-            }
+        for (index, state) in (0u64..).zip(pages).filter(|(_, state)| state.is_present()) {
+            let address = start + index * self.page_size;
             if let Some(file) = &mut file {
                 let offset = (mapping.offset + (address - mapping.start)) / self.page_size;
                 let bit = (offset % CHUNK as u64) as usize;
@@ -171,8 +178,7 @@ impl Account {
             if mapping.is_shared() || state.is_file_or_shared() {
                 continue;
             }
-            self.huge += u64::from(region.is_some());
-            let once = state.is_mapped_once() && region.is_none();
+            self.huge += u64::from(huge);
             let table = if shared_memory {
                 &mut family.copied
             } else {
@@ -182,7 +188,7 @@ impl Account {
             if first {
                 *cell |= AT_BASELINE;
             }
-            if once {
+            if state.is_mapped_once() && !huge {
                 *cell = cell.saturating_add(ONE_OWN);
             } else {
                 *cell |= MAPPED_TWICE;
@@ -244,12 +250,9 @@ mod tests {
     const OWN: u64 = PRESENT | 1 << 56;
     const OF_FILE: u64 = PRESENT | 1 << 61;
 
-    fn pages(words: &[u64]) -> Pages {
+    fn pages(words: &[u64]) -> Vec<PageState> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        Pages {
-            states: pagemap(&bytes[..]).unwrap(),
-            special: Some(Vec::new()),
-        }
+        pagemap(&bytes[..]).unwrap()
     }
 
     fn mapping(number: usize) -> Mapping {
@@ -261,8 +264,7 @@ mod tests {
         let members = &mut account.families.entry(family).or_default().members;
         *members += 1;
         let first = *members == 1;
-        let range = mapping.start..mapping.start + words.len() as u64 * 4096;
-        account.add_pages(family, first, mapping, range, &pages(words));
+        account.add_pages(family, first, mapping, mapping.start, &pages(words), false);
     }
 
     #[test]
@@ -295,28 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn zero_pages_are_no_memory_and_huge_ones_never_count_as_own() {
+    fn pages_of_huge_entries_never_count_as_own() {
         let (mut account, anonymous) = (Account::new(4096), mapping(4));
-        let page = |index: u64| anonymous.start + index * 4096;
-        let special = |start, end, category| {
-            Some(vec![crate::ioctl::Region::new(
-                page(start),
-                page(end),
-                category,
-            )])
-        };
         for _ in 0..2 {
             account.families.entry(7).or_default().members += 1;
-            let words = Pages {
-                special: special(1, 2, 1 << 5),
-                ..pages(&[OWN, PRESENT])
-            };
-            account.add_pages(7, true, &anonymous, page(0)..page(2), &words);
-            let words = Pages {
-                special: special(4, 6, 1 << 6),
-                ..pages(&[OWN, OWN])
-            };
-            account.add_pages(7, true, &anonymous, page(4)..page(6), &words);
+            let (ordinary, huge) = (pages(&[OWN]), pages(&[OWN, OWN]));
+            account.add_pages(7, true, &anonymous, anonymous.start, &ordinary, false);
+            account.add_pages(7, true, &anonymous, anonymous.start + 8192, &huge, true);
         }
         let counts = account.finish();
         assert_eq!((counts.unique, counts.frames, counts.huge), (3, 4, 4));

@@ -1,5 +1,7 @@
-//! The one question that `/proc` answers only by ioctl: which pages are the zero page, and which
-//! are mapped by huge-page entries (`PAGEMAP_SCAN(2const)`, Linux 6.7).
+//! The one question that `/proc` answers only by ioctl: where pages are present at all, which of them
+//! are the zero page, and which are mapped by huge-page entries (`PAGEMAP_SCAN(2const)`, Linux 6.7).
+//! Reading `pagemap` instead takes eight bytes for every page of address space, present or not, and a
+//! store reserves far more address space than it fills.
 #![allow(
     unsafe_code,
     reason = "rustix has no binding for PAGEMAP_SCAN; this file is the only one"
@@ -22,13 +24,18 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    #[cfg(test)]
-    pub(crate) fn new(start: u64, end: u64, categories: u64) -> Self {
+    /// A range of which nothing more is known.
+    pub(crate) fn all(range: Range<u64>) -> Self {
         Self {
-            start,
-            end,
-            categories,
+            start: range.start,
+            end: range.end,
+            categories: 0,
         }
+    }
+
+    /// Whether a huge-page entry maps it.
+    pub(crate) fn is_huge(&self) -> bool {
+        self.categories & HUGE != 0
     }
 
     /// Whether the zero page stands there, which is memory of nobody.
@@ -57,15 +64,16 @@ struct ScanArgument {
 
 const _: () = assert!(size_of::<ScanArgument>() == 96 && size_of::<Region>() == 24);
 
+const PRESENT: u64 = 1 << 3;
 const PFNZERO: u64 = 1 << 5;
 const HUGE: u64 = 1 << 6;
 const BATCH: usize = 512;
 
-/// Finds the zero pages and the huge-page entries of `range` in the process whose pagemap is open.
+/// Finds the present pages of `range` in the process whose pagemap is open, in order.
 ///
 /// # Errors
 /// `ENOTTY` on kernels before 6.7; `ESRCH` once the process is gone.
-pub(crate) fn zero_and_huge(pagemap: &File, range: Range<u64>) -> io::Result<Vec<Region>> {
+pub(crate) fn present(pagemap: &File, range: Range<u64>) -> io::Result<Vec<Region>> {
     let mut found = Vec::new();
     let mut batch = vec![
         Region {
@@ -83,7 +91,7 @@ pub(crate) fn zero_and_huge(pagemap: &File, range: Range<u64>) -> io::Result<Vec
             end: range.end,
             vec: batch.as_mut_ptr().addr() as u64,
             vec_len: BATCH as u64,
-            category_anyof_mask: PFNZERO | HUGE,
+            category_mask: PRESENT,
             return_mask: PFNZERO | HUGE,
             ..ScanArgument::default()
         };

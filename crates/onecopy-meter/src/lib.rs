@@ -24,6 +24,8 @@ mod read;
 mod report;
 mod tree;
 
+use std::ops::Range;
+
 pub use error::MeterError;
 pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
 pub use read::Proc;
@@ -54,6 +56,15 @@ pub fn process(pid: u32) -> Result<ProcessMemory, MeterError> {
 /// As [`process`].
 pub fn mappings(pid: u32) -> Result<Vec<Mapping>, MeterError> {
     Proc::default().mappings(pid)
+}
+
+/// Counts how many copies of the memory in one address range exist in the given processes, of which
+/// the oldest comes first. Unlike [`tree`], it leaves everything else out.
+///
+/// # Errors
+/// As [`process`], for any of them.
+pub fn range(pids: &[u32], range: Range<u64>) -> Result<Copies, MeterError> {
+    tree::range(&Proc::default(), pids, range)
 }
 
 /// Measures the machine.

@@ -36,15 +36,6 @@ pub(crate) struct MemoryFile {
     pub(crate) allocated_bytes: u64,
 }
 
-/// The pages of one range, and those that the bits of pagemap describe wrongly.
-#[derive(Debug)]
-pub(crate) struct Pages {
-    /// One per page.
-    pub(crate) states: Vec<PageState>,
-    /// Zero pages and huge-page entries; `None` where the kernel cannot tell.
-    pub(crate) special: Option<Vec<ioctl::Region>>,
-}
-
 impl Proc {
     /// Reads `root` as if it were `/proc` of a machine with pages of `page_size` bytes.
     pub fn at(root: impl Into<PathBuf>, page_size: u64) -> Self {
@@ -115,14 +106,27 @@ impl Proc {
         File::open(&path).map_err(|error| failure(pid, &path, error))
     }
 
+    /// Where in `range` pages are present; `None` where the kernel cannot tell (before Linux 6.7).
+    pub(crate) fn present(
+        &self,
+        pid: u32,
+        pagemap: &File,
+        range: Range<u64>,
+    ) -> Result<Option<Vec<ioctl::Region>>, MeterError> {
+        match ioctl::present(pagemap, range) {
+            Ok(regions) => Ok(Some(regions)),
+            Err(error) if is(&error, &[Errno::NOTTY, Errno::INVAL]) => Ok(None),
+            Err(error) => Err(failure(pid, &self.path(pid, "pagemap"), error)),
+        }
+    }
+
     /// The pages of `range`, page by page.
     pub(crate) fn pages(
         &self,
         pid: u32,
         pagemap: &File,
         range: Range<u64>,
-    ) -> Result<Pages, MeterError> {
-        let path = || self.path(pid, "pagemap");
+    ) -> Result<Vec<PageState>, MeterError> {
         let start = range.start / self.page_size * 8;
         let count = range.end.div_ceil(self.page_size) * 8 - start;
         let source = Section {
@@ -130,13 +134,8 @@ impl Proc {
             offset: start,
         }
         .take(count);
-        let states = parse::pagemap(source).map_err(|error| parse_failure(pid, &path(), error))?;
-        let special = match ioctl::zero_and_huge(pagemap, range) {
-            Ok(regions) => Some(regions),
-            Err(error) if is(&error, &[Errno::NOTTY, Errno::INVAL]) => None,
-            Err(error) => return Err(failure(pid, &path(), error)),
-        };
-        Ok(Pages { states, special })
+        parse::pagemap(source)
+            .map_err(|error| parse_failure(pid, &self.path(pid, "pagemap"), error))
     }
 
     /// The memory file with this device and inode, through any of the process's descriptors.

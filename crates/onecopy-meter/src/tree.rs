@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Range;
 
 use crate::account::{Account, PageCounts};
 use crate::error::MeterError;
@@ -104,7 +105,7 @@ impl Pass {
                 Ok((rollup, proc.mappings(stat.pid)?))
             };
             match read().and_then(|(rollup, mappings)| {
-                account.add(proc, stat, &mappings)?;
+                account.add(proc, stat, &mappings, 0..u64::MAX)?;
                 Ok((rollup, mappings))
             }) {
                 Ok((rollup, mappings)) => {
@@ -254,6 +255,48 @@ fn sums(processes: &[ProcessMemory], complete: bool) -> Result<Tree, MeterError>
     })
 }
 
+/// Counts the pages of one address range, in processes of which the oldest comes first.
+pub(crate) fn range(proc: &Proc, pids: &[u32], part: Range<u64>) -> Result<Copies, MeterError> {
+    let page = proc.page_size();
+    let part = part.start / page * page..part.end.div_ceil(page).saturating_mul(page);
+    let mut account = Account::new(page);
+    let mut pss = Some(0u64);
+    for pid in pids {
+        let (stat, mappings) = (proc.stat(*pid)?, proc.mappings(*pid)?);
+        if stat.has_exited() {
+            return Err(MeterError::Gone { pid: *pid });
+        }
+        account.add(proc, &stat, &mappings, part.clone())?;
+        let touching = |mapping: &&Mapping| mapping.start < part.end && mapping.end > part.start;
+        for mapping in mappings.iter().filter(touching) {
+            let inside = part.start <= mapping.start && mapping.end <= part.end;
+            // The kernel does not say how the PSS of a mapping is spread over it.
+            pss = pss
+                .filter(|_| inside)
+                .and_then(|sum| sum.checked_add(mapping.counts.pss));
+        }
+    }
+    let pages = account.finish();
+    let distinct = pages.unique + pages.shared;
+    let value = (distinct > 0).then(|| (pages.frames + pages.shared) as f64 / distinct as f64);
+    let reason = "nothing in this range is inherited or shared memory";
+    let counted = (pages.frames + pages.new + pages.shared) * page;
+    Ok(Copies {
+        value,
+        reason: value.is_none().then(|| reason.to_owned()),
+        unique: pages.unique,
+        frames: pages.frames,
+        shared: pages.shared,
+        new: pages.new,
+        agreement: pss.map(|pss| agreement(counted, pss)),
+    })
+}
+
+/// 1 − the part of `pss` that `counted` does not explain.
+fn agreement(counted: u64, pss: u64) -> f64 {
+    1.0 - counted.abs_diff(pss) as f64 / pss.max(1) as f64
+}
+
 fn copies(pages: &PageCounts, tree: &Tree, page_size: u64, complete: bool) -> Copies {
     let distinct = pages.unique + pages.shared;
     let (value, reason) = if !complete {
@@ -270,8 +313,10 @@ fn copies(pages: &PageCounts, tree: &Tree, page_size: u64, complete: bool) -> Co
         )
     };
     let agreement = tree.sum_pss.zip(tree.sum_pss_file).map(|(pss, file)| {
-        let explained = (pages.frames + pages.new + pages.shared) * page_size + file;
-        1.0 - explained.abs_diff(pss) as f64 / pss.max(1) as f64
+        agreement(
+            (pages.frames + pages.new + pages.shared) * page_size + file,
+            pss,
+        )
     });
     Copies {
         value,

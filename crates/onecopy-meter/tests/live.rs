@@ -42,6 +42,13 @@ impl Pages {
     }
 }
 
+impl Pages {
+    fn range(&self) -> std::ops::Range<u64> {
+        let start = self.start.addr() as u64;
+        start..start + (self.count * PAGE) as u64
+    }
+}
+
 impl Drop for Pages {
     fn drop(&mut self) {
         unsafe { libc::munmap(self.start.cast(), self.count * PAGE) };
@@ -147,6 +154,16 @@ fn forked_tree_is_counted() {
     assert!((value - 26_884.0 / 16_384.0).abs() < 0.1, "{copies:?}");
     assert!(copies.agreement.unwrap() > 0.99, "{copies:?}");
     assert!(report.tree.sum_rss.unwrap() > 80_000 * PAGE as u64);
+    let pids: Vec<u32> = std::iter::once(std::process::id())
+        .chain(children.iter().map(Child::pid))
+        .collect();
+    let range = onecopy_meter::range(&pids, pages.range()).unwrap();
+    assert_eq!((range.unique, range.frames, range.new), (16_384, 26_884, 0));
+    // PSS is cut to whole KiB in each of the five processes.
+    assert!(
+        range.agreement.is_none_or(|agreement| agreement > 0.9998),
+        "{range:?}"
+    );
     for (child, count) in children.iter().zip([1_000u64, 2_000, 3_000, 4_500]) {
         let row = report
             .processes
@@ -330,6 +347,31 @@ fn a_single_process_shares_nothing_and_says_why_there_is_no_number() {
             serde_json::from_str::<onecopy_meter::Report>(&text).unwrap(),
             report
         );
+    });
+}
+
+#[test]
+fn zero_pages_and_reserved_address_space_are_no_memory() {
+    in_a_process(|| {
+        let pages = Pages::new(64);
+        // Four TiB reserved, of which three pages are read and one is written.
+        let (protection, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        );
+        let len = 4 << 40;
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        let start = start.cast::<u8>();
+        for place in [0, len / 2, len - PAGE] {
+            assert_eq!(unsafe { start.add(place).read_volatile() }, 0);
+        }
+        unsafe { start.add(len / 4).write_volatile(1) };
+        let child = Child::after(|| pages.write(0..1));
+        // Reading a table of a thousand million pages would take minutes and 8 GiB.
+        let part = start.addr() as u64..start.addr() as u64 + len as u64;
+        let copies = onecopy_meter::range(&[std::process::id(), child.pid()], part).unwrap();
+        assert_eq!((copies.unique, copies.frames), (1, 1), "{copies:?}");
     });
 }
 
