@@ -1,1 +1,61 @@
-//! The `onecopy` command as a library.
+//! The `onecopy` command as a library, so that the Python package's command is the same program.
+//!
+//! ```text
+//! arguments ──cli──▶ Cli ──options──▶ typed options ──command──▶ outcome ──output──▶ text or JSON
+//! ```
+//! Only this crate prints: what was asked for to standard output, everything else to standard error.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod command;
+mod options;
+mod output;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+
+use anstream::{eprintln, stdout};
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+/// The command did what it was asked.
+pub const OK: i32 = 0;
+/// It could not; standard error says why.
+pub const FAILED: i32 = 1;
+/// The command line was not understood.
+pub const USAGE: i32 = 2;
+
+/// Runs a command line, whose first item is the program's name, and returns the exit code.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and is no error; a reader that has left is none either.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE } else { OK };
+        }
+    };
+    let mut out = stdout();
+    let done = match &cli.command {
+        Command::Demo(arguments) => command::demo::run(arguments, &mut out),
+    };
+    match done.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => OK,
+        Err(error) if is_closed_pipe(&error) => OK,
+        Err(error) => {
+            eprintln!("onecopy: {error:#}");
+            FAILED
+        }
+    }
+}
+
+/// Whether the reader of the output has had enough, as in `onecopy demo | head -3`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

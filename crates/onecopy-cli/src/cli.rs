@@ -1,0 +1,126 @@
+//! The command line as typed.
+#![forbid(unsafe_code)]
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// One copy of your data for all your worker processes, with proof.
+#[derive(Debug, Parser)]
+#[command(
+    name = "onecopy",
+    bin_name = "onecopy",
+    version,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the fork experiment: one big array, several workers, and how many copies of it exist
+    ///
+    /// Allocates an n × n array of float64 ones and starts worker processes. Each sums its row and
+    /// then reads all of the array. While all of them are alive, the memory of every process is read
+    /// from the kernel's own accounting, and the physical pages behind the array are counted.
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct DemoArguments {
+    /// Rows and columns of the array; 15,000 are 1.7 GiB
+    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) n: u64,
+
+    /// Worker processes
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: u16,
+
+    /// Fraction of the rows, 0 to 1, that every worker overwrites for itself
+    #[arg(long, default_value_t = 0.0, value_name = "FRACTION", value_parser = fraction)]
+    pub(crate) write: f64,
+
+    /// How the workers get at the array
+    #[arg(long, value_enum, default_value_t = Share::Fork)]
+    pub(crate) share: Share,
+
+    /// Print the measurements as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How workers get at the array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Share {
+    /// Memory that fork shares until somebody writes to it
+    Fork,
+    /// A onecopy store, read by the workers
+    Store,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  onecopy demo                             1.7 GiB, four workers, one copy
+  onecopy demo --write 0.25                every worker overwrites a quarter: two copies
+  onecopy demo --share store --workers 8   the same array in a store
+  onecopy demo --n 1500 --json | jq .verdict.copies";
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("not between 0 and 1".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demo(arguments: &[&str]) -> Result<DemoArguments, clap::Error> {
+        let line = ["onecopy", "demo"].iter().chain(arguments);
+        Cli::try_parse_from(line).map(|cli| match cli.command {
+            Command::Demo(arguments) => arguments,
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_said_is_the_original_experiment() {
+        let plain = demo(&[]).unwrap();
+        assert_eq!(
+            (plain.n, plain.workers, plain.share),
+            (15_000, 4, Share::Fork)
+        );
+        assert!(plain.write.abs() < f64::EPSILON && !plain.json);
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for bad in [
+            ["--n", "0"],
+            ["--n", "-1"],
+            ["--n", "18446744073709551616"],
+            ["--workers", "0"],
+            ["--workers", "1025"],
+            ["--write", "1.01"],
+            ["--write", "-0.1"],
+            ["--write", "NaN"],
+            ["--share", "magic"],
+        ] {
+            let error = demo(&bad).unwrap_err();
+            assert!(error.use_stderr(), "{bad:?}");
+            assert_eq!(error.exit_code(), 2, "{bad:?}");
+        }
+        assert!((demo(&["--write", "1"]).unwrap().write - 1.0).abs() < f64::EPSILON);
+    }
+}

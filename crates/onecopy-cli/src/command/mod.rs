@@ -1,0 +1,4 @@
+//! One module per command.
+#![forbid(unsafe_code)]
+
+pub(crate) mod demo;

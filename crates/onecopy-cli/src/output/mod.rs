@@ -1,0 +1,6 @@
+//! Outcomes in the forms in which they are printed.
+#![forbid(unsafe_code)]
+
+pub(crate) mod json;
+pub(crate) mod table;
+pub(crate) mod units;

@@ -1,0 +1,93 @@
+//! Numbers for people: grouped by thousands, always with their unit.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+const MIB: f64 = 1_048_576.0;
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes as MiB, without the unit: two digits below ten MiB, one above.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / MIB;
+    if mebibytes < 9.995 {
+        return format!("{mebibytes:.2}");
+    }
+    let tenths = (mebibytes * 10.0).round();
+    #[expect(clippy::cast_sign_loss, reason = "a number of bytes is not negative")]
+    let tenths = tenths as u64;
+    format!("{}.{}", grouped(tenths / 10), tenths % 10)
+}
+
+/// A number of bytes as kB, the kernel's word for 1,024 bytes, without the unit.
+pub(crate) fn kilobytes(bytes: u64) -> String {
+    grouped(bytes / 1024)
+}
+
+/// A number of bytes, shown with its unit: KiB below one MiB, MiB above.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 1 << 20 {
+            write!(f, "{} KiB", self.0.div_ceil(1024))
+        } else {
+            write!(f, "{} MiB", mebibytes(self.0))
+        }
+    }
+}
+
+/// A change in bytes, with its sign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.to < self.from { '−' } else { '+' };
+        write!(f, "{sign}{} MiB", mebibytes(self.to.abs_diff(self.from)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_and_carry_units() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(24_459_508), "24,459,508");
+        assert_eq!(mebibytes(1_800_000_000), "1,716.6");
+        assert_eq!(mebibytes(1_048_575), "1.00");
+        assert_eq!(mebibytes(28 << 10), "0.03");
+        assert_eq!(mebibytes(10 << 20), "10.0");
+        assert_eq!(Bytes(1).to_string(), "1 KiB");
+        assert_eq!(Bytes(86_016).to_string(), "84 KiB");
+        assert_eq!(Bytes(3 << 20).to_string(), "3.00 MiB");
+        assert_eq!(
+            Change {
+                from: 5 << 20,
+                to: 2 << 20
+            }
+            .to_string(),
+            "−3.00 MiB"
+        );
+        assert_eq!(Change { from: 0, to: 0 }.to_string(), "+0.00 MiB");
+    }
+}
