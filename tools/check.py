@@ -84,7 +84,7 @@ def check(python: pythons.Python, *, style: bool) -> Outcome:
         venv = environment.ensure(python)
         for step, command in steps(python, venv, report, style=style).items():
             print(f"── Python {python.full_version}: {step}", flush=True)
-            environment.run(command, PYTHONDONTWRITEBYTECODE="1", MYPYPATH=str(ROOT / "python"))
+            environment.run(command, PYTHONDONTWRITEBYTECODE="1")
     except environment.EnvironmentFailedError as error:
         print(f"environment: {error}", file=sys.stderr)
         outcome.failed_step = step

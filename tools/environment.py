@@ -15,8 +15,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pythons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements-dev.txt"
@@ -120,9 +124,15 @@ def develop() -> None:
     print(f".venv: Python {python.full_version}, with `onecopy` importable and .venv/bin/onecopy", flush=True)
 
 
+def each() -> None:
+    """Makes every environment."""
+    for python in pythons.chosen():
+        ensure(python)
+
+
 def main() -> int:
     """Runs the command that the Makefile names."""
-    commands = {"develop": develop, "each": lambda: [ensure(python) for python in pythons.chosen()]}
+    commands: dict[str, Callable[[], None]] = {"develop": develop, "each": each}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:  # noqa: PLR2004 - the program's name and one word
         print(f"usage: environment.py {'|'.join(commands)}", file=sys.stderr)
         return 2

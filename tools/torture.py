@@ -89,7 +89,7 @@ class Family:
 
     def add(self) -> None:
         """Starts a worker by any method."""
-        context = multiprocessing.get_context(self.rng.choice(METHODS))
+        context: Any = multiprocessing.get_context(self.rng.choice(METHODS))
         mine, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self.rng.getrandbits(32)), daemon=True)
         process.start()

@@ -68,7 +68,11 @@ def reading(rounds: int, scale: int) -> Iterator[Row]:
         yield ratio.row(f"generator loop `sum(x < t for x in l)`, {label}", "real list", at_most)
 
     places = random.Random(4).choices(range(n), k=n // 2)
-    for label, values, at_most in (("int", ints_of_40_bits(n), 1.5), ("16-character str", strings_of_16(n), 2.0)):
+    kinds: tuple[tuple[str, Any, float], ...] = (
+        ("int", ints_of_40_bits(n), 1.5),
+        ("16-character str", strings_of_16(n), 2.0),
+    )
+    for label, values, at_most in kinds:
         view = onecopy.share(values)
         ratio = side_by_side(
             lambda v=view: subscript_at(v, places),  # type: ignore[misc]

@@ -44,7 +44,7 @@ def require_full_test_package() -> None:
 
 def names_in(suite: type[unittest.TestCase]) -> list[str]:
     """The names of a suite's tests on this version of Python."""
-    return unittest.TestLoader().getTestCaseNames(suite)  # type: ignore[return-value]
+    return list(unittest.TestLoader().getTestCaseNames(suite))
 
 
 def adopt(suite: type[unittest.TestCase], type2test: Any, exempt: dict[str, Exempt]) -> type[unittest.TestCase]:
@@ -54,7 +54,8 @@ def adopt(suite: type[unittest.TestCase], type2test: Any, exempt: dict[str, Exem
         inherited = getattr(suite, name, None)
         if inherited is not None:  # not every version has every test
             body[name] = pytest.mark.xfail(reason=why.reason, raises=why.raises, strict=True)(renamed(name))
-    return type(suite)(suite.__name__, (suite,), body)
+    adopted: type[unittest.TestCase] = type(suite.__name__, (suite,), body)
+    return adopted
 
 
 def renamed(name: str) -> Any:

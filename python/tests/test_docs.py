@@ -123,7 +123,7 @@ def public_objects() -> list[tuple[str, Any]]:
 def test_examples_in_docstrings(name: str, thing: Any) -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    for example in finder.find(thing, name, module=False, globs={"onecopy": onecopy}):  # type: ignore[arg-type]
+    for example in finder.find(thing, name, module=False, globs={"onecopy": onecopy}):
         runner.run(example)
     assert runner.summarize(verbose=False).failed == 0
 

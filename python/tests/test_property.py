@@ -128,17 +128,17 @@ def test_searching(data: Any, other: Any) -> None:
     for needle in [*copied(list(data))[:5], other, 1, 1.0, True, 2**70, "é", b""]:
         assert (needle in view) == (needle in model)
         assert view.count(needle) == model.count(needle)
-        assert outcome(lambda needle=needle: view.index(needle)) == outcome(lambda needle=needle: model.index(needle))
+        assert outcome(lambda: view.index(needle)) == outcome(lambda: model.index(needle))
 
 
 @given(elements, element, st.integers(-5, 30), st.integers(-5, 30))
 def test_index_within_bounds(data: list[Any], other: Any, start: int, stop: int) -> None:
     view, model = onecopy.share(data), copied(data)
     for needle in [*copied(data)[:3], other]:
-        found = outcome(lambda needle=needle: view.index(needle, start))
-        assert found == outcome(lambda needle=needle: model.index(needle, start))
-        found = outcome(lambda needle=needle: view.index(needle, start, stop))
-        assert found == outcome(lambda needle=needle: model.index(needle, start, stop))
+        found = outcome(lambda: view.index(needle, start))
+        assert found == outcome(lambda: model.index(needle, start))
+        found = outcome(lambda: view.index(needle, start, stop))
+        assert found == outcome(lambda: model.index(needle, start, stop))
 
 
 COMPARISONS: list[Callable[[Any, Any], Any]] = [
@@ -156,12 +156,12 @@ def test_comparisons_with_lists_and_views(left: list[Any], right: list[Any]) -> 
     view, model, others = onecopy.share(left), copied(left), copied(right)
     for compare in COMPARISONS:
         for mine, theirs in [(left, others), (left, copied(left)), (left, copied(left)[:-1]), (left, [*left, None])]:
-            expected = outcome(lambda compare=compare, theirs=theirs: compare(model, theirs))
-            assert outcome(lambda compare=compare, theirs=theirs: compare(view, theirs)) == expected
+            expected = outcome(lambda: compare(model, theirs))
+            assert outcome(lambda: compare(view, theirs)) == expected
             shared = onecopy.share(theirs)
-            assert outcome(lambda compare=compare, shared=shared: compare(view, shared)) == expected
-            mirrored = outcome(lambda compare=compare, theirs=theirs: compare(theirs, model))
-            assert outcome(lambda compare=compare, theirs=theirs: compare(theirs, view)) == mirrored
+            assert outcome(lambda: compare(view, shared)) == expected
+            mirrored = outcome(lambda: compare(theirs, model))
+            assert outcome(lambda: compare(theirs, view)) == mirrored
             assert mine is left
 
 

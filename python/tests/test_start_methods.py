@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WATCHDOG_S = 120
 MIB = 2**20
 
-DATA = {
+DATA: dict[str, Any] = {
     "ints": list(range(-500, 70_000)),
     "big ints": [3**n for n in range(200)],
     "floats": [n / 7 for n in range(10_000)],
