@@ -107,6 +107,25 @@ impl DemoOptions {
     }
 }
 
+impl DemoOptions {
+    /// Stops when others have taken the memory that `missing_bytes` of the array, and the workers,
+    /// still need: the kernel would end somebody's process instead.
+    pub(crate) fn check_still_fits(&self, memory: &Meminfo, missing_bytes: u64) -> Result<()> {
+        let there = self.data_bytes.saturating_sub(missing_bytes);
+        let needed = self.needed_bytes().saturating_sub(there);
+        if needed <= memory.available {
+            return Ok(());
+        }
+        bail!(
+            "other programs have taken memory meanwhile: the experiment still needs {}, but only {} \
+             are available (MemAvailable {} kB)",
+            Bytes(needed),
+            Bytes(memory.available),
+            grouped(memory.available / 1024),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +213,13 @@ mod tests {
                 .check_fits(&machine)
                 .is_err()
         );
+        let quarter = options(15_000, 4, 0.25).unwrap();
+        // The array is there, and its copies are not.
+        assert!(quarter.check_still_fits(&self::machine(2 << 20), 0).is_ok());
+        let rest = quarter
+            .check_still_fits(&self::machine(2 << 20), 1 << 30)
+            .unwrap_err();
+        assert!(rest.to_string().contains("still needs 2,"), "{rest}");
         let huge = options(1_073_741_823, 1024, 1.0).unwrap();
         assert!(huge.check_fits(&machine).is_err());
     }

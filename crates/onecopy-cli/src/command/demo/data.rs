@@ -58,12 +58,18 @@ impl Place {
                     }
                     _ => {}
                 }
-                fill(bytemuck::cast_slice_mut(&mut memory));
+                fill(bytemuck::cast_slice_mut(&mut memory), |missing| {
+                    options.check_still_fits(&onecopy_meter::meminfo()?, missing)
+                })?;
                 Ok(Data::Fork(RefCell::new(memory)))
             }
             Self::Store(store) => {
                 let mut building = store.allocate(len, Huge::Auto)?;
-                fill(bytemuck::cast_slice_mut(building.as_mut_slice()));
+                // All of its memory was taken when it was allocated.
+                fill(
+                    bytemuck::cast_slice_mut(building.as_mut_slice()),
+                    |_| Ok(()),
+                )?;
                 Ok(Data::Store {
                     object: building.publish()?,
                     id: store.uuid().to_string(),
@@ -121,16 +127,20 @@ impl Data {
     }
 }
 
-/// Writes ones, with a progress bar if somebody watches.
-fn fill(values: &mut [f64]) {
-    let bar = ProgressBar::new(size_of_val(values) as u64);
+/// Writes ones, with a progress bar if somebody watches. `check` hears before each step how many
+/// bytes are missing.
+fn fill(values: &mut [f64], check: impl Fn(u64) -> Result<()>) -> Result<()> {
+    let all = size_of_val(values) as u64;
+    let bar = ProgressBar::new(all);
     let template = "filling the array {wide_bar} {binary_bytes} of {binary_total_bytes}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     for part in values.chunks_mut(STEP) {
+        check(all - bar.position())?;
         part.fill(1.0);
         bar.inc(size_of_val(part) as u64);
     }
     bar.finish_and_clear();
+    Ok(())
 }

@@ -16,6 +16,7 @@ mod worker;
 use std::io::Write;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use indicatif::ProgressBar;
 use onecopy::fork::{Running, Workers};
 use onecopy_meter::{Mapping, MappingKind, MemoryCounts, Report};
 
@@ -91,8 +92,12 @@ fn measure(options: &DemoOptions, log: &mut dyn FnMut(&Moment) -> Result<()>) ->
     // The closure allocates and reads and writes memory, and takes no lock of anybody's, so threads
     // that a host program may have (Python's numerical libraries start some) do no harm.
     let workers = Workers::new(usize::try_from(options.workers)?).allow_threads(true);
+    options.check_still_fits(&onecopy_meter::meminfo()?, 0)?;
+    let waiting = ProgressBar::new_spinner().with_message("the workers are reading the array");
     let mut running = workers.start(|worker| worker::work(worker, options, &data))?;
+    waiting.tick();
     let paused = running.wait_paused()?;
+    waiting.finish_and_clear();
     if paused < usize::try_from(options.workers)? {
         return Err(first_failure(running));
     }
