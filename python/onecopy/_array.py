@@ -10,9 +10,11 @@ memory lives, so that no flag has to be carried along through slices, transposes
 
 from __future__ import annotations
 
+import ast
 import base64
 import functools
 import math
+import operator
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
@@ -155,8 +157,7 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
         return whole
     numbers = _unpack_numbers(packed[_TOKEN_LEN:])
     offset, ndim = numbers[0], numbers[1]
-    buffer = image_of(whole)
-    assert buffer is not None  # noqa: S101 - made so one line above
+    buffer: Any = image_of(whole)
     return SharedArray(
         tuple(numbers[2 : 2 + ndim]),
         whole.dtype if dtype is None else _dtype_from_code(dtype),
@@ -216,18 +217,35 @@ def _dtype_from_code(code: Any) -> np.dtype[Any]:
 
 
 def _descr(dtype: np.dtype[Any]) -> str:
-    """Returns the dtype as the text that stands in the image: the one that .npy files use."""
-    descr: Any = dtype_to_descr(dtype)
+    """Returns the dtype as the text that stands in the image: the one that .npy files use, where there is one."""
+    try:
+        descr: Any = dtype_to_descr(dtype)
+    except ValueError:  # fields that overlap or are out of order
+        descr = _layout(dtype)
     return descr if isinstance(descr, str) else repr(descr)
+
+
+def _layout(dtype: np.dtype[Any]) -> Any:
+    """Describes a dtype by its fields' offsets, as a literal that `numpy.dtype` accepts."""
+    if dtype.subdtype is not None:
+        return (_layout(dtype.subdtype[0]), dtype.subdtype[1])
+    if dtype.names is None or dtype.fields is None:
+        return dtype.str
+    fields = [dtype.fields[name] for name in dtype.names]
+    return {
+        "names": list(dtype.names),
+        "formats": [_layout(field[0]) for field in fields],
+        "offsets": [field[1] for field in fields],
+        "itemsize": dtype.itemsize,
+    }
 
 
 @functools.lru_cache(maxsize=64)
 def _dtype_from_descr(text: str) -> np.dtype[Any]:
-    if not text.startswith("["):
+    if not text.startswith(("[", "{")):
         return np.dtype(text)
-    from ast import literal_eval
-
-    return descr_to_dtype(literal_eval(text))
+    literal = ast.literal_eval(text)
+    return descr_to_dtype(literal) if isinstance(literal, list) else np.dtype(literal)
 
 
 def _image_dtype(image: Image) -> np.dtype[Any]:
@@ -235,22 +253,22 @@ def _image_dtype(image: Image) -> np.dtype[Any]:
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
-    if dtype.hasobject:
-        raise Unsupported(
-            f"{path}: cannot share an array of dtype {dtype}: its elements are pointers to Python objects; "
-            "use a numeric or fixed-width string dtype (astype), or share array.tolist()"
-        )
     if dtype.kind == "T":
         raise Unsupported(
             f"{path}: cannot share an array of dtype {dtype}: its strings lie outside the array; "
             "use astype('U'), or share array.tolist()"
+        )
+    if dtype.hasobject:
+        raise Unsupported(
+            f"{path}: cannot share an array of dtype {dtype}: its elements are pointers to Python objects; "
+            "use a numeric or fixed-width string dtype (astype), or share array.tolist()"
         )
     try:
         same = _dtype_from_descr(_descr(dtype)) == dtype
     except (TypeError, ValueError):
         same = False
     if not same:
-        raise Unsupported(f"{path}: cannot share an array of dtype {dtype!r}: the .npy format has no name for it")
+        raise Unsupported(f"{path}: cannot share an array of dtype {dtype!r}: its description does not bring it back")
 
 
 # -- share -----------------------------------------------------------------------------------------------------------
@@ -298,7 +316,8 @@ def _copy(array: np.ndarray[Any, Any], huge: Huge) -> Image:
     elif source.flags.c_contiguous:
         build.fill(source.reshape(-1).view(np.uint8))
     else:
-        np.copyto(np.ndarray(source.shape, source.dtype, build), source)
+        memory: Any = build
+        np.copyto(np.ndarray(source.shape, source.dtype, memory), source)
     return build.publish()
 
 
@@ -314,7 +333,8 @@ def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[i
 
 def _over(image: Image) -> SharedArray:
     descr, shape, strides, offset, byte_len = array_geometry(image)
-    return SharedArray(shape, _dtype_from_descr(descr), image.buffer(offset, byte_len), 0, strides)
+    buffer: Any = image.buffer(offset, byte_len)
+    return SharedArray(shape, _dtype_from_descr(descr), buffer, 0, strides)
 
 
 def _seal(array: np.ndarray[Any, Any]) -> Image | None:
@@ -346,7 +366,7 @@ def empty(
     """Makes a writable array in the store; see `onecopy.empty`."""
     if str(order) not in {"C", "F"}:
         raise ValueError(f"order must be 'C' or 'F', not {order!r}")
-    dims = tuple(int(n) for n in (shape if isinstance(shape, (tuple, list)) else np.atleast_1d(cast("Any", shape))))
+    dims = _dimensions(shape)
     if any(n < 0 for n in dims):
         raise ValueError(f"negative dimensions are not allowed: {dims}")
     kind = np.dtype(dtype)
@@ -356,8 +376,15 @@ def empty(
     _check_dtype(kind, "dtype")
     axes = range(len(dims))
     strides = _contiguous_strides(dims, kind.itemsize, list(axes if order == "C" else reversed(axes)))
-    build = array_allocate(_descr(kind), kind.itemsize, dims, strides, math.prod(dims) * kind.itemsize, "auto")
+    build: Any = array_allocate(_descr(kind), kind.itemsize, dims, strides, math.prod(dims) * kind.itemsize, "auto")
     return np.ndarray(dims, kind, build, 0, strides)
+
+
+def _dimensions(shape: Any) -> tuple[int, ...]:
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        return tuple(operator.index(length) for length in shape)
 
 
 def full(
@@ -384,7 +411,7 @@ def private_array(view: np.ndarray[Any, Any], path: str = "view") -> np.ndarray[
         return np.array(view, subok=False)
     offset = _address(view) - buffer.address
     _, _, _, start, byte_len = array_geometry(buffer.image)
-    mapping = buffer.image.private(start, byte_len)
+    mapping: Any = buffer.image.private(start, byte_len)
     return np.ndarray(view.shape, view.dtype, mapping, offset, view.strides)
 
 

@@ -1,5 +1,6 @@
 """The native part of onecopy; import `onecopy` instead."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from types import GenericAlias
 from typing import Any, Final, Generic, Literal, Never, Self, SupportsIndex, TypeAlias, TypeVar, final, overload
@@ -73,7 +74,7 @@ class Unsupported(OnecopyError, TypeError):
     """Objects of this kind cannot be shared; the text names the path to the object."""
 
 @final
-class ListView(Sequence[_T_co], Generic[_T_co]):
+class ListView(Sequence[_T_co], Buffer, Generic[_T_co]):
     """A shared list: looks like a list, never changes, and is one copy in memory for all processes.
 
     Elements are made when they are read, so `view[0] is view[0]` need not hold, and a NaN in it equals nothing, not
@@ -115,8 +116,10 @@ class ListView(Sequence[_T_co], Generic[_T_co]):
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
         """Returns the index of the first element that equals `value`, between `start` and `stop`.
 
@@ -160,7 +163,7 @@ class ListView(Sequence[_T_co], Generic[_T_co]):
     def _to_python(self) -> list[_T_co]: ...
 
 @final
-class TupleView(Sequence[_T_co], Generic[_T_co]):
+class TupleView(Sequence[_T_co], Buffer, Generic[_T_co]):
     """A shared tuple: looks like a tuple, hashes like one, and is one copy in memory for all processes.
 
     Elements are made when they are read, so `view[0] is view[0]` need not hold, and a NaN in it equals nothing, not
@@ -200,8 +203,10 @@ class TupleView(Sequence[_T_co], Generic[_T_co]):
     def __deepcopy__(self, memo: Any, /) -> Self: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
     def index(self, value: Any, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
         """Returns the index of the first element that equals `value`, between `start` and `stop`.
 
@@ -313,7 +318,8 @@ class ImageBuffer(Buffer):
     def nbytes(self) -> int:
         """Number of bytes."""
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class PrivateBuffer(Buffer):
@@ -323,7 +329,8 @@ class PrivateBuffer(Buffer):
     def nbytes(self) -> int:
         """Number of bytes."""
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class BuildBuffer(Buffer):
@@ -341,7 +348,7 @@ class BuildBuffer(Buffer):
     def nbytes(self) -> int:
         """Number of bytes of data."""
 
-    def fill(self, source: Buffer) -> None:
+    def fill(self, source: Buffer | _Array) -> None:
         """Copies all data from a contiguous buffer of as many bytes; large ones by two threads.
 
         Args:
@@ -379,7 +386,8 @@ class BuildBuffer(Buffer):
             BufferError: The image is complete already.
         """
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def array_allocate(
     dtype: str, item_size: int, shape: Sequence[int], strides: Sequence[int], byte_len: int, huge: _Huge

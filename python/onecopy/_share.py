@@ -198,7 +198,7 @@ def _private_sequence(view: ListView[Any] | TupleView[Any]) -> Any:
             f"view: its elements are no plain numbers, so they cannot be changed in place; "
             f"to_python(view) gives a real list ({error})"
         ) from error
-    buffer = _onecopy.private_items(view)
+    buffer: Any = _onecopy.private_items(view)
     # A slice with a step begins inside the column and jumps over elements of it.
     strides = items.strides or (items.itemsize,)
     try:
