@@ -20,7 +20,7 @@ copies     growth of the summed PSS (anonymous and shared memory, as the kernel 
            divided by one copy of the data in the way's own representation: the list and its ints for `plain list` and
            `Manager`, the bytes in shared memory for the others. Where a way lets the program give up its own
            list after handing it over (all but the plain list), it does. Lists below a million elements are too
-           small for the kernel's accounting, so this one figure is taken with a million. It comes from a run of its
+           small for the kernel's accounting, so this one figure is taken with a million (--copies-n). It comes from a run of its
            own, in which free memory goes back to the kernel before it is counted
 """
 
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 THRESHOLDS = (200, 400, 600, 800)
 WORKERS = len(THRESHOLDS)
 BIG = 10_000_000
-SMALLEST_FOR_COPIES = 1_000_000
 SLICE = 1_000  # elements read through the Manager where reading all would take hours
 SEED = 20_260_101
 MIB = 2**20
@@ -352,9 +351,9 @@ class Contestant:
 class Comparison:
     """All ways, turn by turn."""
 
-    def __init__(self, n: int, rounds: int, *, manager_in_full: bool) -> None:
+    def __init__(self, n: int, rounds: int, copies_n: int, *, manager_in_full: bool) -> None:
         self.n, self.rounds, self.manager_in_full = n, rounds, manager_in_full
-        self.memory_n = max(n, SMALLEST_FOR_COPIES)
+        self.memory_n = max(n, copies_n)
         self.expected = [count_below(make_list(n), t) for t in THRESHOLDS]
         self.slice_s: float | None = None
 
@@ -393,9 +392,9 @@ class Comparison:
         return contestants
 
 
-def compare(n: int, rounds: int, names: Sequence[str], *, manager_in_full: bool) -> dict[str, Any]:
+def compare(n: int, rounds: int, copies_n: int, names: Sequence[str], *, manager_in_full: bool) -> dict[str, Any]:
     """Runs the comparison and returns everything that was measured."""
-    comparison = Comparison(n, rounds, manager_in_full=manager_in_full)
+    comparison = Comparison(n, rounds, copies_n, manager_in_full=manager_in_full)
     contestants = comparison.run([way for way in WAYS if way.name in names])
     slice_s = comparison.slice_s
     return {
@@ -502,6 +501,12 @@ def main() -> None:
     size.add_argument("--n", type=int, default=25_000, help="how many ints (default 25,000)")
     size.add_argument("--big", action="store_true", help="10,000,000 ints, without the Manager (some minutes)")
     parser.add_argument("--rounds", type=int, help="timed rounds (default 5; 3 with --big)")
+    parser.add_argument(
+        "--copies-n",
+        type=int,
+        default=1_000_000,
+        help="how many ints at least for the column `copies` (default 1,000,000)",
+    )
     parser.add_argument("--only", metavar="WAYS", help=f"comma-separated: {','.join(way.name for way in WAYS)}")
     parser.add_argument("--json", action="store_true", help="print figures instead of a table")
     parser.add_argument("--serve", choices=[way.name for way in WAYS], help=argparse.SUPPRESS)
@@ -522,7 +527,7 @@ def main() -> None:
     if "numpy" in names and not has_numpy():
         print("numpy is not installed: its row is left out", file=sys.stderr)
         names = [name for name in names if name != "numpy"]
-    report = compare(n, rounds, names, manager_in_full=not options.big)
+    report = compare(n, rounds, options.copies_n, names, manager_in_full=not options.big)
     if options.json:
         print(json.dumps(report, indent=1))
     else:

@@ -37,8 +37,8 @@ EXEMPT = {
     "test_free_after_iterating": Exempt(DERIVED, (AssertionError,)),
     "test_index": Exempt(FOREIGN, (TypeError,)),
 }
-# A list is changed in place by `*=`, which a view refuses; a tuple is not, so there it makes a real tuple.
-LIST_ONLY = {"test_imul": mutates("l *= …")}
+# A list is changed in place by `+=` and `*=`, which a view refuses; a tuple is not, so there it makes a real tuple.
+LIST_ONLY = {"test_iadd": mutates("l += …"), "test_imul": mutates("l *= …")}
 
 ListViewSuite = adopt(seq_tests.CommonTest, SharedList, {**EXEMPT, **LIST_ONLY})
 TupleViewSuite = adopt(seq_tests.CommonTest, SharedTuple, EXEMPT)
