@@ -8,11 +8,11 @@
 //! Building ───────────▶ pages ───────────▶ Object ───────────▶ Token ─────────▶ Object elsewhere
 //!   (writable, unseen)            (read-only, one hold per process)   (a unit in flight)
 //! ```
-//! * [`layout`] says where everything stands; [`mem`] is the only way to touch it.
-//! * [`lock`] and [`intent`] make every change of the metadata all-or-nothing under `kill -9`.
-//! * [`spans`], [`objects`] and [`units`] are the tables; [`processes`] and [`threads`] say who is alive.
-//! * [`recover`] gives back what the dead held; [`verify`] checks all invariants.
-//! * [`attached`], [`at_fork`] and [`find`] are the process's own side.
+//! * `layout` says where everything stands; `mem` is the only way to touch it.
+//! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
+//! * `spans`, `objects` and `units` are the tables; `processes` and `threads` say who is alive.
+//! * `recover` gives back what the dead held; `verify` checks all invariants.
+//! * `attached`, `at_fork` and `find` are the process's own side.
 //!
 //! Which stores to memory a change consists of, and what a peer sees if its author dies after each, is
 //! written in `intent.rs`, `objects.rs` and `recover.rs`.
