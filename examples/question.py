@@ -19,9 +19,9 @@ copies     growth of the summed PSS (anonymous and shared memory, as the kernel 
            descendants, from just before the list is made until every worker has read everything and still holds it,
            divided by one copy of the data in the way's own representation: the list and its ints for `plain list` and
            `Manager`, the bytes in shared memory for the others. Where a way lets the program give up its own
-           list after handing it over (all but the plain list), it does. Lists below a million elements are too
-           small for the kernel's accounting, so this one figure is taken with a million (--copies-n). It comes from a run of its
-           own, in which free memory goes back to the kernel before it is counted
+           list after handing it over (all but the plain list), it does. Small lists are lost in the kernel's
+           accounting, so this one figure is taken with a million ints (--copies-n). It comes from a run of its own,
+           in which free memory goes back to the kernel before it is counted
 """
 
 from __future__ import annotations
