@@ -21,6 +21,7 @@ demo: develop  ## the fork experiment and the question, with tables (about a min
 
 test: prerequisites  ## all checks: format, clippy, Rust tests, then every Python that is found
 	cargo fmt --all --check
+	PYO3_PYTHON="$$($(PYTHON3) tools/pythons.py newest)" \
 	cargo clippy --workspace --all-targets --features onecopy/testing --locked -- -D warnings
 	cargo test --features onecopy/testing --locked
 	cargo build --release --locked -p onecopy-cli

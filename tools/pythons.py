@@ -132,12 +132,15 @@ def chosen(wanted: str | None = None) -> list[Python]:
 
 
 def main() -> int:
-    """Prints what was found and what was not."""
+    """Prints what was found and what was not; with `newest`, the path of the newest only."""
     try:
         pythons = chosen()
     except PythonNotFoundError as error:
         print(f"pythons: {error}", file=sys.stderr)
         return 1
+    if sys.argv[1:] == ["newest"]:
+        print(pythons[-1].executable)
+        return 0
     for python in pythons:
         notes = [] if python.has_test else ["no full `test` package"]
         notes += [] if python.has_venv else ["no venv"]
