@@ -357,12 +357,16 @@ class Comparison:
         self.expected = [count_below(make_list(n), t) for t in THRESHOLDS]
         self.slice_s: float | None = None
 
+    def is_long(self, way: Way) -> bool:
+        """Whether one round takes a minute: the Manager in full, a ShareableList of millions."""
+        return way.is_slow or (way.name == "shareable" and not self.manager_in_full)
+
     def round(self, one: Contestant, number: int) -> None:
         """One turn; number 0 is not timed."""
         if one.way.is_slow and (number == 0 or not self.manager_in_full):
             seconds, _ = one.ask("round", min(self.n, SLICE))  # no full list: that would take hours
             self.slice_s = seconds if number else None
-        elif not one.way.is_slow or number == 1:  # rounds of the Manager are long and all alike, so one is enough
+        elif number == 1 or not self.is_long(one.way):  # long rounds are all alike, so one is enough
             seconds, results = one.ask("round", self.n)
             if results != self.expected:
                 raise SystemExit(f"{one.way.label}: counted {results}, expected {self.expected}")
