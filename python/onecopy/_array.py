@@ -15,6 +15,7 @@ import base64
 import functools
 import math
 import operator
+import sys
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
@@ -374,9 +375,12 @@ def empty(
         # As numpy does: a text dtype without a length holds one character.
         kind = np.empty((), kind).dtype
     _check_dtype(kind, "dtype")
+    byte_len = math.prod(dims) * kind.itemsize
+    if byte_len > sys.maxsize:
+        raise ValueError(f"an array of shape {dims} and dtype {kind} is larger than any address space")
     axes = range(len(dims))
     strides = _contiguous_strides(dims, kind.itemsize, list(axes if order == "C" else reversed(axes)))
-    build: Any = array_allocate(_descr(kind), kind.itemsize, dims, strides, math.prod(dims) * kind.itemsize, "auto")
+    build: Any = array_allocate(_descr(kind), kind.itemsize, dims, strides, byte_len, "auto")
     return np.ndarray(dims, kind, build, 0, strides)
 
 
@@ -405,8 +409,12 @@ def private_array(view: np.ndarray[Any, Any], path: str = "view") -> np.ndarray[
     """Maps a shared array copy-on-write; see `onecopy.private`."""
     buffer = image_of(view)
     if buffer is None:
-        raise TypeError(f"{path}: expected a shared array or list, found an ndarray of this process; share() it first")
-    if any(stride == 0 and length > 1 for length, stride in zip(view.shape, view.strides, strict=True)):
+        raise TypeError(
+            f"{path}: expected a shared array or a list of numbers, found an ndarray of this process; share() it first"
+        )
+    if view.size > 0 and any(
+        stride == 0 and length > 1 for length, stride in zip(view.shape, view.strides, strict=True)
+    ):
         # Repeated elements would change together.
         return np.array(view, subok=False)
     offset = _address(view) - buffer.address

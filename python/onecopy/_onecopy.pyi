@@ -708,11 +708,11 @@ def memory(pid: int | None = None, children: bool = True) -> Report:
         children: Whether to measure all processes below it as well.
 
     Returns:
-        A report that prints as a table.
+        A report that prints as a table. A process that may not be looked into is in `skipped`, and leaves the sums
+        None.
 
     Raises:
         ProcessLookupError: There is no such process.
-        PermissionError: It belongs to somebody else.
 
     Example:
         >>> import onecopy

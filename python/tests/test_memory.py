@@ -1,0 +1,186 @@
+"""`memory()`: the kernel's accounting as a table and as data, and what it says about shared data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import onecopy
+from conftest import summed_pss_bytes
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+MIB = 2**20
+WATCHDOG_S = 120
+
+
+def test_report_of_this_process() -> None:
+    report = onecopy.memory(children=False)
+    (row,) = report.processes
+    assert (report.root, row.pid, row.parent) == (os.getpid(), os.getpid(), os.getppid())
+    assert report.complete
+    assert report.skipped == []
+    assert row.threads >= 1
+    assert 0 < row.private_dirty <= row.uss <= row.pss <= row.rss
+    assert (report.sum_rss, report.sum_pss, report.sum_uss) == (row.rss, row.pss, row.uss)
+    assert report.sum_private_dirty == row.private_dirty
+
+
+def test_report_is_a_table() -> None:
+    view = onecopy.share(list(range(100_000)))
+    report = onecopy.memory()
+    text = str(report)
+    assert text == repr(report)
+    assert str(os.getpid()) in text
+    for word in ("PSS", "RSS", "USS", "copies"):
+        assert word in text
+    assert len(view) == 100_000
+
+
+def test_report_is_data() -> None:
+    view = onecopy.share(np.ones(MIB))
+    report = onecopy.memory()
+    data = report.to_dict()
+    assert json.loads(json.dumps(data)) == data
+    assert data["root"] == report.root
+    assert data["tree"]["sum_pss"] == report.sum_pss
+    assert [process["pid"] for process in data["processes"]] == [process.pid for process in report.processes]
+    store = max(report.stores, key=lambda store: store.allocated or 0)
+    assert os.getpid() in store.pids
+    assert store.allocated is not None
+    assert store.allocated >= view.nbytes
+    assert report.allocated is not None
+    assert report.allocated >= store.allocated
+    assert "pid=" in repr(report.processes[0])
+    assert store.id in repr(store)
+    assert report.processes[0] == report.processes[0]
+
+
+def test_process_that_does_not_exist() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait(WATCHDOG_S)
+    with pytest.raises(ProcessLookupError, match=f"process {process.pid} is gone") as raised:
+        onecopy.memory(process.pid)
+    assert raised.value.pid == process.pid  # type: ignore[attr-defined]
+
+
+OTHER_USER = """
+import os, onecopy
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+report = onecopy.memory(1, children=False)
+(skipped,) = report.skipped
+print(skipped.pid, skipped.reason, report.complete, report.sum_pss, report.processes)
+"""
+
+
+def test_process_of_somebody_else() -> None:
+    run = subprocess.run([sys.executable, "-W", "error", "-c", OTHER_USER], capture_output=True, text=True, check=False)
+    assert run.stderr == ""
+    assert run.stdout.split() == ["1", "denied", "False", "None", "[]"]  # shown, and never counted as zero
+
+
+@pytest.mark.parametrize("pid", ["1", -1, 1.5])
+def test_pid_is_checked(pid: Any) -> None:
+    with pytest.raises((TypeError, OverflowError)):
+        onecopy.memory(pid)
+
+
+_barrier: Any = None
+
+
+def remember_barrier(barrier: Any) -> None:
+    global _barrier  # noqa: PLW0603 - a pool hands barriers over only when a worker starts
+    _barrier = barrier
+
+
+def read_all(view: Any) -> float:
+    """Touches every page, and holds the view until the parent has measured."""
+    total = float(np.asarray(view).sum())
+    _barrier.wait(WATCHDOG_S)
+    _barrier.wait(WATCHDOG_S)
+    return total
+
+
+READERS = 4
+
+
+def in_workers(pool: Any, barrier: Any, task: Any, view: Any, workers: int) -> tuple[int, Any]:
+    """Runs the task once in each worker; growth of ΣPSS and the report while all of them wait."""
+    grown, report = 0, None
+    # The first round, on a small piece, brings every worker's heap and modules to their working size.
+    for data in (view[:10], view):
+        before = summed_pss_bytes()
+        working = pool.map_async(task, [data] * workers, chunksize=1)
+        barrier.wait(WATCHDOG_S)
+        grown, report = summed_pss_bytes() - before, onecopy.memory()
+        barrier.wait(WATCHDOG_S)
+        assert len(set(working.get(WATCHDOG_S))) == 1
+    return grown, report
+
+
+def measured_readers(context: BaseContext, data: Any) -> tuple[int, Any]:
+    """Growth of ΣPSS from one holder to READERS readers beside it, and the report meanwhile."""
+    barrier = context.Barrier(READERS + 1)
+    with context.Pool(READERS, remember_barrier, (barrier,)) as pool:
+        return in_workers(pool, barrier, read_all, data, READERS)
+
+
+def test_readers_add_nothing_by_pss_and_the_report_says_so(context: BaseContext) -> None:
+    view = onecopy.share(np.arange(4 * MIB))  # 32 MiB
+    assert int(view.sum()) > 0  # this process has touched all of it
+    grown, report = measured_readers(context, view)
+    assert grown <= 0.01 * view.nbytes + READERS * MIB / 2
+    assert report.complete
+    assert sum(process.rss for process in report.processes) >= (READERS + 1) * view.nbytes
+    # The store by itself: what its users have of it, each page divided by its users, adds up to one copy.
+    users = [user for store in report.to_dict()["stores"] for user in store["users"]]
+    assert len(users) == READERS + 1
+    assert report.allocated is not None
+    assert view.nbytes <= sum(user["pss"] for user in users) <= report.allocated
+
+
+def test_what_is_not_shared_does_count(context: BaseContext) -> None:
+    """The measurement can fail: the same array sent by content makes a copy per reader."""
+    array = np.arange(4 * MIB)
+    grown, _ = measured_readers(context, array)
+    assert grown >= 0.9 * READERS * array.nbytes
+
+
+def write_half(view: Any) -> float:
+    mine = onecopy.private(view)
+    mine[: mine.size // 2] = 1
+    _barrier.wait(WATCHDOG_S)
+    _barrier.wait(WATCHDOG_S)
+    return float(mine[0])
+
+
+def test_private_writes_are_counted_as_copies(context: BaseContext) -> None:
+    view = onecopy.share(np.zeros(32 * MIB, np.uint8), huge=False)
+    assert int(view.sum()) == 0
+    barrier = context.Barrier(3)
+    with context.Pool(2, remember_barrier, (barrier,)) as pool:
+        grown, _ = in_workers(pool, barrier, write_half, view, 2)
+    assert 32 * MIB <= grown <= 32 * MIB + 4 * MIB  # two halves
+    assert int(view.sum()) == 0
+
+
+def test_stats_are_data() -> None:
+    stats = onecopy.stats()
+    figures = stats.to_dict()
+    assert figures["live_objects"] == stats.live_objects
+    assert set(figures) == {name for name in dir(stats) if not name.startswith("_")} - {"to_dict"}
+    assert repr(stats).startswith("Stats(live_objects=")
+    assert stats == onecopy.stats()
+    view = onecopy.share([1, 2])
+    assert stats != onecopy.stats()
+    assert len(view) == 2
+    assert repr(onecopy.collect()) == "Collected(processes=0, holds=0, units=0, objects=0, bytes=0)"

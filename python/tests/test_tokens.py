@@ -1,0 +1,308 @@
+"""Tokens: small under every protocol, and good in every process and every way of sending."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import onecopy
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+    from pathlib import Path
+
+WATCHDOG_S = 120
+LIMIT_BYTES = 200
+ARRAY = np.arange(40_000, dtype=np.float64).reshape(200, 200)
+
+PARTS: dict[str, Any] = {
+    "whole": lambda a: a,
+    "rows": lambda a: a[10:20],
+    "row": lambda a: a[7],
+    "element": lambda a: a[3:4, 5:6],
+    "columns": lambda a: a[:, ::3],
+    "backwards": lambda a: a[::-1, ::-2],
+    "transposed": lambda a: a.T,
+    "reshaped": lambda a: a.reshape(20, 10, 200),
+    "four dimensions": lambda a: a.reshape(10, 20, 10, 20)[:, 1:, :, 2:],
+    "diagonal": lambda a: a.diagonal(),
+    "other dtype": lambda a: a.view(np.int64),
+    "narrower dtype": lambda a: a.view(">u2"),
+    "new axis": lambda a: a[:, np.newaxis, :],
+    "empty": lambda a: a[5:5],
+    "broadcast": lambda a: np.broadcast_to(a[0], (1000, 200), subok=True),
+    "no dimensions": lambda a: a[3, 3, ...],
+}
+
+
+def dumps(thing: Any) -> list[bytes]:
+    """The thing pickled in every way that matters."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+
+    every = [pickle.dumps(thing, protocol) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    return [*every, bytes(ForkingPickler.dumps(thing)), cloudpickle.dumps(thing)]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_of_an_array_pickles_to_a_token(name: str) -> None:
+    part, expected = PARTS[name](onecopy.share(ARRAY)), PARTS[name](ARRAY)
+    for pickled in dumps(part):
+        assert len(pickled) <= LIMIT_BYTES
+        again = pickle.loads(pickled)
+        assert type(again).__name__ == "SharedArray"
+        assert again.dtype == expected.dtype
+        assert again.strides == part.strides
+        assert not again.flags.writeable
+        assert np.array_equal(again, expected)
+        # The same memory: not one byte was copied.
+        assert again.__array_interface__["data"][0] == part.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("data", [list(range(1000)), ("a", None, 2.5), []], ids=["list", "tuple", "empty"])
+def test_views_of_sequences_pickle_to_a_token(data: Any) -> None:
+    for view in (onecopy.share(data), onecopy.share(data)[::-2]):
+        for pickled in dumps(view):
+            assert len(pickled) <= LIMIT_BYTES
+            assert pickle.loads(pickled) == view
+
+
+def test_whatever_they_are_wrapped_in() -> None:
+    view = onecopy.share(ARRAY)
+    wrapped = pickle.loads(pickle.dumps({"a": [view, view[1:]], "b": (view,)}))
+    assert np.array_equal(wrapped["a"][1], ARRAY[1:])
+    assert wrapped["a"][0] is wrapped["b"][0]
+
+
+def test_out_of_band_buffers_are_not_used() -> None:
+    buffers: list[Any] = []
+    pickled = pickle.dumps(onecopy.share(ARRAY), 5, buffer_callback=buffers.append)
+    assert buffers == []
+    assert np.array_equal(pickle.loads(pickled), ARRAY)
+
+
+def test_an_array_that_asarray_made_plain_pickles_by_content() -> None:
+    plain = np.asarray(onecopy.share(ARRAY))
+    pickled = pickle.dumps(plain)
+    assert len(pickled) > ARRAY.nbytes
+    assert np.array_equal(pickle.loads(pickled), ARRAY)
+
+
+def test_copies_make_no_token() -> None:
+    array, sequence = onecopy.share(ARRAY), onecopy.share([1, 2])
+    before = onecopy.stats().units
+    assert copy.copy(array) is array
+    assert copy.deepcopy([array, sequence])[1] is sequence
+    assert onecopy.stats().units == before
+
+
+# ── the life of a token ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_token_keeps_its_object_until_it_is_used() -> None:
+    onecopy.collect(0)
+    before = onecopy.stats()
+    pickled = pickle.dumps(onecopy.share(ARRAY))  # the view is dropped at once
+    waiting = onecopy.stats()
+    assert (waiting.units, waiting.live_objects) == (before.units + 1, before.live_objects + 1)
+    view = pickle.loads(pickled)
+    assert onecopy.stats().units == before.units
+    assert np.array_equal(pickle.loads(pickled), ARRAY)  # used before, but the object is still held
+    del view
+    with pytest.raises(onecopy.Gone, match="gone") as raised:
+        pickle.loads(pickled)
+    assert isinstance(raised.value, (onecopy.AttachError, LookupError))
+    assert onecopy.stats() == before
+
+
+def test_lost_tokens_are_collected_by_age() -> None:
+    onecopy.collect(0)
+    before = onecopy.stats()
+    for _ in range(10):
+        pickle.dumps(onecopy.share(ARRAY))
+    assert onecopy.stats().live_objects == before.live_objects + 10
+    assert onecopy.collect().units == 0
+    assert onecopy.collect(max_age=3600).units == 0
+    collected = onecopy.collect(max_age=0)
+    assert (collected.units, collected.objects) == (10, 10)
+    assert collected.bytes >= 10 * ARRAY.nbytes
+    assert onecopy.stats() == before
+
+
+@pytest.mark.parametrize("age", [-1, float("nan"), float("inf")])
+def test_age_is_checked(age: float) -> None:
+    with pytest.raises(ValueError, match="max_age must be a number of seconds"):
+        onecopy.collect(max_age=age)
+
+
+@pytest.mark.parametrize("position", [0, 5, 30, 45, 63])
+def test_damaged_tokens_are_refused(position: int) -> None:
+    from onecopy._onecopy import Image
+
+    view: Any = onecopy.share(ARRAY)
+    token = bytearray(view.base.image.token())
+    token[position] ^= 1
+    with pytest.raises(onecopy.AttachError, match="not a onecopy token"):
+        Image.attach(bytes(token))
+    with pytest.raises(onecopy.AttachError, match="64 bytes"):
+        Image.attach(b"short")
+    onecopy.collect(0)
+
+
+def test_geometry_that_reaches_past_the_image_is_refused() -> None:
+    from onecopy import _array
+
+    view: Any = onecopy.share(ARRAY)
+    for numbers in ([0, 1, 40_001, 8], [8, 1, 40_000, 8], [0, 2, 200, 201, 1600, 8], [-8, 1, 1, 8], [0, 1, 2, -8]):
+        packed = view.base.image.token() + _array._pack_numbers(numbers)
+        with pytest.raises((ValueError, TypeError)):
+            _array._a(packed)
+    sequence = onecopy.share([1, 2, 3])
+    attach, (token, _, _, _) = sequence.__reduce__()
+    with pytest.raises(IndexError, match="do not lie in 3 elements"):
+        attach(token, 0, 1, 4)
+    onecopy.collect(0)
+
+
+def test_numbers_survive_packing() -> None:
+    from onecopy import _array
+
+    numbers = [0, 1, -1, 63, 64, -64, -65, 2**31, -(2**31), 2**63 - 1, -(2**63)]
+    assert _array._unpack_numbers(_array._pack_numbers(numbers)) == numbers
+
+
+def test_token_of_a_store_that_is_gone() -> None:
+    program = "import pickle, sys, onecopy; sys.stdout.buffer.write(pickle.dumps(onecopy.share([1, 2])))"
+    environment = {name: value for name, value in os.environ.items() if name != "ONECOPY_STORE"}
+    pickled = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
+    with pytest.raises(onecopy.AttachError, match="cannot find store") as raised:
+        pickle.loads(pickled)
+    assert raised.value.pid > 0  # type: ignore[attr-defined]
+    assert len(raised.value.store) >= 32  # type: ignore[attr-defined]
+
+
+# ── processes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def total(part: Any) -> tuple[str, bool, float]:
+    return type(part).__name__, bool(part.flags.writeable), float(part.sum())
+
+
+def expected_total(name: str) -> tuple[str, bool, float]:
+    return "SharedArray", False, float(PARTS[name](ARRAY).sum())
+
+
+SENT = [name for name in PARTS if name != "no dimensions"]
+
+
+def test_pool(context: BaseContext) -> None:
+    with context.Pool(2) as pool:
+        view = onecopy.share(ARRAY)
+        assert pool.map(total, [PARTS[name](view) for name in SENT]) == [expected_total(name) for name in SENT]
+
+
+def test_executor(context: BaseContext) -> None:
+    view = onecopy.share(ARRAY)
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        found = list(executor.map(total, [PARTS[name](view) for name in SENT]))
+    assert found == [expected_total(name) for name in SENT]
+
+
+def answer(arguments: tuple[Any, ...], queue: Any, connection: Any) -> None:
+    connection.send([total(part) for part in arguments])
+    while (part := queue.get()) is not None:
+        connection.send(part[1:])
+
+
+def test_arguments_queue_and_pipe(context: BaseContext) -> None:
+    view = onecopy.share(ARRAY)
+    queue, (mine, theirs) = context.Queue(), context.Pipe()
+    parts = tuple(PARTS[name](view) for name in SENT)
+    process = context.Process(target=answer, args=(parts, queue, theirs))  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    assert mine.poll(WATCHDOG_S)
+    assert mine.recv() == [expected_total(name) for name in SENT]
+    for _ in range(3):
+        queue.put(view)
+        assert mine.poll(WATCHDOG_S)
+        back = mine.recv()
+        assert np.array_equal(back, ARRAY[1:])
+        # There and back it is still this process's mapping of the same memory.
+        assert back.__array_interface__["data"][0] == view[1:].__array_interface__["data"][0]
+    queue.put(None)
+    process.join(WATCHDOG_S)
+    assert process.exitcode == 0
+
+
+def test_loky() -> None:
+    joblib = pytest.importorskip("joblib")
+    from joblib.externals.loky import get_reusable_executor
+
+    view = onecopy.share(ARRAY)
+    found = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(total)(PARTS[name](view)) for name in SENT)
+    assert found == [expected_total(name) for name in SENT]
+    made = joblib.Parallel(n_jobs=2, backend="loky")(joblib.delayed(make)(n) for n in range(4))
+    get_reusable_executor().shutdown(wait=True)
+    assert [float(view[0]) for view in made] == [0, 1, 2, 3]
+
+
+def make(number: int) -> Any:
+    array = onecopy.full(100_000, float(number)) if number % 2 else np.full(100_000, float(number))
+    return onecopy.share(array)
+
+
+def make_and_send(connection: Any) -> None:
+    connection.send([make(0), make(1)[10:20]])
+
+
+def test_worker_creates_returns_and_exits(context: BaseContext) -> None:
+    mine, theirs = context.Pipe()
+    process = context.Process(target=make_and_send, args=(theirs,))  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    process.join(WATCHDOG_S)  # gone before anything is received
+    assert process.exitcode == 0
+    copied, born = mine.recv()
+    assert float(copied.sum()) == 0
+    assert float(born.sum()) == 10
+    with context.Pool(1) as pool:
+        results = pool.map(make, range(4))
+    assert [float(view.max()) for view in results] == [0, 1, 2, 3]
+
+
+def private_of(view: Any) -> Any:
+    mine = onecopy.private(view)
+    mine[0] = -1
+    return mine
+
+
+def test_private_arrays_travel_by_content(context: BaseContext) -> None:
+    view = onecopy.share(np.ones(1000))
+    with context.Pool(1) as pool:
+        back = pool.apply(private_of, (view,))
+    assert type(back) is np.ndarray
+    assert back[0] == -1
+    assert view[0] == 1
+
+
+def test_unrelated_program_attaches_by_token(tmp_path: Path) -> None:
+    # No common parent that knows of the store, no variable: only the bytes of the token.
+    view = onecopy.share(ARRAY)
+    token = tmp_path / "token"
+    token.write_bytes(pickle.dumps(view))
+    program = f"import pickle, pathlib; print(float(pickle.loads(pathlib.Path({str(token)!r}).read_bytes()).sum()))"
+    environment = {name: value for name, value in os.environ.items() if name != "ONECOPY_STORE"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.stderr == ""
+    assert float(run.stdout) == float(ARRAY.sum())
