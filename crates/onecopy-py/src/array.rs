@@ -56,12 +56,12 @@ pub(crate) fn array_allocate(
     })
 }
 
+/// What `array_geometry` returns.
+type Geometry<'py> = (String, Bound<'py, PyTuple>, Bound<'py, PyTuple>, u64, usize);
+
 /// What the image says of its array: dtype, shape, strides, offset of the data in the image, bytes of data.
 #[pyfunction]
-pub(crate) fn array_geometry<'py>(
-    py: Python<'py>,
-    image: &Image,
-) -> Result<(String, Bound<'py, PyTuple>, Bound<'py, PyTuple>, u64, usize), Error> {
+pub(crate) fn array_geometry<'py>(py: Python<'py>, image: &Image) -> Result<Geometry<'py>, Error> {
     let array = image::Image::open(image.object().bytes())?.array()?;
     Ok((
         array.shape.dtype.to_owned(),

@@ -115,7 +115,7 @@ impl ImageBuffer {
     }
 
     unsafe fn __getbuffer__(
-        slf: Bound<'_, Self>,
+        slf: &Bound<'_, Self>,
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
@@ -158,7 +158,7 @@ impl PrivateBuffer {
     }
 
     unsafe fn __getbuffer__(
-        slf: Bound<'_, Self>,
+        slf: &Bound<'_, Self>,
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
@@ -329,7 +329,7 @@ impl BuildBuffer {
     }
 
     unsafe fn __getbuffer__(
-        slf: Bound<'_, Self>,
+        slf: &Bound<'_, Self>,
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
@@ -372,8 +372,10 @@ unsafe fn copy(from: Address, target: Address, len: usize) {
     thread::scope(|scope| {
         let rest = move || {
             let (from, target) = (from, target);
-            // SAFETY: `first <= len`, so both addresses stay inside the caller's ranges or at their end.
-            let (from, target) = unsafe { (from.0.add(first), target.0.add(first)) };
+            // SAFETY: `first <= len`, so the address stays inside the caller's range or at its end.
+            let from = unsafe { from.0.add(first) };
+            // SAFETY: likewise.
+            let target = unsafe { target.0.add(first) };
             // SAFETY: the second part of the caller's ranges.
             unsafe { std::ptr::copy_nonoverlapping(from, target, len - first) };
         };
