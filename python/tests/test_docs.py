@@ -105,6 +105,8 @@ def test_shell_blocks_name_real_commands(block: Block) -> None:
                     timeout=60,
                 )
                 assert run.returncode == 0, f"{line}: {run.stderr}"
+            case [command, *_] if command.startswith(".venv/bin/"):
+                assert Path(sys.executable).with_name(Path(command).name).is_file(), f"{line}: no such command"
             case [command, *_]:
                 assert shutil.which(command), f"{line}: no such command"
 
