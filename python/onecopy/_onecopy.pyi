@@ -379,11 +379,12 @@ class BuildBuffer(Buffer):
             strides: Bytes from one element to the next along each dimension.
 
         Returns:
-            The image; None if it cannot be done in place, because the memory came here by fork or this description
-            needs a longer head.
+            The image; None if it cannot be done in place, because the memory came here by fork, is sealed already, or
+            this description needs a longer head.
 
         Raises:
-            BufferError: The image is complete already.
+            ValueError: Shape and strides reach past the data.
+            TimeoutError: Another process is stopped while it holds the store's lock.
         """
 
     if sys.version_info >= (3, 12):

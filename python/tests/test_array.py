@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
 import os
@@ -427,7 +428,7 @@ def test_sharing_an_array_born_there_copies_nothing(order: Any) -> None:
 
 def test_sealed_array_is_read_only_and_other_references_write_for_themselves() -> None:
     array = onecopy.zeros(100_000)
-    head, buffer = array[:10], cast("Any", memoryview(array))
+    head, buffer = array[:10], memoryview(cast("Any", array))
     array[:] = 1
     view = onecopy.share(array)
     assert not array.flags.writeable
@@ -474,6 +475,34 @@ def test_reshaped_whole_is_sealed_and_a_part_is_copied() -> None:
     assert np.array_equal(pickle.loads(pickle.dumps(whole))[1023], np.arange(1023 * 1024, 1 << 20))
     again = onecopy.share(array)  # a second time: what stands there now, as a copy
     assert np.array_equal(again, np.arange(1 << 20))
+
+
+def test_threads_share_one_array_born_there() -> None:
+    for _ in range(50):
+        array = onecopy.full(50_000, 7.0)
+        views: list[Any] = []
+        stop = threading.Event()
+
+        def ask(array: Any = array, stop: threading.Event = stop) -> None:
+            # Asks the exporter all the time, as numpy does for whoever looks at the flag.
+            while not stop.is_set():
+                with contextlib.suppress(BufferError):
+                    memoryview(array.base).release()
+
+        def work(array: Any = array, views: list[Any] = views) -> None:
+            views.append(onecopy.share(array))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stop.set()
+        asking.join()
+        assert len(views) == 4
+        assert all(view.min() == view.max() == 7 for view in views)
 
 
 def test_unshared_array_is_given_back() -> None:

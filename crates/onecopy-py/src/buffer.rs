@@ -180,8 +180,11 @@ pub(crate) struct BuildBuffer {
 /// What an image under construction has become.
 enum State {
     Building(Building),
-    Sealed { _address_stays_valid: Sealed },
-    Published,
+    Sealed {
+        _address_stays_valid: Sealed,
+    },
+    /// Published, or in the hands of a method that is at work on it.
+    Taken,
 }
 
 /// Address of the data, which all states of a `BuildBuffer` but `Published` keep mapped.
@@ -221,9 +224,12 @@ impl BuildBuffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The object that is being built, taken out; `state` says `Published` until told otherwise.
-    fn take(state: &mut State) -> Option<Building> {
-        match std::mem::replace(state, State::Published) {
+    /// The object that is being built, taken out for a while or for good; None if there is none.
+    ///
+    /// The lock is not held longer: waiting for the GIL with it would stop a thread that has the GIL and wants it.
+    fn take(&self) -> Option<Building> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut *state, State::Taken) {
             State::Building(building) => Some(building),
             other => {
                 *state = other;
@@ -264,32 +270,27 @@ impl BuildBuffer {
         }
         let from = Address(source.buf_ptr().cast());
         let target = self.address;
-        // The lock keeps the target writable; it is never taken by code that waits for the GIL.
-        let state = self.lock();
-        if !matches!(*state, State::Building(_)) {
-            return Err(PyBufferError::new_err("the image is complete already"));
-        }
+        let building = self.take().ok_or_else(complete)?;
         py.detach(move || {
             // SAFETY: `found` bytes are readable at `from` while the buffer is exported, and as many are writable at
             // `target`, which is fresh memory of the store and thus overlaps nothing.
             unsafe { copy(from, target, found) };
         });
-        drop(state);
+        *self.lock() = State::Building(building);
         drop(source);
         Ok(())
     }
 
     /// Makes the image visible and immutable. Nobody may write here afterwards.
     fn publish(&self, py: Python<'_>) -> Result<Image, Error> {
-        let mut state = self.lock();
-        let building = Self::take(&mut state).ok_or_else(complete)?;
-        drop(state);
+        let building = self.take().ok_or_else(complete)?;
         Ok(Image::new(py.detach(|| building.publish())?))
     }
 
     /// Like `publish`, but the memory stays valid and becomes private to this process.
     ///
-    /// None if it cannot be done in place: the memory came here by fork, or this description needs a longer head.
+    /// None if it cannot be done in place: the memory came here by fork, is sealed or being sealed by another thread,
+    /// or this description needs a longer head.
     fn seal(
         &self,
         py: Python<'_>,
@@ -305,24 +306,27 @@ impl BuildBuffer {
             strides,
         };
         let layout = ArrayLayout::new(&spec.shape(), self.layout.data.len)?;
-        let mut state = self.lock();
-        let State::Building(building) = &*state else {
-            return Err(complete().into());
+        if layout.image_len != self.layout.image_len || layout.data != self.layout.data {
+            return Ok(None);
+        }
+        let Some(building) = self.take() else {
+            return Ok(None);
         };
-        if layout.image_len != self.layout.image_len
-            || layout.data != self.layout.data
-            || building.is_inherited()
-        {
+        if building.is_inherited() {
+            *self.lock() = State::Building(building);
             return Ok(None);
         }
         let head_len = layout.data.offset as usize;
         // SAFETY: the image begins with `head_len` bytes before the data (`ArrayLayout`), and only the data have ever
         // been exported, so nobody else points here.
         let head = unsafe { std::slice::from_raw_parts_mut(building.as_mut_ptr(), head_len) };
-        layout.write_head(&spec.shape(), head)?;
-        let building = Self::take(&mut state).ok_or_else(complete)?;
+        if let Err(error) = layout.write_head(&spec.shape(), head) {
+            *self.lock() = State::Building(building);
+            return Err(error.into());
+        }
+        // After a failure the store keeps the memory: whoever has its address may go on writing (B1).
         let (object, sealed) = py.detach(|| building.seal())?;
-        *state = State::Sealed {
+        *self.lock() = State::Sealed {
             _address_stays_valid: sealed,
         };
         Ok(Some(Image::new(object)))
@@ -337,7 +341,7 @@ impl BuildBuffer {
         let writable = match *this.lock() {
             State::Building(_) => true,
             State::Sealed { .. } => false,
-            State::Published => {
+            State::Taken => {
                 return Err(PyBufferError::new_err("the image is complete already"));
             }
         };

@@ -151,8 +151,21 @@ impl Building {
     /// Like [`Building::publish`], for memory that others still have addresses of. These stay valid:
     /// from now on what is written through them is copied and stays in this process. Keep the
     /// [`Sealed`] as long as such an address may be used.
+    ///
+    /// # Errors
+    /// After a failure the memory stays taken until the process ends, as the addresses are still in use.
     pub fn seal(self) -> Result<(Object, Sealed), AccessError> {
         let (from, to) = (self.from(), self.to());
+        if let Err(error) = self.publish_private(from, to) {
+            // Dropping it would put another object's pages under addresses that are being written to.
+            std::mem::forget(self);
+            return Err(error);
+        }
+        let object = self.into_object();
+        Ok((object.clone(), Sealed { object, from, to }))
+    }
+
+    fn publish_private(&self, from: u64, to: u64) -> Result<(), AccessError> {
         let file = &self.attached.file;
         let kernel = |source| AccessError::Kernel {
             store: file.uuid,
@@ -168,12 +181,9 @@ impl Building {
         file.mapping
             .make_private(file.fd.as_fd(), from, to)
             .map_err(kernel)?;
-        if let Err(error) = self.publish_row() {
+        self.publish_row().inspect_err(|_| {
             let _ = file.mapping.make_shared(file.fd.as_fd(), from, to);
-            return Err(error);
-        }
-        let object = self.into_object();
-        Ok((object.clone(), Sealed { object, from, to }))
+        })
     }
 
     fn publish_row(&self) -> Result<(), AccessError> {
