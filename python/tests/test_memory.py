@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -183,4 +184,6 @@ def test_stats_are_data() -> None:
     view = onecopy.share([1, 2])
     assert stats != onecopy.stats()
     assert len(view) == 2
-    assert repr(onecopy.collect()) == "Collected(processes=0, holds=0, units=0, objects=0, bytes=0)"
+    # How much there is to collect depends on which workers of earlier tests have been noticed.
+    pattern = r"Collected\(processes=\d+, holds=\d+, units=0, objects=\d+, bytes=\d+\)"
+    assert re.fullmatch(pattern, repr(onecopy.collect()))
