@@ -15,6 +15,10 @@ use rustix::io::Errno;
 /// What one `fallocate` asks for at most: tmpfs undoes an interrupted call, so a retry must be small.
 const FALLOCATE_STEP: u64 = 64 << 20;
 
+/// The part of `MemTotal` that is left to everybody else: `MemAvailable` is an estimate and counts memory
+/// that cannot be had at once, so going to its end means the OOM killer.
+const RESERVE: u64 = 64;
+
 /// Creates the sealed memory file `name`.
 pub(crate) fn create(name: &str) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -90,11 +94,13 @@ pub(crate) fn is_out_of_memory(error: &io::Error) -> bool {
 /// Memory that can still be had, and the limit that says so.
 ///
 /// `fallocate` on a memfd would otherwise go on until the OOM killer runs. The smaller of
-/// `MemAvailable` + `SwapFree` (`/proc/meminfo`, `proc_meminfo(5)`) and what the process's own cgroup
+/// `MemAvailable` less a reserve, + `SwapFree` (`/proc/meminfo`, `proc_meminfo(5)`) and what the process's own cgroup
 /// (v2) leaves: `memory.max − memory.current + inactive_file`. `None` when neither can be read.
 pub(crate) fn available() -> Option<(u64, &'static str)> {
     let machine = read_small("/proc/meminfo").and_then(|text| {
         let available = meminfo_bytes(&text, "MemAvailable:")?;
+        let reserve = meminfo_bytes(&text, "MemTotal:").unwrap_or(0) / RESERVE;
+        let available = available.saturating_sub(reserve);
         Some((
             available.saturating_add(meminfo_bytes(&text, "SwapFree:").unwrap_or(0)),
             "MemAvailable",
