@@ -40,8 +40,10 @@ bench: develop  ## ratios side by side, into docs/benchmarks.md (ten minutes; QU
 	cargo build --release --locked -p onecopy-cli
 	.venv/bin/python python/benchmarks $(if $(QUICK),--quick)
 
-torture: develop  ## kill -9 at random for SECONDS=60 and check that nothing is lost or left
+torture: develop  ## kill -9 at random for SECONDS=60, after every store, and take all memory; nothing is lost
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)
+	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash
+	cargo run --release --locked -p onecopy --example exhaust
 
 loom: prerequisites  ## model check of the lock-free parts
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --lib
