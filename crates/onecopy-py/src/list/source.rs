@@ -241,7 +241,13 @@ unsafe fn text<'a>(object: *mut PyObject) -> Text<'a> {
     let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
     // SAFETY: as above.
     let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
+    // SAFETY: a str of `count` characters of this width; it never changes.
+    let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
+    // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
+    #[cfg(Py_3_14)]
+    let ascii = width == 1 && bytes.is_ascii();
     // SAFETY: as above.
+    #[cfg(not(Py_3_14))]
     let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
     let kind = match width {
         1 if ascii => TextKind::Ascii,
@@ -249,7 +255,5 @@ unsafe fn text<'a>(object: *mut PyObject) -> Text<'a> {
         2 => TextKind::Ucs2,
         _ => TextKind::Ucs4,
     };
-    // SAFETY: a str of `count` characters of this width; it never changes.
-    let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
     Text { kind, bytes }
 }
