@@ -53,6 +53,8 @@ pub(crate) fn index(
         return Ok(found);
     }
     Err(match view.container {
+        // The builtin's text, which 3.14 changed.
+        Container::List if cfg!(Py_3_14) => PyValueError::new_err("list.index(x): x not in list"),
         Container::List => PyValueError::new_err(format!("{} is not in list", value.repr()?)),
         Container::Tuple => PyValueError::new_err("tuple.index(x): x not in tuple"),
     })
