@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "the buffer protocol hands out addresses")]
 
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -175,6 +176,8 @@ pub(crate) struct BuildBuffer {
     state: Mutex<State>,
     layout: ArrayLayout,
     address: Address,
+    /// Whether somebody may still have the writable address.
+    exported: AtomicBool,
 }
 
 /// What an image under construction has become.
@@ -187,7 +190,7 @@ enum State {
     Taken,
 }
 
-/// Address of the data, which all states of a `BuildBuffer` but `Published` keep mapped.
+/// Address of the data, which all states of a `BuildBuffer` but `Taken` keep mapped.
 #[derive(Clone, Copy)]
 struct Address(*mut u8);
 
@@ -213,6 +216,7 @@ impl BuildBuffer {
             state: Mutex::new(State::Building(building)),
             layout,
             address,
+            exported: AtomicBool::new(false),
         })
     }
 
@@ -270,10 +274,13 @@ impl BuildBuffer {
         }
         let from = Address(source.buf_ptr().cast());
         let target = self.address;
+        if from.0.addr().abs_diff(target.0.addr()) < found {
+            return Err(PyValueError::new_err("the source is this memory itself"));
+        }
         let building = self.take().ok_or_else(complete)?;
         py.detach(move || {
             // SAFETY: `found` bytes are readable at `from` while the buffer is exported, and as many are writable at
-            // `target`, which is fresh memory of the store and thus overlaps nothing.
+            // `target` (B1: the state is Building); the check above says that they do not overlap.
             unsafe { copy(from, target, found) };
         });
         *self.lock() = State::Building(building);
@@ -281,9 +288,17 @@ impl BuildBuffer {
         Ok(())
     }
 
-    /// Makes the image visible and immutable. Nobody may write here afterwards.
+    /// Makes the image visible and immutable. What is written here afterwards stays in this process.
     fn publish(&self, py: Python<'_>) -> Result<Image, Error> {
         let building = self.take().ok_or_else(complete)?;
+        // Relaxed: exports happen with the GIL held, as this does.
+        if self.exported.load(Ordering::Relaxed) {
+            let (object, sealed) = py.detach(|| building.seal())?;
+            *self.lock() = State::Sealed {
+                _address_stays_valid: sealed,
+            };
+            return Ok(Image::new(object));
+        }
         Ok(Image::new(py.detach(|| building.publish())?))
     }
 
@@ -309,7 +324,7 @@ impl BuildBuffer {
         if layout.image_len != self.layout.image_len || layout.data != self.layout.data {
             return Ok(None);
         }
-        let Some(building) = self.take() else {
+        let Some(mut building) = self.take() else {
             return Ok(None);
         };
         if building.is_inherited() {
@@ -317,9 +332,8 @@ impl BuildBuffer {
             return Ok(None);
         }
         let head_len = layout.data.offset as usize;
-        // SAFETY: the image begins with `head_len` bytes before the data (`ArrayLayout`), and only the data have ever
-        // been exported, so nobody else points here.
-        let head = unsafe { std::slice::from_raw_parts_mut(building.as_mut_ptr(), head_len) };
+        // Only the data have ever been exported, so the head is this value's alone.
+        let head = &mut building.as_mut_slice()[..head_len];
         if let Err(error) = layout.write_head(&spec.shape(), head) {
             *self.lock() = State::Building(building);
             return Err(error.into());
@@ -345,6 +359,8 @@ impl BuildBuffer {
                 return Err(PyBufferError::new_err("the image is complete already"));
             }
         };
+        // Relaxed: exports happen with the GIL held, as does the reading in `publish`.
+        this.exported.store(true, Ordering::Relaxed);
         // SAFETY: `view` comes from the interpreter; the data stay mapped as long as `slf` lives, sealed or not (B1).
         unsafe {
             export(

@@ -44,12 +44,13 @@ extern "C" fn prepare() {
             .iter()
             .filter_map(|store| store.1.upgrade())
             .collect();
+        // Before the work that may fail, so that the child finds every store.
+        guard.process().forking.clone_from(&stores);
         for store in &stores {
             // On failure the child has no slot and takes one at its first operation.
             let child = prepare_store(store, &mut guard).ok();
             store.local(&mut guard).child = child;
         }
-        guard.process().forking = stores;
     }));
     guard.suspend();
 }
@@ -94,22 +95,32 @@ extern "C" fn child() {
             let local = store.local(&mut guard);
             // Replacing drops the parent's description here, so that it is the parent's alone again.
             local.process = local.child.take();
+            // The parent's to finish.
+            local.unfinished.clear();
             if let Some(process) = &local.process {
                 processes::sign(&store.file, process.slot, pid);
             } else {
                 // No holds of our own: none can be given back.
                 local.held.clear();
                 local.pending.clear();
+                store.void_inherited();
             }
-            for (_, row) in local.building.drain() {
+            let building = std::mem::take(&mut store.local(&mut guard).building);
+            for (_, row) in building {
                 let file = &store.file;
                 let from = file.geometry.span_data(row.first);
                 let bytes = spans::spans_of(row.len).saturating_mul(super::layout::SPAN);
                 let to = from.saturating_add(bytes);
-                let _ = file.mapping.make_private(file.fd.as_fd(), from, to);
+                if file
+                    .mapping
+                    .make_private(file.fd.as_fd(), from, to)
+                    .is_err()
+                {
+                    // Going on would let this child write into what the parent is building.
+                    std::process::abort();
+                }
             }
         }
-        find::name_default(&mut guard);
     }));
     drop(guard);
     drop(stores);

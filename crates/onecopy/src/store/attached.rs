@@ -142,6 +142,8 @@ pub(crate) struct Local {
     pub(crate) free_handles: Vec<u64>,
     pub(crate) next_handle: u64,
     pub(crate) pending: Vec<ObjectId>,
+    /// Objects that this process has to free and could not, because the lock was not to be had.
+    pub(crate) unfinished: Vec<Row>,
     /// Objects that this process is building: their writable pages are not for fork children.
     pub(crate) building: HashMap<ObjectId, Row>,
     last_sweep: Option<Instant>,
@@ -195,6 +197,8 @@ fn holder(file: &StoreFile, key: u64, slot: u64) -> Result<Holder, AccessError> 
 pub(crate) struct Attached {
     pub(crate) file: ManuallyDrop<StoreFile>,
     key: u64,
+    /// Holds from before this fork are void: the fork could not give the child holds of its own.
+    void_before_fork: AtomicU64,
     local: UnsafeCell<Local>,
 }
 
@@ -230,6 +234,7 @@ impl Attached {
         let attached = Arc::new(Self {
             file,
             key,
+            void_before_fork: AtomicU64::new(0),
             local: UnsafeCell::new(local),
         });
         let process = guard.process();
@@ -281,9 +286,25 @@ impl Attached {
                 && let Ok(locked) = session.lock(PATIENCE)
             {
                 let _ = locked.finish_free(&row);
+                continue;
             }
-            // Otherwise the row stays DYING and ours; `collect` and later sweeps finish it.
+            // The row stays DYING and ours: nobody else frees it, `collect` tries again. Only rows that no
+            // thread is at work on stand here, since a late punch would hit the next object in the room.
+            let mut guard = ProcessGuard::lock();
+            self.local(&mut guard).unfinished.push(row);
         }
+    }
+
+    /// Makes the holds of before the last fork void: this child has none of its own.
+    pub(crate) fn void_inherited(&self) {
+        // Relaxed: set in a fork child by its only thread.
+        self.void_before_fork.store(fork_count(), Ordering::Relaxed);
+    }
+
+    /// Whether a hold that was taken after `forks` forks is this process's to give back.
+    pub(crate) fn owns(&self, forks: u64) -> bool {
+        // Relaxed: see `void_inherited`.
+        forks >= self.void_before_fork.load(Ordering::Relaxed)
     }
 
     /// Gives one local owner's interest back; the last one gives the hold back.
@@ -320,12 +341,9 @@ impl Drop for Attached {
             .map(|process| process.slot);
         let mut leak = true;
         if let Some(slot) = slot {
-            let dying = self.leave(slot, &mut guard);
+            self.leave(slot, &mut guard);
             let own = self.forget_holder();
             leak = threads::has_others(&self.file, slot, own);
-            for row in dying {
-                let _ = self.file.punch_data(row.first, row.committed());
-            }
             if let (Some(holder), false) = (own, leak) {
                 threads::release(&self.file, holder);
             }
@@ -342,14 +360,14 @@ impl Drop for Attached {
 
 impl Attached {
     /// Gives back what is left (holds that waited for the lock) and the process slot.
-    fn leave(&self, slot: u64, guard: &mut ProcessGuard) -> Vec<Row> {
+    fn leave(&self, slot: u64, guard: &mut ProcessGuard) {
         let Ok(holder) = holder(&self.file, self.key, slot) else {
-            return Vec::new();
+            return;
         };
         let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) else {
-            return Vec::new();
+            return;
         };
-        let mut dying = Vec::new();
+        let mut dying = std::mem::take(&mut self.local(guard).unfinished);
         for handle in 0..locked.handle_high(slot) {
             if let Ok(row) = locked.drop_hold(slot, handle, slot) {
                 dying.extend(row);
@@ -360,15 +378,15 @@ impl Attached {
             let _ = self.file.punch_data(row.first, row.committed());
         }
         if let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) {
-            for row in dying.drain(..) {
-                let _ = locked.finish_free(&row);
+            for row in &dying {
+                let _ = locked.finish_free(row);
             }
             if locked.own_dying(slot).is_ok_and(|rows| rows.is_empty()) {
                 locked.delist(slot);
             }
         }
+        // Closes the life descriptor: what was not finished is swept like that of a dead process.
         *self.local(guard) = Local::default();
-        dying
     }
 
     fn forget_holder(&self) -> Option<Holder> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Uuid;
 use super::intent;
-use super::layout::{Counter, Geometry, Header, LOCK};
+use super::layout::{Counter, Geometry, Header, LOCK, MAX_CAPACITY, MIN_CAPACITY};
 use super::lock::{self, Holder, Taken};
 use super::mem::Mem;
 use crate::error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
@@ -44,7 +44,12 @@ impl StoreFile {
         let kernel = |step| move |source: io::Error| CreateError::Kernel { step, source };
         let uuid = Uuid::random().map_err(kernel("getrandom"))?;
         let fd = memory::create(&uuid.file_name()).map_err(kernel("memfd_create"))?;
-        let wanted = capacity.map(|bytes| [bytes.next_power_of_two().clamp(1 << 28, 1 << 46)]);
+        let wanted = capacity.map(|bytes| {
+            [bytes
+                .checked_next_power_of_two()
+                .unwrap_or(MAX_CAPACITY)
+                .clamp(MIN_CAPACITY, MAX_CAPACITY)]
+        });
         let capacities = wanted
             .as_ref()
             .map_or(CAPACITIES.as_slice(), |one| one.as_slice());

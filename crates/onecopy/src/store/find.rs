@@ -2,8 +2,8 @@
 //!
 //! The *default store* of a process, fixed at the first of: inherited by fork; named by `ONECOPY_STORE`
 //! (`pid:fd:uuid`); the first store attached by a token; created. A process that creates or adopts its
-//! default store sets the variable to its own pid and descriptor, so that grandchildren find the store
-//! after the creator is gone. A stale variable is ignored: name and uuid are always checked.
+//! default store sets the variable to its own pid and descriptor. A stale one, of a process that is gone or
+//! of the parent of a forked child, leads to a search by name; if that finds nothing it is ignored.
 //!
 //! A token's store is looked for in this order: already attached; the variable; `/proc/PID/fd/N` of the
 //! token; the descriptors of all processes of this user. Opening those needs ptrace *read* access only
@@ -125,7 +125,12 @@ fn adopt(guard: &mut ProcessGuard) -> Option<Arc<Attached>> {
     if let Some(store) = attached(guard, uuid) {
         return Some(store);
     }
-    let fd = procfs::open_fd(pid, fd, &uuid.file_name()).ok()?;
+    let name = uuid.file_name();
+    // The process that set the variable may have ended while others of the family live, or this one was
+    // forked from it and had its variable: then the store is looked for by name, once.
+    let fd = procfs::open_fd(pid, fd, &name)
+        .ok()
+        .or_else(|| procfs::find_memfd(&name))?;
     open(guard, fd, uuid).ok()
 }
 
@@ -143,7 +148,7 @@ fn set_default(guard: &mut ProcessGuard, store: &Arc<Attached>) {
 }
 
 /// Names the default store, by this process's own descriptor, in the environment of its children.
-pub(crate) fn name_default(guard: &mut ProcessGuard) {
+fn name_default(guard: &mut ProcessGuard) {
     if let Some(store) = &guard.process().default {
         let pid = std::process::id();
         let fd = procfs::number(&store.file.fd);

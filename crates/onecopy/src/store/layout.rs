@@ -35,6 +35,10 @@ use crate::sys::mapping::{HUGE_PAGE, PAGE};
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"ONECOPY\0");
 /// Raised whenever anything in this file's table changes.
 pub(crate) const LAYOUT_VERSION: u64 = 1;
+/// The smallest and the largest address range of a mapping, in bytes.
+pub(crate) const MIN_CAPACITY: u64 = 1 << 28;
+/// See [`MIN_CAPACITY`].
+pub(crate) const MAX_CAPACITY: u64 = 1 << 46;
 /// The unit of store space, in bytes.
 pub(crate) const SPAN: u64 = 64 << 10;
 
@@ -131,7 +135,7 @@ pub(crate) struct Geometry {
 impl Geometry {
     /// The geometry for mappings of `capacity` bytes: a power of two of at least 256 MiB.
     pub(crate) fn new(capacity: u64) -> Option<Self> {
-        if !capacity.is_power_of_two() || !(1 << 28..=1 << 46).contains(&capacity) {
+        if !capacity.is_power_of_two() || !(MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
             return None;
         }
         // A 64th of the address range at most goes to handle tables, which are sparse.

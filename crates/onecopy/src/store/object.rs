@@ -204,11 +204,16 @@ impl Building {
 
 impl Drop for Building {
     fn drop(&mut self) {
+        if !self.attached.owns(self.forks) {
+            return;
+        }
         if self.is_inherited() {
             let file = &self.attached.file;
-            let _ = file
-                .mapping
-                .make_shared(file.fd.as_fd(), self.from(), self.to());
+            let (from, to) = (self.from(), self.to());
+            if file.mapping.make_shared(file.fd.as_fd(), from, to).is_err() {
+                // The next object in this room would be built in private pages: keep the hold instead.
+                return;
+            }
         } else {
             // Otherwise these page table entries would show another object's pages later.
             self.attached.file.mapping.zap_write(self.from(), self.to());
@@ -230,6 +235,7 @@ impl fmt::Debug for Building {
 /// One owner of this process's hold.
 struct Hold {
     attached: Arc<Attached>,
+    forks: u64,
     id: ObjectId,
     first: u64,
     len: u64,
@@ -237,7 +243,9 @@ struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.attached.release(self.id);
+        if self.attached.owns(self.forks) {
+            self.attached.release(self.id);
+        }
     }
 }
 
@@ -252,6 +260,7 @@ impl Object {
     fn of(attached: Arc<Attached>, id: ObjectId, first: u64, len: u64) -> Self {
         Self(Arc::new(Hold {
             attached,
+            forks: fork_count(),
             id,
             first,
             len,
@@ -384,9 +393,13 @@ impl Drop for Sealed {
     fn drop(&mut self) {
         // Before the hold goes (the field drops after this): the range may be another object's next.
         let file = &self.object.0.attached.file;
-        let _ = file
+        let shared = file
             .mapping
             .make_shared(file.fd.as_fd(), self.from, self.to);
+        if shared.is_err() {
+            // The next object in this room would be built in private pages: keep the hold instead.
+            std::mem::forget(self.object.clone());
+        }
     }
 }
 

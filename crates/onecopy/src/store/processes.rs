@@ -4,7 +4,7 @@
 //! slot of 64 bytes: {LIVE (1) … generation (32) in the high half | pid | born | handle high-water |
 //!                    handle bytes committed | …}
 //! ```
-//! A process is alive as long as the kernel keeps its write lock on byte `2^40 + slot` of the memory
+//! A process is alive as long as the kernel keeps its write lock on byte `2^47 + slot` of the memory
 //! file. The lock belongs to an open file description that only this process has (a reopened one: fork
 //! shares descriptions), and the kernel drops it after the last thread is gone, however it died. The
 //! lock is taken *before* the slot is marked LIVE, so no living process ever looks dead.
@@ -31,6 +31,7 @@ const HANDLE_HIGH: u64 = 24;
 const HANDLE_TABLE: u64 = 32;
 /// First of the bytes whose locks say which process slots are alive: far past any store's data.
 const ALIVE_BYTE: u64 = 1 << 47;
+const _: () = assert!(ALIVE_BYTE >= 2 * super::layout::MAX_CAPACITY);
 
 /// A process slot and the descriptor whose lock keeps it alive.
 #[derive(Debug)]

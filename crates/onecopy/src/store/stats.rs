@@ -102,13 +102,8 @@ pub(crate) fn collect(
             units = units.saturating_add(1);
         }
     }
-    // Includes those that an earlier operation could not finish.
-    for row in locked.own_dying(session.slot)? {
-        if !dying.contains(&row) {
-            dying.push(row);
-        }
-    }
     drop(locked);
+    dying.append(&mut session.local().unfinished);
     drop(session);
     let collected = Collected {
         processes: swept.processes,

@@ -16,8 +16,9 @@ pub(crate) fn set(name: &str, value: &str) {
     let (Ok(name), Ok(value)) = (CString::new(name), CString::new(value)) else {
         return;
     };
-    // SAFETY: both are valid C strings. setenv(3) locks against other setenv calls and glibc never frees
-    // an old environment block, so a concurrent getenv of another variable reads a valid string. The
-    // variable is set when the default store is chosen and after a fork, by its only thread.
+    // SAFETY: both are valid C strings, and setenv(3) locks against other calls of itself. It is not safe
+    // against a getenv in another thread at the same moment (glibc before 2.41 may move the array of
+    // pointers); as for any program that sets a variable, this rests on its happening once, when the
+    // default store is chosen, which Python does with the GIL held, as `os.environ` does.
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
 }
