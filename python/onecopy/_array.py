@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
-from onecopy._onecopy import BuildBuffer, Image, ImageBuffer, Unsupported, array_allocate, array_geometry
+from onecopy._onecopy import BuildBuffer, CorruptImage, Image, ImageBuffer, Unsupported, array_allocate, array_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -216,7 +216,14 @@ def _dtype_code(dtype: np.dtype[Any]) -> Any:
 
 
 def _dtype_from_code(code: Any) -> np.dtype[Any]:
-    return code if isinstance(code, np.dtype) else np.dtype(code)
+    return _without_objects(code if isinstance(code, np.dtype) else np.dtype(code))
+
+
+def _without_objects(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Refuses a dtype from outside by which numpy would follow shared bytes as pointers."""
+    if dtype.hasobject:
+        raise CorruptImage(f"an array of dtype {dtype}, whose elements are pointers to Python objects, is never shared")
+    return dtype
 
 
 def _descr(dtype: np.dtype[Any]) -> str:
@@ -252,7 +259,7 @@ def _dtype_from_descr(text: str) -> np.dtype[Any]:
 
 
 def _image_dtype(image: Image) -> np.dtype[Any]:
-    return _dtype_from_descr(array_geometry(image)[0])
+    return _without_objects(_dtype_from_descr(array_geometry(image)[0]))
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:

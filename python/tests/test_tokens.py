@@ -172,6 +172,16 @@ def test_geometry_that_reaches_past_the_image_is_refused() -> None:
     onecopy.collect(0)
 
 
+@pytest.mark.parametrize("dtype", ["O", "O8,i4"])
+def test_bytes_are_never_taken_for_pointers(dtype: str) -> None:
+    from onecopy import _array
+
+    array = onecopy.share(np.arange(10.0))
+    token = array.__reduce_ex__(5)[1][0][:64]
+    with pytest.raises(onecopy.CorruptImage, match="pointers"):
+        _array._a(token + _array._pack_numbers([8, 1, 3, 8]), dtype)
+
+
 def test_numbers_survive_packing() -> None:
     from onecopy import _array
 

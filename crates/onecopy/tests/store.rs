@@ -218,3 +218,37 @@ fn a_store_that_nobody_uses_is_unmapped() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     assert!(!maps.contains(&uuid.to_string()));
 }
+
+#[test]
+fn collecting_while_others_drop_never_empties_a_new_object() {
+    // What one thread is freeing, another must not free as well: its late punch would hit the next object there.
+    let store = small();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..4u8)
+            .map(|thread| {
+                let store = store.clone();
+                scope.spawn(move || {
+                    for round in 0..3000u32 {
+                        let view = store.share_slice(&vec![thread; 40_000]).unwrap();
+                        let again = View::<[u8]>::attach(&view.token().unwrap()).unwrap();
+                        assert!(again.iter().all(|byte| *byte == thread), "round {round}");
+                    }
+                })
+            })
+            .collect();
+        let (store, done) = (store.clone(), &done);
+        scope.spawn(move || {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.collect(None).unwrap();
+            }
+        });
+        let results: Vec<_> = workers
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(results.iter().all(Result::is_ok));
+    });
+    store.verify().unwrap();
+}

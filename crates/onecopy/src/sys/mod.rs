@@ -1,4 +1,4 @@
-//! The only calls into the kernel that this crate makes, except those of `std`.
+//! The calls into the kernel that this crate makes, apart from those of `std` and one `pread` of a header.
 
 pub(crate) mod atfork;
 pub(crate) mod environment;
