@@ -96,6 +96,9 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         buffer = image_of(self)
         if buffer is None:
             return self.view(np.ndarray).__reduce_ex__(protocol)
+        if buffer.node != 0:
+            geometry = _pack_numbers([_address(self) - buffer.address, self.ndim, *self.shape, *self.strides])
+            return _array_in, (buffer.image, buffer.node, geometry, _dtype_code(self.dtype))
         packed = buffer.image.token() + _pack_geometry(self, buffer)
         dtype = () if self.dtype == _image_dtype(buffer.image) else (_dtype_code(self.dtype),)
         if protocol.__index__() < _FIRST_PROTOCOL_WITH_BYTES:
@@ -158,7 +161,16 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
     whole = _over(Image.attach(packed[:_TOKEN_LEN]))
     if len(packed) == _TOKEN_LEN and dtype is None:
         return whole
-    numbers = _unpack_numbers(packed[_TOKEN_LEN:])
+    return _part_of(whole, packed[_TOKEN_LEN:], dtype)
+
+
+def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArray:
+    """Unpickles a shared array that is a part of other data."""
+    return _part_of(array_of_node(image, node), geometry, dtype)
+
+
+def _part_of(whole: SharedArray, geometry: bytes, dtype: Any) -> SharedArray:
+    numbers = _unpack_numbers(geometry)
     offset, ndim = numbers[0], numbers[1]
     buffer: Any = image_of(whole)
     return SharedArray(
@@ -172,7 +184,7 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
 
 def _pack_geometry(array: SharedArray, buffer: ImageBuffer) -> bytes:
     """Says which part of the image `array` shows; nothing for all of it."""
-    _, shape, strides, _, _ = array_geometry(buffer.image)
+    _, shape, strides, _, _ = array_geometry(buffer.image, 0)
     offset = _address(array) - buffer.address
     if offset == 0 and array.shape == shape and array.strides == strides and array.dtype == _image_dtype(buffer.image):
         return b""
@@ -259,7 +271,7 @@ def _dtype_from_descr(text: str) -> np.dtype[Any]:
 
 
 def _image_dtype(image: Image) -> np.dtype[Any]:
-    return _without_objects(_dtype_from_descr(array_geometry(image)[0]))
+    return _without_objects(_dtype_from_descr(array_geometry(image, 0)[0]))
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
@@ -305,23 +317,9 @@ def _way_out(array: np.ndarray[Any, Any]) -> str:
 
 
 def _copy(array: np.ndarray[Any, Any], huge: Huge) -> Image:
-    # An axis with stride 0 repeats one element: it is stored once and repeated by the view as well.
-    repeated = [stride == 0 and length > 1 for length, stride in zip(array.shape, array.strides, strict=True)]
-    stored = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)] if any(repeated) else array
-    order = sorted(range(stored.ndim), key=lambda axis: -abs(stored.strides[axis]))
-    if stored.flags.c_contiguous:
-        order = list(range(stored.ndim))
-    source = stored.transpose(order)
-    strides = _contiguous_strides(stored.shape, array.dtype.itemsize, order)
-    build = array_allocate(
-        _descr(array.dtype),
-        array.dtype.itemsize,
-        array.shape,
-        tuple(0 if again else stride for again, stride in zip(repeated, strides, strict=True)),
-        stored.nbytes,
-        huge,
-    )
-    if stored.nbytes == 0:
+    descr, itemsize, shape, strides, nbytes, source = _layout_of(array)
+    build = array_allocate(descr, itemsize, shape, strides, nbytes, huge)
+    if nbytes == 0:
         pass
     elif source.flags.c_contiguous:
         build.fill(source.reshape(-1).view(np.uint8))
@@ -329,6 +327,47 @@ def _copy(array: np.ndarray[Any, Any], huge: Huge) -> Image:
         memory: Any = build
         np.copyto(np.ndarray(source.shape, source.dtype, memory), source)
     return build.publish()
+
+
+def _layout_of(array: np.ndarray[Any, Any]) -> tuple[str, int, tuple[int, ...], tuple[int, ...], int, Any]:
+    """Returns how an array lies in an image: dtype, item size, shape, strides, bytes, and the elements in that order."""
+    # An axis with stride 0 repeats one element: it is stored once and repeated by the view as well.
+    repeated = [stride == 0 and length > 1 for length, stride in zip(array.shape, array.strides, strict=True)]
+    stored = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)] if any(repeated) else array
+    order = sorted(range(stored.ndim), key=lambda axis: -abs(stored.strides[axis]))
+    if stored.flags.c_contiguous:
+        order = list(range(stored.ndim))
+    strides = _contiguous_strides(stored.shape, array.dtype.itemsize, order)
+    strides = tuple(0 if again else stride for again, stride in zip(repeated, strides, strict=True))
+    source = stored.transpose(order)
+    return _descr(array.dtype), array.dtype.itemsize, array.shape, strides, stored.nbytes, source
+
+
+def plan_array(array: np.ndarray[Any, Any]) -> tuple[Any, ...] | None:
+    """Returns what an array node inside other data needs; None for arrays that are pickled instead."""
+    if type(array) not in {np.ndarray, SharedArray, np.memmap}:
+        return None
+    try:
+        _check_dtype(array.dtype, "data")
+    except Unsupported:
+        return None
+    return _layout_of(array.view(np.ndarray))
+
+
+def fill_array(memory: Any, source: np.ndarray[Any, Any]) -> None:
+    """Copies the elements of `source` to memory that is lent for this call."""
+    target = np.ndarray(source.shape, source.dtype, memory)
+    try:
+        np.copyto(target, source)
+    finally:
+        del target
+
+
+def array_of_node(image: Image, node: int) -> SharedArray:
+    """Shows the array at a node inside other data."""
+    descr, shape, strides, offset, byte_len = array_geometry(image, node)
+    buffer: Any = image.buffer(offset, byte_len, node)
+    return SharedArray(shape, _without_objects(_dtype_from_descr(descr)), buffer, 0, strides)
 
 
 def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[int]) -> tuple[int, ...]:
@@ -342,8 +381,8 @@ def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[i
 
 
 def _over(image: Image) -> SharedArray:
-    descr, shape, strides, offset, byte_len = array_geometry(image)
-    buffer: Any = image.buffer(offset, byte_len)
+    descr, shape, strides, offset, byte_len = array_geometry(image, 0)
+    buffer: Any = image.buffer(offset, byte_len, 0)
     return SharedArray(shape, _dtype_from_descr(descr), buffer, 0, strides)
 
 
@@ -427,7 +466,7 @@ def private_array(view: np.ndarray[Any, Any], path: str = "view") -> np.ndarray[
         # Repeated elements would change together.
         return np.array(view, subok=False)
     offset = _address(view) - buffer.address
-    _, _, _, start, byte_len = array_geometry(buffer.image)
+    _, _, _, start, byte_len = array_geometry(buffer.image, buffer.node)
     mapping: Any = buffer.image.private(start, byte_len)
     return np.ndarray(view.shape, view.dtype, mapping, offset, view.strides)
 

@@ -76,17 +76,60 @@ fn read_all(bytes: &[u8]) {
     let Ok(image) = Image::open(bytes) else {
         return;
     };
-    match image.root() {
-        Ok(Node::Sequence(sequence)) => {
+    // Damage can make cycles and fans: a bounded number of nodes is enough.
+    let mut ahead = vec![image.root_offset()];
+    for _ in 0..1000 {
+        let Some(offset) = ahead.pop() else {
+            return;
+        };
+        if let Ok(node) = image.node(offset) {
+            read_node(&node, &mut ahead);
+        }
+    }
+}
+
+/// Reads everything of one node, and says which nodes it leads to.
+fn read_node(node: &Node<'_>, ahead: &mut Vec<u64>) {
+    match *node {
+        Node::Sequence(sequence) => {
             // A count that survived is backed by as many items, so this is bounded by the image's length.
             for index in 0..sequence.len() {
                 if let Ok(Some(element)) = sequence.get(index) {
                     read_element(&element);
+                    if let Element::Node(offset) = element {
+                        ahead.push(offset);
+                    }
                 }
             }
         }
-        Ok(Node::Array(array)) => assert!(array.shape.extent().unwrap() <= array.data.len() as u64),
-        Err(_) => {}
+        Node::Array(array) => assert!(array.shape.extent().unwrap() <= array.data.len() as u64),
+        Node::Dict(dict) => ahead.extend([dict.keys_offset, dict.values_offset]),
+        Node::Set(set) => ahead.push(set.keys_offset),
+        Node::Keys(keys) => {
+            for hash in [0, 1, u64::MAX] {
+                assert!(keys.candidates(hash).all(|position| position < keys.len()));
+                let _ = keys.find_scalar(&Scalar::Int(1), hash);
+                let _ = keys.find_text(Text { kind: TextKind::Ascii, bytes: b"a" }, hash);
+            }
+            ahead.push(keys.items_offset);
+        }
+        Node::Table(table) => {
+            ahead.push(table.names_offset);
+            for field in 0..table.field_count() {
+                let _ = table.column(field);
+                ahead.extend(table.column_offset(field));
+            }
+            for shape in 0..table.shape_count() {
+                let _ = table.shape(shape);
+            }
+        }
+        Node::Object(object) => {
+            for index in 0..object.buffer_count() {
+                let _ = object.buffer(index);
+            }
+        }
+        Node::Row(row) => ahead.push(row.table),
+        _ => {}
     }
 }
 

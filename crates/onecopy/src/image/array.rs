@@ -10,10 +10,11 @@
 //! `count` is the number of elements, `item_size` the size of one. An array of negative strides is laid out anew by
 //! its writer, as nobody reads it faster for lying backwards. Data of 4096 bytes or more start at a multiple of 4096.
 
+use super::arena::Arena;
 use super::bytes::{put, round_up};
 use super::error::{BuildError, ImageError, corrupt};
 use super::header::Header;
-use super::node::{FLAG_READ_ONLY, NodeHead, NodeKind, Section};
+use super::node::{FLAG_READ_ONLY, NODE_HEAD_LEN, NodeHead, NodeKind, SECTION_LEN, Section};
 use super::plan::{PAGE_ALIGN, ROOT, SECTION_ALIGN};
 use super::view::typed;
 
@@ -186,6 +187,59 @@ impl ArrayLayout {
             );
         written.then_some(())
     }
+}
+
+/// Places an array node with `data_len` bytes of data in an arena; returns its offset and where the data go.
+///
+/// # Errors
+/// [`BuildError::ArrayShape`] if shape, strides and `data_len` contradict each other; as for [`Arena::alloc`].
+pub fn place_array(
+    arena: &mut Arena<'_>,
+    array: &ArrayShape<'_>,
+    data_len: u64,
+) -> Result<(u64, Section), BuildError> {
+    let wrong = BuildError::ArrayShape { data_len };
+    if array.extent().is_none_or(|extent| extent > data_len) {
+        return Err(wrong);
+    }
+    let count = array.count().ok_or(wrong)?;
+    let per_dimension = (array.shape.len() as u64).saturating_mul(8);
+    let node = arena.alloc(
+        (NODE_HEAD_LEN.saturating_add(SECTION_LEN.saturating_mul(4))) as u64,
+        8,
+    )?;
+    let align = if data_len >= PAGE_ALIGN {
+        PAGE_ALIGN
+    } else {
+        SECTION_ALIGN
+    };
+    let mut part = |len: u64, align: u64| -> Result<Section, BuildError> {
+        let offset = arena.alloc(len, align)?;
+        Ok(Section { offset, len })
+    };
+    let dtype = part(array.dtype.len() as u64, 8)?;
+    let shape = part(per_dimension, 8)?;
+    let strides = part(per_dimension, 8)?;
+    let data = part(data_len, align)?;
+    let flags = if array.read_only { FLAG_READ_ONLY } else { 0 };
+    let sections = [dtype, shape, strides, data];
+    let head = NodeHead::new(
+        NodeKind::Array,
+        None,
+        flags,
+        array.item_size,
+        count,
+        &sections,
+    );
+    if let Some(room) = arena.slice_mut(node, dtype.offset.saturating_sub(node))?
+        && !head.write(room)
+    {
+        return Err(BuildError::Outgrown);
+    }
+    arena.put(dtype.offset, array.dtype.as_bytes())?;
+    arena.put(shape.offset, bytemuck::cast_slice(array.shape))?;
+    arena.put(strides.offset, bytemuck::cast_slice(array.strides))?;
+    Ok((node, data))
 }
 
 fn after(section: Section, len: u64, align: u64) -> Option<Section> {

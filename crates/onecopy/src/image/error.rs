@@ -55,6 +55,9 @@ pub enum BuildError {
         /// Which element.
         index: u64,
     },
+    /// What is written now is larger than what was measured before.
+    #[error("the data changed while being shared: they have grown")]
+    Outgrown,
     /// The image would be larger than its 48-bit offsets reach.
     #[error("an image of {len} bytes is larger than the format allows (2^48)")]
     TooLarge {

@@ -3,7 +3,7 @@
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 8 | magic, `89 4F 43 50 59 0D 0A 1A` (`\x89OCPY\r\n\x1a`) |
-//! | 8 | 4 | format version, 1 |
+//! | 8 | 4 | format version: 1 for a flat list, tuple or array, 2 for what is nested |
 //! | 12 | 4 | flags, 0 |
 //! | 16 | 8 | length of the image in bytes, this header included |
 //! | 24 | 8 | offset of the root node |
@@ -19,8 +19,10 @@ use super::error::{ImageError, corrupt};
 
 /// The first eight bytes of every image.
 pub const MAGIC: [u8; 8] = *b"\x89OCPY\r\n\x1a";
-/// The format version this library writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The newest format version that this library writes and reads.
+pub const FORMAT_VERSION: u32 = 2;
+/// The version of images that hold one flat list, tuple or array: readers of version 1 know them.
+pub(crate) const FLAT_VERSION: u32 = 1;
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 64;
 
@@ -43,13 +45,19 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header's 64 bytes.
+    /// The header's 64 bytes, for an image that readers of version 1 know.
     #[must_use]
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        self.to_bytes_of(FLAT_VERSION)
+    }
+
+    /// The header's 64 bytes, for an image of this version.
+    #[must_use]
+    pub fn to_bytes_of(self, version: u32) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         let fields = [
             (0, &MAGIC[..]),
-            (AT_VERSION, &FORMAT_VERSION.to_le_bytes()[..]),
+            (AT_VERSION, &version.to_le_bytes()[..]),
             (AT_IMAGE_LEN, &self.image_len.to_le_bytes()[..]),
             (AT_ROOT, &self.root.to_le_bytes()[..]),
         ];

@@ -17,6 +17,10 @@
 //! | `text` | how wide are a string's characters? |
 //! | `plan` | which column suits these elements, and how long will the image be? |
 //! | `build` | how are the bytes written? |
+//! | `arena` | how is memory for many nodes handed out, measured first and then written? |
+//! | `cursor` | how is a list or tuple filled that lies among other nodes? |
+//! | `hash`, `keys` | how is a key found? |
+//! | `graph` | how do dicts, sets, tables and pickled objects lead to their parts? |
 //! | `array` | how does an n-dimensional array describe itself? |
 //! | `view` | how are elements read without copying? |
 //! | `validate` | does the whole image hold together? |
@@ -36,11 +40,16 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("images are little-endian and are read in place: a big-endian machine cannot");
 
+mod arena;
 mod array;
 mod build;
 mod bytes;
+mod cursor;
 mod error;
+mod graph;
+pub mod hash;
 mod header;
+mod keys;
 mod node;
 mod plan;
 mod text;
@@ -48,14 +57,21 @@ mod validate;
 mod view;
 mod word;
 
-pub use array::{Array, ArrayLayout, ArrayShape, DIMENSION_LIMIT};
+pub use arena::Arena;
+pub use array::{Array, ArrayLayout, ArrayShape, DIMENSION_LIMIT, place_array};
 pub use build::{ImageBuf, Writer, sequence_image};
+pub use cursor::{COMPACT_LIMIT, ColumnCursor};
 pub use error::{BuildError, ImageError};
+pub use graph::{
+    Dict, ObjectNode, ObjectPlace, RowKind, RowNode, Set, Table, TableParts, place_dict,
+    place_object, place_set, place_table, put_dict, put_row, put_set, put_table, put_value,
+};
 pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC};
+pub use keys::{Candidates, Keys, equal, put_keys};
 pub use node::{ColumnKind, NodeHead, NodeKind, Section};
 pub use plan::{Container, IntWidth, Layout, Plan, Survey};
 pub use text::{Text, TextBuf, TextKind};
-pub use validate::validate;
+pub use validate::{KEY_DEPTH, validate};
 pub use view::{Element, Image, Items, Node, Offsets, Sequence, Spans, Words};
 pub use word::{
     BLOB_ALIGN, Decoded, INLINE_LEN, OFFSET_LIMIT, Scalar, Short, Word, blob_len, read_blob,

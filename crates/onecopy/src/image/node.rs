@@ -2,10 +2,10 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array |
+//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array; others in `graph` |
 //! | 1 | 1 | column kind of a list or tuple; 0 in an array |
 //! | 2 | 1 | flags: bit 0 has `None`, bit 1 all text is ASCII, bit 2 read-only (array) |
-//! | 3 | 1 | number of sections |
+//! | 3 | 1 | number of sections; 0 in a compact list or tuple, whose parts follow the head, and in nodes of `graph` |
 //! | 4 | 4 | bytes per item of the first section (array: per item of its data) |
 //! | 8 | 8 | number of elements |
 //! | 16 | 16 × n | sections: offset from the image's start (8), length in bytes (8) |
@@ -40,6 +40,22 @@ pub enum NodeKind {
     Tuple = 2,
     /// An n-dimensional array.
     Array = 3,
+    /// Keys and values.
+    Dict = 4,
+    /// A set.
+    Set = 5,
+    /// A frozenset.
+    FrozenSet = 6,
+    /// Keys and their index; part of a dict, set or table.
+    Keys = 7,
+    /// Rows with the same fields, one column per field.
+    Table = 8,
+    /// A pickle with its buffers.
+    Object = 9,
+    /// A root that is no container.
+    Value = 10,
+    /// A row of a table.
+    Row = 11,
 }
 
 /// How the elements of a list or tuple lie in memory.
@@ -119,6 +135,25 @@ pub struct Section {
     pub len: u64,
 }
 
+impl NodeKind {
+    fn from_u8(number: u8) -> Option<Self> {
+        const KINDS: [NodeKind; 11] = [
+            NodeKind::List,
+            NodeKind::Tuple,
+            NodeKind::Array,
+            NodeKind::Dict,
+            NodeKind::Set,
+            NodeKind::FrozenSet,
+            NodeKind::Keys,
+            NodeKind::Table,
+            NodeKind::Object,
+            NodeKind::Value,
+            NodeKind::Row,
+        ];
+        KINDS.into_iter().find(|&kind| kind as u8 == number)
+    }
+}
+
 impl Section {
     /// The section's bytes.
     pub(crate) fn of<'a>(&self, image: &'a [u8]) -> Result<&'a [u8], ImageError> {
@@ -172,6 +207,11 @@ impl NodeHead {
         }
     }
 
+    /// Whether the parts of a list or tuple follow the head.
+    pub(crate) const fn is_compact(&self) -> bool {
+        self.section_count == 0
+    }
+
     /// The sections in the order that the kind prescribes.
     #[must_use]
     pub fn sections(&self) -> &[Section] {
@@ -214,19 +254,15 @@ impl NodeHead {
         let [kind, column, flags, section_count] =
             u32_at(image, offset, "node outside the image")?.to_le_bytes();
         let at = |distance: usize| offset.saturating_add(distance as u64);
-        let kind = match kind {
-            1 => NodeKind::List,
-            2 => NodeKind::Tuple,
-            3 => NodeKind::Array,
-            _ => return Err(corrupt(offset, "unknown kind of node")),
-        };
+        let kind = NodeKind::from_u8(kind).ok_or(corrupt(offset, "unknown kind of node"))?;
         let column = match (kind, column) {
-            (NodeKind::Array, 0) => None,
-            (NodeKind::Array, _) => return Err(corrupt(at(1), "an array has no column kind")),
-            (_, number) => {
+            (NodeKind::List | NodeKind::Tuple, number) => {
                 let known = ColumnKind::from_u8(number);
                 Some(known.ok_or(corrupt(at(1), "unknown kind of column"))?)
             }
+            // The one byte of a table says whether its rows are a list or a tuple.
+            (NodeKind::Table, 1 | 2) | (_, 0) => None,
+            _ => return Err(corrupt(at(1), "this kind of node has no column kind")),
         };
         if flags & !(FLAG_NULLABLE | FLAG_ASCII | FLAG_READ_ONLY) != 0 {
             return Err(corrupt(at(2), "unknown node flags"));

@@ -83,6 +83,7 @@ pub struct Survey {
     text_widest: TextKind,
     bytes_len: u64,
     blobs_len: u64,
+    others: u64,
 }
 
 impl Default for Survey {
@@ -103,6 +104,7 @@ impl Default for Survey {
             text_widest: TextKind::Ascii,
             bytes_len: 0,
             blobs_len: 0,
+            others: 0,
         }
     }
 }
@@ -132,9 +134,23 @@ impl Survey {
                 self.bytes_len = self.bytes_len.saturating_add(bytes.len() as u64);
                 &mut self.bytes
             }
+            Scalar::Complex(..) | Scalar::Pickle(_) | Scalar::Class(_) => &mut self.others,
         };
         *seen = seen.wrapping_add(1);
         self.blobs_len = self.blobs_len.saturating_add(blob_len(value));
+    }
+
+    /// Looks at so many elements that are `None`.
+    pub fn observe_nones(&mut self, count: u64) {
+        self.count = self.count.wrapping_add(count);
+        self.nones = self.nones.wrapping_add(count);
+    }
+
+    /// Looks at an element that is a node, or is to be reached through a word for another reason.
+    #[inline]
+    pub fn observe_other(&mut self) {
+        self.count = self.count.wrapping_add(1);
+        self.others = self.others.wrapping_add(1);
     }
 
     /// Elements seen so far.
@@ -143,10 +159,24 @@ impl Survey {
         self.count
     }
 
+    /// Bytes of text and bytes seen so far.
+    #[must_use]
+    pub const fn span_len(&self) -> u64 {
+        self.text_len.saturating_add(self.bytes_len)
+    }
+
+    /// Whether an element needs a word of its own: the column will be words whatever follows.
+    #[must_use]
+    pub const fn needs_words(&self) -> bool {
+        self.others > 0
+    }
+
     fn column(&self, width: IntWidth) -> ColumnKind {
         let all = self.count.wrapping_sub(self.nones);
         let fits = |low: i64, high: i64| self.int_min >= low && self.int_max <= high;
-        if self.count == 0 || (self.floats == all && all > 0) {
+        if self.others > 0 {
+            ColumnKind::Words
+        } else if self.count == 0 || (self.floats == all && all > 0) {
             // As NumPy has it: an empty list makes an array of float64.
             ColumnKind::F64
         } else if self.ints == all {
@@ -224,6 +254,18 @@ pub struct Layout {
 }
 
 impl Plan {
+    /// The flags byte of the node.
+    pub(crate) fn flags(&self) -> u8 {
+        let mut flags = 0;
+        if self.nullable {
+            flags |= FLAG_NULLABLE;
+        }
+        if self.ascii {
+            flags |= FLAG_ASCII;
+        }
+        flags
+    }
+
     /// Bytes per item of the first section.
     #[must_use]
     pub fn item_size(&self) -> u32 {
@@ -290,7 +332,6 @@ fn after(section: Section, len: u64) -> Option<Section> {
 impl Layout {
     pub(crate) fn head(&self) -> NodeHead {
         let plan = &self.plan;
-        let mut flags = 0;
         let mut sections = [self.items; SEQUENCE_SECTIONS];
         let mut used: usize = 1;
         let optional = [
@@ -303,16 +344,10 @@ impl Layout {
                 used = used.saturating_add(1);
             }
         }
-        if plan.nullable {
-            flags |= FLAG_NULLABLE;
-        }
-        if plan.ascii {
-            flags |= FLAG_ASCII;
-        }
         NodeHead::new(
             plan.container.node_kind(),
             Some(plan.column),
-            flags,
+            plan.flags(),
             plan.item_size(),
             plan.count,
             sections.get(..used).unwrap_or_default(),

@@ -3,48 +3,227 @@
 //! Reading checks what it touches; this checks the rest, for images that come from a file or over the wire. After
 //! `Ok`, every access succeeds and every str is in its narrowest form, so that it compares and hashes as Python's own.
 
-use super::error::{ImageError, corrupt};
-use super::text::TextKind;
-use super::view::{Image, Items, Node, Offsets, Sequence, Spans};
-use super::word::Scalar;
+use std::collections::HashSet;
 
-/// Checks the whole image: header, node, sections, every offset, word, blob and string.
+use super::error::{ImageError, corrupt};
+use super::graph::Table;
+use super::hash;
+use super::keys::Keys;
+use super::text::TextKind;
+use super::view::{Element, Image, Items, Node, Offsets, Sequence, Spans};
+use super::word::{Decoded, Scalar, Word, read_blob};
+
+/// Checks the whole image: header, every node that can be reached, every offset, word, blob, string, key and index.
 ///
 /// # Errors
 /// The first thing that does not hold.
 pub fn validate(bytes: &[u8]) -> Result<(), ImageError> {
-    match Image::open(bytes)?.root()? {
-        Node::Array(_) => Ok(()),
-        Node::Sequence(sequence) => validate_sequence(&sequence),
+    let image = Image::open(bytes)?;
+    let mut walk = Walk {
+        image,
+        met: HashSet::new(),
+        ahead: vec![image.root_offset()],
+    };
+    walk.met.insert(image.root_offset());
+    while let Some(offset) = walk.ahead.pop() {
+        walk.node(offset)?;
+    }
+    Ok(())
+}
+
+/// The nodes that have been met, and those of them that have not been looked at: a graph may have cycles.
+struct Walk<'a> {
+    image: Image<'a>,
+    met: HashSet<u64>,
+    ahead: Vec<u64>,
+}
+
+impl<'a> Walk<'a> {
+    fn meet(&mut self, offset: u64) {
+        if self.met.insert(offset) {
+            self.ahead.push(offset);
+        }
+    }
+
+    fn node(&mut self, offset: u64) -> Result<(), ImageError> {
+        match self.image.node(offset)? {
+            Node::Array(_) => Ok(()),
+            Node::Sequence(sequence) => self.sequence(&sequence),
+            Node::Dict(dict) => {
+                self.meet(dict.keys_offset);
+                self.meet(dict.values_offset);
+                Ok(())
+            }
+            Node::Set(set) => {
+                self.meet(set.keys_offset);
+                Ok(())
+            }
+            Node::Keys(keys) => {
+                self.meet(keys.items_offset);
+                self.keys(&keys)
+            }
+            Node::Table(table) => self.table(&table),
+            Node::Object(object) => {
+                for index in 0..object.buffer_count() {
+                    object.buffer(index)?;
+                }
+                Ok(())
+            }
+            Node::Row(row) => {
+                self.meet(row.table);
+                Ok(())
+            }
+            Node::Value(word) => self.word(offset, word),
+        }
+    }
+
+    fn word(&mut self, at: u64, word: Word) -> Result<(), ImageError> {
+        match word.decode() {
+            Some(Decoded::Node(offset)) => self.meet(offset),
+            Some(Decoded::Blob(offset)) => {
+                check_scalar(offset, &read_blob(self.image.bytes(), offset)?)?;
+            }
+            Some(_) => {}
+            None => return Err(corrupt(at, "word with an unknown tag")),
+        }
+        Ok(())
+    }
+
+    fn sequence(&mut self, sequence: &Sequence<'a>) -> Result<(), ImageError> {
+        validate_sequence(sequence)?;
+        if let Items::Words(words) = sequence.items() {
+            for &word in words.words {
+                if let Some(Decoded::Node(offset)) = Word(word).decode() {
+                    self.meet(offset);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, table: &Table<'a>) -> Result<(), ImageError> {
+        self.meet(table.names_offset);
+        for field in 0..table.field_count() {
+            let column = table.column(field)?;
+            self.meet(column.offset());
+        }
+        let count = table.shape_count();
+        for shape in 0..count {
+            table.shape(shape)?;
+        }
+        let rows = table.row_shapes().unwrap_or_default();
+        if rows
+            .iter()
+            .any(|&shape| usize::try_from(shape).map_or(true, |shape| shape >= count))
+        {
+            return Err(corrupt(
+                table.names_offset,
+                "a row has a shape that is not there",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Every key that can be hashed is found where its hash leads, and no slot leads elsewhere.
+    fn keys(&self, keys: &Keys<'a>) -> Result<(), ImageError> {
+        let at = keys.offset();
+        if !keys.is_indexed() {
+            return Ok(());
+        }
+        let mut indexed = 0_usize;
+        for position in 0..keys.len() {
+            let Some(hash) = self.hash_of(keys, position)? else {
+                continue;
+            };
+            indexed = indexed.saturating_add(1);
+            if !keys.candidates(hash).any(|found| found == position) {
+                return Err(corrupt(at, "the index does not lead to a key"));
+            }
+        }
+        let used = keys.slots().iter().filter(|&&slot| slot != 0).count();
+        if used != indexed {
+            return Err(corrupt(at, "the index has slots without a key"));
+        }
+        if indexed < keys.len() && !keys.opaque {
+            return Err(corrupt(at, "keys are opaque that are not marked so"));
+        }
+        Ok(())
+    }
+
+    fn hash_of(&self, keys: &Keys<'a>, position: usize) -> Result<Option<u64>, ImageError> {
+        let missing = corrupt(keys.offset(), "key missing");
+        let element = keys.items.get(position)?.ok_or(missing)?;
+        self.hash_element(&element, keys.seed, 0)
+    }
+
+    fn hash_element(
+        &self,
+        element: &Element<'_>,
+        seed: u64,
+        depth: usize,
+    ) -> Result<Option<u64>, ImageError> {
+        let &Element::Node(offset) = element else {
+            return Ok(hash::scalar(&element.as_scalar(), seed));
+        };
+        if depth > KEY_DEPTH {
+            return Ok(None);
+        }
+        let (items, frozen) = match self.image.node(offset)? {
+            Node::Sequence(items) => (items, false),
+            Node::Set(set) => (set.keys.items, true),
+            _ => return Ok(None),
+        };
+        let mut hashes = Vec::with_capacity(items.len());
+        for index in 0..items.len() {
+            let missing = corrupt(offset, "element missing");
+            let element = items.get(index)?.ok_or(missing)?;
+            match self.hash_element(&element, seed, depth.saturating_add(1))? {
+                Some(hash) => hashes.push(hash),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(if frozen {
+            hash::frozenset(hashes.into_iter(), seed)
+        } else {
+            hash::tuple(&hashes, seed)
+        }))
+    }
+}
+
+/// Keys that are tuples of tuples deeper than this are opaque.
+pub const KEY_DEPTH: usize = 16;
+
+fn check_scalar(at: u64, value: &Scalar<'_>) -> Result<(), ImageError> {
+    match value {
+        Scalar::Str(text) if !text.is_canonical() => {
+            Err(corrupt(at, "text is not in its narrowest form"))
+        }
+        Scalar::Big(bytes) if !is_shortest(bytes) => {
+            Err(corrupt(at, "large int is not in its shortest form"))
+        }
+        Scalar::Class(_) => Err(corrupt(at, "the name of a class is no element")),
+        _ => Ok(()),
     }
 }
 
 fn validate_sequence(sequence: &Sequence<'_>) -> Result<(), ImageError> {
+    let at = sequence.offset();
     match sequence.items() {
         Items::Str(spans) => validate_spans(&spans, true)?,
         Items::Bytes(spans) => validate_spans(&spans, false)?,
         Items::Bool(items) if items.iter().any(|&byte| byte > 1) => {
-            return Err(corrupt(0, "a bool is neither 0 nor 1"));
+            return Err(corrupt(at, "a bool is neither 0 nor 1"));
         }
         _ => {}
     }
     for index in 0..sequence.len() {
-        let at = index as u64;
         let element = sequence.get(index)?.ok_or(corrupt(at, "element missing"))?;
-        match element.as_scalar() {
-            Scalar::Str(text) if !text.is_canonical() => {
-                return Err(corrupt(at, "text is not in its narrowest form"));
-            }
-            Scalar::Big(bytes) if !is_shortest(bytes) => {
-                return Err(corrupt(at, "large int is not in its shortest form"));
-            }
-            _ => {}
-        }
+        check_scalar(at, &element.as_scalar())?;
     }
     if let (Some(bits), Some(used @ 1..)) = (sequence.validity(), sequence.len().checked_rem(8))
         && bits.last().is_some_and(|&last| last >> used != 0)
     {
-        return Err(corrupt(0, "validity bits past the last element"));
+        return Err(corrupt(at, "validity bits past the last element"));
     }
     Ok(())
 }
@@ -64,7 +243,7 @@ fn validate_spans(spans: &Spans<'_>, text: bool) -> Result<(), ImageError> {
         ),
     };
     if first != 0 || last != spans.data.len() as u64 {
-        return Err(corrupt(0, "offsets do not cover the data"));
+        return Err(corrupt(spans.at, "offsets do not cover the data"));
     }
     let plain = |kinds: bool| kinds || (text && !spans.ascii);
     let only_ascii = match spans.offsets {
@@ -74,7 +253,7 @@ fn validate_spans(spans: &Spans<'_>, text: bool) -> Result<(), ImageError> {
     if plain(only_ascii) {
         Ok(())
     } else {
-        Err(corrupt(0, "a kind of text where none belongs"))
+        Err(corrupt(spans.at, "a kind of text where none belongs"))
     }
 }
 

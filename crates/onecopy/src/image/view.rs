@@ -9,10 +9,14 @@ use bytemuck::AnyBitPattern;
 
 use super::array::Array;
 use super::build::{KIND_SHIFT_NARROW, KIND_SHIFT_WIDE};
+use super::bytes::{round_up, slice, u32_at, u64_at};
 use super::error::{ImageError, corrupt};
+use super::graph::{Dict, ObjectNode, RowNode, Set, Table};
 use super::header::Header;
+use super::keys::Keys;
 use super::node::{
-    ColumnKind, FLAG_ASCII, FLAG_NULLABLE, FLAG_READ_ONLY, NodeHead, NodeKind, Section,
+    ColumnKind, FLAG_ASCII, FLAG_NULLABLE, FLAG_READ_ONLY, NODE_HEAD_LEN, NodeHead, NodeKind,
+    Section,
 };
 use super::plan::Container;
 use super::text::{Text, TextKind};
@@ -32,6 +36,20 @@ pub enum Node<'a> {
     Sequence(Sequence<'a>),
     /// An n-dimensional array.
     Array(Array<'a>),
+    /// A dict.
+    Dict(Dict<'a>),
+    /// A set or frozenset.
+    Set(Set<'a>),
+    /// The keys of a dict, set or table; never a value by itself.
+    Keys(Keys<'a>),
+    /// A list or tuple of rows.
+    Table(Table<'a>),
+    /// A pickled object.
+    Object(ObjectNode<'a>),
+    /// A row of a table that is also reached from elsewhere.
+    Row(RowNode),
+    /// A root that is no container.
+    Value(Word),
 }
 
 impl<'a> Image<'a> {
@@ -59,20 +77,77 @@ impl<'a> Image<'a> {
         self.bytes
     }
 
+    /// Offset of the root node.
+    #[must_use]
+    pub const fn root_offset(&self) -> u64 {
+        self.root
+    }
+
     /// Resolves the root node.
     ///
     /// # Errors
     /// [`ImageError::Corrupt`] if it does not hold together.
     pub fn root(&self) -> Result<Node<'a>, ImageError> {
-        let head = NodeHead::read(self.bytes, self.root)?;
+        self.node(self.root)
+    }
+
+    /// Resolves the node at `offset`.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it does not hold together.
+    pub fn node(&self, offset: u64) -> Result<Node<'a>, ImageError> {
+        let head = NodeHead::read(self.bytes, offset)?;
+        Ok(match head.kind {
+            NodeKind::List => Node::Sequence(Sequence::resolve(
+                self.bytes,
+                offset,
+                Container::List,
+                &head,
+            )?),
+            NodeKind::Tuple => Node::Sequence(Sequence::resolve(
+                self.bytes,
+                offset,
+                Container::Tuple,
+                &head,
+            )?),
+            NodeKind::Array => Node::Array(Array::resolve(self.bytes, offset, &head)?),
+            NodeKind::Dict => Node::Dict(Dict::resolve(self, offset, &head)?),
+            NodeKind::Set | NodeKind::FrozenSet => Node::Set(Set::resolve(self, offset, &head)?),
+            NodeKind::Keys => Node::Keys(Keys::resolve(self, offset, &head)?),
+            NodeKind::Table => Node::Table(Table::resolve(self, offset, &head)?),
+            NodeKind::Object => Node::Object(ObjectNode::resolve(self, offset, &head)?),
+            NodeKind::Row => Node::Row(RowNode::resolve(self, offset, &head)?),
+            NodeKind::Value => {
+                let at = offset.saturating_add(NODE_HEAD_LEN as u64);
+                Node::Value(Word(u64_at(self.bytes, at, "value node")?))
+            }
+        })
+    }
+
+    /// Resolves the list or tuple at `offset`.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn sequence_at(&self, offset: u64) -> Result<Sequence<'a>, ImageError> {
+        let head = NodeHead::read(self.bytes, offset)?;
         let container = match head.kind {
             NodeKind::List => Container::List,
             NodeKind::Tuple => Container::Tuple,
-            NodeKind::Array => {
-                return Array::resolve(self.bytes, self.root, &head).map(Node::Array);
-            }
+            _ => return Err(corrupt(offset, "a list or tuple was expected")),
         };
-        Sequence::resolve(self.bytes, self.root, container, &head).map(Node::Sequence)
+        Sequence::resolve(self.bytes, offset, container, &head)
+    }
+
+    /// Resolves the keys at `offset`.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn keys_at(&self, offset: u64) -> Result<Keys<'a>, ImageError> {
+        let head = NodeHead::read(self.bytes, offset)?;
+        if head.kind != NodeKind::Keys {
+            return Err(corrupt(offset, "keys were expected"));
+        }
+        Keys::resolve(self, offset, &head)
     }
 
     /// Resolves the root node, which must be a list or tuple.
@@ -80,10 +155,7 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
     pub fn sequence(&self) -> Result<Sequence<'a>, ImageError> {
-        match self.root()? {
-            Node::Sequence(sequence) => Ok(sequence),
-            Node::Array(_) => Err(corrupt(self.root, "a list or tuple was expected")),
-        }
+        self.sequence_at(self.root)
     }
 
     /// Resolves the root node, which must be an array.
@@ -93,7 +165,7 @@ impl<'a> Image<'a> {
     pub fn array(&self) -> Result<Array<'a>, ImageError> {
         match self.root()? {
             Node::Array(array) => Ok(array),
-            Node::Sequence(_) => Err(corrupt(self.root, "an array was expected")),
+            _ => Err(corrupt(self.root, "an array was expected")),
         }
     }
 }
@@ -104,6 +176,7 @@ impl<'a> Image<'a> {
 /// `len` bits. `V3`: all slices lie inside the image and stay valid as long as its bytes do.
 #[derive(Debug, Clone, Copy)]
 pub struct Sequence<'a> {
+    at: u64,
     container: Container,
     len: usize,
     validity: Option<&'a [u8]>,
@@ -153,6 +226,8 @@ pub struct Spans<'a> {
     pub data: &'a [u8],
     /// Whether every element is announced as ASCII.
     pub ascii: bool,
+    /// Offset of the offsets from the image's start.
+    pub at: u64,
 }
 
 /// Words, and the image that their blobs lie in.
@@ -162,6 +237,8 @@ pub struct Words<'a> {
     pub words: &'a [u64],
     /// The whole image.
     pub image: &'a [u8],
+    /// Offset of the words from the image's start.
+    pub at: u64,
 }
 
 /// An element of a sequence: a scalar, or a few bytes that were taken out of a word.
@@ -173,10 +250,12 @@ pub enum Element<'a> {
     ShortStr(TextKind, Short),
     /// Bytes that fit into their word.
     ShortBytes(Short),
+    /// The offset of a node.
+    Node(u64),
 }
 
 impl Element<'_> {
-    /// The element as a scalar.
+    /// The element as a scalar; `None` for a node.
     #[must_use]
     pub fn as_scalar(&self) -> Scalar<'_> {
         match self {
@@ -186,6 +265,7 @@ impl Element<'_> {
                 bytes: short.as_bytes(),
             }),
             Self::ShortBytes(short) => Scalar::Bytes(short.as_bytes()),
+            Self::Node(_) => Scalar::None,
         }
     }
 }
@@ -223,25 +303,17 @@ impl<'a> Sequence<'a> {
         {
             return Err(broken("flag that this column cannot have"));
         }
-        let mut sections = head.sections().iter();
-        let mut next = |what| sections.next().copied().ok_or(corrupt(at, what));
-        let items = next("a column has items")?;
-        let validity = if nullable {
-            let bits = next("a column with None has a validity bitmap")?.of(image)?;
-            (bits.len() == len.div_ceil(8))
-                .then_some(bits)
-                .ok_or(broken("validity length"))?
+        let parts = if head.is_compact() {
+            Parts::compact(image, at, column, head)?
         } else {
-            &[]
+            Parts::listed(at, column, head)?
         };
-        let data = if column.has_data() {
-            next("this column has data")?.of(image)?
-        } else {
-            &[]
-        };
-        if sections.next().is_some() {
-            return Err(broken("more sections than the column has"));
+        let items = parts.items;
+        let validity = parts.validity.of(image)?;
+        if validity.len() != if nullable { len.div_ceil(8) } else { 0 } {
+            return Err(broken("validity length"));
         }
+        let data = parts.data.of(image)?;
         let spans = || -> Result<_, ImageError> {
             let count = len.checked_add(1).ok_or(broken("element count"))?;
             let offsets = match head.item_size {
@@ -253,6 +325,7 @@ impl<'a> Sequence<'a> {
                 offsets,
                 data,
                 ascii,
+                at: items.offset,
             })
         };
         let items = match column {
@@ -268,14 +341,22 @@ impl<'a> Sequence<'a> {
             ColumnKind::Words => Items::Words(Words {
                 words: typed(image, items, len)?,
                 image,
+                at: items.offset,
             }),
         };
         Ok(Self {
+            at,
             container,
             len,
             validity: nullable.then_some(validity),
             items,
         })
+    }
+
+    /// Offset of the node.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.at
     }
 
     /// List or tuple.
@@ -339,6 +420,83 @@ impl<'a> Sequence<'a> {
     }
 }
 
+/// Where the parts of a list or tuple lie; those that it does not have are empty.
+struct Parts {
+    items: Section,
+    validity: Section,
+    data: Section,
+}
+
+impl Parts {
+    /// Parts that a section table names.
+    fn listed(at: u64, column: ColumnKind, head: &NodeHead) -> Result<Self, ImageError> {
+        let mut sections = head.sections().iter();
+        let mut next = |present: bool, what| {
+            if present {
+                sections.next().copied().ok_or(corrupt(at, what))
+            } else {
+                Ok(Section::default())
+            }
+        };
+        let nullable = head.flags & FLAG_NULLABLE != 0;
+        let parts = Self {
+            items: next(true, "a column has items")?,
+            validity: next(nullable, "a column with None has a validity bitmap")?,
+            data: next(column.has_data(), "this column has data")?,
+        };
+        if sections.next().is_some() {
+            return Err(corrupt(at, "more sections than the column has"));
+        }
+        Ok(parts)
+    }
+
+    /// Parts that follow the head.
+    fn compact(
+        image: &[u8],
+        at: u64,
+        column: ColumnKind,
+        head: &NodeHead,
+    ) -> Result<Self, ImageError> {
+        let wrong = corrupt(at, "element count");
+        let after = |section: Section| {
+            let end = section.offset.checked_add(section.len)?;
+            round_up(end, 8)
+        };
+        let item_count = head.count.checked_add(u64::from(column.has_offsets()));
+        let items_len = item_count.and_then(|count| count.checked_mul(u64::from(head.item_size)));
+        let items = Section {
+            offset: at.saturating_add(NODE_HEAD_LEN as u64),
+            len: items_len.ok_or(wrong.clone())?,
+        };
+        let nullable = head.flags & FLAG_NULLABLE != 0;
+        let validity = Section {
+            offset: after(items).ok_or(wrong.clone())?,
+            len: if nullable { head.count.div_ceil(8) } else { 0 },
+        };
+        let data_len = if column.has_offsets() {
+            slice(image, items.offset, items.len, "items outside the image")?;
+            let last = head.count.saturating_mul(u64::from(head.item_size));
+            let last = items.offset.saturating_add(last);
+            if head.item_size == 4 {
+                u64::from(u32_at(image, last, "last offset")? & ((1 << KIND_SHIFT_NARROW) - 1))
+            } else {
+                u64_at(image, last, "last offset")? & ((1 << KIND_SHIFT_WIDE) - 1)
+            }
+        } else {
+            0
+        };
+        let data = Section {
+            offset: after(validity).ok_or(wrong)?,
+            len: data_len,
+        };
+        Ok(Self {
+            items,
+            validity,
+            data,
+        })
+    }
+}
+
 /// The scalar of an int of 64 bits without sign.
 fn uint(value: u64) -> Scalar<'static> {
     i64::try_from(value).map_or(Scalar::Uint(value), Scalar::Int)
@@ -389,7 +547,12 @@ impl<'a> Spans<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if its offsets do not lie in the data, in order, and a whole number of characters apart.
     pub fn text(&self, index: usize) -> Result<Text<'a>, ImageError> {
-        let wrong = corrupt(index as u64, "offsets of an element do not lie in its data");
+        let size = match self.offsets {
+            Offsets::Narrow(_) => 4_u64,
+            Offsets::Wide(_) => 8,
+        };
+        let at = self.at.saturating_add(size.saturating_mul(index as u64));
+        let wrong = corrupt(at, "offsets of an element do not lie in its data");
         let (start, end, kind) = self.raw(index).ok_or(wrong.clone())?;
         let kind = TextKind::from_bits(kind);
         let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
@@ -408,7 +571,8 @@ impl<'a> Words<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if its word or blob does not hold.
     pub fn get(&self, index: usize) -> Result<Element<'a>, ImageError> {
-        let wrong = || corrupt(index as u64, "word with an unknown tag");
+        let at = self.at.saturating_add((index as u64).saturating_mul(8));
+        let wrong = || corrupt(at, "word with an unknown tag");
         let word = *self.words.get(index).ok_or_else(wrong)?;
         Ok(match Word(word).decode().ok_or_else(wrong)? {
             Decoded::None => Scalar::None.into(),
@@ -418,6 +582,7 @@ impl<'a> Words<'a> {
             Decoded::Str(kind, short) => Element::ShortStr(kind, short),
             Decoded::Bytes(short) => Element::ShortBytes(short),
             Decoded::Blob(offset) => read_blob(self.image, offset)?.into(),
+            Decoded::Node(offset) => Element::Node(offset),
         })
     }
 }

@@ -11,7 +11,7 @@
 //! | `FFFB` | short str | bits 40–42 length in bytes (0–5), bit 43 set for Latin-1, clear for ASCII; bits 0–39 the bytes, first lowest |
 //! | `FFFC` | short bytes | as above, bit 43 clear |
 //! | `FFFD` | blob | offset of the blob from the image's start |
-//! | `FFFE` | node | offset of a node: reserved for nested data |
+//! | `FFFE` | node | offset of a node |
 //! | `FFFF` | | reserved |
 //!
 //! A blob starts at a multiple of 8 with a head of 8 bytes, the kind in the lowest byte and the length of what follows
@@ -24,7 +24,10 @@
 //! | 3 | larger int: two's complement, shortest |
 //! | 4 | float whose bits look like a tag: 8 bytes |
 //! | 5 | bytes |
+//! | 6 | complex: two `f64`, real and imaginary |
 //! | 8, 9, 10, 11 | str in ASCII, Latin-1, UCS-2, UCS-4 |
+//! | 16 | a pickle of protocol 5 without buffers outside it |
+//! | 17 | the name of a class: `module:qualname`, UTF-8 |
 //!
 //! **Invariants.** `W1`: an equal value of an equal type always has the same word or an equal blob (there is one way
 //! to write each value). `W2`: decoding any 64 bits gives a value or an error, never a panic.
@@ -51,6 +54,7 @@ const TAG_CONST: u16 = 0xfffa;
 const TAG_STR: u16 = 0xfffb;
 const TAG_BYTES: u16 = 0xfffc;
 const TAG_BLOB: u16 = 0xfffd;
+const TAG_NODE: u16 = 0xfffe;
 
 const CONST_NONE: u64 = 0;
 const CONST_FALSE: u64 = 1;
@@ -61,7 +65,10 @@ const BLOB_U64: u8 = 2;
 const BLOB_BIG: u8 = 3;
 const BLOB_F64: u8 = 4;
 const BLOB_BYTES: u8 = 5;
+const BLOB_COMPLEX: u8 = 6;
 const BLOB_STR: u8 = 8;
+const BLOB_PICKLE: u8 = 16;
+const BLOB_CLASS: u8 = 17;
 
 /// One value that is not a container.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,6 +89,12 @@ pub enum Scalar<'a> {
     Str(Text<'a>),
     /// Bytes.
     Bytes(&'a [u8]),
+    /// A complex number: real and imaginary part.
+    Complex(f64, f64),
+    /// An object that only Python knows, pickled.
+    Pickle(&'a [u8]),
+    /// The name of a class; never an element.
+    Class(&'a [u8]),
 }
 
 /// A value in 8 bytes, or the place of its blob.
@@ -121,6 +134,8 @@ pub enum Decoded {
     Bytes(Short),
     /// The offset of a blob.
     Blob(u64),
+    /// The offset of a node.
+    Node(u64),
 }
 
 const fn tagged(tag: u16, payload: u64) -> Word {
@@ -166,7 +181,12 @@ impl Word {
                 bytes,
             }) => inline(TAG_STR, bytes).map(|word| Self(word.0 | INLINE_LATIN1)),
             Scalar::Bytes(bytes) => inline(TAG_BYTES, bytes),
-            Scalar::Str(_) | Scalar::Uint(_) | Scalar::Big(_) => None,
+            Scalar::Str(_)
+            | Scalar::Uint(_)
+            | Scalar::Big(_)
+            | Scalar::Complex(..)
+            | Scalar::Pickle(_)
+            | Scalar::Class(_) => None,
         }
     }
 
@@ -175,6 +195,22 @@ impl Word {
     pub fn blob(offset: u64) -> Option<Self> {
         (offset < OFFSET_LIMIT && offset.is_multiple_of(BLOB_ALIGN))
             .then(|| tagged(TAG_BLOB, offset))
+    }
+
+    /// The word that points to the node at `offset`; `None` if the offset is past [`OFFSET_LIMIT`] or not aligned.
+    #[must_use]
+    pub fn node(offset: u64) -> Option<Self> {
+        (offset < OFFSET_LIMIT && offset.is_multiple_of(BLOB_ALIGN))
+            .then(|| tagged(TAG_NODE, offset))
+    }
+
+    /// The offset of the node that the word points to, if it does.
+    #[must_use]
+    pub fn node_offset(self) -> Option<u64> {
+        match self.decode() {
+            Some(Decoded::Node(offset)) => Some(offset),
+            _ => None,
+        }
     }
 
     /// What the word says by itself, or `None` for a tag this version does not know.
@@ -202,6 +238,7 @@ impl Word {
             }
             TAG_BYTES => short(payload).map(Decoded::Bytes),
             TAG_BLOB => Some(Decoded::Blob(payload)),
+            TAG_NODE => Some(Decoded::Node(payload)),
             _ => None,
         }
     }
@@ -233,16 +270,19 @@ fn content_len(value: &Scalar<'_>) -> u64 {
     match *value {
         Scalar::None | Scalar::Bool(_) => 0,
         Scalar::Int(_) | Scalar::Uint(_) | Scalar::Float(_) => 8,
-        Scalar::Big(bytes) | Scalar::Bytes(bytes) | Scalar::Str(Text { bytes, .. }) => {
-            bytes.len() as u64
-        }
+        Scalar::Complex(..) => 16,
+        Scalar::Big(bytes)
+        | Scalar::Bytes(bytes)
+        | Scalar::Pickle(bytes)
+        | Scalar::Class(bytes)
+        | Scalar::Str(Text { bytes, .. }) => bytes.len() as u64,
     }
 }
 
 /// Writes the blob of `value` to the start of `out`, padding included, and says how many bytes that took; `None` if
 /// they do not fit.
 pub(crate) fn write_blob(value: &Scalar<'_>, out: &mut [u8]) -> Option<u64> {
-    let eight;
+    let (eight, sixteen);
     let (kind, content): (u8, &[u8]) = match *value {
         Scalar::None | Scalar::Bool(_) => return None,
         Scalar::Int(value) => {
@@ -259,6 +299,13 @@ pub(crate) fn write_blob(value: &Scalar<'_>, out: &mut [u8]) -> Option<u64> {
         }
         Scalar::Big(bytes) => (BLOB_BIG, bytes),
         Scalar::Bytes(bytes) => (BLOB_BYTES, bytes),
+        Scalar::Complex(real, imaginary) => {
+            let both = (u128::from(imaginary.to_bits()) << 64) | u128::from(real.to_bits());
+            sixteen = both.to_le_bytes();
+            (BLOB_COMPLEX, &sixteen)
+        }
+        Scalar::Pickle(bytes) => (BLOB_PICKLE, bytes),
+        Scalar::Class(bytes) => (BLOB_CLASS, bytes),
         Scalar::Str(text) => (BLOB_STR.wrapping_add(text.kind as u8), text.bytes),
     };
     let len = content.len() as u64;
@@ -294,6 +341,12 @@ pub fn read_blob(image: &[u8], offset: u64) -> Result<Scalar<'_>, ImageError> {
         BLOB_F64 => eight().map(|bits| Scalar::Float(f64::from_bits(bits))),
         BLOB_BIG => Ok(Scalar::Big(content)),
         BLOB_BYTES => Ok(Scalar::Bytes(content)),
+        BLOB_COMPLEX if content.len() == 16 => Ok(Scalar::Complex(
+            f64::from_bits(u64_at(content, 0, "complex")?),
+            f64::from_bits(u64_at(content, 8, "complex")?),
+        )),
+        BLOB_PICKLE => Ok(Scalar::Pickle(content)),
+        BLOB_CLASS => Ok(Scalar::Class(content)),
         kind @ BLOB_STR..12 => {
             let kind = TextKind::from_bits(kind.wrapping_sub(BLOB_STR));
             if !content.len().is_multiple_of(kind.width()) {

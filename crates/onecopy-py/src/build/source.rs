@@ -6,12 +6,14 @@
 //! or is shared as it is now.
 #![allow(unsafe_code)] // Reads lists, ints and strs in place.
 
-use onecopy::image::{BuildError, Container, Scalar, Text, TextKind};
+use std::collections::HashSet;
+
+use onecopy::image::{BuildError, Container, Scalar, Survey, Text, TextKind};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use super::pylong;
+use crate::list::pylong;
 use crate::error::Error;
 
 /// Elements between two looks at pending signals: less than a millisecond of work.
@@ -31,15 +33,21 @@ pub(crate) struct Source<'a, 'py> {
 pub(crate) struct Item(*mut PyObject);
 
 impl<'a, 'py> Source<'a, 'py> {
+    /// Whether an object is exactly a list or tuple.
+    #[inline]
+    pub(crate) fn container_of(object: &Bound<'py, PyAny>) -> Option<Container> {
+        if object.is_exact_instance_of::<PyList>() {
+            Some(Container::List)
+        } else if object.is_exact_instance_of::<PyTuple>() {
+            Some(Container::Tuple)
+        } else {
+            None
+        }
+    }
+
     /// The items of an exact list or tuple.
     pub(crate) fn of(object: &'a Bound<'py, PyAny>) -> Option<Self> {
-        let container = if object.cast_exact::<PyList>().is_ok() {
-            Container::List
-        } else if object.cast_exact::<PyTuple>().is_ok() {
-            Container::Tuple
-        } else {
-            return None;
-        };
+        let container = Self::container_of(object)?;
         let (items, len) = items(object, container);
         Some(Self {
             object,
@@ -57,6 +65,12 @@ impl<'a, 'py> Source<'a, 'py> {
     /// Lets signal handlers run and makes sure that the items are where they were.
     pub(crate) fn check(&self, index: usize) -> PyResult<()> {
         self.object.py().check_signals()?;
+        self.expect_same(index)
+    }
+
+    /// Makes sure that the items are where they were, after Python code has run.
+    #[inline]
+    pub(crate) fn expect_same(&self, index: usize) -> PyResult<()> {
         if items(self.object, self.container) == (self.items, self.len) {
             return Ok(());
         }
@@ -113,17 +127,62 @@ fn items(object: &Bound<'_, PyAny>, container: Container) -> (*const *mut PyObje
     (items.cast_const(), len.unsigned_abs())
 }
 
+/// Text and bytes at least this long are worth remembering by identity.
+pub(crate) const LONG_LEN: usize = 64;
+
+/// How many bytes of a column are long values that were met before: the same object again.
+#[derive(Default)]
+pub(crate) struct Repeats {
+    met: HashSet<usize>,
+    bytes: u64,
+}
+
+impl Repeats {
+    /// Looks at one element, which `extra` more references than those of its owners hold now.
+    #[inline]
+    pub(crate) fn observe(&mut self, item: Item, value: &Scalar<'_>, extra: isize) {
+        if let Scalar::Str(Text { bytes, .. }) | Scalar::Bytes(bytes) = value
+            && bytes.len() >= LONG_LEN
+            && item.is_shared(extra)
+            && !self.met.insert(item.0.addr())
+        {
+            self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        }
+    }
+
+    /// Whether storing each once saves more than half of the column.
+    pub(crate) fn pay(&self, survey: &Survey) -> bool {
+        self.bytes > survey.span_len() / 2
+    }
+}
+
 impl Item {
+    /// The element that an object is.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> Self {
+        Self(object.as_ptr())
+    }
+
+    /// The element as an object that is kept alive.
+    pub(crate) fn object(self, py: Python<'_>) -> Bound<'_, PyAny> {
+        // SAFETY: an element of a live source, which has not changed since it was read.
+        unsafe { Bound::from_borrowed_ptr(py, self.0) }
+    }
+
+    /// The element's identity.
+    pub(crate) fn address(self) -> usize {
+        self.0.addr()
+    }
+
+    /// Whether more than one owner refers to it, not counting `extra` references of the walk itself.
+    #[inline]
+    pub(crate) fn is_shared(self, extra: isize) -> bool {
+        // SAFETY: an element of a live source.
+        unsafe { ffi::Py_REFCNT(self.0) > 1 + extra }
+    }
+
     fn class(self) -> *mut ffi::PyTypeObject {
         // SAFETY: an element of a live source.
         unsafe { ffi::Py_TYPE(self.0) }
-    }
-
-    /// What the element's type is called.
-    pub(crate) fn type_name(self, py: Python<'_>) -> PyResult<String> {
-        // SAFETY: an element of a live source.
-        let object = unsafe { Borrowed::from_ptr(py, self.0) };
-        Ok(object.get_type().name()?.to_string())
     }
 
     /// The value of an exact int of 64 bits.
@@ -189,6 +248,13 @@ impl Item {
         }
         if let Some(value) = self.bool() {
             return Some(Scalar::Bool(value));
+        }
+        if std::ptr::eq(class, &raw const ffi::PyComplex_Type) {
+            // SAFETY: an exact complex.
+            let real = unsafe { ffi::PyComplex_RealAsDouble(self.0) };
+            // SAFETY: an exact complex.
+            let imaginary = unsafe { ffi::PyComplex_ImagAsDouble(self.0) };
+            return Some(Scalar::Complex(real, imaginary));
         }
         if std::ptr::eq(class, &raw const ffi::PyBytes_Type) {
             // SAFETY: exact bytes.

@@ -7,25 +7,21 @@
 #![forbid(unsafe_code)]
 
 use onecopy::image::{BuildError, ColumnKind, IntWidth, Layout, Plan, Survey, Writer};
-use onecopy::store::{Building, Huge, Store};
+use onecopy::store::{Building, Huge, Object, Store};
 use pyo3::prelude::*;
 
-use super::source::{CHUNK_LEN, Item, Source};
-use super::view::{View, wrap};
-use crate::error::{Error, Exceptions};
+use super::source::{CHUNK_LEN, Item, Repeats, Source};
+use crate::error::Error;
 
 /// Elements that the guess is made from.
 const SAMPLE_LEN: usize = 4096;
 
 /// Columns of ints are as wide as NumPy makes them of the same list: `np.asarray(view)` shows the memory as it lies, and
 /// arithmetic on 8 or 16 bits would overflow where that on the list's array does not.
-const INT_WIDTH: IntWidth = IntWidth::Full;
+pub(crate) const INT_WIDTH: IntWidth = IntWidth::Full;
 
-/// Shares an exact list or tuple; `None` for anything else.
-pub(crate) fn share<'py>(
-    object: &Bound<'py, PyAny>,
-    huge: Huge,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+/// Shares an exact list or tuple of plain values; `None` for anything else.
+pub(crate) fn share(object: &Bound<'_, PyAny>, huge: Huge) -> PyResult<Option<Object>> {
     let py = object.py();
     let Some(source) = Source::of(object) else {
         return Ok(None);
@@ -38,7 +34,7 @@ pub(crate) fn share<'py>(
         Ok(store.allocate(len, huge)?)
     };
     let mut building = None;
-    if let Some(plan) = guess(py, &source)? {
+    if let Guess::Numbers(plan) = guess(&source) {
         let layout = plan.layout().map_err(Error::from)?;
         let mut memory = allocate(&layout)?;
         if write_numbers(&source, &layout, memory.as_mut_slice())? {
@@ -48,18 +44,28 @@ pub(crate) fn share<'py>(
     let building = if let Some(building) = building {
         building
     } else {
-        let plan = survey(py, &source)?.plan(source.container, INT_WIDTH);
+        let Some(survey) = survey(&source)? else {
+            return Ok(None);
+        };
+        let plan = survey.plan(source.container, INT_WIDTH);
         let layout = plan.layout().map_err(Error::from)?;
         let mut memory = allocate(&layout)?;
-        write(py, &source, &layout, memory.as_mut_slice())?;
+        write(&source, &layout, memory.as_mut_slice())?;
         memory
     };
     let object = py.detach(|| building.publish()).map_err(Error::from)?;
-    wrap(py, View::of_object(object)?).map(Some)
+    Ok(Some(object))
 }
 
-/// The plan for a column of plain numbers, if a sample suggests one.
-fn guess(py: Python<'_>, source: &Source<'_, '_>) -> PyResult<Option<Plan>> {
+/// What a sample of the elements suggests.
+enum Guess {
+    /// All are plain numbers, which fit this plan.
+    Numbers(Plan),
+    /// Some are not.
+    Other,
+}
+
+fn guess(source: &Source<'_, '_>) -> Guess {
     let (mut survey, mut scratch) = (Survey::default(), Vec::new());
     let step = source.len().div_ceil(SAMPLE_LEN).max(1);
     for index in (0..source.len()).step_by(step) {
@@ -68,35 +74,53 @@ fn guess(py: Python<'_>, source: &Source<'_, '_>) -> PyResult<Option<Plan>> {
         };
         match item.scalar(&mut scratch) {
             Some(scalar) => survey.observe(&scalar),
-            None => return Err(unsupported(py, index, item)?),
+            None => return Guess::Other,
         }
     }
     let plan = survey.plan(source.container, INT_WIDTH);
-    let numbers = !plan.column.has_data() && !plan.nullable;
-    Ok(numbers.then_some(Plan {
+    if plan.column.has_data() || plan.nullable {
+        return Guess::Other;
+    }
+    Guess::Numbers(Plan {
         count: source.len() as u64,
         ..plan
-    }))
+    })
 }
 
-fn survey(py: Python<'_>, source: &Source<'_, '_>) -> PyResult<Survey> {
+/// Looks at every element; `None` if one is no plain value, or if long text is repeated so often that it should be stored
+/// once.
+fn survey(source: &Source<'_, '_>) -> PyResult<Option<Survey>> {
     let (mut survey, mut scratch) = (Survey::default(), Vec::new());
-    source.for_each(|index, item| match item.scalar(&mut scratch) {
-        Some(scalar) => {
+    let mut repeats = Repeats::default();
+    let mut plain = true;
+    let mut start = 0;
+    while start < source.len() && plain {
+        source.check(start)?;
+        for &item in source.chunk(start) {
+            let Some(scalar) = item.scalar(&mut scratch) else {
+                plain = false;
+                break;
+            };
             survey.observe(&scalar);
-            Ok(())
+            repeats.observe(item, &scalar, 0);
         }
-        None => Err(unsupported(py, index, item)?),
-    })?;
-    Ok(survey)
+        start += CHUNK_LEN;
+    }
+    source.check(source.len())?;
+    Ok((plain && !repeats.pay(&survey)).then_some(survey))
 }
 
-fn write(py: Python<'_>, source: &Source<'_, '_>, layout: &Layout, out: &mut [u8]) -> PyResult<()> {
+fn write(source: &Source<'_, '_>, layout: &Layout, out: &mut [u8]) -> PyResult<()> {
     let mut writer = Writer::new(layout, out).map_err(Error::from)?;
     let mut scratch = Vec::new();
-    source.for_each(|index, item| match item.scalar(&mut scratch) {
-        Some(scalar) => Ok(writer.push(&scalar).map_err(Error::from)?),
-        None => Err(unsupported(py, index, item)?),
+    source.for_each(|index, item| {
+        let changed = BuildError::Changed {
+            index: index as u64,
+        };
+        let scalar = item
+            .scalar(&mut scratch)
+            .ok_or_else(|| Error::from(changed))?;
+        Ok(writer.push(&scalar).map_err(Error::from)?)
     })?;
     Ok(writer.finish().map_err(Error::from)?)
 }
@@ -144,17 +168,4 @@ fn fill<const N: usize>(
     }
     source.check(source.len())?;
     Ok(true)
-}
-
-/// The error for an element that cannot be shared.
-fn unsupported(py: Python<'_>, index: usize, item: Item) -> PyResult<PyErr> {
-    let class = item.type_name(py)?;
-    let text = format!(
-        "data[{index}]: cannot share {class}: elements of type int, float, bool, str, bytes and None are supported, \
-         other types are not supported yet"
-    );
-    Ok(PyErr::from_type(
-        Exceptions::get(py)?.unsupported.bind(py).clone(),
-        text,
-    ))
 }

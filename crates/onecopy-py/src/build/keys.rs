@@ -1,0 +1,86 @@
+//! Keys of dicts and members of sets: their hashes, and keys nodes that several dicts share.
+
+use std::collections::HashMap;
+
+use onecopy::image::{BuildError, Container, KEY_DEPTH, hash, put_keys};
+use pyo3::prelude::*;
+use pyo3::types::{PyFrozenSet, PyList, PyTuple};
+
+use super::path::Step;
+use super::source::Item;
+use super::walk::Walk;
+use crate::error::Error;
+
+/// Dicts of more keys than this have keys nodes of their own.
+const SHARED_KEYS: usize = 64;
+/// So many different sets of keys are remembered.
+const SHARED_LIMIT: usize = 1 << 16;
+
+/// Keys nodes by the identities of their keys, which the source keeps alive.
+#[derive(Default)]
+pub(crate) struct KnownKeys {
+    nodes: HashMap<Box<[usize]>, u64>,
+    scratch: Vec<usize>,
+}
+
+impl<'py> Walk<'_, '_, 'py> {
+    /// The keys node of these keys; dicts with the very same keys share one. `extra` references of the walk hold each.
+    pub(crate) fn keys(&mut self, keys: &Bound<'py, PyList>, step: Step<'py>) -> PyResult<u64> {
+        if keys.len() > SHARED_KEYS {
+            return self.new_keys(keys, step);
+        }
+        let mut identities = std::mem::take(&mut self.known_keys.scratch);
+        identities.clear();
+        identities.extend(keys.iter().map(|key| key.as_ptr().addr()));
+        if let Some(&node) = self.known_keys.nodes.get(identities.as_slice()) {
+            self.known_keys.scratch = identities;
+            return Ok(node);
+        }
+        let node = self.new_keys(keys, step)?;
+        if self.known_keys.nodes.len() < SHARED_LIMIT {
+            let known = identities.as_slice().into();
+            self.known_keys.nodes.insert(known, node);
+        }
+        self.known_keys.scratch = identities;
+        Ok(node)
+    }
+
+    fn new_keys(&mut self, keys: &Bound<'py, PyList>, step: Step<'py>) -> PyResult<u64> {
+        self.path.push(step);
+        let items = self.sequence_of(keys.as_any(), Container::Tuple, 1)?;
+        self.path.pop();
+        let opaque = keys.iter().any(|key| key_hash(&key, 0, 0).is_none());
+        let count = keys.len() as u64;
+        let node = put_keys(self.arena, items, count, opaque, |seed, give| {
+            for key in keys.iter() {
+                give(key_hash(&key, seed, 0));
+            }
+            Ok::<(), BuildError>(())
+        });
+        Ok(node.map_err(Error::from)?)
+    }
+}
+
+/// The hash of a key; `None` if it is opaque.
+pub(crate) fn key_hash(key: &Bound<'_, PyAny>, seed: u64, depth: usize) -> Option<u64> {
+    let mut scratch = Vec::new();
+    if let Some(scalar) = Item::of(key).scalar(&mut scratch) {
+        return hash::scalar(&scalar, seed);
+    }
+    if depth > KEY_DEPTH {
+        return None;
+    }
+    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
+        let hashes: Option<Vec<u64>> = tuple
+            .iter()
+            .map(|element| key_hash(&element, seed, depth + 1))
+            .collect();
+        return Some(hash::tuple(&hashes?, seed));
+    }
+    let set = key.cast_exact::<PyFrozenSet>().ok()?;
+    let hashes: Option<Vec<u64>> = set
+        .iter()
+        .map(|element| key_hash(&element, seed, depth + 1))
+        .collect();
+    Some(hash::frozenset(hashes?.into_iter(), seed))
+}

@@ -1,0 +1,460 @@
+//! Lists whose elements have the same fields become tables: dicts with str keys, instances of a dataclass, namedtuples.
+//!
+//! The rows are looked at once to learn the fields, the kind of each column and the *shapes*: which fields rows have, in
+//! which order. Most tables have one shape, and most rows show the very same key objects, so a row is recognised by
+//! comparing addresses.
+
+use std::collections::HashMap;
+
+use onecopy::image::{
+    BuildError, ColumnCursor, ColumnKind, Container, RowKind, Scalar, Survey, TableParts,
+    place_table, put_table,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+
+use super::flat::INT_WIDTH;
+use super::path::Step;
+use super::source::{CHUNK_LEN, Item, Repeats};
+use super::walk::{Known, Walk, node_word, source};
+use crate::error::Error;
+
+/// Fewer rows are not worth a table.
+const FEWEST_ROWS: usize = 2;
+const MOST_FIELDS: usize = 1024;
+const MOST_SHAPES: usize = 127;
+
+/// What the rows of a table have in common.
+struct Fields<'py> {
+    kind: RowKind,
+    class: Option<Bound<'py, PyType>>,
+    names: Vec<Bound<'py, PyAny>>,
+    positions: Bound<'py, PyDict>,
+    columns: Vec<(Survey, Repeats)>,
+    shapes: Vec<Vec<u16>>,
+    shape_ids: HashMap<Vec<u16>, usize>,
+    /// The shape of the last row.
+    last: usize,
+    cells: u64,
+}
+
+/// One row, taken apart.
+#[derive(Default)]
+struct Row<'py> {
+    positions: Vec<u16>,
+    cells: Vec<Bound<'py, PyAny>>,
+}
+
+impl<'py> Walk<'_, '_, 'py> {
+    /// The node of a list or tuple as a table, if its elements are rows.
+    pub(super) fn table(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        container: Container,
+        extra: isize,
+    ) -> PyResult<Option<u64>> {
+        let source = source(object)?;
+        if source.len() < FEWEST_ROWS {
+            return Ok(None);
+        }
+        let Some(&first) = source.chunk(0).first() else {
+            return Ok(None);
+        };
+        let Some(mut fields) = Fields::of(&first.object(self.py))? else {
+            return Ok(None);
+        };
+        if !self.survey_rows(object, &mut fields)? {
+            return Ok(None);
+        }
+        let rows = source.len() as u64;
+        let node = place_table(self.arena, fields.names.len()).map_err(Error::from)?;
+        self.remember(object, extra, Known::Word(node_word(node)?));
+        let names = PyList::new(self.py, &fields.names)?;
+        let names = self.keys(&names, Step::KeyItself)?;
+        let class = match &fields.class {
+            Some(class) => {
+                let name = class_name(class)?;
+                self.arena.class_blob(&name).map_err(Error::from)?
+            }
+            None => 0,
+        };
+        let mut cursors = Vec::with_capacity(fields.names.len());
+        for (survey, repeats) in &fields.columns {
+            let mut survey = survey.clone();
+            survey.observe_nones(rows.saturating_sub(survey.count()));
+            if repeats.pay(&survey) && survey.span_len() > 0 {
+                survey.observe_other();
+            }
+            let mut plan = survey.plan(Container::List, INT_WIDTH);
+            plan.count = rows;
+            cursors.push(ColumnCursor::place(self.arena, &plan).map_err(Error::from)?);
+        }
+        let plain = fields.shapes.len() == 1
+            && fields.shapes[0]
+                .iter()
+                .enumerate()
+                .all(|(index, &position)| index == usize::from(position))
+            && fields.shapes[0].len() == fields.names.len();
+        let (shapes, row_shapes) = if plain {
+            (0, None)
+        } else {
+            (self.shapes(&fields.shapes)?, Some(self.shape_column(rows)?))
+        };
+        let columns: Vec<u64> = cursors.iter().map(|cursor| cursor.node).collect();
+        let parts = TableParts {
+            rows,
+            container,
+            row_kind: fields.kind,
+            names,
+            class,
+            shapes,
+            row_shapes: row_shapes.map_or(0, |cursor| cursor.node),
+            columns: &columns,
+        };
+        put_table(self.arena, node, &parts).map_err(Error::from)?;
+        self.fill_rows(object, node, &mut fields, cursors, row_shapes)?;
+        Ok(Some(node))
+    }
+
+    /// Looks at all rows; `false` if they are not rows of one table.
+    fn survey_rows(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        fields: &mut Fields<'py>,
+    ) -> PyResult<bool> {
+        let source = source(object)?;
+        let mut met = std::collections::HashSet::new();
+        let (mut row, mut scratch) = (Row::default(), Vec::new());
+        let mut start = 0;
+        while start < source.len() {
+            for (distance, &item) in source.chunk(start).iter().enumerate() {
+                // A row that is met twice would be written twice, and one that is a node already stays one.
+                if item.is_shared(0) && (self.is_known(item, 0) || !met.insert(item.address())) {
+                    return Ok(false);
+                }
+                let object = item.object(self.py);
+                if fields.take_apart(&object, &mut row, true)?.is_none() {
+                    return Ok(false);
+                }
+                let before = (start + distance) as u64;
+                for (&position, cell) in row.positions.iter().zip(&row.cells) {
+                    let (survey, repeats) = &mut fields.columns[usize::from(position)];
+                    if survey.count() < before {
+                        survey.observe_nones(before - survey.count());
+                    }
+                    let item = Item::of(cell);
+                    match item.scalar(&mut scratch) {
+                        Some(scalar) => {
+                            survey.observe(&scalar);
+                            repeats.observe(item, &scalar, 1);
+                        }
+                        None => survey.observe_other(),
+                    }
+                }
+                fields.cells += row.cells.len() as u64;
+                row.clear();
+                // Attributes of instances can run Python code.
+                source.expect_same(start + distance)?;
+            }
+            let done = source.chunk(start).len() as u64 * (fields.names.len() as u64 + 1);
+            start += CHUNK_LEN;
+            self.reporter.step(self.py, done)?;
+            source.expect_same(start)?;
+        }
+        let all = (source.len() as u64).saturating_mul(fields.names.len() as u64);
+        Ok(fields.cells.saturating_mul(2) >= all && !fields.names.is_empty())
+    }
+
+    fn fill_rows(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        node: u64,
+        fields: &mut Fields<'py>,
+        mut cursors: Vec<ColumnCursor>,
+        mut row_shapes: Option<ColumnCursor>,
+    ) -> PyResult<()> {
+        let leads_on = cursors
+            .iter()
+            .any(|cursor| cursor.column() == ColumnKind::Words);
+        let source = source(object)?;
+        let mut scratch = Vec::new();
+        let mut row = Row::default();
+        let mut filled = vec![false; cursors.len()];
+        let mut start = 0;
+        while start < source.len() {
+            for (distance, &item) in source.chunk(start).iter().enumerate() {
+                let index = start + distance;
+                let object = item.object(self.py);
+                let known = Known::Row {
+                    table: node,
+                    row: index as u64,
+                };
+                self.remember(&object, 1, known);
+                if self.arena.is_measuring() && !leads_on {
+                    continue;
+                }
+                let changed = || {
+                    Error::from(BuildError::Changed {
+                        index: index as u64,
+                    })
+                };
+                let shape = fields.take_apart(&object, &mut row, false)?;
+                let shape = shape.ok_or_else(changed)?;
+                if let Some(cursor) = &mut row_shapes {
+                    let shape = i64::try_from(shape).map_err(|_| changed())?;
+                    cursor
+                        .push(self.arena, &Scalar::Int(shape))
+                        .map_err(Error::from)?;
+                }
+                filled.fill(false);
+                for (&position, cell) in row.positions.iter().zip(&row.cells) {
+                    let position = usize::from(position);
+                    filled[position] = true;
+                    let cursor = &mut cursors[position];
+                    let item = Item::of(cell);
+                    let scalar = item.scalar(&mut scratch);
+                    if cursor.column() != ColumnKind::Words {
+                        let scalar = scalar.ok_or_else(changed)?;
+                        cursor.push(self.arena, &scalar).map_err(Error::from)?;
+                        continue;
+                    }
+                    let word = if let Some(scalar) = scalar {
+                        self.scalar(item, &scalar, 1)?
+                    } else {
+                        self.path.push(Step::Index(index));
+                        let name = fields.names[position].clone();
+                        self.path.push(match fields.kind {
+                            RowKind::Dict => Step::Key(name),
+                            _ => Step::Attribute(name),
+                        });
+                        let word = self.value(cell, 1)?;
+                        self.path.truncate(self.path.len() - 2);
+                        word
+                    };
+                    cursors[position]
+                        .push_word(self.arena, word)
+                        .map_err(Error::from)?;
+                }
+                if row.cells.len() < cursors.len() {
+                    let missing = cursors.iter_mut().zip(&filled).filter(|(_, filled)| !**filled);
+                    for (cursor, _) in missing {
+                        cursor
+                            .push(self.arena, &Scalar::None)
+                            .map_err(Error::from)?;
+                    }
+                }
+                row.clear();
+                source.expect_same(index)?;
+            }
+            let done = source.chunk(start).len() as u64 * (fields.names.len() as u64 + 1);
+            start += CHUNK_LEN;
+            self.reporter.step(self.py, done)?;
+            source.expect_same(start)?;
+        }
+        for cursor in cursors.into_iter().chain(row_shapes) {
+            cursor.finish(self.arena).map_err(Error::from)?;
+        }
+        Ok(())
+    }
+
+    /// The node that lists the shapes.
+    fn shapes(&mut self, shapes: &[Vec<u16>]) -> PyResult<u64> {
+        let lists = shapes
+            .iter()
+            .map(|shape| PyList::new(self.py, shape))
+            .collect::<PyResult<Vec<_>>>()?;
+        let lists = PyList::new(self.py, lists)?;
+        // Walked like data, so its nodes are lists of ints; empty ones among them too.
+        self.sequence_of(lists.as_any(), Container::Tuple, isize::MAX / 2)
+    }
+
+    fn shape_column(&mut self, rows: u64) -> PyResult<ColumnCursor> {
+        let mut survey = Survey::default();
+        survey.observe(&Scalar::Int(0));
+        let mut plan = survey.plan(Container::List, onecopy::image::IntWidth::Narrowest);
+        plan.count = rows;
+        Ok(ColumnCursor::place(self.arena, &plan).map_err(Error::from)?)
+    }
+}
+
+impl Row<'_> {
+    fn clear(&mut self) {
+        self.positions.clear();
+        self.cells.clear();
+    }
+}
+
+impl<'py> Fields<'py> {
+    /// Fields of rows like this one, if it can be a row.
+    fn of(first: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        let py = first.py();
+        let mut fields = Self {
+            kind: RowKind::Dict,
+            class: None,
+            names: Vec::new(),
+            positions: PyDict::new(py),
+            columns: Vec::new(),
+            shapes: Vec::new(),
+            shape_ids: HashMap::new(),
+            last: 0,
+            cells: 0,
+        };
+        if first.is_exact_instance_of::<PyDict>() {
+            return Ok(Some(fields));
+        }
+        let class = first.get_type();
+        if class.getattr("__flags__")?.extract::<u64>()? & HEAP_TYPE == 0 {
+            return Ok(None);
+        }
+        let helper = py.import("onecopy._pickle")?;
+        let found = helper.call_method1("row_fields", (&class,))?;
+        let Ok(found) = found.cast_into::<PyTuple>() else {
+            return Ok(None);
+        };
+        let (kind, names): (u8, Bound<'py, PyTuple>) = found.extract()?;
+        fields.kind = if kind == 1 {
+            RowKind::Dataclass
+        } else {
+            RowKind::NamedTuple
+        };
+        fields.class = Some(class);
+        for name in names.iter() {
+            if fields.add(&name)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(fields))
+    }
+
+    fn add(&mut self, name: &Bound<'py, PyAny>) -> PyResult<Option<u16>> {
+        if self.names.len() >= MOST_FIELDS {
+            return Ok(None);
+        }
+        let position = self.names.len() as u16;
+        self.positions.set_item(name, position)?;
+        self.names.push(name.clone());
+        self.columns.push(Default::default());
+        Ok(Some(position))
+    }
+
+    /// The cells of a row and their positions; returns its shape, or `None` if it is no row of this table.
+    fn take_apart(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        row: &mut Row<'py>,
+        learn: bool,
+    ) -> PyResult<Option<usize>> {
+        row.clear();
+        let taken = match self.kind {
+            RowKind::Dict => match object.cast_exact::<PyDict>() {
+                Ok(dict) => self.take_dict(dict, row, learn)?,
+                Err(_) => false,
+            },
+            RowKind::NamedTuple => self.take_tuple(object, row)?,
+            RowKind::Dataclass => self.take_instance(object, row)?,
+        };
+        if !taken {
+            return Ok(None);
+        }
+        if self.shapes.get(self.last) == Some(&row.positions) {
+            return Ok(Some(self.last));
+        }
+        if let Some(&shape) = self.shape_ids.get(&row.positions) {
+            self.last = shape;
+            return Ok(Some(shape));
+        }
+        if !learn || self.shapes.len() >= MOST_SHAPES {
+            return Ok(None);
+        }
+        self.last = self.shapes.len();
+        self.shape_ids.insert(row.positions.clone(), self.last);
+        self.shapes.push(row.positions.clone());
+        Ok(Some(self.last))
+    }
+
+    fn take_dict(
+        &mut self,
+        dict: &Bound<'py, PyDict>,
+        row: &mut Row<'py>,
+        learn: bool,
+    ) -> PyResult<bool> {
+        for (index, (key, value)) in dict.iter().enumerate() {
+            // Where the last row had this field, the next mostly has it too.
+            let guess = self
+                .shapes
+                .get(self.last)
+                .and_then(|shape| shape.get(index))
+                .copied();
+            let position = match guess {
+                Some(position) if self.names[usize::from(position)].is(&key) => position,
+                _ => {
+                    if !key.is_exact_instance_of::<PyString>() {
+                        return Ok(false);
+                    }
+                    match self.positions.get_item(&key)? {
+                        Some(position) => position.extract()?,
+                        None if learn => match self.add(&key)? {
+                            Some(position) => position,
+                            None => return Ok(false),
+                        },
+                        None => return Ok(false),
+                    }
+                }
+            };
+            row.positions.push(position);
+            row.cells.push(value);
+        }
+        Ok(true)
+    }
+
+    fn take_tuple(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> PyResult<bool> {
+        let same = self
+            .class
+            .as_ref()
+            .is_some_and(|class| object.get_type().is(class));
+        let Ok(tuple) = object.cast::<PyTuple>() else {
+            return Ok(false);
+        };
+        if !same || tuple.len() != self.names.len() {
+            return Ok(false);
+        }
+        for (position, cell) in tuple.iter().enumerate() {
+            row.positions.push(position as u16);
+            row.cells.push(cell);
+        }
+        Ok(true)
+    }
+
+    fn take_instance(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> PyResult<bool> {
+        let same = self
+            .class
+            .as_ref()
+            .is_some_and(|class| object.get_type().is(class));
+        if !same {
+            return Ok(false);
+        }
+        for (position, name) in self.names.iter().enumerate() {
+            let Ok(name) = name.cast::<PyString>() else {
+                return Ok(false);
+            };
+            let Ok(cell) = object.getattr(name) else {
+                return Ok(false);
+            };
+            row.positions.push(position as u16);
+            row.cells.push(cell);
+        }
+        // What was set beside the fields would be lost.
+        match object.getattr_opt("__dict__")? {
+            None => Ok(true),
+            Some(all) => Ok(all.len()? <= self.names.len()),
+        }
+    }
+}
+
+/// `Py_TPFLAGS_HEAPTYPE`: a class made by a `class` statement.
+const HEAP_TYPE: u64 = 1 << 9;
+
+/// How the class of a table's rows is found again.
+fn class_name(class: &Bound<'_, PyType>) -> PyResult<String> {
+    Ok(format!("{}:{}", class.module()?, class.qualname()?))
+}

@@ -1,0 +1,518 @@
+//! Nodes that lead to other nodes: dicts, sets, tables, objects, values.
+//!
+//! Behind the 16 bytes of the head, whose count is that of the members, come fields of 8 bytes:
+//!
+//! | kind | fields |
+//! |---|---|
+//! | 4 dict | keys node; list node with the values |
+//! | 5 set, 6 frozenset | keys node |
+//! | 8 table | count of fields *f*; keys node with their names; class (0 or the offset of its blob); shapes (0 or a tuple node of list nodes); shape of each row (0 or a list node of 8-bit ints); *f* list nodes, one column each |
+//! | 9 object | offset and length of the pickle; offset and length of each of *count* buffers |
+//! | 10 value | a word |
+//! | 11 row | table node; the head's count is the row's index: a row that is also reached from elsewhere |
+//!
+//! A table's column byte says list (1) or tuple (2), the low two bits of its flags what its rows are: 0 dicts, 1
+//! instances of a dataclass, 2 of a namedtuple. A *shape* lists the positions of the columns that a row has, in the order
+//! of the row; without shapes, every row has all columns in order. A cell that a row does not have is `None`.
+
+use super::arena::Arena;
+use super::bytes::u64_at;
+use super::error::{BuildError, ImageError, corrupt};
+use super::keys::{Keys, fields, put_fields};
+use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
+use super::plan::{Container, LARGE_LEN, PAGE_ALIGN, SECTION_ALIGN};
+use super::view::{Image, Items, Sequence};
+use super::word::{Scalar, Word, read_blob};
+
+/// A dict, resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Dict<'a> {
+    /// The keys, in order of insertion.
+    pub keys: Keys<'a>,
+    /// Their values.
+    pub values: Sequence<'a>,
+    /// Offset of the keys node, which other dicts may share.
+    pub keys_offset: u64,
+    /// Offset of the list node with the values.
+    pub values_offset: u64,
+}
+
+impl<'a> Dict<'a> {
+    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let &[keys_offset, values_offset] = fields(image.bytes(), at, 2)? else {
+            return Err(corrupt(at, "dict node"));
+        };
+        let keys = image.keys_at(keys_offset)?;
+        let values = image.sequence_at(values_offset)?;
+        if keys.len() as u64 != head.count || values.len() as u64 != head.count {
+            return Err(corrupt(at, "a dict has as many keys as values"));
+        }
+        Ok(Self {
+            keys,
+            values,
+            keys_offset,
+            values_offset,
+        })
+    }
+}
+
+/// A set or frozenset, resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Set<'a> {
+    /// Whether it is a frozenset.
+    pub frozen: bool,
+    /// The members.
+    pub keys: Keys<'a>,
+    /// Offset of the keys node.
+    pub keys_offset: u64,
+}
+
+impl<'a> Set<'a> {
+    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let &[keys_offset] = fields(image.bytes(), at, 1)? else {
+            return Err(corrupt(at, "set node"));
+        };
+        let keys = image.keys_at(keys_offset)?;
+        if keys.len() as u64 != head.count {
+            return Err(corrupt(at, "number of members does not match"));
+        }
+        Ok(Self {
+            frozen: head.kind == NodeKind::FrozenSet,
+            keys,
+            keys_offset,
+        })
+    }
+}
+
+/// What the rows of a table were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RowKind {
+    /// Dicts.
+    Dict = 0,
+    /// Instances of one dataclass.
+    Dataclass = 1,
+    /// Instances of one namedtuple.
+    NamedTuple = 2,
+}
+
+/// A list or tuple of rows with the same fields, resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'a> {
+    /// Number of rows.
+    pub rows: usize,
+    /// List or tuple.
+    pub container: Container,
+    /// What the rows were.
+    pub row_kind: RowKind,
+    /// Names of the fields, in order of the columns.
+    pub names: Keys<'a>,
+    /// Offset of the keys node with the names.
+    pub names_offset: u64,
+    /// The class of the rows, `module:qualname`.
+    pub class: Option<&'a str>,
+    shapes: Option<Sequence<'a>>,
+    row_shapes: Option<&'a [i8]>,
+    columns: &'a [u64],
+    image: Image<'a>,
+    at: u64,
+}
+
+const TABLE_FIELDS: usize = 5;
+
+impl<'a> Table<'a> {
+    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let bytes = image.bytes();
+        let &[count, names_offset, class, shapes, row_shapes] = fields(bytes, at, TABLE_FIELDS)?
+        else {
+            return Err(corrupt(at, "table node"));
+        };
+        let container = match u64_at(bytes, at, "table node")?.to_le_bytes() {
+            [_, 1, ..] => Container::List,
+            [_, 2, ..] => Container::Tuple,
+            _ => return Err(corrupt(at, "a table is a list or a tuple")),
+        };
+        let row_kind = match head.flags {
+            0 => RowKind::Dict,
+            1 => RowKind::Dataclass,
+            2 => RowKind::NamedTuple,
+            _ => return Err(corrupt(at, "unknown kind of rows")),
+        };
+        let rows = usize::try_from(head.count).map_err(|_| corrupt(at, "number of rows"))?;
+        let names = image.keys_at(names_offset)?;
+        let field_count = usize::try_from(count).unwrap_or(usize::MAX);
+        if names.len() != field_count {
+            return Err(corrupt(at, "a table has as many names as columns"));
+        }
+        let all = fields(bytes, at, TABLE_FIELDS.saturating_add(field_count))?;
+        let shapes = match shapes {
+            0 => None,
+            at => Some(image.sequence_at(at)?),
+        };
+        let row_shapes = match row_shapes {
+            0 => None,
+            at => match image.sequence_at(at)?.items() {
+                Items::I8(items) if items.len() == rows => Some(items),
+                _ => return Err(corrupt(at, "the shapes of rows are 8-bit ints")),
+            },
+        };
+        if shapes.is_some() != row_shapes.is_some() || isize::try_from(rows).is_err() {
+            return Err(corrupt(at, "rows have shapes if there are any"));
+        }
+        let class = match class {
+            0 => None,
+            at => match read_blob(bytes, at)? {
+                Scalar::Class(name) => {
+                    let name = std::str::from_utf8(name);
+                    Some(name.map_err(|_| corrupt(at, "the name of a class is not UTF-8"))?)
+                }
+                _ => return Err(corrupt(at, "the name of a class was expected")),
+            },
+        };
+        Ok(Self {
+            rows,
+            container,
+            row_kind,
+            names,
+            names_offset,
+            class,
+            shapes,
+            row_shapes,
+            columns: all.get(TABLE_FIELDS..).unwrap_or_default(),
+            image: *image,
+            at,
+        })
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub const fn field_count(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Offset of the list node of a column.
+    #[must_use]
+    pub fn column_offset(&self, field: usize) -> Option<u64> {
+        self.columns.get(field).copied()
+    }
+
+    /// A column.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it does not hold together or has not one cell per row.
+    pub fn column(&self, field: usize) -> Result<Sequence<'a>, ImageError> {
+        let offset = self.column_offset(field);
+        let offset = offset.ok_or(corrupt(self.at, "the table has no such column"))?;
+        let column = self.image.sequence_at(offset)?;
+        if column.len() != self.rows {
+            return Err(corrupt(offset, "a column has one cell per row"));
+        }
+        Ok(column)
+    }
+
+    /// Number of shapes; 0 if every row has all fields in order.
+    #[must_use]
+    pub fn shape_count(&self) -> usize {
+        self.shapes.map_or(0, |shapes| shapes.len())
+    }
+
+    /// The positions of the columns that rows of a shape have, in order.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if the shape does not hold together.
+    pub fn shape(&self, shape: usize) -> Result<Vec<usize>, ImageError> {
+        let wrong = || corrupt(self.at, "a shape lists columns, each at most once");
+        let shapes = self.shapes.ok_or_else(wrong)?;
+        let element = shapes.get(shape)?.ok_or_else(wrong)?;
+        let super::view::Element::Node(offset) = element else {
+            return Err(wrong());
+        };
+        let list = self.image.sequence_at(offset)?;
+        if list.len() > self.field_count() {
+            return Err(wrong());
+        }
+        let mut seen = vec![false; self.field_count()];
+        let mut positions = Vec::with_capacity(list.len());
+        for index in 0..list.len() {
+            let element = list.get(index)?.ok_or_else(wrong)?;
+            let Scalar::Int(position) = element.as_scalar() else {
+                return Err(wrong());
+            };
+            let position = usize::try_from(position).map_err(|_| wrong())?;
+            match seen.get_mut(position) {
+                Some(seen) if !*seen => *seen = true,
+                _ => return Err(wrong()),
+            }
+            positions.push(position);
+        }
+        Ok(positions)
+    }
+
+    /// The shape of each row, if there are shapes; not checked against their number.
+    #[must_use]
+    pub const fn row_shapes(&self) -> Option<&'a [i8]> {
+        self.row_shapes
+    }
+}
+
+/// A row of a table that is also reached from elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct RowNode {
+    /// Offset of the table.
+    pub table: u64,
+    /// Which of its rows.
+    pub row: usize,
+}
+
+impl RowNode {
+    pub(crate) fn resolve(image: &Image<'_>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let &[table] = fields(image.bytes(), at, 1)? else {
+            return Err(corrupt(at, "row node"));
+        };
+        let table_head = NodeHead::read(image.bytes(), table)?;
+        if table_head.kind != NodeKind::Table || head.count >= table_head.count {
+            return Err(corrupt(at, "a row of a table was expected"));
+        }
+        Ok(Self {
+            table,
+            row: head.count as usize,
+        })
+    }
+}
+
+/// Writes the node of a row that is also reached from elsewhere.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn put_row(arena: &mut Arena<'_>, table: u64, row: u64) -> Result<u64, BuildError> {
+    put_node(arena, NodeKind::Row, row, &[table])
+}
+
+/// A pickled object with its buffers, resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct ObjectNode<'a> {
+    /// The pickle, protocol 5.
+    pub pickle: &'a [u8],
+    buffers: &'a [u64],
+    bytes: &'a [u8],
+}
+
+impl<'a> ObjectNode<'a> {
+    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let bytes = image.bytes();
+        let count = usize::try_from(head.count).unwrap_or(usize::MAX);
+        let all = fields(bytes, at, count.saturating_mul(2).saturating_add(2))?;
+        let (&[offset, len], buffers) = all
+            .split_first_chunk::<2>()
+            .ok_or(corrupt(at, "object node"))?;
+        Ok(Self {
+            pickle: Section { offset, len }.of(bytes)?,
+            buffers,
+            bytes,
+        })
+    }
+
+    /// Number of buffers.
+    #[must_use]
+    pub const fn buffer_count(&self) -> usize {
+        self.buffers.len() >> 1
+    }
+
+    /// Where a buffer lies.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it does not lie in the image.
+    pub fn buffer(&self, index: usize) -> Result<Section, ImageError> {
+        let missing = corrupt(0, "the object has no such buffer");
+        let pair = self.buffers.chunks_exact(2).nth(index);
+        let Some(&[offset, len]) = pair else {
+            return Err(missing);
+        };
+        let section = Section { offset, len };
+        section.of(self.bytes)?;
+        Ok(section)
+    }
+}
+
+fn put_node(
+    arena: &mut Arena<'_>,
+    kind: NodeKind,
+    count: u64,
+    fields: &[u64],
+) -> Result<u64, BuildError> {
+    let len = (fields.len() as u64).saturating_mul(8);
+    let node = arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)?;
+    put_fields(
+        arena,
+        node,
+        &NodeHead::new(kind, None, 0, 0, count, &[]),
+        fields,
+    )?;
+    Ok(node)
+}
+
+/// Takes memory for a dict node of `count` entries, to be written by [`put_dict`] once its parts are known.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn place_dict(arena: &mut Arena<'_>) -> Result<u64, BuildError> {
+    arena.alloc((NODE_HEAD_LEN as u64).saturating_add(16), 8)
+}
+
+/// Writes a dict node where [`place_dict`] took memory for it.
+///
+/// # Errors
+/// [`BuildError::Outgrown`] if it does not lie in the memory.
+pub fn put_dict(
+    arena: &mut Arena<'_>,
+    node: u64,
+    count: u64,
+    keys: u64,
+    values: u64,
+) -> Result<(), BuildError> {
+    let head = NodeHead::new(NodeKind::Dict, None, 0, 0, count, &[]);
+    put_fields(arena, node, &head, &[keys, values])
+}
+
+/// Takes memory for a set node.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn place_set(arena: &mut Arena<'_>) -> Result<u64, BuildError> {
+    arena.alloc((NODE_HEAD_LEN as u64).saturating_add(8), 8)
+}
+
+/// Writes a set or frozenset node where [`place_set`] took memory for it.
+///
+/// # Errors
+/// [`BuildError::Outgrown`] if it does not lie in the memory.
+pub fn put_set(
+    arena: &mut Arena<'_>,
+    node: u64,
+    count: u64,
+    frozen: bool,
+    keys: u64,
+) -> Result<(), BuildError> {
+    let kind = if frozen {
+        NodeKind::FrozenSet
+    } else {
+        NodeKind::Set
+    };
+    put_fields(
+        arena,
+        node,
+        &NodeHead::new(kind, None, 0, 0, count, &[]),
+        &[keys],
+    )
+}
+
+/// Writes the node of a root that is no container.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn put_value(arena: &mut Arena<'_>, word: Word) -> Result<u64, BuildError> {
+    put_node(arena, NodeKind::Value, 1, &[word.0])
+}
+
+/// The parts of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct TableParts<'a> {
+    /// Number of rows.
+    pub rows: u64,
+    /// List or tuple.
+    pub container: Container,
+    /// What the rows are.
+    pub row_kind: RowKind,
+    /// Offset of the keys node with the names.
+    pub names: u64,
+    /// Offset of the blob of the class, or 0.
+    pub class: u64,
+    /// Offset of the tuple node of shapes, or 0.
+    pub shapes: u64,
+    /// Offset of the list node with the shape of each row, or 0.
+    pub row_shapes: u64,
+    /// Offsets of the columns.
+    pub columns: &'a [u64],
+}
+
+/// Takes memory for a table node of so many fields.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn place_table(arena: &mut Arena<'_>, field_count: usize) -> Result<u64, BuildError> {
+    let fields = field_count.saturating_add(TABLE_FIELDS) as u64;
+    let len = fields.saturating_mul(8);
+    arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)
+}
+
+/// Writes a table node where [`place_table`] took memory for it.
+///
+/// # Errors
+/// [`BuildError::Outgrown`] if it does not lie in the memory.
+pub fn put_table(
+    arena: &mut Arena<'_>,
+    node: u64,
+    parts: &TableParts<'_>,
+) -> Result<(), BuildError> {
+    let flags = parts.row_kind as u8;
+    let head = NodeHead::new(NodeKind::Table, None, flags, 0, parts.rows, &[]);
+    let count = parts.columns.len() as u64;
+    let mut fields = vec![
+        count,
+        parts.names,
+        parts.class,
+        parts.shapes,
+        parts.row_shapes,
+    ];
+    fields.extend_from_slice(parts.columns);
+    put_fields(arena, node, &head, &fields)?;
+    arena.put(node.saturating_add(1), &[parts.container.node_kind() as u8])
+}
+
+/// Where the parts of an object go.
+#[derive(Debug, Clone)]
+pub struct ObjectPlace {
+    /// Offset of the node.
+    pub node: u64,
+    /// Where the pickle goes.
+    pub pickle: Section,
+    /// Where the buffers go.
+    pub buffers: Vec<Section>,
+}
+
+/// Writes the node of a pickled object and takes memory for its pickle and buffers.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn place_object(
+    arena: &mut Arena<'_>,
+    pickle_len: u64,
+    buffer_lens: &[u64],
+) -> Result<ObjectPlace, BuildError> {
+    let count = buffer_lens.len() as u64;
+    let fields_len = count.saturating_mul(16).saturating_add(16);
+    let node = arena.alloc(fields_len.saturating_add(NODE_HEAD_LEN as u64), 8)?;
+    let pickle = Section {
+        offset: arena.alloc(pickle_len, 8)?,
+        len: pickle_len,
+    };
+    let mut fields = vec![pickle.offset, pickle.len];
+    let mut buffers = Vec::with_capacity(buffer_lens.len());
+    for &len in buffer_lens {
+        let align = if len >= LARGE_LEN {
+            PAGE_ALIGN
+        } else {
+            SECTION_ALIGN
+        };
+        let offset = arena.alloc(len, align)?;
+        buffers.push(Section { offset, len });
+        fields.extend([offset, len]);
+    }
+    let head = NodeHead::new(NodeKind::Object, None, 0, 0, count, &[]);
+    put_fields(arena, node, &head, &fields)?;
+    Ok(ObjectPlace {
+        node,
+        pickle,
+        buffers,
+    })
+}

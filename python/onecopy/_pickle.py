@@ -1,0 +1,116 @@
+"""Pickling with buffers outside the pickle, and which classes' instances can be rows of a table."""
+
+from __future__ import annotations
+
+import copyreg
+import dataclasses
+import functools
+import io
+import pickle
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_PROTOCOL: Final = 5
+# What `_frames` knows of types whose own pickles copy their data: for an instance, what `__reduce__` would return.
+reducers: dict[type, Callable[[Any], Any]] = {}
+
+_DATACLASS_ROWS: Final = 1
+_NAMEDTUPLE_ROWS: Final = 2
+
+
+class _Pickler(pickle.Pickler):
+    """Asks `reducers` first."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Returns how an object of a known type is rebuilt."""
+        reduce = reducers.get(type(obj))
+        return NotImplemented if reduce is None else reduce(obj)
+
+
+def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickles `obj`; buffers inside it are returned beside the pickle, not copied."""
+    from onecopy import _frames
+
+    _frames.register(sys.modules)
+    out = io.BytesIO()
+    buffers: list[memoryview] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            buffers.append(buffer.raw())
+        except BufferError:  # not contiguous: pickled in the stream
+            return True
+        return False
+
+    _Pickler(out, _PROTOCOL, buffer_callback=keep).dump(obj)
+    return out.getvalue(), buffers
+
+
+def loads(data: Any, buffers: Iterable[Any]) -> Any:
+    """Rebuilds an object."""
+    return pickle.loads(data, buffers=buffers)  # noqa: S301 - from a store of this user, or allowed by the caller
+
+
+def array_plan(obj: Any) -> tuple[Any, ...] | None:
+    """Returns what an array node needs, or None if `obj` is no array without objects."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(obj, numpy.ndarray):
+        return None
+    from onecopy import _array
+
+    return _array.plan_array(obj)
+
+
+@functools.lru_cache(maxsize=256)
+def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:
+    """Returns how instances of `cls` can be rows: 1 for a dataclass or 2 for a namedtuple, and the names of the fields.
+
+    None if `cls` is neither, or if it has its own idea of how its instances are pickled.
+    """
+    found: Any = sys.modules.get(cls.__module__)
+    for part in cls.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not cls or cls in copyreg.dispatch_table:
+        return None
+    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
+        return None
+    if issubclass(cls, tuple):
+        names = cls.__dict__.get("_fields")
+        plain = cls.__bases__ == (tuple,) and isinstance(names, tuple) and cls.__dict__.get("__slots__") == ()
+        return (_NAMEDTUPLE_ROWS, tuple(map(sys.intern, names))) if plain and names else None
+    if not dataclasses.is_dataclass(cls) or type(cls) is not type:
+        return None
+    for method in ("__getstate__", "__setstate__"):
+        found = getattr(cls, method, None)
+        own = found is not None and found is not getattr(object, method, None)
+        if own and getattr(found, "__module__", None) != "dataclasses":
+            return None
+    if any(issubclass(cls, base) for base in (int, str, float, bytes, list, dict, set, frozenset)):
+        return None
+    names = tuple(sys.intern(field.name) for field in dataclasses.fields(cls))
+    return (_DATACLASS_ROWS, names) if names else None
+
+
+def new_row(cls: type, kind: int, names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    """Makes an instance of a row's class, as unpickling would: without calling its `__init__`."""
+    if kind == _NAMEDTUPLE_ROWS:
+        return tuple.__new__(cls, values)
+    instance = object.__new__(cls)
+    for name, value in zip(names, values, strict=True):
+        object.__setattr__(instance, name, value)
+    return instance
+
+
+def find_class(name: str) -> type:
+    """Imports the class that a table names as `module:qualname`."""
+    module, _, qualname = name.partition(":")
+    __import__(module)
+    found: Any = sys.modules[module]
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, type):
+        raise TypeError(f"{name} is no class")
+    return found
