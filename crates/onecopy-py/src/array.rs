@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use onecopy::Store;
-use onecopy::image::{self, ArrayLayout, ArrayShape};
+use onecopy::image::{ArrayLayout, ArrayShape};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -59,10 +59,14 @@ pub(crate) fn array_allocate(
 /// What `array_geometry` returns.
 type Geometry<'py> = (String, Bound<'py, PyTuple>, Bound<'py, PyTuple>, u64, usize);
 
-/// What the image says of its array: dtype, shape, strides, offset of the data in the image, bytes of data.
+/// What the image says of the array at a node (0: its root): dtype, shape, strides, offset of the data in the image, bytes of data.
 #[pyfunction]
-pub(crate) fn array_geometry<'py>(py: Python<'py>, image: &Image) -> Result<Geometry<'py>, Error> {
-    let array = image::Image::open(image.object().bytes())?.array()?;
+pub(crate) fn array_geometry<'py>(
+    py: Python<'py>,
+    image: &Image,
+    node: u64,
+) -> Result<Geometry<'py>, Error> {
+    let array = image.array_at(node)?;
     Ok((
         array.shape.dtype.to_owned(),
         PyTuple::new(py, array.shape.shape)?,

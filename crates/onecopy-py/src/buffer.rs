@@ -76,18 +76,23 @@ pub(crate) struct ImageBuffer {
     image: Py<Image>,
     offset: usize,
     len: usize,
+    node: u64,
 }
 
 impl ImageBuffer {
     /// The caller has checked that the part lies inside the image.
-    pub(crate) fn new(image: Py<Image>, offset: usize, len: usize) -> Self {
-        Self { image, offset, len }
+    pub(crate) fn new(image: Py<Image>, offset: usize, len: usize, node: u64) -> Self {
+        Self {
+            image,
+            offset,
+            len,
+            node,
+        }
     }
 
     fn bytes(&self) -> &[u8] {
         self.image
             .get()
-            .object()
             .bytes()
             .get(self.offset..)
             .and_then(|rest| rest.get(..self.len))
@@ -101,6 +106,12 @@ impl ImageBuffer {
     #[getter]
     fn image(&self, py: Python<'_>) -> Py<Image> {
         self.image.clone_ref(py)
+    }
+
+    /// Offset of the node that this is the data of; 0 for the root.
+    #[getter]
+    fn node(&self) -> u64 {
+        self.node
     }
 
     /// Address of the first byte.

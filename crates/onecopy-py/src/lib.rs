@@ -5,7 +5,9 @@
 //! | `object` | `Image`, the owner of a shared object |
 //! | `buffer` | the buffer protocol over images, images being built, private mappings |
 //! | `array` | how arrays describe themselves in their image |
+//! | `build`, `progress` | `share()` |
 //! | `list`, `slots` | views of lists and tuples |
+//! | `node` | views of dicts, sets, tables, rows, pickled objects |
 //! | `store` | `stats()`, `collect()` |
 //! | `memory` | `memory()` and its report |
 //! | `cli` | the `onecopy` command |
@@ -16,11 +18,14 @@ use pyo3::prelude::*;
 
 mod array;
 mod buffer;
+mod build;
 mod cli;
 mod error;
 mod list;
 mod memory;
+mod node;
 mod object;
+mod progress;
 mod slots;
 mod store;
 
@@ -53,6 +58,8 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<memory::SkippedProcess>()?;
     module.add_class::<memory::StoreMemory>()?;
     list::register(module)?;
+    node::register(module)?;
+    module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_geometry, module)?)?;
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;

@@ -3,34 +3,75 @@
 //! Arrays, list views and buffers keep it alive; when the last of them goes, the process's hold is given back.
 #![forbid(unsafe_code)]
 
-use onecopy::store::{Huge, Object, Token};
+use onecopy::image;
+use onecopy::store::{Huge, Object, PrivateMapping, Token};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyString};
 
 use crate::buffer::{ImageBuffer, PrivateBuffer};
 use crate::error::Error;
+use crate::node::rebuilt::Rebuilt;
 
-/// One shared object: immutable bytes in the store, held by this process as long as this lives.
+/// One shared object: immutable bytes, held by this process as long as this lives.
 #[pyclass(frozen, module = "onecopy._onecopy")]
 pub(crate) struct Image {
     object: Object,
+    /// Whether pickles in it may be read: those of a store were written by this user's processes.
+    allow_pickle: bool,
+    pub(crate) rebuilt: Rebuilt,
 }
 
 impl Image {
     /// Takes over a hold.
     pub(crate) fn new(object: Object) -> Self {
-        Self { object }
+        Self {
+            object,
+            allow_pickle: true,
+            rebuilt: Rebuilt::default(),
+        }
     }
 
-    /// The object, for readers in Rust.
-    pub(crate) fn object(&self) -> &Object {
-        &self.object
+    /// The image's bytes, which stay where they are as long as this lives.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.object.bytes()
+    }
+
+    /// The image, its header checked.
+    pub(crate) fn open(&self) -> Result<image::Image<'_>, Error> {
+        Ok(image::Image::open(self.bytes())?)
+    }
+
+    /// The array at a node, or the root if that is 0.
+    pub(crate) fn array_at(&self, node: u64) -> Result<image::Array<'_>, Error> {
+        let image = self.open()?;
+        match image.node(if node == 0 { image.root_offset() } else { node })? {
+            image::Node::Array(array) => Ok(array),
+            _ => Err(Error::Image(image::ImageError::Corrupt {
+                offset: node,
+                what: "an array was expected",
+            })),
+        }
+    }
+
+    /// Whether pickles in it may be read.
+    pub(crate) fn allows_pickle(&self) -> bool {
+        self.allow_pickle
+    }
+
+    /// Maps the image copy-on-write.
+    pub(crate) fn private_mapping(&self, py: Python<'_>) -> Result<PrivateMapping, Error> {
+        py.detach(|| self.object.private_mapping())
+            .map_err(|source| Error::Map {
+                len: self.bytes().len() as u64,
+                source,
+            })
     }
 
     /// Checks that `len` bytes at `offset` lie inside the image.
     fn check(&self, offset: usize, len: usize) -> PyResult<()> {
-        let found = self.object.bytes().len();
+        let found = self.bytes().len();
         if offset.checked_add(len).is_none_or(|end| end > found) {
             return Err(PyIndexError::new_err(format!(
                 "{len} bytes at offset {offset} reach past the image, which has {found} bytes"
@@ -46,9 +87,7 @@ impl Image {
     #[staticmethod]
     fn attach(py: Python<'_>, token: &[u8]) -> Result<Self, Error> {
         let token = Token::from_bytes(token)?;
-        Ok(Self {
-            object: py.detach(|| Object::attach(&token))?,
-        })
+        Ok(Self::new(py.detach(|| Object::attach(&token))?))
     }
 
     /// Makes a token for another process: 64 bytes, counted as an interest in the image until attached once.
@@ -57,16 +96,35 @@ impl Image {
         Ok(PyBytes::new(py, &token.to_bytes()))
     }
 
+    /// Returns what pickle needs to attach the same memory in another process.
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let attach = crate::node::function(py, &ATTACH, "_image")?;
+        Ok((attach, (self.token(py)?,)))
+    }
+
     /// Bytes of the image.
     #[getter]
     fn nbytes(&self) -> usize {
-        self.object.bytes().len()
+        self.bytes().len()
     }
 
-    /// Exports part of the image, read-only.
-    fn buffer(slf: &Bound<'_, Self>, offset: usize, byte_len: usize) -> Result<ImageBuffer, Error> {
+    /// Exports part of the image, read-only; `node` is the node whose data they are, 0 for the root.
+    fn buffer(
+        slf: &Bound<'_, Self>,
+        offset: usize,
+        byte_len: usize,
+        node: u64,
+    ) -> Result<ImageBuffer, Error> {
         slf.get().check(offset, byte_len)?;
-        Ok(ImageBuffer::new(slf.clone().unbind(), offset, byte_len))
+        Ok(ImageBuffer::new(
+            slf.clone().unbind(),
+            offset,
+            byte_len,
+            node,
+        ))
     }
 
     /// Maps the image copy-on-write and exports part of it, writable.
@@ -77,12 +135,7 @@ impl Image {
         byte_len: usize,
     ) -> Result<PrivateBuffer, Error> {
         self.check(offset, byte_len)?;
-        let mapping = py
-            .detach(|| self.object.private_mapping())
-            .map_err(|source| Error::Map {
-                len: self.object.bytes().len() as u64,
-                source,
-            })?;
+        let mapping = self.private_mapping(py)?;
         Ok(PrivateBuffer::new(mapping, offset, byte_len))
     }
 
@@ -90,9 +143,17 @@ impl Image {
         format!(
             "<onecopy image {} of {} bytes>",
             self.object.id(),
-            self.object.bytes().len()
+            self.bytes().len()
         )
     }
+}
+
+static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Unpickles an image.
+#[pyfunction]
+pub(crate) fn _image(py: Python<'_>, token: &[u8]) -> Result<Image, Error> {
+    Image::attach(py, token)
 }
 
 /// Reads the argument `huge`: `"auto"`, `True` or `False`.

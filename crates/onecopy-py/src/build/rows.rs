@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::flat::INT_WIDTH;
 use super::path::Step;
-use super::source::{CHUNK_LEN, Item, Repeats};
+use super::source::{CHUNK_LEN, Item, Repeats, Source, is_of_heap_type};
 use super::walk::{Known, Walk, node_word, source};
 use crate::error::Error;
 
@@ -60,6 +60,10 @@ impl<'py> Walk<'_, '_, 'py> {
         let Some(&first) = source.chunk(0).first() else {
             return Ok(None);
         };
+        // Most lists are of plain values or of lists, and quickly told from rows.
+        if first.scalar(&mut Vec::new()).is_some() {
+            return Ok(None);
+        }
         let Some(mut fields) = Fields::of(&first.object(self.py))? else {
             return Ok(None);
         };
@@ -288,6 +292,10 @@ impl<'py> Fields<'py> {
     /// Fields of rows like this one, if it can be a row.
     fn of(first: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
         let py = first.py();
+        let is_dict = first.is_exact_instance_of::<PyDict>();
+        if !is_dict && (Source::container_of(first).is_some() || !is_of_heap_type(first)) {
+            return Ok(None);
+        }
         let mut fields = Self {
             kind: RowKind::Dict,
             class: None,
@@ -299,13 +307,10 @@ impl<'py> Fields<'py> {
             last: 0,
             cells: 0,
         };
-        if first.is_exact_instance_of::<PyDict>() {
+        if is_dict {
             return Ok(Some(fields));
         }
         let class = first.get_type();
-        if class.getattr("__flags__")?.extract::<u64>()? & HEAP_TYPE == 0 {
-            return Ok(None);
-        }
         let helper = py.import("onecopy._pickle")?;
         let found = helper.call_method1("row_fields", (&class,))?;
         let Ok(found) = found.cast_into::<PyTuple>() else {
@@ -450,9 +455,6 @@ impl<'py> Fields<'py> {
         }
     }
 }
-
-/// `Py_TPFLAGS_HEAPTYPE`: a class made by a `class` statement.
-const HEAP_TYPE: u64 = 1 << 9;
 
 /// How the class of a table's rows is found again.
 fn class_name(class: &Bound<'_, PyType>) -> PyResult<String> {

@@ -127,6 +127,14 @@ fn items(object: &Bound<'_, PyAny>, container: Container) -> (*const *mut PyObje
     (items.cast_const(), len.unsigned_abs())
 }
 
+/// Whether an object's class was made by a `class` statement, or like one.
+pub(crate) fn is_of_heap_type(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: a live object.
+    let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
+    // SAFETY: a live type.
+    unsafe { ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HEAPTYPE) != 0 }
+}
+
 /// Text and bytes at least this long are worth remembering by identity.
 pub(crate) const LONG_LEN: usize = 64;
 

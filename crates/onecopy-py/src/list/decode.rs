@@ -23,6 +23,8 @@ use pyo3::types::PyType;
 
 use super::iterator;
 use crate::error::Error;
+use crate::node;
+use crate::object::Image;
 
 /// Where the elements of an image lie in this process.
 #[derive(Clone, Copy)]
@@ -31,6 +33,8 @@ pub(crate) struct Parts {
     validity: *const u8,
     data: *const u8,
     data_len: usize,
+    /// The `Image` that all of it lies in, kept alive by whoever has the parts.
+    image: *mut PyObject,
 }
 
 // SAFETY: the pointers lead to memory that nobody changes (P4).
@@ -174,7 +178,7 @@ macro_rules! codecs {
 
 impl Parts {
     /// The parts of a resolved sequence and the codec for its column.
-    pub(crate) fn of(sequence: &Sequence<'_>) -> (Self, &'static Codec) {
+    pub(crate) fn of(image: &Bound<'_, Image>, sequence: &Sequence<'_>) -> (Self, &'static Codec) {
         let none: &[u8] = &[];
         let plain = |items: *const u8| (items, none);
         let spans = |spans: &Spans<'_>| match spans.offsets {
@@ -215,6 +219,7 @@ impl Parts {
                 validity,
                 data: data.as_ptr(),
                 data_len: data.len(),
+                image: image.as_ptr(),
             },
             codec,
         )
@@ -363,7 +368,7 @@ impl<O: Offset> Decode for Ascii<O> {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
             Some((bytes, _)) => ascii(bytes),
-            None => raise_corrupt(index, "offsets of an element do not lie in its data"),
+            None => raise_corrupt(parts, index, size_of::<O::Item>(), "offsets of an element do not lie in its data"),
         }
     }
 }
@@ -375,7 +380,7 @@ impl<O: Offset> Decode for Str<O> {
         match unsafe { span::<O>(parts, index) } {
             Some((bytes, TextKind::Ascii)) => ascii(bytes),
             Some((bytes, kind)) => text(Text { kind, bytes }),
-            None => raise_corrupt(index, "offsets of an element do not lie in its data"),
+            None => raise_corrupt(parts, index, size_of::<O::Item>(), "offsets of an element do not lie in its data"),
         }
     }
 }
@@ -386,7 +391,7 @@ impl<O: Offset> Decode for Bytes<O> {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
             Some((content, _)) => bytes(content),
-            None => raise_corrupt(index, "offsets of an element do not lie in its data"),
+            None => raise_corrupt(parts, index, size_of::<O::Item>(), "offsets of an element do not lie in its data"),
         }
     }
 }
@@ -409,11 +414,15 @@ impl Decode for Words {
             Some(Decoded::Bytes(short)) => bytes(short.as_bytes()),
             Some(Decoded::Blob(offset)) => {
                 match read_blob(parts.data(0, parts.data_len).unwrap_or_default(), offset) {
+                    // SAFETY: the parts' image is alive.
+                    Ok(Scalar::Pickle(_)) => unsafe { node::pickled(parts.image, offset) },
                     Ok(value) => scalar(&value),
                     Err(error) => raise(error),
                 }
             }
-            None => raise_corrupt(index, "word with an unknown tag"),
+            // SAFETY: the parts' image is alive.
+            Some(Decoded::Node(offset)) => unsafe { node::element(parts.image, offset) },
+            None => raise_corrupt(parts, index, 8, "word with an unknown tag"),
         }
     }
 }
@@ -523,7 +532,10 @@ fn ascii(content: &[u8]) -> *mut PyObject {
 /// A str of any kind; checked to be in its narrowest form, as otherwise it would not equal the same text.
 fn text(content: Text<'_>) -> *mut PyObject {
     if !content.is_canonical() {
-        return raise_corrupt(0, "text is not in its narrowest form");
+        return raise(ImageError::Corrupt {
+            offset: 0,
+            what: "text is not in its narrowest form",
+        });
     }
     if content.bytes.len() == 1 {
         // SAFETY: one byte at a valid address. The interpreter has these as singletons.
@@ -549,7 +561,7 @@ fn text(content: Text<'_>) -> *mut PyObject {
 }
 
 /// The object of a value that came from a blob.
-fn scalar(value: &Scalar<'_>) -> *mut PyObject {
+pub(crate) fn scalar(value: &Scalar<'_>) -> *mut PyObject {
     match *value {
         Scalar::None => none(),
         Scalar::Bool(value) => bool_object(value),
@@ -561,6 +573,12 @@ fn scalar(value: &Scalar<'_>) -> *mut PyObject {
         Scalar::Float(value) => unsafe { ffi::PyFloat_FromDouble(value) },
         Scalar::Str(content) => text(content),
         Scalar::Bytes(content) => bytes(content),
+        // SAFETY: the thread is attached.
+        Scalar::Complex(real, imaginary) => unsafe { ffi::PyComplex_FromDoubles(real, imaginary) },
+        Scalar::Pickle(_) | Scalar::Class(_) => raise(ImageError::Corrupt {
+            offset: 0,
+            what: "a pickle or class where a value was expected",
+        }),
     }
 }
 
@@ -579,11 +597,14 @@ fn big(content: &[u8]) -> *mut PyObject {
 }
 
 #[cold]
-fn raise_corrupt(index: usize, what: &'static str) -> *mut PyObject {
-    raise(ImageError::Corrupt {
-        offset: index as u64,
-        what,
-    })
+fn raise_corrupt(parts: &Parts, index: usize, item_size: usize, what: &'static str) -> *mut PyObject {
+    // SAFETY: decoders run attached to the interpreter.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: whoever has the parts keeps their image alive, which is of this class.
+    let image = unsafe { Borrowed::<PyAny>::from_ptr(py, parts.image).cast_unchecked::<Image>() };
+    let items = parts.items.addr().wrapping_sub(image.get().bytes().as_ptr().addr());
+    let offset = items.wrapping_add(index.wrapping_mul(item_size)) as u64;
+    raise(ImageError::Corrupt { offset, what })
 }
 
 #[cold]

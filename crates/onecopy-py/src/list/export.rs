@@ -13,7 +13,6 @@ use super::decode::Steps;
 use super::ops;
 use super::view::{self, View};
 use crate::buffer::PrivateBuffer;
-use crate::error::Error;
 
 /// What an exported buffer points to for its length and stride.
 struct Geometry {
@@ -174,13 +173,9 @@ pub(crate) fn private_items(view: &Bound<'_, PyAny>) -> PyResult<PrivateBuffer> 
     } else {
         first.abs_diff(last) + 1
     };
-    let image = view.object.bytes();
-    let items = view.parts.items.addr() - image.as_ptr().addr();
-    let mapping = py.detach(|| view.object.private_mapping());
-    let mapping = mapping.map_err(|source| Error::Map {
-        len: image.len() as u64,
-        source,
-    })?;
+    let image = view.image.get();
+    let items = view.parts.items.addr() - image.bytes().as_ptr().addr();
+    let mapping = image.private_mapping(py)?;
     let offset = items + first.min(last) * format.item_size;
     Ok(PrivateBuffer::new(
         mapping,

@@ -140,7 +140,7 @@ fn rest<'py>(py: Python<'py>, iterator: &Iterator) -> PyResult<Bound<'py, PyAny>
     };
     let view = super::view::of(&owner)
         .ok_or_else(|| PyRuntimeError::new_err("an iterator holds something that is no view"))?;
-    wrap(py, view.with_steps(steps))
+    wrap(py, view.with_steps(py, steps))
 }
 
 /// The iterator type of a codec, made at the first use.

@@ -2,8 +2,6 @@
 //!
 //! | file | question it answers |
 //! |---|---|
-//! | `build` | how does a real list get into the store in one pass? |
-//! | `source` | how are its elements read, and what if it changes meanwhile? |
 //! | `pylong` | how does `CPython` lay out an int? |
 //! | `view` | what are `ListView` and `TupleView`? |
 //! | `decode` | how does an element become an object again? |
@@ -15,18 +13,15 @@
 //!
 //! The slots behind `view[i]` and `len(view)` are in `crate::slots`.
 
-mod build;
-mod decode;
+pub(crate) mod decode;
 mod export;
 mod iterator;
 mod ops;
 pub(crate) mod pylong;
-mod raw;
+pub(crate) mod raw;
 mod scan;
-mod source;
 pub(crate) mod view;
 
-use onecopy::store::Huge;
 use pyo3::prelude::*;
 
 use crate::slots;
@@ -40,7 +35,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     slots::install::<TupleView>(py)?;
     module.add_class::<ListView>()?;
     module.add_class::<TupleView>()?;
-    module.add_function(wrap_pyfunction!(share_list, module)?)?;
     module.add_function(wrap_pyfunction!(view::_attach_view, module)?)?;
     module.add_function(wrap_pyfunction!(export::private_items, module)?)?;
     // Also lets `match` take views for sequences.
@@ -48,18 +42,4 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     sequence.call_method1("register", (py.get_type::<ListView>(),))?;
     sequence.call_method1("register", (py.get_type::<TupleView>(),))?;
     Ok(())
-}
-
-/// Shares an exact list or tuple and returns a view of it; a view is returned as it is, anything else gives None.
-#[pyfunction]
-#[pyo3(signature = (data, huge = None))]
-fn share_list<'py>(
-    data: Bound<'py, PyAny>,
-    huge: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if view::of(&data).is_some() {
-        return Ok(Some(data));
-    }
-    let huge = huge.map_or(Ok(Huge::Auto), crate::object::huge)?;
-    build::share(&data, huge)
 }

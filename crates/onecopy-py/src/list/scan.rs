@@ -1,6 +1,6 @@
 //! Searches columns of numbers without making objects of them.
 
-use onecopy::image::{Image, Items};
+use onecopy::image::Items;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
@@ -43,8 +43,8 @@ pub(crate) fn find(
 }
 
 fn items(view: &View) -> PyResult<Items<'_>> {
-    let image = Image::open(view.object.bytes()).map_err(Error::from)?;
-    Ok(image.sequence().map_err(Error::from)?.items())
+    let image = view.image.get().open()?;
+    Ok(image.sequence_at(view.node).map_err(Error::from)?.items())
 }
 
 /// Where `value` stands; a value that the column cannot hold stands nowhere.

@@ -17,18 +17,18 @@
 
 use std::sync::OnceLock;
 
-use onecopy::image::{Container, Image, Items, Sequence};
-use onecopy::store::{Object, Token};
+use onecopy::image::{Container, Items, Sequence};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PySlice, PyTuple, PyType};
+use pyo3::types::{PyDict, PySlice, PyTuple, PyType};
 
 use super::decode::{Codec, Getter, Parts, Steps};
 use super::{export, iterator, ops, raw};
 use crate::error::Error;
+use crate::object::Image;
 use crate::slots::ViewClass;
 
 /// Numbers that can be handed out as they lie: the buffer protocol's letter for them, and bytes per item.
@@ -43,7 +43,9 @@ pub(crate) struct Format {
 /// **Invariant.** `S1` (see [`Steps`]) holds for `steps` and the image; `P1` to `P4` hold for `parts`, as `object` keeps
 /// the image.
 pub(crate) struct View {
-    pub(crate) object: Object,
+    pub(crate) image: Py<Image>,
+    /// Offset of the list or tuple in the image.
+    pub(crate) node: u64,
     pub(crate) container: Container,
     /// Elements of the image.
     pub(crate) count: usize,
@@ -57,20 +59,27 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// A view of a whole list or tuple.
-    pub(crate) fn of_object(object: Object) -> Result<Self, Error> {
-        let sequence = Image::open(object.bytes())?.sequence()?;
-        let (parts, codec) = Parts::of(&sequence);
+    /// A view of the whole list or tuple at `node`.
+    pub(crate) fn of_node(image: &Bound<'_, Image>, node: u64) -> Result<Self, Error> {
+        let sequence = image.get().open()?.sequence_at(node)?;
+        Ok(Self::of_sequence(image, &sequence))
+    }
+
+    /// A view of a list or tuple of this image.
+    pub(crate) fn of_sequence(image: &Bound<'_, Image>, sequence: &Sequence<'_>) -> Self {
+        let node = sequence.offset();
+        let (parts, codec) = Parts::of(image, sequence);
         let (container, len) = (sequence.container(), sequence.len());
-        let format = format(&sequence);
+        let format = format(sequence);
         let steps = Steps {
             start: 0,
             step: 1,
             len,
         };
         let hash = OnceLock::new();
-        Ok(Self {
-            object,
+        Self {
+            image: image.clone().unbind(),
+            node,
             container,
             count: len,
             parts,
@@ -79,13 +88,13 @@ impl View {
             steps,
             format,
             hash,
-        })
+        }
     }
 
     /// Other elements of the same image; the steps must stay inside it (S1).
-    pub(crate) fn with_steps(&self, steps: Steps) -> Self {
+    pub(crate) fn with_steps(&self, py: Python<'_>, steps: Steps) -> Self {
         Self {
-            object: self.object.clone(),
+            image: self.image.clone_ref(py),
             steps,
             hash: OnceLock::new(),
             ..*self
@@ -121,7 +130,7 @@ impl View {
                 len,
             },
         };
-        Ok(self.with_steps(steps))
+        Ok(self.with_steps(slice.py(), steps))
     }
 
     fn subscript<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -454,36 +463,27 @@ view_class!(
 static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn reduce<'py>(py: Python<'py>, view: &View) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-    let attach = ATTACH.get_or_try_init(py, || {
-        Ok::<_, PyErr>(
-            py.import("onecopy._onecopy")?
-                .getattr("_attach_view")?
-                .unbind(),
-        )
-    })?;
-    let token = py.detach(|| view.object.token()).map_err(Error::from)?;
+    let attach = crate::node::function(py, &ATTACH, "_attach_view")?;
     let Steps { start, step, len } = view.steps;
-    let arguments = (PyBytes::new(py, &token.to_bytes()), start, step, len).into_pyobject(py)?;
-    Ok((attach.bind(py).clone(), arguments))
+    let arguments = (view.image.clone_ref(py), view.node, start, step, len).into_pyobject(py)?;
+    Ok((attach, arguments))
 }
 
-/// Unpickles a view: attaches the object that the token names and shows the same elements of it.
+/// Unpickles a view: shows the same elements of the image.
 #[pyfunction]
 pub(crate) fn _attach_view<'py>(
-    py: Python<'py>,
-    token: &[u8],
+    image: &Bound<'py, Image>,
+    node: u64,
     start: isize,
     step: isize,
     len: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let token = Token::from_bytes(token).map_err(Error::from)?;
-    let object = py.detach(|| Object::attach(&token)).map_err(Error::from)?;
-    let mut view = View::of_object(object)?;
+    let mut view = View::of_node(image, node)?;
     let count = view.steps.len;
     view.steps = Steps::checked(start, step, len, count).ok_or_else(|| {
         PyIndexError::new_err(format!(
             "{len} elements from {start} on, {step} apart, do not lie in {count} elements"
         ))
     })?;
-    wrap(py, view)
+    wrap(image.py(), view)
 }
