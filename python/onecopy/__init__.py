@@ -1,7 +1,7 @@
 """One copy of your data for all your worker processes, with proof.
 
-`share(data)` packs a list, tuple or array into shared memory once; every process gets a read-only view that behaves
-like the original, whatever the start method. `memory()` says how many copies of the data physically exist.
+`share(data)` packs nested lists, dicts, arrays and objects into shared memory once; every process gets a read-only view
+that behaves like the original, whatever the start method. `memory()` says how many copies of the data physically exist.
 
     >>> import onecopy
     >>> view = onecopy.share([1, 2, 3])
@@ -11,21 +11,28 @@ like the original, whatever the start method. `memory()` says how many copies of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from onecopy._onecopy import (
     AttachError,
     Collected,
     CorruptImage,
+    DictView,
+    FrozenSetView,
     Gone,
     ListView,
+    NamedTupleView,
+    ObjectView,
     OnecopyError,
     ProcessMemory,
+    RecordView,
     Report,
+    RowView,
+    SetView,
     SkippedProcess,
     Stats,
     StoreMemory,
+    TableView,
     TupleView,
     Unsupported,
     __version__,
@@ -42,14 +49,22 @@ __all__ = [
     "AttachError",
     "Collected",
     "CorruptImage",
+    "DictView",
+    "FrozenSetView",
     "Gone",
     "ListView",
+    "NamedTupleView",
+    "ObjectView",
     "OnecopyError",
     "ProcessMemory",
+    "RecordView",
     "Report",
+    "RowView",
+    "SetView",
     "SkippedProcess",
     "Stats",
     "StoreMemory",
+    "TableView",
     "TupleView",
     "Unsupported",
     "__version__",
@@ -64,9 +79,6 @@ __all__ = [
     "to_python",
     "zeros",
 ]
-
-Sequence.register(ListView)
-Sequence.register(TupleView)
 
 
 def __getattr__(name: str) -> Any:

@@ -54,6 +54,14 @@ def loads(data: Any, buffers: Iterable[Any]) -> Any:
     return pickle.loads(data, buffers=buffers)  # noqa: S301 - from a store of this user, or allowed by the caller
 
 
+def refusal(image: Any) -> Exception:
+    """Returns the error for a pickle in an image that came from elsewhere."""
+    return pickle.UnpicklingError(
+        f"{image!r} has pickled elements, which run code when they are read; "
+        "onecopy.open(path, allow_pickle=True) reads them, if you trust where the file comes from"
+    )
+
+
 def array_plan(obj: Any) -> tuple[Any, ...] | None:
     """Returns what an array node needs, or None if `obj` is no array without objects."""
     numpy = sys.modules.get("numpy")

@@ -5,8 +5,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
-from onecopy import _onecopy
-from onecopy._onecopy import ListView, TupleView, Unsupported
+from onecopy import _onecopy, _progress
+from onecopy._onecopy import (
+    DictView,
+    FrozenSetView,
+    ListView,
+    NamedTupleView,
+    ObjectView,
+    RecordView,
+    RowView,
+    SetView,
+    TableView,
+    TupleView,
+    Unsupported,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,29 +28,52 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from onecopy._array import SharedArray
+    from onecopy._progress import Progress
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
 Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic | None")
-View = TypeVar("View", bound="ListView[Any] | TupleView[Any]")
+View = TypeVar("View", bound="ListView[Any] | TupleView[Any] | DictView[Any, Any] | SetView[Any] | FrozenSetView[Any] | ObjectView")
 Huge: TypeAlias = Literal["auto"] | bool
 
+_VIEWS: Final = (
+    ListView,
+    TupleView,
+    DictView,
+    SetView,
+    FrozenSetView,
+    TableView,
+    RowView,
+    RecordView,
+    NamedTupleView,
+    ObjectView,
+)
 # They cannot change and are small, or travel through a pipe as fast as a token would.
 _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 
 
 @overload
-def share(data: View, *, huge: Huge = "auto") -> View: ...
+def share(data: View, *, huge: Huge = "auto", progress: Progress = False) -> View: ...
 @overload
-def share(data: Array, *, huge: Huge = "auto") -> SharedArray: ...
+def share(data: Array, *, huge: Huge = "auto", progress: Progress = False) -> SharedArray: ...
 @overload
-def share(data: list[T], *, huge: Huge = "auto") -> ListView[T]: ...
+def share(data: dict[K, V], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, V]: ...
 @overload
-def share(data: tuple[T, ...], *, huge: Huge = "auto") -> TupleView[T]: ...
+def share(data: set[T], *, huge: Huge = "auto", progress: Progress = False) -> SetView[T]: ...
 @overload
-def share(data: Atom, *, huge: Huge = "auto") -> Atom: ...
-def share(data: Any, *, huge: Huge = "auto") -> Any:
+def share(data: frozenset[T], *, huge: Huge = "auto", progress: Progress = False) -> FrozenSetView[T]: ...
+@overload
+def share(data: list[T], *, huge: Huge = "auto", progress: Progress = False) -> ListView[T]: ...
+@overload
+def share(data: tuple[T, ...], *, huge: Huge = "auto", progress: Progress = False) -> TupleView[T]: ...
+@overload
+def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False) -> Atom: ...
+@overload
+def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any: ...
+def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
     """Packs `data` into shared memory once and returns a read-only view of it.
 
     The view behaves like the original. It pickles to a token of less than 200 bytes: send it to any process of the
@@ -46,43 +81,48 @@ def share(data: Any, *, huge: Huge = "auto") -> Any:
     dropped its last view and no token is on its way.
 
     Args:
-        data: A list or tuple of int, float, bool, str, bytes and None in any mixture, or an ndarray of a numeric,
-            bool, datetime64, timedelta64, fixed-width string or plain structured dtype in any memory order. An array
-            made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself; what other
-            references to it write afterwards stays in this process. A str, int, float, complex, bytes or None is
-            returned as it is, and so is a view.
+        data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; arrays of any dtype without objects;
+            instances of dataclasses and namedtuples; whatever can be pickled. Containers that are met twice are
+            stored once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of
+            one dataclass or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or
+            `full()` is not copied but becomes read-only itself. A str, int, float, complex, bytes or None is returned
+            as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
+        progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
+            (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
 
     Returns:
-        A `ListView`, `TupleView` or `SharedArray`, of the same length or shape.
+        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for objects of
+        other types an `ObjectView`, whose `get()` gives the object.
 
     Raises:
-        Unsupported: (a `TypeError`) An element cannot be shared; the text names the path to it.
+        Unsupported: (a `TypeError`) Something cannot be pickled; the text names the path to it.
         MemoryError: There is not enough memory. `requested` and `available` tell how much, in bytes. Nothing is left
             behind.
-        RuntimeError: Another thread changed the list meanwhile.
+        RuntimeError: The data changed meanwhile.
 
     Example:
         >>> import onecopy
-        >>> view = onecopy.share([3, 1, 2])
-        >>> view[0], len(view), sorted(view)
-        (3, 3, [1, 2, 3])
-        >>> view == [3, 1, 2]
+        >>> view = onecopy.share({"labels": ["cat", "dog"], "boxes": [{"id": 1, "xywh": [0.5, 1.0, 2.0, 3.0]}]})
+        >>> view["labels"][1], view["boxes"][0]["xywh"][3]
+        ('dog', 3.0)
+        >>> view["labels"] == ["cat", "dog"]
         True
     """
     _check_huge(huge)
-    kind = type(data)
-    if kind is list or kind is tuple:
-        return _onecopy.share_list(data, huge)
-    if kind is ListView or kind is TupleView or isinstance(data, _ATOMS):
+    if type(data) in _VIEWS or isinstance(data, _ATOMS) and type(data) in _ATOMS:
         return data
     if _is_numpy(data, "ndarray"):
-        from onecopy._array import share_array
+        from onecopy import _array
 
-        return share_array(data, huge)
-    if _is_numpy(data, "generic") and not _is_numpy(data, "void"):
+        if _array.plan_array(data) is not None:
+            return _array.share_array(data, huge)
+    elif _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
-    raise Unsupported(f"data: cannot share {_describe(data)}")
+    elif isinstance(data, type) or callable(data):
+        raise Unsupported(f"data: cannot share {_describe(data)}")
+    with _progress.reporter(progress) as report:
+        return _onecopy.share_graph(data, huge, report)
 
 
 def _check_huge(huge: object) -> None:
@@ -97,16 +137,8 @@ def _is_numpy(data: object, name: str) -> bool:
 
 
 def _describe(data: object) -> str:
-    """Names what was given, and the way out if there is one."""
-    kind = type(data).__qualname__
-    if isinstance(data, (list, tuple)):
-        base = "list" if isinstance(data, list) else "tuple"
-        return f"{kind}, a subclass of {base}, without losing its type; share {base}(data) if its elements are enough"
-    if isinstance(data, type) or callable(data):
-        return f"{kind} {getattr(data, '__qualname__', '')}".rstrip()
-    if isinstance(data, (range, set, frozenset, bytearray, memoryview)):
-        return f"{kind}; share list(data)"
-    return kind
+    """Names a function or class that was given."""
+    return f"{type(data).__qualname__} {getattr(data, '__qualname__', '')}".rstrip()
 
 
 def _typename(data: object) -> str:
@@ -118,6 +150,12 @@ def to_python(view: ListView[T]) -> list[T]: ...
 @overload
 def to_python(view: TupleView[T]) -> tuple[T, ...]: ...
 @overload
+def to_python(view: DictView[K, V]) -> dict[K, V]: ...
+@overload
+def to_python(view: SetView[T]) -> set[T]: ...
+@overload
+def to_python(view: FrozenSetView[T]) -> frozenset[T]: ...
+@overload
 def to_python(view: SharedArray) -> Array: ...
 @overload
 def to_python(view: T) -> T: ...
@@ -125,14 +163,14 @@ def to_python(view: Any) -> Any:
     """Returns the real thing behind a view, in this process's own memory and free to be changed.
 
     Args:
-        view: What `share()` returned, or a slice of it.
+        view: What `share()` returned, or any part of it.
 
     Returns:
-        A new list, tuple or writable ndarray of the same elements. What `share()` returns as it is, and real lists,
-        tuples and arrays, are returned as they are.
+        New objects of the original types, with the shared references and cycles of the original. What is no view is
+        returned as it is.
 
     Raises:
-        TypeError: It is none of these.
+        RecursionError: Tuples are nested deeper than 2000.
 
     Example:
         >>> import onecopy
@@ -141,18 +179,11 @@ def to_python(view: Any) -> Any:
         >>> real
         [1, 2, 3, 4]
     """
-    kind = type(view)
-    if kind is ListView:
-        return list(view)
-    if kind is TupleView:
-        return tuple(view)
     if _is_numpy(view, "ndarray"):
         from onecopy._array import SharedArray, real_array
 
         return real_array(view) if isinstance(view, SharedArray) else view
-    if isinstance(view, (*_ATOMS, list, tuple)) or _is_numpy(view, "generic"):
-        return view
-    raise TypeError(f"view: expected what share() returned, found {_typename(view)}")
+    return _onecopy._real(view)  # noqa: SLF001 - our own module
 
 
 def private(view: Any) -> Any:

@@ -112,7 +112,7 @@ impl Image {
     }
 
     /// Exports part of the image, read-only; `node` is the node whose data they are, 0 for the root.
-    fn buffer(
+    pub(crate) fn buffer(
         slf: &Bound<'_, Self>,
         offset: usize,
         byte_len: usize,

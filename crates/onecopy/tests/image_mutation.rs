@@ -109,7 +109,13 @@ fn read_node(node: &Node<'_>, ahead: &mut Vec<u64>) {
             for hash in [0, 1, u64::MAX] {
                 assert!(keys.candidates(hash).all(|position| position < keys.len()));
                 let _ = keys.find_scalar(&Scalar::Int(1), hash);
-                let _ = keys.find_text(Text { kind: TextKind::Ascii, bytes: b"a" }, hash);
+                let _ = keys.find_text(
+                    Text {
+                        kind: TextKind::Ascii,
+                        bytes: b"a",
+                    },
+                    hash,
+                );
             }
             ahead.push(keys.items_offset);
         }

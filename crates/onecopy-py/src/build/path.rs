@@ -40,9 +40,9 @@ fn name(key: &Bound<'_, PyAny>) -> String {
     let full = match key.cast::<PyString>() {
         Ok(key) => format!("\"{}\"", key.to_string_lossy()),
         // Python code of a stranger's class is not run for a message.
-        Err(_) if key.is_exact_instance_of::<PyBytes>() || key.extract::<f64>().is_ok() => {
-            key.repr().map_or_else(|_| "…".to_owned(), |text| text.to_string())
-        }
+        Err(_) if key.is_exact_instance_of::<PyBytes>() || key.extract::<f64>().is_ok() => key
+            .repr()
+            .map_or_else(|_| "…".to_owned(), |text| text.to_string()),
         Err(_) => key
             .get_type()
             .name()

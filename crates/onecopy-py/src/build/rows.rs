@@ -240,7 +240,10 @@ impl<'py> Walk<'_, '_, 'py> {
                         .map_err(Error::from)?;
                 }
                 if row.cells.len() < cursors.len() {
-                    let missing = cursors.iter_mut().zip(&filled).filter(|(_, filled)| !**filled);
+                    let missing = cursors
+                        .iter_mut()
+                        .zip(&filled)
+                        .filter(|(_, filled)| !**filled);
                     for (cursor, _) in missing {
                         cursor
                             .push(self.arena, &Scalar::None)

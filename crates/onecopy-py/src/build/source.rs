@@ -13,8 +13,8 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::list::pylong;
 use crate::error::Error;
+use crate::list::pylong;
 
 /// Elements between two looks at pending signals: less than a millisecond of work.
 pub(crate) const CHUNK_LEN: usize = 1 << 16;

@@ -105,7 +105,8 @@ impl<'py> Walk<'_, '_, 'py> {
             let made = helper
                 .call_method1("dumps", (object,))
                 .map_err(|error| self.refused(object, &error))?;
-            let (pickle, buffers): (Bound<'py, PyBytes>, Vec<Bound<'py, PyAny>>) = made.extract()?;
+            let (pickle, buffers): (Bound<'py, PyBytes>, Vec<Bound<'py, PyAny>>) =
+                made.extract()?;
             Content::Pickle(pickle, buffers)
         };
         self.spool.put(object, content.clone());
@@ -120,7 +121,9 @@ impl<'py> Walk<'_, '_, 'py> {
             return error.clone_ref(self.py);
         }
         let class = object.get_type();
-        let name = class.qualname().map_or_else(|_| "object".into(), |name| name.to_string());
+        let name = class
+            .qualname()
+            .map_or_else(|_| "object".into(), |name| name.to_string());
         let reason = error.value(self.py).to_string();
         let text = format!("{}: cannot share {name}: {reason}", path::text(&self.path));
         match Exceptions::get(self.py) {
@@ -155,8 +158,7 @@ impl<'py> Walk<'_, '_, 'py> {
             .map(|buffer| buffer.len_bytes() as u64)
             .collect();
         let bytes = pickle.as_bytes();
-        let place =
-            place_object(self.arena, bytes.len() as u64, &lens).map_err(Error::from)?;
+        let place = place_object(self.arena, bytes.len() as u64, &lens).map_err(Error::from)?;
         self.arena
             .put(place.pickle.offset, bytes)
             .map_err(Error::from)?;

@@ -186,8 +186,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
     pub(super) fn remember(&mut self, object: &Bound<'py, PyAny>, extra: isize, known: Known) {
         let item = Item::of(object);
         if item.is_shared(extra) {
-            self.known
-                .insert(item.address(), (object.clone(), known));
+            self.known.insert(item.address(), (object.clone(), known));
         }
     }
 

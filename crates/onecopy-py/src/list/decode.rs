@@ -92,6 +92,20 @@ impl Steps {
         (index < self.len).then(|| self.at(index))
     }
 
+    /// Elements of these: `len` of them from `start` on, `step` apart, all of which exist.
+    pub(crate) fn slice(&self, start: isize, step: isize, len: usize) -> Self {
+        let (start, step) = match len {
+            0 => (0, 1),
+            // A single element may come with any step, which would overflow.
+            1 => (self.at(start.unsigned_abs()).cast_signed(), 1),
+            _ => (
+                self.at(start.unsigned_abs()).cast_signed(),
+                self.step * step,
+            ),
+        };
+        Self { start, step, len }
+    }
+
     /// The same elements from the last to the first.
     pub(crate) fn reversed(&self) -> Self {
         if self.len == 0 {
@@ -117,9 +131,21 @@ pub(crate) struct Codec {
     pub(crate) fill: Filler,
     pub(crate) next: ffi::iternextfunc,
     pub(crate) iterator: PyOnceLock<Py<PyType>>,
+    /// Whether elements may be containers or pickled objects.
+    leads_on: bool,
+}
+
+impl Codec {
+    /// Whether elements may be containers or pickled objects.
+    pub(crate) const fn leads_on(&self) -> bool {
+        self.leads_on
+    }
 }
 
 trait Decode {
+    /// Whether elements may be containers or pickled objects.
+    const LEADS_ON: bool = false;
+
     /// The object of element `index` as a new reference, or null with an exception set.
     ///
     /// # Safety
@@ -160,6 +186,7 @@ macro_rules! codec {
             fill: fill::<$kind>,
             next: next::<$kind>,
             iterator: PyOnceLock::new(),
+            leads_on: <$kind as Decode>::LEADS_ON,
         };
         &CODEC
     }};
@@ -368,7 +395,12 @@ impl<O: Offset> Decode for Ascii<O> {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
             Some((bytes, _)) => ascii(bytes),
-            None => raise_corrupt(parts, index, size_of::<O::Item>(), "offsets of an element do not lie in its data"),
+            None => raise_corrupt(
+                parts,
+                index,
+                size_of::<O::Item>(),
+                "offsets of an element do not lie in its data",
+            ),
         }
     }
 }
@@ -380,7 +412,12 @@ impl<O: Offset> Decode for Str<O> {
         match unsafe { span::<O>(parts, index) } {
             Some((bytes, TextKind::Ascii)) => ascii(bytes),
             Some((bytes, kind)) => text(Text { kind, bytes }),
-            None => raise_corrupt(parts, index, size_of::<O::Item>(), "offsets of an element do not lie in its data"),
+            None => raise_corrupt(
+                parts,
+                index,
+                size_of::<O::Item>(),
+                "offsets of an element do not lie in its data",
+            ),
         }
     }
 }
@@ -391,12 +428,19 @@ impl<O: Offset> Decode for Bytes<O> {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
             Some((content, _)) => bytes(content),
-            None => raise_corrupt(parts, index, size_of::<O::Item>(), "offsets of an element do not lie in its data"),
+            None => raise_corrupt(
+                parts,
+                index,
+                size_of::<O::Item>(),
+                "offsets of an element do not lie in its data",
+            ),
         }
     }
 }
 
 impl Decode for Words {
+    const LEADS_ON: bool = true;
+
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: the caller's word is P1 for items of this type.
@@ -597,12 +641,20 @@ fn big(content: &[u8]) -> *mut PyObject {
 }
 
 #[cold]
-fn raise_corrupt(parts: &Parts, index: usize, item_size: usize, what: &'static str) -> *mut PyObject {
+fn raise_corrupt(
+    parts: &Parts,
+    index: usize,
+    item_size: usize,
+    what: &'static str,
+) -> *mut PyObject {
     // SAFETY: decoders run attached to the interpreter.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: whoever has the parts keeps their image alive, which is of this class.
     let image = unsafe { Borrowed::<PyAny>::from_ptr(py, parts.image).cast_unchecked::<Image>() };
-    let items = parts.items.addr().wrapping_sub(image.get().bytes().as_ptr().addr());
+    let items = parts
+        .items
+        .addr()
+        .wrapping_sub(image.get().bytes().as_ptr().addr());
     let offset = items.wrapping_add(index.wrapping_mul(item_size)) as u64;
     raise(ImageError::Corrupt { offset, what })
 }

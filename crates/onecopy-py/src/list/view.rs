@@ -111,25 +111,7 @@ impl View {
 
     fn slice(&self, slice: &Bound<'_, PySlice>) -> PyResult<Self> {
         let part = slice.indices(self.steps.len.cast_signed())?;
-        let len = part.slicelength;
-        let steps = match len {
-            0 => Steps {
-                start: 0,
-                step: 1,
-                len: 0,
-            },
-            // A single element may come with any step, which would overflow.
-            1 => Steps {
-                start: self.steps.at(part.start.unsigned_abs()).cast_signed(),
-                step: 1,
-                len,
-            },
-            _ => Steps {
-                start: self.steps.at(part.start.unsigned_abs()).cast_signed(),
-                step: self.steps.step * part.step,
-                len,
-            },
-        };
+        let steps = self.steps.slice(part.start, part.step, part.slicelength);
         Ok(self.with_steps(slice.py(), steps))
     }
 

@@ -1,0 +1,21 @@
+//! References into an image that are kept beside the image itself.
+#![allow(unsafe_code)] // Lengthens lifetimes.
+
+use onecopy::image::Image as Opened;
+use pyo3::prelude::*;
+
+use crate::error::Error;
+use crate::object::Image;
+
+/// The image with a lifetime that the compiler does not check.
+///
+/// # Safety
+/// - whatever is made from it is not used after the last reference to `image` has gone: it is kept in a structure that
+///   holds one, or is used only through such.
+pub(crate) unsafe fn lasting(image: &Bound<'_, Image>) -> Result<Opened<'static>, Error> {
+    let bytes = image.get().bytes();
+    // SAFETY: an `Image`'s bytes are mapped, in place and unchanged as long as it lives; the caller sees to it that it
+    // lives for as long as the slice is used.
+    let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
+    Ok(Opened::open(bytes)?)
+}

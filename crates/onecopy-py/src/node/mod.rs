@@ -1,0 +1,242 @@
+//! Views of nodes that are no lists: dicts, sets, tables and their rows, pickled objects.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `held` | how can a view keep references into its image? |
+//! | `finder` | where is a key? |
+//! | `dict`, `set` | what are `DictView`, `SetView` and `FrozenSetView`? |
+//! | `table` | what is `TableView`, and what do its rows share? |
+//! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
+//! | `object` | what is `ObjectView`? |
+//! | `rebuilt` | which unpickled objects are kept? |
+//! | `real` | how does the real thing come back? |
+//! | `text` | what does `repr()` do about cycles? |
+#![allow(unsafe_code)] // Decoders hand over raw objects.
+
+mod dict;
+mod finder;
+mod held;
+mod object;
+mod real;
+pub(crate) mod rebuilt;
+mod record;
+mod row;
+mod set;
+mod table;
+pub(crate) mod text;
+
+use std::ptr;
+
+use onecopy::image::{Decoded, Node, read_blob};
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::error::Error;
+use crate::list::decode;
+use crate::list::view::{self, ListView, TupleView, View};
+use crate::object::Image;
+
+pub(crate) use real::to_python;
+
+/// Adds the classes to the extension module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add_class::<dict::DictView>()?;
+    module.add_class::<set::SetView>()?;
+    module.add_class::<set::FrozenSetView>()?;
+    module.add_class::<table::TableView>()?;
+    module.add_class::<row::RowView>()?;
+    module.add_class::<record::RecordView>()?;
+    module.add_class::<record::NamedTupleView>()?;
+    module.add_class::<object::ObjectView>()?;
+    module.add_function(wrap_pyfunction!(real::real, module)?)?;
+    module.add_function(wrap_pyfunction!(attach_node, module)?)?;
+    module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
+    module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
+    module.add_function(wrap_pyfunction!(crate::object::_image, module)?)?;
+    // Also lets `match` take views for mappings and sequences.
+    let abc = py.import("collections.abc")?;
+    let mapping = abc.getattr("Mapping")?;
+    mapping.call_method1("register", (py.get_type::<dict::DictView>(),))?;
+    mapping.call_method1("register", (py.get_type::<row::RowView>(),))?;
+    let set = abc.getattr("Set")?;
+    set.call_method1("register", (py.get_type::<set::SetView>(),))?;
+    set.call_method1("register", (py.get_type::<set::FrozenSetView>(),))?;
+    let sequence = abc.getattr("Sequence")?;
+    sequence.call_method1("register", (py.get_type::<table::TableView>(),))?;
+    sequence.call_method1("register", (py.get_type::<record::NamedTupleView>(),))?;
+    Ok(())
+}
+
+/// A function of this module, looked up once.
+pub(crate) fn function<'py>(
+    py: Python<'py>,
+    kept: &PyOnceLock<Py<PyAny>>,
+    name: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let found = kept.get_or_try_init(py, || {
+        let module = py.import("onecopy._onecopy")?;
+        Ok::<_, PyErr>(module.getattr(name)?.unbind())
+    })?;
+    Ok(found.bind(py).clone())
+}
+
+/// What `share()` returns for a whole image.
+pub(crate) fn root_object<'py>(image: &Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>> {
+    let root = image.get().open()?.root_offset();
+    let opened = image.get().open()?;
+    if let Node::Object(_) = opened.node(root).map_err(Error::from)? {
+        return Ok(object::ObjectView::new(image, root)?.into_any());
+    }
+    object_at(image, root)
+}
+
+/// The Python object of a node: a view, an array, or a rebuilt object.
+pub(crate) fn object_at<'py>(
+    image: &Bound<'py, Image>,
+    offset: u64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = image.py();
+    let opened = image.get().open()?;
+    Ok(match opened.node(offset).map_err(Error::from)? {
+        Node::Sequence(sequence) => view::wrap(py, View::of_sequence(image, &sequence))?,
+        Node::Dict(_) => dict::DictView::new(image, offset)?.into_any(),
+        Node::Set(set) if set.frozen => set::FrozenSetView::new(image, offset)?.into_any(),
+        Node::Set(_) => set::SetView::new(image, offset)?.into_any(),
+        Node::Table(_) => table::TableView::new(image, offset)?.into_any(),
+        Node::Row(row) => row::of_table(image, row.table, row.row)?,
+        Node::Array(_) => {
+            let arrays = py.import("onecopy._array")?;
+            arrays.call_method1("array_of_node", (image, offset))?
+        }
+        Node::Object(_) => rebuilt::object(image, offset)?,
+        Node::Value(word) => word_object(image, word.decode(), offset)?,
+        _ => return Err(corrupt(offset, "a value was expected")),
+    })
+}
+
+/// The object of a word that stands alone.
+fn word_object<'py>(
+    image: &Bound<'py, Image>,
+    word: Option<Decoded>,
+    at: u64,
+) -> PyResult<Bound<'py, PyAny>> {
+    use onecopy::image::{Scalar, Text};
+    let short;
+    let opened = image.get().open()?;
+    let value = match word {
+        Some(Decoded::None) => Scalar::None,
+        Some(Decoded::Bool(value)) => Scalar::Bool(value),
+        Some(Decoded::Int(value)) => Scalar::Int(value),
+        Some(Decoded::Float(value)) => Scalar::Float(value),
+        Some(Decoded::Str(kind, text)) => {
+            short = text;
+            let bytes = short.as_bytes();
+            Scalar::Str(Text { kind, bytes })
+        }
+        Some(Decoded::Bytes(bytes)) => {
+            short = bytes;
+            Scalar::Bytes(short.as_bytes())
+        }
+        Some(Decoded::Blob(offset)) => {
+            match read_blob(opened.bytes(), offset).map_err(Error::from)? {
+                Scalar::Pickle(_) => return rebuilt::pickled(image, offset),
+                value => value,
+            }
+        }
+        Some(Decoded::Node(offset)) => return object_at(image, offset),
+        None => return Err(corrupt(at, "word with an unknown tag")),
+    };
+    scalar_object(image.py(), &value)
+}
+
+/// The object of a plain value.
+pub(crate) fn scalar_object<'py>(
+    py: Python<'py>,
+    value: &onecopy::image::Scalar<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: null with an exception, or a new reference.
+    unsafe { Bound::from_owned_ptr_or_err(py, decode::scalar(value)) }
+}
+
+/// The error for bytes that contradict themselves.
+pub(crate) fn corrupt(offset: u64, what: &'static str) -> PyErr {
+    Error::from(onecopy::image::ImageError::Corrupt { offset, what }).into()
+}
+
+/// Calls a function with the image of a decoder, and hands its object over as decoders do.
+///
+/// # Safety
+/// - `image` is a live `Image`, and the thread is attached to the interpreter.
+unsafe fn with_image(
+    image: *mut PyObject,
+    make: impl for<'py> FnOnce(&Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>>,
+) -> *mut PyObject {
+    // SAFETY: decoders run attached to the interpreter.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the caller gives a live object.
+    let image = unsafe { Bound::from_borrowed_ptr(py, image) };
+    // SAFETY: the caller gives an instance of this class.
+    let image = unsafe { image.cast_into_unchecked::<Image>() };
+    match make(&image) {
+        Ok(object) => object.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// The object of a node that is an element, as a new reference; null with an exception set.
+///
+/// # Safety
+/// - `image` is a live `Image`, and the thread is attached to the interpreter.
+pub(crate) unsafe fn element(image: *mut PyObject, offset: u64) -> *mut PyObject {
+    // SAFETY: the caller's word is that of `with_image`.
+    unsafe { with_image(image, |image| object_at(image, offset)) }
+}
+
+/// The object of a pickle that is an element, as a new reference; null with an exception set.
+///
+/// # Safety
+/// - `image` is a live `Image`, and the thread is attached to the interpreter.
+pub(crate) unsafe fn pickled(image: *mut PyObject, offset: u64) -> *mut PyObject {
+    // SAFETY: the caller's word is that of `with_image`.
+    unsafe { with_image(image, |image| rebuilt::pickled(image, offset)) }
+}
+
+/// Whether an object is a view that the walk takes apart again, and not an array.
+pub(crate) fn is_view(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<ListView>()
+        || object.is_exact_instance_of::<TupleView>()
+        || object.is_exact_instance_of::<dict::DictView>()
+        || object.is_exact_instance_of::<set::SetView>()
+        || object.is_exact_instance_of::<set::FrozenSetView>()
+        || object.is_exact_instance_of::<table::TableView>()
+        || object.is_exact_instance_of::<row::RowView>()
+        || object.is_exact_instance_of::<record::RecordView>()
+        || object.is_exact_instance_of::<record::NamedTupleView>()
+        || object.is_exact_instance_of::<object::ObjectView>()
+}
+
+static ATTACH_NODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// What pickling a view of a node gives.
+pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (Py<Image>, u64));
+
+/// Pickles a view as its image and node.
+pub(crate) fn reduce<'py>(py: Python<'py>, image: &Py<Image>, node: u64) -> PyResult<Reduced<'py>> {
+    let attach = function(py, &ATTACH_NODE, "_attach_node")?;
+    Ok((attach, (image.clone_ref(py), node)))
+}
+
+/// Unpickles a view.
+#[pyfunction(name = "_attach_node")]
+fn attach_node<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, PyAny>> {
+    let opened = image.get().open()?;
+    if let Node::Object(_) = opened.node(node).map_err(Error::from)? {
+        return Ok(object::ObjectView::new(image, node)?.into_any());
+    }
+    object_at(image, node)
+}

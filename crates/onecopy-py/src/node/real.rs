@@ -1,0 +1,403 @@
+//! `to_python()`: the real thing behind a view, with the types, the shared references and the cycles of the original.
+//!
+//! Lists, dicts and sets are made empty and filled from a queue, so neither depth nor a cycle is a problem; tuples and
+//! frozensets, which cannot be made before their elements, are made in place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use onecopy::image::{Container, Decoded, Items, Node, RowKind, Scalar, Sequence, Word, read_blob};
+use pyo3::exceptions::PyRecursionError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
+
+use super::table::TableCore;
+use super::{corrupt, object, rebuilt, record};
+use crate::error::Error;
+use crate::list::decode::Steps;
+use crate::list::raw;
+use crate::list::view::{self, View};
+use crate::object::Image;
+
+/// Tuples in tuples deeper than this have no real thing: making one would overflow the stack.
+const TUPLE_DEPTH: usize = 2000;
+
+/// What is still to be filled.
+enum Job<'py> {
+    List(u64, Bound<'py, PyList>),
+    Dict(u64, Bound<'py, PyDict>),
+    Set(u64, Bound<'py, PySet>),
+    Row(Arc<TableCore>, usize, Bound<'py, PyAny>),
+}
+
+struct Real<'py> {
+    image: Bound<'py, Image>,
+    made: HashMap<u64, Bound<'py, PyAny>>,
+    rows: HashMap<(u64, usize), Bound<'py, PyAny>>,
+    queue: Vec<Job<'py>>,
+    depth: usize,
+}
+
+/// The real thing behind a node.
+pub(crate) fn of_node<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, PyAny>> {
+    let mut real = Real::new(image);
+    let made = real.node(node)?;
+    real.run()?;
+    Ok(made)
+}
+
+/// The real row of a table.
+pub(crate) fn of_row<'py>(
+    image: &Bound<'py, Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut real = Real::new(image);
+    let made = real.row(core, row)?;
+    real.run()?;
+    Ok(made)
+}
+
+/// A real list or tuple of some rows.
+pub(crate) fn of_rows<'py>(
+    image: &Bound<'py, Image>,
+    core: &Arc<TableCore>,
+    steps: &Steps,
+) -> PyResult<Bound<'py, PyAny>> {
+    if steps.start == 0 && steps.step == 1 && steps.len == core.table.rows {
+        return of_node(image, core.node);
+    }
+    let mut real = Real::new(image);
+    let list = PyList::empty(image.py());
+    for index in 0..steps.len {
+        list.append(real.row(core, steps.at(index))?)?;
+    }
+    real.run()?;
+    match core.table.container {
+        Container::List => Ok(list.into_any()),
+        Container::Tuple => Ok(list.to_tuple().into_any()),
+    }
+}
+
+/// The real thing behind any view; other objects are returned as they are.
+pub(crate) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = view.py();
+    if let Some(view) = view::of(view) {
+        if view.codec.leads_on() {
+            let mut real = Real::new(view.image.bind(py));
+            let made = real.part(view)?;
+            real.run()?;
+            return Ok(made);
+        }
+        return raw::to_builtin(py, view, view.container);
+    }
+    if super::is_view(view) || view.is_exact_instance_of::<object::ObjectView>() {
+        return view.call_method0("_to_python");
+    }
+    Ok(view.clone())
+}
+
+/// Returns the real thing behind a view; for the package's own use.
+#[pyfunction(name = "_real")]
+pub(crate) fn real<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    to_python(view)
+}
+
+impl<'py> Real<'py> {
+    fn new(image: &Bound<'py, Image>) -> Self {
+        Self {
+            image: image.clone(),
+            made: HashMap::new(),
+            rows: HashMap::new(),
+            queue: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    fn py(&self) -> Python<'py> {
+        self.image.py()
+    }
+
+    fn run(&mut self) -> PyResult<()> {
+        let mut steps: u32 = 0;
+        while let Some(job) = self.queue.pop() {
+            steps = steps.wrapping_add(1);
+            if steps.is_multiple_of(1 << 14) {
+                self.py().check_signals()?;
+            }
+            match job {
+                Job::List(node, list) => self.fill_list(node, &list)?,
+                Job::Dict(node, dict) => self.fill_dict(node, &dict)?,
+                Job::Set(node, set) => self.fill_set(node, &set)?,
+                Job::Row(core, row, object) => self.fill_row(&core, row, &object)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, offset: u64) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(made) = self.made.get(&offset) {
+            return Ok(made.clone());
+        }
+        let py = self.py();
+        let image = self.image.clone();
+        let opened = image.get().open()?;
+        let made = match opened.node(offset).map_err(Error::from)? {
+            Node::Sequence(sequence) => return self.sequence(offset, &sequence),
+            Node::Dict(_) => {
+                let dict = PyDict::new(py);
+                self.queue.push(Job::Dict(offset, dict.clone()));
+                dict.into_any()
+            }
+            Node::Set(set) if set.frozen => {
+                let members = self.elements(&set.keys.items)?;
+                PyFrozenSet::new(py, members)?.into_any()
+            }
+            Node::Set(_) => {
+                let set = PySet::empty(py)?;
+                self.queue.push(Job::Set(offset, set.clone()));
+                set.into_any()
+            }
+            Node::Table(_) => return self.table(offset),
+            Node::Row(row) => {
+                let core = TableCore::of(&image, row.table)?;
+                return self.row(&core, row.row);
+            }
+            Node::Array(_) => {
+                let arrays = py.import("onecopy._array")?;
+                let array = arrays.call_method1("array_of_node", (&image, offset))?;
+                arrays.call_method1("real_array", (array,))?
+            }
+            Node::Object(_) => rebuilt::build(&image, offset, false)?,
+            _ => super::object_at(&image, offset)?,
+        };
+        self.made.insert(offset, made.clone());
+        Ok(made)
+    }
+
+    fn sequence(&mut self, offset: u64, sequence: &Sequence<'_>) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py();
+        let plain = !matches!(sequence.items(), Items::Words(_));
+        let made = match sequence.container() {
+            container if plain => {
+                let view = View::of_sequence(&self.image, sequence);
+                raw::to_builtin(py, &view, container)?
+            }
+            Container::List => {
+                let list = PyList::empty(py);
+                self.queue.push(Job::List(offset, list.clone()));
+                list.into_any()
+            }
+            Container::Tuple => {
+                let elements = self.elements(sequence)?;
+                // A cycle through the tuple has come back to it meanwhile.
+                if let Some(made) = self.made.get(&offset) {
+                    return Ok(made.clone());
+                }
+                PyTuple::new(py, elements)?.into_any()
+            }
+        };
+        self.made.insert(offset, made.clone());
+        Ok(made)
+    }
+
+    /// The real elements of a sequence.
+    fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.depth += 1;
+        if self.depth > TUPLE_DEPTH {
+            return Err(PyRecursionError::new_err(
+                "tuples are nested too deep to make real ones of them",
+            ));
+        }
+        let view = View::of_sequence(&self.image, sequence);
+        let elements = (0..sequence.len())
+            .map(|index| self.element(&view, sequence, index))
+            .collect();
+        self.depth -= 1;
+        elements
+    }
+
+    fn element(
+        &mut self,
+        view: &View,
+        sequence: &Sequence<'_>,
+        index: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if let Items::Words(words) = sequence.items()
+            && let Some(&word) = words.words.get(index)
+            && let Some(special) = self.word(Word(word))?
+        {
+            return Ok(special);
+        }
+        raw::get(self.py(), view, index)
+    }
+
+    /// The real thing that a word leads to, if it leads to a node or pickle.
+    fn word(&mut self, word: Word) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match word.decode() {
+            Some(Decoded::Node(offset)) => self.node(offset).map(Some),
+            Some(Decoded::Blob(offset)) => {
+                let image = self.image.clone();
+                let opened = image.get().open()?;
+                if !matches!(
+                    read_blob(opened.bytes(), offset).map_err(Error::from)?,
+                    Scalar::Pickle(_)
+                ) {
+                    return Ok(None);
+                }
+                if let Some(made) = self.made.get(&offset) {
+                    return Ok(Some(made.clone()));
+                }
+                let made = rebuilt::fresh(&image, offset)?;
+                self.made.insert(offset, made.clone());
+                Ok(Some(made))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The real elements of a view that may show a part of a list.
+    fn part(&mut self, view: &View) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py();
+        let whole = view.steps.start == 0 && view.steps.step == 1 && view.steps.len == view.count;
+        if whole {
+            return self.node(view.node);
+        }
+        let image = self.image.clone();
+        let opened = image.get().open()?;
+        let sequence = opened.sequence_at(view.node).map_err(Error::from)?;
+        let list = PyList::empty(py);
+        for index in 0..view.steps.len {
+            list.append(self.element(view, &sequence, view.steps.at(index))?)?;
+        }
+        match view.container {
+            Container::List => Ok(list.into_any()),
+            Container::Tuple => Ok(list.to_tuple().into_any()),
+        }
+    }
+
+    fn fill_list(&mut self, offset: u64, list: &Bound<'py, PyList>) -> PyResult<()> {
+        let image = self.image.clone();
+        let opened = image.get().open()?;
+        let sequence = opened.sequence_at(offset).map_err(Error::from)?;
+        let view = View::of_sequence(&image, &sequence);
+        for index in 0..sequence.len() {
+            list.append(self.element(&view, &sequence, index)?)?;
+        }
+        Ok(())
+    }
+
+    fn fill_dict(&mut self, offset: u64, dict: &Bound<'py, PyDict>) -> PyResult<()> {
+        let image = self.image.clone();
+        let opened = image.get().open()?;
+        let Node::Dict(found) = opened.node(offset).map_err(Error::from)? else {
+            return Err(corrupt(offset, "a dict was expected"));
+        };
+        let keys = View::of_sequence(&image, &found.keys.items);
+        let values = View::of_sequence(&image, &found.values);
+        for index in 0..found.keys.len() {
+            let key = self.element(&keys, &found.keys.items, index)?;
+            dict.set_item(key, self.element(&values, &found.values, index)?)?;
+        }
+        Ok(())
+    }
+
+    fn fill_set(&mut self, offset: u64, set: &Bound<'py, PySet>) -> PyResult<()> {
+        let image = self.image.clone();
+        let opened = image.get().open()?;
+        let Node::Set(found) = opened.node(offset).map_err(Error::from)? else {
+            return Err(corrupt(offset, "a set was expected"));
+        };
+        for member in self.elements(&found.keys.items)? {
+            set.add(member)?;
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, offset: u64) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py();
+        let core = TableCore::of(&self.image.clone(), offset)?;
+        let list = PyList::empty(py);
+        if core.table.container == Container::List {
+            self.made.insert(offset, list.clone().into_any());
+        }
+        for row in 0..core.table.rows {
+            list.append(self.row(&core, row)?)?;
+        }
+        if core.table.container == Container::List {
+            return Ok(list.into_any());
+        }
+        let made = list.to_tuple().into_any();
+        self.made.insert(offset, made.clone());
+        Ok(made)
+    }
+
+    fn row(&mut self, core: &Arc<TableCore>, row: usize) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py();
+        if let Some(made) = self.rows.get(&(core.node, row)) {
+            return Ok(made.clone());
+        }
+        let made = match core.table.row_kind {
+            RowKind::Dict => PyDict::new(py).into_any(),
+            RowKind::Dataclass => {
+                let class = record::class(&self.image.clone(), core)?;
+                py.get_type::<PyAny>().call_method1("__new__", (class,))?
+            }
+            RowKind::NamedTuple => {
+                let class = record::class(&self.image.clone(), core)?;
+                let cells = (0..core.names.len())
+                    .map(|position| self.cell(core, position, row))
+                    .collect::<PyResult<Vec<_>>>()?;
+                let tuple = py.get_type::<PyTuple>();
+                let made = tuple.call_method1("__new__", (class, PyTuple::new(py, cells)?))?;
+                self.rows.insert((core.node, row), made.clone());
+                return Ok(made);
+            }
+        };
+        self.rows.insert((core.node, row), made.clone());
+        self.queue.push(Job::Row(core.clone(), row, made.clone()));
+        Ok(made)
+    }
+
+    fn fill_row(
+        &mut self,
+        core: &Arc<TableCore>,
+        row: usize,
+        object: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let py = self.py();
+        let positions: Vec<usize> = match core.shape(row)? {
+            Some(shape) => shape.positions.clone(),
+            None => (0..core.names.len()).collect(),
+        };
+        for position in positions {
+            let cell = self.cell(core, position, row)?;
+            let name = core.names[position].bind(py);
+            match object.cast::<PyDict>() {
+                Ok(dict) => dict.set_item(name, cell)?,
+                // As unpickling would: past a frozen dataclass's own __setattr__.
+                Err(_) => {
+                    py.get_type::<PyAny>()
+                        .call_method1("__setattr__", (object, name, cell))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cell(
+        &mut self,
+        core: &TableCore,
+        position: usize,
+        row: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let column = core.table.column(position).map_err(Error::from)?;
+        if let Items::Words(words) = column.items()
+            && let Some(&word) = words.words.get(row)
+            && let Some(special) = self.word(Word(word))?
+        {
+            return Ok(special);
+        }
+        core.cell(self.py(), position, row)
+    }
+}

@@ -1,0 +1,28 @@
+//! `repr()` of data with cycles: a view is made anew each time it is read, so it is recognised by its node.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+
+use pyo3::prelude::*;
+
+thread_local! {
+    /// Nodes whose text is being made, by the address of their image and their offset.
+    static OPEN: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes the text of a node, or gives `again` if that is what is being made already.
+pub(crate) fn guarded(
+    image: usize,
+    node: u64,
+    again: &str,
+    make: impl FnOnce() -> PyResult<String>,
+) -> PyResult<String> {
+    let met = OPEN.with_borrow(|open| open.contains(&(image, node)));
+    if met {
+        return Ok(again.to_owned());
+    }
+    OPEN.with_borrow_mut(|open| open.push((image, node)));
+    let text = make();
+    OPEN.with_borrow_mut(Vec::pop);
+    text
+}

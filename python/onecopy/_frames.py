@@ -1,0 +1,73 @@
+"""How data frames and tensors are pickled so that their data stay outside the pickle.
+
+pandas and pyarrow objects pickle that way by themselves with protocol 5. polars writes all of its data into the pickle, and
+torch too; here they go by way of Arrow and NumPy, which do not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from onecopy import _pickle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def register(modules: Mapping[str, Any]) -> None:
+    """Looks which of the libraries the program has imported: no others can have made the data."""
+    polars = modules.get("polars")
+    if polars is not None and "pyarrow" in modules and hasattr(polars, "DataFrame"):
+        _pickle.reducers.setdefault(polars.DataFrame, _reduce_polars_frame)
+        _pickle.reducers.setdefault(polars.Series, _reduce_polars_series)
+    torch = modules.get("torch")
+    if torch is not None and hasattr(torch, "Tensor"):
+        _pickle.reducers.setdefault(torch.Tensor, _reduce_tensor)
+
+
+def _reduce_polars_frame(frame: Any) -> Any:
+    import polars
+
+    # The newest layout has strings as views, as polars itself does, so neither way copies them.
+    table = frame.to_arrow(compat_level=polars.CompatLevel.newest())
+    return _polars_frame, (table,)
+
+
+def _polars_frame(table: Any) -> Any:
+    import polars
+
+    return polars.from_arrow(table, rechunk=False)
+
+
+def _reduce_polars_series(series: Any) -> Any:
+    import polars
+
+    array = series.to_arrow(compat_level=polars.CompatLevel.newest())
+    return _polars_series, (series.name, array)
+
+
+def _polars_series(name: str, array: Any) -> Any:
+    import polars
+
+    made: Any = polars.from_arrow(array, rechunk=False)
+    return made.alias(name)
+
+
+def _reduce_tensor(tensor: Any) -> Any:
+    if tensor.device.type != "cpu" or tensor.requires_grad or tensor.is_sparse or tensor.is_quantized:
+        return NotImplemented
+    try:
+        return _tensor, (tensor.numpy(),)
+    except (TypeError, RuntimeError):  # a dtype that NumPy does not have
+        return NotImplemented
+
+
+def _tensor(array: Any) -> Any:
+    import warnings
+
+    import torch
+
+    with warnings.catch_warnings():
+        # The memory is read-only; torch has no such tensors and warns that writing would be undefined: it would fault.
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(array)
