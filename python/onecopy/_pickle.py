@@ -106,7 +106,7 @@ def new_row(cls: type, kind: int, names: tuple[str, ...], values: tuple[Any, ...
     """Makes an instance of a row's class, as unpickling would: without calling its `__init__`."""
     if kind == _NAMEDTUPLE_ROWS:
         return tuple.__new__(cls, values)
-    instance = object.__new__(cls)
+    instance: Any = object.__new__(cls)
     for name, value in zip(names, values, strict=True):
         object.__setattr__(instance, name, value)
     return instance

@@ -36,7 +36,9 @@ T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic | None")
-View = TypeVar("View", bound="ListView[Any] | TupleView[Any] | DictView[Any, Any] | SetView[Any] | FrozenSetView[Any] | ObjectView")
+View = TypeVar(
+    "View", bound="ListView[Any] | TupleView[Any] | DictView[Any, Any] | SetView[Any] | FrozenSetView[Any] | ObjectView"
+)
 Huge: TypeAlias = Literal["auto"] | bool
 
 _VIEWS: Final = (

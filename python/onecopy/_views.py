@@ -17,11 +17,11 @@ class Keys(KeysView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """Yields the keys in order."""
-        return iter(self._mapping._keys())  # noqa: SLF001 - of this package's own classes
+        yield from self._mapping._keys()  # noqa: SLF001 - of this package's own classes
 
     def __reversed__(self) -> Iterator[Any]:
         """Yields the keys from the last to the first."""
-        return reversed(self._mapping._keys())  # noqa: SLF001
+        yield from reversed(self._mapping._keys())  # noqa: SLF001
 
     def __repr__(self) -> str:
         """Returns what the builtin's would be."""
@@ -36,11 +36,11 @@ class Values(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """Yields the values in order."""
-        return iter(self._mapping._values())  # noqa: SLF001
+        yield from self._mapping._values()  # noqa: SLF001
 
     def __reversed__(self) -> Iterator[Any]:
         """Yields the values from the last to the first."""
-        return reversed(self._mapping._values())  # noqa: SLF001
+        yield from reversed(self._mapping._values())  # noqa: SLF001
 
     def __contains__(self, value: object) -> bool:
         """Tells whether some value equals this one."""

@@ -548,29 +548,8 @@ class TestBuffers:
 
 
 class TestSharing:
-    class IntChild(int):
-        pass
-
-    class StrChild(str):
-        __slots__ = ()
-
     @pytest.mark.parametrize(
-        "culprit",
-        [
-            [1],
-            (1,),
-            {},
-            {1},
-            object(),
-            1j,
-            IntChild(1),
-            StrChild("a"),
-            bytearray(b"a"),
-            len,
-            np.int64(1),
-            np.float64(1),
-        ],
-        ids=lambda culprit: type(culprit).__name__,
+        "culprit", [threading.Lock(), (x for x in "a"), lambda: None, sys.stdout, memoryview(b"a")]
     )
     @pytest.mark.parametrize("base", [1, 1.5, "a", None])
     def test_the_path_to_what_cannot_be_shared(self, culprit: Any, base: Any, kind: type) -> None:

@@ -11,7 +11,7 @@ require_full_test_package()
 
 from test import seq_tests  # noqa: E402
 
-FOREIGN = "stores instances of a class in the sequence, which this version cannot share"
+FOREIGN = "stores instances of a class that is made in a function, which cannot be pickled"
 
 
 class SharedList:
@@ -31,11 +31,8 @@ class SharedTuple:
 DERIVED = "derives a class with __del__ to see its object go; views cannot be derived from"
 
 EXEMPT = {
-    "test_contains_fake": Exempt(FOREIGN, (TypeError,)),
     "test_contains_order": Exempt(FOREIGN, (TypeError,)),
-    "test_count": Exempt(FOREIGN, (TypeError,)),
     "test_free_after_iterating": Exempt(DERIVED, (AssertionError,)),
-    "test_index": Exempt(FOREIGN, (TypeError,)),
 }
 # A list is changed in place by `+=` and `*=`, which a view refuses; a tuple is not, so there it makes a real tuple.
 LIST_ONLY = {"test_iadd": mutates("l += …"), "test_imul": mutates("l *= …")}

@@ -85,13 +85,13 @@ impl Image {
 impl Image {
     /// Turns a token of 64 bytes into the image, in any process of the same user.
     #[staticmethod]
-    fn attach(py: Python<'_>, token: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn attach(py: Python<'_>, token: &[u8]) -> Result<Self, Error> {
         let token = Token::from_bytes(token)?;
         Ok(Self::new(py.detach(|| Object::attach(&token))?))
     }
 
     /// Makes a token for another process: 64 bytes, counted as an interest in the image until attached once.
-    fn token<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyBytes>, Error> {
+    pub(crate) fn token<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyBytes>, Error> {
         let token = py.detach(|| self.object.token())?;
         Ok(PyBytes::new(py, &token.to_bytes()))
     }

@@ -2,7 +2,7 @@
 
 use onecopy::image::{
     ArrayLayout, ArrayShape, Container, Element, Header, Image, ImageBuf, ImageError, IntWidth,
-    Node, Scalar, TextBuf, read_blob, sequence_image, validate,
+    Node, Scalar, Text, TextBuf, TextKind, read_blob, sequence_image, validate,
 };
 use proptest::prelude::*;
 

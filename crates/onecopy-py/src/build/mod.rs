@@ -98,18 +98,17 @@ pub(crate) fn share_graph<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
     let huge = huge.map_or(Ok(Huge::Auto), object::huge)?;
-    let object = match flat::share(data, huge)? {
-        Some(object) => object,
-        None => {
-            let mut planned = measure(data, progress)?;
-            let store = Store::current().map_err(Error::from)?;
-            let len = planned.image_len;
-            let mut building = py
-                .detach(|| store.allocate(len, huge))
-                .map_err(Error::from)?;
-            planned.write(building.as_mut_slice(), progress)?;
-            py.detach(|| building.publish()).map_err(Error::from)?
-        }
+    let object = if let Some(object) = flat::share(data, huge)? {
+        object
+    } else {
+        let mut planned = measure(data, progress)?;
+        let store = Store::current().map_err(Error::from)?;
+        let len = planned.image_len;
+        let mut building = py
+            .detach(|| store.allocate(len, huge))
+            .map_err(Error::from)?;
+        planned.write(building.as_mut_slice(), progress)?;
+        py.detach(|| building.publish()).map_err(Error::from)?
     };
     node::root_object(&Bound::new(py, Image::new(object))?)
 }

@@ -1,6 +1,8 @@
 //! The way from what was given to `share()` to one object in it, for messages.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
+
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -25,13 +27,14 @@ pub(crate) enum Step<'py> {
 pub(crate) fn text(steps: &[Step<'_>]) -> String {
     let mut text = "data".to_owned();
     for step in steps {
-        match step {
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
-            Step::Key(key) => text.push_str(&format!("[{}]", name(key))),
-            Step::KeyItself => text.push_str(" (a key)"),
-            Step::Member => text.push_str(" (a member)"),
-            Step::Attribute(field) => text.push_str(&format!(".{field}")),
-        }
+        // Writing to a String does not fail.
+        let _ = match step {
+            Step::Index(index) => write!(text, "[{index}]"),
+            Step::Key(key) => write!(text, "[{}]", name(key)),
+            Step::KeyItself => write!(text, " (a key)"),
+            Step::Member => write!(text, " (a member)"),
+            Step::Attribute(field) => write!(text, ".{field}"),
+        };
     }
     text
 }

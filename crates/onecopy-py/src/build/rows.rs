@@ -358,7 +358,7 @@ impl<'py> Fields<'py> {
                 Ok(dict) => self.take_dict(dict, row, learn)?,
                 Err(_) => false,
             },
-            RowKind::NamedTuple => self.take_tuple(object, row)?,
+            RowKind::NamedTuple => self.take_tuple(object, row),
             RowKind::Dataclass => self.take_instance(object, row)?,
         };
         if !taken {
@@ -415,22 +415,22 @@ impl<'py> Fields<'py> {
         Ok(true)
     }
 
-    fn take_tuple(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> PyResult<bool> {
+    fn take_tuple(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> bool {
         let same = self
             .class
             .as_ref()
             .is_some_and(|class| object.get_type().is(class));
         let Ok(tuple) = object.cast::<PyTuple>() else {
-            return Ok(false);
+            return false;
         };
         if !same || tuple.len() != self.names.len() {
-            return Ok(false);
+            return false;
         }
         for (position, cell) in tuple.iter().enumerate() {
             row.positions.push(position as u16);
             row.cells.push(cell);
         }
-        Ok(true)
+        true
     }
 
     fn take_instance(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> PyResult<bool> {

@@ -124,14 +124,11 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
         if let Some(known) = self.recall(item, extra)? {
             return Ok(known);
         }
-        let word = match self.container(object, extra)? {
-            Some(node) => node_word(node)?,
-            None => {
-                let word = self.special(object)?;
-                self.remember(object, extra, Known::Word(word));
-                word
-            }
-        };
+        if let Some(node) = self.container(object, extra)? {
+            return node_word(node);
+        }
+        let word = self.special(object)?;
+        self.remember(object, extra, Known::Word(word));
         Ok(word)
     }
 
@@ -203,7 +200,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
             self.set(object, true, extra).map(Some)
         } else if node::is_view(object) {
             let real = self.spool.real(self.arena.is_measuring(), object)?;
-            self.value(&real, 1).map(|word| word.node_offset())
+            self.value(&real, 1).map(Word::node_offset)
         } else {
             Ok(None)
         };

@@ -650,7 +650,9 @@ fn raise_corrupt(
     // SAFETY: decoders run attached to the interpreter.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: whoever has the parts keeps their image alive, which is of this class.
-    let image = unsafe { Borrowed::<PyAny>::from_ptr(py, parts.image).cast_unchecked::<Image>() };
+    let image = unsafe { Borrowed::<PyAny>::from_ptr(py, parts.image) };
+    // SAFETY: as above.
+    let image = unsafe { image.cast_unchecked::<Image>() };
     let items = parts
         .items
         .addr()

@@ -164,16 +164,20 @@ pub(crate) fn repr(py: Python<'_>, view: &View, class: &str) -> PyResult<String>
         (Container::Tuple, 1) => ("(", ",)"),
         (Container::Tuple, _) => ("(", ")"),
     };
-    let mut text = format!("{class}({open}");
-    for index in 0..view.steps.len {
-        if index > 0 {
-            text.push_str(", ");
+    let again = format!("{class}({open}...{close})");
+    let image = view.image.as_ptr().addr();
+    crate::node::text::guarded(image, view.node, &again, || {
+        let mut text = format!("{class}({open}");
+        for index in 0..view.steps.len {
+            if index > 0 {
+                text.push_str(", ");
+            }
+            text.push_str(element(py, view, index)?.repr()?.to_str()?);
         }
-        text.push_str(element(py, view, index)?.repr()?.to_str()?);
-    }
-    // Writing to a String does not fail.
-    let _ = write!(text, "{close})");
-    Ok(text)
+        // Writing to a String does not fail.
+        let _ = write!(text, "{close})");
+        Ok(text)
+    })
 }
 
 /// The real list or tuple.

@@ -447,25 +447,41 @@ static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 fn reduce<'py>(py: Python<'py>, view: &View) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
     let attach = crate::node::function(py, &ATTACH, "_attach_view")?;
     let Steps { start, step, len } = view.steps;
-    let arguments = (view.image.clone_ref(py), view.node, start, step, len).into_pyobject(py)?;
+    let image = view.image.get();
+    let arguments = if image.open()?.root_offset() == view.node {
+        // The commonest, and the shortest.
+        (image.token(py)?, start, step, len).into_pyobject(py)?
+    } else {
+        (view.image.clone_ref(py), start, step, len, view.node).into_pyobject(py)?
+    };
     Ok((attach, arguments))
 }
 
-/// Unpickles a view: shows the same elements of the image.
+/// Unpickles a view: shows the same elements of the image, which may come as its token. Without a node it is the root.
 #[pyfunction]
+#[pyo3(signature = (image, start, step, len, node = None))]
 pub(crate) fn _attach_view<'py>(
-    image: &Bound<'py, Image>,
-    node: u64,
+    image: &Bound<'py, PyAny>,
     start: isize,
     step: isize,
     len: usize,
+    node: Option<u64>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut view = View::of_node(image, node)?;
+    let py = image.py();
+    let image = match image.cast::<Image>() {
+        Ok(image) => image.clone(),
+        Err(_) => Bound::new(py, Image::attach(py, image.extract()?)?)?,
+    };
+    let node = match node {
+        Some(node) => node,
+        None => image.get().open()?.root_offset(),
+    };
+    let mut view = View::of_node(&image, node)?;
     let count = view.steps.len;
     view.steps = Steps::checked(start, step, len, count).ok_or_else(|| {
         PyIndexError::new_err(format!(
             "{len} elements from {start} on, {step} apart, do not lie in {count} elements"
         ))
     })?;
-    wrap(image.py(), view)
+    wrap(py, view)
 }

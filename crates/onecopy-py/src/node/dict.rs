@@ -1,5 +1,10 @@
 //! `DictView`: a dict's entries, found by hash where they lie.
 
+#![allow(
+    clippy::unused_self,
+    reason = "methods that refuse do so whatever they are called on"
+)]
+
 use onecopy::image::{Dict, Node};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -96,12 +101,12 @@ impl DictView {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self._keys(py)?.try_iter()?.into_any())
+        Ok(self.key_list(py)?.try_iter()?.into_any())
     }
 
     /// Yields the keys from the last to the first.
     fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self._keys(py)?.call_method0("__reversed__")
+        self.key_list(py)?.call_method0("__reversed__")
     }
 
     /// Returns the value of `key`, or `default` if there is none.
@@ -155,7 +160,7 @@ impl DictView {
         op: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other)? {
+        if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other) {
             return Ok(py.NotImplemented().into_bound(py));
         }
         let equal = slf.is(other) || equal_mappings(slf.as_any(), other)?;
@@ -203,11 +208,13 @@ impl DictView {
         generic(class, item)
     }
 
-    fn _keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(name = "_keys")]
+    fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         wrap(py, self.finder.view.with_steps(py, self.finder.view.steps))
     }
 
-    fn _values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(name = "_values")]
+    fn value_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         wrap(py, self.values.with_steps(py, self.values.steps))
     }
 
@@ -236,10 +243,10 @@ pub(crate) fn part<'py>(mapping: &Bound<'py, PyAny>, class: &str) -> PyResult<Bo
 }
 
 /// Whether an object is a dict or a view of one.
-pub(crate) fn is_mapping(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(object.is_instance_of::<PyDict>()
+pub(crate) fn is_mapping(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<PyDict>()
         || object.is_exact_instance_of::<DictView>()
-        || object.is_exact_instance_of::<super::row::RowView>())
+        || object.is_exact_instance_of::<super::row::RowView>()
 }
 
 /// Whether two mappings have the same keys with equal values.
@@ -263,7 +270,7 @@ pub(crate) fn merge<'py>(
     reflected: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = other.py();
-    if !is_mapping(other)? {
+    if !is_mapping(other) {
         return Ok(py.NotImplemented().into_bound(py));
     }
     let copy = PyDict::new(py);

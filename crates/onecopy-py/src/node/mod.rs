@@ -112,7 +112,7 @@ pub(crate) fn object_at<'py>(
         }
         Node::Object(_) => rebuilt::object(image, offset)?,
         Node::Value(word) => word_object(image, word.decode(), offset)?,
-        _ => return Err(corrupt(offset, "a value was expected")),
+        Node::Keys(_) => return Err(corrupt(offset, "a value was expected")),
     })
 }
 

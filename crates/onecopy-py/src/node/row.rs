@@ -1,5 +1,10 @@
 //! `RowView`: a dict that is a row of a table.
 
+#![allow(
+    clippy::unused_self,
+    reason = "methods that refuse do so whatever they are called on"
+)]
+
 use std::sync::Arc;
 
 use onecopy::image::RowKind;
@@ -57,7 +62,7 @@ impl RowView {
             return Ok(None);
         };
         match self.core.shape(self.row)? {
-            Some(shape) if !shape.positions.contains(&position) => Ok(None),
+            Some(shape) if !shape.has[position] => Ok(None),
             _ => Ok(Some(position)),
         }
     }
@@ -99,13 +104,13 @@ impl RowView {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self._keys(py)?.try_iter()?.into_any())
+        Ok(self.key_list(py)?.try_iter()?.into_any())
     }
 
     /// Yields the keys from the last to the first.
     fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         py.import("builtins")?
-            .call_method1("reversed", (self._keys(py)?,))
+            .call_method1("reversed", (self.key_list(py)?,))
     }
 
     /// Returns the value of `key`, or `default` if there is none.
@@ -160,7 +165,7 @@ impl RowView {
         op: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other)? {
+        if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other) {
             return Ok(py.NotImplemented().into_bound(py));
         }
         let equal = slf.is(other) || equal_mappings(slf.as_any(), other)?;
@@ -196,7 +201,8 @@ impl RowView {
         slf
     }
 
-    fn _keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    #[pyo3(name = "_keys")]
+    fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let names = self.positions()?;
         PyTuple::new(
             py,
@@ -206,7 +212,8 @@ impl RowView {
         )
     }
 
-    fn _values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+    #[pyo3(name = "_values")]
+    fn value_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let cells = self.positions()?;
         let cells = cells
             .into_iter()

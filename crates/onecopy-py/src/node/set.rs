@@ -226,7 +226,7 @@ macro_rules! set_class {
 
             /// Returns whether every member is in `other`.
             #[pyo3(signature = (other, /))]
-            fn issubset<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<bool> {
+            fn issubset(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
                 let other = other.py().get_type::<PySet>().call1((other,))?;
                 self.0.inside(&other)
             }

@@ -1,15 +1,19 @@
 //! `TableView`: rows with the same fields, one column per field.
+#![allow(
+    clippy::doc_markdown,
+    reason = "docstrings are written for Python's help()"
+)]
 
 use std::sync::{Arc, OnceLock};
 
-use onecopy::image::{Container, Node, RowKind, Table};
+use onecopy::image::{Container, Node, Table};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyList, PySlice, PyString, PyTuple, PyType};
 
-use super::{corrupt, held, record, row, text};
+use super::{corrupt, held, row, text};
 use crate::error::Error;
 use crate::list::decode::{Codec, Getter, Parts, Steps};
 use crate::list::raw;
@@ -27,8 +31,8 @@ pub(crate) struct Column {
 pub(crate) struct Shape {
     /// Positions of the columns, in order of the row.
     pub(crate) positions: Vec<usize>,
-    /// By position.
-    has: Vec<bool>,
+    /// Whether there is one at a position.
+    pub(crate) has: Vec<bool>,
 }
 
 /// What all rows of a table share. It refers to the image without holding it: whoever has it holds the image.
@@ -257,13 +261,13 @@ impl TableView {
         row::new(py, &self.image, &self.core, at)
     }
 
-    fn __iter__(slf: &Bound<'_, Self>) -> PyResult<TableIterator> {
-        Ok(TableIterator::new(slf, slf.get().steps))
+    fn __iter__(slf: &Bound<'_, Self>) -> TableIterator {
+        TableIterator::new(slf, slf.get().steps)
     }
 
     /// Yields the rows from the last to the first.
-    fn __reversed__(slf: &Bound<'_, Self>) -> PyResult<TableIterator> {
-        Ok(TableIterator::new(slf, slf.get().steps.reversed()))
+    fn __reversed__(slf: &Bound<'_, Self>) -> TableIterator {
+        TableIterator::new(slf, slf.get().steps.reversed())
     }
 
     fn __contains__(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -345,7 +349,7 @@ impl TableView {
         bool_object(op.matches(this.steps.len.cmp(&other.len()?)))
     }
 
-    fn __hash__<'py>(slf: &Bound<'py, Self>) -> PyResult<isize> {
+    fn __hash__(slf: &Bound<'_, Self>) -> PyResult<isize> {
         if slf.get().is_list() {
             return Err(PyTypeError::new_err(
                 "unhashable type: 'TableView' of a list",
@@ -400,10 +404,7 @@ impl TableView {
         self.rows(py, true)
     }
 
-    fn __reduce__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Py<Image>, u64, isize, isize, usize))> {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         let attach = super::function(py, &ATTACH, "_attach_table")?;
         let Steps { start, step, len } = self.steps;
         let image = self.image.clone_ref(py);
@@ -437,6 +438,9 @@ impl TableView {
         (self.image.clone_ref(py), self.core.node)
     }
 }
+
+/// What pickling a table or a slice of one gives.
+type Reduced<'py> = (Bound<'py, PyAny>, (Py<Image>, u64, isize, isize, usize));
 
 static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -500,18 +504,5 @@ impl TableIterator {
 
     fn __length_hint__(&self) -> usize {
         self.steps.len - self.next
-    }
-}
-
-/// Whether rows of a table are dicts, and which view shows them.
-pub(crate) fn new_row<'py>(
-    py: Python<'py>,
-    image: &Py<Image>,
-    core: &Arc<TableCore>,
-    row: usize,
-) -> PyResult<Bound<'py, PyAny>> {
-    match core.table.row_kind {
-        RowKind::Dict => row::new(py, image, core, row),
-        RowKind::Dataclass | RowKind::NamedTuple => record::new(py, image, core, row),
     }
 }
