@@ -330,7 +330,7 @@ def _copy(array: np.ndarray[Any, Any], huge: Huge) -> Image:
 
 
 def _layout_of(array: np.ndarray[Any, Any]) -> tuple[str, int, tuple[int, ...], tuple[int, ...], int, Any]:
-    """Returns how an array lies in an image: dtype, item size, shape, strides, bytes, and the elements in that order."""
+    """Returns how an array lies in an image: dtype, item size, shape, strides, bytes, and the elements in order."""
     # An axis with stride 0 repeats one element: it is stored once and repeated by the view as well.
     repeated = [stride == 0 and length > 1 for length, stride in zip(array.shape, array.strides, strict=True)]
     stored = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)] if any(repeated) else array

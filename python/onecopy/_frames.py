@@ -1,7 +1,7 @@
 """How data frames and tensors are pickled so that their data stay outside the pickle.
 
-pandas and pyarrow objects pickle that way by themselves with protocol 5. polars writes all of its data into the pickle, and
-torch too; here they go by way of Arrow and NumPy, which do not.
+pandas and pyarrow objects pickle that way by themselves with protocol 5. polars and torch write all of their data into
+the pickle; here they go by way of Arrow and NumPy, which do not.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ def register(modules: Mapping[str, Any]) -> None:
 
 
 def _reduce_polars_frame(frame: Any) -> Any:
-    import polars
+    import polars as pl
 
     # The newest layout has strings as views, as polars itself does, so neither way copies them.
-    table = frame.to_arrow(compat_level=polars.CompatLevel.newest())
+    table = frame.to_arrow(compat_level=pl.CompatLevel.newest())
     return _polars_frame, (table,)
 
 
 def _polars_frame(table: Any) -> Any:
-    import polars
+    import polars as pl
 
-    return polars.from_arrow(table, rechunk=False)
+    return pl.from_arrow(table, rechunk=False)
 
 
 def _reduce_polars_series(series: Any) -> Any:
-    import polars
+    import polars as pl
 
-    array = series.to_arrow(compat_level=polars.CompatLevel.newest())
+    array = series.to_arrow(compat_level=pl.CompatLevel.newest())
     return _polars_series, (series.name, array)
 
 
 def _polars_series(name: str, array: Any) -> Any:
-    import polars
+    import polars as pl
 
-    made: Any = polars.from_arrow(array, rechunk=False)
+    made: Any = pl.from_arrow(array, rechunk=False)
     return made.alias(name)
 
 

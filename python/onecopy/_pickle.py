@@ -73,7 +73,7 @@ def array_plan(obj: Any) -> tuple[Any, ...] | None:
 
 
 @functools.lru_cache(maxsize=256)
-def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:
+def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:  # noqa: PLR0911 - each answers a question
     """Returns how instances of `cls` can be rows: 1 for a dataclass or 2 for a namedtuple, and the names of the fields.
 
     None if `cls` is neither, or if it has its own idea of how its instances are pickled.

@@ -112,7 +112,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
         True
     """
     _check_huge(huge)
-    if type(data) in _VIEWS or isinstance(data, _ATOMS) and type(data) in _ATOMS:
+    if type(data) in _VIEWS or type(data) in _ATOMS:
         return data
     if _is_numpy(data, "ndarray"):
         from onecopy import _array

@@ -242,8 +242,9 @@ def test_rows_are_mappings_in_their_own_order() -> None:
     assert not isinstance(view[0], MutableMapping)
     assert view[1] | {"c": 1} == {"a": 2, "b": None, "c": 1}
     assert {"a": 9, "c": 1} | view[1] == {"a": 2, "c": 1, "b": None}
+    row: Any = view[0]
     with pytest.raises(TypeError, match="never change"):
-        view[0]["a"] = 1
+        row["a"] = 1
     with pytest.raises(TypeError, match="unhashable"):
         [] in view[0]  # noqa: B015
 

@@ -211,10 +211,12 @@ def test_iterators(data: Any) -> None:
 
 @given(elements)
 def test_unpacking_sorting_and_converting(data: list[Any]) -> None:
-    view, model = onecopy.share(data), copied(data)
+    view: Any = onecopy.share(data)
+    model = copied(data)
     assert identical([*view], model)
     assert identical(tuple(view), tuple(model))
-    first, *rest = (None, *view)
+    rest: list[Any]
+    first, *rest = [None, *view]
     assert first is None
     assert identical(rest, model)
     if not has_nan(data):

@@ -135,7 +135,7 @@ fn read_node(node: &Node<'_>, ahead: &mut Vec<u64>) {
             }
         }
         Node::Row(row) => ahead.push(row.table),
-        _ => {}
+        Node::Value(word) => ahead.extend(word.node_offset()),
     }
 }
 
