@@ -215,8 +215,8 @@ def test_unpacking_sorting_and_converting(data: list[Any]) -> None:
     model = copied(data)
     assert identical([*view], model)
     assert identical(tuple(view), tuple(model))
-    rest: list[Any]
-    first, *rest = [None, *view]
+    items: list[Any] = list(view)
+    first, *rest = (None, *items)
     assert first is None
     assert identical(rest, model)
     if not has_nan(data):
