@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
 from onecopy._onecopy import (
     AttachError,
     Collected,
@@ -70,10 +71,14 @@ __all__ = [
     "__version__",
     "collect",
     "empty",
+    "from_buffer",
     "full",
+    "image_of",
     "memory",
     "ones",
+    "open",
     "private",
+    "save",
     "share",
     "stats",
     "to_python",

@@ -59,14 +59,20 @@ __all__ = [
     "_attach_row",
     "_attach_table",
     "_attach_view",
+    "_buffer_image",
     "_cli_main",
+    "_file_image",
     "_image",
     "_real",
     "array_allocate",
     "array_geometry",
     "collect",
+    "image_of_view",
     "memory",
+    "open_buffer",
+    "open_file",
     "private_items",
+    "save_graph",
     "share_graph",
     "stats",
 ]
@@ -515,7 +521,21 @@ def _attach_view(
 def _attach_node(image: Image, node: int) -> Any: ...
 def _attach_row(image: Image, table: int, row: int) -> Any: ...
 def _attach_table(image: Image, node: int, start: int, step: int, len: int) -> TableView: ...
-def _image(token: bytes) -> Image: ...
+def _image(token: bytes, allow_pickle: bool) -> Image: ...
+def _file_image(path: str, identity: tuple[int, int, int], allow_pickle: bool) -> Image: ...
+def _buffer_image(content: bytes, allow_pickle: bool) -> Image: ...
+def save_graph(data: Any, path: str, progress: Callable[[str, int, int], object] | None = None) -> None:
+    """Writes the image of any object to a file; see `onecopy.save`."""
+
+def open_file(path: str, allow_pickle: bool, full: bool, copy: bool) -> Any:
+    """Maps the image in a file; see `onecopy.open`."""
+
+def open_buffer(buffer: Buffer, allow_pickle: bool, full: bool) -> Any:
+    """Shows the image in a buffer; see `onecopy.from_buffer`."""
+
+def image_of_view(view: Any) -> Image | None:
+    """Finds the image that a view shows the whole of; None for views of a part."""
+
 def _real(view: Any) -> Any: ...
 def private_items(view: ListView[Any] | TupleView[Any]) -> PrivateBuffer:
     """Maps the image of a column of numbers copy-on-write.

@@ -338,9 +338,16 @@ fn attach(error: &AttachError) -> Shape {
 fn image(error: &ImageError) -> Shape {
     match error {
         ImageError::Corrupt { offset, .. } => (Kind::CorruptImage, facts!(offset)),
-        ImageError::Truncated { expected, found } => (Kind::CorruptImage, facts!(expected, found)),
-        ImageError::Newer { found, newest } => (Kind::CorruptImage, facts!(found, newest)),
-        _ => (Kind::CorruptImage, Vec::new()),
+        ImageError::Truncated { expected, found } => {
+            let offset = found;
+            (Kind::CorruptImage, facts!(expected, found, offset))
+        }
+        ImageError::Newer { found, newest } => {
+            // Where the version stands.
+            let offset = 8_u64;
+            (Kind::CorruptImage, facts!(found, newest, offset))
+        }
+        _ => (Kind::CorruptImage, vec![("offset", 0_u64.into())]),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `build`, `progress` | `share()` |
 //! | `list`, `slots` | views of lists and tuples |
 //! | `node` | views of dicts, sets, tables, rows, pickled objects |
+//! | `file` | `save()`, `open()`, `from_buffer()` |
 //! | `store` | `stats()`, `collect()` |
 //! | `memory` | `memory()` and its report |
 //! | `cli` | the `onecopy` command |
@@ -21,6 +22,7 @@ mod buffer;
 mod build;
 mod cli;
 mod error;
+mod file;
 mod list;
 mod memory;
 mod node;
@@ -60,6 +62,12 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     list::register(module)?;
     node::register(module)?;
     module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;
+    module.add_function(wrap_pyfunction!(file::save_graph, module)?)?;
+    module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
+    module.add_function(wrap_pyfunction!(file::open_buffer, module)?)?;
+    module.add_function(wrap_pyfunction!(file::image_of_view, module)?)?;
+    module.add_function(wrap_pyfunction!(file::_file_image, module)?)?;
+    module.add_function(wrap_pyfunction!(file::_buffer_image, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_geometry, module)?)?;
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;

@@ -1,41 +1,91 @@
 //! `Image`: the Python-side owner of one shared object.
 //!
 //! Arrays, list views and buffers keep it alive; when the last of them goes, the process's hold is given back.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
-use onecopy::image;
 use onecopy::store::{Huge, Object, PrivateMapping, Token};
+use onecopy::{FileImage, Store, image};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyString};
+use pyo3::types::{PyBool, PyBytes, PyString, PyTuple};
 
 use crate::buffer::{ImageBuffer, PrivateBuffer};
 use crate::error::Error;
 use crate::node::rebuilt::Rebuilt;
 
+/// Where an image's bytes lie.
+enum Backing {
+    /// In the store.
+    Store(Object),
+    /// In a file.
+    File(FileImage),
+    /// In a buffer that nobody writes to.
+    Buffer(PyBuffer<u8>),
+}
+
 /// One shared object: immutable bytes, held by this process as long as this lives.
 #[pyclass(frozen, module = "onecopy._onecopy")]
 pub(crate) struct Image {
-    object: Object,
+    backing: Backing,
     /// Whether pickles in it may be read: those of a store were written by this user's processes.
     allow_pickle: bool,
     pub(crate) rebuilt: Rebuilt,
 }
 
 impl Image {
-    /// Takes over a hold.
-    pub(crate) fn new(object: Object) -> Self {
+    fn with(backing: Backing, allow_pickle: bool) -> Self {
         Self {
-            object,
-            allow_pickle: true,
+            backing,
+            allow_pickle,
             rebuilt: Rebuilt::default(),
         }
     }
 
+    /// Takes over a hold.
+    pub(crate) fn new(object: Object) -> Self {
+        Self::with(Backing::Store(object), true)
+    }
+
+    /// The image in a file.
+    pub(crate) fn of_file(file: FileImage, allow_pickle: bool) -> Self {
+        Self::with(Backing::File(file), allow_pickle)
+    }
+
+    /// The image in a contiguous, aligned, read-only buffer.
+    pub(crate) fn of_buffer(buffer: PyBuffer<u8>, allow_pickle: bool) -> Self {
+        Self::with(Backing::Buffer(buffer), allow_pickle)
+    }
+
+    /// An image in the store with these bytes.
+    pub(crate) fn copy_of(py: Python<'_>, bytes: &[u8], allow_pickle: bool) -> Result<Self, Error> {
+        let object = py.detach(|| -> Result<_, Error> {
+            let mut building = Store::current()?.allocate(bytes.len(), Huge::Auto)?;
+            building.as_mut_slice().copy_from_slice(bytes);
+            Ok(building.publish()?)
+        })?;
+        Ok(Self::with(Backing::Store(object), allow_pickle))
+    }
+
     /// The image's bytes, which stay where they are as long as this lives.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.object.bytes()
+        match &self.backing {
+            Backing::Store(object) => object.bytes(),
+            Backing::File(file) => file.bytes(),
+            Backing::Buffer(buffer) => {
+                let start = buffer.buf_ptr().cast::<u8>();
+                if start.is_null() {
+                    return &[];
+                }
+                // SAFETY: the exporter keeps as many contiguous bytes in place until the buffer is released, which this
+                // value does when it goes; they are read-only, so nobody changes them.
+                #[allow(unsafe_code)]
+                unsafe {
+                    std::slice::from_raw_parts(start, buffer.len_bytes())
+                }
+            }
+        }
     }
 
     /// The image, its header checked.
@@ -61,12 +111,25 @@ impl Image {
     }
 
     /// Maps the image copy-on-write.
-    pub(crate) fn private_mapping(&self, py: Python<'_>) -> Result<PrivateMapping, Error> {
-        py.detach(|| self.object.private_mapping())
-            .map_err(|source| Error::Map {
-                len: self.bytes().len() as u64,
-                source,
-            })
+    pub(crate) fn private_mapping(&self, py: Python<'_>) -> PyResult<PrivateMapping> {
+        let mapping = py.detach(|| match &self.backing {
+            Backing::Store(object) => Some(object.private_mapping()),
+            Backing::File(file) => Some(file.private_mapping()),
+            Backing::Buffer(_) => None,
+        });
+        let Some(mapping) = mapping else {
+            return Err(PyTypeError::new_err(
+                "view: what lies in a buffer cannot be mapped copy-on-write; onecopy.to_python(view) gives a copy",
+            ));
+        };
+        let len = self.bytes().len() as u64;
+        Ok(mapping.map_err(|source| Error::Map { len, source })?)
+    }
+
+    /// Whether it lies in the store, so that it has a token.
+    pub(crate) fn is_in_store(&self) -> bool {
+        // Pickles that were refused here must be refused there too, which a token does not say.
+        matches!(self.backing, Backing::Store(_)) && self.allow_pickle
     }
 
     /// Checks that `len` bytes at `offset` lie inside the image.
@@ -91,18 +154,40 @@ impl Image {
     }
 
     /// Makes a token for another process: 64 bytes, counted as an interest in the image until attached once.
-    pub(crate) fn token<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyBytes>, Error> {
-        let token = py.detach(|| self.object.token())?;
+    pub(crate) fn token<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let Backing::Store(object) = &self.backing else {
+            return Err(PyTypeError::new_err(
+                "only an image in the store has a token",
+            ));
+        };
+        let token = py.detach(|| object.token()).map_err(Error::from)?;
         Ok(PyBytes::new(py, &token.to_bytes()))
     }
 
-    /// Returns what pickle needs to attach the same memory in another process.
+    /// Returns what pickle needs to attach the same memory in another process, or the file; a buffer goes by its content.
     fn __reduce__<'py>(
         &self,
         py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        let attach = crate::node::function(py, &ATTACH, "_image")?;
-        Ok((attach, (self.token(py)?,)))
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let allowed = self.allow_pickle;
+        match &self.backing {
+            Backing::Store(_) => {
+                let attach = crate::node::function(py, &ATTACH, "_image")?;
+                Ok((attach, (self.token(py)?, allowed).into_pyobject(py)?))
+            }
+            Backing::File(file) => {
+                let attach = crate::node::function(py, &ATTACH_FILE, "_file_image")?;
+                let known = file.identity();
+                let identity = (known.len, known.inode, known.modified_ns);
+                let path = file.path().as_os_str();
+                Ok((attach, (path, identity, allowed).into_pyobject(py)?))
+            }
+            Backing::Buffer(_) => {
+                let attach = crate::node::function(py, &ATTACH_BUFFER, "_buffer_image")?;
+                let content = PyBytes::new(py, self.bytes());
+                Ok((attach, (content, allowed).into_pyobject(py)?))
+            }
+        }
     }
 
     /// Bytes of the image.
@@ -128,32 +213,32 @@ impl Image {
     }
 
     /// Maps the image copy-on-write and exports part of it, writable.
-    fn private(
-        &self,
-        py: Python<'_>,
-        offset: usize,
-        byte_len: usize,
-    ) -> Result<PrivateBuffer, Error> {
+    fn private(&self, py: Python<'_>, offset: usize, byte_len: usize) -> PyResult<PrivateBuffer> {
         self.check(offset, byte_len)?;
         let mapping = self.private_mapping(py)?;
         Ok(PrivateBuffer::new(mapping, offset, byte_len))
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "<onecopy image {} of {} bytes>",
-            self.object.id(),
-            self.bytes().len()
-        )
+        let place = match &self.backing {
+            Backing::Store(object) => object.id().to_string(),
+            Backing::File(file) => file.path().display().to_string(),
+            Backing::Buffer(_) => "in a buffer".to_owned(),
+        };
+        format!("<onecopy image {place} of {} bytes>", self.bytes().len())
     }
 }
 
 static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static ATTACH_FILE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static ATTACH_BUFFER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Unpickles an image.
 #[pyfunction]
-pub(crate) fn _image(py: Python<'_>, token: &[u8]) -> Result<Image, Error> {
-    Image::attach(py, token)
+pub(crate) fn _image(py: Python<'_>, token: &[u8], allow_pickle: bool) -> Result<Image, Error> {
+    let mut image = Image::attach(py, token)?;
+    image.allow_pickle = allow_pickle;
+    Ok(image)
 }
 
 /// Reads the argument `huge`: `"auto"`, `True` or `False`.

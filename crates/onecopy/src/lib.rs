@@ -23,8 +23,10 @@
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
-pub mod fork;
 #[cfg(not(loom))]
+pub mod file;
+#[cfg(not(loom))]
+pub mod fork;
 pub mod image;
 mod primitive;
 #[cfg(not(loom))]
@@ -50,6 +52,8 @@ mod sys {
 
 #[cfg(not(loom))]
 pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
+#[cfg(not(loom))]
+pub use file::{FileBuilder, FileIdentity, FileImage};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,

@@ -1,8 +1,10 @@
 //! Bytes are input: whatever they are, reading gives values or an error, and never panics.
 
 use onecopy::image::{
-    ArrayLayout, ArrayShape, Container, Element, Header, Image, ImageBuf, ImageError, IntWidth,
-    Node, Scalar, Text, TextBuf, TextKind, read_blob, sequence_image, validate,
+    Arena, ArrayLayout, ArrayShape, ColumnCursor, Container, Element, FORMAT_VERSION, Header,
+    Image, ImageBuf, ImageError, IntWidth, Node, RowKind, Scalar, Survey, TableParts, Text,
+    TextBuf, TextKind, Word, hash, place_dict, place_object, place_set, place_table, put_dict,
+    put_keys, put_row, put_set, put_table, put_value, read_blob, sequence_image, validate,
 };
 use proptest::prelude::*;
 
@@ -67,7 +69,131 @@ fn samples() -> Vec<ImageBuf> {
     let mut bytes = vec![0; layout.image_len as usize];
     layout.write(&shape, &mut bytes).unwrap();
     images.push(ImageBuf::copy_of(&bytes));
+    images.push(nested());
     images
+}
+
+/// An image with a node of each kind of nested data.
+fn nested() -> ImageBuf {
+    let mut measure = Arena::measure();
+    let root = write_nested(&mut measure);
+    let len = measure.finish(root, FORMAT_VERSION).unwrap();
+    let mut bytes = vec![0xaa; len as usize];
+    let mut arena = Arena::write(&mut bytes);
+    assert_eq!(write_nested(&mut arena), root);
+    assert_eq!(arena.finish(root, FORMAT_VERSION).unwrap(), len);
+    ImageBuf::copy_of(&bytes)
+}
+
+fn write_nested(arena: &mut Arena<'_>) -> u64 {
+    let column = |arena: &mut Arena<'_>, container: Container, values: &[Scalar<'_>]| -> u64 {
+        let mut survey = Survey::default();
+        for value in values {
+            survey.observe(value);
+        }
+        let plan = survey.plan(container, IntWidth::Narrowest);
+        let mut cursor = ColumnCursor::place(arena, &plan).unwrap();
+        for value in values {
+            cursor.push(arena, value).unwrap();
+        }
+        cursor.finish(arena).unwrap()
+    };
+    let keys = |arena: &mut Arena<'_>, values: &[Scalar<'_>]| -> u64 {
+        let items = column(arena, Container::Tuple, values);
+        let count = values.len() as u64;
+        put_keys(arena, items, count, false, |seed, give| {
+            for value in values {
+                give(hash::scalar(value, seed));
+            }
+            Ok(())
+        })
+        .unwrap()
+    };
+    let ints: Vec<_> = (0..12).map(Scalar::Int).collect();
+    let ten = keys(arena, &ints);
+    let values = column(arena, Container::List, &ints);
+    let dict = place_dict(arena).unwrap();
+    put_dict(arena, dict, 12, ten, values).unwrap();
+    let set = place_set(arena).unwrap();
+    put_set(arena, set, 12, true, ten).unwrap();
+    let texts = [TextBuf::from("x"), TextBuf::from("y")];
+    let names: Vec<_> = texts
+        .iter()
+        .map(|name| Scalar::Str(name.as_text()))
+        .collect();
+    let names = keys(arena, &names);
+    let class = arena.class_blob("module:Class").unwrap();
+    let (x, y) = (
+        column(arena, Container::List, &[Scalar::Int(1), Scalar::None]),
+        column(
+            arena,
+            Container::List,
+            &[Scalar::Complex(1.0, 2.0), Scalar::Pickle(b"N.")],
+        ),
+    );
+    let shapes = [
+        column(arena, Container::List, &[Scalar::Int(1), Scalar::Int(0)]),
+        column(arena, Container::List, &[Scalar::Int(1)]),
+    ];
+    let words = |arena: &mut Arena<'_>, container: Container, nodes: &[u64]| -> u64 {
+        let mut survey = Survey::default();
+        for _ in nodes {
+            survey.observe_other();
+        }
+        let plan = survey.plan(container, IntWidth::Full);
+        let mut cursor = ColumnCursor::place(arena, &plan).unwrap();
+        for &node in nodes {
+            cursor.push_word(arena, Word::node(node).unwrap()).unwrap();
+        }
+        cursor.finish(arena).unwrap()
+    };
+    let shapes = words(arena, Container::Tuple, &shapes);
+    let row_shapes = column(arena, Container::List, &[Scalar::Int(0), Scalar::Int(1)]);
+    let table = place_table(arena, 2).unwrap();
+    let parts = TableParts {
+        rows: 2,
+        container: Container::List,
+        row_kind: RowKind::Dataclass,
+        names,
+        class,
+        shapes,
+        row_shapes,
+        columns: &[x, y],
+    };
+    put_table(arena, table, &parts).unwrap();
+    let row = put_row(arena, table, 1).unwrap();
+    let object = place_object(arena, 2, &[8]).unwrap();
+    arena.put(object.pickle.offset, b"N.").unwrap();
+    arena.put(object.buffers[0].offset, &[7; 8]).unwrap();
+    let word = arena.blob(&Scalar::Int(1 << 60)).unwrap();
+    let value = put_value(arena, word).unwrap();
+    words(
+        arena,
+        Container::List,
+        &[dict, set, table, row, object.node, value],
+    )
+}
+
+#[test]
+fn keys_are_found_and_others_not() {
+    let image = nested();
+    let image = Image::open(&image).unwrap();
+    let Node::Sequence(root) = image.root().unwrap() else {
+        panic!("a list was written");
+    };
+    let Some(Element::Node(dict)) = root.get(0).unwrap() else {
+        panic!("a node was written");
+    };
+    let Node::Dict(dict) = image.node(dict).unwrap() else {
+        panic!("a dict was written");
+    };
+    for key in -5..20 {
+        for value in [Scalar::Int(key), Scalar::Float(key as f64)] {
+            let hash = hash::scalar(&value, dict.keys.seed).unwrap();
+            let found = dict.keys.find_scalar(&value, hash).unwrap();
+            assert_eq!(found, usize::try_from(key).ok().filter(|&key| key < 12));
+        }
+    }
 }
 
 /// Reads everything there is to read.
@@ -241,7 +367,7 @@ fn bytes_after_the_image_are_ignored() {
 fn a_newer_format_says_so() {
     let mut bytes = samples().remove(1).to_vec();
     // The version, with the check that a newer writer would have made.
-    bytes[8] = 2;
+    bytes[8] = 3;
     let check = bytes[..56]
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
@@ -252,13 +378,13 @@ fn a_newer_format_says_so() {
     assert_eq!(
         error,
         ImageError::Newer {
-            found: 2,
-            newest: 1
+            found: 3,
+            newest: 2
         }
     );
     assert_eq!(
         error.to_string(),
-        "image format 2 is newer than this library reads (up to 1): update onecopy"
+        "image format 3 is newer than this library reads (up to 2): update onecopy"
     );
 }
 

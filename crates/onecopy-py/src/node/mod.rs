@@ -220,6 +220,13 @@ pub(crate) fn is_view(object: &Bound<'_, PyAny>) -> bool {
         || object.is_exact_instance_of::<object::ObjectView>()
 }
 
+/// Whether a view shows some rows of a table and not all.
+pub(crate) fn is_part_of_table(object: &Bound<'_, PyAny>) -> bool {
+    object
+        .cast_exact::<table::TableView>()
+        .is_ok_and(|view| !view.get().is_whole())
+}
+
 static ATTACH_NODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// What pickling a view of a node gives.

@@ -206,6 +206,12 @@ impl TableView {
         row::new(py, &self.image, &self.core, self.steps.at(index))
     }
 
+    /// Whether it shows all rows in order.
+    pub(crate) fn is_whole(&self) -> bool {
+        let Steps { start, step, len } = self.steps;
+        start == 0 && step == 1 && len == self.core.table.rows
+    }
+
     fn is_list(&self) -> bool {
         self.core.table.container == Container::List
     }

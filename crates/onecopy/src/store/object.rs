@@ -10,7 +10,7 @@
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use super::attached::{Attached, Held, PATIENCE, ProcessGuard, fork_count};
@@ -366,7 +366,8 @@ impl Object {
         let range = PrivateRange::new(file.fd.as_fd(), offset, self.0.len as usize)?;
         Ok(PrivateMapping {
             range,
-            object: self.clone(),
+            len: self.0.len as usize,
+            object: Some(self.clone()),
         })
     }
 }
@@ -407,7 +408,9 @@ impl Drop for Sealed {
 #[derive(Debug)]
 pub struct PrivateMapping {
     range: PrivateRange,
-    object: Object,
+    len: usize,
+    /// Kept until the mapping has gone; the pages of a file need no hold.
+    object: Option<Object>,
 }
 
 impl PrivateMapping {
@@ -421,7 +424,16 @@ impl PrivateMapping {
     /// Bytes of the object.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.object.bytes().len()
+        self.len
+    }
+
+    /// A private picture of the first `len` bytes of a file.
+    pub(crate) fn of_file(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        Ok(Self {
+            range: PrivateRange::new(file, 0, len)?,
+            len,
+            object: None,
+        })
     }
 
     /// Whether the object has no bytes.
@@ -430,10 +442,10 @@ impl PrivateMapping {
         self.len() == 0
     }
 
-    /// The object behind the pages that were not written.
+    /// The object behind the pages that were not written; `None` for those of a file.
     #[must_use]
-    pub fn object(&self) -> &Object {
-        &self.object
+    pub const fn object(&self) -> Option<&Object> {
+        self.object.as_ref()
     }
 
     /// The writable bytes.

@@ -1,0 +1,165 @@
+//! Images in files and in other people's buffers.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "arguments are extracted from Python objects"
+)]
+
+use std::path::PathBuf;
+
+use onecopy::image::validate;
+use onecopy::{FileBuilder, FileIdentity, FileImage};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyBufferError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::build;
+use crate::error::Error;
+use crate::list::view;
+use crate::node;
+use crate::object::Image;
+
+/// Writes the image of any object to a file, by way of a temporary file beside it.
+#[pyfunction]
+#[pyo3(signature = (data, path, progress = None))]
+pub(crate) fn save_graph<'py>(
+    data: &Bound<'py, PyAny>,
+    path: PathBuf,
+    progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    let py = data.py();
+    let mut builder;
+    if let Some(image) = whole_image(data)? {
+        let image = image.get();
+        let len = image.bytes().len() as u64;
+        builder = py.detach(|| FileBuilder::create(&path, len))?;
+        let out = builder.as_mut_slice();
+        py.detach(|| out.copy_from_slice(image.bytes()));
+    } else {
+        let mut planned = build::measure(data, progress)?;
+        let len = planned.image_len as u64;
+        builder = py.detach(|| FileBuilder::create(&path, len))?;
+        planned.write(builder.as_mut_slice(), progress)?;
+    }
+    py.detach(|| builder.commit())?;
+    Ok(())
+}
+
+/// The image of a view that shows the whole of one.
+fn whole_image<'py>(data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Image>>> {
+    let py = data.py();
+    let (image, node) = if let Some(view) = view::of(data) {
+        let steps = &view.steps;
+        if steps.start != 0 || steps.step != 1 || steps.len != view.count {
+            return Ok(None);
+        }
+        (view.image.bind(py).clone(), view.node)
+    } else if node::is_view(data) && data.hasattr("_image")? {
+        let (image, node): (Bound<'py, Image>, u64) = data.call_method0("_image")?.extract()?;
+        if node::is_part_of_table(data) {
+            return Ok(None);
+        }
+        (image, node)
+    } else {
+        return Ok(None);
+    };
+    let whole = image.get().open()?.root_offset() == node;
+    Ok(whole.then_some(image))
+}
+
+/// The image that a view shows the whole of.
+#[pyfunction]
+pub(crate) fn image_of_view<'py>(view: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Image>>> {
+    whole_image(view)
+}
+
+/// Maps the image in a file and returns a view of it.
+#[pyfunction]
+pub(crate) fn open_file(
+    py: Python<'_>,
+    path: PathBuf,
+    allow_pickle: bool,
+    full: bool,
+    copy: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    let file = map(py, &path)?;
+    let image = if copy {
+        Image::copy_of(py, file.bytes(), allow_pickle)?
+    } else {
+        Image::of_file(file, allow_pickle)
+    };
+    checked(py, image, full)
+}
+
+fn map(py: Python<'_>, path: &std::path::Path) -> PyResult<FileImage> {
+    // SAFETY: files that `save` writes are replaced and never changed; of other files `open` says that they must not be.
+    #[allow(unsafe_code)]
+    let file = py.detach(|| unsafe { FileImage::open(path) });
+    Ok(file?)
+}
+
+/// Shows the image in a buffer.
+#[pyfunction]
+pub(crate) fn open_buffer<'py>(
+    buffer: &Bound<'py, PyAny>,
+    allow_pickle: bool,
+    full: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = buffer.py();
+    let held = PyBuffer::<u8>::get(buffer)?;
+    if !held.is_c_contiguous() {
+        return Err(PyBufferError::new_err(
+            "buffer: its bytes do not lie side by side; give bytes(buffer)",
+        ));
+    }
+    // What somebody could change while it is read is copied, and so is what no number can be read from in place.
+    let held = if held.readonly() && held.buf_ptr().addr().is_multiple_of(8) {
+        held
+    } else {
+        let bytes = held.to_vec(py)?;
+        PyBuffer::get(PyBytes::new(py, &bytes).as_any())?
+    };
+    checked(py, Image::of_buffer(held, allow_pickle), full)
+}
+
+fn checked(py: Python<'_>, image: Image, full: bool) -> PyResult<Bound<'_, PyAny>> {
+    image.open()?;
+    if full {
+        py.detach(|| validate(image.bytes())).map_err(Error::from)?;
+    }
+    node::root_object(&Bound::new(py, image)?)
+}
+
+/// Unpickles the image of a file: maps it again, if it is the same.
+#[pyfunction]
+pub(crate) fn _file_image(
+    py: Python<'_>,
+    path: PathBuf,
+    identity: (u64, u64, i64),
+    allow_pickle: bool,
+) -> PyResult<Image> {
+    let file = map(py, &path)?;
+    let (len, inode, modified_ns) = identity;
+    let expected = FileIdentity {
+        len,
+        inode,
+        modified_ns,
+    };
+    if file.identity() != expected {
+        return Err(PyValueError::new_err(format!(
+            "{}: the file was replaced or changed since the view was pickled; open it again",
+            path.display()
+        )));
+    }
+    let image = Image::of_file(file, allow_pickle);
+    image.open()?;
+    Ok(image)
+}
+
+/// Unpickles the image of a buffer, which travels by its content.
+#[pyfunction]
+pub(crate) fn _buffer_image(content: &Bound<'_, PyBytes>, allow_pickle: bool) -> PyResult<Image> {
+    let image = Image::of_buffer(PyBuffer::get(content.as_any())?, allow_pickle);
+    image.open()?;
+    Ok(image)
+}

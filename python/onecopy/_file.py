@@ -1,0 +1,123 @@
+"""Images in files and buffers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from onecopy import _onecopy, _progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from onecopy._progress import Progress
+
+Validate = Literal["lazy", "full"]
+
+
+def save(data: Any, path: str | os.PathLike[str], *, progress: Progress = False) -> None:
+    """Writes the image of `data` to a file, which `open()` maps.
+
+    The file is written beside `path` under another name, flushed to the disk and renamed, so that a crash at any moment
+    leaves the old file or the new one.
+
+    Args:
+        data: Whatever `share()` takes, or a view.
+        path: The file; it is replaced if it exists.
+        progress: As for `share()`.
+
+    Raises:
+        Unsupported: (a `TypeError`) Something cannot be pickled; the text names the path to it.
+        OSError: The file cannot be written, for example because the disk is full. Nothing is left then.
+
+    Example:
+        >>> import onecopy, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "data.onecopy")
+        >>> onecopy.save({"a": [1, 2, 3]}, path)
+        >>> onecopy.open(path)["a"][2]
+        3
+    """
+    with _progress.reporter(progress) as report:
+        _onecopy.save_graph(data, os.fspath(path), report)
+
+
+def open(  # noqa: A001 - as in `gzip.open`; used by its full name
+    path: str | os.PathLike[str], *, allow_pickle: bool = False, validate: Validate = "lazy", copy: bool = False
+) -> Any:
+    """Maps a file that `save()` wrote and returns a view of it.
+
+    It takes microseconds whatever the size. Pages are read when they are touched; the page cache is the one copy for
+    all processes. The file must not be changed or shortened while views of it exist: what it shows would change, and a
+    process that reads past its new end dies by SIGBUS. `save()` never does that, as it replaces files.
+
+    Args:
+        path: The file.
+        allow_pickle: Whether pickled elements may be read. Unpickling runs code: allow it for files that you trust.
+        validate: `"lazy"` checks what is read when it is read; `"full"` looks at everything first.
+        copy: Whether to copy the file into the store first, after which it may be changed.
+
+    Returns:
+        What `share()` would have returned. It pickles to the file's path, and is refused elsewhere if the file is
+        another one meanwhile.
+
+    Raises:
+        CorruptImage: The file is no image, is cut short, damaged, or of a newer format; `offset` says where.
+        FileNotFoundError, PermissionError, IsADirectoryError: As for any file.
+    """
+    _check_validate(validate)
+    return _onecopy.open_file(os.fspath(path), allow_pickle, validate == "full", copy)
+
+
+def from_buffer(buffer: Buffer, *, allow_pickle: bool = False, validate: Validate = "lazy") -> Any:
+    """Returns a view of the image in a buffer, as an engine carries it from machine to machine.
+
+    Nothing is copied if the buffer is read-only, contiguous and starts at an address that is a multiple of 8.
+
+    Args:
+        buffer: Bytes of an image: those of a file, or `image_of(view)`.
+        allow_pickle: Whether pickled elements may be read. Unpickling runs code.
+        validate: `"lazy"` or `"full"`, as for `open()`.
+
+    Returns:
+        What `share()` would have returned. It pickles by its content.
+
+    Raises:
+        CorruptImage: The bytes are no image; `offset` says where.
+
+    Example:
+        >>> import onecopy
+        >>> view = onecopy.share({"a": [1, 2, 3]})
+        >>> onecopy.from_buffer(bytes(onecopy.image_of(view))) == view
+        True
+    """
+    _check_validate(validate)
+    return _onecopy.open_buffer(buffer, allow_pickle, validate == "full")
+
+
+def image_of(view: Any) -> memoryview:
+    """Returns the bytes of the image that a view shows the whole of, without a copy.
+
+    Args:
+        view: What `share()`, `open()` or `from_buffer()` returned.
+
+    Returns:
+        Read-only bytes, which `from_buffer()` turns back into a view.
+
+    Raises:
+        TypeError: It is no view, or a view of a part; `share()` the part by itself.
+    """
+    image = _onecopy.image_of_view(view)
+    if image is None:
+        from onecopy import _array
+
+        numpy_image = _array.image_of(view) if hasattr(view, "__array_interface__") else None
+        if numpy_image is None or numpy_image.node != 0:
+            raise TypeError(f"view: expected a view of a whole image, found {type(view).__qualname__}")
+        image = numpy_image.image
+    buffer: Any = image.buffer(0, image.nbytes, 0)
+    return memoryview(buffer)
+
+
+def _check_validate(validate: str) -> None:
+    if validate not in {"lazy", "full"}:
+        raise ValueError(f'validate must be "lazy" or "full", not {validate!r}')

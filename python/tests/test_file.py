@@ -1,0 +1,240 @@
+"""Files and buffers: atomic, lazy, refusing what would run code, and never fatal however damaged."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import onecopy
+from test_nested import Point, identical, nested
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+DATA: dict[str, Any] = {
+    "rows": [{"id": i, "name": f"n{i}", "box": [1.0, float(i)]} for i in range(100)],
+    "array": np.arange(2000.0).reshape(20, 100),
+    "set": {1, "a", (2, 3)},
+    "words": [None, True, 1 << 70, "x" * 100, b"y" * 100, 1j],
+    "many": {f"key {i}": i for i in range(100)},
+}
+
+
+@given(nested)
+@settings(deadline=None, max_examples=50)
+def test_what_is_saved_comes_back(data: Any) -> None:
+    path = Path(os.environ["PYTEST_FILE_DIR"]) / "data.onecopy"
+    onecopy.save(data, path)
+    view = onecopy.open(path, allow_pickle=True, validate="full")
+    assert identical(onecopy.to_python(view.get() if isinstance(view, onecopy.ObjectView) else view), data)
+    buffered = onecopy.from_buffer(path.read_bytes(), allow_pickle=True, validate="full")
+    assert identical(onecopy.to_python(buffered), data)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTEST_FILE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def total(view: Any) -> tuple[int, float, bool]:
+    """Reads a file's view in a worker."""
+    return sum(row["id"] for row in view["rows"]), float(view["array"].sum()), view["many"]["key 7"] == 7
+
+
+def test_a_view_of_a_file_goes_to_workers_by_its_path(tmp_path: Path, context: BaseContext) -> None:
+    onecopy.save(DATA, tmp_path / "data")
+    view = onecopy.open(tmp_path / "data")
+    pickled = pickle.dumps(view)
+    assert len(pickled) < 600
+    with context.Pool(2) as pool:
+        assert pool.map(total, [view, view]) == [(4950, 1999000.0, True)] * 2
+    onecopy.save([1], tmp_path / "data")
+    with pytest.raises(ValueError, match="replaced or changed"):
+        pickle.loads(pickled)
+    assert total(view) == (4950, 1999000.0, True)  # the old file is still mapped
+
+
+def test_views_are_saved_as_they_are(tmp_path: Path) -> None:
+    view: Any = onecopy.share(DATA)
+    onecopy.save(view, tmp_path / "whole")
+    assert (tmp_path / "whole").read_bytes() == bytes(onecopy.image_of(view))
+    onecopy.save(view["rows"][10:20], tmp_path / "part")
+    assert onecopy.open(tmp_path / "part") == DATA["rows"][10:20]
+    onecopy.save(view["array"], tmp_path / "array")
+    again = onecopy.open(tmp_path / "array")
+    assert np.array_equal(again, DATA["array"])
+    scratch = onecopy.private(again)
+    scratch[0, 0] = 7
+    assert again[0, 0] == 0
+    with pytest.raises(TypeError, match="whole"):
+        onecopy.image_of(view["rows"])
+
+
+@pytest.mark.parametrize("value", [1, "text", None, 2.5, True, b"bytes", 1 << 80, [], {}, (), dt.date(2026, 1, 2)])
+def test_roots_of_every_kind(value: Any, tmp_path: Path) -> None:
+    onecopy.save(value, tmp_path / "value")
+    again: Any = onecopy.open(tmp_path / "value", allow_pickle=True, validate="full")
+    assert identical(onecopy.to_python(again), value)
+
+
+def test_pickles_in_files_are_refused(tmp_path: Path) -> None:
+    onecopy.save({"plain": 1, "when": dt.date(2026, 1, 2), "points": [Point(1, 2.0), Point(3, 4.0)]}, tmp_path / "data")
+    view: Any = onecopy.open(tmp_path / "data")
+    assert view["plain"] == 1
+    assert view["points"][1].y == 4.0  # fields need no code
+    for read in (
+        lambda: view["when"],
+        lambda: view["points"][0].norm1,
+        lambda: onecopy.to_python(view),
+        lambda: pickle.loads(pickle.dumps(view))["when"],
+        lambda: onecopy.open(tmp_path / "data", copy=True)["when"],
+        lambda: pickle.loads(pickle.dumps(onecopy.open(tmp_path / "data", copy=True)))["when"],
+        lambda: onecopy.from_buffer((tmp_path / "data").read_bytes())["when"],
+    ):
+        with pytest.raises(pickle.UnpicklingError, match="allow_pickle=True"):
+            read()
+    assert onecopy.open(tmp_path / "data", allow_pickle=True)["when"].year == 2026
+
+
+def test_errors_of_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        onecopy.open(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError):
+        onecopy.open(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        onecopy.save([1], tmp_path)
+    with pytest.raises(FileNotFoundError):
+        onecopy.save([1], tmp_path / "nowhere" / "data")
+    with pytest.raises(TypeError, match=r"data\[1\]: cannot share"):
+        onecopy.save([1, lambda: 1], tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="validate"):
+        onecopy.open(tmp_path / "nothing", validate="some")  # type: ignore[arg-type]
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("no image, but long enough to have had a header " * 3)
+    onecopy.save(DATA, tmp_path / "cut")
+    os.truncate(tmp_path / "cut", 3000)
+    for name, offset in (("empty", 0), ("text", 0), ("cut", 3000)):
+        with pytest.raises(onecopy.CorruptImage) as caught:
+            onecopy.open(tmp_path / name)
+        assert caught.value.offset == offset  # type: ignore[attr-defined]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    limit = f"""
+import resource, signal, sys
+import onecopy
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    onecopy.save([b"x" * 1000 + bytes([i % 256]) for i in range(10_000)], {str(tmp_path / "data")!r})
+except OSError as error:
+    sys.exit(7)
+"""
+    run = subprocess.run([sys.executable, "-c", limit], check=False, timeout=60)
+    assert run.returncode == 7
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_buffers_that_could_change_are_copied() -> None:
+    image = bytes(onecopy.image_of(onecopy.share(DATA)))
+    for buffer in (bytearray(image), memoryview(b"x" + image)[1:], np.frombuffer(image, np.uint8).copy()):
+        view = onecopy.from_buffer(buffer)
+        if isinstance(buffer, bytearray):
+            buffer[:] = bytes(len(image))
+        if isinstance(buffer, np.ndarray):
+            buffer[:] = 0
+        assert total(view) == (4950, 1999000.0, True)
+        assert total(pickle.loads(pickle.dumps(view))) == (4950, 1999000.0, True)
+
+
+SAVER = """
+import sys
+import onecopy
+path = sys.argv[1]
+round = 0
+while True:
+    round += 1
+    onecopy.save([round] * 50_000, path)
+"""
+
+
+def test_a_killed_save_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    chance = random.Random(7)
+    onecopy.save([0] * 50_000, path)
+    seen = set()
+    for _ in range(12):
+        saver = subprocess.Popen([sys.executable, "-c", SAVER, str(path)])
+        first = path.stat().st_ino
+        while path.stat().st_ino == first and saver.poll() is None:
+            time.sleep(0.001)
+        time.sleep(chance.random() * 0.02)
+        saver.send_signal(signal.SIGKILL)
+        saver.wait()
+        view = onecopy.open(path, validate="full")
+        assert len(view) == 50_000
+        assert view.count(view[0]) == 50_000
+        seen.add(view[0])
+    assert seen != {0}
+    onecopy.save([1], path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+
+
+BREAKER = """
+import random, sys
+import onecopy
+image = open(sys.argv[1], "rb").read()
+chance = random.Random(int(sys.argv[2]))
+def read(view, depth=0):
+    if depth > 6:
+        return
+    repr(type(view))
+    for use in (len, hash, lambda v: v == v, lambda v: list(v.items())[:5], lambda v: v.columns, lambda v: v["id"],
+                lambda v: v["key 7"], lambda v: "a" in v, lambda v: v.sum(), lambda v: v[0:3], onecopy.to_python):
+        try:
+            use(view)
+        except Exception:
+            pass
+    try:
+        parts = list(view.values()) if hasattr(view, "values") else list(view)
+    except Exception:
+        return
+    if not isinstance(view, (str, bytes)):
+        for part in parts[:8]:
+            read(part, depth + 1)
+for _ in range(int(sys.argv[3])):
+    broken = bytearray(image)
+    for _ in range(chance.randrange(1, 4)):
+        at = chance.randrange(64, len(broken))
+        broken[at] = chance.choice([0, 1, 0xff, 0x80, chance.randrange(256), broken[at] ^ (1 << chance.randrange(8))])
+    for validate in ("full", "lazy"):
+        try:
+            view = onecopy.from_buffer(bytes(broken), validate=validate)
+        except onecopy.CorruptImage as error:
+            assert isinstance(error.offset, int)
+            continue
+        read(view)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_damaged_image_never_kills_python(seed: int, tmp_path: Path) -> None:
+    small = {**DATA, "rows": DATA["rows"][:6], "array": DATA["array"][:2, :3]}
+    onecopy.save(small, tmp_path / "image")
+    command = [sys.executable, "-c", BREAKER, str(tmp_path / "image"), str(seed), "400"]
+    run = subprocess.run(command, check=False, timeout=240, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
