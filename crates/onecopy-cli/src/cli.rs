@@ -1,6 +1,8 @@
 //! The command line as typed.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,11 @@ pub(crate) enum Command {
     /// then reads all of the array. While all of them are alive, the memory of every process is read
     /// from the kernel's own accounting, and the physical pages behind the array are counted.
     Demo(DemoArguments),
+    /// Show what is in an image file: its nodes, their sizes, and sample values
+    ///
+    /// Nothing is unpickled. The file must not be changed meanwhile; `onecopy.save` never does that, as it replaces
+    /// files. Bytes of a node do not include those of the nodes below it.
+    Inspect(InspectArguments),
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +58,25 @@ pub(crate) struct DemoArguments {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub(crate) struct InspectArguments {
+    /// The file, as `onecopy.save(data, path)` writes it
+    pub(crate) file: PathBuf,
+
+    /// How many levels of nodes to show
+    #[arg(long, default_value_t = 4, value_parser = depth)]
+    pub(crate) depth: usize,
+
+    /// How many sample values and nodes to show of each list or dict
+    #[arg(long, default_value_t = 3)]
+    pub(crate) samples: usize,
+
+    /// Print the tree as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// How workers get at the array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +93,20 @@ Examples:
   onecopy demo --write 0.25                every worker overwrites a quarter: two copies
   onecopy demo --share store --workers 8   the same array in a store
   onecopy demo --n 1500 --json | jq .verdict.copies";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  onecopy inspect data.onecopy
+  onecopy inspect data.onecopy --depth 1 --samples 10
+  onecopy inspect data.onecopy --json | jq '.root.children[].kind'";
+
+/// Each level is a call of a function.
+fn depth(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(depth @ 0..=500) => Ok(depth),
+        _ => Err("not a number from 0 to 500".to_owned()),
+    }
+}
 
 fn fraction(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
@@ -85,6 +125,7 @@ mod tests {
         let line = ["onecopy", "demo"].iter().chain(arguments);
         Cli::try_parse_from(line).map(|cli| match cli.command {
             Command::Demo(arguments) => arguments,
+            Command::Inspect(_) => panic!("the word demo was given"),
         })
     }
 

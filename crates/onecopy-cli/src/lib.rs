@@ -4,7 +4,7 @@
 //! arguments ──cli──▶ Cli ──options──▶ typed options ──command──▶ outcome ──output──▶ text or JSON
 //! ```
 //! Only this crate prints: what was asked for to standard output, everything else to standard error.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod cli;
 mod command;
@@ -40,6 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     let mut out = stdout();
     let done = match &cli.command {
         Command::Demo(arguments) => command::demo::run(arguments, &mut out),
+        Command::Inspect(arguments) => command::inspect::run(arguments, &mut out),
     };
     match done.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => OK,

@@ -1,4 +1,5 @@
 //! One module per command.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub(crate) mod demo;
+pub(crate) mod inspect;
