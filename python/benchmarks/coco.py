@@ -13,7 +13,7 @@ COUNT = 860_000  # as many as the instances of COCO's train2017
 CATEGORIES = ("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light")
 
 
-def annotations(count: int = COUNT, seed: int = 17) -> list[dict[str, Any]]:
+def make_rows(count: int = COUNT, seed: int = 17) -> list[dict[str, Any]]:
     """A list of `count` dicts with ints, floats, strs, lists of floats and a nested dict."""
     chance = random.Random(seed)
     some, pick = chance.random, chance.randrange
