@@ -36,9 +36,9 @@ fix: develop  ## format, and repair what clippy and ruff can
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
 
-bench: develop  ## ratios side by side, into docs/benchmarks.md (ten minutes; QUICK=1: one)
+bench: develop  ## ratios side by side, into docs/benchmarks.md (20 minutes; QUICK=1: 2; ONLY=a,b: sections)
 	cargo build --release --locked -p onecopy-cli
-	.venv/bin/python python/benchmarks $(if $(QUICK),--quick)
+	.venv/bin/python python/benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 torture: develop  ## kill -9 at random for SECONDS=60, after every store, and take all memory; nothing is lost
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import memory
+import nested
 import speed
+import workers
 from measure import Row, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = ROOT / "examples" / "question.py"
@@ -86,18 +88,24 @@ def the_big_question() -> Iterator[Row]:
         )
 
 
-def rows(*, quick: bool) -> Iterator[Row]:
-    """All rows, the quick ones first."""
+def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """All rows by section, the quick ones first."""
     scale, rounds = (10, 5) if quick else (1, 11)
-    yield from speed.reading(rounds, scale)
-    yield from speed.making(rounds, scale)
-    yield from speed.tokens(3 if quick else 15)
-    yield from memory.eight_readers(scale)
-    yield from memory.peaks(scale)
-    yield from memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000)
-    yield from the_question()
-    if not quick:
-        yield from the_big_question()
+    found: dict[str, Callable[[], Iterator[Row]]] = {
+        "reading": lambda: speed.reading(rounds, scale),
+        "making": lambda: speed.making(rounds, scale),
+        "dicts": lambda: nested.dicts(rounds, scale),
+        "annotations": lambda: nested.coco(rounds, scale),
+        "tokens": lambda: speed.tokens(3 if quick else 15),
+        "readers": lambda: memory.eight_readers(scale),
+        "peaks": lambda: memory.peaks(scale),
+        "annotation-readers": lambda: workers.coco(scale),
+        "file": lambda: workers.big_file(scale),
+        "frames": lambda: workers.frames(scale),
+        "fork": lambda: memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000),
+        "question": the_question,
+    }
+    return found if quick else {**found, "big-question": the_big_question}
 
 
 def processor() -> str:
@@ -141,7 +149,14 @@ def main() -> int:
     """Runs everything; a missed target is printed, never an error: time decides no build."""
     parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes, and nothing is written to docs/")
+    names = list(sections(quick=False))
+    parser.add_argument(
+        "--only", metavar="NAME[,NAME]", help=f"some sections, and nothing is written to docs/: {', '.join(names)}"
+    )
     options = parser.parse_args()
+    chosen = options.only.split(",") if options.only else names
+    if unknown := set(chosen) - set(names):
+        parser.error(f"--only: there is no section {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     machine = (
         f"{os.cpu_count()} × {processor()}, {memory_gib()} GiB, Linux {platform.release()}, "
         f"CPython {platform.python_version()}"
@@ -149,14 +164,15 @@ def main() -> int:
     print(machine, flush=True)
     started = time.monotonic()
     taken = []
-    for row in rows(quick=options.quick):
+    made = sections(quick=options.quick)
+    for row in (row for name in chosen if name in made for row in made[name]()):
         taken.append(row)
         print(f"{verdict(row).strip('*'):7} {row.what:64} {row.target:24} {row.measured}", flush=True)
     missed = [row for row in taken if row.met is False]
     print(f"{time.monotonic() - started:.0f} s; targets missed: {len(missed)}")
     for row in missed:
         print(f"  missed: {row.what} against {row.against}: {row.measured}, target {row.target}")
-    if not options.quick:
+    if not options.quick and not options.only:
         page = {
             "schema": "onecopy.benchmarks/1",
             "machine": machine,

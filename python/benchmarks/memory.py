@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 READERS = 8
+ANONYMOUS = "Pss_Anon:"
+SHARED = ("Pss_Shmem:",)
 _barrier: Any = None
 
 
@@ -38,13 +40,13 @@ def family(root: int) -> list[int]:
     return found
 
 
-def summed_pss() -> int:
-    """Bytes of anonymous and shared memory of the family, each page once."""
+def summed_pss(fields: tuple[str, ...] = (ANONYMOUS, *SHARED)) -> int:
+    """Bytes of anonymous and shared memory of the family, or of one of them, each page once."""
     gc.collect()
     total = 0
     for pid in family(os.getpid()):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+            if line.startswith(fields):
                 total += int(line.split()[1]) * 1024
     return total
 

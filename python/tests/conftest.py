@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,15 @@ def start_method(request: pytest.FixtureRequest) -> str:
 def context(start_method: str) -> BaseContext:
     """The multiprocessing context of the start method."""
     return multiprocessing.get_context(start_method)
+
+
+@pytest.fixture(scope="module", params=START_METHODS)
+def other_process(request: pytest.FixtureRequest) -> Iterator[ProcessPoolExecutor]:
+    """One worker that serves all tests of a module."""
+    context = multiprocessing.get_context(request.param)
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        pool.submit(int).result(120)
+        yield pool
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ very NaN object that was put into it finds it by identity, which no other proces
 from __future__ import annotations
 
 import math
-import multiprocessing
 import pickle
 import struct
 import sys
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 import onecopy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import ProcessPoolExecutor
 
 settings.register_profile("onecopy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -261,16 +260,6 @@ def test_nothing_changes_a_view(change: Callable[[Any], Any], data: Any) -> None
 
 
 # ── in another process ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module", params=["fork", "forkserver", "spawn"])
-def other_process(request: pytest.FixtureRequest) -> Iterator[ProcessPoolExecutor]:
-    from concurrent.futures import ProcessPoolExecutor
-
-    context = multiprocessing.get_context(request.param)
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        pool.submit(int).result(120)
-        yield pool
 
 
 def read_there(view: Any, some: slice) -> tuple[Any, Any, Any]:

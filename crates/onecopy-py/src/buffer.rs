@@ -10,7 +10,6 @@
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use onecopy::image::ArrayLayout;
 use onecopy::store::{Building, PrivateMapping, Sealed};
@@ -20,11 +19,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::array::ArraySpec;
+use crate::copy::{self, Address};
 use crate::error::Error;
 use crate::object::Image;
-
-/// Copies of at least this size are made by two threads.
-const PARALLEL_BYTES: usize = 32 << 20;
 
 /// Fills `view` with `len` bytes at `address`, kept alive by `owner`.
 ///
@@ -201,15 +198,6 @@ enum State {
     Taken,
 }
 
-/// Address of the data, which all states of a `BuildBuffer` but `Taken` keep mapped.
-#[derive(Clone, Copy)]
-struct Address(*mut u8);
-
-// SAFETY: an address by itself gives no access; those who use it answer for it.
-unsafe impl Send for Address {}
-// SAFETY: as above.
-unsafe impl Sync for Address {}
-
 impl BuildBuffer {
     /// Describes the array in the image's head; the data stay zero.
     pub(crate) fn new(
@@ -292,7 +280,7 @@ impl BuildBuffer {
         py.detach(move || {
             // SAFETY: `found` bytes are readable at `from` while the buffer is exported, and as many are writable at
             // `target` (B1: the state is Building); the check above says that they do not overlap.
-            unsafe { copy(from, target, found) };
+            unsafe { copy::bytes(from, target, found) };
         });
         *self.lock() = State::Building(building);
         drop(source);
@@ -388,34 +376,4 @@ impl BuildBuffer {
 
 fn complete() -> PyErr {
     PyBufferError::new_err("the image is complete already")
-}
-
-/// Copies `len` bytes, by two threads if that pays.
-///
-/// # Safety
-/// - `len` bytes at `from` are readable and at `target` writable, and the two do not overlap.
-unsafe fn copy(from: Address, target: Address, len: usize) {
-    let first = if len < PARALLEL_BYTES {
-        len
-    } else {
-        (len / 2).next_multiple_of(4096)
-    };
-    thread::scope(|scope| {
-        let rest = move || {
-            let (from, target) = (from, target);
-            // SAFETY: `first <= len`, so the address stays inside the caller's range or at its end.
-            let from = unsafe { from.0.add(first) };
-            // SAFETY: likewise.
-            let target = unsafe { target.0.add(first) };
-            // SAFETY: the second part of the caller's ranges.
-            unsafe { std::ptr::copy_nonoverlapping(from, target, len - first) };
-        };
-        let helper = (first < len).then(|| thread::Builder::new().spawn_scoped(scope, rest));
-        // SAFETY: the first part of the caller's ranges.
-        unsafe { std::ptr::copy_nonoverlapping(from.0, target.0, first) };
-        if let Some(Err(_)) = helper {
-            // No thread to be had (RLIMIT_NPROC): this one does it all.
-            rest();
-        }
-    });
 }

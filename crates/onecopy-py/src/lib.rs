@@ -21,6 +21,7 @@ mod array;
 mod buffer;
 mod build;
 mod cli;
+mod copy;
 mod error;
 mod file;
 mod list;

@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::path;
 use super::walk::{Walk, node_word};
+use crate::copy;
 use crate::error::{Error, Exceptions};
 
 /// What was made while measuring, in the order in which writing needs it.
@@ -165,7 +166,7 @@ impl<'py> Walk<'_, '_, 'py> {
         for (section, buffer) in place.buffers.iter().zip(&buffers) {
             let room = self.arena.slice_mut(section.offset, section.len);
             if let Some(room) = room.map_err(Error::from)? {
-                buffer.copy_to_slice(self.py, room)?;
+                copy::from_buffer(self.py, buffer, room)?;
             }
         }
         Ok(place.node)
