@@ -119,6 +119,8 @@ pub struct Table<'a> {
 }
 
 const TABLE_FIELDS: usize = 5;
+/// Rows name their shape by an int of 8 bits.
+const MOST_SHAPES: usize = 128;
 
 impl<'a> Table<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
@@ -149,6 +151,12 @@ impl<'a> Table<'a> {
             0 => None,
             at => Some(image.sequence_at(at)?),
         };
+        // Some column has to vouch for the number of rows: nobody reads cells that are not there, but rows would be made.
+        match all.get(TABLE_FIELDS) {
+            Some(&column) if image.sequence_at(column)?.len() == rows => {}
+            None if rows == 0 => {}
+            _ => return Err(corrupt(at, "a column has one cell per row")),
+        }
         let row_shapes = match row_shapes {
             0 => None,
             at => match image.sequence_at(at)?.items() {
@@ -158,6 +166,10 @@ impl<'a> Table<'a> {
         };
         if shapes.is_some() != row_shapes.is_some() || isize::try_from(rows).is_err() {
             return Err(corrupt(at, "rows have shapes if there are any"));
+        }
+        // So that a shape, which takes as long to read as there are columns, is not claimed without end.
+        if shapes.is_some_and(|shapes| shapes.len() > MOST_SHAPES) {
+            return Err(corrupt(at, "more shapes than 8-bit ints can name"));
         }
         let class = match class {
             0 => None,

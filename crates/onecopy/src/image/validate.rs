@@ -3,13 +3,13 @@
 //! Reading checks what it touches; this checks the rest, for images that come from a file or over the wire. After
 //! `Ok`, every access succeeds and every str is in its narrowest form, so that it compares and hashes as Python's own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::error::{ImageError, corrupt};
 use super::graph::Table;
 use super::hash;
 use super::keys::Keys;
-use super::text::TextKind;
+use super::text::{Text, TextKind};
 use super::view::{Element, Image, Items, Node, Offsets, Sequence, Spans};
 use super::word::{Decoded, Scalar, Word, read_blob};
 
@@ -23,6 +23,9 @@ pub fn validate(bytes: &[u8]) -> Result<(), ImageError> {
         image,
         met: HashSet::new(),
         ahead: vec![image.root_offset()],
+        left: image.bytes().len() as u64,
+        long_blobs: HashSet::new(),
+        hashes: HashMap::new(),
     };
     walk.met.insert(image.root_offset());
     while let Some(offset) = walk.ahead.pop() {
@@ -32,11 +35,23 @@ pub fn validate(bytes: &[u8]) -> Result<(), ImageError> {
 }
 
 /// The nodes that have been met, and those of them that have not been looked at: a graph may have cycles.
+///
+/// **Invariant.** `L1`: the work is bounded by the image's length, however small the image and however many nodes claim
+/// to lie in the same bytes: no writer lets nodes overlap, so the bytes of all of them are at most those of the image.
 struct Walk<'a> {
     image: Image<'a>,
     met: HashSet<u64>,
     ahead: Vec<u64>,
+    /// Bytes that nodes and long blobs may still have.
+    left: u64,
+    /// Blobs that were looked at; several words may lead to one.
+    long_blobs: HashSet<u64>,
+    /// Hashes of nodes in keys, by seed, offset and depth; several keys may hold one node.
+    hashes: HashMap<(u64, u64, usize), Option<u64>>,
 }
+
+/// Blobs of fewer bytes are looked at as often as words lead to them.
+const LONG_BLOB: usize = 64;
 
 impl<'a> Walk<'a> {
     fn meet(&mut self, offset: u64) {
@@ -80,8 +95,10 @@ impl<'a> Walk<'a> {
     fn word(&mut self, at: u64, word: Word) -> Result<(), ImageError> {
         match word.decode() {
             Some(Decoded::Node(offset)) => self.meet(offset),
-            Some(Decoded::Blob(offset)) => {
-                check_scalar(offset, &read_blob(self.image.bytes(), offset)?)?;
+            Some(Decoded::Blob(offset)) => self.blob(offset)?,
+            Some(Decoded::Str(kind, short)) => {
+                let bytes = short.as_bytes();
+                check_scalar(at, &Scalar::Str(Text { kind, bytes }))?;
             }
             Some(_) => {}
             None => return Err(corrupt(at, "word with an unknown tag")),
@@ -89,16 +106,41 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn sequence(&mut self, sequence: &Sequence<'a>) -> Result<(), ImageError> {
-        validate_sequence(sequence)?;
-        if let Items::Words(words) = sequence.items() {
-            for &word in words.words {
-                if let Some(Decoded::Node(offset)) = Word(word).decode() {
-                    self.meet(offset);
-                }
+    fn blob(&mut self, offset: u64) -> Result<(), ImageError> {
+        let scalar = read_blob(self.image.bytes(), offset)?;
+        if let Scalar::Str(Text { bytes, .. }) | Scalar::Big(bytes) = scalar
+            && bytes.len() > LONG_BLOB
+        {
+            if !self.long_blobs.insert(offset) {
+                return Ok(());
             }
+            self.spend(offset, bytes.len())?;
         }
+        check_scalar(offset, &scalar)
+    }
+
+    /// Counts bytes of a part that no other part shares (L1).
+    fn spend(&mut self, at: u64, len: usize) -> Result<(), ImageError> {
+        let left = self.left.checked_sub(len as u64);
+        self.left = left.ok_or(corrupt(at, "parts of the image lie in the same bytes"))?;
         Ok(())
+    }
+
+    fn sequence(&mut self, sequence: &Sequence<'a>) -> Result<(), ImageError> {
+        let at = sequence.offset();
+        // No item has less than a byte.
+        self.spend(at, sequence.len())?;
+        if let Items::Str(spans) | Items::Bytes(spans) = sequence.items() {
+            self.spend(at, spans.data.len())?;
+        }
+        if let Items::Words(words) = sequence.items() {
+            for (index, &word) in words.words.iter().enumerate() {
+                let distance = (index as u64).saturating_mul(8);
+                self.word(words.at.saturating_add(distance), Word(word))?;
+            }
+            return Ok(());
+        }
+        validate_sequence(sequence)
     }
 
     fn table(&mut self, table: &Table<'a>) -> Result<(), ImageError> {
@@ -125,8 +167,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Every key that can be hashed is found where its hash leads, and no slot leads elsewhere.
-    fn keys(&self, keys: &Keys<'a>) -> Result<(), ImageError> {
+    fn keys(&mut self, keys: &Keys<'a>) -> Result<(), ImageError> {
         let at = keys.offset();
+        self.spend(at, keys.slots().len().saturating_mul(8))?;
         if !keys.is_indexed() {
             return Ok(());
         }
@@ -150,14 +193,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn hash_of(&self, keys: &Keys<'a>, position: usize) -> Result<Option<u64>, ImageError> {
+    fn hash_of(&mut self, keys: &Keys<'a>, position: usize) -> Result<Option<u64>, ImageError> {
         let missing = corrupt(keys.offset(), "key missing");
         let element = keys.items.get(position)?.ok_or(missing)?;
         self.hash_element(&element, keys.seed, 0)
     }
 
     fn hash_element(
-        &self,
+        &mut self,
         element: &Element<'_>,
         seed: u64,
         depth: usize,
@@ -168,6 +211,20 @@ impl<'a> Walk<'a> {
         if depth > KEY_DEPTH {
             return Ok(None);
         }
+        if let Some(&known) = self.hashes.get(&(seed, offset, depth)) {
+            return Ok(known);
+        }
+        let hash = self.hash_node(offset, seed, depth)?;
+        self.hashes.insert((seed, offset, depth), hash);
+        Ok(hash)
+    }
+
+    fn hash_node(
+        &mut self,
+        offset: u64,
+        seed: u64,
+        depth: usize,
+    ) -> Result<Option<u64>, ImageError> {
         let (items, frozen) = match self.image.node(offset)? {
             Node::Sequence(items) => (items, false),
             Node::Set(set) => (set.keys.items, true),

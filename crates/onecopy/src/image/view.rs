@@ -119,7 +119,12 @@ impl<'a> Image<'a> {
             NodeKind::Row => Node::Row(RowNode::resolve(self, offset, &head)?),
             NodeKind::Value => {
                 let at = offset.saturating_add(NODE_HEAD_LEN as u64);
-                Node::Value(Word(u64_at(self.bytes, at, "value node")?))
+                let word = Word(u64_at(self.bytes, at, "value node")?);
+                // Only what is no container is a value, so one never leads to itself.
+                if word.node_offset().is_some() {
+                    return Err(corrupt(at, "a value that is no node was expected"));
+                }
+                Node::Value(word)
             }
         })
     }
