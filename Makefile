@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test develop fix bench torture loom docs clean prerequisites
+.PHONY: help demo test develop fix bench torture loom fuzz docs clean prerequisites
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -47,6 +47,10 @@ torture: develop  ## kill -9 at random for SECONDS=60, after every store, and ta
 
 loom: prerequisites  ## model check of the lock-free parts
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --lib
+
+fuzz: develop  ## damaged images by the million for SECONDS=60: errors, never a crash (needs g++)
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	.venv/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60)
 
 docs: prerequisites  ## the Rust API's pages; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
