@@ -235,6 +235,7 @@ def number(chance: Chance, image: bytes, found: list[int]) -> int:
                 node,
                 node,
                 TAG_NODE | node,
+                TAG_NODE | node,
                 TAG_BLOB | chance.randrange(words) * 8,
                 other,
                 other + chance.choice([1, 8, 16, -1, -8]),

@@ -64,8 +64,8 @@ fn interesting(dice: &mut Dice, image: &[u8], nodes: &[usize]) -> u64 {
     let node = nodes.get(dice.below(nodes.len())).copied().unwrap_or(64) as u64;
     let other = u64_at(image, dice.below(image.len() / 8) * 8);
     match dice.below(12) {
-        0..=2 => node,
-        3 => TAG_NODE | node,
+        0 | 1 => node,
+        2 | 3 => TAG_NODE | node,
         4 => TAG_BLOB | (dice.below(image.len() / 8) * 8) as u64,
         5 | 6 => other,
         7 => other.wrapping_add(dice.one_of(&[1, 8, 16, u64::MAX, u64::MAX - 7])),

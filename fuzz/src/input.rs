@@ -182,6 +182,7 @@ fn tree(given: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
 
 fn rows(given: &mut Unstructured<'_>, depth: usize) -> Result<Rows> {
     let mut names = keys(given)?;
+    names.retain(|name| matches!(name, Value::Str(_)));
     names.truncate(20);
     // No column, no row.
     let counts = if names.is_empty() {

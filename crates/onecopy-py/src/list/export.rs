@@ -1,7 +1,6 @@
 //! Columns of numbers without a copy: the buffer protocol and `__array__`.
 #![allow(unsafe_code)] // The buffer protocol is a raw structure to fill.
 
-use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr;
 
@@ -11,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView};
 
 use super::decode::Steps;
+use super::level::Level;
 use super::ops;
 use super::view::{self, View};
 use crate::buffer::PrivateBuffer;
@@ -114,35 +114,6 @@ pub(crate) unsafe fn release_buffer(buffer: *mut ffi::Py_buffer) {
     }
 }
 
-/// `NumPy` gives an array no more dimensions.
-const LEVELS: usize = 64;
-
-thread_local! {
-    static LEVEL: Cell<usize> = const { Cell::new(0) };
-}
-
-/// A list in a list that is being made an array: `NumPy` asks each for its own, so a cycle would never end.
-struct Level;
-
-impl Level {
-    fn enter() -> PyResult<Self> {
-        let level = LEVEL.get();
-        if level >= LEVELS {
-            return Err(PyValueError::new_err(
-                "lists are nested deeper than an array has dimensions, or in a cycle",
-            ));
-        }
-        LEVEL.set(level + 1);
-        Ok(Self)
-    }
-}
-
-impl Drop for Level {
-    fn drop(&mut self) {
-        LEVEL.set(LEVEL.get() - 1);
-    }
-}
-
 /// `view.__array__(dtype, copy)`.
 pub(crate) fn array<'py>(
     owner: &Bound<'py, PyAny>,
@@ -159,7 +130,7 @@ pub(crate) fn array<'py>(
                 "unable to avoid a copy: only a column of numbers without None is an array as it lies",
             ));
         }
-        let _level = Level::enter()?;
+        let _level = Level::of_array()?;
         py.check_signals()?;
         let list = ops::to_builtin(py, view, view.container)?;
         let options = PyDict::new(py);

@@ -9,6 +9,7 @@
 //! | `ops` | how are views compared, searched, joined, printed, hashed? |
 //! | `scan` | when can a search do without objects? |
 //! | `export` | how does NumPy see a view? |
+//! | `level` | when is it too deep? |
 //! | `raw` | the C API calls that the safe files need |
 //!
 //! The slots behind `view[i]` and `len(view)` are in `crate::slots`.
@@ -16,6 +17,7 @@
 pub(crate) mod decode;
 mod export;
 mod iterator;
+pub(crate) mod level;
 mod ops;
 pub(crate) mod pylong;
 pub(crate) mod raw;

@@ -11,6 +11,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList, PyTuple};
 
+use super::level::Level;
 use super::view::{self, View};
 use super::{raw, scan};
 
@@ -256,6 +257,7 @@ pub(crate) fn hash(py: Python<'_>, view: &View) -> PyResult<isize> {
     if let Some(&hash) = view.hash.get() {
         return Ok(hash);
     }
+    let _level = Level::of_hash()?;
     let mut sum = PRIME_5;
     for index in 0..view.steps.len {
         let lane = element(py, view, index)?.hash()? as i64;

@@ -201,14 +201,20 @@ impl<'py> Real<'py> {
         Ok(made)
     }
 
-    /// The real elements of a sequence.
-    fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    /// Goes one tuple deeper.
+    fn enter(&mut self) -> PyResult<()> {
         self.depth += 1;
         if self.depth > TUPLE_DEPTH {
             return Err(PyRecursionError::new_err(
                 "tuples are nested too deep to make real ones of them",
             ));
         }
+        Ok(())
+    }
+
+    /// The real elements of a sequence.
+    fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        self.enter()?;
         let view = View::of_sequence(&self.image, sequence);
         let elements = (0..sequence.len())
             .map(|index| self.element(&view, sequence, index))
@@ -345,9 +351,12 @@ impl<'py> Real<'py> {
             }
             RowKind::NamedTuple => {
                 let class = record::class(&self.image.clone(), core)?;
+                self.enter()?;
                 let cells = (0..core.names.len())
                     .map(|position| self.cell(core, position, row))
-                    .collect::<PyResult<Vec<_>>>()?;
+                    .collect::<PyResult<Vec<_>>>();
+                self.depth -= 1;
+                let cells = cells?;
                 let tuple = py.get_type::<PyTuple>();
                 let made = tuple.call_method1("__new__", (class, PyTuple::new(py, cells)?))?;
                 self.rows.insert((core.node, row), made.clone());

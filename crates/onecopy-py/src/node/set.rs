@@ -9,6 +9,7 @@ use pyo3::types::{PyBool, PyFrozenSet, PySet, PyType};
 use super::finder::Finder;
 use super::{corrupt, held, text};
 use crate::error::Error;
+use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, wrap};
 use crate::object::Image;
@@ -318,6 +319,7 @@ set_class!(
      (True, 1)",
     {
         fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+            let _level = Level::of_hash()?;
             let members = py.get_type::<PyFrozenSet>().call1((self.0.real(py)?,))?;
             members.hash()
         }

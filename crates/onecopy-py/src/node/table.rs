@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use onecopy::image::{Container, Node, Table};
+use onecopy::image::{Container, Node, Scalar, Table};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use pyo3::types::{PyBool, PyList, PySlice, PyString, PyTuple, PyType};
 use super::{corrupt, held, row, text};
 use crate::error::Error;
 use crate::list::decode::{Codec, Getter, Parts, Steps};
+use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, index_error, wrap};
 use crate::object::Image;
@@ -63,6 +64,11 @@ impl TableCore {
         let keys = View::of_sequence(image, &table.names.items);
         let (mut names, mut columns) = (Vec::new(), Vec::new());
         for field in 0..table.field_count() {
+            // Looked at before it is made: a row of this very table would need the names again.
+            let element = table.names.items.get(field).map_err(Error::from)?;
+            if !element.is_some_and(|name| matches!(name.as_scalar(), Scalar::Str(_))) {
+                return Err(corrupt(table.names_offset, "the name of a field is a str"));
+            }
             let name = raw::get(py, &keys, field)?;
             let name = name
                 .cast_into::<PyString>()
@@ -361,6 +367,7 @@ impl TableView {
                 "unhashable type: 'TableView' of a list",
             ));
         }
+        let _level = Level::of_hash()?;
         slf.get().rows(slf.py(), false)?.hash()
     }
 

@@ -146,6 +146,12 @@ impl<'a> Walk<'a> {
     fn table(&mut self, table: &Table<'a>) -> Result<(), ImageError> {
         self.meet(table.names_offset);
         for field in 0..table.field_count() {
+            let name = table.names.items.get(field)?;
+            if !name.is_some_and(|name| matches!(name.as_scalar(), Scalar::Str(_))) {
+                return Err(corrupt(table.names_offset, "the name of a field is a str"));
+            }
+        }
+        for field in 0..table.field_count() {
             let column = table.column(field)?;
             self.meet(column.offset());
         }
