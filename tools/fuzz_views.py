@@ -542,7 +542,8 @@ def array_operations(view: np.ndarray[Any, Any]) -> dict[str, Callable[[], Any]]
         "interface": lambda: view.__array_interface__,
         "write": lambda: view.fill(0),
     }
-    if view.size > LONG:
+    # An empty array may have any number of rows, each of which is a list for tolist().
+    if max(view.size, *view.shape, 0) > LONG:
         return little
     return little | {
         "repr": lambda: repr(view),
