@@ -38,6 +38,7 @@ pub fn validate(bytes: &[u8]) -> Result<(), ImageError> {
 ///
 /// **Invariant.** `L1`: the work is bounded by the image's length, however small the image and however many nodes claim
 /// to lie in the same bytes: no writer lets nodes overlap, so the bytes of all of them are at most those of the image.
+/// What keys hold is hashed once more for each seed and depth.
 struct Walk<'a> {
     image: Image<'a>,
     met: HashSet<u64>,
@@ -62,7 +63,10 @@ impl<'a> Walk<'a> {
 
     fn node(&mut self, offset: u64) -> Result<(), ImageError> {
         match self.image.node(offset)? {
-            Node::Array(_) => Ok(()),
+            Node::Array(array) => {
+                let dimensions = array.shape.shape.len().saturating_mul(16);
+                self.spend(offset, array.shape.dtype.len().saturating_add(dimensions))
+            }
             Node::Sequence(sequence) => self.sequence(&sequence),
             Node::Dict(dict) => {
                 self.meet(dict.keys_offset);
@@ -79,6 +83,7 @@ impl<'a> Walk<'a> {
             }
             Node::Table(table) => self.table(&table),
             Node::Object(object) => {
+                self.spend(offset, object.buffer_count().saturating_mul(16))?;
                 for index in 0..object.buffer_count() {
                     object.buffer(index)?;
                 }
@@ -144,6 +149,10 @@ impl<'a> Walk<'a> {
     }
 
     fn table(&mut self, table: &Table<'a>) -> Result<(), ImageError> {
+        let at = table.names_offset;
+        self.spend(at, table.field_count().saturating_mul(8))?;
+        self.spend(at, table.class.map_or(0, str::len))?;
+        self.spend(at, table.row_shapes().map_or(0, <[i8]>::len))?;
         self.meet(table.names_offset);
         for field in 0..table.field_count() {
             let name = table.names.items.get(field)?;
