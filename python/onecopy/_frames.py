@@ -25,7 +25,7 @@ def register(modules: Mapping[str, Any]) -> None:
         _pickle.reducers.setdefault(torch.Tensor, _reduce_tensor)
 
 
-def _reduce_polars_frame(frame: Any) -> Any:
+def _reduce_polars_frame(frame: Any, _pickler: Any) -> Any:
     import polars as pl
 
     # The newest layout has strings as views, as polars itself does, so neither way copies them.
@@ -39,7 +39,7 @@ def _polars_frame(table: Any) -> Any:
     return pl.from_arrow(table, rechunk=False)
 
 
-def _reduce_polars_series(series: Any) -> Any:
+def _reduce_polars_series(series: Any, _pickler: Any) -> Any:
     import polars as pl
 
     array = series.to_arrow(compat_level=pl.CompatLevel.newest())
@@ -53,7 +53,7 @@ def _polars_series(name: str, array: Any) -> Any:
     return made.alias(name)
 
 
-def _reduce_tensor(tensor: Any) -> Any:
+def _reduce_tensor(tensor: Any, _pickler: Any) -> Any:
     if tensor.device.type != "cpu" or tensor.requires_grad or tensor.is_sparse or tensor.is_quantized:
         return NotImplemented
     try:

@@ -14,20 +14,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _PROTOCOL: Final = 5
-# What `_frames` knows of types whose own pickles copy their data: for an instance, what `__reduce__` would return.
-reducers: dict[type, Callable[[Any], Any]] = {}
+# What `_frames` and `_models` know of types whose own pickles copy their data: for an instance and the pickler that has
+# met it, what `__reduce__` would return, or NotImplemented.
+reducers: dict[type, Callable[[Any, Pickler], Any]] = {}
 
 _DATACLASS_ROWS: Final = 1
 _NAMEDTUPLE_ROWS: Final = 2
 
 
-class _Pickler(pickle.Pickler):
-    """Asks `reducers` first."""
+class Pickler(pickle.Pickler):
+    """Asks `reducers` first.
+
+    Attributes:
+        root: The object that is pickled.
+        trees: By `id()`, the decision trees in it that `_models` may share.
+    """
+
+    def __init__(self, root: Any, file: io.BytesIO, keep: Callable[[pickle.PickleBuffer], bool]) -> None:
+        super().__init__(file, _PROTOCOL, buffer_callback=keep)
+        self.root = root
+        self.trees: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how an object of a known type is rebuilt."""
         reduce = reducers.get(type(obj))
-        return NotImplemented if reduce is None else reduce(obj)
+        return NotImplemented if reduce is None else reduce(obj, self)
 
 
 def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
@@ -35,6 +46,10 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
     from onecopy import _frames
 
     _frames.register(sys.modules)
+    if "sklearn.tree" in sys.modules:
+        from onecopy import _models
+
+        _models.register(sys.modules)
     out = io.BytesIO()
     buffers: list[memoryview] = []
 
@@ -45,7 +60,7 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
             return True
         return False
 
-    _Pickler(out, _PROTOCOL, buffer_callback=keep).dump(obj)
+    Pickler(obj, out, keep).dump(obj)
     return out.getvalue(), buffers
 
 

@@ -10,6 +10,7 @@
 //! | `node` | views of dicts, sets, tables, rows, pickled objects |
 //! | `file` | `save()`, `open()`, `from_buffer()` |
 //! | `store` | `stats()`, `collect()` |
+//! | `tree` | `tree_apply()`, for scikit-learn's forests |
 //! | `memory` | `memory()` and its report |
 //! | `cli` | the `onecopy` command |
 //! | `error` | the exceptions |
@@ -31,6 +32,7 @@ mod object;
 mod progress;
 mod slots;
 mod store;
+mod tree;
 
 /// The native part of onecopy; import `onecopy` instead.
 #[pymodule]
@@ -71,6 +73,8 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(file::_buffer_image, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_geometry, module)?)?;
+    module.add_function(wrap_pyfunction!(tree::tree_apply, module)?)?;
+    module.add_function(wrap_pyfunction!(tree::tree_apply_csr, module)?)?;
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;
     module.add_function(wrap_pyfunction!(store::collect, module)?)?;
     module.add_function(wrap_pyfunction!(memory::memory, module)?)?;
