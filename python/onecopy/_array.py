@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from onecopy._share import Huge
 
 _TOKEN_LEN = 64
+# Offset of the root node of an image.
+_ROOT = 64
 # Below this protocol bytes are written as an encoded str, which doubles every byte past 127.
 _FIRST_PROTOCOL_WITH_BYTES = 3
 _READ_ONLY = (
@@ -270,8 +272,20 @@ def _dtype_from_descr(text: str) -> np.dtype[Any]:
     return descr_to_dtype(literal) if isinstance(literal, list) else np.dtype(literal)
 
 
+def _stored_dtype(text: str, node: int) -> np.dtype[Any]:
+    """The type that the array node at an offset names; what it says is input."""
+    try:
+        return _without_objects(_dtype_from_descr(text))
+    except (TypeError, ValueError, SyntaxError, KeyError, MemoryError, RecursionError, CorruptImage) as error:
+        corrupt: Any = CorruptImage(
+            f"corrupt image at offset {node}: an array cannot have elements of type {text[:60]!r}"
+        )
+        corrupt.offset = node
+        raise corrupt from error
+
+
 def _image_dtype(image: Image) -> np.dtype[Any]:
-    return _without_objects(_dtype_from_descr(array_geometry(image, 0)[0]))
+    return _stored_dtype(array_geometry(image, 0)[0], _ROOT)
 
 
 def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
@@ -367,7 +381,7 @@ def array_of_node(image: Image, node: int) -> SharedArray:
     """Shows the array at a node inside other data."""
     descr, shape, strides, offset, byte_len = array_geometry(image, node)
     buffer: Any = image.buffer(offset, byte_len, node)
-    return SharedArray(shape, _without_objects(_dtype_from_descr(descr)), buffer, 0, strides)
+    return SharedArray(shape, _stored_dtype(descr, node), buffer, 0, strides)
 
 
 def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[int]) -> tuple[int, ...]:
@@ -383,7 +397,7 @@ def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[i
 def _over(image: Image) -> SharedArray:
     descr, shape, strides, offset, byte_len = array_geometry(image, 0)
     buffer: Any = image.buffer(offset, byte_len, 0)
-    return SharedArray(shape, _dtype_from_descr(descr), buffer, 0, strides)
+    return SharedArray(shape, _stored_dtype(descr, _ROOT), buffer, 0, strides)
 
 
 def _seal(array: np.ndarray[Any, Any]) -> Image | None:
