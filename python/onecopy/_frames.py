@@ -1,7 +1,7 @@
-"""How data frames and tensors are pickled so that their data stay outside the pickle.
+"""How data frames are pickled so that their data stay outside the pickle.
 
-pandas and pyarrow objects pickle that way by themselves with protocol 5. polars and torch write all of their data into
-the pickle; here they go by way of Arrow and NumPy, which do not.
+pandas and pyarrow objects pickle that way by themselves with protocol 5. polars writes all of its data into the pickle;
+here it goes by way of Arrow, which does not.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ def register(modules: Mapping[str, Any]) -> None:
     if polars is not None and "pyarrow" in modules and hasattr(polars, "DataFrame"):
         _pickle.reducers.setdefault(polars.DataFrame, _reduce_polars_frame)
         _pickle.reducers.setdefault(polars.Series, _reduce_polars_series)
-    torch = modules.get("torch")
-    if torch is not None and hasattr(torch, "Tensor"):
-        _pickle.reducers.setdefault(torch.Tensor, _reduce_tensor)
 
 
 def _reduce_polars_frame(frame: Any, _pickler: Any) -> Any:
@@ -51,23 +48,3 @@ def _polars_series(name: str, array: Any) -> Any:
 
     made: Any = pl.from_arrow(array, rechunk=False)
     return made.alias(name)
-
-
-def _reduce_tensor(tensor: Any, _pickler: Any) -> Any:
-    if tensor.device.type != "cpu" or tensor.requires_grad or tensor.is_sparse or tensor.is_quantized:
-        return NotImplemented
-    try:
-        return _tensor, (tensor.numpy(),)
-    except (TypeError, RuntimeError):  # a dtype that NumPy does not have
-        return NotImplemented
-
-
-def _tensor(array: Any) -> Any:
-    import warnings
-
-    import torch
-
-    with warnings.catch_warnings():
-        # The memory is read-only; torch has no such tensors and warns that writing would be undefined: it would fault.
-        warnings.simplefilter("ignore")
-        return torch.from_numpy(array)

@@ -8,14 +8,17 @@ import functools
 import io
 import pickle
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from onecopy._onecopy import Image, PrivateBuffer
+
 _PROTOCOL: Final = 5
-# What `_frames` and `_models` know of types whose own pickles copy their data: for an instance and the pickler that has
-# met it, what `__reduce__` would return, or NotImplemented.
+# What `_frames`, `_models` and `_tensors` know of types whose own pickles copy their data: for an instance and the
+# pickler that has met it, what `__reduce__` would return, or NotImplemented.
 reducers: dict[type, Callable[[Any, Pickler], Any]] = {}
 
 _DATACLASS_ROWS: Final = 1
@@ -38,7 +41,20 @@ class Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         """Returns how an object of a known type is rebuilt."""
         reduce = reducers.get(type(obj))
-        return NotImplemented if reduce is None else reduce(obj, self)
+        if reduce is None:
+            return _reduce_view(obj) if type(obj).__module__ == "onecopy" else NotImplemented
+        return reduce(obj, self)
+
+
+def _reduce_view(obj: Any) -> Any:
+    """Takes a view inside an object apart: its token would be good for one reader alone."""
+    from onecopy._share import VIEWS, to_python
+
+    return (_itself, (to_python(obj),)) if isinstance(obj, VIEWS) else NotImplemented
+
+
+def _itself(obj: Any) -> Any:
+    return obj
 
 
 def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
@@ -50,6 +66,10 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
         from onecopy import _models
 
         _models.register(sys.modules)
+    if "torch" in sys.modules:
+        from onecopy import _tensors
+
+        _tensors.register(sys.modules)
     out = io.BytesIO()
     buffers: list[memoryview] = []
 
@@ -66,7 +86,35 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
 
 def loads(data: Any, buffers: Iterable[Any]) -> Any:
     """Rebuilds an object."""
-    return pickle.loads(data, buffers=buffers)  # noqa: S301 - from a store of this user, or allowed by the caller
+    outer, _loading.mappings = _loading.mappings, {}
+    try:
+        return pickle.loads(data, buffers=buffers)  # noqa: S301 - from a store of this user, or allowed by the caller
+    finally:
+        _loading.mappings = outer
+
+
+class _Loading(threading.local):
+    """What a thread unpickles at the moment: by `id()` of their images, the mappings that the object has so far."""
+
+    def __init__(self) -> None:
+        self.mappings: dict[int, PrivateBuffer | None] = {}
+
+
+_loading: Final = _Loading()
+
+
+def private_mapping(image: Image) -> PrivateBuffer | None:
+    """Returns a copy-on-write mapping of all of `image`, one for all parts of the object that is being unpickled.
+
+    None if the image lies in memory that cannot be mapped.
+    """
+    mappings = _loading.mappings
+    if id(image) not in mappings:
+        try:
+            mappings[id(image)] = image.private(0, image.nbytes)
+        except TypeError:
+            mappings[id(image)] = None
+    return mappings[id(image)]
 
 
 def refusal(image: Any) -> Exception:
@@ -111,9 +159,14 @@ def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:  # noqa: PLR091
         own = found is not None and found is not getattr(object, method, None)
         if own and getattr(found, "__module__", None) != "dataclasses":
             return None
+    if hasattr(cls, "__getnewargs__") or hasattr(cls, "__getnewargs_ex__"):
+        return None
     if any(issubclass(cls, base) for base in (int, str, float, bytes, list, dict, set, frozenset)):
         return None
     names = tuple(sys.intern(field.name) for field in dataclasses.fields(cls))
+    slots: Any = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
+    if not set(slots) <= set(names):
+        return None
     return (_DATACLASS_ROWS, names) if names else None
 
 
