@@ -273,6 +273,126 @@ fn parts_that_overlap_are_refused() {
     );
 }
 
+/// What `validate` says of an image, without the place.
+fn verdict(bytes: &[u8]) -> String {
+    let error = validate(&ImageBuf::copy_of(bytes)).unwrap_err().to_string();
+    error.split(": ").nth(1).unwrap_or_default().to_owned()
+}
+
+/// The image of a set, and where its keys node lies.
+fn set_of(members: Vec<Value>) -> (Vec<u8>, usize) {
+    let image = image_of(&Value::Set(members)).unwrap();
+    let Node::Set(set) = Image::open(&image).unwrap().root().unwrap() else {
+        panic!("a set was written");
+    };
+    (image.to_vec(), set.keys_offset as usize)
+}
+
+/// Looking for each of many equal keys would take the square of the time.
+#[test]
+fn equal_keys_are_refused() {
+    let long = || Value::text(&"x".repeat(100));
+    let pairs = [
+        [Value::Int(1), Value::Bool(true)],
+        [Value::Int(2), Value::Complex(2.0, -0.0)],
+        [long(), long()],
+        [
+            Value::Tuple(vec![Value::Int(1), long()]),
+            Value::Tuple(vec![Value::Float(1.0), long()]),
+        ],
+    ];
+    for pair in pairs {
+        for others in [0, 20] {
+            let mut members: Vec<_> = (100..100 + others).map(Value::Int).collect();
+            members.extend(pair.clone());
+            assert_eq!(verdict(&set_of(members).0), "two keys are equal");
+        }
+    }
+    // A NaN does not equal itself.
+    let nan = || Value::Tuple(vec![Value::Float(f64::NAN)]);
+    let members = (0..20).map(Value::Int).chain([nan(), nan()]).collect();
+    validate(&ImageBuf::copy_of(&set_of(members).0)).unwrap();
+}
+
+#[test]
+fn keys_no_writer_makes_are_refused() {
+    let (image, keys) = set_of((0..12).map(Value::Int).collect());
+    let with = |distance: usize, field: u64| {
+        let mut bytes = image.clone();
+        bytes[keys + distance..][..8].copy_from_slice(&field.to_le_bytes());
+        bytes
+    };
+    assert_eq!(verdict(&with(24, 16)), "a seed that no writer takes");
+    assert_eq!(verdict(&with(40, 0)), "so many keys have an index");
+
+    let (mut few, keys) = set_of(vec![Value::Pickle(b"N.".to_vec())]);
+    assert_eq!(few[keys + 2], 1);
+    few[keys + 2] = 0;
+    assert_eq!(verdict(&few), "keys are opaque that are not marked so");
+
+    // Keys nodes are small, and a tuple of keys may be long.
+    let sets = Value::List(vec![Value::Set(vec![Value::Int(1)]); 2]);
+    let image = image_of(&sets).unwrap();
+    let opened = Image::open(&image).unwrap();
+    let Ok(Node::Sequence(root)) = opened.root() else {
+        panic!("a list was written");
+    };
+    let [first, second] = [0, 1].map(|index| match root.get(index).unwrap() {
+        Some(Element::Node(offset)) => match opened.node(offset).unwrap() {
+            Node::Set(set) => set.keys,
+            _ => panic!("a set was written"),
+        },
+        _ => panic!("a node was written"),
+    });
+    let mut bytes = image.to_vec();
+    let field = second.offset() as usize + 16;
+    bytes[field..field + 8].copy_from_slice(&first.items_offset.to_le_bytes());
+    assert_eq!(verdict(&bytes), "two nodes have the same tuple of keys");
+}
+
+/// Every slot of an index leads to its key, and no key's way there is broken.
+#[test]
+fn a_damaged_index_is_refused() {
+    let (image, keys) = set_of((0..12).map(Value::Int).collect());
+    let opened = ImageBuf::copy_of(&image);
+    let Ok(Node::Set(set)) = Image::open(&opened).unwrap().root() else {
+        panic!("a set was written");
+    };
+    let field = |distance: usize| {
+        let bytes = image[keys + distance..][..8].try_into().unwrap();
+        u64::from_le_bytes(bytes) as usize
+    };
+    let (index, slots) = (field(32), set.keys.slots());
+    let put = |bytes: &mut [u8], slot: usize, word: u64| {
+        bytes[index + 8 * slot..][..8].copy_from_slice(&word.to_le_bytes());
+    };
+    for slot in 0..slots.len() {
+        let mut bytes = image.clone();
+        if slots[slot] == 0 {
+            put(&mut bytes, slot, 1);
+            assert!(validate(&ImageBuf::copy_of(&bytes)).is_err(), "{slot}");
+            continue;
+        }
+        for other in 0..slots.len() {
+            let mut bytes = image.clone();
+            put(&mut bytes, slot, slots[other]);
+            put(&mut bytes, other, slots[slot]);
+            let moved = ImageBuf::copy_of(&bytes);
+            let Ok(Node::Set(set)) = Image::open(&moved).unwrap().root() else {
+                panic!("a set was written");
+            };
+            let found = (0..12).all(|key| {
+                let value = Scalar::Int(key);
+                let hash = hash::scalar(&value, set.keys.seed).unwrap();
+                set.keys.find_scalar(&value, hash).unwrap() == Some(key as usize)
+            });
+            assert_eq!(validate(&moved).is_ok(), found, "{slot} and {other}");
+        }
+        put(&mut bytes, slot, 0);
+        assert!(validate(&ImageBuf::copy_of(&bytes)).is_err(), "{slot}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 

@@ -13,7 +13,7 @@
 //! | int from 2^63 on | XXH3-64 of the shortest two's complement, seed ^ 2^60 |
 //! | float with an integer value | that of the int |
 //! | other floats | XXH3-64 of the 8 bytes, seed ^ 2^59 |
-//! | complex | that of its real part if the imaginary part is 0, else XXH3-64 of the 16 bytes, seed ^ 2^58 |
+//! | complex | that of its real part if the imaginary part is 0, else XXH3-64 of the 16 bytes, −0.0 as 0.0, seed ^ 2^58 |
 //! | None | XXH3-64 of the four letters, seed |
 //!
 //! XXH3 is specified at <https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>; `SplitMix64`'s finalizer is
@@ -43,6 +43,9 @@ pub fn scalar(value: &Scalar<'_>, seed: u64) -> Option<u64> {
         Scalar::Big(value) => big(value, seed),
         Scalar::Complex(real, 0.0) => float(real, seed),
         Scalar::Complex(real, imaginary) => {
+            // -0.0 equals 0.0.
+            let [real, imaginary] =
+                [real, imaginary].map(|part| if part == 0.0 { 0.0 } else { part });
             let both = (u128::from(imaginary.to_bits()) << 64) | u128::from(real.to_bits());
             xxh3_64_with_seed(&both.to_le_bytes(), seed ^ (1 << 58))
         }
@@ -146,6 +149,14 @@ mod tests {
             scalar(&Scalar::Uint(1 << 63), 0),
             scalar(&Scalar::Float(9_223_372_036_854_775_808.0), 0)
         );
+    }
+
+    #[test]
+    fn complex_zeros_of_either_sign_hash_alike() {
+        let hash = |real, imaginary| scalar(&Scalar::Complex(real, imaginary), 0);
+        assert_eq!(hash(0.0, -1.0), hash(-0.0, -1.0));
+        assert_eq!(hash(-0.0, 0.0), hash(0.0, -0.0));
+        assert_ne!(hash(0.0, 1.0), hash(0.0, -1.0));
     }
 
     #[test]

@@ -26,9 +26,14 @@ const KEYS_LEN: u64 = 48;
 const UNINDEXED: u64 = 8;
 /// Flag: some keys are not in the index.
 const FLAG_OPAQUE: u8 = 1;
-/// A longer way to an empty slot makes the writer try another seed.
-const PROBE_LIMIT: usize = 64;
-const SEED_LIMIT: u64 = 16;
+/// A writer tries so many seeds.
+pub(crate) const SEED_LIMIT: u64 = 16;
+
+/// A longer way to an empty slot makes the writer try another seed. The longest of *n* keys whose hashes are random grows
+/// with log *n*: at the highest load, 2/3, it is some 9 · log₂ *n* slots.
+fn probe_limit(slot_count: u64) -> usize {
+    16_usize.saturating_mul(slot_count.max(16).ilog2() as usize)
+}
 
 /// Keys, resolved.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +64,9 @@ impl<'a> Keys<'a> {
         }
         let slot_count = field(40)?;
         let slots: &[u64] = if slot_count == 0 {
+            if head.count > UNINDEXED {
+                return Err(corrupt(at, "so many keys have an index"));
+            }
             &[]
         } else {
             if !slot_count.is_power_of_two() || slot_count <= head.count {
@@ -298,7 +306,7 @@ pub fn put_keys(
             if position != count {
                 return Err(BuildError::Changed { index: position });
             }
-            if longest <= PROBE_LIMIT || seed.saturating_add(1) >= SEED_LIMIT {
+            if longest <= probe_limit(slot_count) || seed.saturating_add(1) >= SEED_LIMIT {
                 break;
             }
             seed = seed.saturating_add(1);
@@ -349,4 +357,31 @@ pub(crate) fn fields(image: &[u8], at: u64, count: usize) -> Result<&[u64], Imag
     let len = (count as u64).saturating_mul(8);
     let bytes = slice(image, start, len, "node outside the image")?;
     bytemuck::try_cast_slice(bytes).map_err(|_| corrupt(at, "a node starts at a multiple of 8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Container, IntWidth, Survey, hash};
+
+    /// At the highest load, the way to some of many keys is longer than to any of a few: no reason for another seed.
+    #[test]
+    fn many_keys_are_hashed_once() {
+        for (slots, count) in [(1_u64 << 10, 682), (1 << 16, 43_690), (1 << 20, 699_050)] {
+            let mut memory = vec![0_u64; slots as usize + 1000];
+            let mut arena = Arena::write(bytemuck::cast_slice_mut(&mut memory));
+            let plan = Survey::default().plan(Container::Tuple, IntWidth::Full);
+            let items = crate::image::ColumnCursor::place(&mut arena, &plan).unwrap();
+            let mut rounds = 0;
+            put_keys(&mut arena, items.node, count, false, |seed, give| {
+                rounds += 1;
+                for key in 0..count.cast_signed() {
+                    give(Some(hash::int(key, seed)));
+                }
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(rounds, 1, "{count} keys");
+        }
+    }
 }

@@ -49,6 +49,7 @@ mod error;
 mod graph;
 pub mod hash;
 mod header;
+mod key_hashes;
 mod keys;
 mod node;
 mod plan;
@@ -67,11 +68,12 @@ pub use graph::{
     place_object, place_set, place_table, put_dict, put_row, put_set, put_table, put_value,
 };
 pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC};
+pub use key_hashes::KEY_DEPTH;
 pub use keys::{Candidates, Keys, equal, put_keys};
 pub use node::{ColumnKind, NodeHead, NodeKind, Section};
 pub use plan::{Container, IntWidth, Layout, Plan, Survey};
 pub use text::{Text, TextBuf, TextKind};
-pub use validate::{KEY_DEPTH, validate};
+pub use validate::validate;
 pub use view::{Element, Image, Items, Node, Offsets, Sequence, Spans, Words};
 pub use word::{
     BLOB_ALIGN, Decoded, INLINE_LEN, OFFSET_LIMIT, Scalar, Short, Word, blob_len, read_blob,

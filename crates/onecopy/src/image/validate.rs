@@ -3,14 +3,13 @@
 //! Reading checks what it touches; this checks the rest, for images that come from a file or over the wire. After
 //! `Ok`, every access succeeds and every str is in its narrowest form, so that it compares and hashes as Python's own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::error::{ImageError, corrupt};
 use super::graph::Table;
-use super::hash;
-use super::keys::Keys;
+use super::key_hashes::{KeyHashes, LONG_BLOB};
 use super::text::{Text, TextKind};
-use super::view::{Element, Image, Items, Node, Offsets, Sequence, Spans};
+use super::view::{Image, Items, Node, Offsets, Sequence, Spans};
 use super::word::{Decoded, Scalar, Word, read_blob};
 
 /// Checks the whole image: header, every node that can be reached, every offset, word, blob, string, key and index.
@@ -25,11 +24,16 @@ pub fn validate(bytes: &[u8]) -> Result<(), ImageError> {
         ahead: vec![image.root_offset()],
         left: image.bytes().len() as u64,
         long_blobs: HashSet::new(),
-        hashes: HashMap::new(),
+        keys: Vec::new(),
     };
     walk.met.insert(image.root_offset());
     while let Some(offset) = walk.ahead.pop() {
         walk.node(offset)?;
+    }
+    // Now that no parts overlap (L1), hashing them takes as long as they are.
+    let mut hashes = KeyHashes::new(image);
+    for &offset in &walk.keys {
+        hashes.check(&image.keys_at(offset)?)?;
     }
     Ok(())
 }
@@ -38,7 +42,7 @@ pub fn validate(bytes: &[u8]) -> Result<(), ImageError> {
 ///
 /// **Invariant.** `L1`: the work is bounded by the image's length, however small the image and however many nodes claim
 /// to lie in the same bytes: no writer lets nodes overlap, so the bytes of all of them are at most those of the image.
-/// What keys hold is hashed once more for each seed and depth.
+/// Keys are hashed when all of it has been met (H1 of `key_hashes`).
 struct Walk<'a> {
     image: Image<'a>,
     met: HashSet<u64>,
@@ -47,12 +51,9 @@ struct Walk<'a> {
     left: u64,
     /// Blobs that were looked at; several words may lead to one.
     long_blobs: HashSet<u64>,
-    /// Hashes of nodes in keys, by seed, offset and depth; several keys may hold one node.
-    hashes: HashMap<(u64, u64, usize), Option<u64>>,
+    /// Nodes of keys that were met.
+    keys: Vec<u64>,
 }
-
-/// Blobs of fewer bytes are looked at as often as words lead to them.
-const LONG_BLOB: usize = 64;
 
 impl<'a> Walk<'a> {
     fn meet(&mut self, offset: u64) {
@@ -79,7 +80,8 @@ impl<'a> Walk<'a> {
             }
             Node::Keys(keys) => {
                 self.meet(keys.items_offset);
-                self.keys(&keys)
+                self.keys.push(offset);
+                self.spend(offset, keys.slots().len().saturating_mul(8))
             }
             Node::Table(table) => self.table(&table),
             Node::Object(object) => {
@@ -113,7 +115,7 @@ impl<'a> Walk<'a> {
 
     fn blob(&mut self, offset: u64) -> Result<(), ImageError> {
         let scalar = read_blob(self.image.bytes(), offset)?;
-        if let Scalar::Str(Text { bytes, .. }) | Scalar::Big(bytes) = scalar
+        if let Scalar::Str(Text { bytes, .. }) | Scalar::Bytes(bytes) | Scalar::Big(bytes) = scalar
             && bytes.len() > LONG_BLOB
         {
             if !self.long_blobs.insert(offset) {
@@ -180,90 +182,7 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
-
-    /// Every key that can be hashed is found where its hash leads, and no slot leads elsewhere.
-    fn keys(&mut self, keys: &Keys<'a>) -> Result<(), ImageError> {
-        let at = keys.offset();
-        self.spend(at, keys.slots().len().saturating_mul(8))?;
-        if !keys.is_indexed() {
-            return Ok(());
-        }
-        let mut indexed = 0_usize;
-        for position in 0..keys.len() {
-            let Some(hash) = self.hash_of(keys, position)? else {
-                continue;
-            };
-            indexed = indexed.saturating_add(1);
-            if !keys.candidates(hash).any(|found| found == position) {
-                return Err(corrupt(at, "the index does not lead to a key"));
-            }
-        }
-        let used = keys.slots().iter().filter(|&&slot| slot != 0).count();
-        if used != indexed {
-            return Err(corrupt(at, "the index has slots without a key"));
-        }
-        if indexed < keys.len() && !keys.opaque {
-            return Err(corrupt(at, "keys are opaque that are not marked so"));
-        }
-        Ok(())
-    }
-
-    fn hash_of(&mut self, keys: &Keys<'a>, position: usize) -> Result<Option<u64>, ImageError> {
-        let missing = corrupt(keys.offset(), "key missing");
-        let element = keys.items.get(position)?.ok_or(missing)?;
-        self.hash_element(&element, keys.seed, 0)
-    }
-
-    fn hash_element(
-        &mut self,
-        element: &Element<'_>,
-        seed: u64,
-        depth: usize,
-    ) -> Result<Option<u64>, ImageError> {
-        let &Element::Node(offset) = element else {
-            return Ok(hash::scalar(&element.as_scalar(), seed));
-        };
-        if depth > KEY_DEPTH {
-            return Ok(None);
-        }
-        if let Some(&known) = self.hashes.get(&(seed, offset, depth)) {
-            return Ok(known);
-        }
-        let hash = self.hash_node(offset, seed, depth)?;
-        self.hashes.insert((seed, offset, depth), hash);
-        Ok(hash)
-    }
-
-    fn hash_node(
-        &mut self,
-        offset: u64,
-        seed: u64,
-        depth: usize,
-    ) -> Result<Option<u64>, ImageError> {
-        let (items, frozen) = match self.image.node(offset)? {
-            Node::Sequence(items) => (items, false),
-            Node::Set(set) => (set.keys.items, true),
-            _ => return Ok(None),
-        };
-        let mut hashes = Vec::with_capacity(items.len());
-        for index in 0..items.len() {
-            let missing = corrupt(offset, "element missing");
-            let element = items.get(index)?.ok_or(missing)?;
-            match self.hash_element(&element, seed, depth.saturating_add(1))? {
-                Some(hash) => hashes.push(hash),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(if frozen {
-            hash::frozenset(hashes.into_iter(), seed)
-        } else {
-            hash::tuple(&hashes, seed)
-        }))
-    }
 }
-
-/// Keys that are tuples of tuples deeper than this are opaque.
-pub const KEY_DEPTH: usize = 16;
 
 fn check_scalar(at: u64, value: &Scalar<'_>) -> Result<(), ImageError> {
     match value {
