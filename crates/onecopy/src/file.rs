@@ -2,7 +2,8 @@
 //!
 //! Saving writes to a temporary file beside the target, flushes it, renames it over the target and flushes the folder
 //! (`rename(2)`: the target is replaced atomically). Temporary files are locked while their writer lives; a later save
-//! to the same path removes those whose writer has died.
+//! to the same path removes those whose writer has died. Between making one and locking it, its writer looks dead: it
+//! makes another if somebody removed it.
 //!
 //! **Crash points.** Dying before the rename leaves the old file and a temporary one, after it the new file.
 #![forbid(unsafe_op_in_unsafe_fn)]
@@ -124,7 +125,6 @@ impl FileBuilder {
     /// # Errors
     /// What the kernel says, a full disk among it. Nothing is left then.
     pub fn create(target: &Path, len: u64) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let target = std::path::absolute(target)?;
         if target.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
@@ -132,16 +132,7 @@ impl FileBuilder {
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let name = target.file_name().ok_or_else(invalid)?;
         remove_abandoned(&target, name);
-        // Relaxed: only distinct numbers are needed.
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mut temporary = prefix(name);
-        temporary.push(format!("{}-{count}{TEMPORARY}", std::process::id()));
-        let temporary = target.with_file_name(temporary);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&temporary)?;
+        let (temporary, file) = new_temporary(&target, name)?;
         // From here on the drop removes the file.
         let mut builder = Self {
             target,
@@ -149,7 +140,6 @@ impl FileBuilder {
             file,
             map: None,
         };
-        sys::file::try_lock(&builder.file)?;
         sys::file::reserve(&mut builder.file, len)?;
         if len > 0 {
             builder.map = Some(sys::file::map_new(&builder.file)?);
@@ -166,7 +156,8 @@ impl FileBuilder {
     /// Flushes the bytes to the disk and puts the file in the place of the target.
     ///
     /// # Errors
-    /// What the kernel says; the target is unchanged then.
+    /// What the kernel says. The target is unchanged then, unless only flushing the folder failed: then it is the new
+    /// file, and may be the old one again after a crash of the machine.
     pub fn commit(mut self) -> io::Result<()> {
         self.map = None;
         // Writes through a mapping are in the page cache, which this flushes (`fsync(2)`).
@@ -181,6 +172,46 @@ impl Drop for FileBuilder {
     fn drop(&mut self) {
         // After a commit nothing has this name any more.
         let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// A file that nobody else uses, beside the target, locked as long as it is open.
+fn new_temporary(target: &Path, name: &OsStr) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        // Relaxed: only distinct numbers are needed.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut temporary = prefix(name);
+        temporary.push(format!("{}-{count}{TEMPORARY}", std::process::id()));
+        let temporary = target.with_file_name(temporary);
+        let mut options = OpenOptions::new();
+        let file = options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&temporary);
+        let file = match file {
+            // Of a process with the same number: one that died, or of another namespace (`pid_namespaces(7)`).
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        match sys::file::try_lock(&file) {
+            Ok(true) if leads_to(&temporary, &file) => return Ok((temporary, file)),
+            // Before it was locked, another saver took it for abandoned and removes it.
+            Ok(_) => {}
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether a name still is that of an open file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    match (fs::symlink_metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => (named.dev(), named.ino()) == (open.dev(), open.ino()),
+        _ => false,
     }
 }
 
@@ -205,8 +236,35 @@ fn remove_abandoned(target: &Path, name: &OsStr) {
             && bytes.ends_with(TEMPORARY.as_bytes())
             && let Ok(file) = File::open(entry.path())
             && matches!(sys::file::try_lock(&file), Ok(true))
+            // It may have been removed meanwhile, and the name be a living writer's.
+            && leads_to(&entry.path(), &file)
         {
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each looks for files of dead writers while the others have made theirs and not yet locked it.
+    #[test]
+    fn savers_of_one_path_leave_each_other_alone() {
+        let folder = std::env::temp_dir().join(format!("onecopy-savers-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let target = folder.join("data");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        let builder = FileBuilder::create(&target, 8).unwrap();
+                        assert!(leads_to(&builder.temporary, &builder.file));
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_dir(&folder).unwrap();
     }
 }
