@@ -42,7 +42,7 @@ class Pickler(pickle.Pickler):
         """Returns how an object of a known type is rebuilt."""
         reduce = reducers.get(type(obj))
         if reduce is None:
-            return _reduce_view(obj) if type(obj).__module__ == "onecopy" else NotImplemented
+            return _reduce_view(obj) if type(obj).__module__.startswith("onecopy") else NotImplemented
         return reduce(obj, self)
 
 
@@ -50,7 +50,12 @@ def _reduce_view(obj: Any) -> Any:
     """Takes a view inside an object apart: its token would be good for one reader alone."""
     from onecopy._share import VIEWS, to_python
 
-    return (_itself, (to_python(obj),)) if isinstance(obj, VIEWS) else NotImplemented
+    if isinstance(obj, VIEWS):
+        return _itself, (to_python(obj),)
+    arrays = sys.modules.get("onecopy._array")
+    if arrays is not None and type(obj) is arrays.SharedArray:
+        return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
+    return NotImplemented
 
 
 def _itself(obj: Any) -> Any:
@@ -136,7 +141,7 @@ def array_plan(obj: Any) -> tuple[Any, ...] | None:
 
 
 @functools.lru_cache(maxsize=256)
-def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:  # noqa: PLR0911 - each answers a question
+def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:
     """Returns how instances of `cls` can be rows: 1 for a dataclass or 2 for a namedtuple, and the names of the fields.
 
     None if `cls` is neither, or if it has its own idea of how its instances are pickled.
@@ -152,22 +157,23 @@ def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:  # noqa: PLR091
         names = cls.__dict__.get("_fields")
         plain = cls.__bases__ == (tuple,) and isinstance(names, tuple) and cls.__dict__.get("__slots__") == ()
         return (_NAMEDTUPLE_ROWS, tuple(map(sys.intern, names))) if plain and names else None
-    if not dataclasses.is_dataclass(cls) or type(cls) is not type:
+    if not dataclasses.is_dataclass(cls) or type(cls) is not type or _pickles_its_own_way(cls):
         return None
+    names = tuple(sys.intern(field.name) for field in dataclasses.fields(cls))
+    slots: Any = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
+    return (_DATACLASS_ROWS, names) if names and set(slots) <= set(names) else None
+
+
+def _pickles_its_own_way(cls: type) -> bool:
+    """Whether instances of a dataclass are more than their attributes, or are pickled as something else."""
     for method in ("__getstate__", "__setstate__"):
         found = getattr(cls, method, None)
         own = found is not None and found is not getattr(object, method, None)
         if own and getattr(found, "__module__", None) != "dataclasses":
-            return None
+            return True
     if hasattr(cls, "__getnewargs__") or hasattr(cls, "__getnewargs_ex__"):
-        return None
-    if any(issubclass(cls, base) for base in (int, str, float, bytes, list, dict, set, frozenset)):
-        return None
-    names = tuple(sys.intern(field.name) for field in dataclasses.fields(cls))
-    slots: Any = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
-    if not set(slots) <= set(names):
-        return None
-    return (_DATACLASS_ROWS, names) if names else None
+        return True
+    return any(issubclass(cls, base) for base in (int, str, float, bytes, list, dict, set, frozenset))
 
 
 def new_row(cls: type, kind: int, names: tuple[str, ...], values: tuple[Any, ...]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from onecopy import _onecopy, _progress
@@ -41,7 +42,7 @@ View = TypeVar(
 )
 Huge: TypeAlias = Literal["auto"] | bool
 
-_VIEWS: Final = (
+VIEWS: Final = (
     ListView,
     TupleView,
     DictView,
@@ -53,6 +54,8 @@ _VIEWS: Final = (
     NamedTupleView,
     ObjectView,
 )
+# Named in a pickle and not contained in it: sharing one would share nothing.
+_CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 # They cannot change and are small, or travel through a pipe as fast as a token would.
 _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 
@@ -112,7 +115,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
         True
     """
     _check_huge(huge)
-    if type(data) in _VIEWS or type(data) in _ATOMS:
+    if type(data) in VIEWS or type(data) in _ATOMS:
         return data
     if _is_numpy(data, "ndarray"):
         from onecopy import _array
@@ -121,7 +124,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
             return _array.share_array(data, huge)
     elif _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
-    elif isinstance(data, type) or callable(data):
+    elif isinstance(data, _CODE):
         raise Unsupported(f"data: cannot share {_describe(data)}")
     with _progress.reporter(progress) as report:
         return _onecopy.share_graph(data, huge, report)
@@ -172,7 +175,7 @@ def to_python(view: Any) -> Any:
         returned as it is.
 
     Raises:
-        RecursionError: Tuples are nested deeper than 2000.
+        RecursionError: Tuples are nested deeper than 100.
 
     Example:
         >>> import onecopy

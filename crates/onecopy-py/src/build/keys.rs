@@ -16,10 +16,10 @@ const SHARED_KEYS: usize = 64;
 /// So many different sets of keys are remembered.
 const SHARED_LIMIT: usize = 1 << 16;
 
-/// Keys nodes by the identities of their keys, which the source keeps alive.
+/// Keys nodes by the identities of their keys. The keys are kept alive, so that no others can take their addresses.
 #[derive(Default)]
-pub(crate) struct KnownKeys {
-    nodes: HashMap<Box<[usize]>, u64>,
+pub(crate) struct KnownKeys<'py> {
+    nodes: HashMap<Box<[usize]>, (Bound<'py, PyList>, u64)>,
     scratch: Vec<usize>,
 }
 
@@ -32,14 +32,15 @@ impl<'py> Walk<'_, '_, 'py> {
         let mut identities = std::mem::take(&mut self.known_keys.scratch);
         identities.clear();
         identities.extend(keys.iter().map(|key| key.as_ptr().addr()));
-        if let Some(&node) = self.known_keys.nodes.get(identities.as_slice()) {
+        if let Some(&(_, node)) = self.known_keys.nodes.get(identities.as_slice()) {
             self.known_keys.scratch = identities;
             return Ok(node);
         }
         let node = self.new_keys(keys, step)?;
         if self.known_keys.nodes.len() < SHARED_LIMIT {
             let known = identities.as_slice().into();
-            self.known_keys.nodes.insert(known, node);
+            let kept = (keys.clone(), node);
+            self.known_keys.nodes.insert(known, kept);
         }
         self.known_keys.scratch = identities;
         Ok(node)
@@ -49,7 +50,9 @@ impl<'py> Walk<'_, '_, 'py> {
         self.path.push(step);
         let items = self.sequence_of(keys.as_any(), Container::Tuple, 1)?;
         self.path.pop();
-        let opaque = keys.iter().any(|key| key_hash(&key, 0, 0).is_none());
+        // A flag of the node, which has the same length either way.
+        let opaque =
+            !self.arena.is_measuring() && keys.iter().any(|key| key_hash(&key, 0, 0).is_none());
         let count = keys.len() as u64;
         let node = put_keys(self.arena, items, count, opaque, |seed, give| {
             for key in keys.iter() {

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use onecopy::image::{
-    BuildError, ColumnCursor, ColumnKind, Container, RowKind, Scalar, Survey, TableParts,
+    BuildError, ColumnCursor, ColumnKind, Container, RowKind, Scalar, Survey, TableParts, Word,
     place_table, put_table,
 };
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
@@ -43,6 +44,16 @@ struct Fields<'py> {
 struct Row<'py> {
     positions: Vec<u16>,
     cells: Vec<Bound<'py, PyAny>>,
+}
+
+/// A table while its rows are written.
+struct Filling<'py> {
+    cursors: Vec<ColumnCursor>,
+    row_shapes: Option<ColumnCursor>,
+    /// Which columns the row at hand has.
+    filled: Vec<bool>,
+    row: Row<'py>,
+    scratch: Vec<u8>,
 }
 
 impl<'py> Walk<'_, '_, 'py> {
@@ -169,88 +180,50 @@ impl<'py> Walk<'_, '_, 'py> {
         Ok(fields.cells.saturating_mul(2) >= all && !fields.names.is_empty())
     }
 
+    /// Remembers every row before the first cell is written, as cells may lead to rows that come later.
+    fn remember_rows(&mut self, object: &Bound<'py, PyAny>, table: u64) -> PyResult<()> {
+        let source = source(object)?;
+        let mut start = 0;
+        while start < source.len() {
+            for (distance, &item) in source.chunk(start).iter().enumerate() {
+                let row = (start + distance) as u64;
+                self.remember(&item.object(self.py), 1, Known::Row { table, row });
+            }
+            start += CHUNK_LEN;
+        }
+        Ok(())
+    }
+
     fn fill_rows(
         &mut self,
         object: &Bound<'py, PyAny>,
         node: u64,
         fields: &mut Fields<'py>,
-        mut cursors: Vec<ColumnCursor>,
-        mut row_shapes: Option<ColumnCursor>,
+        cursors: Vec<ColumnCursor>,
+        row_shapes: Option<ColumnCursor>,
     ) -> PyResult<()> {
+        self.remember_rows(object, node)?;
         let leads_on = cursors
             .iter()
             .any(|cursor| cursor.column() == ColumnKind::Words);
+        let skip = self.arena.is_measuring() && !leads_on;
         let source = source(object)?;
-        let mut scratch = Vec::new();
-        let mut row = Row::default();
-        let mut filled = vec![false; cursors.len()];
+        let mut filling = Filling {
+            filled: vec![false; cursors.len()],
+            cursors,
+            row_shapes,
+            row: Row::default(),
+            scratch: Vec::new(),
+        };
         let mut start = 0;
         while start < source.len() {
             for (distance, &item) in source.chunk(start).iter().enumerate() {
+                if skip {
+                    break;
+                }
                 let index = start + distance;
                 let object = item.object(self.py);
-                let known = Known::Row {
-                    table: node,
-                    row: index as u64,
-                };
-                self.remember(&object, 1, known);
-                if self.arena.is_measuring() && !leads_on {
-                    continue;
-                }
-                let changed = || {
-                    Error::from(BuildError::Changed {
-                        index: index as u64,
-                    })
-                };
-                let shape = fields.take_apart(&object, &mut row, false)?;
-                let shape = shape.ok_or_else(changed)?;
-                if let Some(cursor) = &mut row_shapes {
-                    let shape = i64::try_from(shape).map_err(|_| changed())?;
-                    cursor
-                        .push(self.arena, &Scalar::Int(shape))
-                        .map_err(Error::from)?;
-                }
-                filled.fill(false);
-                for (&position, cell) in row.positions.iter().zip(&row.cells) {
-                    let position = usize::from(position);
-                    filled[position] = true;
-                    let cursor = &mut cursors[position];
-                    let item = Item::of(cell);
-                    let scalar = item.scalar(&mut scratch);
-                    if cursor.column() != ColumnKind::Words {
-                        let scalar = scalar.ok_or_else(changed)?;
-                        cursor.push(self.arena, &scalar).map_err(Error::from)?;
-                        continue;
-                    }
-                    let word = if let Some(scalar) = scalar {
-                        self.scalar(item, &scalar, 1)?
-                    } else {
-                        self.path.push(Step::Index(index));
-                        let name = fields.names[position].clone();
-                        self.path.push(match fields.kind {
-                            RowKind::Dict => Step::Key(name),
-                            _ => Step::Attribute(name),
-                        });
-                        let word = self.value(cell, 1)?;
-                        self.path.truncate(self.path.len() - 2);
-                        word
-                    };
-                    cursors[position]
-                        .push_word(self.arena, word)
-                        .map_err(Error::from)?;
-                }
-                if row.cells.len() < cursors.len() {
-                    let missing = cursors
-                        .iter_mut()
-                        .zip(&filled)
-                        .filter(|(_, filled)| !**filled);
-                    for (cursor, _) in missing {
-                        cursor
-                            .push(self.arena, &Scalar::None)
-                            .map_err(Error::from)?;
-                    }
-                }
-                row.clear();
+                self.fill_row(&object, index, fields, &mut filling)?;
                 source.expect_same(index)?;
             }
             let done = source.chunk(start).len() as u64 * (fields.names.len() as u64 + 1);
@@ -258,10 +231,90 @@ impl<'py> Walk<'_, '_, 'py> {
             self.reporter.step(self.py, done)?;
             source.expect_same(start)?;
         }
-        for cursor in cursors.into_iter().chain(row_shapes) {
+        let cursors = filling.cursors.into_iter();
+        for cursor in cursors.chain(filling.row_shapes) {
             cursor.finish(self.arena).map_err(Error::from)?;
         }
         Ok(())
+    }
+
+    fn fill_row(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        index: usize,
+        fields: &mut Fields<'py>,
+        filling: &mut Filling<'py>,
+    ) -> PyResult<()> {
+        let changed = || {
+            Error::from(BuildError::Changed {
+                index: index as u64,
+            })
+        };
+        let Filling {
+            cursors,
+            row_shapes,
+            filled,
+            row,
+            scratch,
+        } = filling;
+        let shape = fields.take_apart(object, row, false)?;
+        let shape = shape.ok_or_else(changed)?;
+        if let Some(cursor) = row_shapes {
+            let shape = i64::try_from(shape).map_err(|_| changed())?;
+            cursor
+                .push(self.arena, &Scalar::Int(shape))
+                .map_err(Error::from)?;
+        }
+        filled.fill(false);
+        for (&position, cell) in row.positions.iter().zip(&row.cells) {
+            let position = usize::from(position);
+            filled[position] = true;
+            let item = Item::of(cell);
+            let scalar = item.scalar(scratch);
+            if cursors[position].column() != ColumnKind::Words {
+                let scalar = scalar.ok_or_else(changed)?;
+                let pushed = cursors[position].push(self.arena, &scalar);
+                pushed.map_err(Error::from)?;
+                continue;
+            }
+            let word = match scalar {
+                Some(scalar) => self.scalar(item, &scalar, 1)?,
+                None => self.cell(cell, index, fields, position)?,
+            };
+            let pushed = cursors[position].push_word(self.arena, word);
+            pushed.map_err(Error::from)?;
+        }
+        if row.cells.len() < cursors.len() {
+            let missing = cursors
+                .iter_mut()
+                .zip(filled)
+                .filter(|(_, filled)| !**filled);
+            for (cursor, _) in missing {
+                let pushed = cursor.push(self.arena, &Scalar::None);
+                pushed.map_err(Error::from)?;
+            }
+        }
+        row.clear();
+        Ok(())
+    }
+
+    /// The word of a cell that is no plain value.
+    fn cell(
+        &mut self,
+        cell: &Bound<'py, PyAny>,
+        index: usize,
+        fields: &Fields<'py>,
+        position: usize,
+    ) -> PyResult<Word> {
+        self.path.push(Step::Index(index));
+        let name = fields.names[position].clone();
+        self.path.push(match fields.kind {
+            RowKind::Dict => Step::Key(name),
+            _ => Step::Attribute(name),
+        });
+        let word = self.value(cell, 1)?;
+        self.path.truncate(self.path.len() - 2);
+        Ok(word)
     }
 
     /// The node that lists the shapes.
@@ -445,8 +498,12 @@ impl<'py> Fields<'py> {
             let Ok(name) = name.cast::<PyString>() else {
                 return Ok(false);
             };
-            let Ok(cell) = object.getattr(name) else {
-                return Ok(false);
+            let cell = match object.getattr(name) {
+                Ok(cell) => cell,
+                Err(error) if error.is_instance_of::<PyAttributeError>(object.py()) => {
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
             };
             row.positions.push(position as u16);
             row.cells.push(cell);
@@ -454,7 +511,15 @@ impl<'py> Fields<'py> {
         // What was set beside the fields would be lost.
         match object.getattr_opt("__dict__")? {
             None => Ok(true),
-            Some(all) => Ok(all.len()? <= self.names.len()),
+            Some(all) => {
+                let all = all.cast_into::<PyDict>()?;
+                for name in all.keys() {
+                    if !self.positions.contains(name)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct Walk<'w, 'm, 'py> {
     pub(super) spool: &'w mut Spool<'py>,
     pub(super) reporter: Reporter<'py>,
     pub(super) path: Vec<Step<'py>>,
-    pub(super) known_keys: KnownKeys,
+    pub(super) known_keys: KnownKeys<'py>,
     /// By identity; each is kept alive, so that no other object can take its address.
     known: HashMap<usize, (Bound<'py, PyAny>, Known)>,
     queue: Vec<Job<'py>>,
@@ -104,6 +104,10 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
             let word = self.arena.blob(&scalar).map_err(Error::from)?;
             return Ok(put_value(self.arena, word).map_err(Error::from)?);
         }
+        if node::is_view(data) {
+            let real = self.spool.real(self.arena.is_measuring(), data)?;
+            return self.root(&real);
+        }
         let root = match self.container(data, 0)? {
             Some(node) => node,
             None => self.special_node(data)?,
@@ -123,6 +127,12 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
         }
         if let Some(known) = self.recall(item, extra)? {
             return Ok(known);
+        }
+        if node::is_view(object) {
+            let real = self.spool.real(self.arena.is_measuring(), object)?;
+            let word = self.value(&real, 1)?;
+            self.remember(object, extra, Known::Word(word));
+            return Ok(word);
         }
         if let Some(node) = self.container(object, extra)? {
             return node_word(node);
@@ -198,9 +208,6 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
             self.set(object, false, extra).map(Some)
         } else if object.is_exact_instance_of::<PyFrozenSet>() {
             self.set(object, true, extra).map(Some)
-        } else if node::is_view(object) {
-            let real = self.spool.real(self.arena.is_measuring(), object)?;
-            self.value(&real, 1).map(Word::node_offset)
         } else {
             Ok(None)
         };
@@ -219,7 +226,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
         {
             return Ok(node);
         }
-        let plan = self.survey(object, container, extra)?;
+        let plan = self.survey(object, container, 0)?;
         let cursor = ColumnCursor::place(self.arena, &plan).map_err(Error::from)?;
         let node = cursor.node;
         self.remember(object, extra, Known::Word(node_word(node)?));
@@ -259,7 +266,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
         labels: Option<Bound<'py, PyList>>,
     ) -> PyResult<()> {
         if cursor.column() != ColumnKind::Words {
-            return self.fill_plain(object, cursor, extra);
+            return self.fill_plain(object, cursor);
         }
         if self.depth < DEPTH {
             return self.fill(object, cursor, extra, labels.as_ref());
@@ -317,12 +324,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
     }
 
     /// Fills a column that leads nowhere.
-    fn fill_plain(
-        &mut self,
-        object: &Bound<'py, PyAny>,
-        mut cursor: ColumnCursor,
-        _extra: isize,
-    ) -> PyResult<()> {
+    fn fill_plain(&mut self, object: &Bound<'py, PyAny>, mut cursor: ColumnCursor) -> PyResult<()> {
         if self.arena.is_measuring() {
             return Ok(());
         }

@@ -1,7 +1,8 @@
 //! `to_python()`: the real thing behind a view, with the types, the shared references and the cycles of the original.
 //!
-//! Lists, dicts and sets are made empty and filled from a queue, so neither depth nor a cycle is a problem; tuples and
-//! frozensets, which cannot be made before their elements, are made in place.
+//! Lists, rows, dicts and sets are made empty and filled from queues, so neither depth nor a cycle is a problem; tuples and
+//! frozensets, which cannot be made before their elements, are made in place. Dicts and sets are filled last, as they
+//! hash what they are filled with.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,15 +20,19 @@ use crate::list::raw;
 use crate::list::view::{self, View};
 use crate::object::Image;
 
-/// Tuples in tuples deeper than this have no real thing: making one would overflow the stack.
-const TUPLE_DEPTH: usize = 2000;
+/// Tuples in tuples deeper than this have no real thing: making one would overflow the stack of a small thread.
+const TUPLE_DEPTH: usize = 100;
 
-/// What is still to be filled.
+/// What is still to be filled, and hashes nothing.
 enum Job<'py> {
     List(u64, Bound<'py, PyList>),
+    Row(Arc<TableCore>, usize, Bound<'py, PyAny>),
+}
+
+/// What is still to be filled, and hashes what it is filled with: rows among it have to be complete.
+enum Hashed<'py> {
     Dict(u64, Bound<'py, PyDict>),
     Set(u64, Bound<'py, PySet>),
-    Row(Arc<TableCore>, usize, Bound<'py, PyAny>),
 }
 
 struct Real<'py> {
@@ -35,6 +40,7 @@ struct Real<'py> {
     made: HashMap<u64, Bound<'py, PyAny>>,
     rows: HashMap<(u64, usize), Bound<'py, PyAny>>,
     queue: Vec<Job<'py>>,
+    hashed: Vec<Hashed<'py>>,
     depth: usize,
 }
 
@@ -110,6 +116,7 @@ impl<'py> Real<'py> {
             made: HashMap::new(),
             rows: HashMap::new(),
             queue: Vec::new(),
+            hashed: Vec::new(),
             depth: 0,
         }
     }
@@ -119,6 +126,22 @@ impl<'py> Real<'py> {
     }
 
     fn run(&mut self) -> PyResult<()> {
+        loop {
+            self.complete()?;
+            match self.hashed.pop() {
+                Some(Hashed::Dict(node, dict)) => self.fill_dict(node, &dict)?,
+                Some(Hashed::Set(node, set)) => self.fill_set(node, &set)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Fills all lists and rows that wait: they may be hashed next.
+    fn complete(&mut self) -> PyResult<()> {
+        if self.queue.is_empty() {
+            return Ok(());
+        }
+        self.enter()?;
         let mut steps: u32 = 0;
         while let Some(job) = self.queue.pop() {
             steps = steps.wrapping_add(1);
@@ -127,11 +150,10 @@ impl<'py> Real<'py> {
             }
             match job {
                 Job::List(node, list) => self.fill_list(node, &list)?,
-                Job::Dict(node, dict) => self.fill_dict(node, &dict)?,
-                Job::Set(node, set) => self.fill_set(node, &set)?,
                 Job::Row(core, row, object) => self.fill_row(&core, row, &object)?,
             }
         }
+        self.depth -= 1;
         Ok(())
     }
 
@@ -146,16 +168,17 @@ impl<'py> Real<'py> {
             Node::Sequence(sequence) => return self.sequence(offset, &sequence),
             Node::Dict(_) => {
                 let dict = PyDict::new(py);
-                self.queue.push(Job::Dict(offset, dict.clone()));
+                self.hashed.push(Hashed::Dict(offset, dict.clone()));
                 dict.into_any()
             }
             Node::Set(set) if set.frozen => {
                 let members = self.elements(&set.keys.items)?;
+                self.complete()?;
                 PyFrozenSet::new(py, members)?.into_any()
             }
             Node::Set(_) => {
                 let set = PySet::empty(py)?;
-                self.queue.push(Job::Set(offset, set.clone()));
+                self.hashed.push(Hashed::Set(offset, set.clone()));
                 set.into_any()
             }
             Node::Table(_) => return self.table(offset),
@@ -216,11 +239,13 @@ impl<'py> Real<'py> {
     fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.enter()?;
         let view = View::of_sequence(&self.image, sequence);
-        let elements = (0..sequence.len())
-            .map(|index| self.element(&view, sequence, index))
-            .collect();
+        // A plain loop: each level of nested tuples needs little of the stack.
+        let mut elements = Vec::with_capacity(sequence.len());
+        for index in 0..sequence.len() {
+            elements.push(self.element(&view, sequence, index)?);
+        }
         self.depth -= 1;
-        elements
+        Ok(elements)
     }
 
     fn element(
@@ -303,6 +328,7 @@ impl<'py> Real<'py> {
         let values = View::of_sequence(&image, &found.values);
         for index in 0..found.keys.len() {
             let key = self.element(&keys, &found.keys.items, index)?;
+            self.complete()?;
             dict.set_item(key, self.element(&values, &found.values, index)?)?;
         }
         Ok(())
@@ -314,7 +340,9 @@ impl<'py> Real<'py> {
         let Node::Set(found) = opened.node(offset).map_err(Error::from)? else {
             return Err(corrupt(offset, "a set was expected"));
         };
-        for member in self.elements(&found.keys.items)? {
+        let members = self.elements(&found.keys.items)?;
+        self.complete()?;
+        for member in members {
             set.add(member)?;
         }
         Ok(())
