@@ -1,0 +1,417 @@
+"""Rows about `freeze()`: what forked children copy when they read, hash, look up, collect and allocate.
+
+As a program it prints its figures as JSON: `freezing.py matrix --size 60000`. Each subject runs in a process of its
+own, because nothing that was frozen is ever freed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import onecopy
+from measure import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MIB: Final = 2**20
+WORKERS: Final = 4
+KEPT: list[Any] = []  # what a child allocates stays until it ends
+
+
+@dataclass
+class Plain:
+    """A row with a `__dict__`."""
+
+    number: int
+    text: str
+    value: float
+
+
+@dataclass(slots=True)
+class Slots:
+    """A row without."""
+
+    number: int
+    text: str
+    value: float
+
+
+def fields(index: int) -> tuple[int, str, float]:
+    """The three fields of a row, none of them shared with another row."""
+    return index + 1_000_000, f"text {index:011}", index + 0.5
+
+
+MAKERS: Final[dict[str, Callable[[int], Any]]] = {
+    "ints": lambda size: [number + 1_000_000 for number in range(2 * size)],
+    "strs": lambda size: [f"text {number:011}" for number in range(2 * size)],
+    "index": lambda size: {f"text {number:011}": number + 1_000_000 for number in range(2 * size)},
+    "dicts": lambda size: [dict(zip(("number", "text", "value"), fields(row), strict=True)) for row in range(size)],
+    "dataclass": lambda size: [Plain(*fields(row)) for row in range(size)],
+    "slots": lambda size: [Slots(*fields(row)) for row in range(size)],
+    "tuples": lambda size: [fields(row) for row in range(size)],
+}
+
+
+def read(name: str, data: Any) -> int:
+    """Takes a reference to everything once."""
+    total = 0
+    if name == "ints":
+        for number in data:
+            total += number
+    elif name == "strs":
+        for text in data:
+            total += len(text)
+    elif name == "index":
+        for text, number in data.items():
+            total += len(text) + number
+    elif name == "dicts":
+        for row in data:
+            total += row["number"] + len(row["text"]) + (row["value"] > 0)
+    elif name == "tuples":
+        for number, text, value in data:
+            total += number + len(text) + (value > 0)
+    else:
+        for row in data:
+            total += row.number + len(row.text) + (row.value > 0)
+    return total
+
+
+def hash_or_look_up(name: str, data: Any) -> int:
+    """Hashes what can be hashed; looks every key up."""
+    total = 0
+    if name == "index":
+        for text in data:
+            total += data[text]
+    elif name == "dicts":
+        for row in data:
+            total ^= hash(row["text"])
+    elif name in {"dataclass", "slots"}:
+        for row in data:
+            total ^= hash(row.text)
+    else:
+        for one in data:
+            total ^= hash(one)
+    return total
+
+
+def collect(_name: str, _data: Any) -> int:
+    """What an automatic collection of all generations does."""
+    return gc.collect()
+
+
+OPERATIONS: Final = {"read": read, "hash or look up": hash_or_look_up, "gc.collect()": collect}
+
+
+def private_dirty(pid: int | str = "self") -> int:
+    """Bytes in pages that only this process has, and has written."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Private_Dirty:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError("Private_Dirty")
+
+
+def pss(pids: list[int]) -> int:
+    """Bytes of memory of the processes, each shared page counted in parts."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def in_child(action: Callable[[], Any]) -> Any:
+    """What `action` returns in a forked child."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.write(writing, json.dumps(action()).encode())
+            code = 0
+        except BaseException:  # noqa: BLE001 - the parent sees the code, and a person the text
+            traceback.print_exc()
+        os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise RuntimeError(f"a child ended with status {status}")
+    return json.loads(answer)
+
+
+def copied_by(action: Callable[[], Any]) -> int:
+    """Bytes that a forked child copies or takes while it does something."""
+
+    def measure() -> int:
+        private_dirty()
+        before = private_dirty()
+        action()
+        return private_dirty() - before
+
+    return int(in_child(measure))
+
+
+def shape(name: str, size: int) -> dict[str, Any]:
+    """One line of the matrix: bytes that a child copies by each operation, as things are, with gc.freeze(), frozen."""
+    data = MAKERS[name](size)
+    gc.collect()
+
+    def copies() -> dict[str, int]:
+        return {label: copied_by(lambda: operation(name, data)) for label, operation in OPERATIONS.items()}  # noqa: B023
+
+    found: dict[str, Any] = {"plain": copies()}
+    gc.freeze()
+    found["gc.freeze()"] = copies()
+    gc.unfreeze()
+    report = onecopy.freeze(data)
+    found["frozen"] = copies()
+    found["objects"], found["ns_per_object"] = report.objects, report.walk_seconds / report.objects * 1e9
+    return found
+
+
+def family(size: int) -> dict[str, Any]:
+    """PSS of a parent and four workers that read, hash and collect, against that of the parent before."""
+
+    def work(reading: int, writing: int) -> None:
+        read("dataclass", data)
+        hash_or_look_up("dataclass", data)
+        gc.collect()
+        os.write(writing, b"1")
+        os.read(reading, 1)
+
+    def measure() -> float:
+        alone = pss([os.getpid()])
+        ready, go = os.pipe(), os.pipe()
+        workers = []
+        for _ in range(WORKERS):
+            pid = os.fork()
+            if pid == 0:
+                work(go[0], ready[1])
+                os._exit(0)
+            workers.append(pid)
+        for _ in workers:
+            os.read(ready[0], 1)
+        together = pss([os.getpid(), *workers])
+        os.write(go[1], b"g" * WORKERS)
+        for pid in workers:
+            os.waitpid(pid, 0)
+        return together / alone
+
+    data = MAKERS["dataclass"](size)
+    gc.collect()
+    plain = measure()
+    onecopy.freeze(data)
+    return {"plain": plain, "frozen": measure()}
+
+
+def holes(size: int, *, seal: bool) -> dict[str, Any]:
+    """Bytes that 4 MiB of new objects of a child dirty, if garbage lay between the frozen objects."""
+    data: list[Any] = []
+    garbage: list[Any] = []
+    for row in range(size):
+        data.append(Plain(*fields(row)))
+        if row % 16 == 0:
+            garbage.append(Plain(*fields(row)))
+    garbage.clear()
+    onecopy.freeze(data, seal=seal)
+
+    def allocate() -> None:
+        KEPT.extend([fields(number)[1] for number in range(4 * MIB // 64)])  # 57 bytes each, in blocks of 64
+
+    return {"dirtied": copied_by(allocate)}
+
+
+def forkserver_child(name: str, answers: Any) -> None:
+    """A worker of the fork server reads what its template has frozen."""
+    import freezing_template
+
+    private_dirty()
+    before = private_dirty()
+    read(name, freezing_template.DATA)
+    hash_or_look_up(name, freezing_template.DATA)
+    answers.put((private_dirty() - before, onecopy.is_frozen(freezing_template.DATA)))
+
+
+def forkserver(size: int) -> dict[str, Any]:
+    """Bytes that a worker of a fork server copies; the data are frozen by a preloaded module."""
+    os.environ["FREEZING_SIZE"] = str(size)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])  # 3.12 forgets it
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["freezing_template"])
+    copied = []
+    for _ in range(2):
+        answers = context.SimpleQueue()
+        process = context.Process(target=forkserver_child, args=("dataclass", answers))
+        process.start()
+        dirtied, frozen = answers.get()
+        process.join()
+        if not frozen:
+            raise RuntimeError("the fork server has not preloaded the template")
+        copied.append(dirtied)
+    return {"copied": max(copied)}
+
+
+def speed(size: int, rounds: int = 9) -> dict[str, Any]:
+    """Median over rounds of a child's loop over frozen data against its parent's over the same, mortal and unforked."""
+    ratios = {}
+    for name in ("ints", "strs", "index", "dicts", "dataclass", "slots", "tuples"):
+        ratios[name] = in_child(lambda: speed_of(name, size, rounds))  # noqa: B023
+    return ratios
+
+
+def speed_of(name: str, size: int, rounds: int) -> float:
+    """One shape of `speed`."""
+    mortal, frozen = MAKERS[name](size), MAKERS[name](size)
+    gc.disable()
+
+    def timed(data: Any) -> float:
+        started = time.perf_counter()
+        read(name, data)
+        return time.perf_counter() - started
+
+    with onecopy_warnings_off():
+        onecopy.freeze(frozen)
+    timed(mortal)
+    found = []
+    for number in range(rounds):
+        if number % 2:
+            ours = in_child(lambda: (timed(frozen), timed(frozen))[1])
+            theirs = timed(mortal)
+        else:
+            theirs = timed(mortal)
+            ours = in_child(lambda: (timed(frozen), timed(frozen))[1])
+        found.append(ours / theirs)
+    return statistics.median(found)
+
+
+def onecopy_warnings_off() -> Any:
+    """The benchmark freezes in a child on purpose."""
+    import warnings
+
+    return warnings.catch_warnings(action="ignore")
+
+
+SUBJECTS: Final[dict[str, Callable[[int], Any]]] = {
+    **{f"shape-{name}": (lambda size, name=name: shape(name, size)) for name in MAKERS},
+    "family": family,
+    "sealed": lambda size: holes(size, seal=True),
+    "unsealed": lambda size: holes(size, seal=False),
+    "forkserver": forkserver,
+    "speed": speed,
+}
+
+
+def run(subject: str, size: int) -> Any:
+    """A subject in a process of its own."""
+    command = [sys.executable, str(Path(__file__)), subject, "--size", str(size)]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=900).stdout)
+
+
+def freezing(scale: int) -> Iterator[Row]:
+    """All rows; `scale` divides the million rows."""
+    supported, reason = onecopy.freeze_supported()
+    if not supported:
+        yield Row(f"freeze(): {reason}", "", "", "not on this Python", None, {"reason": reason})
+        return
+    size = 1_000_000 // scale
+    for name in MAKERS:
+        found = run(f"shape-{name}", size)
+        for label in OPERATIONS:
+            copied = found["frozen"][label]
+            allowed = 0.3 * MIB if label == "read" else MIB
+            yield Row(
+                f"a forked child copies, {name}, {label}",
+                f"plain {found['plain'][label] / MIB:.1f} MiB, gc.freeze() {found['gc.freeze()'][label] / MIB:.1f} MiB",
+                f"≤ {allowed / MIB:g} MiB",
+                f"{copied / MIB:.2f} MiB",
+                copied <= allowed,
+                {"copied_bytes": copied, "plain_bytes": found["plain"][label], "at_most_bytes": allowed},
+            )
+        each = found["ns_per_object"]
+        yield Row(
+            f"freeze(), {found['objects']:,} objects, {name}",
+            "",
+            "≤ 60 ns an object",
+            f"{each:.0f} ns",
+            each <= 60,
+            {"ns_per_object": each, "at_most": 60},
+        )
+    yield from family_and_holes(size)
+    for name, ratio in run("speed", size // 4).items():
+        yield Row(
+            f"loop in a child over frozen {name}",
+            "loop over mortal ones, no fork",
+            "≤ 1 ×",
+            f"{ratio:.2f} ×",
+            ratio <= 1,
+            {"ratio": ratio, "at_most": 1},
+        )
+
+
+def family_and_holes(size: int) -> Iterator[Row]:
+    """The rows that are not about one shape."""
+    found = run("family", size)
+    yield Row(
+        f"4 forked workers over {size:,} dataclass rows, Σ PSS",
+        f"plain {found['plain']:.2f} × the parent alone",
+        "≤ 1.10 × the parent alone",
+        f"{found['frozen']:.3f} ×",
+        found["frozen"] <= 1.1,
+        {**found, "at_most": 1.1},
+    )
+    sealed, unsealed = run("sealed", size)["dirtied"], run("unsealed", size)["dirtied"]
+    yield Row(
+        "4 MiB of new objects in a child, holes between frozen ones",
+        f"seal=False {unsealed / MIB:.1f} MiB",
+        "≤ 6 MiB",
+        f"{sealed / MIB:.1f} MiB",
+        sealed <= 6 * MIB,
+        {"dirtied_bytes": sealed, "unsealed_bytes": unsealed, "at_most_bytes": 6 * MIB},
+    )
+    copied = run("forkserver", size)["copied"]
+    yield Row(
+        "a fork server's worker copies, frozen in a preloaded module",
+        "",
+        "≤ 0.1 MiB",
+        f"{copied / MIB:.2f} MiB",
+        copied <= 0.1 * MIB,
+        {"copied_bytes": copied, "at_most_bytes": int(0.1 * MIB)},
+    )
+
+
+def main() -> int:
+    """Prints one subject's figures, or with `rows` all rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("subject", choices=[*SUBJECTS, "matrix", "rows"])
+    parser.add_argument("--size", type=int, default=1_000_000)
+    options = parser.parse_args()
+    if options.subject == "rows":
+        for row in freezing(max(1, 1_000_000 // options.size)):
+            verdict = "" if row.met is None else ("met" if row.met else "MISSED")
+            print(f"{verdict:7} {row.what:64} {row.target:26} {row.measured:12} {row.against}", flush=True)
+        return 0
+    if options.subject == "matrix":
+        print(json.dumps({name: run(f"shape-{name}", options.size) for name in MAKERS}))
+        return 0
+    print(json.dumps(SUBJECTS[options.subject](options.size)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
