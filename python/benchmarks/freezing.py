@@ -7,6 +7,7 @@ own, because nothing that was frozen is ever freed.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import json
 import multiprocessing
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ import onecopy
 from measure import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MIB: Final = 2**20
 WORKERS: Final = 4
@@ -68,17 +69,10 @@ MAKERS: Final[dict[str, Callable[[int], Any]]] = {
 
 def read(name: str, data: Any) -> int:
     """Takes a reference to everything once."""
+    if name in {"ints", "strs", "index"}:
+        return read_flat(name, data)
     total = 0
-    if name == "ints":
-        for number in data:
-            total += number
-    elif name == "strs":
-        for text in data:
-            total += len(text)
-    elif name == "index":
-        for text, number in data.items():
-            total += len(text) + number
-    elif name == "dicts":
+    if name == "dicts":
         for row in data:
             total += row["number"] + len(row["text"]) + (row["value"] > 0)
     elif name == "tuples":
@@ -87,6 +81,21 @@ def read(name: str, data: Any) -> int:
     else:
         for row in data:
             total += row.number + len(row.text) + (row.value > 0)
+    return total
+
+
+def read_flat(name: str, data: Any) -> int:
+    """The shapes without rows."""
+    total = 0
+    if name == "ints":
+        for number in data:
+            total += number
+    elif name == "strs":
+        for text in data:
+            total += len(text)
+    else:
+        for text, number in data.items():
+            total += len(text) + number
     return total
 
 
@@ -173,7 +182,7 @@ def shape(name: str, size: int) -> dict[str, Any]:
     gc.collect()
 
     def copies() -> dict[str, int]:
-        return {label: copied_by(lambda: operation(name, data)) for label, operation in OPERATIONS.items()}  # noqa: B023
+        return {label: copied_by(functools.partial(operation, name, data)) for label, operation in OPERATIONS.items()}
 
     found: dict[str, Any] = {"plain": copies()}
     gc.freeze()
@@ -185,39 +194,80 @@ def shape(name: str, size: int) -> dict[str, Any]:
     return found
 
 
+def pss_with_workers(action: Callable[[], Any]) -> int:
+    """PSS of this process and four forked workers that have all done it."""
+    ready, go = os.pipe(), os.pipe()
+    workers = []
+    for _ in range(WORKERS):
+        pid = os.fork()
+        if pid == 0:
+            action()
+            os.write(ready[1], b"1")
+            os.read(go[0], 1)
+            os._exit(0)
+        workers.append(pid)
+    for _ in workers:
+        os.read(ready[0], 1)
+    together = pss([os.getpid(), *workers])
+    os.write(go[1], b"g" * WORKERS)
+    for pid in workers:
+        os.waitpid(pid, 0)
+    return together
+
+
 def family(size: int) -> dict[str, Any]:
     """PSS of a parent and four workers that read, hash and collect, against that of the parent before."""
 
-    def work(reading: int, writing: int) -> None:
-        read("dataclass", data)
-        hash_or_look_up("dataclass", data)
-        gc.collect()
-        os.write(writing, b"1")
-        os.read(reading, 1)
-
-    def measure() -> float:
-        alone = pss([os.getpid()])
-        ready, go = os.pipe(), os.pipe()
-        workers = []
-        for _ in range(WORKERS):
-            pid = os.fork()
-            if pid == 0:
-                work(go[0], ready[1])
-                os._exit(0)
-            workers.append(pid)
-        for _ in workers:
-            os.read(ready[0], 1)
-        together = pss([os.getpid(), *workers])
-        os.write(go[1], b"g" * WORKERS)
-        for pid in workers:
-            os.waitpid(pid, 0)
-        return together / alone
+    def work() -> None:
+        for operation in OPERATIONS.values():
+            operation("dataclass", data)
 
     data = MAKERS["dataclass"](size)
     gc.collect()
-    plain = measure()
+    plain = pss_with_workers(work) / pss([os.getpid()])
     onecopy.freeze(data)
-    return {"plain": plain, "frozen": measure()}
+    return {"plain": plain, "frozen": pss_with_workers(work) / pss([os.getpid()])}
+
+
+def timed(action: Callable[[], Any]) -> float:
+    """Seconds."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def doors(size: int) -> dict[str, Any]:
+    """`share()` and `freeze()` side by side: preparation, loop in a worker, memory of five processes."""
+    return {name: in_child(functools.partial(doors_of, name, size)) for name in ("dataclass", "dicts", "strs", "ints")}
+
+
+def doors_of(name: str, size: int) -> dict[str, Any]:
+    """One shape of `doors`; bytes are what the family has beyond a process without data."""
+    empty = pss([os.getpid()])
+    data: Any = MAKERS[name](size)
+    gc.collect()
+    read(name, data)
+    plain_s = statistics.median(timed(functools.partial(read, name, data)) for _ in range(3))
+    found: dict[str, Any] = {
+        "alone": pss([os.getpid()]) - empty,
+        "plain": pss_with_workers(functools.partial(read, name, data)) - empty,
+    }
+
+    def loop(what: Any) -> float:
+        actions = functools.partial(read, name, what)
+        return float(in_child(lambda: [timed(actions) for _ in range(3)][-1])) / plain_s
+
+    started = time.perf_counter()
+    view: Any = onecopy.share(data)
+    found["share"] = {"seconds": time.perf_counter() - started, "loop": loop(view)}
+    with_both = pss([os.getpid()])
+    grown = pss_with_workers(functools.partial(read, name, view)) - with_both
+    found["share"]["bytes"] = onecopy.stats().allocated_bytes + grown
+    del view
+    with quiet():
+        found["freeze"] = {"seconds": onecopy.freeze(data).seconds, "loop": loop(data)}
+    found["freeze"]["bytes"] = pss_with_workers(functools.partial(read, name, data)) - empty
+    return found
 
 
 def holes(size: int, *, seal: bool) -> dict[str, Any]:
@@ -269,51 +319,39 @@ def forkserver(size: int) -> dict[str, Any]:
 
 def speed(size: int, rounds: int = 9) -> dict[str, Any]:
     """Median over rounds of a child's loop over frozen data against its parent's over the same, mortal and unforked."""
-    ratios = {}
-    for name in ("ints", "strs", "index", "dicts", "dataclass", "slots", "tuples"):
-        ratios[name] = in_child(lambda: speed_of(name, size, rounds))  # noqa: B023
-    return ratios
+    return {name: in_child(functools.partial(speed_of, name, size, rounds)) for name in MAKERS}
 
 
 def speed_of(name: str, size: int, rounds: int) -> float:
     """One shape of `speed`."""
     mortal, frozen = MAKERS[name](size), MAKERS[name](size)
     gc.disable()
-
-    def timed(data: Any) -> float:
-        started = time.perf_counter()
-        read(name, data)
-        return time.perf_counter() - started
-
-    with onecopy_warnings_off():
+    ours, theirs = functools.partial(read, name, frozen), functools.partial(read, name, mortal)
+    with quiet():
         onecopy.freeze(frozen)
-    timed(mortal)
+    theirs()
     found = []
     for number in range(rounds):
-        if number % 2:
-            ours = in_child(lambda: (timed(frozen), timed(frozen))[1])
-            theirs = timed(mortal)
-        else:
-            theirs = timed(mortal)
-            ours = in_child(lambda: (timed(frozen), timed(frozen))[1])
-        found.append(ours / theirs)
+        before = timed(theirs) if number % 2 else 0.0
+        # The first loop of a child also fills its page tables.
+        mine: float = in_child(lambda: [timed(ours) for _ in range(2)][-1])
+        found.append(mine / (before or timed(theirs)))
     return statistics.median(found)
 
 
-def onecopy_warnings_off() -> Any:
+def quiet() -> Any:
     """The benchmark freezes in a child on purpose."""
-    import warnings
-
     return warnings.catch_warnings(action="ignore")
 
 
 SUBJECTS: Final[dict[str, Callable[[int], Any]]] = {
-    **{f"shape-{name}": (lambda size, name=name: shape(name, size)) for name in MAKERS},
+    **{f"shape-{name}": functools.partial(shape, name) for name in MAKERS},
     "family": family,
     "sealed": lambda size: holes(size, seal=True),
     "unsealed": lambda size: holes(size, seal=False),
     "forkserver": forkserver,
     "speed": speed,
+    "doors": doors,
 }
 
 

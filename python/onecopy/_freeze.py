@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc as collector
+import itertools
 import os
 import platform
 import struct
@@ -27,7 +28,7 @@ _MANY_SKIPPED: Final = 0.1
 _SHOWN_TYPES: Final = 8
 _SHOWN_STEPS: Final = 24
 _SHOWN_KEY: Final = 40
-# Parts of the program, not of its data: strict freezing leaves them alone like any other.
+# Parts of the program, not of its data: left alone and counted, but neither refused nor warned about.
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 _PLAIN_KEYS: Final = (str, int, float, bytes, bool, type(None))
 
@@ -253,7 +254,7 @@ def freeze(
 
 
 def freeze_check(obj: Any) -> FreezeReport:
-    """Counts what `freeze()` would freeze and what it would leave, and changes nothing.
+    """Counts what `freeze()` would freeze and what it would leave, and marks nothing.
 
     Args:
         obj: What is to be frozen.
@@ -300,9 +301,10 @@ def _warn_of_history() -> None:
 
 
 def _warn_of_skips(report: FreezeReport) -> None:
-    count = sum(report.skipped.values())
+    data = {kind: count for kind, count in report.skipped.items() if not issubclass(kind, _CODE)}
+    count = sum(data.values())
     if count > _MANY_SKIPPED * (count + report.objects):
-        listed = "; ".join(f"{count:,} × {_name(kind)}, first {report.paths[kind]}" for kind, count in _most(report.skipped))
+        listed = "; ".join(f"{count:,} × {_name(kind)}, first {report.paths[kind]}" for kind, count in _most(data))
         warnings.warn(
             f"freeze() left {count:,} objects as they are and froze {report.objects:,}; workers copy the pages of "
             f"those that they touch: {listed}",
@@ -330,7 +332,7 @@ def _skips(left: list[tuple[type, int, list[Any]]]) -> tuple[dict[type, int], di
 def _path(way: list[Any]) -> str:
     """The way from the root to its last object as an expression, as far as there is one."""
     steps: list[str] = []
-    for holder, held in zip(way, way[1:], strict=False):
+    for holder, held in itertools.pairwise(way):
         step = _step(holder, held)
         if steps and steps[-1] == ".__dict__" and step.startswith("['"):
             steps[-1] = "." + step[2:-2]

@@ -3,7 +3,7 @@
 //! | treatment | classes |
 //! |---|---|
 //! | marked and descended | exact list, tuple, dict, set, frozenset, deque, `OrderedDict`, defaultdict, `SimpleNamespace`; classes written in Python without `__del__` whose base is `object` or one of this table |
-//! | marked | int, float, complex, str, bytes, bytearray, bool, `object()`, date, time, datetime, timedelta, timezone, `Decimal`, range, `array.array` |
+//! | marked | int, float, complex, str, bytes, bytearray, bool, `object()`, date, time, datetime, timedelta, tzinfo, timezone, `Decimal`, range, `array.array` |
 //! | left alone | everything else |
 //!
 //! A class was written in Python if it is destroyed by `subtype_dealloc` and traversed by `subtype_traverse`, the
@@ -87,7 +87,8 @@ const NAMED: [(&str, &str, Native); 12] = [
     ("_datetime", "timezone", Native::TimeZone),
     ("_decimal", "Decimal", Native::Hashed),
     ("array", "array", Native::Leaf),
-    ("builtins", "complex", Native::Leaf),
+    // Has no state of its own; classes of timezones are derived from it.
+    ("_datetime", "tzinfo", Native::Leaf),
 ];
 
 impl Types {

@@ -18,13 +18,10 @@ pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
             // SAFETY: a str.
             let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs() as u64;
             // SAFETY: a str.
-            if unsafe { ffi::PyUnicode_IS_COMPACT_ASCII(object) } != 0 {
-                // The head of an ASCII str is 16 bytes shorter (Include/cpython/unicodeobject.h).
-                return 40 + len + 1;
-            }
-            // SAFETY: a str.
             let kind = u64::from(unsafe { ffi::PyUnicode_KIND(object) });
-            56 + (len + 1) * kind
+            // The head of an ASCII str is 16 bytes shorter (Include/cpython/unicodeobject.h); most of kind 1 are ASCII.
+            let head = if kind == 1 { 40 } else { 56 };
+            head + (len + 1) * kind
         }
         Native::Int => {
             // SAFETY: an int or an instance of a subclass, which begins like an int.
