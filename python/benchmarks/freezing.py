@@ -238,36 +238,36 @@ def timed(action: Callable[[], Any]) -> float:
 
 def doors(size: int) -> dict[str, Any]:
     """`share()` and `freeze()` side by side: preparation, loop in a worker, memory of five processes."""
-    return {name: in_child(functools.partial(doors_of, name, size)) for name in ("dataclass", "dicts", "strs", "ints")}
+    return {
+        name: {door: in_child(functools.partial(doors_of, name, size, door)) for door in ("plain", "share", "freeze")}
+        for name in ("dataclass", "dicts", "strs", "ints")
+    }
 
 
-def doors_of(name: str, size: int) -> dict[str, Any]:
-    """One shape of `doors`; bytes are what the family has beyond a process without data."""
+def doors_of(name: str, size: int, door: str) -> dict[str, float]:
+    """One way to hand one shape to workers; bytes are what the family has beyond a process without data."""
     empty = pss([os.getpid()])
     data: Any = MAKERS[name](size)
     gc.collect()
-    read(name, data)
-    plain_s = statistics.median(timed(functools.partial(read, name, data)) for _ in range(3))
-    found: dict[str, Any] = {
-        "alone": pss([os.getpid()]) - empty,
-        "plain": pss_with_workers(functools.partial(read, name, data)) - empty,
-    }
-
-    def loop(what: Any) -> float:
-        actions = functools.partial(read, name, what)
-        return float(in_child(lambda: [timed(actions) for _ in range(3)][-1])) / plain_s
-
+    reading = functools.partial(read, name, data)
+    reading()
+    plain_s = statistics.median(timed(reading) for _ in range(3))
+    alone = pss([os.getpid()])
     started = time.perf_counter()
-    view: Any = onecopy.share(data)
-    found["share"] = {"seconds": time.perf_counter() - started, "loop": loop(view)}
-    with_both = pss([os.getpid()])
-    grown = pss_with_workers(functools.partial(read, name, view)) - with_both
-    found["share"]["bytes"] = onecopy.stats().allocated_bytes + grown
-    del view
-    with quiet():
-        found["freeze"] = {"seconds": onecopy.freeze(data).seconds, "loop": loop(data)}
-    found["freeze"]["bytes"] = pss_with_workers(functools.partial(read, name, data)) - empty
-    return found
+    if door == "share":
+        view: Any = onecopy.share(data)
+        reading = functools.partial(read, name, view)
+    elif door == "freeze":
+        with quiet():
+            onecopy.freeze(data)
+    prepared_s = time.perf_counter() - started
+    loop = in_child(lambda: [timed(reading) for _ in range(3)][-1]) / plain_s
+    if door == "share":
+        # The source can be dropped; it counts in neither figure.
+        grown = pss_with_workers(reading) - pss([os.getpid()]) + onecopy.stats().allocated_bytes
+    else:
+        grown = pss_with_workers(reading) - empty
+    return {"alone": alone - empty, "prepared_s": prepared_s, "loop": loop, "bytes": grown}
 
 
 def holes(size: int, *, seal: bool) -> dict[str, Any]:

@@ -220,8 +220,8 @@ def freeze(
     Example:
         >>> import onecopy
         >>> data = {"words": ["one", "copy"], "counts": [1001, 1002]}
-        >>> if onecopy.freeze_supported()[0]:
-        ...     print(onecopy.freeze(data).skipped, onecopy.is_frozen(data["words"]))
+        >>> if onecopy.freeze_supported()[0]:  # a program that forks workers leaves gc and seal on
+        ...     print(onecopy.freeze(data, gc=False, seal=False).skipped, onecopy.is_frozen(data["words"]))
         ... else:
         ...     print({}, True)
         {} True

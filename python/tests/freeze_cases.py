@@ -369,11 +369,11 @@ def case_deep_tuples_are_hashed_level_by_level() -> None:
 
 
 def case_running_out_of_memory_leaves_everything_usable() -> None:
-    data = [[number, str(number)] for number in range(2_000_000)]
+    data = [[number, str(number)] for number in range(1_000_000)]
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     onecopy.freeze_supported()
-    resource.setrlimit(resource.RLIMIT_AS, (size + 24 * MIB, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (size + 12 * MIB, hard))
     try:
         onecopy.freeze(data)
     except MemoryError as error:
@@ -534,10 +534,8 @@ def case_what_is_left_alone_is_counted_with_its_path() -> None:
     slotted: Any = SlotRow(1, "y z", 0.25)
     slotted.value = iter([])
     data = {"rows": [row, slotted], "finalised": (Finalised(), ValueError("no")), "named": Named(print, "text")}  # type: ignore[arg-type]
-    before = [_onecopy._freeze_header(one) for one in reach(data)]
     check = onecopy.freeze_check(data)
     assert not any(onecopy.is_frozen(one) for one in (data, row, data["rows"]))
-    assert len(before) == len(reach(data))
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         report = onecopy.freeze(data)
