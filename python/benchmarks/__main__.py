@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import freezing
 import memory
 import speed
 from measure import Row, seconds
@@ -95,6 +96,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
     yield from memory.eight_readers(scale)
     yield from memory.peaks(scale)
     yield from memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000)
+    yield from freezing.freezing(scale)
     yield from the_question()
     if not quick:
         yield from the_big_question()
