@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyList};
 use super::classes::Types;
 use super::table::{self, Row};
 use super::walk::{Marks, Prepare, Walk};
-use super::{header, prepare};
+use super::{header, prepare, symbol};
 
 static CALIBRATED: OnceLock<Result<(), String>> = OnceLock::new();
 static TESTED: OnceLock<Result<(), String>> = OnceLock::new();
@@ -76,13 +76,11 @@ fn compare(py: Python<'_>, row: &Row) -> Result<(), String> {
 /// Asks the interpreter to make a float immortal, and looks what it wrote.
 fn compare_flags(py: Python<'_>, row: &Row, flags: u16) -> Result<(), String> {
     type SetImmortal = unsafe extern "C" fn(*mut PyObject);
-    // SAFETY: a search among the loaded libraries for a name.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_Py_SetImmortalUntracked".as_ptr()) };
-    if found.is_null() {
-        return Err("this Python does not export _Py_SetImmortalUntracked".to_owned());
-    }
     // SAFETY: the interpreter's function of this name has this type (Include/internal/pycore_object.h).
-    let function = unsafe { std::mem::transmute_copy::<*mut libc::c_void, SetImmortal>(&found) };
+    let found = unsafe { symbol::find::<SetImmortal>(c"_Py_SetImmortalUntracked") };
+    let Some(function) = found else {
+        return Err("this Python does not export _Py_SetImmortalUntracked".to_owned());
+    };
     let probe = pyo3::types::PyFloat::new(py, 0.577_215_664_9);
     // SAFETY: a live object that nobody else has; it is never freed from now on.
     unsafe { function(probe.as_ptr()) };

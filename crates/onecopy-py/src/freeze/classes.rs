@@ -3,7 +3,7 @@
 //! | treatment | classes |
 //! |---|---|
 //! | marked and descended | exact list, tuple, dict, set, frozenset, deque, `OrderedDict`, defaultdict, `SimpleNamespace`; classes written in Python without `__del__` whose base is `object` or one of this table |
-//! | marked | int, float, complex, str, bytes, bytearray, bool, `object()`, date, time, datetime, timedelta, tzinfo, timezone, `Decimal`, range, `array.array` |
+//! | marked | int, float, complex, str, bytes, bytearray, bool, `object()`, date, time, datetime, timedelta, tzinfo, timezone, `Decimal`, range, `array.array`, numpy's ndarray (one of objects is descended) |
 //! | left alone | everything else |
 //!
 //! A class was written in Python if it is destroyed by `subtype_dealloc` and traversed by `subtype_traverse`, the
@@ -42,6 +42,8 @@ pub(super) enum Native {
     Time,
     DateTime,
     TimeZone,
+    /// An array of numpy, exactly; the collector does not see the elements of an array of objects.
+    NdArray,
 }
 
 /// What is known of a class whose instances were met.
@@ -75,7 +77,7 @@ pub(super) struct Types {
     pub(super) debug_build: bool,
 }
 
-const NAMED: [(&str, &str, Native); 12] = [
+const NAMED: [(&str, &str, Native); 13] = [
     ("_collections", "deque", Native::Traversed),
     ("_collections", "OrderedDict", Native::Dict),
     ("_collections", "defaultdict", Native::Dict),
@@ -87,6 +89,7 @@ const NAMED: [(&str, &str, Native); 12] = [
     ("_datetime", "timezone", Native::TimeZone),
     ("_decimal", "Decimal", Native::Hashed),
     ("array", "array", Native::Leaf),
+    ("numpy", "ndarray", Native::NdArray),
     // Has no state of its own; classes of timezones are derived from it.
     ("_datetime", "tzinfo", Native::Leaf),
 ];
@@ -110,10 +113,13 @@ impl Types {
             debug_build: py.import("sys")?.hasattr("gettotalrefcount")?,
         };
         for (module, name, native) in NAMED {
-            if !modules.contains(module)? {
+            // Not imported, or a module of the user's that happens to have this name.
+            let Ok(found) = modules
+                .get_item(module)
+                .and_then(|module| module.getattr(name))
+            else {
                 continue;
-            }
-            let found = modules.get_item(module)?.getattr(name)?;
+            };
             let raw = found.as_ptr().cast::<PyTypeObject>();
             // A stand-in for the module may hold anything; one written in Python is judged like every class.
             if found.is_instance_of::<PyType>() && !types.is_python(raw) {
@@ -167,7 +173,9 @@ impl Types {
         let mut at = class;
         while !at.is_null() {
             if let Some(native) = self.native(at) {
-                return (native, true);
+                // A class derived from ndarray may put its own methods in the way of looking at the elements.
+                let known = native != Native::NdArray;
+                return (if known { native } else { Native::Skip }, known);
             }
             // SAFETY: a live class.
             let finalize = unsafe { (*at).tp_finalize };
@@ -210,7 +218,12 @@ impl Types {
             || exact
             || matches!(
                 native,
-                Native::Dict | Native::Range | Native::Time | Native::DateTime | Native::TimeZone
+                Native::Dict
+                    | Native::Range
+                    | Native::Time
+                    | Native::DateTime
+                    | Native::TimeZone
+                    | Native::NdArray
             );
         let own = match native {
             Native::Skip => 0,

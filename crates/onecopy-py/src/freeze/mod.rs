@@ -13,6 +13,7 @@
 //! | `prepare` | what is computed beforehand, and what do objects hold in secret? |
 //! | `size` | how many bytes are that? |
 //! | `seal` | how are new objects kept out of frozen pages? |
+//! | `symbol` | how are functions found that are not declared? |
 //! | `check` | is this interpreter what the table says? |
 //!
 //! The doors (`onecopy.freeze` and its sisters), their refusals and warnings are in `python/onecopy/_freeze.py`.
@@ -24,6 +25,7 @@ mod header;
 mod prepare;
 mod seal;
 mod size;
+mod symbol;
 mod table;
 mod walk;
 

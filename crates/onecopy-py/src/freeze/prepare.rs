@@ -276,8 +276,38 @@ pub(super) unsafe fn holds_others(object: *mut PyObject, class: &Class) -> bool 
             // SAFETY: the caller's word.
             !unsafe { tzinfo(object, class.native) }.is_null()
         }
+        // SAFETY: the caller's word.
+        Native::NdArray => unsafe { is_array_of_objects(object) },
         _ => true,
     }
+}
+
+/// Whether the elements of an array are objects.
+///
+/// # Safety
+/// - `array` is a live ndarray, and the thread is attached.
+unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
+    // SAFETY: the caller's word.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the caller's word.
+    let array = unsafe { Borrowed::<'_, '_, PyAny>::from_ptr(py, array) };
+    let code = array
+        .getattr("dtype")
+        .and_then(|dtype| dtype.getattr("char"));
+    // A structured dtype with objects in it has another code, and its elements are not found.
+    code.and_then(|code| code.eq("O")).unwrap_or(false)
+}
+
+/// A list of the elements of an array of objects, made by numpy's own methods.
+///
+/// # Safety
+/// - `array` is a live ndarray of objects, and the thread is attached.
+pub(super) unsafe fn array_elements<'py>(array: *mut PyObject) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the caller's word.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the caller's word.
+    let array = unsafe { Borrowed::<'_, 'py, PyAny>::from_ptr(py, array) };
+    array.call_method1("ravel", ("K",))?.call_method0("tolist")
 }
 
 /// A range holds four ints: start, stop, step, and its length (`Objects/rangeobject.c`).

@@ -13,6 +13,8 @@ use std::ffi::{CStr, c_char};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::symbol;
+
 const POOL_BYTES: usize = 16 << 10;
 const POOL_HEADER_BYTES: usize = 48;
 const LARGEST_BLOCK_BYTES: usize = 512;
@@ -22,19 +24,11 @@ type AllocatorName = unsafe extern "C" fn() -> *const c_char;
 
 /// Whether pymalloc, and nothing around it, serves objects.
 fn is_pymalloc() -> bool {
-    // Looked up by name, because 3.11 may lack it.
-    // SAFETY: a search among the loaded libraries for a name.
-    let found = unsafe {
-        libc::dlsym(
-            libc::RTLD_DEFAULT,
-            c"_PyMem_GetCurrentAllocatorName".as_ptr(),
-        )
-    };
-    if found.is_null() {
-        return false;
-    }
     // SAFETY: the interpreter's function of this name has this type (Include/internal/pycore_pymem.h).
-    let function = unsafe { std::mem::transmute_copy::<*mut libc::c_void, AllocatorName>(&found) };
+    let found = unsafe { symbol::find::<AllocatorName>(c"_PyMem_GetCurrentAllocatorName") };
+    let Some(function) = found else {
+        return false;
+    };
     // SAFETY: takes nothing; returns null or a static string.
     let name = unsafe { function() };
     // SAFETY: as above.

@@ -1,7 +1,7 @@
 //! The walk over a graph of objects, without recursion: what is met is queued and visited in turn.
 //!
 //! `tp_traverse` alone is not enough (CPython 3.12 to 3.15): it leaves out the str keys of dicts, what ranges, aware
-//! datetimes and timezones hold, and on 3.13 and later a `__dict__` that shares its values with the object. Those are
+//! datetimes, timezones and numpy's arrays of objects hold, and on 3.13 and later a `__dict__` that shares its values with the object. Those are
 //! visited by hand.
 //!
 //! **Invariants.** `W1`: the walk runs no Python code and keeps the GIL, so the graph does not change and nothing dies
@@ -268,29 +268,8 @@ impl<'a> Walk<'a> {
         let (native, traverse, has_dict) = (class.native, class.traverse, class.has_dict);
         let beside = class.managed_dict && self.row.dict_beside_values;
         let raw = class.raw;
-        match native {
-            Native::List if !traverse => {
-                // SAFETY: a list, which does not change (W1).
-                let items = unsafe { prepare::list_items(object) };
-                // SAFETY: the list holds them.
-                unsafe { self.items(items) }?;
-            }
-            Native::Tuple if !traverse => {
-                // SAFETY: a tuple.
-                let items = unsafe { prepare::tuple_items(object) };
-                // SAFETY: the tuple holds them.
-                unsafe { self.items(items) }?;
-            }
-            // SAFETY: a dict.
-            Native::Dict => unsafe { self.dict(object) }?,
-            Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
-                for held in prepare::held_outside(object, native).into_iter().flatten() {
-                    // SAFETY: `object` holds it.
-                    unsafe { self.visit(held) }?;
-                }
-            }
-            _ => {}
-        }
+        // SAFETY: the caller's word.
+        unsafe { self.descend_native(object, native, traverse) }?;
         if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
             && has_dict
         {
@@ -320,6 +299,50 @@ impl<'a> Walk<'a> {
             if failed != 0 {
                 return Err(NoMemory);
             }
+        }
+        Ok(())
+    }
+
+    /// Visits what `tp_traverse` leaves out, and what is found faster without it.
+    ///
+    /// # Safety
+    /// - `object` is a live object of this kind, and the thread is attached.
+    unsafe fn descend_native(
+        &mut self,
+        object: *mut PyObject,
+        native: Native,
+        traverse: bool,
+    ) -> Result<(), NoMemory> {
+        match native {
+            Native::List if !traverse => {
+                // SAFETY: a list, which does not change (W1).
+                let items = unsafe { prepare::list_items(object) };
+                // SAFETY: the list holds them.
+                unsafe { self.items(items) }?;
+            }
+            Native::Tuple if !traverse => {
+                // SAFETY: a tuple.
+                let items = unsafe { prepare::tuple_items(object) };
+                // SAFETY: the tuple holds them.
+                unsafe { self.items(items) }?;
+            }
+            // SAFETY: a dict.
+            Native::Dict => unsafe { self.dict(object) }?,
+            Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
+                for held in prepare::held_outside(object, native).into_iter().flatten() {
+                    // SAFETY: `object` holds it.
+                    unsafe { self.visit(held) }?;
+                }
+            }
+            Native::NdArray => {
+                // SAFETY: an array of objects, or it would not have been queued.
+                let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
+                // SAFETY: a list of our own.
+                let items = unsafe { prepare::list_items(elements.as_ptr()) };
+                // SAFETY: the list holds them, and so does the array.
+                unsafe { self.items(items) }?;
+            }
+            _ => {}
         }
         Ok(())
     }
