@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STEPS = 60
 BATCH = 50
+LARGEST = 200_000
 DEPTH = 4
 
 
@@ -224,23 +225,35 @@ def grandchild(seed: int, frozen: list[Any], mortal: list[Any]) -> None:
         raise SystemExit(f"freeze_fuzz: a grandchild ended with status {status}")
 
 
-def play(seed: int) -> int:
-    """One round; returns the number of changes."""
-    frozen = [branch(random.Random(seed), DEPTH) for _ in range(1)] + [branch(random.Random(seed + 1), DEPTH)]
-    mortal = [branch(random.Random(seed), DEPTH) for _ in range(1)] + [branch(random.Random(seed + 1), DEPTH)]
-    dice = random.Random(seed + 2)
-    onecopy.freeze(frozen, dicts=dice.random() < 0.3, utf8=dice.random() < 0.3, gc=dice.random() < 0.7)  # noqa: PLR2004
-    gc.set_threshold(1)
-    stop = threading.Event()
+class Reader:
+    """A thread that reads the graph until it is told to stop."""
 
-    def reader() -> None:
-        while not stop.is_set():
-            for one in holders_or_nothing(frozen):
+    def __init__(self, root: list[Any]) -> None:
+        self.root = root
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self) -> None:
+        """Looks at everything, again and again."""
+        while not self.stopped.is_set():
+            for one in holders_or_nothing(self.root):
                 hash(type(one))
                 str(one)[:10]
 
-    thread = threading.Thread(target=reader)
-    thread.start()
+    def stop(self) -> None:
+        """Waits for its end."""
+        self.stopped.set()
+        self.thread.join()
+
+
+def play(seed: int) -> int:
+    """One round; returns the number of changes."""
+    frozen, mortal = ([branch(random.Random(seed + root), DEPTH) for root in range(2)] for _ in range(2))
+    dice = random.Random(seed - 1)
+    onecopy.freeze(frozen, dicts=dice.random() < 0.3, utf8=dice.random() < 0.3, gc=dice.random() < 0.7)  # noqa: PLR2004
+    gc.set_threshold(1)
+    reader = Reader(frozen)
     done = 0
     try:
         for step in range(STEPS):
@@ -252,15 +265,13 @@ def play(seed: int) -> int:
                     raise SystemExit(f"freeze_fuzz: seed {seed}, step {step}: the graphs differ")
                 gc.collect()
             if step % 20 == 19:  # noqa: PLR2004
-                # The reader ends before the first fork: a child has no other threads.
-                stop.set()
-                thread.join()
+                reader.stop()  # a child has no other threads
                 grandchild(seed + step, frozen, mortal)
-            if len(repr(mortal)) > 200_000:  # noqa: PLR2004 - enough
+                reader = Reader(frozen)
+            if len(repr(mortal)) > LARGEST:
                 break
     finally:
-        stop.set()
-        thread.join()
+        reader.stop()
     return done
 
 

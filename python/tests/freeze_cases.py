@@ -658,6 +658,40 @@ def case_frozensets_and_dates_have_their_hash() -> None:
         assert_copies_at_most(MIB / 2, lambda: collections.deque(map(hash, column), 0))
 
 
+def case_arrays_are_frozen_with_the_objects_in_them() -> None:
+    try:
+        import numpy as np
+    except ModuleNotFoundError:
+        return
+    rows = [Row(number, f"text {number}", 0.5) for number in range(40_000)]
+    objects = np.array([*rows, None], dtype=object)[::-1]
+    scalar = np.array(None, dtype=object)
+    scalar[()] = [int("1000001")]
+    square = np.array([[str(one) for one in range(100)] for _ in range(100)], dtype=object)
+    numbers = [np.arange(number, number + 5) for number in range(10_000)]
+    structured = np.zeros(3, dtype=[("object", object), ("number", int)])
+    data = [objects, scalar, square, numbers, structured]
+    report = onecopy.freeze(data, strict=True)
+    assert report.types[np.ndarray] == 10_004
+    assert all(onecopy.is_frozen(one) for one in rows)
+    assert onecopy.is_frozen(scalar[()][0])
+    assert all(onecopy.is_frozen(one) for one in square.ravel())
+
+    def look() -> None:
+        for row in objects:
+            if row is not None:
+                hash(row.text)
+        for one in numbers:
+            assert one is not None
+
+    assert_copies_at_most(MIB, look)
+    objects[5] = None
+    numbers[7] += 1
+    numbers.clear()
+    data.clear()
+    gc.collect()
+
+
 def case_a_worker_ends_without_copying() -> None:
     rows = [Row(number, f"text {number}", 0.5) for number in range(100_000)]
     onecopy.freeze(rows)
