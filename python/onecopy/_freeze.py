@@ -196,7 +196,8 @@ def freeze(
         obj: Lists, tuples, dicts, sets, frozensets, deques, OrderedDicts, defaultdicts and SimpleNamespaces to any
             depth; instances of classes written in Python (dataclasses, namedtuples, enums, with or without
             `__slots__`) that have no `__del__`; numbers, strs, bytes, bytearrays, dates and times, Decimals, ranges,
-            `array.array`. Whatever else is met, such as a class, a function, a lock or an array, is left as it is.
+            `array.array`, numpy arrays. Whatever else is met, such as a class, a function, a lock or a data frame, is
+            left as it is.
         hash: Whether to compute hashes now; a str remembers its hash, and a reader that computes it writes it.
         dicts: Whether to make the `__dict__` of each instance now, for workers that call `vars()`, pickle or copy.
             About 70 bytes an instance.
