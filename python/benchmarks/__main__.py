@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import freezing
 import memory
 import nested
 import speed
@@ -103,6 +104,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "file": lambda: workers.big_file(scale),
         "frames": lambda: workers.frames(scale),
         "fork": lambda: memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000),
+        "freeze": lambda: freezing.freezing(scale),
         "question": the_question,
     }
     return found if quick else {**found, "big-question": the_big_question}

@@ -14,11 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
+from onecopy._freeze import FreezeReport, freeze, freeze_check, freeze_supported
 from onecopy._onecopy import (
     AttachError,
     Collected,
     CorruptImage,
     DictView,
+    FreezeRefused,
+    FreezeUnsupported,
     FrozenSetView,
     Gone,
     ListView,
@@ -38,6 +41,7 @@ from onecopy._onecopy import (
     Unsupported,
     __version__,
     collect,
+    is_frozen,
     memory,
     stats,
 )
@@ -51,6 +55,9 @@ __all__ = [
     "Collected",
     "CorruptImage",
     "DictView",
+    "FreezeRefused",
+    "FreezeReport",
+    "FreezeUnsupported",
     "FrozenSetView",
     "Gone",
     "ListView",
@@ -71,9 +78,13 @@ __all__ = [
     "__version__",
     "collect",
     "empty",
+    "freeze",
+    "freeze_check",
+    "freeze_supported",
     "from_buffer",
     "full",
     "image_of",
+    "is_frozen",
     "memory",
     "ones",
     "open",

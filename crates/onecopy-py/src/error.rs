@@ -61,6 +61,8 @@ pub(crate) struct Exceptions {
     pub(crate) gone: Py<PyType>,
     pub(crate) corrupt_image: Py<PyType>,
     pub(crate) unsupported: Py<PyType>,
+    pub(crate) freeze_unsupported: Py<PyType>,
+    pub(crate) freeze_refused: Py<PyType>,
 }
 
 static EXCEPTIONS: PyOnceLock<Exceptions> = PyOnceLock::new();
@@ -101,7 +103,17 @@ impl Exceptions {
                 "Objects of this kind cannot be shared; the text names the path to the object.",
                 &[base.bind(py), &py.get_type::<PyTypeError>()],
             )?;
-            Ok(Self { base, attach, gone, corrupt_image, unsupported })
+            let freeze_unsupported = new(
+                "FreezeUnsupported",
+                "freeze() does not work in this process; the text says why, and what works instead.",
+                &[base.bind(py), &py.get_type::<PyRuntimeError>()],
+            )?;
+            let freeze_refused = new(
+                "FreezeRefused",
+                "An object cannot be frozen, and freeze() was told to be strict; `path` says where it is.",
+                &[base.bind(py), &py.get_type::<PyTypeError>()],
+            )?;
+            Ok(Self { base, attach, gone, corrupt_image, unsupported, freeze_unsupported, freeze_refused })
         })
     }
 
@@ -112,7 +124,9 @@ impl Exceptions {
         module.add("AttachError", &types.attach)?;
         module.add("Gone", &types.gone)?;
         module.add("CorruptImage", &types.corrupt_image)?;
-        module.add("Unsupported", &types.unsupported)
+        module.add("Unsupported", &types.unsupported)?;
+        module.add("FreezeUnsupported", &types.freeze_unsupported)?;
+        module.add("FreezeRefused", &types.freeze_refused)
     }
 }
 

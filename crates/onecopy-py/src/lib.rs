@@ -9,6 +9,7 @@
 //! | `list`, `slots` | views of lists and tuples |
 //! | `node` | views of dicts, sets, tables, rows, pickled objects |
 //! | `file` | `save()`, `open()`, `from_buffer()` |
+//! | `freeze` | `freeze()`, `is_frozen()` |
 //! | `store` | `stats()`, `collect()` |
 //! | `tree` | `tree_apply()`, for scikit-learn's forests |
 //! | `memory` | `memory()` and its report |
@@ -25,6 +26,7 @@ mod cli;
 mod copy;
 mod error;
 mod file;
+mod freeze;
 mod list;
 mod memory;
 mod node;
@@ -52,6 +54,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     error::Exceptions::register(module)?;
+    freeze::calibrate(py);
     module.add_class::<object::Image>()?;
     module.add_class::<buffer::ImageBuffer>()?;
     module.add_class::<buffer::PrivateBuffer>()?;
@@ -78,5 +81,13 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;
     module.add_function(wrap_pyfunction!(store::collect, module)?)?;
     module.add_function(wrap_pyfunction!(memory::memory, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_walk, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_look, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_seal, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_trouble, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_is_main, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::_freeze_header, module)?)?;
+    module.add_function(wrap_pyfunction!(freeze::is_frozen, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }

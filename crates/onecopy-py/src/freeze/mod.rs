@@ -1,0 +1,144 @@
+//! `freeze()`: real objects, made immortal before the fork, so that workers read them without copying their pages.
+//!
+//! Reading an object writes its reference count, and a collection writes the collector's header before it: in a forked
+//! child each such write copies a page. An immortal object (PEP 683) is not counted, and an object that the collector
+//! does not track has no header to write. What else readers write, hashes above all, is computed beforehand.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `table` | what is an immortal object in this version of `CPython`? |
+//! | `header` | how is the mark read and written? |
+//! | `classes` | which classes are frozen, and how? |
+//! | `walk` | how is everything found, at any depth? |
+//! | `prepare` | what is computed beforehand, and what do objects hold in secret? |
+//! | `size` | how many bytes are that? |
+//! | `seal` | how are new objects kept out of frozen pages? |
+//! | `symbol` | how are functions found that are not declared? |
+//! | `check` | is this interpreter what the table says? |
+//!
+//! The doors (`onecopy.freeze` and its sisters), their refusals and warnings are in `python/onecopy/_freeze.py`.
+#![allow(unsafe_code)] // Starts walks over raw objects.
+
+mod check;
+mod classes;
+mod header;
+mod prepare;
+mod seal;
+mod size;
+mod symbol;
+mod table;
+mod walk;
+
+use std::collections::HashSet;
+
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+
+use classes::Types;
+use walk::{Marks, NoMemory, Prepare, Walk};
+
+pub(crate) use check::calibrate;
+
+/// Freezes everything that is reachable: objects, bytes, objects by class, and the skipped ones with the way to the
+/// first of each class.
+#[pyfunction]
+pub(crate) fn _freeze_walk<'py>(
+    root: &Bound<'py, PyAny>,
+    hash: bool,
+    dicts: bool,
+    utf8: bool,
+) -> PyResult<Bound<'py, PyTuple>> {
+    run(root, Marks::Freeze(Prepare { hash, dicts, utf8 }))
+}
+
+/// Counts what `_freeze_walk` would freeze, and changes nothing.
+#[pyfunction]
+pub(crate) fn _freeze_look<'py>(root: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    run(root, Marks::Look(HashSet::new()))
+}
+
+fn run<'py>(root: &Bound<'py, PyAny>, marks: Marks) -> PyResult<Bound<'py, PyTuple>> {
+    let py = root.py();
+    let row = check::calibrated().map_err(PyRuntimeError::new_err)?;
+    let types = Types::find(py)?;
+    let mut walk = Walk::new(row, &types, marks);
+    // SAFETY: a live object, the thread stays attached, and the interpreter was calibrated.
+    unsafe { walk.run(root.as_ptr()) }.map_err(|NoMemory| {
+        PyMemoryError::new_err("no memory to remember where freeze() has been")
+    })?;
+    report(py, &walk)
+}
+
+fn report<'py>(py: Python<'py>, walk: &Walk<'_>) -> PyResult<Bound<'py, PyTuple>> {
+    let class_of = |index: usize| -> Option<Bound<'py, PyType>> {
+        let class = walk.classes.get(index)?.raw;
+        // SAFETY: the class of an object that was just met; it is not freed while the object lives.
+        let class = unsafe { Bound::from_borrowed_ptr(py, class.cast()) };
+        class.cast_into().ok()
+    };
+    let frozen = PyDict::new(py);
+    for (index, class) in walk.classes.iter().enumerate() {
+        if class.objects > 0 {
+            frozen.set_item(class_of(index), class.objects)?;
+        }
+    }
+    let left = PyList::empty(py);
+    for (&index, skipped) in &walk.skipped {
+        let way = PyList::empty(py);
+        for object in walk.way(skipped) {
+            // SAFETY: reachable from the root, which the caller holds, and nothing has run since the walk.
+            way.append(unsafe { Bound::from_borrowed_ptr(py, object) })?;
+        }
+        left.append((class_of(index), skipped.objects, way))?;
+    }
+    (walk.objects, walk.bytes, frozen, left).into_pyobject(py)
+}
+
+/// Keeps new objects out of the pools with frozen ones; returns the bytes that it took.
+#[pyfunction]
+pub(crate) fn _freeze_seal(py: Python<'_>, limit: usize) -> usize {
+    seal::seal(py, limit)
+}
+
+/// Why freezing does not work here, as far as the interpreter's memory tells; None if it does. Forks once.
+#[pyfunction]
+pub(crate) fn _freeze_trouble(py: Python<'_>) -> Option<String> {
+    check::self_test(py).err()
+}
+
+/// Whether this is the main interpreter; others have allocators of their own.
+#[pyfunction]
+pub(crate) fn _freeze_is_main(_attached: Python<'_>) -> bool {
+    // SAFETY: attached to an interpreter.
+    let this = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: takes nothing; the main interpreter lives as long as the process uses Python.
+    this == unsafe { ffi::PyInterpreterState_Main() }
+}
+
+/// The audited versions: pairs of the minor version and the first patch level.
+#[pyfunction]
+pub(crate) fn _freeze_rows() -> Vec<(u32, u32)> {
+    table::ROWS
+        .iter()
+        .map(|row| (row.minor, row.first_patch))
+        .collect()
+}
+
+/// The header of an object, for tests.
+#[pyfunction]
+pub(crate) fn _freeze_header(object: &Bound<'_, PyAny>) -> u64 {
+    // SAFETY: a live object, and attached.
+    unsafe { header::word(object.as_ptr()) }
+}
+
+/// Whether an object is immortal: neither counted nor freed, and shared with forked children while they read it.
+///
+/// >>> import onecopy
+/// >>> onecopy.is_frozen([1, 2, 3])
+/// False
+#[pyfunction]
+pub(crate) fn is_frozen(object: &Bound<'_, PyAny>) -> bool {
+    table::row().is_some() && prepare::is_frozen(object)
+}

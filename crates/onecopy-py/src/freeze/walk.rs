@@ -1,0 +1,413 @@
+//! The walk over a graph of objects, without recursion: what is met is queued and visited in turn.
+//!
+//! `tp_traverse` alone is not enough (CPython 3.12 to 3.15): it leaves out the str keys of dicts, what ranges, aware
+//! datetimes, timezones and numpy's arrays of objects hold, and on 3.13 and later a `__dict__` that shares its values with the object. Those are
+//! visited by hand.
+//!
+//! **Invariants.** `W1`: the walk runs no Python code and keeps the GIL, so the graph does not change and nothing dies
+//! meanwhile. `W2`: the queue lies in memory from malloc, outside the pools of the objects. `W3`: an object is marked
+//! before the walk goes on; running out of memory leaves immortal objects that hold mortal ones, which is sound: they
+//! never let go of them.
+#![allow(unsafe_code)] // Visits objects through their raw slots.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{c_int, c_void};
+
+use pyo3::ffi::{self, PyObject, PyTypeObject};
+
+use super::classes::{Class, Native, Types};
+use super::table::{MANAGED_DICT_OFFSET, Row};
+use super::{header, prepare, size};
+
+/// No memory for the queue.
+#[derive(Debug)]
+pub(super) struct NoMemory;
+
+/// What to compute beforehand, so that readers do not write it.
+#[derive(Clone, Copy)]
+pub(super) struct Prepare {
+    pub(super) hash: bool,
+    pub(super) dicts: bool,
+    pub(super) utf8: bool,
+}
+
+/// How the walk remembers where it has been.
+pub(super) enum Marks {
+    /// By the immortal mark itself.
+    Freeze(Prepare),
+    /// By a set; the objects stay as they are.
+    Look(HashSet<usize>),
+}
+
+/// An object that holds others, and the one through which it was found first.
+struct Node {
+    object: *mut PyObject,
+    parent: usize,
+}
+
+/// Instances of a class that are left alone.
+#[derive(Default)]
+pub(super) struct Skipped {
+    pub(super) objects: u64,
+    /// The first of them, and the position of its holder in the queue.
+    first: Option<(*mut PyObject, usize)>,
+}
+
+const CACHE_LEN: usize = 256;
+
+/// A walk, and what it found.
+pub(super) struct Walk<'a> {
+    row: &'a Row,
+    types: &'a Types,
+    marks: Marks,
+    queue: Vec<Node>,
+    /// The node whose references are being visited, and its class.
+    at: usize,
+    at_class: *mut PyTypeObject,
+    pub(super) classes: Vec<Class>,
+    by_class: HashMap<*mut PyTypeObject, usize>,
+    cache: [(*mut PyTypeObject, usize); CACHE_LEN],
+    seen_skipped: HashSet<*mut PyObject>,
+    /// By position in `classes`.
+    pub(super) skipped: HashMap<usize, Skipped>,
+    /// Tuples that hold tuples: hashed at the end, the inner ones first.
+    tuples: Vec<*mut PyObject>,
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(row: &'a Row, types: &'a Types, marks: Marks) -> Self {
+        Self {
+            row,
+            types,
+            marks,
+            queue: Vec::new(),
+            at: 0,
+            at_class: std::ptr::null_mut(),
+            classes: Vec::new(),
+            by_class: HashMap::new(),
+            cache: [(std::ptr::null_mut(), 0); CACHE_LEN],
+            seen_skipped: HashSet::new(),
+            skipped: HashMap::new(),
+            tuples: Vec::new(),
+            objects: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Visits the root and everything below. The root is descended even if it is immortal already.
+    ///
+    /// # Safety
+    /// - `root` is a live object, and the thread stays attached;
+    /// - the interpreter was calibrated.
+    pub(super) unsafe fn run(&mut self, root: *mut PyObject) -> Result<(), NoMemory> {
+        // SAFETY: the caller's word.
+        let before = unsafe { header::word(root) };
+        // SAFETY: the caller's word.
+        unsafe { self.visit(root) }?;
+        if header::is_immortal(before) {
+            // SAFETY: the caller's word.
+            let class = unsafe { self.class_of(root) }?;
+            if self.class(class).is_some_and(|class| class.descend) {
+                self.push(root)?;
+            }
+        }
+        while let Some(node) = self.queue.get(self.at) {
+            let object = node.object;
+            // SAFETY: what is queued is reachable from the root, so it lives (W1).
+            unsafe { self.descend(object) }?;
+            self.at += 1;
+        }
+        // Inner tuples were found later than most of those that hold them.
+        while let Some(tuple) = self.tuples.pop() {
+            // SAFETY: a live tuple, as above.
+            unsafe { prepare::hash_tuple(tuple) };
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
+        self.queue.try_reserve(1).map_err(|_| NoMemory)?;
+        self.queue.push(Node {
+            object,
+            parent: self.at,
+        });
+        Ok(())
+    }
+
+    fn class(&self, index: usize) -> Option<&Class> {
+        self.classes.get(index)
+    }
+
+    /// Position in `classes` of the object's class.
+    ///
+    /// # Safety
+    /// - `object` is a live object, and the thread is attached.
+    #[inline]
+    unsafe fn class_of(&mut self, object: *mut PyObject) -> Result<usize, NoMemory> {
+        // SAFETY: the caller's word.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        let slot = (class.addr() >> 4 ^ class.addr() >> 12) % CACHE_LEN;
+        match self.cache.get(slot) {
+            Some(&(cached, index)) if cached == class => Ok(index),
+            // SAFETY: the caller's word.
+            _ => unsafe { self.look_class_up(object, slot) },
+        }
+    }
+
+    /// # Safety
+    /// - `object` is a live object, and the thread is attached.
+    #[cold]
+    unsafe fn look_class_up(
+        &mut self,
+        object: *mut PyObject,
+        slot: usize,
+    ) -> Result<usize, NoMemory> {
+        // SAFETY: the caller's word.
+        let class = unsafe { ffi::Py_TYPE(object) };
+        let index = if let Some(&index) = self.by_class.get(&class) {
+            index
+        } else {
+            self.by_class.try_reserve(1).map_err(|_| NoMemory)?;
+            self.classes.try_reserve(1).map_err(|_| NoMemory)?;
+            let index = self.classes.len();
+            // SAFETY: the caller's word.
+            self.classes.push(unsafe { self.types.describe(object) });
+            self.by_class.insert(class, index);
+            index
+        };
+        if let Some(entry) = self.cache.get_mut(slot) {
+            *entry = (class, index);
+        }
+        Ok(index)
+    }
+
+    /// Marks an object that is met for the first time, and queues it if it holds others.
+    ///
+    /// # Safety
+    /// - `object` is a live object, and the thread is attached.
+    #[inline]
+    unsafe fn visit(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
+        // SAFETY: the caller's word.
+        if header::is_immortal(unsafe { header::word(object) }) {
+            return Ok(());
+        }
+        // SAFETY: the caller's word.
+        let index = unsafe { self.class_of(object) }?;
+        let Some(class) = self.classes.get_mut(index) else {
+            return Ok(());
+        };
+        if class.native == Native::Skip {
+            return self.skip(object, index);
+        }
+        if let Marks::Look(seen) = &mut self.marks {
+            seen.try_reserve(1).map_err(|_| NoMemory)?;
+            if !seen.insert(object.addr()) {
+                return Ok(());
+            }
+        }
+        // SAFETY: a live instance of this class.
+        let holds = class.descend && unsafe { prepare::holds_others(object, class) };
+        // SAFETY: as above.
+        let bytes = unsafe { size::of(object, class) };
+        if let Marks::Freeze(wanted) = self.marks {
+            if holds {
+                self.queue.try_reserve(1).map_err(|_| NoMemory)?;
+            }
+            if wanted.hash && self.row.tuples_keep_hash && class.native == Native::Tuple {
+                self.tuples.try_reserve(1).map_err(|_| NoMemory)?;
+            }
+            // SAFETY: a live instance of this class.
+            let later = unsafe { prepare::leaf(object, class, wanted, self.row) };
+            if later {
+                self.tuples.push(object);
+            }
+            // SAFETY: live, and the interpreter was calibrated, which the caller of `run` vouches for.
+            unsafe { header::immortalise(object, self.row) };
+            let dict_stays = class.native == Native::Dict
+                && (self.row.dicts_stay_tracked || self.types.debug_build);
+            if class.collected && !dict_stays {
+                // SAFETY: instances of this class have the collector's header.
+                unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
+            }
+        }
+        class.objects += 1;
+        self.objects += 1;
+        self.bytes += bytes;
+        if holds { self.push(object) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn skip(&mut self, object: *mut PyObject, index: usize) -> Result<(), NoMemory> {
+        // Instances of Python classes, and of some in C, report their class.
+        if object.cast() == self.at_class {
+            return Ok(());
+        }
+        self.seen_skipped.try_reserve(1).map_err(|_| NoMemory)?;
+        self.skipped.try_reserve(1).map_err(|_| NoMemory)?;
+        if self.seen_skipped.insert(object) {
+            let skipped = self.skipped.entry(index).or_default();
+            skipped.objects += 1;
+            skipped.first.get_or_insert((object, self.at));
+        }
+        Ok(())
+    }
+
+    /// Visits what a queued object holds.
+    ///
+    /// # Safety
+    /// - `object` is a live object, and the thread is attached.
+    unsafe fn descend(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
+        // SAFETY: the caller's word.
+        let index = unsafe { self.class_of(object) }?;
+        let Some(class) = self.classes.get(index) else {
+            return Ok(());
+        };
+        self.at_class = class.raw;
+        let (native, traverse, has_dict) = (class.native, class.traverse, class.has_dict);
+        let beside = class.managed_dict && self.row.dict_beside_values;
+        let raw = class.raw;
+        // SAFETY: the caller's word.
+        unsafe { self.descend_native(object, native, traverse) }?;
+        if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
+            && has_dict
+        {
+            // SAFETY: a live object; what comes back is held by it.
+            let dict = unsafe { prepare::materialise_dict(object) };
+            if !dict.is_null() {
+                // SAFETY: the object holds it.
+                unsafe { self.visit(dict) }?;
+            }
+        }
+        if beside {
+            // SAFETY: a class with a managed dict has this word before each instance (see the table).
+            let slot = unsafe { object.byte_offset(MANAGED_DICT_OFFSET) }.cast::<*mut PyObject>();
+            // SAFETY: as above; null, or a dict that the object holds.
+            let dict = unsafe { slot.read() };
+            if !dict.is_null() {
+                // SAFETY: the object holds it.
+                unsafe { self.visit(dict) }?;
+            }
+        }
+        // SAFETY: the class of a live object.
+        if traverse && let Some(function) = unsafe { (*raw).tp_traverse } {
+            let walk: *mut Self = self;
+            // SAFETY: the traversal of the object's own class, which calls `visit_held` with `walk` while `self` is
+            // not used otherwise.
+            let failed = unsafe { function(object, visit_held, walk.cast()) };
+            if failed != 0 {
+                return Err(NoMemory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits what `tp_traverse` leaves out, and what is found faster without it.
+    ///
+    /// # Safety
+    /// - `object` is a live object of this kind, and the thread is attached.
+    unsafe fn descend_native(
+        &mut self,
+        object: *mut PyObject,
+        native: Native,
+        traverse: bool,
+    ) -> Result<(), NoMemory> {
+        match native {
+            Native::List if !traverse => {
+                // SAFETY: a list, which does not change (W1).
+                let items = unsafe { prepare::list_items(object) };
+                // SAFETY: the list holds them.
+                unsafe { self.items(items) }?;
+            }
+            Native::Tuple if !traverse => {
+                // SAFETY: a tuple.
+                let items = unsafe { prepare::tuple_items(object) };
+                // SAFETY: the tuple holds them.
+                unsafe { self.items(items) }?;
+            }
+            // SAFETY: a dict.
+            Native::Dict => unsafe { self.dict(object) }?,
+            Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
+                for held in prepare::held_outside(object, native).into_iter().flatten() {
+                    // SAFETY: `object` holds it.
+                    unsafe { self.visit(held) }?;
+                }
+            }
+            Native::NdArray => {
+                // SAFETY: an array of objects, or it would not have been queued.
+                let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
+                // SAFETY: a list of our own.
+                let items = unsafe { prepare::list_items(elements.as_ptr()) };
+                // SAFETY: the list holds them, and so does the array.
+                unsafe { self.items(items) }?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// - `items` are what a live list or tuple holds, and the thread is attached.
+    unsafe fn items(&mut self, items: &[*mut PyObject]) -> Result<(), NoMemory> {
+        for &item in items {
+            // A list or tuple that is being built has empty places.
+            if !item.is_null() {
+                // SAFETY: the caller's word.
+                unsafe { self.visit(item) }?;
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// - `dict` is a live dict, and the thread is attached.
+    unsafe fn dict(&mut self, dict: *mut PyObject) -> Result<(), NoMemory> {
+        let mut position = 0;
+        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+        loop {
+            // SAFETY: a live dict, which does not change (W1).
+            let more =
+                unsafe { ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) };
+            if more == 0 {
+                return Ok(());
+            }
+            // SAFETY: the dict holds it.
+            unsafe { self.visit(key) }?;
+            // SAFETY: the dict holds it.
+            unsafe { self.visit(value) }?;
+        }
+    }
+
+    /// The way from the root to the first instance that was left alone: itself last.
+    pub(super) fn way(&self, skipped: &Skipped) -> Vec<*mut PyObject> {
+        let mut way = Vec::new();
+        if let Some((object, holder)) = skipped.first {
+            way.push(object);
+            let mut at = holder;
+            while let Some(node) = self.queue.get(at) {
+                way.push(node.object);
+                if at == 0 {
+                    break;
+                }
+                at = node.parent;
+            }
+            way.reverse();
+        }
+        way
+    }
+}
+
+/// What `tp_traverse` calls for each reference.
+unsafe extern "C" fn visit_held(object: *mut PyObject, walk: *mut c_void) -> c_int {
+    if object.is_null() {
+        return 0;
+    }
+    // SAFETY: `descend` passes its own walk, which nothing else uses now. The lifetimes outlive the traversal.
+    let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
+    // SAFETY: the traversed object holds it.
+    match unsafe { walk.visit(object) } {
+        Ok(()) => 0,
+        Err(NoMemory) => -1,
+    }
+}

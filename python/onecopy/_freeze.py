@@ -1,0 +1,398 @@
+"""`freeze()`: real objects, immortal before the fork; its refusals, warnings and report."""
+
+from __future__ import annotations
+
+import gc as collector
+import itertools
+import os
+import platform
+import struct
+import sys
+import sysconfig
+import threading
+import time
+import types
+import warnings
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy import _onecopy
+from onecopy._onecopy import FreezeRefused, FreezeUnsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SEAL_LIMIT_BYTES: Final = 256 << 20
+_MANY_SKIPPED: Final = 0.1
+_SHOWN_TYPES: Final = 8
+_SHOWN_STEPS: Final = 24
+_SHOWN_KEY: Final = 40
+# Parts of the program, not of its data: left alone and counted, but neither refused nor warned about.
+_CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
+_PLAIN_KEYS: Final = (str, int, float, bytes, bool, type(None))
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeReport:
+    """What `freeze()` has done, or what `freeze_check()` found that it would do.
+
+    Attributes:
+        objects: How many objects were made immortal. What was immortal before does not count.
+        bytes: What they occupy, estimated.
+        seconds: How long it took, with the collection and the filling of holes.
+        walk_seconds: How long it took to visit, mark and prepare the objects.
+        types: How many objects of each class.
+        skipped: How many objects of each class were left as they are. They stay usable and count references; a worker
+            copies the pages of those that it touches.
+        paths: For each skipped class the way to the first such object.
+        sealed_bytes: Bytes that were taken to fill the holes between frozen objects.
+    """
+
+    objects: int
+    bytes: int
+    seconds: float
+    walk_seconds: float
+    types: dict[type, int]
+    skipped: dict[type, int]
+    paths: dict[type, str]
+    sealed_bytes: int = 0
+
+    def __str__(self) -> str:
+        each = f" ({self.walk_seconds / self.objects * 1e9:.0f} ns each to mark)" if self.objects else ""
+        lines = [f"{self.objects:,} objects, {self.bytes / 2**20:.1f} MiB, in {self.seconds:.3f} s{each}"]
+        lines += [f"  {count:>12,}  {_name(kind)}" for kind, count in _most(self.types)]
+        if self.skipped:
+            lines.append(f"{sum(self.skipped.values()):,} objects left as they are:")
+            lines += [f"  {count:>12,}  {_name(kind)}, first {self.paths[kind]}" for kind, count in _most(self.skipped)]
+        return "\n".join(lines)
+
+
+def _most(counts: Mapping[type, int]) -> Iterator[tuple[type, int]]:
+    """The most frequent classes, most frequent first."""
+    yield from sorted(counts.items(), key=lambda pair: -pair[1])[:_SHOWN_TYPES]
+
+
+def _name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What decides whether this interpreter can freeze at all."""
+
+    version: tuple[int, int, int]
+    implementation: str
+    free_threaded: bool
+    bits: int
+    main_interpreter: bool
+    can_fork: bool
+    audited: dict[int, int]
+    """The first patch level of each minor version that somebody has looked at."""
+
+
+def _facts() -> _Facts:
+    return _Facts(
+        version=sys.version_info[:3],
+        implementation=platform.python_implementation(),
+        free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        bits=struct.calcsize("P") * 8,
+        main_interpreter=_onecopy._freeze_is_main(),  # noqa: SLF001 - our own module
+        can_fork=hasattr(os, "fork"),
+        audited=dict(_onecopy._freeze_rows()),  # noqa: SLF001
+    )
+
+
+def _refusal(facts: _Facts) -> str | None:
+    """Why it cannot work, from what the interpreter says of itself."""
+    major, minor, patch = facts.version
+    this = f"{facts.implementation} {major}.{minor}.{patch}"
+    audited = sorted(facts.audited)
+    reason = None
+    if facts.implementation != "CPython":
+        reason = f"it writes the object headers of CPython, and this is {this}"
+    elif facts.bits != 64:  # noqa: PLR2004
+        reason = f"it knows the object headers of 64-bit builds, and this one has {facts.bits} bits"
+    elif facts.free_threaded:
+        reason = f"{this} is a free-threaded build, which counts references in another way"
+    elif (major, minor) < (3, audited[0]):
+        reason = f"{this} has no immortal objects; they came with CPython 3.{audited[0]}"
+    elif (major, minor) > (3, audited[-1]):
+        reason = f"nobody has audited the object headers of {this} yet; the newest known is 3.{audited[-1]}"
+    elif patch < facts.audited[minor]:
+        reason = (
+            f"{this} has a collector that was taken back in 3.{minor}.{facts.audited[minor]}; "
+            "that version or a later one works"
+        )
+    elif not facts.main_interpreter:
+        reason = "this is a subinterpreter, which has objects and an allocator of its own"
+    elif not facts.can_fork:
+        reason = "this system has no fork"
+    return reason
+
+
+def freeze_supported() -> tuple[bool, str]:
+    """Tells whether `freeze()` works in this process, and if not, why.
+
+    The first call forks a child for a few milliseconds, which reads some frozen objects and looks whether that wrote
+    to them.
+
+    Returns:
+        `(True, "")`, or `(False, reason)`.
+
+    Example:
+        >>> import onecopy
+        >>> supported, reason = onecopy.freeze_supported()
+        >>> supported == (reason == "")
+        True
+    """
+    reason = _refusal(_facts()) or _onecopy._freeze_trouble()  # noqa: SLF001 - our own module
+    return reason is None, reason or ""
+
+
+def _require_support() -> None:
+    supported, reason = freeze_supported()
+    if not supported:
+        raise FreezeUnsupported(
+            f"freeze() does not work here: {reason}. Use onecopy.share(), which works on every supported Python"
+        )
+
+
+class _State:
+    """What this process remembers of earlier calls."""
+
+    def __init__(self) -> None:
+        self.running = threading.Lock()
+        self.forked = False
+        self.frozen_before = False
+
+    def after_fork_in_child(self) -> None:
+        """Another thread may have been freezing."""
+        self.running = threading.Lock()
+        self.forked = True
+
+
+_state: Final = _State()
+os.register_at_fork(after_in_child=_state.after_fork_in_child)
+
+
+def freeze(
+    obj: Any,
+    *,
+    hash: bool = True,  # noqa: A002 - names what is computed
+    dicts: bool = False,
+    utf8: bool = False,
+    gc: bool = True,
+    seal: bool = True,
+    strict: bool = False,
+) -> FreezeReport:
+    """Makes an object and all it refers to immortal, so that forked workers read it without copying its pages.
+
+    Call it once, late, in the process that forks the workers. The objects stay what they are, at full speed, but
+    nothing of them is ever freed: there is no way back. To free the data, let a template process freeze it and fork
+    the workers, and retire that family as a whole.
+
+    Args:
+        obj: Lists, tuples, dicts, sets, frozensets, deques, OrderedDicts, defaultdicts and SimpleNamespaces to any
+            depth; instances of classes written in Python (dataclasses, namedtuples, enums, with or without
+            `__slots__`) that have no `__del__`; numbers, strs, bytes, bytearrays, dates and times, Decimals, ranges,
+            `array.array`, numpy arrays. Whatever else is met, such as a class, a function, a lock or a data frame, is
+            left as it is.
+        hash: Whether to compute hashes now; a str remembers its hash, and a reader that computes it writes it.
+        dicts: Whether to make the `__dict__` of each instance now, for workers that call `vars()`, pickle or copy.
+            About 70 bytes an instance.
+        utf8: Whether to make the UTF-8 form of strs that are not ASCII now, for workers that hand them to sqlite3 or to
+            extensions written in Rust.
+        gc: Whether to collect and then call `gc.freeze()`, so that collections in workers leave all alone that exists
+            now. Without it a collection copies about 3 MiB.
+        seal: Whether to fill the holes between frozen objects, so that new objects of workers do not land there.
+        strict: Whether to refuse, before anything is changed, if an object would be left as it is. Classes, functions
+            and modules do not count.
+
+    Returns:
+        What was frozen and what was not.
+
+    Raises:
+        FreezeUnsupported: (a `RuntimeError`) This interpreter cannot; the text says why.
+        FreezeRefused: (a `TypeError`) With `strict`: `path` leads to an object that cannot be frozen.
+        MemoryError: There is no memory to remember where the walk has been. What was frozen so far stays frozen.
+        RuntimeError: It is running already, in another thread or below this call.
+
+    Example:
+        >>> import onecopy
+        >>> data = {"words": ["one", "copy"], "counts": [1001, 1002]}
+        >>> if onecopy.freeze_supported()[0]:  # a program that forks workers leaves gc and seal on
+        ...     print(onecopy.freeze(data, gc=False, seal=False).skipped, onecopy.is_frozen(data["words"]))
+        ... else:
+        ...     print({}, True)
+        {} True
+    """
+    _require_support()
+    running = _state.running
+    if not running.acquire(blocking=False):
+        raise RuntimeError("freeze() is running already, in another thread or below this call")
+    try:
+        started = time.perf_counter()
+        _warn_of_history()
+        if strict:
+            _refuse_skipped(obj)
+        objects, size, kinds, left = _onecopy._freeze_walk(obj, hash, dicts, utf8)  # noqa: SLF001 - our own module
+        walked = time.perf_counter() - started
+        skipped, paths = _skips(left)
+        del left
+        if gc:
+            collector.collect()
+            collector.freeze()
+        # The last step: whatever is freed later opens holes again.
+        sealed = _onecopy._freeze_seal(_SEAL_LIMIT_BYTES) if seal else 0  # noqa: SLF001
+        _state.frozen_before = True
+        taken = time.perf_counter() - started
+        report = FreezeReport(objects, size, taken, walked, kinds, skipped, paths, sealed)
+    finally:
+        running.release()
+    _warn_of_skips(report)
+    return report
+
+
+def freeze_check(obj: Any) -> FreezeReport:
+    """Counts what `freeze()` would freeze and what it would leave, and marks nothing.
+
+    Args:
+        obj: What is to be frozen.
+
+    Returns:
+        The same report, `paths` included. It remembers each object that it meets, about 20 bytes each meanwhile.
+
+    Raises:
+        FreezeUnsupported: (a `RuntimeError`) This interpreter cannot freeze; the text says why.
+        MemoryError: There is no memory to remember where the walk has been.
+
+    Example:
+        >>> import threading
+        >>> import onecopy
+        >>> if onecopy.freeze_supported()[0]:
+        ...     print(onecopy.freeze_check([{"lock": threading.Lock()}]).paths[type(threading.Lock())])
+        ... else:
+        ...     print("obj[0]['lock']")
+        obj[0]['lock']
+    """
+    _require_support()
+    started = time.perf_counter()
+    objects, size, kinds, left = _onecopy._freeze_look(obj)  # noqa: SLF001 - our own module
+    skipped, paths = _skips(left)
+    taken = time.perf_counter() - started
+    return FreezeReport(objects, size, taken, taken, kinds, skipped, paths)
+
+
+def _warn_of_history() -> None:
+    if _state.forked:
+        warnings.warn(
+            "freeze() in a forked process: its siblings do not share what it freezes; freeze in the parent, before "
+            "the fork",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    if _state.frozen_before:
+        warnings.warn(
+            "freeze() for the second time in this process: what an earlier call froze is never freed; freeze "
+            "everything in one call, late",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_skips(report: FreezeReport) -> None:
+    data = {kind: count for kind, count in report.skipped.items() if not issubclass(kind, _CODE)}
+    count = sum(data.values())
+    if count > _MANY_SKIPPED * (count + report.objects):
+        listed = "; ".join(f"{count:,} × {_name(kind)}, first {report.paths[kind]}" for kind, count in _most(data))
+        warnings.warn(
+            f"freeze() left {count:,} objects as they are and froze {report.objects:,}; workers copy the pages of "
+            f"those that they touch: {listed}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _refuse_skipped(obj: Any) -> None:
+    _, _, _, left = _onecopy._freeze_look(obj)  # noqa: SLF001 - our own module
+    refused = [(kind, way) for kind, _, way in left if not issubclass(kind, _CODE)]
+    if refused:
+        kind, way = refused[0]
+        path = _path(way)
+        error = FreezeRefused(f"{path}: cannot freeze {_name(kind)}; nothing was frozen")
+        error.path = path
+        raise error
+
+
+def _skips(left: list[tuple[type, int, list[Any]]]) -> tuple[dict[type, int], dict[type, str]]:
+    """Counts and paths by class."""
+    return {kind: count for kind, count, _ in left}, {kind: _path(way) for kind, _, way in left}
+
+
+def _path(way: list[Any]) -> str:
+    """The way from the root to its last object as an expression, as far as there is one."""
+    steps: list[str] = []
+    for holder, held in itertools.pairwise(way):
+        step = _step(holder, held)
+        if steps and steps[-1] == ".__dict__" and step.startswith("['"):
+            steps[-1] = "." + step[2:-2]
+        else:
+            steps.append(step)
+    if len(steps) > _SHOWN_STEPS:
+        steps = [*steps[: _SHOWN_STEPS // 2], " … ", *steps[-_SHOWN_STEPS // 2 :]]
+    return "obj" + "".join(steps)
+
+
+def _step(holder: Any, held: Any) -> str:
+    """How `holder` refers to `held`."""
+    found: str | None = None
+    if isinstance(holder, dict):
+        found = _step_in_dict(holder, held)
+    elif isinstance(holder, (list, tuple, deque)):
+        found = _step_in_sequence(holder, held)
+    elif isinstance(holder, (set, frozenset)) and any(one is held for one in holder):
+        found = "{…}"
+    return found or _step_in_attributes(holder, held) or " → "
+
+
+def _step_in_dict(holder: dict[Any, Any], held: Any) -> str | None:
+    for key, value in dict.items(holder):
+        if value is held:
+            return f"[{_key(key)}]"
+        if key is held:
+            return ".keys(){…}"
+    return None
+
+
+def _step_in_sequence(holder: list[Any] | tuple[Any, ...] | deque[Any], held: Any) -> str | None:
+    for index, value in enumerate(holder):
+        if value is held:
+            fields = getattr(type(holder), "_fields", None)
+            return f".{fields[index]}" if isinstance(fields, tuple) and index < len(fields) else f"[{index}]"
+    return None
+
+
+def _step_in_attributes(holder: Any, held: Any) -> str | None:
+    for kind in type(holder).__mro__:
+        for name, member in vars(kind).items():
+            if isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType)):
+                try:
+                    value = member.__get__(holder)
+                except Exception:  # noqa: BLE001, S112 - an empty slot
+                    continue
+                if value is held:
+                    return f".{name}"
+                if name == "__dict__" and isinstance(value, dict):
+                    found = _step_in_dict(value, held)
+                    if found:
+                        return f".{found[2:-2]}" if found.startswith("['") else f".__dict__{found}"
+    return None
+
+
+def _key(key: Any) -> str:
+    """A key for people. No class of the user's writes it."""
+    if type(key) not in _PLAIN_KEYS:
+        return f"<{_name(type(key))}>"
+    text = repr(key)
+    return text if len(text) <= _SHOWN_KEY else text[: _SHOWN_KEY - 1] + "…"
