@@ -1,0 +1,168 @@
+//! A tree that is looked at again and again.
+//!
+//! A *reading* counts pages and costs milliseconds per GiB. A *glance* reads only what every user may
+//! read at once, and says whether a reading is worth it.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::error::MeterError;
+use crate::history::History;
+use crate::read::Proc;
+use crate::report::{Level, Report, Tag};
+use crate::tree::{self, Subject};
+
+/// One process at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time_ticks: u64,
+    /// Its parent's id.
+    pub parent: u32,
+    /// Its name.
+    pub name: String,
+    /// Its RSS in bytes, which may lag by some pages.
+    pub rss: u64,
+    /// Page faults that needed no disk: each copied or new page is one.
+    pub faults: u64,
+    /// Bottom of the stack: equal within a fork family; 0 where it is not shown.
+    pub family: u64,
+}
+
+/// The tree at a glance; costs some ten microseconds per process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Glance {
+    /// Living processes, parents before children.
+    pub processes: Vec<Seen>,
+}
+
+impl Glance {
+    /// ΣRSS: what adding up `ps` would say.
+    #[must_use]
+    pub fn sum_rss(&self) -> u64 {
+        self.processes.iter().map(|seen| seen.rss).sum()
+    }
+
+    /// Page faults of all processes so far.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.processes.iter().map(|seen| seen.faults).sum()
+    }
+
+    /// Whether any two processes are relatives by fork.
+    #[must_use]
+    pub fn has_family(&self) -> bool {
+        let mut bottoms: Vec<u64> = self.processes.iter().map(|seen| seen.family).collect();
+        bottoms.sort_unstable();
+        bottoms.windows(2).any(|pair| pair[0] == pair[1] && pair[0] != 0)
+    }
+}
+
+/// A process and its descendants, and what earlier readings found in them.
+#[derive(Debug)]
+pub struct Session {
+    proc: Proc,
+    root: u32,
+    level: Level,
+    history: History,
+    tags: Vec<Tag>,
+}
+
+impl Session {
+    /// A session for the tree below `root`.
+    #[must_use]
+    pub fn new(proc: Proc, root: u32) -> Self {
+        let level = proc.level();
+        Self {
+            proc,
+            root,
+            level,
+            history: History::default(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// Says that the tree has been watched from its first process on, so that no fork was missed.
+    #[must_use]
+    pub fn from_the_start(mut self) -> Self {
+        self.history.begun = true;
+        self
+    }
+
+    /// The evidence that readings rest on.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Names ranges of memory.
+    pub fn set_tags(&mut self, tags: Vec<Tag>) {
+        self.tags = tags;
+    }
+
+    /// Looks at the tree without counting pages.
+    ///
+    /// # Errors
+    /// The root is gone, or `/proc` holds something unexpected.
+    pub fn glance(&self) -> Result<Glance, MeterError> {
+        self.proc.stat(self.root)?;
+        let mut glance = Glance::default();
+        let mut queue = VecDeque::from([self.root]);
+        while let Some(pid) = queue.pop_front() {
+            let (Ok(stat), Ok(sizes)) = (self.proc.stat(pid), self.proc.statm(pid)) else {
+                continue;
+            };
+            let mut children = self.proc.children(pid).unwrap_or_default();
+            children.sort_unstable();
+            queue.extend(children);
+            if stat.has_exited() {
+                continue;
+            }
+            glance.processes.push(Seen {
+                pid,
+                start_time_ticks: stat.start_time_ticks,
+                parent: stat.parent,
+                name: stat.name,
+                rss: sizes.rss,
+                faults: stat.minor_faults,
+                family: stat.start_stack,
+            });
+        }
+        Ok(glance)
+    }
+
+    /// Counts pages, and remembers them for the next reading.
+    ///
+    /// # Errors
+    /// As [`tree`](crate::tree).
+    pub fn read(&mut self) -> Result<Report, MeterError> {
+        let subject = Subject {
+            proc: &self.proc,
+            root: self.root,
+            children: true,
+            tags: &self.tags,
+            level: self.level,
+        };
+        tree::measure(&subject, Some(&mut self.history))
+    }
+
+    /// Address ranges of the pages that a process had copied at the last reading.
+    #[must_use]
+    pub fn copied(&self, pid: u32) -> Vec<Range<u64>> {
+        let page_size = self.proc.page_size();
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for page in self.history.copied(pid).into_iter().flat_map(|set| set.iter()) {
+            let start = page * page_size;
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end += page_size,
+                _ => ranges.push(start..start + page_size),
+            }
+        }
+        ranges
+    }
+}
