@@ -15,9 +15,10 @@
 //! all others the ancestor that is known to have written the page before it forked (none for most: one
 //! frame together).
 //!
-//! Of the frames at one address one is the original: the one that most processes have, or else the one
-//! of the oldest. Every other frame was **copied** by the oldest of its processes. An original frame
-//! with a single process left was not copied; that process is its **last owner**.
+//! Of the frames at one address one is the original: of those that nobody is known to have written, the
+//! one that needs the fewest writes by others to explain who has what, or else that of the oldest
+//! process. Every other frame was **copied** by the oldest of its processes. An original frame with a
+//! single process left was not copied; that process is its **last owner**.
 //!
 //! **Invariants**
 //! - I1: members of a family are numbered oldest first, parents before children.
@@ -74,6 +75,8 @@ pub(crate) struct Member {
     /// Pages that existed when it, or one of its children, was forked; `None` when no fork of it was
     /// seen.
     pub(crate) base: Option<Arc<PageSet>>,
+    /// The member that forked it, if alive.
+    pub(crate) parent: Option<usize>,
     /// For a member without `base`: the member from which it inherits, as that one is now.
     pub(crate) source: Option<usize>,
     /// Whether another member's `source` is this one.
@@ -133,6 +136,8 @@ struct Group {
     first: usize,
     members: usize,
     alone: bool,
+    /// Whether the page is known to have been written before its `first` forked.
+    written: bool,
 }
 
 /// The tables of one family while its pages are counted.
@@ -148,6 +153,8 @@ pub(crate) struct Account {
     groups: Vec<Group>,
     /// Members that inherited the page at hand.
     heirs: Vec<usize>,
+    /// Per member, the group of its page; only the heirs' are of the page at hand.
+    group_of: Vec<usize>,
 }
 
 impl Account {
@@ -163,6 +170,7 @@ impl Account {
             keep,
             groups: Vec::new(),
             heirs: Vec::new(),
+            group_of: Vec::new(),
         }
     }
 
@@ -266,38 +274,60 @@ impl Account {
         member.is_source || member.base.as_ref().is_some_and(|base| base.contains(page))
     }
 
-    fn key(&self, number: usize, page: u64, state: PageState) -> u64 {
-        if self.by_frame && state.frame() != 0 {
-            return state.frame();
-        }
-        if state.is_mapped_once() {
-            return OWN_KEY | number as u64;
-        }
+    /// The frame key, and whether the frame is known to be the writing of a member.
+    fn key(&self, number: usize, page: u64, state: PageState) -> (u64, bool) {
         let mut writers = self.members[number].lineage.iter();
-        writers
+        let writer = writers
             .find(|(written, _)| written.contains(page))
-            .map_or(0, |(_, writer)| *writer)
+            .map(|(_, writer)| *writer);
+        if self.by_frame && state.frame() != 0 {
+            (state.frame(), writer.is_some())
+        } else if state.is_mapped_once() {
+            (OWN_KEY | number as u64, false)
+        } else {
+            (writer.unwrap_or(0), writer.is_some())
+        }
     }
 
     fn join(&mut self, number: usize, page: u64, state: PageState) {
-        let key = self.key(number, page, state);
-        match self.groups.iter_mut().find(|group| group.key == key) {
-            Some(group) => group.members += 1,
-            None => self.groups.push(Group {
+        let (key, written) = self.key(number, page, state);
+        let known = self.groups.iter().position(|group| group.key == key);
+        let index = known.unwrap_or_else(|| {
+            self.groups.push(Group {
                 key,
                 first: number,
-                members: 1,
+                members: 0,
                 alone: state.is_mapped_once(),
-            }),
-        }
+                written: false,
+            });
+            self.groups.len() - 1
+        });
+        self.groups[index].members += 1;
+        self.groups[index].written |= written;
+        self.group_of.resize(self.members.len(), 0);
+        self.group_of[number] = index;
     }
 
     fn original(&self) -> Option<usize> {
+        if self.groups.len() < 2 {
+            return (!self.groups.is_empty()).then_some(0);
+        }
+        // A member whose parent has another frame either wrote it or has what the parent had when it
+        // forked: the frame with the most of these is cheapest to take for the original.
+        let mut roots = vec![0usize; self.groups.len()];
+        for number in &self.heirs {
+            let group = self.group_of[*number];
+            let parent = self.members[*number].parent;
+            let with_parent = parent.is_some_and(|parent| {
+                self.heirs.contains(&parent) && self.group_of[parent] == group
+            });
+            roots[group] += usize::from(!with_parent);
+        }
         let groups = self.groups.iter().enumerate();
-        // At level B a frame that is mapped twice is older than any that is mapped once.
-        let rank = |group: &Group| (!group.alone, group.members, usize::MAX - group.first);
         groups
-            .max_by_key(|(_, group)| rank(group))
+            .max_by_key(|(index, group)| {
+                (!group.written, roots[*index], usize::MAX - group.first)
+            })
             .map(|(index, _)| index)
     }
 

@@ -49,13 +49,16 @@ impl History {
             let past = self.processes.get(&identity(stat));
             past.is_some_and(|past| past.base.is_some())
         };
+        let parents: Vec<Option<usize>> = stats
+            .iter()
+            .map(|stat| stats.iter().position(|other| other.pid == stat.parent))
+            .collect();
         let sources: Vec<Option<usize>> = stats
             .iter()
             .enumerate()
             .map(|(number, stat)| {
                 let is_fresh = number > 0 && !known(stat);
-                let parent = stats[..number].iter().position(|other| other.pid == stat.parent);
-                is_fresh.then(|| parent.unwrap_or(0))
+                is_fresh.then(|| parents[number].filter(|parent| *parent < number).unwrap_or(0))
             })
             .collect();
         let mut members = Vec::with_capacity(stats.len());
@@ -74,6 +77,7 @@ impl History {
             }
             members.push(Member {
                 base: past.base.clone(),
+                parent: parents[number],
                 source: sources[number],
                 is_source,
                 lineage: past.lineage.clone(),

@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod account;
+mod by_pss;
 mod error;
 mod history;
 mod ioctl;

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
+use crate::by_pss;
 use crate::account::{Account, PageCounts, SharedPages};
 use crate::error::MeterError;
 use crate::history::{self, History};
@@ -103,6 +104,8 @@ struct Pass {
     stores: BTreeMap<((u32, u32), u64), StoreMemory>,
     pages: PageCounts,
     mappings: Vec<MappingMemory>,
+    /// Frames that only PSS tells of.
+    by_pss: u64,
 }
 
 impl Pass {
@@ -122,6 +125,7 @@ impl Pass {
                 ..PageCounts::default()
             },
             mappings: Vec::new(),
+            by_pss: 0,
         };
         let mut families: Vec<Vec<Read>> = Vec::new();
         for stat in list {
@@ -152,6 +156,9 @@ impl Pass {
             let of_family = |tag: &&Tag| members.iter().any(|read| read.stat.pid == tag.pid);
             let tags: Vec<Tag> = subject.tags.iter().filter(of_family).cloned().collect();
             Walk::new(proc, &mut members, &tags, &mut account, &mut shared).run(&(0..u64::MAX))?;
+            if !by_frame {
+                pass.by_pss += by_pss::correct(proc, &mut account, &members);
+            }
             pass.add_family(&mut account, &members, proc);
             let stats: Vec<Stat> = members.into_iter().map(|read| read.stat).collect();
             history.remember(&stats, &mut account.members);
@@ -253,15 +260,14 @@ impl Pass {
         let stores: Vec<StoreMemory> = std::mem::take(&mut self.stores).into_values().collect();
         let mut tree = sums(&self.processes, complete)?;
         let agreement = explained(&self.pages, &tree, proc.page_size());
-        let by_pss = self.frames_by_pss(subject, &tree);
         let mut limits = limits(proc, &self.skipped, &self.pages, steady, &stores, baseline);
+        let by_pss = self.by_pss;
         if by_pss > 0 {
             limits.push(format!(
                 "{by_pss} frames are known from PSS alone: processes wrote to inherited pages and then \
                  forked; who wrote them cannot be said without frame numbers"
             ));
         }
-        self.pages.sums.frames += by_pss;
         tree.allocated = stores.iter().map(|store| store.allocated).sum();
         if !complete {
             tree.allocated = None;
@@ -284,33 +290,6 @@ impl Pass {
             mappings: self.mappings,
             limits,
         })
-    }
-
-    /// Frames that the bits of level B cannot tell apart, but whose share of PSS shows.
-    fn frames_by_pss(&self, subject: &Subject<'_>, tree: &Tree) -> u64 {
-        let page = subject.proc.page_size();
-        let missing = |pss: Option<u64>, file: Option<u64>| {
-            let counted = self.pages.frames_and_new() * page + file?;
-            Some(pss?.saturating_sub(counted) / page)
-        };
-        let shares = self.processes.iter().any(|row| row.role == Some(Role::Worker));
-        let first = missing(tree.sum_pss, tree.sum_pss_file).unwrap_or(0);
-        let slack = 64 + tree.sum_pss.unwrap_or(0) / page / 1000;
-        if subject.level == Level::A || !shares || first <= slack {
-            return 0;
-        }
-        // Memory that was let go between the two ways of counting looks the same, so PSS is asked
-        // again: what is missing both times is no matter of moments.
-        let (mut pss, mut file) = (0, 0);
-        for row in &self.processes {
-            let Ok(rollup) = subject.proc.rollup(row.pid) else {
-                return 0;
-            };
-            pss += rollup.counts.pss;
-            file += rollup.pss_file.unwrap_or(0);
-        }
-        let second = missing(Some(pss), Some(file)).unwrap_or(0);
-        if second <= slack { 0 } else { first.min(second) }
     }
 }
 

@@ -9,6 +9,7 @@ fn late(members: usize, by_frame: bool) -> Account {
     let member = |number| Member {
         source: (number > 0).then_some(0),
         is_source: number == 0 && members > 1,
+        parent: (number > 0).then_some(0),
         ..Member::default()
     };
     let mut account = Account::new((0..members).map(member).collect(), by_frame, true);
@@ -90,6 +91,7 @@ fn frame_numbers_tell_two_shared_frames_apart() {
     count(&mut by_bits, &table);
     assert_eq!(sums(&by_bits), (1, 1, 0));
     let mut by_frame = late(4, true);
+    by_frame.members[3].parent = Some(2);
     count(&mut by_frame, &table);
     assert_eq!(sums(&by_frame), (1, 2, 0));
     assert_eq!(by_frame.members[2].pages.copied, 1);
