@@ -17,6 +17,7 @@ use std::io::{self, Write as _};
 use anstream::{eprintln, stdout};
 use clap::Parser as _;
 
+use cli::meter::Color;
 use cli::{Cli, Command};
 
 /// The command did what it was asked.
@@ -25,6 +26,8 @@ pub const OK: i32 = 0;
 pub const FAILED: i32 = 1;
 /// The command line was not understood.
 pub const USAGE: i32 = 2;
+/// There are more copies than `--max-copies` allows.
+pub const BUDGET: i32 = 3;
 
 /// Runs a command line, whose first item is the program's name, and returns the exit code.
 #[must_use]
@@ -37,13 +40,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             return if error.use_stderr() { USAGE } else { OK };
         }
     };
+    match cli.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
     let mut out = stdout();
     let done = match &cli.command {
-        Command::Demo(arguments) => command::demo::run(arguments, &mut out),
-        Command::Inspect(arguments) => command::inspect::run(arguments, &mut out),
+        Command::Demo(arguments) => command::demo::run(arguments, &mut out).map(|()| OK),
+        Command::Inspect(arguments) => command::inspect::run(arguments, &mut out).map(|()| OK),
+        Command::Run(arguments) => return command::run::run(arguments),
+        Command::Report(arguments) => command::report::run(arguments, &mut out),
     };
-    match done.and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => OK,
+    let flushed = |code| Ok(out.flush().map(|()| code)?);
+    match done.and_then(flushed) {
+        Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => OK,
         Err(error) => {
             eprintln!("onecopy: {error:#}");

@@ -100,6 +100,7 @@ impl Proc {
             proc: self,
             root,
             children,
+            with_root: true,
             tags: &[],
             level: self.level(),
         }

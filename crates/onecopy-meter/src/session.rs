@@ -71,6 +71,7 @@ pub struct Session {
     level: Level,
     history: History,
     tags: Vec<Tag>,
+    with_root: bool,
 }
 
 impl Session {
@@ -84,7 +85,15 @@ impl Session {
             level,
             history: History::default(),
             tags: Vec::new(),
+            with_root: true,
         }
+    }
+
+    /// Leaves the root itself out: the tree is what it has started.
+    #[must_use]
+    pub fn without_root(mut self) -> Self {
+        self.with_root = false;
+        self
     }
 
     /// Says that the tree has been watched from its first process on, so that no fork was missed.
@@ -120,7 +129,7 @@ impl Session {
             let mut children = self.proc.children(pid).unwrap_or_default();
             children.sort_unstable();
             queue.extend(children);
-            if stat.has_exited() {
+            if stat.has_exited() || (pid == self.root && !self.with_root) {
                 continue;
             }
             glance.processes.push(Seen {
@@ -145,6 +154,7 @@ impl Session {
             proc: &self.proc,
             root: self.root,
             children: true,
+            with_root: self.with_root,
             tags: &self.tags,
             level: self.level,
         };

@@ -35,6 +35,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) root: u32,
     /// Whether its descendants are, too.
     pub(crate) children: bool,
+    /// Whether it is part of the tree itself.
+    pub(crate) with_root: bool,
     pub(crate) tags: &'a [Tag],
     pub(crate) level: Level,
 }
@@ -46,11 +48,11 @@ pub(crate) fn measure(
 ) -> Result<Report, MeterError> {
     let mut passes = 1;
     loop {
-        let before = list(subject.proc, subject.root, subject.children)?;
+        let before = list(subject)?;
         let mut known = history.as_deref().cloned().unwrap_or_default();
         known.keep_only(&before.iter().map(history::identity).collect::<Vec<_>>());
         let pass = Pass::read(subject, &before, &mut known, history.is_some())?;
-        let now = list(subject.proc, subject.root, subject.children)?;
+        let now = list(subject)?;
         let steady = !pass.vanished() && identities(&now) == identities(&before);
         if steady || passes == PASSES {
             let baseline = if known.begun { Baseline::Fork } else { Baseline::Now };
@@ -65,9 +67,10 @@ pub(crate) fn measure(
 }
 
 /// The process and its descendants, parents before children and older before younger.
-fn list(proc: &Proc, root: u32, children: bool) -> Result<Vec<Stat>, MeterError> {
+fn list(subject: &Subject<'_>) -> Result<Vec<Stat>, MeterError> {
+    let (proc, root) = (subject.proc, subject.root);
     let first = proc.stat(root)?;
-    if !children {
+    if !subject.children {
         return Ok(vec![first]);
     }
     let mut by_parent: HashMap<u32, Vec<Stat>> = HashMap::new();
@@ -85,7 +88,9 @@ fn list(proc: &Proc, root: u32, children: bool) -> Result<Vec<Stat>, MeterError>
         let mut next = by_parent.remove(&stat.pid).unwrap_or_default();
         next.sort_by_key(|child| (child.start_time_ticks, child.pid));
         queue.extend(next);
-        found.push(stat);
+        if subject.with_root || stat.pid != root {
+            found.push(stat);
+        }
     }
     Ok(found)
 }

@@ -3,3 +3,5 @@
 
 pub(crate) mod demo;
 pub(crate) mod inspect;
+pub(crate) mod report;
+pub(crate) mod run;

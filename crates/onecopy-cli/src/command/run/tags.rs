@@ -1,0 +1,66 @@
+//! The side folder: where programs that `onecopy run` has started say which memory they want to see.
+//!
+//! Each process appends lines of JSON to its own file, `tags-PID.jsonl`, so that no two write to one.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use onecopy_meter::Tag;
+
+/// The variable that tells a program where the folder is.
+pub(super) const VARIABLE: &str = "ONECOPY_SIDE";
+
+/// A folder that only this user may read, removed at the end.
+#[derive(Debug)]
+pub(super) struct SideFolder(PathBuf);
+
+impl SideFolder {
+    pub(super) fn create() -> io::Result<Self> {
+        let base = std::env::temp_dir();
+        for attempt in 0u32..1_000 {
+            let path = base.join(format!("onecopy-run-{}-{attempt}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other("every name for a temporary folder is taken"))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SideFolder {
+    fn drop(&mut self) {
+        // What cannot be removed stays behind in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The tags that are there now; lines that are not whole yet are left for the next time.
+pub(super) fn read(folder: &Path) -> Vec<Tag> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut tags: Vec<Tag> = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if !name.to_string_lossy().starts_with("tags-") {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        for tag in text.lines().filter_map(|line| serde_json::from_str::<Tag>(line).ok()) {
+            // The latest line with a name is the one that counts.
+            tags.retain(|other| (other.pid, &other.name) != (tag.pid, &tag.name));
+            tags.push(tag);
+        }
+    }
+    tags.retain(|tag| tag.len > 0);
+    tags
+}
