@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use meter::{Color, ReportArguments, RunArguments};
+use meter::{Color, DoctorArguments, ReportArguments, RunArguments};
 
 /// One copy of your data for all your worker processes, with proof.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Say how many copies of their data a process and its children have now
     Report(ReportArguments),
+    /// Check on this machine, with known numbers of written pages, which evidence the kernel gives
+    Doctor(DoctorArguments),
     /// Run the fork experiment: one big array, several workers, and how many copies of it exist
     ///
     /// Allocates an n × n array of float64 ones and starts worker processes. Each sums its row and

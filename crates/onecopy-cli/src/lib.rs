@@ -50,6 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Demo(arguments) => command::demo::run(arguments, &mut out).map(|()| OK),
         Command::Inspect(arguments) => command::inspect::run(arguments, &mut out).map(|()| OK),
         Command::Run(arguments) => return command::run::run(arguments),
+        Command::Doctor(arguments) => command::doctor::run(arguments, &mut out),
         Command::Report(arguments) => command::report::run(arguments, &mut out),
     };
     let flushed = |code| Ok(out.flush().map(|()| code)?);

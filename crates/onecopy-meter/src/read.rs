@@ -67,7 +67,18 @@ impl Proc {
         }
     }
 
-    /// The same, but without looking at frame numbers even where the kernel shows them.
+    /// Whether the kernel tells zero pages and huge-page entries (`PAGEMAP_SCAN`, Linux 6.7).
+    #[must_use]
+    pub fn can_scan(&self) -> bool {
+        let own = std::process::id();
+        let here = std::ptr::from_ref(&own).addr() as u64 / self.page_size * self.page_size;
+        let found = self
+            .open_pagemap(own)
+            .and_then(|pagemap| self.present(own, &pagemap, here..here + self.page_size));
+        matches!(found, Ok(Some(_)))
+    }
+
+    /// The same `/proc`, read without looking at frame numbers even where the kernel shows them.
     #[must_use]
     pub fn without_frames(mut self) -> Self {
         self.force_bits = true;

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod report;
 pub(crate) mod run;
