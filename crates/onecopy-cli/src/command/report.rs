@@ -7,7 +7,7 @@ use anyhow::Result;
 use onecopy_meter::{Proc, Report};
 
 use crate::cli::meter::{Format, Measuring, ReportArguments};
-use crate::output::{csv, json, report, units};
+use crate::output::{csv, html, json, report, units};
 use crate::{BUDGET, OK};
 
 /// Measures once and prints.
@@ -21,7 +21,8 @@ pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i3
         Format::Json => json::write(out, &found)?,
         Format::Jsonl => json::line(out, &found)?,
         Format::Csv => csv::processes(out, &found, !arguments.no_header)?,
-        Format::Html | Format::Svg => anyhow::bail!("not yet"),
+        Format::Html => html::write(out, html::Subject::reading(&found))?,
+        Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found))?.as_bytes())?,
     }
     Ok(verdict(&arguments.measuring, &found))
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod csv;
+pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod report;
 pub(crate) mod table;

@@ -10,7 +10,7 @@ use onecopy_meter::Report;
 
 use super::record::Record;
 use crate::cli::meter::Files;
-use crate::output::{csv, json};
+use crate::output::{csv, html, json};
 
 /// Every process at every reading.
 pub(super) struct Rows<'a>(pub(super) &'a [(f64, Report)]);
@@ -60,7 +60,7 @@ pub(super) fn write(files: &Files, record: &Record, rows: &Rows<'_>) -> Result<(
         }
         Ok(())
     });
-    file(&files.html, &|_| anyhow::bail!("not yet"));
-    file(&files.svg, &|_| anyhow::bail!("not yet"));
+    file(&files.html, &|out| html::write(out, html::Subject::run(record)));
+    file(&files.svg, &|out| Ok(out.write_all(html::drawing(html::Subject::run(record))?.as_bytes())?));
     outcome
 }
