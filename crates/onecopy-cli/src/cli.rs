@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use meter::{Color, DoctorArguments, ReportArguments, RunArguments};
+use meter::{Color, DoctorArguments, ReportArguments, RunArguments, WhyArguments};
 
 /// One copy of your data for all your worker processes, with proof.
 #[derive(Debug, Parser)]
@@ -36,6 +36,10 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Say how many copies of their data a process and its children have now
     Report(ReportArguments),
+    /// Say what a process and its children copy, and which code and objects that comes from
+    ///
+    /// Watches for some seconds: page faults tell which code wrote to the pages that were copied.
+    Why(WhyArguments),
     /// Check on this machine, with known numbers of written pages, which evidence the kernel gives
     Doctor(DoctorArguments),
     /// Run the fork experiment: one big array, several workers, and how many copies of it exist

@@ -51,6 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Inspect(arguments) => command::inspect::run(arguments, &mut out).map(|()| OK),
         Command::Run(arguments) => return command::run::run(arguments),
         Command::Doctor(arguments) => command::doctor::run(arguments, &mut out),
+        Command::Why(arguments) => command::why::run(arguments, &mut out),
         Command::Report(arguments) => command::report::run(arguments, &mut out),
     };
     let flushed = |code| Ok(out.flush().map(|()| code)?);

@@ -109,6 +109,28 @@ impl ReportArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = WHY_EXAMPLES)]
+pub(crate) struct WhyArguments {
+    /// The process; its children are watched, too
+    pub(crate) pid: u32,
+
+    /// How long to watch
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    pub(crate) seconds: f64,
+
+    /// A folder with a table of objects, as `onecopy.write_objects(folder)` leaves one before the fork
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) objects: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) measuring: Measuring,
+
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// Print the findings as JSON
     #[arg(long)]
@@ -155,6 +177,20 @@ Examples:
   onecopy report $(pgrep -o gunicorn)
   onecopy report 4100 --json | jq .tree.copies.value
   onecopy report 4100 --format html > report.html";
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  onecopy why $(pgrep -o gunicorn) --for 10
+  onecopy run --why -- python train.py      from the first fork on";
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=86_400.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err("not between 0 and 86400".to_owned())
+    }
+}
 
 fn copies(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;

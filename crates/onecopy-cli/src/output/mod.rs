@@ -7,3 +7,4 @@ pub(crate) mod json;
 pub(crate) mod report;
 pub(crate) mod table;
 pub(crate) mod units;
+pub(crate) mod why;

@@ -42,7 +42,11 @@ pub(super) struct Running {
 }
 
 /// Starts the command. Signals that come from here on are seen, even before it runs.
-pub(super) fn start(command: &[OsString], side: Option<&Path>) -> Result<Running, NotStarted> {
+pub(super) fn start(
+    command: &[OsString],
+    side: Option<&Path>,
+    why: bool,
+) -> Result<Running, NotStarted> {
     let own = |message: String| NotStarted {
         code: super::OWN_FAILURE,
         message,
@@ -59,6 +63,11 @@ pub(super) fn start(command: &[OsString], side: Option<&Path>) -> Result<Running
     prepared.args(arguments);
     if let Some(side) = side {
         prepared.env(super::tags::VARIABLE, side);
+    }
+    if why {
+        prepared.env(super::tags::WANTS_OBJECTS, "1");
+        // CPython 3.12 and later then show their frames to whoever reads stacks.
+        prepared.env("PYTHONPERFSUPPORT", "1");
     }
     // The standard library gives the child default action for SIGPIPE and an empty signal mask.
     let child = prepared.spawn().map_err(|error| not_started(program, &error))?;

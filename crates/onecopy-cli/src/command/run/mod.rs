@@ -15,6 +15,7 @@ mod sampler;
 mod tags;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -24,7 +25,9 @@ use onecopy_meter::{Proc, Session};
 
 use crate::cli::meter::RunArguments;
 use crate::command::report;
-use crate::output::{report as text, units};
+use crate::command::why::faults::Recorder;
+use crate::command::why::{self, Why, objects};
+use crate::output::{report as text, units, why as printed};
 use child::{Happening, NotStarted, Running};
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
@@ -49,14 +52,20 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
             None
         }
     };
-    let running = match child::start(&arguments.command, side.as_ref().map(SideFolder::path)) {
+    // Before the command is started: events are inherited by what this thread starts.
+    let recorder = arguments.why.then(Recorder::of_children);
+    let running = match child::start(
+        &arguments.command,
+        side.as_ref().map(SideFolder::path),
+        arguments.why,
+    ) {
         Ok(running) => running,
         Err(NotStarted { code, message }) => {
             eprintln!("onecopy: {message}");
             return code;
         }
     };
-    let watching = Watching::start(arguments, side.as_ref());
+    let watching = Watching::start(arguments, side.as_ref(), recorder);
     let (exit, watching) = wait(&running, watching, arguments);
     let (Some(exit), watching) = (exit, watching) else {
         return INTERRUPTED;
@@ -71,11 +80,17 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
 struct Watching {
     stop: Sender<()>,
     thread: JoinHandle<Seen>,
+    recorder: Option<std::io::Result<Recorder>>,
+    side: Option<PathBuf>,
     level: onecopy_meter::Level,
 }
 
 impl Watching {
-    fn start(arguments: &RunArguments, side: Option<&SideFolder>) -> Self {
+    fn start(
+        arguments: &RunArguments,
+        side: Option<&SideFolder>,
+        recorder: Option<std::io::Result<Recorder>>,
+    ) -> Self {
         let proc: Proc = report::proc(&arguments.measuring);
         let session = Session::new(proc, std::process::id())
             .without_root()
@@ -83,20 +98,36 @@ impl Watching {
         let level = session.level();
         let folder = side.map(|side| side.path().to_owned());
         let rows = arguments.files.csv.is_some();
-        let sampler = Sampler::new(session, arguments.overhead / 100.0, folder, rows);
+        let sampler = Sampler::new(session, arguments.overhead / 100.0, folder.clone(), rows);
         let (stop, stopped) = channel();
         Self {
             stop,
             thread: thread::spawn(move || sampler.run(&stopped)),
+            recorder,
+            side: folder,
             level,
         }
     }
 
-    fn stop(self) -> Result<Seen> {
+    fn stop(self) -> Result<(Seen, Option<Why>)> {
         // The other end is gone only if the thread has panicked, which joining will say.
         let _ = self.stop.send(());
         let seen = self.thread.join();
-        seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))
+        let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
+        let why = self.recorder.map(|recorder| {
+            let faults = recorder.map(Recorder::stop);
+            let refused = "page faults may not be watched here (perf_event_open)";
+            let faults = faults.as_ref().map_err(|error| format!("{refused}: {error}"));
+            let table = self.side.as_deref().and_then(objects::Table::read);
+            let page_size = Proc::default().page_size();
+            let why = why::join(&seen.copied, faults.clone(), table.as_ref(), page_size);
+            // The interpreters that were asked for their frames have left these behind.
+            for pid in faults.iter().flat_map(|faults| faults.pages.keys()) {
+                let _ = std::fs::remove_file(format!("/tmp/perf-{pid}.map"));
+            }
+            why
+        });
+        Ok((seen, why))
     }
 }
 
@@ -128,9 +159,9 @@ fn wait(
 fn finish(arguments: &RunArguments, watching: Watching, exit: Option<Exit>) -> i32 {
     let passed = exit.map_or(0, Exit::passed_through);
     let level = watching.level;
-    let done = watching.stop().and_then(|seen| {
+    let done = watching.stop().and_then(|(seen, why)| {
         let rows = files::Rows(&seen.rows);
-        let record = record(arguments, &seen, level, exit);
+        let record = record(arguments, &seen, level, exit, why);
         files::write(&arguments.files, &record, &rows)?;
         print(arguments, &record)?;
         Ok(record)
@@ -165,6 +196,7 @@ fn record(
     seen: &Seen,
     level: onecopy_meter::Level,
     exit: Option<Exit>,
+    why: Option<Why>,
 ) -> Record {
     let words = arguments.command.iter();
     let left_behind = Session::new(Proc::default(), std::process::id())
@@ -195,6 +227,7 @@ fn record(
         samples: seen.samples.clone(),
         report: seen.report.as_ref().map(|(_, report)| report.clone()),
         report_t: seen.report.as_ref().map(|(t, _)| *t),
+        why,
         reason,
     }
 }
@@ -231,6 +264,9 @@ fn printed(out: &mut dyn Write, record: &Record, style: units::Style) -> Result<
         lines: lines(record, report.page_size, style),
     };
     text::report(out, report, &heading, style)?;
+    if let Some(why) = &record.why {
+        printed::why(out, why, report.page_size, style)?;
+    }
     if !record.left_behind.is_empty() {
         let pids: Vec<String> = record.left_behind.iter().map(u32::to_string).collect();
         writeln!(out, "  note: still running: processes {}", pids.join(", "))?;

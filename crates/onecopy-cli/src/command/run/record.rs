@@ -4,6 +4,8 @@
 use onecopy_meter::{Level, Report};
 use serde::{Deserialize, Serialize};
 
+use crate::command::why::Why;
+
 /// The form of [`Record`] as data; changes whenever a field changes its meaning.
 pub(crate) const SCHEMA: &str = "onecopy.run/1";
 
@@ -151,6 +153,8 @@ pub(crate) struct Record {
     /// The reading with the most physical memory, in full, and when it was.
     pub(crate) report: Option<Report>,
     pub(crate) report_t: Option<f64>,
+    /// Why pages were copied; `None` without `--why`.
+    pub(crate) why: Option<Why>,
     /// Why there is no report.
     pub(crate) reason: Option<String>,
 }

@@ -13,6 +13,9 @@ use onecopy_meter::Tag;
 /// The variable that tells a program where the folder is.
 pub(super) const VARIABLE: &str = "ONECOPY_SIDE";
 
+/// The variable that asks for a table of all objects before each fork.
+pub(super) const WANTS_OBJECTS: &str = "ONECOPY_OBJECTS";
+
 /// A folder that only this user may read, removed at the end.
 #[derive(Debug)]
 pub(super) struct SideFolder(PathBuf);
