@@ -14,6 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
+from onecopy._meter import Watch, assert_shared, tag, watch
+from onecopy._objects import write_objects
 from onecopy._onecopy import (
     AttachError,
     Collected,
@@ -68,7 +70,9 @@ __all__ = [
     "TableView",
     "TupleView",
     "Unsupported",
+    "Watch",
     "__version__",
+    "assert_shared",
     "collect",
     "empty",
     "from_buffer",
@@ -81,7 +85,10 @@ __all__ = [
     "save",
     "share",
     "stats",
+    "tag",
     "to_python",
+    "watch",
+    "write_objects",
     "zeros",
 ]
 

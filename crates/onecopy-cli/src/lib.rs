@@ -10,6 +10,7 @@ mod cli;
 mod command;
 mod options;
 mod output;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -19,6 +20,7 @@ use clap::Parser as _;
 
 use cli::meter::Color;
 use cli::{Cli, Command};
+pub use watch::{Watch, Watched};
 
 /// The command did what it was asked.
 pub const OK: i32 = 0;

@@ -1,4 +1,4 @@
-//! Rows of the account as rows of the report: large and tagged mappings by themselves, small ones of
+//! Rows of the account as rows of the report: large ones by themselves, small ones of
 //! one label added up.
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ pub(crate) fn summed(rows: Vec<Row>, pids: &[u32], page_size: u64) -> Vec<Mappin
     let mut single = Vec::new();
     let mut small: HashMap<String, Row> = HashMap::new();
     for row in rows {
-        if row.tagged || row.len >= LARGE {
+        if row.len >= LARGE {
             single.push((true, row));
             continue;
         }

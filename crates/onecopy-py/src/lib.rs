@@ -11,6 +11,7 @@
 //! | `file` | `save()`, `open()`, `from_buffer()` |
 //! | `store` | `stats()`, `collect()` |
 //! | `memory` | `memory()` and its report |
+//! | `watch` | `watch()`, `assert_shared()`, `tag()` |
 //! | `cli` | the `onecopy` command |
 //! | `error` | the exceptions |
 #![deny(unsafe_code)]
@@ -30,6 +31,7 @@ mod object;
 mod progress;
 mod slots;
 mod store;
+mod watch;
 
 /// The native part of onecopy; import `onecopy` instead.
 #[pymodule]
@@ -59,6 +61,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<memory::ProcessMemory>()?;
     module.add_class::<memory::SkippedProcess>()?;
     module.add_class::<memory::StoreMemory>()?;
+    module.add_class::<watch::Sampler>()?;
     list::register(module)?;
     node::register(module)?;
     module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;
@@ -73,5 +76,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;
     module.add_function(wrap_pyfunction!(store::collect, module)?)?;
     module.add_function(wrap_pyfunction!(memory::memory, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }

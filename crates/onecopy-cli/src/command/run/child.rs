@@ -65,7 +65,10 @@ pub(super) fn start(
         prepared.env(super::tags::VARIABLE, side);
     }
     if why {
-        prepared.env(super::tags::WANTS_OBJECTS, "1");
+        if let Some(path) = side.and_then(python_path) {
+            prepared.env("PYTHONPATH", path);
+            prepared.env(super::tags::WANTS_OBJECTS, "1");
+        }
         // CPython 3.12 and later then show their frames to whoever reads stacks.
         prepared.env("PYTHONPERFSUPPORT", "1");
     }
@@ -81,6 +84,17 @@ pub(super) fn start(
         happenings,
         signals: handle,
     })
+}
+
+/// `PYTHONPATH` with a folder before it that makes Python programs write tables of their objects.
+fn python_path(side: &Path) -> Option<OsString> {
+    // Without it there is no table, and all else is as good.
+    let mut path = super::tags::write_site(side).ok()?.into_os_string();
+    if let Some(others) = std::env::var_os("PYTHONPATH").filter(|others| !others.is_empty()) {
+        path.push(":");
+        path.push(others);
+    }
+    Some(path)
 }
 
 impl Drop for Running {

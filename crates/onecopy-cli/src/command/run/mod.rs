@@ -11,7 +11,7 @@
 mod child;
 mod files;
 pub(crate) mod record;
-mod sampler;
+pub(crate) mod sampler;
 mod tags;
 
 use std::io::Write;
@@ -161,7 +161,9 @@ fn finish(arguments: &RunArguments, watching: Watching, exit: Option<Exit>) -> i
     let level = watching.level;
     let done = watching.stop().and_then(|(seen, why)| {
         let rows = files::Rows(&seen.rows);
-        let record = record(arguments, &seen, level, exit, why);
+        let words = arguments.command.iter();
+        let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let record = record(words, &seen, level, exit, why);
         files::write(&arguments.files, &record, &rows)?;
         print(arguments, &record)?;
         Ok(record)
@@ -191,14 +193,13 @@ fn budget(arguments: &RunArguments, record: &Record, passed: i32) -> i32 {
     if passed == 0 { code } else { passed }
 }
 
-fn record(
-    arguments: &RunArguments,
+pub(crate) fn record(
+    words: Vec<String>,
     seen: &Seen,
     level: onecopy_meter::Level,
     exit: Option<Exit>,
     why: Option<Why>,
 ) -> Record {
-    let words = arguments.command.iter();
     let left_behind = Session::new(Proc::default(), std::process::id())
         .without_root()
         .glance()
@@ -211,7 +212,7 @@ fn record(
     let seconds = seen.samples.last().map_or(0.0, |sample| sample.t);
     Record {
         schema: SCHEMA.to_owned(),
-        command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: words,
         exit,
         seconds,
         level,

@@ -34,25 +34,25 @@ const CHEAP: u64 = 128 << 20;
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) samples: Vec<Sample>,
-    pub(super) events: Vec<Event>,
-    pub(super) overhead: Overhead,
-    pub(super) max_copies: Option<(f64, f64)>,
-    pub(super) peak_sum_rss: u64,
-    pub(super) peak: Option<(f64, u64)>,
+pub(crate) struct Seen {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) overhead: Overhead,
+    pub(crate) max_copies: Option<(f64, f64)>,
+    pub(crate) peak_sum_rss: u64,
+    pub(crate) peak: Option<(f64, u64)>,
     /// The reading with the most physical memory of a family, or else of anything.
-    pub(super) report: Option<(f64, Report)>,
-    pub(super) faults_unseen: u64,
-    pub(super) failure: Option<String>,
+    pub(crate) report: Option<(f64, Report)>,
+    pub(crate) faults_unseen: u64,
+    pub(crate) failure: Option<String>,
     /// Every process at every complete reading, for CSV.
-    pub(super) rows: Vec<(f64, Report)>,
+    pub(crate) rows: Vec<(f64, Report)>,
     /// Ranges that each process had copied when it was last read.
-    pub(super) copied: HashMap<u32, Vec<std::ops::Range<u64>>>,
+    pub(crate) copied: HashMap<u32, Vec<std::ops::Range<u64>>>,
 }
 
 /// The sampling thread's state.
-pub(super) struct Sampler {
+pub(crate) struct Sampler {
     session: Session,
     started: Instant,
     /// The part of one processor that may be used.
@@ -68,7 +68,7 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    pub(super) fn new(session: Session, allowed: f64, side_folder: Option<PathBuf>, keep_rows: bool) -> Self {
+    pub(crate) fn new(session: Session, allowed: f64, side_folder: Option<PathBuf>, keep_rows: bool) -> Self {
         let now = Instant::now();
         Self {
             session,
@@ -84,8 +84,20 @@ impl Sampler {
     }
 
     /// Samples until told to stop, or until the other side is gone.
-    pub(super) fn run(mut self, stop: &Receiver<()>) -> Seen {
-        let begun = cpu_time();
+    pub(crate) fn run(mut self, stop: &Receiver<()>) -> Seen {
+        self.sample(stop);
+        self.finish()
+    }
+
+    /// The same, and reads once more at the end: for trees that are still there then.
+    pub(crate) fn run_with_last_reading(mut self, stop: &Receiver<()>) -> Seen {
+        self.sample(stop);
+        self.next_reading = Instant::now();
+        self.tick();
+        self.finish()
+    }
+
+    fn sample(&mut self, stop: &Receiver<()>) {
         loop {
             let before = cpu_time();
             self.tick();
@@ -96,10 +108,14 @@ impl Sampler {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+    }
+
+    fn finish(mut self) -> Seen {
         let elapsed = self.started.elapsed().as_secs_f64();
         let overhead = &mut self.seen.overhead;
         overhead.allowed = self.allowed;
-        overhead.cpu_seconds = cpu_time().saturating_sub(begun).as_secs_f64();
+        // The thread was started for this alone.
+        overhead.cpu_seconds = cpu_time().as_secs_f64();
         overhead.fraction = overhead.cpu_seconds / elapsed.max(f64::MIN_POSITIVE);
         self.seen
     }

@@ -1,6 +1,7 @@
 //! The side folder: where programs that `onecopy run` has started say which memory they want to see.
 //!
-//! Each process appends lines of JSON to its own file, `tags-PID.jsonl`, so that no two write to one.
+//! Each process appends lines of JSON to its own file, `tags-PID.jsonl`, so that no two write to one. A
+//! line without length takes back what had the name before.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -46,6 +47,19 @@ impl Drop for SideFolder {
     }
 }
 
+/// What Python programs run at their start when they are asked for tables of their objects.
+const SITE: &str = include_str!("../../../../../python/onecopy/_sitecustomize.py");
+const OBJECTS: &str = include_str!("../../../../../python/onecopy/_objects.py");
+
+/// Lays a folder for `PYTHONPATH` into the side folder.
+pub(super) fn write_site(side: &Path) -> io::Result<PathBuf> {
+    let folder = side.join("site");
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("sitecustomize.py"), SITE)?;
+    fs::write(folder.join("onecopy_objects.py"), OBJECTS)?;
+    Ok(folder)
+}
+
 /// The tags that are there now; lines that are not whole yet are left for the next time.
 pub(super) fn read(folder: &Path) -> Vec<Tag> {
     let Ok(entries) = fs::read_dir(folder) else {
@@ -59,11 +73,13 @@ pub(super) fn read(folder: &Path) -> Vec<Tag> {
         }
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         for tag in text.lines().filter_map(|line| serde_json::from_str::<Tag>(line).ok()) {
-            // The latest line with a name is the one that counts.
-            tags.retain(|other| (other.pid, &other.name) != (tag.pid, &tag.name));
-            tags.push(tag);
+            if tag.len == 0 {
+                // The name is given anew: what had it before has it no more.
+                tags.retain(|other| (other.pid, &other.name) != (tag.pid, &tag.name));
+            } else {
+                tags.push(tag);
+            }
         }
     }
-    tags.retain(|tag| tag.len > 0);
     tags
 }

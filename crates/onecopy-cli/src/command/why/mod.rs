@@ -297,7 +297,7 @@ fn advice(why: &Why) -> Vec<String> {
         };
         advice.push(format!(
             "{percent} were copied by reference counts{what}: onecopy.share() the data, which is then read without \
-             counting, or make it immortal before the fork"
+             counting, or onecopy.freeze() it before the fork"
         ));
     }
     advice

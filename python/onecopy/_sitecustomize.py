@@ -1,0 +1,21 @@
+"""Runs in every Python program that `onecopy run --why` starts: installs the table of objects, then steps aside."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib would be loaded into every program
+_others = [entry for entry in sys.path if entry != _folder]
+_side = os.environ.get("ONECOPY_SIDE")
+if _side and os.environ.get("ONECOPY_OBJECTS"):
+    import onecopy_objects
+
+    onecopy_objects.install(_side)
+# The program sees the path, and the sitecustomize, that it would have had.
+sys.path[:] = _others
+sys.modules.pop("sitecustomize", None)
+try:
+    import sitecustomize  # noqa: F401 - its effects are what it is imported for
+except ImportError:
+    pass
