@@ -24,8 +24,6 @@ __all__ = ["install", "write_objects"]
 HEAD_BYTES = 16
 """What the cyclic collector keeps before an object."""
 LARGEST = 2**32 - 1
-GROWTH = 1.2
-"""A table is written again when there are this many times as many objects."""
 
 
 def _everything() -> list[Any]:
@@ -119,16 +117,15 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
 
 
 def install(folder: str) -> None:
-    """Writes the table before forks: at the first, and again when many more objects have come."""
-    written = {"pid": 0, "objects": 0}
+    """Writes the table before the first fork, and never again: walking writes to pages that workers then share."""
+    written = False
 
     def before() -> None:
-        tracked = len(gc.get_objects())
-        # Children of workers inherit this hook; a table of theirs would hide the one that matters.
-        if written["pid"] not in {0, os.getpid()} or tracked <= GROWTH * written["objects"]:
-            return
-        with contextlib.suppress(OSError):
-            write_objects(folder)
-        written.update(pid=os.getpid(), objects=tracked)
+        nonlocal written
+        # Workers inherit this, too, and with it that there is nothing left to do.
+        if not written:
+            written = True
+            with contextlib.suppress(OSError):
+                write_objects(folder)
 
     os.register_at_fork(before=before)

@@ -14,8 +14,8 @@ if _side and os.environ.get("ONECOPY_OBJECTS"):
     onecopy_objects.install(_side)
 # The program sees the path, and the sitecustomize, that it would have had.
 sys.path[:] = _others
-sys.modules.pop("sitecustomize", None)
+_own = sys.modules.pop("sitecustomize")
 try:
     import sitecustomize  # noqa: F401 - its effects are what it is imported for
 except ImportError:
-    pass
+    sys.modules["sitecustomize"] = _own

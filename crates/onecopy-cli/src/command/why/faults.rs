@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onecopy_meter::{Mapping, Proc};
 use perf_event::events::Software;
@@ -49,14 +49,25 @@ pub(crate) struct Frame {
     pub(crate) offset: u64,
 }
 
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Index into [`Faults::stacks`].
+    pub(crate) stack: u32,
+    /// When it was noticed, in milliseconds since the recording began.
+    pub(crate) ms: u32,
+}
+
 /// What [`Frame::file`] is for code that lies in no file: compiled while the program ran.
 pub(crate) const NO_FILE: u32 = u32::MAX;
 
 /// Everything that was recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Stacks by process and page.
-    pub(crate) pages: HashMap<u32, HashMap<u64, u32>>,
+    /// The last fault by process and page.
+    pub(crate) pages: HashMap<u32, HashMap<u64, Fault>>,
+    /// When each process had its first fault, which is soon after it was forked; in milliseconds.
+    pub(crate) first_ms: HashMap<u32, u32>,
     /// Innermost frame first.
     pub(crate) stacks: Vec<Vec<Frame>>,
     pub(crate) files: Vec<String>,
@@ -182,6 +193,7 @@ struct Table {
     known_files: HashMap<String, u32>,
     maps: HashMap<u32, Vec<Mapping>>,
     page_size: u64,
+    now_ms: u32,
 }
 
 impl Table {
@@ -194,7 +206,9 @@ impl Table {
         self.page_size = Proc::default().page_size();
         let own = std::process::id();
         let mut pause = PAUSE;
+        let begun = Instant::now();
         loop {
+            self.now_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
             let ended = !matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout));
             let mut found = 0;
             let rings = faults.iter_mut().map(|ring| (true, ring));
@@ -262,11 +276,15 @@ impl Table {
             addresses.insert(0, ip);
         }
         addresses.truncate(FRAMES);
-        let stack = self.stack(pid, &addresses);
+        let fault = Fault {
+            stack: self.stack(pid, &addresses),
+            ms: self.now_ms,
+        };
+        self.faults.first_ms.entry(pid).or_insert(self.now_ms);
         let pages = self.faults.pages.entry(pid).or_default();
         if self.count >= MOST {
             self.faults.dropped += 1;
-        } else if pages.insert(address / self.page_size, stack).is_none() {
+        } else if pages.insert(address / self.page_size, fault).is_none() {
             self.count += 1;
         }
     }

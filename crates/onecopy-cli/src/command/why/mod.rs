@@ -118,14 +118,25 @@ pub(crate) fn join(
     why
 }
 
+/// The stack that wrote to a page which counts as copied by this process. It may be a relative's: when
+/// parent and child have a frame each, nothing but a fault tells which of the two wrote.
+fn fault_at(faults: &Faults, pid: u32, page: u64) -> Option<u32> {
+    if let Some(fault) = faults.pages.get(&pid).and_then(|pages| pages.get(&page)) {
+        return Some(fault.stack);
+    }
+    let forked_ms = *faults.first_ms.get(&pid)?;
+    let others = faults.pages.iter().filter(|(other, _)| **other != pid);
+    let mut later = others.filter_map(|(_, pages)| pages.get(&page).filter(|fault| fault.ms >= forked_ms));
+    later.next().map(|fault| fault.stack)
+}
+
 fn stacks(copied: &Copied, faults: &Faults, page_size: u64, names: &mut Names) -> Vec<WhyRow> {
     let mut weights: HashMap<u32, u64> = HashMap::new();
     for (pid, ranges) in copied {
-        let Some(pages) = faults.pages.get(pid) else { continue };
         for range in ranges {
             for page in range.start / page_size..range.end / page_size {
-                if let Some(stack) = pages.get(&page) {
-                    *weights.entry(*stack).or_default() += 1;
+                if let Some(stack) = fault_at(faults, *pid, page) {
+                    *weights.entry(stack).or_default() += 1;
                 }
             }
         }
@@ -330,7 +341,8 @@ mod tests {
     fn pages_without_a_fault_stay_unattributed_and_earn_no_advice() {
         let mut faults = Faults::default();
         faults.stacks.push(vec![Frame { file: NO_FILE, offset: 1 }]);
-        faults.pages.insert(7, [(2, 0), (9, 0)].into());
+        let fault = faults::Fault { stack: 0, ms: 5 };
+        faults.pages.insert(7, [(2, fault), (9, fault)].into());
         let copied: Copied = [(7, vec![4096..3 * 4096]), (8, vec![0..4096])].into();
         let why = join(&copied, Ok(&faults), None, 4096);
         assert_eq!((why.pages, why.unattributed), (3, 2));
