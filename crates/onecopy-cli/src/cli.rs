@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use meter::{Color, DoctorArguments, ReportArguments, RunArguments, WhyArguments};
+use meter::{
+    Color, CompletionsArguments, DiffArguments, DoctorArguments, ReportArguments, RunArguments,
+    SchemaArguments, TopArguments, WhyArguments,
+};
 
 /// One copy of your data for all your worker processes, with proof.
 #[derive(Debug, Parser)]
@@ -36,12 +39,22 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Say how many copies of their data a process and its children have now
     Report(ReportArguments),
+    /// Show a process and its children while their memory changes; prints once if this is no terminal
+    Top(TopArguments),
+    /// Say what has changed between two reports, by mapping
+    Diff(DiffArguments),
     /// Say what a process and its children copy, and which code and objects that comes from
     ///
     /// Watches for some seconds: page faults tell which code wrote to the pages that were copied.
     Why(WhyArguments),
     /// Check on this machine, with known numbers of written pages, which evidence the kernel gives
     Doctor(DoctorArguments),
+    /// Print the completions for a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page
+    Man,
+    /// Print the JSON Schema of an output
+    Schema(SchemaArguments),
     /// Run the fork experiment: one big array, several workers, and how many copies of it exist
     ///
     /// Allocates an n × n array of float64 ones and starts worker processes. Each sums its row and

@@ -54,6 +54,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Command::Run(arguments) => return command::run::run(arguments),
         Command::Doctor(arguments) => command::doctor::run(arguments, &mut out),
         Command::Why(arguments) => command::why::run(arguments, &mut out),
+        Command::Top(arguments) => command::top::run(arguments, &mut out),
+        Command::Diff(arguments) => command::diff::run(arguments, &mut out),
+        Command::Completions(arguments) => command::shell::completions(arguments, &mut out),
+        Command::Man => command::shell::man(&mut out),
+        Command::Schema(arguments) => command::shell::schema(arguments, &mut out),
         Command::Report(arguments) => command::report::run(arguments, &mut out),
     };
     let flushed = |code| Ok(out.flush().map(|()| code)?);

@@ -104,6 +104,18 @@ impl Proc {
         words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
     }
 
+    /// A variable of the environment that a process was started with, if it may be read.
+    #[must_use]
+    pub fn variable(&self, pid: u32, name: &str) -> Option<std::ffi::OsString> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bytes = fs::read(self.path(pid, "environ")).ok()?;
+        let mut found = bytes.split(|byte| *byte == 0).filter_map(|entry| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(std::ffi::OsString::from_vec(value.to_vec()))
+        });
+        found.next()
+    }
+
     /// Bytes per page.
     #[must_use]
     pub fn page_size(&self) -> u64 {

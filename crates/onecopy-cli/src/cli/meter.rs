@@ -109,6 +109,70 @@ impl ReportArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TOP_KEYS)]
+pub(crate) struct TopArguments {
+    /// The process; the largest family of forked processes if not given
+    pub(crate) pid: Option<u32>,
+
+    /// The shortest time between two readings
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) every: f64,
+
+    /// How much of one processor the measuring may take, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
+    pub(crate) overhead: f64,
+
+    #[command(flatten)]
+    pub(crate) measuring: Measuring,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub(crate) struct DiffArguments {
+    /// A report or run as JSON, or a process
+    pub(crate) before: String,
+
+    /// Another one; of a process, it is read again after --every seconds
+    pub(crate) after: Option<String>,
+
+    /// How long to wait between two readings of a process
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    pub(crate) every: f64,
+
+    #[command(flatten)]
+    pub(crate) measuring: Measuring,
+
+    /// Print the changes as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// Which output
+    #[arg(value_enum)]
+    pub(crate) of: Output,
+}
+
+/// Outputs with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Report,
+    Run,
+    /// One line of `run --jsonl`
+    Sample,
+    Why,
+    Diff,
+    Doctor,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = WHY_EXAMPLES)]
 pub(crate) struct WhyArguments {
     /// The process; its children are watched, too
@@ -177,6 +241,17 @@ Examples:
   onecopy report $(pgrep -o gunicorn)
   onecopy report 4100 --json | jq .tree.copies.value
   onecopy report 4100 --format html > report.html";
+
+const TOP_KEYS: &str = "\
+Keys:
+  s  sort by copied, copy/s, new, shared, tree     v  mappings     o  tagged objects
+  p  pause                                         q  quit";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  onecopy report 4100 --json > a.json; sleep 60; onecopy report 4100 --json > b.json
+  onecopy diff a.json b.json
+  onecopy diff 4100 --every 10";
 
 const WHY_EXAMPLES: &str = "\
 Examples:

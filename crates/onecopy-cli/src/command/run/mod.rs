@@ -12,7 +12,7 @@ mod child;
 mod files;
 pub(crate) mod record;
 pub(crate) mod sampler;
-mod tags;
+pub(crate) mod tags;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -60,8 +60,14 @@ pub(super) fn write_site(side: &Path) -> io::Result<PathBuf> {
     Ok(folder)
 }
 
+/// The side folder of a process that runs under `onecopy run`, from its environment.
+pub(crate) fn folder_of(pid: u32) -> Option<PathBuf> {
+    let folder = onecopy_meter::Proc::default().variable(pid, VARIABLE)?;
+    Some(PathBuf::from(folder)).filter(|folder| folder.is_dir())
+}
+
 /// The tags that are there now; lines that are not whole yet are left for the next time.
-pub(super) fn read(folder: &Path) -> Vec<Tag> {
+pub(crate) fn read(folder: &Path) -> Vec<Tag> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
