@@ -62,7 +62,9 @@ fn started(script: &str) -> Child {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert_eq!(line, "ready\n");
     child
 }
@@ -95,12 +97,27 @@ fn what_cannot_be_started_has_its_own_codes_and_says_why() {
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&plain, [0x7f, b'E', b'L', b'F', 0, 0]).unwrap();
     assert_eq!(onecopy(&["run", "--", &plain]).status.code(), Some(126));
-    let unwritable = onecopy(&["run", "--json", "/no/such/folder/x", "--", "touch", &folder.file("ran")]);
+    let unwritable = onecopy(&[
+        "run",
+        "--json",
+        "/no/such/folder/x",
+        "--",
+        "touch",
+        &folder.file("ran"),
+    ]);
     assert_eq!(unwritable.status.code(), Some(125));
     assert!(text(&unwritable.stderr).contains("/no/such/folder/x"));
-    assert!(!PathBuf::from(folder.file("ran")).exists(), "it must not run for nothing");
+    assert!(
+        !PathBuf::from(folder.file("ran")).exists(),
+        "it must not run for nothing"
+    );
     assert_eq!(onecopy(&["run"]).status.code(), Some(2));
-    assert_eq!(onecopy(&["run", "--max-copies", "0.5", "--", "true"]).status.code(), Some(2));
+    assert_eq!(
+        onecopy(&["run", "--max-copies", "0.5", "--", "true"])
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 #[test]
@@ -116,16 +133,31 @@ fn standard_streams_belong_to_the_command() {
     child.stdin.take().unwrap().write_all(b"through").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "through");
-    assert!(text(&output.stderr).starts_with("── onecopy"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).starts_with("── onecopy"),
+        "{}",
+        text(&output.stderr)
+    );
     let quiet = script(&["-q"], "echo out; echo err >&2");
-    assert_eq!((text(&quiet.stdout), text(&quiet.stderr)), ("out\n", "err\n"));
+    assert_eq!(
+        (text(&quiet.stdout), text(&quiet.stderr)),
+        ("out\n", "err\n")
+    );
 }
 
 #[test]
 fn the_command_starts_with_the_default_action_for_a_closed_pipe() {
     // `yes` would write for ever if EPIPE were only an error to it, or end with a message.
-    let output = script(&["-q"], "yes | head -1; yes >/dev/full; trap - PIPE; kill -PIPE $$");
-    assert_eq!(output.status.code(), Some(128 + 13), "{}", text(&output.stderr));
+    let output = script(
+        &["-q"],
+        "yes | head -1; yes >/dev/full; trap - PIPE; kill -PIPE $$",
+    );
+    assert_eq!(
+        output.status.code(),
+        Some(128 + 13),
+        "{}",
+        text(&output.stderr)
+    );
     assert!(text(&output.stdout).starts_with("y\n"));
 }
 
@@ -137,10 +169,17 @@ fn signals_are_forwarded_or_noted() {
         (Signal::USR1, "USR1"),
         (Signal::USR2, "USR2"),
     ] {
-        let child = started(&format!("trap 'exit 9' {name}; echo ready; while :; do sleep 0.05; done"));
+        let child = started(&format!(
+            "trap 'exit 9' {name}; echo ready; while :; do sleep 0.05; done"
+        ));
         send(&child, signal);
         let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(9), "{name}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(9),
+            "{name}: {}",
+            text(&output.stderr)
+        );
         assert!(text(&output.stderr).contains("── onecopy"));
     }
 }
@@ -178,8 +217,14 @@ fn a_full_disk_is_said_and_costs_no_result() {
     let full = script(&["--json", "/dev/full"], "exit 0");
     assert_eq!(full.status.code(), Some(125));
     let errors = text(&full.stderr);
-    assert!(errors.contains("/dev/full") && errors.contains("ended with 0"), "{errors}");
-    assert_eq!(script(&["--json", "/dev/full"], "exit 6").status.code(), Some(6));
+    assert!(
+        errors.contains("/dev/full") && errors.contains("ended with 0"),
+        "{errors}"
+    );
+    assert_eq!(
+        script(&["--json", "/dev/full"], "exit 6").status.code(),
+        Some(6)
+    );
 }
 
 #[test]
@@ -193,10 +238,23 @@ fn daemons_stay_in_the_tree_and_are_named_when_left_behind() {
     );
     let output = script(&["--json", &json], &line);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let daemon: u64 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let daemon: u64 = fs::read_to_string(&pid_file)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
-    let left: Vec<u64> = record["left_behind"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
-    kill_process(Pid::from_raw(i32::try_from(daemon).unwrap()).unwrap(), Signal::KILL).unwrap();
+    let left: Vec<u64> = record["left_behind"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_u64)
+        .collect();
+    kill_process(
+        Pid::from_raw(i32::try_from(daemon).unwrap()).unwrap(),
+        Signal::KILL,
+    )
+    .unwrap();
     assert_eq!(left, [daemon]);
     assert!(text(&output.stderr).contains(&format!("still running: processes {daemon}")));
 }
@@ -226,7 +284,10 @@ for pid in pids:
 ";
 
 fn has_python() -> bool {
-    let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    let found = Command::new("python3")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !found {
         eprintln!("skipped: python3 is not on PATH");
     }
@@ -239,10 +300,26 @@ fn a_family_that_copies_breaks_a_budget_and_every_file_is_written() {
         return;
     }
     let folder = Folder::new("family");
-    let [json, jsonl, csv, out] = ["run.json", "run.jsonl", "run.csv", "run.txt"].map(|name| folder.file(name));
+    let [json, jsonl, csv, out] =
+        ["run.json", "run.jsonl", "run.csv", "run.txt"].map(|name| folder.file(name));
     let output = onecopy(&[
-        "run", "--overhead", "50", "--max-copies", "1.5", "--json", &json, "--jsonl", &jsonl, "--csv", &csv,
-        "-o", &out, "--", "python3", "-c", FAMILY,
+        "run",
+        "--overhead",
+        "50",
+        "--max-copies",
+        "1.5",
+        "--json",
+        &json,
+        "--jsonl",
+        &jsonl,
+        "--csv",
+        &csv,
+        "-o",
+        &out,
+        "--",
+        "python3",
+        "-c",
+        FAMILY,
     ]);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("--max-copies allows 1.500"));
@@ -253,21 +330,45 @@ fn a_family_that_copies_breaks_a_budget_and_every_file_is_written() {
     let report = &record["report"];
     assert_eq!(report["processes"].as_array().unwrap().len(), 4);
     assert_eq!(report["baseline"], "fork");
-    assert!(report["tree"]["copies"]["agreement"].as_f64().unwrap() > 0.98, "{report:#}");
-    let forks = record["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "fork");
+    assert!(
+        report["tree"]["copies"]["agreement"].as_f64().unwrap() > 0.98,
+        "{report:#}"
+    );
+    let forks = record["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event["kind"] == "fork");
     // Whatever finds the interpreter may have forked as well.
     assert!(forks.count() >= 3);
     for line in fs::read_to_string(&jsonl).unwrap().lines() {
         assert!(serde_json::from_str::<Value>(line).unwrap()["t"].is_number());
     }
     let rows = fs::read_to_string(&csv).unwrap();
-    assert!(rows.starts_with("t,pid,parent,name,role,rss,pss,uss,inherited,"), "{rows}");
+    assert!(
+        rows.starts_with("t,pid,parent,name,role,rss,pss,uss,inherited,"),
+        "{rows}"
+    );
     assert!(rows.lines().any(|row| row.contains(",worker,")), "{rows}");
     let report = fs::read_to_string(&out).unwrap();
-    assert!(report.contains("1 parent + 3 workers") && !report.contains('\u{1b}'), "{report}");
+    assert!(
+        report.contains("1 parent + 3 workers") && !report.contains('\u{1b}'),
+        "{report}"
+    );
     // The command's own failure is never hidden by a broken budget.
     let failing = FAMILY.to_owned() + "raise SystemExit(4)";
-    let output = onecopy(&["run", "-q", "--overhead", "50", "--max-copies", "1.5", "--", "python3", "-c", &failing]);
+    let output = onecopy(&[
+        "run",
+        "-q",
+        "--overhead",
+        "50",
+        "--max-copies",
+        "1.5",
+        "--",
+        "python3",
+        "-c",
+        &failing,
+    ]);
     assert_eq!(output.status.code(), Some(4));
 }
 
@@ -301,6 +402,14 @@ fn a_reader_that_leaves_early_is_no_error() {
         .unwrap();
     drop(child.stdout.take());
     let mut errors = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-    assert_eq!((child.wait().unwrap().code(), errors.as_str()), (Some(0), ""));
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut errors)
+        .unwrap();
+    assert_eq!(
+        (child.wait().unwrap().code(), errors.as_str()),
+        (Some(0), "")
+    );
 }

@@ -192,10 +192,7 @@ impl Account {
                 }
                 continue;
             }
-            for pages in [
-                &mut self.members[number].pages,
-                &mut row.members[number],
-            ] {
+            for pages in [&mut self.members[number].pages, &mut row.members[number]] {
                 pages.inherited += 1;
                 pages.shared += 1;
             }
@@ -224,7 +221,11 @@ impl Account {
                 &mut row.members[group.first],
             ] {
                 pages.shared -= 1;
-                *(if copied { &mut pages.copied } else { &mut pages.last_owner }) += 1;
+                *(if copied {
+                    &mut pages.copied
+                } else {
+                    &mut pages.last_owner
+                }) += 1;
             }
             if copied {
                 if let Some(part) = row.part(group.first, page) {
@@ -325,9 +326,7 @@ impl Account {
         }
         let groups = self.groups.iter().enumerate();
         groups
-            .max_by_key(|(index, group)| {
-                (!group.written, roots[*index], usize::MAX - group.first)
-            })
+            .max_by_key(|(index, group)| (!group.written, roots[*index], usize::MAX - group.first))
             .map(|(index, _)| index)
     }
 

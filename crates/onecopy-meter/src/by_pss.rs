@@ -45,11 +45,16 @@ pub(crate) fn correct(proc: &Proc, account: &mut Account, members: &[Read]) -> u
     for (row, before) in found {
         let page = proc.page_size();
         let (start, end) = extent(&account.rows[row], page);
-        let around = first.mappings.iter().find(|mapping| mapping.start <= start && end <= mapping.end);
-        let pss = around.filter(|_| again.len() == members.len()).and_then(|mapping| {
-            let sum: Option<u64> = again.iter().map(|rows| pss_of(rows, mapping)).sum();
-            missing(proc, account, mapping, sum?)
-        });
+        let around = first
+            .mappings
+            .iter()
+            .find(|mapping| mapping.start <= start && end <= mapping.end);
+        let pss = around
+            .filter(|_| again.len() == members.len())
+            .and_then(|mapping| {
+                let sum: Option<u64> = again.iter().map(|rows| pss_of(rows, mapping)).sum();
+                missing(proc, account, mapping, sum?)
+            });
         let confirmed = pss.map_or(0, |(_, after)| before.min(after));
         account.rows[row].sums.frames += confirmed;
         account.counts.sums.frames += confirmed;
@@ -92,9 +97,18 @@ fn missing(proc: &Proc, account: &Account, mapping: &Mapping, pss: u64) -> Optio
         let (start, end) = extent(row, page);
         mapping.start <= start && end <= mapping.end
     };
-    let rows = account.rows.iter().enumerate().filter(|(_, row)| within(row));
-    let counted: u64 = rows.clone().map(|(_, row)| row.sums.frames + row.sums.new).sum();
-    let largest = rows.max_by_key(|(_, row)| row.sums.frames).map(|(index, _)| index)?;
+    let rows = account
+        .rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| within(row));
+    let counted: u64 = rows
+        .clone()
+        .map(|(_, row)| row.sums.frames + row.sums.new)
+        .sum();
+    let largest = rows
+        .max_by_key(|(_, row)| row.sums.frames)
+        .map(|(index, _)| index)?;
     let missing = (pss / page).saturating_sub(counted);
     (missing > SLACK_PAGES + counted / SLACK_PART).then_some((largest, missing))
 }

@@ -58,7 +58,11 @@ impl History {
             .enumerate()
             .map(|(number, stat)| {
                 let is_fresh = number > 0 && !known(stat);
-                is_fresh.then(|| parents[number].filter(|parent| *parent < number).unwrap_or(0))
+                is_fresh.then(|| {
+                    parents[number]
+                        .filter(|parent| *parent < number)
+                        .unwrap_or(0)
+                })
             })
             .collect();
         let mut members = Vec::with_capacity(stats.len());
@@ -69,10 +73,13 @@ impl History {
             let remembered = past.lineage.first();
             if new_lineage && remembered.is_none_or(|(set, _)| !Arc::ptr_eq(set, &past.copied)) {
                 self.writers += 1;
-                past.lineage.insert(0, (Arc::clone(&past.copied), WRITER | self.writers));
+                past.lineage
+                    .insert(0, (Arc::clone(&past.copied), WRITER | self.writers));
             }
             if let Some(source) = sources[number] {
-                let inherited = members.get(source).map(|member: &Member| member.lineage.clone());
+                let inherited = members
+                    .get(source)
+                    .map(|member: &Member| member.lineage.clone());
                 past.lineage = inherited.unwrap_or_default();
             }
             members.push(Member {
@@ -113,12 +120,16 @@ impl History {
 
     /// Forgets processes that are gone.
     pub(crate) fn keep_only(&mut self, alive: &[Identity]) {
-        self.processes.retain(|identity, _| alive.contains(identity));
+        self.processes
+            .retain(|identity, _| alive.contains(identity));
     }
 
     /// The pages that a process had copied when it was last read.
     pub(crate) fn copied(&self, pid: u32) -> Option<&PageSet> {
-        let mut found = self.processes.iter().filter(|(identity, _)| identity.0 == pid);
+        let mut found = self
+            .processes
+            .iter()
+            .filter(|(identity, _)| identity.0 == pid);
         found.next().map(|(_, past)| past.copied.as_ref())
     }
 }

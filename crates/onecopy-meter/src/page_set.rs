@@ -93,7 +93,10 @@ mod tests {
         run.insert_all(60..200);
         run.insert_all(200..200);
         run.insert_all(1024..1025);
-        assert_eq!(run.iter().collect::<Vec<_>>(), (60..200).chain([1024]).collect::<Vec<_>>());
+        assert_eq!(
+            run.iter().collect::<Vec<_>>(),
+            (60..200).chain([1024]).collect::<Vec<_>>()
+        );
         let mut other = PageSet::default();
         other.insert(4);
         other.extend(&set);

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use crate::error::MeterError;
 use crate::ioctl;
-use crate::report::Level;
 use crate::parse::{self, Mapping, Meminfo, PageState, ParseError, Rollup, Stat, Statm};
+use crate::report::Level;
 
 /// A `/proc` to read: the machine's own, or captured texts laid out in the same way.
 #[derive(Debug, Clone)]
@@ -91,7 +91,10 @@ impl Proc {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.path(pid, "task")).ok()?.flatten() {
             let text = fs::read_to_string(entry.path().join("children")).ok()?;
-            found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            found.extend(
+                text.split_ascii_whitespace()
+                    .filter_map(|pid| pid.parse::<u32>().ok()),
+            );
         }
         Some(found)
     }
@@ -100,8 +103,12 @@ impl Proc {
     #[must_use]
     pub fn command_line(&self, pid: u32) -> Vec<String> {
         let bytes = fs::read(self.path(pid, "cmdline")).unwrap_or_default();
-        let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+        let words = bytes
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty());
+        words
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
     }
 
     /// A variable of the environment that a process was started with, if it may be read.

@@ -59,7 +59,9 @@ impl Glance {
     pub fn has_family(&self) -> bool {
         let mut bottoms: Vec<u64> = self.processes.iter().map(|seen| seen.family).collect();
         bottoms.sort_unstable();
-        bottoms.windows(2).any(|pair| pair[0] == pair[1] && pair[0] != 0)
+        bottoms
+            .windows(2)
+            .any(|pair| pair[0] == pair[1] && pair[0] != 0)
     }
 }
 
@@ -166,7 +168,12 @@ impl Session {
     pub fn copied(&self, pid: u32) -> Vec<Range<u64>> {
         let page_size = self.proc.page_size();
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        for page in self.history.copied(pid).into_iter().flat_map(|set| set.iter()) {
+        for page in self
+            .history
+            .copied(pid)
+            .into_iter()
+            .flat_map(|set| set.iter())
+        {
             let start = page * page_size;
             match ranges.last_mut() {
                 Some(last) if last.end == start => last.end += page_size,

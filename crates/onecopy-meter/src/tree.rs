@@ -13,8 +13,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
-use crate::by_pss;
 use crate::account::{Account, PageCounts, SharedPages};
+use crate::by_pss;
 use crate::error::MeterError;
 use crate::history::{self, History};
 use crate::parse::{Mapping, MappingKind, Rollup, Stat};
@@ -55,7 +55,11 @@ pub(crate) fn measure(
         let now = list(subject)?;
         let steady = !pass.vanished() && identities(&now) == identities(&before);
         if steady || passes == PASSES {
-            let baseline = if known.begun { Baseline::Fork } else { Baseline::Now };
+            let baseline = if known.begun {
+                Baseline::Fork
+            } else {
+                Baseline::Now
+            };
             if let Some(history) = &mut history {
                 known.begun = true;
                 **history = known;
@@ -169,7 +173,8 @@ impl Pass {
             history.remember(&stats, &mut account.members);
         }
         pass.pages.shared = shared.count();
-        pass.mappings.sort_by_key(|row| std::cmp::Reverse(row.frames + row.new));
+        pass.mappings
+            .sort_by_key(|row| std::cmp::Reverse(row.frames + row.new));
         Ok(pass)
     }
 
@@ -203,7 +208,11 @@ impl Pass {
             }
         }
         let pids: Vec<u32> = members.iter().map(|read| read.stat.pid).collect();
-        self.mappings.extend(rows::summed(std::mem::take(&mut account.rows), &pids, page_size));
+        self.mappings.extend(rows::summed(
+            std::mem::take(&mut account.rows),
+            &pids,
+            page_size,
+        ));
     }
 
     fn vanished(&self) -> bool {

@@ -41,7 +41,9 @@ pub(crate) struct Read {
 impl Read {
     /// The mapping that covers an address, if its pages are counted.
     fn covering(&self, address: u64) -> Option<&Mapping> {
-        let index = self.mappings.partition_point(|mapping| mapping.end <= address);
+        let index = self
+            .mappings
+            .partition_point(|mapping| mapping.end <= address);
         let mapping = self.mappings.get(index)?;
         (mapping.start <= address && is_counted(mapping)).then_some(mapping)
     }
@@ -143,7 +145,11 @@ impl<'a> Walk<'a> {
             }
         }
         for tag in self.tags {
-            let end = tag.start.saturating_add(tag.len).div_ceil(page).saturating_mul(page);
+            let end = tag
+                .start
+                .saturating_add(tag.len)
+                .div_ceil(page)
+                .saturating_mul(page);
             edges.extend([tag.start / page * page, end]);
         }
         edges.sort_unstable();
@@ -159,7 +165,9 @@ impl<'a> Walk<'a> {
         let Some(counts) = read.covering(span.start).map(|mapping| mapping.counts) else {
             return Ok(None);
         };
-        let found = self.proc.present(read.stat.pid, &read.pagemap, span.clone());
+        let found = self
+            .proc
+            .present(read.stat.pid, &read.pagemap, span.clone());
         let mut regions = match found {
             Ok(Some(regions)) => regions,
             Ok(None) => {
@@ -187,7 +195,8 @@ impl<'a> Walk<'a> {
     fn row(&mut self, mapping: &Mapping, span: &Range<u64>) -> usize {
         let page = self.proc.page_size();
         let covers = |tag: &&Tag| {
-            tag.start / page * page <= span.start && span.end <= tag.start.saturating_add(tag.len).div_ceil(page) * page
+            tag.start / page * page <= span.start
+                && span.end <= tag.start.saturating_add(tag.len).div_ceil(page) * page
         };
         // The smallest tag wins: an array within a tagged arena.
         let tag = self.tags.iter().filter(covers).min_by_key(|tag| tag.len);
@@ -199,11 +208,10 @@ impl<'a> Walk<'a> {
             ),
             None => (label(mapping), mapping.start / page, mapping.end / page),
         };
-        let known = self
-            .account
-            .rows
-            .iter()
-            .rposition(|row| row.start == start && row.len == end - start && row.label == label);
+        let known =
+            self.account.rows.iter().rposition(|row| {
+                row.start == start && row.len == end - start && row.label == label
+            });
         if let Some(row) = known {
             return row;
         }

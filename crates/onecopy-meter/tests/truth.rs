@@ -150,7 +150,11 @@ fn forks_of_forks_that_nobody_saw_are_counted_by_pss() {
         let around = copies.frames - copies.unique;
         assert!((1_100..1_250).contains(&around), "{copies:?}");
         // 900 of the child's pages are still one frame together with the grandchild.
-        let expected = if report.level == Level::A { 0..1 } else { 850..950 };
+        let expected = if report.level == Level::A {
+            0..1
+        } else {
+            850..950
+        };
         assert!(expected.contains(&copies.by_pss), "{copies:?}");
     });
 }
@@ -190,7 +194,11 @@ fn single_pages_of_huge_pages_are_copied_alone() {
             let count = written.len() as u64;
             let report = session.read().unwrap();
             let row = data(&report);
-            assert_eq!((row.pages, row.frames), (4_096, 4_096 + count), "{written:?}");
+            assert_eq!(
+                (row.pages, row.frames),
+                (4_096, 4_096 + count),
+                "{written:?}"
+            );
             assert_eq!(pages_of(row, child.pid()), [4_096 - count, count, 0, 0]);
             assert_eq!(pages_of(row, idle.pid()), [4_096, 0, 0, 0]);
             assert_eq!(pages_of(row, me()), [4_096, 0, 0, 0]);
@@ -227,7 +235,10 @@ fn a_report_of_the_same_state_is_the_same_at_both_levels() {
         let (a, b) = (&frames.tree.copies, &bits.tree.copies);
         // Measuring itself allocates a little in the parent.
         let close = |a: u64, b: u64| a.abs_diff(b) as f64 <= 0.005 * a as f64 + 64.0;
-        assert!(close(a.frames, b.frames) && close(a.unique, b.unique), "{a:?} {b:?}");
+        assert!(
+            close(a.frames, b.frames) && close(a.unique, b.unique),
+            "{a:?} {b:?}"
+        );
         let (a, b) = (a.value.unwrap(), b.value.unwrap());
         assert!((a / b - 1.0).abs() < 0.005, "{a} {b}");
     });

@@ -58,11 +58,18 @@ pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32>
             thread::sleep(Duration::from_secs_f64(arguments.every));
             (before, session.read()?)
         }
-        (None, Err(_)) => bail!("{} is one report: name a second one to compare with", arguments.before),
+        (None, Err(_)) => bail!(
+            "{} is one report: name a second one to compare with",
+            arguments.before
+        ),
         (Some(after), _) => (one(arguments, &arguments.before)?, one(arguments, after)?),
     };
     if before.page_size != after.page_size {
-        bail!("pages of {} and of {} bytes cannot be compared", before.page_size, after.page_size);
+        bail!(
+            "pages of {} and of {} bytes cannot be compared",
+            before.page_size,
+            after.page_size
+        );
     }
     let changes = Changes {
         schema: "onecopy.diff/1",
@@ -98,7 +105,8 @@ fn one(arguments: &DiffArguments, name: &str) -> Result<Report> {
             record::SCHEMA
         ),
     };
-    serde_json::from_value(found).with_context(|| format!("{name} does not hold what its schema says"))
+    serde_json::from_value(found)
+        .with_context(|| format!("{name} does not hold what its schema says"))
 }
 
 fn changes(before: &Report, after: &Report) -> Vec<Change> {
@@ -126,7 +134,9 @@ fn changes(before: &Report, after: &Report) -> Vec<Change> {
 
 fn print(out: &mut dyn Write, changes: &Changes) -> Result<()> {
     let style = units::Style::default();
-    let copies = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.2} ×"));
+    let copies = |value: Option<f64>| {
+        value.map_or_else(|| "unknown".to_owned(), |value| format!("{value:.2} ×"))
+    };
     writeln!(
         out,
         "  copies    {} → {}\n  ΣPSS      {} → {}",
@@ -135,7 +145,11 @@ fn print(out: &mut dyn Write, changes: &Changes) -> Result<()> {
         style.maybe(changes.sum_pss_before),
         style.maybe(changes.sum_pss_after),
     )?;
-    writeln!(out, "\n  {:<40} {:>12} {:>12} {:>12}", "MAPPING", "DISTINCT", "COPIED", "NEW")?;
+    writeln!(
+        out,
+        "\n  {:<40} {:>12} {:>12} {:>12}",
+        "MAPPING", "DISTINCT", "COPIED", "NEW"
+    )?;
     let signed = |before: u64, after: u64| {
         let size = style.size(before.abs_diff(after) * changes.page_size);
         match after.cmp(&before) {

@@ -51,15 +51,13 @@ pub(crate) fn verdict(measuring: &Measuring, found: &Report) -> i32 {
 }
 
 /// What a number of copies means for a budget: the exit code, and what to say.
-pub(crate) fn check(
-    most: f64,
-    copies: Option<f64>,
-    reason: Option<&str>,
-) -> (i32, Option<String>) {
+pub(crate) fn check(most: f64, copies: Option<f64>, reason: Option<&str>) -> (i32, Option<String>) {
     match copies {
         Some(copies) if copies > most => (
             BUDGET,
-            Some(format!("{copies:.3} copies, and --max-copies allows {most:.3}")),
+            Some(format!(
+                "{copies:.3} copies, and --max-copies allows {most:.3}"
+            )),
         ),
         Some(_) => (OK, None),
         None => (

@@ -26,7 +26,10 @@ pub(crate) fn man(out: &mut dyn Write) -> Result<i32> {
     let mut text = Vec::new();
     let page = clap_mangen::Man::new(command.clone());
     page.render(&mut text)?;
-    for part in command.get_subcommands().filter(|part| part.get_name() != "help") {
+    for part in command
+        .get_subcommands()
+        .filter(|part| part.get_name() != "help")
+    {
         let name = part.get_name().to_uppercase();
         writeln!(text, ".SH \"ONECOPY {name}\"")?;
         let page = clap_mangen::Man::new(part.clone());

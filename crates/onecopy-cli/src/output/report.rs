@@ -48,7 +48,11 @@ pub(crate) fn report(
             SkipReason::Denied => "belongs to somebody else",
             _ => "went away while the tree was read",
         };
-        writeln!(out, "  not measured: process {} ({}) {reason}", skipped.pid, skipped.name)?;
+        writeln!(
+            out,
+            "  not measured: process {} ({}) {reason}",
+            skipped.pid, skipped.name
+        )?;
     }
     for limit in &report.limits {
         writeln!(out, "  note: {limit}")?;
@@ -58,7 +62,13 @@ pub(crate) fn report(
 
 /// `1 parent + 8 workers`, `3 processes`.
 pub(crate) fn members(report: &Report) -> String {
-    let count = |role| report.processes.iter().filter(|row| row.role == Some(role)).count();
+    let count = |role| {
+        report
+            .processes
+            .iter()
+            .filter(|row| row.role == Some(role))
+            .count()
+    };
     let (parents, workers, alone) = (count(Role::Parent), count(Role::Worker), count(Role::Alone));
     let mut parts = Vec::new();
     let mut part = |number: usize, one: &str| match number {
@@ -71,7 +81,14 @@ pub(crate) fn members(report: &Report) -> String {
     };
     part(parents, "parent");
     part(workers, "worker");
-    part(alone, if parents > 0 { "other process" } else { "process" });
+    part(
+        alone,
+        if parents > 0 {
+            "other process"
+        } else {
+            "process"
+        },
+    );
     parts.join(" + ")
 }
 
@@ -125,7 +142,11 @@ fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()>
             style.maybe(file),
         )?;
     } else {
-        writeln!(out, "  {:<12} unknown      a part of the tree is not the whole", "physical")?;
+        writeln!(
+            out,
+            "  {:<12} unknown      a part of the tree is not the whole",
+            "physical"
+        )?;
     }
     match (tree.sum_rss, tree.sum_pss) {
         (Some(rss), Some(pss)) => {

@@ -115,11 +115,23 @@ mod tests {
         assert_eq!(mebibytes(28 << 10), "0.03");
         assert_eq!(mebibytes(10 << 20), "10.0");
         assert_eq!(Bytes(1).to_string(), "1 KiB");
-        let sizes = [0, 1_023, 1_024, 99_999, 1_048_575, 10 << 20, 1_100_000_000, 5 << 40];
+        let sizes = [
+            0,
+            1_023,
+            1_024,
+            99_999,
+            1_048_575,
+            10 << 20,
+            1_100_000_000,
+            5 << 40,
+        ];
         let shown = sizes.map(|bytes| Style::default().size(bytes));
         assert_eq!(
             shown,
-            ["0 B", "1023 B", "1.00 KiB", "97.7 KiB", "1.00 MiB", "10.0 MiB", "1.02 GiB", "5120 GiB"]
+            [
+                "0 B", "1023 B", "1.00 KiB", "97.7 KiB", "1.00 MiB", "10.0 MiB", "1.02 GiB",
+                "5120 GiB"
+            ]
         );
         assert_eq!(Style::new(true).size(99_999), "99999");
         assert_eq!(Bytes(86_016).to_string(), "84 KiB");

@@ -71,7 +71,10 @@ fn a_written_page_is_a_frame_more_and_the_rest_is_one() {
     assert_eq!((pages.shared, pages.copied, pages.new), (2, 1, 1));
     assert_eq!(account.members[0].pages.last_owner, 1);
     assert_eq!(account.members[1].copied.iter().collect::<Vec<_>>(), [2]);
-    assert_eq!(account.members[1].found_base.iter().collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(
+        account.members[1].found_base.iter().collect::<Vec<_>>(),
+        [0, 1, 2]
+    );
 }
 
 #[test]
@@ -86,7 +89,12 @@ fn the_parent_is_charged_when_it_was_the_one_that_wrote() {
 #[test]
 fn frame_numbers_tell_two_shared_frames_apart() {
     // The parent and one child have frame 7; another child wrote and forked: both have frame 8.
-    let table: [&[u64]; 4] = [&[PRESENT | 7], &[PRESENT | 7], &[PRESENT | 8], &[PRESENT | 8]];
+    let table: [&[u64]; 4] = [
+        &[PRESENT | 7],
+        &[PRESENT | 7],
+        &[PRESENT | 8],
+        &[PRESENT | 8],
+    ];
     let mut by_bits = late(4, false);
     count(&mut by_bits, &table);
     assert_eq!(sums(&by_bits), (1, 1, 0));

@@ -99,9 +99,15 @@ mod tests {
         assert_eq!(bits(&pages[1]), [true, false, true, false]);
         assert_eq!(bits(&pages[2]), [false, true, false, false]);
         assert_eq!(bits(&pages[3]), [false; 4]);
-        assert_eq!(pages.iter().map(|page| page.frame()).collect::<Vec<_>>(), [0xabc, 0, 0, 0]);
+        assert_eq!(
+            pages.iter().map(|page| page.frame()).collect::<Vec<_>>(),
+            [0xabc, 0, 0, 0]
+        );
         assert!(!pages[0].with_mapped_once(false).is_mapped_once());
-        assert_eq!(pages[1].with_mapped_once(true).with_mapped_once(false), pages[1]);
+        assert_eq!(
+            pages[1].with_mapped_once(true).with_mapped_once(false),
+            pages[1]
+        );
     }
 
     #[test]

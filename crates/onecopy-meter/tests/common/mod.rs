@@ -204,4 +204,3 @@ pub(crate) fn become_nobody() -> bool {
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
     true
 }
-

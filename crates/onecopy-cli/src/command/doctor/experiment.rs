@@ -31,7 +31,10 @@ pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
             Ok(Some(copies)) => Finding::new(
                 name,
                 Outcome::Wrong,
-                format!("{expected} frames expected, {} found", copies.frames + copies.shared),
+                format!(
+                    "{expected} frames expected, {} found",
+                    copies.frames + copies.shared
+                ),
             ),
             Err(error) => Finding::new(name, Outcome::Wrong, format!("{error:#}")),
         });
@@ -43,10 +46,20 @@ pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
         4_096 + 1_000 + 2_000 + 500,
         small(&[0..1_000, 500..2_500, 0..0, 3_000..3_500]),
     );
-    check("A: pages that nobody copied", "B: pages that nobody copied", 4_096, small(&[0..0, 0..0]));
+    check(
+        "A: pages that nobody copied",
+        "B: pages that nobody copied",
+        4_096,
+        small(&[0..0, 0..0]),
+    );
     let huge = |writes: &[Range<usize>]| forked(proc, &Memory::Huge, 4 * HUGE / page, page, writes);
     let all = (4 * HUGE / page) as u64;
-    check("A: parts of huge pages", "B: parts of huge pages", all + 3, huge(&[5..8, 0..0]));
+    check(
+        "A: parts of huge pages",
+        "B: parts of huge pages",
+        all + 3,
+        huge(&[5..8, 0..0]),
+    );
     check(
         "A: first parts of huge pages",
         "B: first parts of huge pages",
@@ -85,7 +98,9 @@ fn forked(
     let own = std::process::id();
     if matches!(memory, Memory::Huge) {
         let mappings = proc.mappings(own)?;
-        let mut covering = mappings.iter().filter(|row| row.start <= start && start < row.end);
+        let mut covering = mappings
+            .iter()
+            .filter(|row| row.start <= start && start < row.end);
         if !advised || !covering.any(|row| row.counts.anonymous_huge >= len as u64) {
             return Ok(None);
         }
@@ -99,7 +114,10 @@ fn forked(
         worker.pause();
     })?;
     let paused = running.wait_paused()?;
-    ensure!(paused == writes.len(), "a worker ended before it could be measured");
+    ensure!(
+        paused == writes.len(),
+        "a worker ended before it could be measured"
+    );
     let pids: Vec<u32> = std::iter::once(own).chain(running.pids()).collect();
     let found = proc.range(&pids, range);
     running.resume()?;

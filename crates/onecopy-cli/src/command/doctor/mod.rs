@@ -53,7 +53,11 @@ impl Finding {
 
     /// `Works` or `NotHere`.
     fn here(name: &'static str, here: bool, detail: impl Into<String>) -> Self {
-        let outcome = if here { Outcome::Works } else { Outcome::NotHere };
+        let outcome = if here {
+            Outcome::Works
+        } else {
+            Outcome::NotHere
+        };
         Self::new(name, outcome, detail)
     }
 }
@@ -93,7 +97,10 @@ pub(crate) fn run(arguments: &DoctorArguments, out: &mut dyn Write) -> Result<i3
     } else {
         print(out, &findings)?;
     }
-    let wrong = findings.findings.iter().any(|finding| finding.outcome == Outcome::Wrong);
+    let wrong = findings
+        .findings
+        .iter()
+        .any(|finding| finding.outcome == Outcome::Wrong);
     Ok(if wrong { FAILED } else { OK })
 }
 
@@ -122,7 +129,9 @@ fn print(out: &mut dyn Write, findings: &Findings) -> Result<()> {
 fn abilities(proc: &Proc) -> Vec<Finding> {
     let own = std::process::id();
     let rollup = proc.rollup(own);
-    let parts = rollup.as_ref().is_ok_and(|rollup| rollup.pss_file.is_some());
+    let parts = rollup
+        .as_ref()
+        .is_ok_and(|rollup| rollup.pss_file.is_some());
     vec![
         Finding::here(
             "frame numbers (level A)",
@@ -150,8 +159,16 @@ fn abilities(proc: &Proc) -> Vec<Finding> {
                 "before Linux 6.7: zero pages count as memory"
             },
         ),
-        setting("Yama", "/proc/sys/kernel/yama/ptrace_scope", "restricts attaching; reading is not affected"),
-        setting("perf events", "/proc/sys/kernel/perf_event_paranoid", "2 or less allows `--why`"),
+        setting(
+            "Yama",
+            "/proc/sys/kernel/yama/ptrace_scope",
+            "restricts attaching; reading is not affected",
+        ),
+        setting(
+            "perf events",
+            "/proc/sys/kernel/perf_event_paranoid",
+            "2 or less allows `--why`",
+        ),
     ]
 }
 

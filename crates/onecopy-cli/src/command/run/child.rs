@@ -73,7 +73,9 @@ pub(super) fn start(
         prepared.env("PYTHONPERFSUPPORT", "1");
     }
     // The standard library gives the child default action for SIGPIPE and an empty signal mask.
-    let child = prepared.spawn().map_err(|error| not_started(program, &error))?;
+    let child = prepared
+        .spawn()
+        .map_err(|error| not_started(program, &error))?;
     let pid = child.id();
     let (sender, happenings) = channel();
     let handle = signals.handle();
@@ -143,7 +145,9 @@ fn wait_for(pid: u32, sender: Sender<Happening>) {
     thread::spawn(move || {
         loop {
             match wait(WaitOptions::empty()) {
-                Ok(Some((ended, status))) if ended.as_raw_nonzero().get().cast_unsigned() == pid => {
+                Ok(Some((ended, status)))
+                    if ended.as_raw_nonzero().get().cast_unsigned() == pid =>
+                {
                     let _ = sender.send(Happening::Ended(exit(status)));
                     return;
                 }

@@ -17,7 +17,13 @@ pub(super) struct Rows<'a>(pub(super) &'a [(f64, Report)]);
 
 /// Opens every file once, so that a wrong name is said before the command runs and not hours later.
 pub(super) fn check(files: &Files, output: Option<&Path>) -> Result<()> {
-    let named = [&files.html, &files.svg, &files.json, &files.csv, &files.jsonl];
+    let named = [
+        &files.html,
+        &files.svg,
+        &files.json,
+        &files.csv,
+        &files.jsonl,
+    ];
     for path in named.into_iter().flatten().map(AsRef::as_ref).chain(output) {
         open(path, false)?;
     }
@@ -35,7 +41,8 @@ fn open(path: &Path, truncate: bool) -> Result<File> {
 /// Writes whatever was asked for; the first failure is reported after all were tried.
 pub(super) fn write(files: &Files, record: &Record, rows: &Rows<'_>) -> Result<()> {
     let mut outcome = Ok(());
-    let mut file = |path: &Option<std::path::PathBuf>, write: &dyn Fn(&mut dyn Write) -> Result<()>| {
+    let mut file = |path: &Option<std::path::PathBuf>,
+                    write: &dyn Fn(&mut dyn Write) -> Result<()>| {
         let Some(path) = path else { return };
         let done = open(path, true).and_then(|file| {
             let mut out = BufWriter::new(file);
@@ -49,7 +56,10 @@ pub(super) fn write(files: &Files, record: &Record, rows: &Rows<'_>) -> Result<(
     };
     file(&files.json, &|out| json::write(out, record));
     file(&files.jsonl, &|out| {
-        record.samples.iter().try_for_each(|sample| json::line(out, sample))
+        record
+            .samples
+            .iter()
+            .try_for_each(|sample| json::line(out, sample))
     });
     file(&files.csv, &|out| {
         csv::header_at(out)?;
@@ -60,7 +70,11 @@ pub(super) fn write(files: &Files, record: &Record, rows: &Rows<'_>) -> Result<(
         }
         Ok(())
     });
-    file(&files.html, &|out| html::write(out, html::Subject::run(record)));
-    file(&files.svg, &|out| Ok(out.write_all(html::drawing(html::Subject::run(record))?.as_bytes())?));
+    file(&files.html, &|out| {
+        html::write(out, html::Subject::run(record))
+    });
+    file(&files.svg, &|out| {
+        Ok(out.write_all(html::drawing(html::Subject::run(record))?.as_bytes())?)
+    });
     outcome
 }

@@ -117,7 +117,9 @@ impl Watching {
         let why = self.recorder.map(|recorder| {
             let faults = recorder.map(Recorder::stop);
             let refused = "page faults may not be watched here (perf_event_open)";
-            let faults = faults.as_ref().map_err(|error| format!("{refused}: {error}"));
+            let faults = faults
+                .as_ref()
+                .map_err(|error| format!("{refused}: {error}"));
             let table = self.side.as_deref().and_then(objects::Table::read);
             let page_size = Proc::default().page_size();
             let why = why::join(&seen.copied, faults.clone(), table.as_ref(), page_size);
@@ -147,7 +149,10 @@ fn wait(
         match (interrupts, watching.take()) {
             (2, Some(now)) => {
                 finish(arguments, now, None);
-                eprintln!("onecopy: process {} still runs; waiting for it", running.pid);
+                eprintln!(
+                    "onecopy: process {} still runs; waiting for it",
+                    running.pid
+                );
             }
             (3.., _) => return (None, None),
             (_, still) => watching = still,
@@ -162,7 +167,9 @@ fn finish(arguments: &RunArguments, watching: Watching, exit: Option<Exit>) -> i
     let done = watching.stop().and_then(|(seen, why)| {
         let rows = files::Rows(&seen.rows);
         let words = arguments.command.iter();
-        let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let words = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let record = record(words, &seen, level, exit, why);
         files::write(&arguments.files, &record, &rows)?;
         print(arguments, &record)?;
@@ -223,7 +230,11 @@ pub(crate) fn record(
         peak_physical: seen.peak.map(|(_, physical)| physical),
         peak_physical_t: seen.peak.map(|(t, _)| t),
         faults_unseen: seen.faults_unseen,
-        left_behind: if exit.is_some() { left_behind } else { Vec::new() },
+        left_behind: if exit.is_some() {
+            left_behind
+        } else {
+            Vec::new()
+        },
         events: seen.events.clone(),
         samples: seen.samples.clone(),
         report: seen.report.as_ref().map(|(_, report)| report.clone()),
@@ -253,7 +264,11 @@ fn print(arguments: &RunArguments, record: &Record) -> Result<()> {
 fn printed(out: &mut dyn Write, record: &Record, style: units::Style) -> Result<()> {
     let Some(report) = &record.report else {
         let reason = record.reason.as_deref().unwrap_or("no reason is known");
-        writeln!(out, "── onecopy ─ {:.1} s ─ nothing measured: {reason}", record.seconds)?;
+        writeln!(
+            out,
+            "── onecopy ─ {:.1} s ─ nothing measured: {reason}",
+            record.seconds
+        )?;
         return Ok(());
     };
     let heading = text::Heading {

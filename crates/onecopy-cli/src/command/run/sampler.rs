@@ -68,7 +68,12 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    pub(crate) fn new(session: Session, allowed: f64, side_folder: Option<PathBuf>, keep_rows: bool) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        allowed: f64,
+        side_folder: Option<PathBuf>,
+        keep_rows: bool,
+    ) -> Self {
         let now = Instant::now();
         Self {
             session,
@@ -136,7 +141,10 @@ impl Sampler {
             return;
         }
         self.seen.peak_sum_rss = self.seen.peak_sum_rss.max(glance.sum_rss());
-        let reading = self.reading_is_due(&glance).then(|| self.read(t, &glance)).flatten();
+        let reading = self
+            .reading_is_due(&glance)
+            .then(|| self.read(t, &glance))
+            .flatten();
         if reading.is_none() {
             // What a glance costs delays the next reading, too.
             self.next_reading += self.pause_after(cpu_time().saturating_sub(before));
@@ -238,11 +246,18 @@ impl Sampler {
                 && others.any(|other| other.pid != process.pid && other.family == process.family);
             self.seen.events.push(Event {
                 t,
-                kind: if related { EventKind::Fork } else { EventKind::Start },
+                kind: if related {
+                    EventKind::Fork
+                } else {
+                    EventKind::Start
+                },
                 pid: process.pid,
             });
         }
-        let gone = self.known.keys().filter(|identity| !now.contains_key(identity));
+        let gone = self
+            .known
+            .keys()
+            .filter(|identity| !now.contains_key(identity));
         self.seen.events.extend(gone.map(|(pid, _)| Event {
             t,
             kind: EventKind::Exit,

@@ -32,7 +32,9 @@ impl SideFolder {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::other("every name for a temporary folder is taken"))
+        Err(io::Error::other(
+            "every name for a temporary folder is taken",
+        ))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -78,7 +80,10 @@ pub(crate) fn read(folder: &Path) -> Vec<Tag> {
             continue;
         }
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        for tag in text.lines().filter_map(|line| serde_json::from_str::<Tag>(line).ok()) {
+        for tag in text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Tag>(line).ok())
+        {
             if tag.len == 0 {
                 // The name is given anew: what had it before has it no more.
                 tags.retain(|other| (other.pid, &other.name) != (tag.pid, &tag.name));

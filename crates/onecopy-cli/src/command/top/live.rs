@@ -29,11 +29,14 @@ fn shown(terminal: &mut DefaultTerminal, source: &mut Source, state: &mut State)
             let area = frame.area();
             let lines = screen::lines(state, area.width.into(), area.height.into());
             // Bold and reversed work on every terminal, and need no colour.
-            let styled = lines.into_iter().enumerate().map(|(number, line)| match number {
-                0 => Line::styled(line, Style::new().add_modifier(Modifier::BOLD)),
-                2 => Line::styled(line, Style::new().add_modifier(Modifier::REVERSED)),
-                _ => Line::raw(line),
-            });
+            let styled = lines
+                .into_iter()
+                .enumerate()
+                .map(|(number, line)| match number {
+                    0 => Line::styled(line, Style::new().add_modifier(Modifier::BOLD)),
+                    2 => Line::styled(line, Style::new().add_modifier(Modifier::REVERSED)),
+                    _ => Line::raw(line),
+                });
             frame.render_widget(Paragraph::new(Text::from_iter(styled)), area);
         })?;
         let until = source.next.saturating_duration_since(Instant::now());
@@ -50,7 +53,13 @@ fn shown(terminal: &mut DefaultTerminal, source: &mut Source, state: &mut State)
 
 /// Whether to go on.
 fn pressed(code: KeyCode, modifiers: KeyModifiers, state: &mut State) -> bool {
-    let toggled = |view: View, state: &State| if state.view == view { View::Processes } else { view };
+    let toggled = |view: View, state: &State| {
+        if state.view == view {
+            View::Processes
+        } else {
+            view
+        }
+    };
     match code {
         KeyCode::Char('q') | KeyCode::Esc => return false,
         // In raw mode Ctrl-C is a key.

@@ -182,7 +182,8 @@ impl Source {
 fn rates(before: &Report, now: &Report, seconds: f64) -> HashMap<u32, u64> {
     let copied = |report: &Report| -> HashMap<u32, u64> {
         let rows = report.processes.iter();
-        rows.map(|row| (row.pid, row.pages.unwrap_or_default().copied)).collect()
+        rows.map(|row| (row.pid, row.pages.unwrap_or_default().copied))
+            .collect()
     };
     let old = copied(before);
     copied(now)
@@ -202,7 +203,8 @@ fn ages(glance: &Glance) -> HashMap<u32, u64> {
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let age = |start: u64| now.saturating_sub(start / ticks);
     let rows = glance.processes.iter();
-    rows.map(|row| (row.pid, age(row.start_time_ticks))).collect()
+    rows.map(|row| (row.pid, age(row.start_time_ticks)))
+        .collect()
 }
 
 /// The oldest of the fork family with the most memory that this user may look into.
@@ -215,7 +217,9 @@ fn largest_family(proc: &Proc) -> Result<u32> {
         if stat.start_stack == 0 || stat.has_exited() {
             continue;
         }
-        let family = families.entry(stat.start_stack).or_insert((u64::MAX, 0, 0, 0));
+        let family = families
+            .entry(stat.start_stack)
+            .or_insert((u64::MAX, 0, 0, 0));
         if stat.start_time_ticks < family.0 {
             (family.0, family.1) = (stat.start_time_ticks, pid);
         }

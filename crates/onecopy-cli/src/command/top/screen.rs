@@ -31,11 +31,14 @@ pub(super) fn lines(state: &State, width: usize, height: usize) -> Vec<String> {
 
 fn head(state: &State) -> String {
     let (tree, style) = (&state.report.tree, Style::default());
-    let copies = tree.copies.value.map_or_else(|| "?".to_owned(), |copies| format!("{copies:.2}×"));
-    let agreement = tree
+    let copies = tree
         .copies
-        .agreement
-        .map_or_else(|| "?".to_owned(), |agreement| format!("{:.0} %", agreement * 100.0));
+        .value
+        .map_or_else(|| "?".to_owned(), |copies| format!("{copies:.2}×"));
+    let agreement = tree.copies.agreement.map_or_else(
+        || "?".to_owned(),
+        |agreement| format!("{:.0} %", agreement * 100.0),
+    );
     format!(
         " copies {copies} {}  physical {}  ΣRSS {}  level {} agreement {agreement}",
         sparks(&state.copies),
@@ -61,7 +64,10 @@ fn keys(state: &State) -> String {
 /// Numbers of copies as a line, from one copy up to the most that was seen.
 fn sparks(copies: &[Option<f64>]) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = copies.iter().flatten().fold(1.05f64, |most, value| most.max(*value));
+    let most = copies
+        .iter()
+        .flatten()
+        .fold(1.05f64, |most, value| most.max(*value));
     copies
         .iter()
         .map(|value| match value {
@@ -96,7 +102,10 @@ fn processes(state: &State, width: usize) -> Vec<String> {
     let style = Style::default();
     for row in rows {
         let pages = pages(row);
-        let age = state.ages.get(&row.pid).map_or_else(|| "?".to_owned(), |age| duration(*age));
+        let age = state
+            .ages
+            .get(&row.pid)
+            .map_or_else(|| "?".to_owned(), |age| duration(*age));
         let front = format!(
             " {:>8} {:<7} {age:>5} {:>9} {:>9} {:>9} {:>9}  ",
             row.pid,
@@ -115,7 +124,10 @@ fn processes(state: &State, width: usize) -> Vec<String> {
         lines.push(front + &bar(&parts, most, room));
     }
     for skipped in &state.report.skipped {
-        lines.push(format!(" {:>8} {:<7} not measured ({:?})", skipped.pid, skipped.name, skipped.reason));
+        lines.push(format!(
+            " {:>8} {:<7} not measured ({:?})",
+            skipped.pid, skipped.name, skipped.reason
+        ));
     }
     lines
 }
@@ -127,7 +139,12 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         " {:<label$} {:>9} {:>9} {:>9} {:>8}  {:>6}",
         "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES", "USERS"
     )];
-    let mut rows: Vec<&MappingMemory> = state.report.mappings.iter().filter(|row| shown(row)).collect();
+    let mut rows: Vec<&MappingMemory> = state
+        .report
+        .mappings
+        .iter()
+        .filter(|row| shown(row))
+        .collect();
     let copied = |row: &MappingMemory| row.frames.saturating_sub(row.pages);
     match state.sort {
         Sort::Copied | Sort::Rate => rows.sort_by_key(|row| std::cmp::Reverse(copied(row))),
@@ -136,7 +153,9 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         Sort::Tree => {}
     }
     for row in &rows {
-        let copies = row.copies.map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
+        let copies = row
+            .copies
+            .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
         let name: String = row.label.chars().rev().take(label).collect();
         let name: String = name.chars().rev().collect();
         lines.push(format!(
@@ -148,7 +167,10 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         ));
     }
     if rows.is_empty() {
-        lines.push(" nothing is tagged: onecopy.tag(name, object) in the program, under `onecopy run`".to_owned());
+        lines.push(
+            " nothing is tagged: onecopy.tag(name, object) in the program, under `onecopy run`"
+                .to_owned(),
+        );
     }
     lines
 }
@@ -201,20 +223,35 @@ mod tests {
         let mut state = state();
         for view in [View::Processes, View::Mappings, View::Objects] {
             state.view = view;
-            for sort in [Sort::Tree, Sort::Copied, Sort::Rate, Sort::New, Sort::Shared] {
+            for sort in [
+                Sort::Tree,
+                Sort::Copied,
+                Sort::Rate,
+                Sort::New,
+                Sort::Shared,
+            ] {
                 state.sort = sort;
                 let lines = lines(&state, 80, 24);
                 assert!(lines.len() <= 24 && lines.len() > 3, "{lines:#?}");
-                assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+                assert!(
+                    lines.iter().all(|line| line.chars().count() <= 80),
+                    "{lines:#?}"
+                );
             }
         }
-        assert_eq!(lines(&state, 80, 4).len(), 4.min(lines(&state, 80, 100).len()));
+        assert_eq!(
+            lines(&state, 80, 4).len(),
+            4.min(lines(&state, 80, 100).len())
+        );
     }
 
     #[test]
     fn the_head_has_the_number_and_the_rows_have_bars() {
         let lines = lines(&state(), 80, 24);
-        assert!(lines[0].starts_with(" copies ") && lines[0].contains('×'), "{lines:#?}");
+        assert!(
+            lines[0].starts_with(" copies ") && lines[0].contains('×'),
+            "{lines:#?}"
+        );
         assert!(lines[3].contains('█'), "{lines:#?}");
     }
 

@@ -90,7 +90,11 @@ fn parse(bytes: &[u8]) -> Option<Symbols> {
         let at = programs.checked_add(index * u64::from(size))?;
         // PT_LOAD
         if int(bytes, at)? == 1 {
-            let load = (long(bytes, at + 8)?, long(bytes, at + 32)?, long(bytes, at + 16)?);
+            let load = (
+                long(bytes, at + 8)?,
+                long(bytes, at + 32)?,
+                long(bytes, at + 16)?,
+            );
             symbols.loads.push(load);
         }
     }
@@ -100,8 +104,17 @@ fn parse(bytes: &[u8]) -> Option<Symbols> {
         // SHT_SYMTAB, SHT_DYNSYM
         if matches!(int(bytes, at + 4)?, 2 | 11) {
             let names = sections.checked_add(u64::from(int(bytes, at + 40)?) * u64::from(size))?;
-            let (strings, start, len) = (long(bytes, names + 24)?, long(bytes, at + 24)?, long(bytes, at + 32)?);
-            functions(bytes, start..start.checked_add(len)?, strings, &mut symbols.functions);
+            let (strings, start, len) = (
+                long(bytes, names + 24)?,
+                long(bytes, at + 24)?,
+                long(bytes, at + 32)?,
+            );
+            functions(
+                bytes,
+                start..start.checked_add(len)?,
+                strings,
+                &mut symbols.functions,
+            );
         }
     }
     symbols.functions.sort_by_key(|(range, _)| range.start);
@@ -114,7 +127,12 @@ fn functions(bytes: &[u8], table: Range<u64>, strings: u64, found: &mut Vec<(Ran
     let mut at = table.start;
     while at < table.end {
         let Some((name, kind, start, len)) = (|| {
-            Some((int(bytes, at)?, *bytes.get(index(at + 4)?)?, long(bytes, at + 8)?, long(bytes, at + 16)?))
+            Some((
+                int(bytes, at)?,
+                *bytes.get(index(at + 4)?)?,
+                long(bytes, at + 8)?,
+                long(bytes, at + 16)?,
+            ))
         })() else {
             return;
         };

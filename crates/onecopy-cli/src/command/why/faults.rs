@@ -234,7 +234,8 @@ impl Table {
 
     /// `u32 pid, tid; u64 addr; u64 size; char data[size]; u64 used`.
     fn stack_copy(&mut self, bytes: &[u8], own: u32) {
-        let (Some(ids), Some(address), Some(size)) = (word(bytes, 0), word(bytes, 1), word(bytes, 2))
+        let (Some(ids), Some(address), Some(size)) =
+            (word(bytes, 0), word(bytes, 1), word(bytes, 2))
         else {
             return;
         };
@@ -245,7 +246,9 @@ impl Table {
         let words = (0..size / 8).map_while(|index| word(bytes, 3 + index as usize));
         let found: Vec<u64> = words.filter(|word| self.is_compiled(pid, *word)).collect();
         if !found.is_empty() {
-            self.faults.compiled.push((pid, address / self.page_size, found));
+            self.faults
+                .compiled
+                .push((pid, address / self.page_size, found));
         }
     }
 
@@ -290,7 +293,10 @@ impl Table {
     }
 
     fn stack(&mut self, pid: u32, addresses: &[u64]) -> u32 {
-        let frames: Vec<Frame> = addresses.iter().map(|address| self.frame(pid, *address)).collect();
+        let frames: Vec<Frame> = addresses
+            .iter()
+            .map(|address| self.frame(pid, *address))
+            .collect();
         if let Some(known) = self.known_stacks.get(&frames) {
             return *known;
         }

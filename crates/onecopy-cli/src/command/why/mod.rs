@@ -93,7 +93,10 @@ pub(crate) fn join(
     page_size: u64,
 ) -> Why {
     let pages_of = |ranges: &[Range<u64>]| -> u64 {
-        ranges.iter().map(|range| (range.end - range.start) / page_size).sum()
+        ranges
+            .iter()
+            .map(|range| (range.end - range.start) / page_size)
+            .sum()
     };
     let pages = copied.values().map(|ranges| pages_of(ranges)).sum();
     let mut why = Why {
@@ -126,7 +129,8 @@ fn fault_at(faults: &Faults, pid: u32, page: u64) -> Option<u32> {
     }
     let forked_ms = *faults.first_ms.get(&pid)?;
     let others = faults.pages.iter().filter(|(other, _)| **other != pid);
-    let mut later = others.filter_map(|(_, pages)| pages.get(&page).filter(|fault| fault.ms >= forked_ms));
+    let mut later =
+        others.filter_map(|(_, pages)| pages.get(&page).filter(|fault| fault.ms >= forked_ms));
     later.next().map(|fault| fault.stack)
 }
 
@@ -144,7 +148,11 @@ fn stacks(copied: &Copied, faults: &Faults, page_size: u64, names: &mut Names) -
     let pids: Vec<u32> = faults.pages.keys().copied().collect();
     let mut rows: HashMap<Vec<String>, u64> = HashMap::new();
     for (stack, pages) in weights {
-        let frames = faults.stacks.get(stack as usize).map(Vec::as_slice).unwrap_or_default();
+        let frames = faults
+            .stacks
+            .get(stack as usize)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         *rows.entry(named(frames, faults, &pids, names)).or_default() += pages;
     }
     let mut rows: Vec<WhyRow> = rows
@@ -168,7 +176,12 @@ fn stacks(copied: &Copied, faults: &Faults, page_size: u64, names: &mut Names) -
 }
 
 /// Python functions on the stacks of faults at copied pages.
-fn python_rows(copied: &Copied, faults: &Faults, page_size: u64, names: &mut Names) -> Vec<PythonRow> {
+fn python_rows(
+    copied: &Copied,
+    faults: &Faults,
+    page_size: u64,
+    names: &mut Names,
+) -> Vec<PythonRow> {
     let pids: Vec<u32> = faults.pages.keys().copied().collect();
     let mut rows: HashMap<Vec<String>, u64> = HashMap::new();
     for (pid, page, addresses) in &faults.compiled {
@@ -182,7 +195,9 @@ fn python_rows(copied: &Copied, faults: &Faults, page_size: u64, names: &mut Nam
         for address in addresses {
             // A return address lies behind its call.
             let name = names.compiled(&pids, address - 1);
-            let name = name.filter(|name| name.starts_with("py::")).map(|name| python(&name));
+            let name = name
+                .filter(|name| name.starts_with("py::"))
+                .map(|name| python(&name));
             stack.extend(name.filter(|name| stack.last() != Some(name)));
         }
         stack.truncate(FUNCTIONS);
@@ -198,7 +213,11 @@ fn python_rows(copied: &Copied, faults: &Faults, page_size: u64, names: &mut Nam
             fraction: count as f64 / all.max(1) as f64,
         })
         .collect();
-    rows.sort_by(|a, b| b.fraction.total_cmp(&a.fraction).then_with(|| a.stack.cmp(&b.stack)));
+    rows.sort_by(|a, b| {
+        b.fraction
+            .total_cmp(&a.fraction)
+            .then_with(|| a.stack.cmp(&b.stack))
+    });
     rows.truncate(ROWS);
     rows
 }
@@ -214,7 +233,9 @@ fn named(frames: &[Frame], faults: &Faults, pids: &[u32], names: &mut Names) -> 
                 let file = path.rsplit('/').next().unwrap_or(path);
                 // A return address may lie behind the end of a function that never returns.
                 let offset = frame.offset - u64::from(depth > 0 && frame.offset > 0);
-                names.function(path, offset).unwrap_or_else(|| file.to_owned())
+                names
+                    .function(path, offset)
+                    .unwrap_or_else(|| file.to_owned())
             })
         };
         let name = name.unwrap_or_else(|| "?".to_owned());
@@ -230,7 +251,10 @@ fn named(frames: &[Frame], faults: &Faults, pids: &[u32], names: &mut Names) -> 
 
 /// `py::function:/path/to/file.py` as CPython writes it.
 fn python(name: &str) -> String {
-    match name.strip_prefix("py::").and_then(|rest| rest.split_once(':')) {
+    match name
+        .strip_prefix("py::")
+        .and_then(|rest| rest.split_once(':'))
+    {
         Some((function, path)) => {
             let file = path.rsplit('/').next().unwrap_or(path);
             format!("{function} ({file})")
@@ -259,14 +283,23 @@ const COLLECTOR: [&str; 14] = [
 
 fn cause(stack: &[String]) -> Cause {
     let is_collector = |name: &str| {
-        COLLECTOR.contains(&name) || name.starts_with("gc_collect") || name.starts_with("_PyGC_") || name.starts_with("gc_mark")
+        COLLECTOR.contains(&name)
+            || name.starts_with("gc_collect")
+            || name.starts_with("_PyGC_")
+            || name.starts_with("gc_mark")
     };
     let is_python = |name: &str| {
-        name.starts_with("Py") || name.starts_with("_Py") || name.starts_with("libpython") || name.starts_with("python3")
+        name.starts_with("Py")
+            || name.starts_with("_Py")
+            || name.starts_with("libpython")
+            || name.starts_with("python3")
     };
     let is_allocator = |name: &str| {
         let name = name.to_ascii_lowercase();
-        ["malloc", "calloc", "realloc", "_free", "alloc"].iter().any(|part| name.contains(part)) || name == "free"
+        ["malloc", "calloc", "realloc", "_free", "alloc"]
+            .iter()
+            .any(|part| name.contains(part))
+            || name == "free"
     };
     // The innermost frames decide: everything in a Python program is called by the interpreter.
     let first = stack.first().map(String::as_str).unwrap_or_default();
@@ -298,9 +331,16 @@ fn advice(why: &Why) -> Vec<String> {
     }
     let counted = why.objects.as_ref().map(objects::Objects::counted_bytes);
     let interpreter = by(Cause::Interpreter);
-    let largest = why.objects.as_ref().and_then(|objects| objects.types.first());
-    if part(interpreter) >= 5.0 || (why.stacks.is_empty() && counted.is_some_and(|bytes| bytes > 1 << 20)) {
-        let what = largest.map_or_else(String::new, |row| format!(", most of them {} objects", row.name));
+    let largest = why
+        .objects
+        .as_ref()
+        .and_then(|objects| objects.types.first());
+    if part(interpreter) >= 5.0
+        || (why.stacks.is_empty() && counted.is_some_and(|bytes| bytes > 1 << 20))
+    {
+        let what = largest.map_or_else(String::new, |row| {
+            format!(", most of them {} objects", row.name)
+        });
         let percent = if why.stacks.is_empty() {
             "Pages with reference-counted objects".to_owned()
         } else {
@@ -325,10 +365,22 @@ mod tests {
     #[test]
     fn causes_are_told_from_the_innermost_frames() {
         let cases = [
-            (stack(&["visit_decref", "list_traverse", "gc_collect_main"]), Cause::GarbageCollector),
-            (stack(&["update_refs", "PyGC_Collect"]), Cause::GarbageCollector),
-            (stack(&["_PyEval_EvalFrameDefault", "gc_like (file.py)"]), Cause::Interpreter),
-            (stack(&["_PyObject_Malloc", "PyList_New"]), Cause::Allocation),
+            (
+                stack(&["visit_decref", "list_traverse", "gc_collect_main"]),
+                Cause::GarbageCollector,
+            ),
+            (
+                stack(&["update_refs", "PyGC_Collect"]),
+                Cause::GarbageCollector,
+            ),
+            (
+                stack(&["_PyEval_EvalFrameDefault", "gc_like (file.py)"]),
+                Cause::Interpreter,
+            ),
+            (
+                stack(&["_PyObject_Malloc", "PyList_New"]),
+                Cause::Allocation,
+            ),
             (stack(&["memset", "main"]), Cause::Other),
             (stack(&["?"]), Cause::Other),
         ];
@@ -340,7 +392,10 @@ mod tests {
     #[test]
     fn pages_without_a_fault_stay_unattributed_and_earn_no_advice() {
         let mut faults = Faults::default();
-        faults.stacks.push(vec![Frame { file: NO_FILE, offset: 1 }]);
+        faults.stacks.push(vec![Frame {
+            file: NO_FILE,
+            offset: 1,
+        }]);
         let fault = faults::Fault { stack: 0, ms: 5 };
         faults.pages.insert(7, [(2, fault), (9, fault)].into());
         let copied: Copied = [(7, vec![4096..3 * 4096]), (8, vec![0..4096])].into();
@@ -349,6 +404,9 @@ mod tests {
         assert_eq!(why.stacks[0].pages, 1);
         assert!(why.advice.is_empty() && why.objects.is_none());
         let without = join(&copied, Err("not allowed".to_owned()), None, 4096);
-        assert_eq!((without.unattributed, without.reason.as_deref()), (3, Some("not allowed")));
+        assert_eq!(
+            (without.unattributed, without.reason.as_deref()),
+            (3, Some("not allowed"))
+        );
     }
 }

@@ -134,13 +134,22 @@ impl Table {
             for range in ranges {
                 all += range.end - range.start;
                 // Objects are sorted and do not overlap; one may begin before the range.
-                let first = self.objects.partition_point(|object| object.start < range.start);
-                for (index, object) in self.objects.iter().enumerate().skip(first.saturating_sub(1)) {
+                let first = self
+                    .objects
+                    .partition_point(|object| object.start < range.start);
+                for (index, object) in self
+                    .objects
+                    .iter()
+                    .enumerate()
+                    .skip(first.saturating_sub(1))
+                {
                     if object.start >= range.end {
                         break;
                     }
                     let end = object.start.saturating_add(u64::from(object.len));
-                    let bytes = end.min(range.end).saturating_sub(object.start.max(range.start));
+                    let bytes = end
+                        .min(range.end)
+                        .saturating_sub(object.start.max(range.start));
                     if bytes == 0 {
                         continue;
                     }

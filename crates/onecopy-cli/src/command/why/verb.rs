@@ -34,7 +34,11 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     let mut session = Session::new(proc, arguments.pid);
     let before = session.read()?;
     if !before.complete {
-        bail!("process {} cannot be watched: {}", arguments.pid, before.limits.join("; "));
+        bail!(
+            "process {} cannot be watched: {}",
+            arguments.pid,
+            before.limits.join("; ")
+        );
     }
     let pids: Vec<u32> = before.processes.iter().map(|process| process.pid).collect();
     let earlier = copied(&session, &pids);
@@ -45,19 +49,31 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     let later = subtracted(copied(&session, &pids), &earlier, page_size);
     let table = arguments.objects.as_deref().and_then(objects::Table::read);
     if arguments.objects.is_some() && table.is_none() {
-        bail!("there is no table of objects in that folder: the program writes it when it is told to");
+        bail!(
+            "there is no table of objects in that folder: the program writes it when it is told to"
+        );
     }
     let refused = "page faults may not be watched here (perf_event_open)";
     let why = super::join(
         &later,
-        faults.as_ref().map_err(|error| format!("{refused}: {error}")),
+        faults
+            .as_ref()
+            .map_err(|error| format!("{refused}: {error}")),
         table.as_ref(),
         page_size,
     );
     if arguments.json {
         let schema = "onecopy.why/1";
         let (seconds, report) = (arguments.seconds, found);
-        json::write(out, &Found { schema, seconds, why, report })?;
+        json::write(
+            out,
+            &Found {
+                schema,
+                seconds,
+                why,
+                report,
+            },
+        )?;
     } else {
         let style = units::Style::default();
         text::report(out, &found, &text::Heading::default(), style)?;
@@ -68,7 +84,9 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
 }
 
 fn copied(session: &Session, pids: &[u32]) -> Copied {
-    pids.iter().map(|pid| (*pid, session.copied(*pid))).collect()
+    pids.iter()
+        .map(|pid| (*pid, session.copied(*pid)))
+        .collect()
 }
 
 /// Pages of `now` that were not in `before`.
@@ -80,7 +98,9 @@ fn subtracted(now: Copied, before: &Copied, page_size: u64) -> Copied {
             let index = old.partition_point(|range| range.end <= address);
             old.get(index).is_some_and(|range| range.start <= address)
         };
-        let pages = ranges.iter().flat_map(|range| range.clone().step_by(page_size as usize));
+        let pages = ranges
+            .iter()
+            .flat_map(|range| range.clone().step_by(page_size as usize));
         let fresh = pages.filter(|address| !is_old(*address));
         let ranges: Vec<_> = fresh.map(|address| address..address + page_size).collect();
         if !ranges.is_empty() {

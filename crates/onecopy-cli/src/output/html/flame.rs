@@ -37,11 +37,24 @@ pub(super) fn draw(subject: Subject<'_>, width: f64) -> Option<String> {
     let mut svg = Svg::new(width);
     let mut x = 0.0;
     for root in &roots {
-        x += frame(&mut svg, root, x, depth, 0, width / why.pages as f64, why.pages);
+        x += frame(
+            &mut svg,
+            root,
+            x,
+            depth,
+            0,
+            width / why.pages as f64,
+            why.pages,
+        );
     }
     let y = depth as f64 * ROW + 16.0;
     let mut x = 0.0;
-    for (class, name) in [("wasted", "garbage collector"), ("new", "reference counts"), ("shared", "allocation"), ("file", "other")] {
+    for (class, name) in [
+        ("wasted", "garbage collector"),
+        ("new", "reference counts"),
+        ("shared", "allocation"),
+        ("file", "other"),
+    ] {
         svg.rect([x, y - 9.0, 12.0, 10.0], class, "");
         svg.text(x + 16.0, y, "soft", name);
         x += 32.0 + name.len() as f64 * 6.8;
@@ -55,7 +68,9 @@ fn tree(why: &Why) -> Vec<Node<'_>> {
     for row in &why.stacks {
         let mut level = &mut roots;
         for name in row.stack.iter().take(DEPTH).rev() {
-            let known = level.iter().position(|node| node.name == name && node.cause == row.cause);
+            let known = level
+                .iter()
+                .position(|node| node.name == name && node.cause == row.cause);
             let index = known.unwrap_or_else(|| {
                 level.push(Node {
                     name,
@@ -83,7 +98,15 @@ fn height(node: &Node<'_>) -> usize {
 }
 
 /// Draws a frame and what it called; returns its width.
-fn frame(svg: &mut Svg, node: &Node<'_>, x: f64, depth: usize, level: usize, scale: f64, all: u64) -> f64 {
+fn frame(
+    svg: &mut Svg,
+    node: &Node<'_>,
+    x: f64,
+    depth: usize,
+    level: usize,
+    scale: f64,
+    all: u64,
+) -> f64 {
     let width = node.pages as f64 * scale;
     if level >= depth || width < 0.7 {
         return width;
@@ -96,7 +119,11 @@ fn frame(svg: &mut Svg, node: &Node<'_>, x: f64, depth: usize, level: usize, sca
     };
     let y = (depth - 1 - level) as f64 * ROW;
     let part = 100.0 * node.pages as f64 / all.max(1) as f64;
-    svg.rect([x, y, width, ROW], class, &format!("{}: {part:.1} % of copied pages", node.name));
+    svg.rect(
+        [x, y, width, ROW],
+        class,
+        &format!("{}: {part:.1} % of copied pages", node.name),
+    );
     if width > 40.0 {
         svg.text(x + 4.0, y + 13.0, "", &fitting(node.name, width));
     }

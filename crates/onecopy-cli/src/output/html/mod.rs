@@ -47,9 +47,17 @@ impl<'a> Subject<'a> {
 
 /// The one drawing that says most: the timeline of a run, the map of a single reading.
 pub(crate) fn drawing(subject: Subject<'_>) -> Result<String> {
-    let timeline = subject.record.and_then(|record| timeline::draw(record, WIDE));
-    let map = || subject.report.and_then(|report| treemap::draw(report, WIDE));
-    let drawing = timeline.or_else(map).context("there is nothing to draw: nothing was measured")?;
+    let timeline = subject
+        .record
+        .and_then(|record| timeline::draw(record, WIDE));
+    let map = || {
+        subject
+            .report
+            .and_then(|report| treemap::draw(report, WIDE))
+    };
+    let drawing = timeline
+        .or_else(map)
+        .context("there is nothing to draw: nothing was measured")?;
     Ok(svg::alone(&drawing))
 }
 

@@ -38,7 +38,11 @@ pub(crate) fn write(out: &mut dyn Write, subject: Subject<'_>) -> Result<()> {
         None => {
             let reason = subject.record.and_then(|record| record.reason.as_deref());
             let reason = reason.unwrap_or("no reason is known");
-            writeln!(out, "<p class=\"sentence\">Nothing was measured: {}.</p>", escaped(reason))?;
+            writeln!(
+                out,
+                "<p class=\"sentence\">Nothing was measured: {}.</p>",
+                escaped(reason)
+            )?;
         }
     }
     writeln!(out, "</body></html>")?;
@@ -63,7 +67,11 @@ fn heading(subject: Subject<'_>) -> String {
 
 /// The number, blocks of which each is a whole copy, and the same in words.
 fn answer(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
-    let (copies, page, each) = (&report.tree.copies, report.page_size, report.processes.len());
+    let (copies, page, each) = (
+        &report.tree.copies,
+        report.page_size,
+        report.processes.len(),
+    );
     let style = Style::default();
     let Some(value) = copies.value else {
         let reason = copies.reason.as_deref().unwrap_or("no reason is known");
@@ -76,7 +84,11 @@ fn answer(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<
         return Ok(());
     };
     let class = if value <= FEW { "good" } else { "bad" };
-    let noun = if (value - 1.0).abs() < 0.005 { "copy" } else { "copies" };
+    let noun = if (value - 1.0).abs() < 0.005 {
+        "copy"
+    } else {
+        "copies"
+    };
     writeln!(
         out,
         "<div class=\"answer\"><b class=\"{class}\">{value:.2}</b><span>{noun} of the data in {each} \
@@ -127,9 +139,13 @@ fn drawings(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Resul
     if let Some(record) = subject.record {
         both("Over time", &|width| timeline::draw(record, width))?;
     }
-    both("Why pages were copied", &|width| flame::draw(subject, width))?;
+    both("Why pages were copied", &|width| {
+        flame::draw(subject, width)
+    })?;
     both("Where the memory is", &|width| treemap::draw(report, width))?;
-    both("Which pages each process has copied", &|width| strips::draw(report, width))
+    both("Which pages each process has copied", &|width| {
+        strips::draw(report, width)
+    })
 }
 
 fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
@@ -140,7 +156,9 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
          <th>distinct</th><th>copied</th><th>new</th></tr>"
     )?;
     for row in report.mappings.iter().take(ROWS) {
-        let copies = row.copies.map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
+        let copies = row
+            .copies
+            .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
         writeln!(
             out,
             "<tr><td>{}</td><td>{copies}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
@@ -176,9 +194,12 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
 
 fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
     let mut notes = report.limits.clone();
-    notes.extend(report.skipped.iter().map(|skipped| {
-        format!("not measured: process {} ({})", skipped.pid, skipped.name)
-    }));
+    notes.extend(
+        report
+            .skipped
+            .iter()
+            .map(|skipped| format!("not measured: process {} ({})", skipped.pid, skipped.name)),
+    );
     if let Some(record) = subject.record {
         let overhead = &record.overhead;
         notes.push(format!(

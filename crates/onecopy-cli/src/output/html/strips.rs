@@ -15,9 +15,18 @@ const PROCESSES: usize = 12;
 /// Draws the largest mappings of a reading.
 pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
     let drawn = |row: &&MappingMemory| {
-        row.processes.len() > 1 && row.processes.iter().any(|user| user.strip.contains(['s', 'c', '+']))
+        row.processes.len() > 1
+            && row
+                .processes
+                .iter()
+                .any(|user| user.strip.contains(['s', 'c', '+']))
     };
-    let rows: Vec<&MappingMemory> = report.mappings.iter().filter(drawn).take(MAPPINGS).collect();
+    let rows: Vec<&MappingMemory> = report
+        .mappings
+        .iter()
+        .filter(drawn)
+        .take(MAPPINGS)
+        .collect();
     if rows.is_empty() {
         return None;
     }
@@ -26,7 +35,9 @@ pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
     let mut y = 0.0;
     for row in rows {
         let bytes = (row.frames + row.new) * report.page_size;
-        let copies = row.copies.map_or_else(String::new, |copies| format!(", {copies:.2} ×"));
+        let copies = row
+            .copies
+            .map_or_else(String::new, |copies| format!(", {copies:.2} ×"));
         let title = format!("{}: {}{copies}", row.label, Style::default().size(bytes));
         svg.text(0.0, y + 12.0, "", &fitting(&title, width));
         y += 18.0;
@@ -43,7 +54,12 @@ pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
         }
         y += 6.0;
     }
-    let names = [("once", "shared"), ("wasted", "copied"), ("some", "partly copied"), ("new", "new")];
+    let names = [
+        ("once", "shared"),
+        ("wasted", "copied"),
+        ("some", "partly copied"),
+        ("new", "new"),
+    ];
     let mut x = 0.0;
     for (class, name) in names {
         svg.rect([x, y + 3.0, 12.0, 10.0], class, "");
@@ -70,7 +86,12 @@ fn runs(svg: &mut Svg, strip: &str, x: f64, y: f64, width: f64) {
             _ => "",
         };
         if !class.is_empty() {
-            let place = [x + from as f64 * part, y, (to - from) as f64 * part, ROW - 1.0];
+            let place = [
+                x + from as f64 * part,
+                y,
+                (to - from) as f64 * part,
+                ROW - 1.0,
+            ];
             svg.rect(place, class, "");
         }
         from = to;

@@ -111,7 +111,10 @@ mod tests {
         svg.rect([0.0, 0.0, 1.0, 1.0], "once", name);
         svg.text(0.0, 0.0, "", name);
         let drawing = svg.finish(10.0, name);
-        assert!(!drawing.contains("<script") && !drawing.contains('\u{1}'), "{drawing}");
+        assert!(
+            !drawing.contains("<script") && !drawing.contains('\u{1}'),
+            "{drawing}"
+        );
         assert_eq!(drawing.matches("</svg>").count(), 1);
         assert!(alone(&drawing).contains("<style>"));
     }

@@ -53,7 +53,11 @@ pub(super) fn draw(record: &Record, width: f64) -> Option<String> {
     let rss = record.peak_sum_rss;
     // Beyond this the picture of what exists would be squeezed by what does not.
     let broken = rss as f64 > 1.6 * physical as f64;
-    let most = if broken { physical as f64 * 1.15 } else { rss.max(physical) as f64 * 1.05 };
+    let most = if broken {
+        physical as f64 * 1.15
+    } else {
+        rss.max(physical) as f64 * 1.05
+    };
     let above = if broken { ABOVE } else { 0.0 };
     let scale = Scale {
         width,
@@ -68,11 +72,20 @@ pub(super) fn draw(record: &Record, width: f64) -> Option<String> {
     rss_line(&mut svg, &scale, &record.samples, broken.then_some(rss));
     for event in &record.events {
         let x = scale.x(event.t);
-        let class = if event.kind == EventKind::Exit { "exit" } else { "fork" };
+        let class = if event.kind == EventKind::Exit {
+            "exit"
+        } else {
+            "fork"
+        };
         svg.line([x, scale.base + 3.0, x, scale.base + 10.0], class);
     }
     svg.text(LEFT, scale.base + 26.0, "soft", "0 s");
-    svg.text(width - RIGHT, scale.base + 26.0, "end", &format!("{:.1} s", record.seconds));
+    svg.text(
+        width - RIGHT,
+        scale.base + 26.0,
+        "end",
+        &format!("{:.1} s", record.seconds),
+    );
     let bottom = legend(&mut svg, width, scale.base + 44.0);
     Some(svg.finish(bottom, "memory over time"))
 }
@@ -85,7 +98,9 @@ fn total(reading: &Reading) -> u64 {
 fn copies(svg: &mut Svg, scale: &Scale, readings: &[(f64, &Reading)]) {
     svg.text(LEFT - 6.0, STRIP - 3.0, "end", "copies");
     for (index, (t, reading)) in readings.iter().enumerate() {
-        let Some(copies) = reading.copies else { continue };
+        let Some(copies) = reading.copies else {
+            continue;
+        };
         let end = readings.get(index + 1).map_or(scale.seconds, |(t, _)| *t);
         let (x, w) = (scale.x(*t), scale.x(end) - scale.x(*t));
         let title = format!("{copies:.2} copies at {t:.1} s");
@@ -120,7 +135,10 @@ fn layers(svg: &mut Svg, scale: &Scale, readings: &[(f64, &Reading)]) {
     };
     let below = |count: usize| {
         move |reading: &Reading| -> u64 {
-            LAYERS[..count].iter().map(|(_, _, size)| size(reading)).sum()
+            LAYERS[..count]
+                .iter()
+                .map(|(_, _, size)| size(reading))
+                .sum()
         }
     };
     for (index, (class, _, _)) in LAYERS.iter().enumerate() {
@@ -135,7 +153,9 @@ fn layers(svg: &mut Svg, scale: &Scale, readings: &[(f64, &Reading)]) {
 fn rss_line(svg: &mut Svg, scale: &Scale, samples: &[Sample], broken: Option<u64>) {
     let place = |sample: &Sample| {
         let y = match broken {
-            Some(most) => TOP + ABOVE - 8.0 - (ABOVE - 14.0) * sample.sum_rss as f64 / most.max(1) as f64,
+            Some(most) => {
+                TOP + ABOVE - 8.0 - (ABOVE - 14.0) * sample.sum_rss as f64 / most.max(1) as f64
+            }
             None => scale.y(sample.sum_rss),
         };
         (scale.x(sample.t), y)

@@ -41,7 +41,11 @@ pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
     let sizes: Vec<u64> = kinds.iter().map(|(_, bytes)| *bytes).collect();
     for ((kind, bytes), area) in kinds.iter().zip(divided(&sizes, [0.0, 0.0, width, HEIGHT])) {
         let [x, y, w, h] = area;
-        let head = if h > 3.0 * HEAD && w > 60.0 { HEAD } else { 0.0 };
+        let head = if h > 3.0 * HEAD && w > 60.0 {
+            HEAD
+        } else {
+            0.0
+        };
         if head > 0.0 {
             let text = format!("{kind} {}", Style::default().size(*bytes));
             svg.text(x + 3.0, y + 12.0, "soft", &fitting(&text, w));
@@ -64,12 +68,16 @@ fn cells(report: &Report) -> Vec<Cell> {
     for row in &report.mappings {
         let small = ((row.frames + row.new) as f64) < SMALLEST * all as f64;
         let (label, kind) = (
-            if small { "others".to_owned() } else { row.label.clone() },
+            if small {
+                "others".to_owned()
+            } else {
+                row.label.clone()
+            },
             if row.tagged { "tagged" } else { kind(row.kind) },
         );
-        let index = cells
-            .iter()
-            .position(|cell| cell.label == label && cell.kind == kind && (small || label != "anonymous"));
+        let index = cells.iter().position(|cell| {
+            cell.label == label && cell.kind == kind && (small || label != "anonymous")
+        });
         let index = index.unwrap_or_else(|| {
             cells.push(Cell {
                 label,
@@ -104,7 +112,9 @@ fn kind(kind: MappingKind) -> &'static str {
 }
 
 fn draw_cell(svg: &mut Svg, cell: &Cell, [x, y, w, h]: Area) {
-    let copies = cell.copies.map_or_else(|| "new".to_owned(), |copies| format!("{copies:.2} ×"));
+    let copies = cell
+        .copies
+        .map_or_else(|| "new".to_owned(), |copies| format!("{copies:.2} ×"));
     let size = Style::default().size(cell.bytes);
     let title = format!(
         "{}: {size}, {copies}, of it new {}",
@@ -195,7 +205,10 @@ mod tests {
         let areas = divided(&sizes, [10.0, 20.0, 500.0, 200.0]);
         assert_eq!(areas.len(), sizes.len());
         for (size, [x, y, w, h]) in sizes.iter().zip(areas) {
-            assert!((w * h - *size as f64 * 100.0).abs() < 1e-3, "{size}: {w} × {h}");
+            assert!(
+                (w * h - *size as f64 * 100.0).abs() < 1e-3,
+                "{size}: {w} × {h}"
+            );
             assert!(x >= 10.0 && y >= 20.0 && x + w <= 510.001 && y + h <= 220.001);
         }
     }
