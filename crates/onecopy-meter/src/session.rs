@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::error::MeterError;
 use crate::history::History;
+use crate::page_set::PageSet;
 use crate::read::Proc;
 use crate::report::{Level, Report, Tag};
 use crate::tree::{self, Subject};
@@ -168,12 +169,7 @@ impl Session {
     pub fn copied(&self, pid: u32) -> Vec<Range<u64>> {
         let page_size = self.proc.page_size();
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        for page in self
-            .history
-            .copied(pid)
-            .into_iter()
-            .flat_map(|set| set.iter())
-        {
+        for page in self.history.copied(pid).into_iter().flat_map(PageSet::iter) {
             let start = page * page_size;
             match ranges.last_mut() {
                 Some(last) if last.end == start => last.end += page_size,

@@ -222,11 +222,11 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
     let page = report.page_size;
     writeln!(
         out,
-        "\n  {STRONG}{:<30} {:>10} {:>10} {:>10} {:>8}  {}{STRONG:#}",
-        "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES", "WHO COPIED"
+        "\n  {STRONG}{:<30} {:>10} {:>10} {:>10} {:>8}  WHO COPIED{STRONG:#}",
+        "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES"
     )?;
     for row in rows.iter().take(ROWS) {
-        let copied = row.frames.saturating_sub(row.pages);
+        let extra = row.frames.saturating_sub(row.pages);
         let copies = if row.pages > 0 {
             format!("{:.2} ×", row.frames as f64 / row.pages as f64)
         } else {
@@ -236,7 +236,7 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
             [] => String::new(),
             [pid] => format!("process {pid}"),
             several => {
-                let each = style.size(copied * page / several.len() as u64);
+                let each = style.size(extra * page / several.len() as u64);
                 format!("{} processes ≈ {each} each", several.len())
             }
         };
@@ -245,7 +245,7 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
             "  {:<30} {:>10} {:>10} {:>10} {copies:>8}  {who}",
             shortened(&row.label, 30),
             style.size(row.pages * page),
-            style.size(copied * page),
+            style.size(extra * page),
             style.size(row.new * page),
         )?;
     }

@@ -64,6 +64,10 @@ impl Finding {
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the list is what the whole is named after"
+)]
 struct Findings {
     schema: &'static str,
     kernel: String,

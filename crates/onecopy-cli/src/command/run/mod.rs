@@ -116,13 +116,15 @@ impl Watching {
         let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
         let why = self.recorder.map(|recorder| {
             let faults = recorder.map(Recorder::stop);
-            let refused = "page faults may not be watched here (perf_event_open)";
-            let faults = faults
-                .as_ref()
-                .map_err(|error| format!("{refused}: {error}"));
+            let faults = faults.map_err(|error| why::refused(&error));
             let table = self.side.as_deref().and_then(objects::Table::read);
             let page_size = Proc::default().page_size();
-            let why = why::join(&seen.copied, faults.clone(), table.as_ref(), page_size);
+            let why = why::join(
+                &seen.copied,
+                faults.as_ref().map_err(String::as_str),
+                table.as_ref(),
+                page_size,
+            );
             // The interpreters that were asked for their frames have left these behind.
             for pid in faults.iter().flat_map(|faults| faults.pages.keys()) {
                 let _ = std::fs::remove_file(format!("/tmp/perf-{pid}.map"));

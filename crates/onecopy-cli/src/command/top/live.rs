@@ -37,7 +37,7 @@ fn shown(terminal: &mut DefaultTerminal, source: &mut Source, state: &mut State)
                     2 => Line::styled(line, Style::new().add_modifier(Modifier::REVERSED)),
                     _ => Line::raw(line),
                 });
-            frame.render_widget(Paragraph::new(Text::from_iter(styled)), area);
+            frame.render_widget(Paragraph::new(styled.collect::<Text>()), area);
         })?;
         let until = source.next.saturating_duration_since(Instant::now());
         if event::poll(until.clamp(Duration::from_millis(10), LONGEST))?

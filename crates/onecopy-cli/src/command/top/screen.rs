@@ -145,9 +145,9 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         .iter()
         .filter(|row| shown(row))
         .collect();
-    let copied = |row: &MappingMemory| row.frames.saturating_sub(row.pages);
+    let extra = |row: &MappingMemory| row.frames.saturating_sub(row.pages);
     match state.sort {
-        Sort::Copied | Sort::Rate => rows.sort_by_key(|row| std::cmp::Reverse(copied(row))),
+        Sort::Copied | Sort::Rate => rows.sort_by_key(|row| std::cmp::Reverse(extra(row))),
         Sort::New => rows.sort_by_key(|row| std::cmp::Reverse(row.new)),
         Sort::Shared => rows.sort_by_key(|row| std::cmp::Reverse(row.pages)),
         Sort::Tree => {}
@@ -161,7 +161,7 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         lines.push(format!(
             " {name:<label$} {:>9} {:>9} {:>9} {copies:>8}  {:>6}",
             style.size(row.pages * page),
-            style.size(copied(row) * page),
+            style.size(extra(row) * page),
             style.size(row.new * page),
             row.processes.len(),
         ));

@@ -82,13 +82,18 @@ pub(crate) struct Why {
     pub(crate) reason: Option<String>,
 }
 
+/// Why there are no faults.
+pub(crate) fn refused(error: &std::io::Error) -> String {
+    format!("page faults may not be watched here (perf_event_open): {error}")
+}
+
 /// Ranges that each process has copied.
 pub(crate) type Copied = HashMap<u32, Vec<Range<u64>>>;
 
 /// Joins what was copied with the faults that did it, and with the objects that lie there.
 pub(crate) fn join(
     copied: &Copied,
-    faults: Result<&Faults, String>,
+    faults: Result<&Faults, &str>,
     table: Option<&objects::Table>,
     page_size: u64,
 ) -> Why {
@@ -107,7 +112,7 @@ pub(crate) fn join(
         python: Vec::new(),
         objects: table.map(|table| table.join(copied, page_size)),
         advice: Vec::new(),
-        reason: faults.as_ref().err().cloned(),
+        reason: faults.err().map(str::to_owned),
     };
     if let Ok(faults) = faults {
         why.lost = faults.lost + faults.dropped;
@@ -398,12 +403,12 @@ mod tests {
         }]);
         let fault = faults::Fault { stack: 0, ms: 5 };
         faults.pages.insert(7, [(2, fault), (9, fault)].into());
-        let copied: Copied = [(7, vec![4096..3 * 4096]), (8, vec![0..4096])].into();
+        let copied: Copied = [(7, Vec::from([4096..3 * 4096])), (8, Vec::from([0..4096]))].into();
         let why = join(&copied, Ok(&faults), None, 4096);
         assert_eq!((why.pages, why.unattributed), (3, 2));
         assert_eq!(why.stacks[0].pages, 1);
         assert!(why.advice.is_empty() && why.objects.is_none());
-        let without = join(&copied, Err("not allowed".to_owned()), None, 4096);
+        let without = join(&copied, Err("not allowed"), None, 4096);
         assert_eq!(
             (without.unattributed, without.reason.as_deref()),
             (3, Some("not allowed"))

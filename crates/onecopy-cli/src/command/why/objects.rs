@@ -83,7 +83,8 @@ impl Table {
         let mut newest = None;
         for entry in fs::read_dir(folder).ok()?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("objects-") && name.ends_with(".json") {
+            if name.starts_with("objects-") && Path::new(&name).extension() == Some("json".as_ref())
+            {
                 let changed = entry.metadata().and_then(|data| data.modified()).ok();
                 newest = newest.max(Some((changed, entry.path())));
             }
@@ -203,7 +204,7 @@ mod tests {
         add(20 * 4096, 50, 0);
         add(1, 1, 7);
         let table = Table::parse(kinds.to_vec(), &bytes);
-        let copied: Copied = [(7, vec![4096..8192]), (8, vec![4096..12288])].into();
+        let copied: Copied = [(7, Vec::from([4096..8192])), (8, Vec::from([4096..12288]))].into();
         let found = table.join(&copied, 4096);
         assert_eq!(found.types.len(), 1);
         let row = &found.types[0];

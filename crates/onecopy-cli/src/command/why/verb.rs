@@ -53,12 +53,10 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
             "there is no table of objects in that folder: the program writes it when it is told to"
         );
     }
-    let refused = "page faults may not be watched here (perf_event_open)";
+    let faults = faults.map_err(|error| super::refused(&error));
     let why = super::join(
         &later,
-        faults
-            .as_ref()
-            .map_err(|error| format!("{refused}: {error}")),
+        faults.as_ref().map_err(String::as_str),
         table.as_ref(),
         page_size,
     );

@@ -90,7 +90,9 @@ fn tree(why: &Why) -> Vec<Node<'_>> {
 
 fn sort(nodes: &mut [Node<'_>]) {
     nodes.sort_by_key(|node| std::cmp::Reverse(node.pages));
-    nodes.iter_mut().for_each(|node| sort(&mut node.inner));
+    for node in nodes {
+        sort(&mut node.inner);
+    }
 }
 
 fn height(node: &Node<'_>) -> usize {

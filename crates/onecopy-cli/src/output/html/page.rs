@@ -28,22 +28,19 @@ pub(crate) fn write(out: &mut dyn Write, subject: Subject<'_>) -> Result<()> {
         escaped(&title(subject))
     )?;
     writeln!(out, "<h1>{}</h1>", escaped(&heading(subject)))?;
-    match subject.report {
-        Some(report) => {
-            answer(out, subject, report)?;
-            drawings(out, subject, report)?;
-            tables(out, report)?;
-            notes(out, subject, report)?;
-        }
-        None => {
-            let reason = subject.record.and_then(|record| record.reason.as_deref());
-            let reason = reason.unwrap_or("no reason is known");
-            writeln!(
-                out,
-                "<p class=\"sentence\">Nothing was measured: {}.</p>",
-                escaped(reason)
-            )?;
-        }
+    if let Some(report) = subject.report {
+        answer(out, subject, report)?;
+        drawings(out, subject, report)?;
+        tables(out, report)?;
+        notes(out, subject, report)?;
+    } else {
+        let reason = subject.record.and_then(|record| record.reason.as_deref());
+        let reason = reason.unwrap_or("no reason is known");
+        writeln!(
+            out,
+            "<p class=\"sentence\">Nothing was measured: {}.</p>",
+            escaped(reason)
+        )?;
     }
     writeln!(out, "</body></html>")?;
     Ok(())
@@ -104,8 +101,8 @@ fn answer(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<
     let sentence = if copies.wasted == 0 {
         format!("{once} are shared, and nothing of them was copied.")
     } else {
-        let copied = style.size(copies.wasted * page);
-        format!("{once} are shared; {copied} more exist because processes wrote to them.")
+        let more = style.size(copies.wasted * page);
+        format!("{once} are shared; {more} more exist because processes wrote to them.")
     };
     writeln!(out, "<p class=\"sentence\">{sentence}</p>")?;
     let mut small = vec![
