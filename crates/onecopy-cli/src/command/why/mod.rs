@@ -403,7 +403,11 @@ mod tests {
         }]);
         let fault = faults::Fault { stack: 0, ms: 5 };
         faults.pages.insert(7, [(2, fault), (9, fault)].into());
-        let copied: Copied = [(7, Vec::from([4096..3 * 4096])), (8, Vec::from([0..4096]))].into();
+        let copied: Copied = [
+            (7, std::iter::once(4096..3 * 4096).collect()),
+            (8, std::iter::once(0..4096).collect()),
+        ]
+        .into();
         let why = join(&copied, Ok(&faults), None, 4096);
         assert_eq!((why.pages, why.unattributed), (3, 2));
         assert_eq!(why.stacks[0].pages, 1);

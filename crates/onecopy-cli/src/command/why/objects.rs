@@ -204,7 +204,11 @@ mod tests {
         add(20 * 4096, 50, 0);
         add(1, 1, 7);
         let table = Table::parse(kinds.to_vec(), &bytes);
-        let copied: Copied = [(7, Vec::from([4096..8192])), (8, Vec::from([4096..12288]))].into();
+        let copied: Copied = [
+            (7, std::iter::once(4096..8192).collect()),
+            (8, std::iter::once(4096..12288).collect()),
+        ]
+        .into();
         let found = table.join(&copied, 4096);
         assert_eq!(found.types.len(), 1);
         let row = &found.types[0];
