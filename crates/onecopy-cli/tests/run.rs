@@ -413,3 +413,25 @@ fn a_reader_that_leaves_early_is_no_error() {
         (Some(0), "")
     );
 }
+
+#[test]
+fn a_reading_never_comes_sooner_than_a_hundred_times_the_last_ones_cost() {
+    let folder = Folder::new("budget");
+    let lines = folder.file("run.jsonl");
+    // Something moves all the time, and there is a family.
+    let part = "(i=0; while [ $i -lt 1500 ]; do (:); i=$((i+1)); done) &";
+    let busy = format!("{part} {part} wait");
+    let output = script(&["-q", "--jsonl", &lines], &busy);
+    assert_eq!(text(&output.stderr), "");
+    let text = fs::read_to_string(&lines).unwrap();
+    let samples = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let readings: Vec<(f64, f64)> = samples
+        .filter_map(|sample| Some((sample["t"].as_f64()?, sample["reading"]["cost"].as_f64()?)))
+        .collect();
+    assert!(readings.len() > 1, "{text}");
+    for pair in readings.windows(2) {
+        let ((before, cost), (after, _)) = (pair[0], pair[1]);
+        // The moment is taken before the glance, the pause counts from the end of the reading.
+        assert!(after - before >= 100.0 * cost, "{pair:?}");
+    }
+}

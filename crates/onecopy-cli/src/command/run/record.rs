@@ -50,10 +50,12 @@ pub(crate) struct Reading {
     pub(crate) sum_pss: Option<u64>,
     /// Whether every living process was read.
     pub(crate) complete: bool,
+    /// What it cost, in seconds of processor time.
+    pub(crate) cost: f64,
 }
 
 impl Reading {
-    pub(crate) fn of(report: &Report) -> Self {
+    pub(crate) fn of(report: &Report, cost: f64) -> Self {
         let (copies, page) = (&report.tree.copies, report.page_size);
         let file = report.tree.sum_pss_file;
         let counted = (copies.frames + copies.new + copies.shared) * page;
@@ -67,6 +69,7 @@ impl Reading {
             physical: file.map(|file| counted + file).filter(|_| report.complete),
             sum_pss: report.tree.sum_pss,
             complete: report.complete,
+            cost,
         }
     }
 }

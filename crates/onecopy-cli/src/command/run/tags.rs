@@ -1,7 +1,8 @@
 //! The side folder: where programs that `onecopy run` has started say which memory they want to see.
 //!
 //! Each process appends lines of JSON to its own file, `tags-PID.jsonl`, so that no two write to one. A
-//! line without length takes back what had the name before.
+//! line without length takes back what had the name before. The file `readings` says how many times the
+//! program's pages have been counted.
 #![forbid(unsafe_code)]
 
 use std::fs;
