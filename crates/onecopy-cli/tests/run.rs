@@ -419,7 +419,7 @@ fn a_reading_never_comes_sooner_than_a_hundred_times_the_last_ones_cost() {
     let folder = Folder::new("budget");
     let lines = folder.file("run.jsonl");
     // Something moves all the time, and there is a family.
-    let part = "(i=0; while [ $i -lt 1500 ]; do (:); i=$((i+1)); done) &";
+    let part = "(i=0; while [ $i -lt 6000 ]; do (:); i=$((i+1)); done) &";
     let busy = format!("{part} {part} wait");
     let output = script(&["-q", "--jsonl", &lines], &busy);
     assert_eq!(text(&output.stderr), "");
