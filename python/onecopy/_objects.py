@@ -31,8 +31,8 @@ def _everything() -> list[Any]:
     roots: list[Any] = [*sys.modules.values(), *gc.get_objects()]
     if sys.version_info >= (3, 13):
         # Before, asking a running function for its variables would leave a copy of them behind in it.
-        for frame in sys._current_frames().values():
-            inner = frame
+        for frame in sys._current_frames().values():  # noqa: SLF001 - documented
+            inner: FrameType | None = frame
             while inner is not None:
                 # This function's own variables refer to everything.
                 if inner.f_globals is not globals():
@@ -93,7 +93,7 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
         kind = type(obj)
         try:
             length = sys.getsizeof(obj)
-        except Exception:  # noqa: BLE001 - objects may have any __sizeof__, and one without a length is left out
+        except Exception:  # noqa: BLE001, S112 - objects may have any __sizeof__; one without a length is left out
             continue
         head = HEAD_BYTES if gc.is_tracked(obj) else 0
         module = kind.__module__

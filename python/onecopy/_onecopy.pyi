@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
+from os import PathLike
 from types import GenericAlias
 from typing import (
     Any,
@@ -1086,7 +1087,7 @@ def _cli_main(argv: Sequence[str]) -> int:
 class Sampler:
     """A thread that samples a process tree; use `onecopy.watch()` instead."""
 
-    def __new__(cls, pid: int, overhead: float, side_folder: str | os.PathLike[str] | None) -> Self:
+    def __new__(cls, pid: int, overhead: float, side_folder: str | PathLike[str] | None) -> Self:
         """Starts at once.
 
         Args:

@@ -9,13 +9,13 @@ _folder = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - p
 _others = [entry for entry in sys.path if entry != _folder]
 _side = os.environ.get("ONECOPY_SIDE")
 if _side and os.environ.get("ONECOPY_OBJECTS"):
-    import onecopy_objects
+    import onecopy_objects  # type: ignore[import-not-found]
 
     onecopy_objects.install(_side)
 # The program sees the path, and the sitecustomize, that it would have had.
 sys.path[:] = _others
 _own = sys.modules.pop("sitecustomize")
 try:
-    import sitecustomize  # noqa: F401 - its effects are what it is imported for
+    import sitecustomize  # type: ignore[import-not-found]  # noqa: F401 - imported for its effects
 except ImportError:
     sys.modules["sitecustomize"] = _own

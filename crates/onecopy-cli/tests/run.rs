@@ -424,7 +424,9 @@ fn a_reading_never_comes_sooner_than_a_hundred_times_the_last_ones_cost() {
     let output = script(&["-q", "--jsonl", &lines], &busy);
     assert_eq!(text(&output.stderr), "");
     let text = fs::read_to_string(&lines).unwrap();
-    let samples = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let samples = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let readings: Vec<(f64, f64)> = samples
         .filter_map(|sample| Some((sample["t"].as_f64()?, sample["reading"]["cost"].as_f64()?)))
         .collect();

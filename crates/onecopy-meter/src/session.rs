@@ -14,6 +14,13 @@ use crate::read::Proc;
 use crate::report::{Level, Report, Tag};
 use crate::tree::{self, Subject};
 
+/// Seconds of processor time that a reading takes per GiB of RSS in small and in huge pages, rounded up.
+const SMALL_COST: f64 = 0.060;
+const HUGE_COST: f64 = 0.008;
+/// Mappings and bytes of each that are looked at for an estimate.
+const PROBES: usize = 4;
+const PROBE: u64 = 32 << 20;
+
 /// One process at a glance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -146,6 +153,39 @@ impl Session {
             });
         }
         Ok(glance)
+    }
+
+    /// What a reading of the tree would cost, in seconds of processor time, from the sizes in a glance and
+    /// a look at how much of the largest process lies in huge pages, which cost much less.
+    #[must_use]
+    pub fn estimate(&self, glance: &Glance) -> f64 {
+        let gib = glance.sum_rss() as f64 / f64::from(1 << 30);
+        let largest = glance.processes.iter().max_by_key(|process| process.rss);
+        let huge = largest.map_or(0.0, |process| self.huge_part(process.pid));
+        gib * (huge * HUGE_COST + (1.0 - huge) * SMALL_COST)
+    }
+
+    /// The part of a process's memory that is in huge pages, from the start of its largest mappings.
+    fn huge_part(&self, pid: u32) -> f64 {
+        let Ok(mut mappings) = self.proc.maps(pid) else {
+            return 0.0;
+        };
+        mappings.retain(|mapping| !mapping.is_shared() && mapping.inode == 0);
+        mappings.sort_by_key(|mapping| std::cmp::Reverse(mapping.byte_len()));
+        let Ok(pagemap) = self.proc.open_pagemap(pid) else {
+            return 0.0;
+        };
+        let (mut all, mut huge) = (1, 0);
+        for mapping in mappings.iter().take(PROBES) {
+            let range = mapping.start..mapping.end.min(mapping.start + PROBE);
+            let regions = self.proc.present(pid, &pagemap, range).ok().flatten();
+            for region in regions.unwrap_or_default() {
+                let len = region.end - region.start;
+                all += len;
+                huge += if region.is_huge() { len } else { 0 };
+            }
+        }
+        huge as f64 / all as f64
     }
 
     /// Counts pages, and remembers them for the next reading.

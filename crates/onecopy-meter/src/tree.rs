@@ -54,7 +54,13 @@ pub(crate) fn measure(
         let pass = Pass::read(subject, &before, &mut known, history.is_some())?;
         let now = list(subject)?;
         let steady = !pass.vanished() && identities(&now) == identities(&before);
-        if steady || passes == PASSES {
+        // Who is read again and again is read again soon.
+        let most = if history.is_some() {
+            PASSES / 2
+        } else {
+            PASSES
+        };
+        if steady || passes == most {
             let baseline = if known.begun {
                 Baseline::Fork
             } else {

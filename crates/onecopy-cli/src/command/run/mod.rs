@@ -320,13 +320,31 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
             overhead.fraction * 100.0
         ),
     );
+    let counted = record
+        .report
+        .as_ref()
+        .and_then(|report| report.tree.sum_rss);
+    if record.peak_sum_rss / 2 > counted.unwrap_or(0) {
+        // Rounded up, as the sampler's own estimate is.
+        let cost = record.peak_sum_rss as f64 / f64::from(1 << 30) * 0.06;
+        let percent = (100.0 * cost / record.seconds.max(0.1)).ceil().min(100.0);
+        line(
+            "NOT COUNTED",
+            format!(
+                "the largest moment, with {} of RSS: counting it takes up to {cost:.1} s, more than --overhead {} \
+                 allows in this time; --overhead {percent} would do",
+                style.size(record.peak_sum_rss),
+                overhead.allowed * 100.0
+            ),
+        );
+    }
     // What one reading allocates is no more than this.
     if record.faults_unseen > 256 {
         line(
             "unseen",
             format!(
                 "{} page faults after the last reading: up to {} more may have been copied; a larger \
-                 --overhead looks more often",
+                 --overhead looks more often and sooner",
                 units::grouped(record.faults_unseen),
                 style.size(record.faults_unseen * page_size)
             ),

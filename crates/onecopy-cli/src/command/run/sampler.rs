@@ -5,7 +5,9 @@
 //!    ▲ not before its own cost × 100           └▶ reading (pages: milliseconds per GiB)
 //!    └──────────────────────────────────────────────┘
 //! ```
-//! With the default budget of one percent, a reading never comes sooner than a hundred times the last
+//! All of it together stays within the budget, but for a small credit that lets short programs be read at
+//! once: a reading that is estimated to cost more than has been saved up so far waits. With the default
+//! budget of one percent, a reading never comes sooner than a hundred times the last
 //! one's cost. Costs are processor time of the sampling thread.
 //!
 //! A tree that consists of one process shares nothing, so counting its pages tells little: that is done
@@ -29,6 +31,10 @@ const SAMPLES: usize = 4_000;
 const SHORTEST: Duration = Duration::from_millis(20);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(1);
+/// Processor time that may be spent before it was saved up.
+const CREDIT: Duration = Duration::from_millis(60);
+/// The part of the budget that glances may take.
+const GLANCES: f64 = 0.3;
 /// RSS of a single process up to which its pages are counted before it has any relative.
 const CHEAP: u64 = 128 << 20;
 
@@ -97,8 +103,11 @@ impl Sampler {
     /// The same, and reads once more at the end: for trees that are still there then.
     pub(crate) fn run_with_last_reading(mut self, stop: &Receiver<()>) -> Seen {
         self.sample(stop);
-        self.next_reading = Instant::now();
-        self.tick();
+        if let Ok(glance) = self.session.glance() {
+            let t = self.started.elapsed().as_secs_f64();
+            let reading = self.read(t, &glance);
+            self.add_sample(t, &glance, reading);
+        }
         self.finish()
     }
 
@@ -107,7 +116,9 @@ impl Sampler {
             let before = cpu_time();
             self.tick();
             let cost = cpu_time().saturating_sub(before);
-            let pause = self.pause_after(cost).clamp(SHORTEST, LONGEST);
+            let pause = cost
+                .div_f64(self.allowed * GLANCES)
+                .clamp(SHORTEST, LONGEST);
             match stop.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
@@ -131,7 +142,6 @@ impl Sampler {
 
     fn tick(&mut self) {
         // A root that is gone is this process itself ending, and no failure of the command's.
-        let before = cpu_time();
         let Ok(glance) = self.session.glance() else {
             return;
         };
@@ -145,10 +155,10 @@ impl Sampler {
             .reading_is_due(&glance)
             .then(|| self.read(t, &glance))
             .flatten();
-        if reading.is_none() {
-            // What a glance costs delays the next reading, too.
-            self.next_reading += self.pause_after(cpu_time().saturating_sub(before));
-        }
+        self.add_sample(t, &glance, reading);
+    }
+
+    fn add_sample(&mut self, t: f64, glance: &Glance, reading: Option<Reading>) {
         self.seen.faults_unseen = glance.faults().saturating_sub(self.read_at.faults());
         self.seen.samples.push(Sample {
             t,
@@ -174,7 +184,13 @@ impl Sampler {
         let moved = glance.faults() != self.read_at.faults()
             || glance.sum_rss() != self.read_at.sum_rss()
             || glance.processes.len() != self.read_at.processes.len();
-        moved && Instant::now() >= self.next_reading
+        moved && Instant::now() >= self.next_reading && self.can_be_afforded(glance)
+    }
+
+    fn can_be_afforded(&self, glance: &Glance) -> bool {
+        let saved = self.started.elapsed().mul_f64(self.allowed).max(CREDIT);
+        let estimate = self.session.estimate(glance);
+        cpu_time() + Duration::from_secs_f64(estimate) <= saved
     }
 
     fn read(&mut self, t: f64, glance: &Glance) -> Option<Reading> {
@@ -198,7 +214,10 @@ impl Sampler {
         self.read_at = glance.clone();
         if let Some(folder) = &self.side_folder {
             // A program may wait until it has been measured; one that cannot be told is none the worse.
-            let _ = std::fs::write(folder.join("readings"), self.seen.overhead.readings.to_string());
+            let _ = std::fs::write(
+                folder.join("readings"),
+                self.seen.overhead.readings.to_string(),
+            );
         }
         let reading = Reading::of(&report, cost.as_secs_f64());
         self.keep(t, &reading, report);
