@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
 from onecopy._freeze import FreezeReport, freeze, freeze_check, freeze_supported
+from onecopy._meter import Watch, assert_shared, tag, watch
+from onecopy._objects import write_objects
 from onecopy._onecopy import (
     AttachError,
     Collected,
@@ -75,7 +77,9 @@ __all__ = [
     "TableView",
     "TupleView",
     "Unsupported",
+    "Watch",
     "__version__",
+    "assert_shared",
     "collect",
     "empty",
     "freeze",
@@ -92,7 +96,10 @@ __all__ = [
     "save",
     "share",
     "stats",
+    "tag",
     "to_python",
+    "watch",
+    "write_objects",
     "zeros",
 ]
 

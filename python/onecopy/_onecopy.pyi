@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
+from os import PathLike
 from types import GenericAlias
 from typing import (
     Any,
@@ -51,6 +52,7 @@ __all__ = [
     "RecordView",
     "Report",
     "RowView",
+    "Sampler",
     "SetView",
     "SkippedProcess",
     "Stats",
@@ -64,6 +66,7 @@ __all__ = [
     "_attach_table",
     "_attach_view",
     "_buffer_image",
+    "_buffer_range",
     "_cli_main",
     "_file_image",
     "_freeze_header",
@@ -74,6 +77,7 @@ __all__ = [
     "_freeze_trouble",
     "_freeze_walk",
     "_image",
+    "_measure_ranges",
     "_real",
     "array_allocate",
     "array_geometry",
@@ -962,6 +966,26 @@ class ProcessMemory:
     def swap(self) -> int:
         """Anonymous memory swapped out."""
 
+    @property
+    def role(self) -> str:
+        """`"parent"`, `"worker"` (forked from a relative that is alive) or `"alone"`."""
+
+    @property
+    def inherited(self) -> int:
+        """Memory that existed when it, or one of its children, was forked."""
+
+    @property
+    def copied(self) -> int:
+        """The part of `inherited` that it has copied by writing."""
+
+    @property
+    def last_owner(self) -> int:
+        """The part of `inherited` that nobody copied and nobody else has any more."""
+
+    @property
+    def new(self) -> int:
+        """Private memory that came after the fork."""
+
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
@@ -1033,6 +1057,18 @@ class Report:
     @property
     def copies_reason(self) -> str | None:
         """Why `copies` is None."""
+
+    @property
+    def level(self) -> str:
+        """What the count rests on: `"A"`, page frame numbers; `"B"`, bits that need no privilege."""
+
+    @property
+    def agreement(self) -> float | None:
+        """How much of the physical memory (PSS) the count explains, 1.0 for all of it; None if PSS is not known."""
+
+    @property
+    def wasted(self) -> int | None:
+        """Bytes that exist only because processes wrote to inherited memory."""
 
     @property
     def sum_rss(self) -> int | None:
@@ -1144,4 +1180,57 @@ def is_frozen(object: Any) -> bool:
         >>> import onecopy
         >>> onecopy.is_frozen([1, 2, 3])
         False
+    """
+
+@final
+class Sampler:
+    """A thread that samples a process tree; use `onecopy.watch()` instead."""
+
+    def __new__(cls, pid: int, overhead: float, side_folder: str | PathLike[str] | None) -> Self:
+        """Starts at once.
+
+        Args:
+            pid: The process at the top.
+            overhead: The part of one processor that sampling may take.
+            side_folder: Where tags are left.
+        """
+
+    def stop(self) -> None:
+        """Takes a last reading and ends; again is no error."""
+
+    def report(self) -> Report | None:
+        """The reading with the most physical memory."""
+
+    def max_copies(self) -> float | None:
+        """The highest number of copies in any reading."""
+
+    def json(self) -> str | None:
+        """Everything, as JSON."""
+
+    def html(self) -> str | None:
+        """The report as a page."""
+
+def _buffer_range(buffer: Any) -> tuple[int, int]:
+    """Address and length of the memory behind an object with the buffer protocol.
+
+    Args:
+        buffer: The object.
+
+    Returns:
+        Both as numbers.
+
+    Raises:
+        TypeError: It has no buffer.
+    """
+
+def _measure_ranges(pid: int, name: str, ranges: Sequence[tuple[int, int]]) -> str:
+    """Measures the tree below a process with some ranges of this one named.
+
+    Args:
+        pid: The process at the top.
+        name: What the ranges are called.
+        ranges: Addresses and lengths.
+
+    Returns:
+        The report as JSON.
     """

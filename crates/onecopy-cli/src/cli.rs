@@ -1,10 +1,17 @@
 //! The command line as typed.
 #![forbid(unsafe_code)]
 
+pub(crate) mod meter;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+
+use meter::{
+    Color, CompletionsArguments, DiffArguments, DoctorArguments, ReportArguments, RunArguments,
+    SchemaArguments, TopArguments, WhyArguments,
+};
 
 /// One copy of your data for all your worker processes, with proof.
 #[derive(Debug, Parser)]
@@ -15,12 +22,39 @@ use serde::{Deserialize, Serialize};
     arg_required_else_help = true
 )]
 pub(crate) struct Cli {
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a command and say how many copies of its data its processes made
+    ///
+    /// The memory of the command and of everything that it starts is read from the kernel while it runs. Nothing in
+    /// the processes is changed, and no privilege is needed.
+    Run(RunArguments),
+    /// Say how many copies of their data a process and its children have now
+    Report(ReportArguments),
+    /// Show a process and its children while their memory changes; prints once if this is no terminal
+    Top(TopArguments),
+    /// Say what has changed between two reports, by mapping
+    Diff(DiffArguments),
+    /// Say what a process and its children copy, and which code and objects that comes from
+    ///
+    /// Watches for some seconds: page faults tell which code wrote to the pages that were copied.
+    Why(WhyArguments),
+    /// Check on this machine, with known numbers of written pages, which evidence the kernel gives
+    Doctor(DoctorArguments),
+    /// Print the completions for a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page
+    Man,
+    /// Print the JSON Schema of an output
+    Schema(SchemaArguments),
     /// Run the fork experiment: one big array, several workers, and how many copies of it exist
     ///
     /// Allocates an n × n array of float64 ones and starts worker processes. Each sums its row and
@@ -125,7 +159,7 @@ mod tests {
         let line = ["onecopy", "demo"].iter().chain(arguments);
         Cli::try_parse_from(line).map(|cli| match cli.command {
             Command::Demo(arguments) => arguments,
-            Command::Inspect(_) => panic!("the word demo was given"),
+            _ => panic!("the word demo was given"),
         })
     }
 

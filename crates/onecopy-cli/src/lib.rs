@@ -10,6 +10,7 @@ mod cli;
 mod command;
 mod options;
 mod output;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -17,7 +18,9 @@ use std::io::{self, Write as _};
 use anstream::{eprintln, stdout};
 use clap::Parser as _;
 
+use cli::meter::Color;
 use cli::{Cli, Command};
+pub use watch::{Watch, Watched};
 
 /// The command did what it was asked.
 pub const OK: i32 = 0;
@@ -25,6 +28,8 @@ pub const OK: i32 = 0;
 pub const FAILED: i32 = 1;
 /// The command line was not understood.
 pub const USAGE: i32 = 2;
+/// There are more copies than `--max-copies` allows.
+pub const BUDGET: i32 = 3;
 
 /// Runs a command line, whose first item is the program's name, and returns the exit code.
 #[must_use]
@@ -37,13 +42,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             return if error.use_stderr() { USAGE } else { OK };
         }
     };
+    match cli.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::AlwaysAnsi.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
     let mut out = stdout();
     let done = match &cli.command {
-        Command::Demo(arguments) => command::demo::run(arguments, &mut out),
-        Command::Inspect(arguments) => command::inspect::run(arguments, &mut out),
+        Command::Demo(arguments) => command::demo::run(arguments, &mut out).map(|()| OK),
+        Command::Inspect(arguments) => command::inspect::run(arguments, &mut out).map(|()| OK),
+        Command::Run(arguments) => return command::run::run(arguments),
+        Command::Doctor(arguments) => command::doctor::run(arguments, &mut out),
+        Command::Why(arguments) => command::why::run(arguments, &mut out),
+        Command::Top(arguments) => command::top::run(arguments, &mut out),
+        Command::Diff(arguments) => command::diff::run(arguments, &mut out),
+        Command::Completions(arguments) => command::shell::completions(arguments, &mut out),
+        Command::Man => command::shell::man(&mut out),
+        Command::Schema(arguments) => command::shell::schema(arguments, &mut out),
+        Command::Report(arguments) => command::report::run(arguments, &mut out),
     };
-    match done.and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => OK,
+    let flushed = |code| Ok(out.flush().map(|()| code)?);
+    match done.and_then(flushed) {
+        Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => OK,
         Err(error) => {
             eprintln!("onecopy: {error:#}");

@@ -1,5 +1,4 @@
-//! Who shares what: counts physical and distinct pages over a tree, from bits that need no
-//! privilege (level B).
+//! Who shares what: the pages of all members of a fork family at one address, sorted into frames.
 //!
 //! A page of one process at one address is the first of these that fits:
 //!
@@ -7,305 +6,375 @@
 //! |---|---|
 //! | file, shared | it belongs to a file or to shared memory: keyed by file and offset, one frame |
 //! | zero, absent | counts nowhere |
-//! | copy | private mapping of shared memory, and the page is this process's own: a frame more |
-//! | inherited | the family's oldest process has a page at this address, or it is mapped twice |
+//! | private copy | private mapping of shared memory, and the page is this process's own: a frame more |
+//! | inherited | it existed when the process was forked, or when one of its children was |
 //! | new | everything else |
 //!
-//! Of the inherited pages at one address, those mapped more than once are one frame together, and
-//! every page mapped once is a frame of its own. Processes are one family when they have the same
-//! bottom of the stack: `exec` draws a new one, `fork` keeps it.
+//! Inherited pages at one address that have the same *frame key* are one frame. At level A the key is
+//! the page frame number. At level B it is the process itself for a page that is mapped once, and for
+//! all others the ancestor that is known to have written the page before it forked (none for most: one
+//! frame together).
+//!
+//! Of the frames at one address one is the original: of those that nobody is known to have written, the
+//! one that needs the fewest writes by others to explain who has what, or else that of the oldest
+//! process. Every other frame was **copied** by the oldest of its processes. An original frame with a
+//! single process left was not copied; that process is its **last owner**.
 //!
 //! **Invariants**
-//! - I1: a family's oldest process is added before its children.
-//! - I2: a page mapped by a huge-page entry is never taken for mapped once: since Linux 6.15 the
-//!   kernel shows the first page's bit for all of them.
+//! - I1: members of a family are numbered oldest first, parents before children.
+//! - I2: bit 56 of pages behind huge-page entries was replaced by what smaps says of the mapping, as
+//!   since Linux 6.15 the kernel shows the first page's bit for all of them (see `walk.rs`).
+//! - I3: per process `inherited = shared + copied + last_owner`; over the tree
+//!   `frames − unique = Σ copied`.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::sync::Arc;
 
-use crate::error::MeterError;
-use crate::ioctl::Region;
-use crate::parse::{Mapping, MappingKind, PageState, Stat};
-use crate::read::Proc;
+use crate::page_set::PageSet;
+use crate::parse::PageState;
+use crate::report::{PageSums, ProcessPages};
 
-/// Pages per chunk of a table; 2 MiB where pages have 4 KiB.
-const CHUNK: usize = 512;
-/// Bytes of address space read at once: 512 KiB of pagemap where pages have 4 KiB.
-const STEP: u64 = 256 << 20;
+/// Says in a frame key that the page is mapped once, by the member whose number is added.
+const OWN_KEY: u64 = 1 << 63;
 
-/// Pages of one file, by chunk.
-type Bitmap = HashMap<u64, [u64; CHUNK / 64]>;
-
-const AT_BASELINE: u16 = 1;
-const MAPPED_TWICE: u16 = 2;
-const ONE_OWN: u16 = 4;
-
-/// Page counts over a whole tree.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+/// Pages over a whole tree.
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct PageCounts {
-    pub(crate) unique: u64,
-    pub(crate) frames: u64,
+    pub(crate) sums: PageSums,
+    /// Pages of shared memory that somebody has, or copied from.
     pub(crate) shared: u64,
-    pub(crate) new: u64,
-    /// Pages behind huge-page entries, whose bits say less.
-    pub(crate) huge: u64,
+    /// Pages behind huge-page entries of mappings that are partly shared: their bits say less.
+    pub(crate) huge_unsure: u64,
     /// Whether the kernel could tell zero pages and huge-page entries.
     pub(crate) special_known: bool,
 }
 
-/// The tables while processes are added.
+impl PageCounts {
+    /// Adds another family's; pages of shared memory are counted over all of them.
+    pub(crate) fn add(&mut self, family: &Self) {
+        let (sums, more) = (&mut self.sums, &family.sums);
+        sums.unique += more.unique;
+        sums.frames += more.frames;
+        sums.new += more.new;
+        sums.present += more.present;
+        sums.private_copies += more.private_copies;
+        self.huge_unsure += family.huge_unsure;
+        self.special_known &= family.special_known;
+    }
+
+    /// Pages of memory that all this takes, files left out.
+    pub(crate) fn frames_and_new(&self) -> u64 {
+        self.sums.frames + self.sums.new + self.shared
+    }
+}
+
+/// One member of a family while its pages are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Member {
+    /// Pages that existed when it, or one of its children, was forked; `None` when no fork of it was
+    /// seen.
+    pub(crate) base: Option<Arc<PageSet>>,
+    /// The member that forked it, if alive.
+    pub(crate) parent: Option<usize>,
+    /// For a member without `base`: the member from which it inherits, as that one is now.
+    pub(crate) source: Option<usize>,
+    /// Whether another member's `source` is this one.
+    pub(crate) is_source: bool,
+    /// For a member with a `source`: what it is found to have inherited.
+    pub(crate) found_base: PageSet,
+    /// Pages written before a fork by itself or an ancestor, with the writer's key; youngest first.
+    pub(crate) lineage: Vec<(Arc<PageSet>, u64)>,
+    /// Pages that it copied.
+    pub(crate) copied: PageSet,
+    pub(crate) pages: ProcessPages,
+}
+
+/// How many parts a strip of a mapping has.
+pub(crate) const STRIP: usize = 160;
+
+/// Pages of one member in one part of a mapping.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) shared: u32,
+    pub(crate) own: u32,
+    pub(crate) new: u32,
+}
+
+/// One mapping, or one tagged range, of a family.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) label: String,
+    pub(crate) kind: crate::parse::MappingKind,
+    pub(crate) tagged: bool,
+    /// First page and number of pages.
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) sums: PageSums,
+    /// Pages of shared memory present in some process, for a mapping of it.
+    pub(crate) shared: u64,
+    /// Per member; empty for one that has nothing of it.
+    pub(crate) members: Vec<ProcessPages>,
+    pub(crate) strips: Vec<Vec<Part>>,
+}
+
+impl Row {
+    fn part(&mut self, member: usize, page: u64) -> Option<&mut Part> {
+        let strip = self.strips.get_mut(member)?;
+        if strip.is_empty() {
+            strip.resize(STRIP, Part::default());
+        }
+        let index = page.saturating_sub(self.start) as usize * STRIP / self.len.max(1) as usize;
+        strip.get_mut(index.min(STRIP - 1))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    key: u64,
+    /// The oldest member in it.
+    first: usize,
+    members: usize,
+    alone: bool,
+    /// Whether the page is known to have been written before its `first` forked.
+    written: bool,
+}
+
+/// The tables of one family while its pages are counted.
 #[derive(Debug)]
 pub(crate) struct Account {
-    page_size: u64,
-    /// Members per family, so that a family of one has nothing inherited.
-    families: HashMap<u64, Family>,
-    /// Pages of shared memory by (device, inode).
-    files: HashMap<((u32, u32), u64), Bitmap>,
-    huge: u64,
-    special_known: bool,
-}
-
-#[derive(Debug, Default)]
-struct Family {
-    members: usize,
-    /// Private pages, by address.
-    inherited: Table,
-    /// Own pages in private mappings of shared memory, by address.
-    copied: Table,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    chunks: HashMap<u64, Box<[u16; CHUNK]>>,
-}
-
-impl Table {
-    fn cell(&mut self, page: u64) -> &mut u16 {
-        let chunk = self.chunks.entry(page / CHUNK as u64);
-        &mut chunk.or_insert_with(|| Box::new([0; CHUNK]))[(page % CHUNK as u64) as usize]
-    }
-
-    fn cells(&self) -> impl Iterator<Item = u16> {
-        self.chunks
-            .values()
-            .flat_map(|chunk| chunk.iter().copied())
-            .filter(|cell| *cell != 0)
-    }
+    /// Whether frame numbers are to be used as keys.
+    by_frame: bool,
+    pub(crate) members: Vec<Member>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) counts: PageCounts,
+    /// Whether sets of pages are kept for later readings.
+    keep: bool,
+    groups: Vec<Group>,
+    /// Members that inherited the page at hand.
+    heirs: Vec<usize>,
+    /// Per member, the group of its page; only the heirs' are of the page at hand.
+    group_of: Vec<usize>,
 }
 
 impl Account {
-    pub(crate) fn new(page_size: u64) -> Self {
+    pub(crate) fn new(members: Vec<Member>, by_frame: bool, keep: bool) -> Self {
         Self {
-            page_size,
-            families: HashMap::new(),
-            files: HashMap::new(),
-            huge: 0,
-            special_known: true,
+            by_frame,
+            members,
+            rows: Vec::new(),
+            counts: PageCounts {
+                special_known: true,
+                ..PageCounts::default()
+            },
+            keep,
+            groups: Vec::new(),
+            heirs: Vec::new(),
+            group_of: Vec::new(),
         }
     }
 
-    /// Adds one process (I1), or what it has within `part`.
-    pub(crate) fn add(
-        &mut self,
-        proc: &Proc,
-        stat: &Stat,
-        mappings: &[Mapping],
-        part: Range<u64>,
-    ) -> Result<(), MeterError> {
-        let pagemap = proc.open_pagemap(stat.pid)?;
-        // Without a stack address nothing can be said about relatives: a family of its own.
-        let family = if stat.start_stack == 0 {
-            u64::from(stat.pid)
-        } else {
-            stat.start_stack
-        };
-        let first = {
-            let family = self.families.entry(family).or_default();
-            family.members += 1;
-            family.members == 1
-        };
-        for mapping in mappings.iter().filter(|mapping| mapping.counts.rss > 0) {
-            if is_only_a_file(mapping) {
-                continue;
-            }
-            let range = mapping.start.max(part.start)..mapping.end.min(part.end);
-            if range.is_empty() {
-                continue;
-            }
-            let present = proc.present(stat.pid, &pagemap, range.clone())?;
-            self.special_known &= present.is_some();
-            for region in present.unwrap_or_else(|| vec![Region::all(range)]) {
-                if region.is_zero_page() {
-                    continue;
+    /// Counts what the members have at one address of private memory; `states` holds only pages that
+    /// are present and no file's, oldest member first.
+    pub(crate) fn page(&mut self, row: usize, page: u64, states: &[(usize, PageState)]) {
+        self.groups.clear();
+        self.heirs.clear();
+        for &(number, state) in states {
+            let inherited = self.inherits(number, page, state, states);
+            let row = &mut self.rows[row];
+            if !inherited {
+                self.members[number].pages.new += 1;
+                row.members[number].new += 1;
+                row.sums.new += 1;
+                self.counts.sums.new += 1;
+                if let Some(part) = row.part(number, page) {
+                    part.new += 1;
                 }
-                let mut from = region.start;
-                while from < region.end {
-                    let to = region.end.min(from.saturating_add(STEP));
-                    let pages = proc.pages(stat.pid, &pagemap, from..to)?;
-                    self.add_pages(family, first, mapping, from, &pages, region.is_huge());
-                    from = to;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add_pages(
-        &mut self,
-        family: u64,
-        first: bool,
-        mapping: &Mapping,
-        start: u64,
-        pages: &[PageState],
-        huge: bool,
-    ) {
-        let shared_memory = mapping.kind() == MappingKind::SharedMemory;
-        let family = self.families.entry(family).or_default();
-        let mut file = shared_memory.then(|| {
-            self.files
-                .entry((mapping.device, mapping.inode))
-                .or_default()
-        });
-        for (index, state) in (0u64..).zip(pages).filter(|(_, state)| state.is_present()) {
-            let address = start + index * self.page_size;
-            if let Some(file) = &mut file {
-                let offset = (mapping.offset + (address - mapping.start)) / self.page_size;
-                let bit = (offset % CHUNK as u64) as usize;
-                // A private copy proves the page it was copied from.
-                file.entry(offset / CHUNK as u64).or_default()[bit / 64] |= 1 << (bit % 64);
-            }
-            if mapping.is_shared() || state.is_file_or_shared() {
                 continue;
             }
-            self.huge += u64::from(huge);
-            let table = if shared_memory {
-                &mut family.copied
-            } else {
-                &mut family.inherited
-            };
-            let cell = table.cell(address / self.page_size);
-            if first {
-                *cell |= AT_BASELINE;
+            for pages in [&mut self.members[number].pages, &mut row.members[number]] {
+                pages.inherited += 1;
+                pages.shared += 1;
             }
-            if state.is_mapped_once() && !huge {
-                *cell = cell.saturating_add(ONE_OWN);
-            } else {
-                *cell |= MAPPED_TWICE;
-            }
+            self.heirs.push(number);
+            self.join(number, page, state);
         }
-    }
-
-    /// The sums.
-    pub(crate) fn finish(&self) -> PageCounts {
-        let mut counts = PageCounts {
-            huge: self.huge,
-            special_known: self.special_known,
-            ..PageCounts::default()
+        let Some(original) = self.original() else {
+            return;
         };
-        for family in self.families.values() {
-            for cell in family.inherited.cells() {
-                let (own, together) = split(cell);
-                if family.members > 1 && cell & (AT_BASELINE | MAPPED_TWICE) != 0 {
-                    counts.unique += 1;
-                    counts.frames += own + together;
+        let sums = [&mut self.counts.sums, &mut self.rows[row].sums];
+        let present: usize = self.groups.iter().map(|group| group.members).sum();
+        for sums in sums {
+            sums.unique += 1;
+            sums.frames += self.groups.len() as u64;
+            sums.present += present as u64;
+        }
+        for index in 0..self.groups.len() {
+            let group = self.groups[index];
+            if index == original && !(group.alone && group.members == 1) {
+                continue;
+            }
+            let row = &mut self.rows[row];
+            let copied = index != original;
+            for pages in [
+                &mut self.members[group.first].pages,
+                &mut row.members[group.first],
+            ] {
+                pages.shared -= 1;
+                *(if copied {
+                    &mut pages.copied
                 } else {
-                    counts.new += own + together;
+                    &mut pages.last_owner
+                }) += 1;
+            }
+            if copied {
+                if let Some(part) = row.part(group.first, page) {
+                    part.own += 1;
+                }
+                if self.keep {
+                    self.members[group.first].copied.insert(page);
                 }
             }
-            for cell in family.copied.cells() {
-                let (own, together) = split(cell);
-                counts.frames += own + together;
+        }
+        self.shade(row, page, original);
+    }
+
+    /// Marks, for the strips, who has the page without having copied it.
+    fn shade(&mut self, row: usize, page: u64, original: usize) {
+        if self.rows[row].strips.is_empty() {
+            return;
+        }
+        for &number in &self.heirs {
+            let mut others = self.groups.iter().enumerate();
+            if !others.any(|(index, group)| index != original && group.first == number)
+                && let Some(part) = self.rows[row].part(number, page)
+            {
+                part.shared += 1;
             }
         }
-        let bits = self.files.values().flat_map(HashMap::values).flatten();
-        counts.shared = bits.map(|word| u64::from(word.count_ones())).sum();
-        counts
+    }
+
+    fn inherits(
+        &mut self,
+        number: usize,
+        page: u64,
+        state: PageState,
+        states: &[(usize, PageState)],
+    ) -> bool {
+        let member = &mut self.members[number];
+        if let Some(source) = member.source {
+            // Written or not: what the source has at this address was there to be inherited. What is
+            // mapped twice and is not the source's was, before the source let go of it.
+            let inherited =
+                !state.is_mapped_once() || states.iter().any(|(other, _)| *other == source);
+            if inherited && self.keep {
+                member.found_base.insert(page);
+            }
+            return inherited;
+        }
+        member.is_source || member.base.as_ref().is_some_and(|base| base.contains(page))
+    }
+
+    /// The frame key, and whether the frame is known to be the writing of a member.
+    fn key(&self, number: usize, page: u64, state: PageState) -> (u64, bool) {
+        let mut writers = self.members[number].lineage.iter();
+        let writer = writers
+            .find(|(written, _)| written.contains(page))
+            .map(|(_, writer)| *writer);
+        if self.by_frame && state.frame() != 0 {
+            (state.frame(), writer.is_some())
+        } else if state.is_mapped_once() {
+            (OWN_KEY | number as u64, false)
+        } else {
+            (writer.unwrap_or(0), writer.is_some())
+        }
+    }
+
+    fn join(&mut self, number: usize, page: u64, state: PageState) {
+        let (key, written) = self.key(number, page, state);
+        let known = self.groups.iter().position(|group| group.key == key);
+        let index = known.unwrap_or_else(|| {
+            self.groups.push(Group {
+                key,
+                first: number,
+                members: 0,
+                alone: state.is_mapped_once(),
+                written: false,
+            });
+            self.groups.len() - 1
+        });
+        self.groups[index].members += 1;
+        self.groups[index].written |= written;
+        self.group_of.resize(self.members.len(), 0);
+        self.group_of[number] = index;
+    }
+
+    fn original(&self) -> Option<usize> {
+        if self.groups.len() < 2 {
+            return (!self.groups.is_empty()).then_some(0);
+        }
+        // A member whose parent has another frame either wrote it or has what the parent had when it
+        // forked: the frame with the most of these is cheapest to take for the original.
+        let mut roots = vec![0usize; self.groups.len()];
+        for number in &self.heirs {
+            let group = self.group_of[*number];
+            let parent = self.members[*number].parent;
+            let with_parent = parent.is_some_and(|parent| {
+                self.heirs.contains(&parent) && self.group_of[parent] == group
+            });
+            roots[group] += usize::from(!with_parent);
+        }
+        let groups = self.groups.iter().enumerate();
+        groups
+            .max_by_key(|(index, group)| (!group.written, roots[*index], usize::MAX - group.first))
+            .map(|(index, _)| index)
+    }
+
+    /// Counts a page that a private mapping of shared memory made its own.
+    pub(crate) fn private_copy(&mut self, row: usize, page: u64, states: &[(usize, PageState)]) {
+        self.groups.clear();
+        for &(number, state) in states {
+            self.join(number, page, state);
+        }
+        for group in &self.groups {
+            for pages in [
+                &mut self.members[group.first].pages,
+                &mut self.rows[row].members[group.first],
+            ] {
+                pages.copied += 1;
+                pages.inherited += 1;
+            }
+            if self.keep {
+                self.members[group.first].copied.insert(page);
+            }
+            if let Some(part) = self.rows[row].part(group.first, page) {
+                part.own += 1;
+            }
+        }
+        for sums in [&mut self.counts.sums, &mut self.rows[row].sums] {
+            sums.frames += self.groups.len() as u64;
+            sums.private_copies += self.groups.len() as u64;
+            sums.present += states.len() as u64;
+        }
     }
 }
 
-/// Own frames, and the frame that the others have together (0 or 1).
-fn split(cell: u16) -> (u64, u64) {
-    (
-        u64::from(cell / ONE_OWN),
-        u64::from(cell & MAPPED_TWICE != 0),
-    )
+/// Pages of shared memory, counted once whoever maps them and where.
+#[derive(Debug, Default)]
+pub(crate) struct SharedPages {
+    files: HashMap<((u32, u32), u64), PageSet>,
 }
 
-/// Files are one copy anyway, except the pages that a private mapping has made its own.
-fn is_only_a_file(mapping: &Mapping) -> bool {
-    match mapping.kind() {
-        MappingKind::Special => true,
-        MappingKind::File => mapping.is_shared() || mapping.counts.anonymous == 0,
-        _ => false,
+impl SharedPages {
+    pub(crate) fn file(&mut self, device: (u32, u32), inode: u64) -> &mut PageSet {
+        self.files.entry((device, inode)).or_default()
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.files.values().map(PageSet::len).sum()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::parse::{pagemap, smaps};
-
-    const PRESENT: u64 = 1 << 63;
-    const OWN: u64 = PRESENT | 1 << 56;
-    const OF_FILE: u64 = PRESENT | 1 << 61;
-
-    fn pages(words: &[u64]) -> Vec<PageState> {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        pagemap(&bytes[..]).unwrap()
-    }
-
-    fn mapping(number: usize) -> Mapping {
-        let text = include_str!("../tests/captured/smaps");
-        smaps(text.as_bytes()).unwrap().remove(number)
-    }
-
-    fn add(account: &mut Account, family: u64, mapping: &Mapping, words: &[u64]) {
-        let members = &mut account.families.entry(family).or_default().members;
-        *members += 1;
-        let first = *members == 1;
-        account.add_pages(family, first, mapping, mapping.start, &pages(words), false);
-    }
-
-    #[test]
-    fn a_written_page_is_a_frame_more_and_the_rest_is_one() {
-        let (mut account, anonymous) = (Account::new(4096), mapping(4));
-        add(&mut account, 7, &anonymous, &[PRESENT, PRESENT, OWN, 0]);
-        add(&mut account, 7, &anonymous, &[PRESENT, PRESENT, OWN, OWN]);
-        let counts = account.finish();
-        // Two shared, one copied, and one that only the child has, at a place the parent has not.
-        assert_eq!((counts.unique, counts.frames, counts.new), (3, 4, 1));
-    }
-
-    #[test]
-    fn processes_of_different_families_inherit_nothing_from_each_other() {
-        let (mut account, anonymous) = (Account::new(4096), mapping(4));
-        add(&mut account, 7, &anonymous, &[OWN, OWN]);
-        add(&mut account, 8, &anonymous, &[OWN, OWN]);
-        let counts = account.finish();
-        assert_eq!((counts.unique, counts.frames, counts.new), (0, 0, 4));
-    }
-
-    #[test]
-    fn shared_memory_counts_once_and_private_copies_of_it_count_each() {
-        let (mut account, private, shared) = (Account::new(4096), mapping(2), mapping(3));
-        add(&mut account, 7, &shared, &[OF_FILE, OF_FILE, 0]);
-        add(&mut account, 8, &shared, &[OF_FILE, 0, 0]);
-        add(&mut account, 9, &private, &[OWN, OF_FILE, OWN]);
-        let counts = account.finish();
-        assert_eq!((counts.shared, counts.frames, counts.unique), (3, 2, 0));
-    }
-
-    #[test]
-    fn pages_of_huge_entries_never_count_as_own() {
-        let (mut account, anonymous) = (Account::new(4096), mapping(4));
-        for _ in 0..2 {
-            account.families.entry(7).or_default().members += 1;
-            let (ordinary, huge) = (pages(&[OWN]), pages(&[OWN, OWN]));
-            account.add_pages(7, true, &anonymous, anonymous.start, &ordinary, false);
-            account.add_pages(7, true, &anonymous, anonymous.start + 8192, &huge, true);
-        }
-        let counts = account.finish();
-        assert_eq!((counts.unique, counts.frames, counts.huge), (3, 4, 4));
-    }
-}
+#[path = "account/tests.rs"]
+mod tests;

@@ -17,12 +17,18 @@
 #![deny(unsafe_code)]
 
 mod account;
+mod by_pss;
 mod error;
+mod history;
 mod ioctl;
+mod page_set;
 pub mod parse;
 mod read;
 mod report;
+mod rows;
+mod session;
 mod tree;
+mod walk;
 
 use std::ops::Range;
 
@@ -30,8 +36,10 @@ pub use error::MeterError;
 pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
 pub use read::Proc;
 pub use report::{
-    Copies, ProcessMemory, Report, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tree,
+    Baseline, Copies, Level, MappingMemory, MappingUse, PageBytes, ProcessMemory, Report, Role,
+    SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
 };
+pub use session::{Glance, Seen, Session};
 
 /// Measures a process and all its descendants.
 ///
@@ -64,7 +72,8 @@ pub fn mappings(pid: u32) -> Result<Vec<Mapping>, MeterError> {
 /// # Errors
 /// As [`process`], for any of them.
 pub fn range(pids: &[u32], range: Range<u64>) -> Result<Copies, MeterError> {
-    tree::range(&Proc::default(), pids, range)
+    let proc = Proc::default();
+    tree::range(&proc, pids, range, proc.level())
 }
 
 /// Measures the machine.
@@ -78,12 +87,28 @@ pub fn meminfo() -> Result<Meminfo, MeterError> {
 impl Proc {
     /// Measures a process and all its descendants, as [`tree`].
     pub fn tree(&self, pid: u32) -> Result<Report, MeterError> {
-        tree::measure(self, pid, true)
+        tree::measure(&self.subject(pid, true), None)
     }
 
     /// Measures one process, with the same report as for a tree.
     pub fn alone(&self, pid: u32) -> Result<Report, MeterError> {
-        tree::measure(self, pid, false)
+        tree::measure(&self.subject(pid, false), None)
+    }
+
+    fn subject(&self, root: u32, children: bool) -> tree::Subject<'_> {
+        tree::Subject {
+            proc: self,
+            root,
+            children,
+            with_root: true,
+            tags: &[],
+            level: self.level(),
+        }
+    }
+
+    /// Counts copies in one address range, as [`range`].
+    pub fn range(&self, pids: &[u32], range: Range<u64>) -> Result<Copies, MeterError> {
+        tree::range(self, pids, range, self.level())
     }
 
     /// Measures one process, as [`process`].

@@ -13,12 +13,14 @@ use rustix::io::Errno;
 use crate::error::MeterError;
 use crate::ioctl;
 use crate::parse::{self, Mapping, Meminfo, PageState, ParseError, Rollup, Stat, Statm};
+use crate::report::Level;
 
 /// A `/proc` to read: the machine's own, or captured texts laid out in the same way.
 #[derive(Debug, Clone)]
 pub struct Proc {
     root: PathBuf,
     page_size: u64,
+    force_bits: bool,
 }
 
 impl Default for Proc {
@@ -42,7 +44,83 @@ impl Proc {
         Self {
             root: root.into(),
             page_size,
+            force_bits: false,
         }
+    }
+
+    /// The evidence that this kernel shows to this process. User ids say nothing about it: root of
+    /// a user namespace sees no frame numbers, and a capability may be had without being root.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        if self.force_bits {
+            return Level::B;
+        }
+        let own = std::process::id();
+        let here = std::ptr::from_ref(&own).addr() as u64;
+        let page = here / self.page_size * self.page_size;
+        let state = self
+            .open_pagemap(own)
+            .and_then(|pagemap| self.pages(own, &pagemap, page..page + self.page_size));
+        match state.as_deref() {
+            Ok([state]) if state.frame() != 0 => Level::A,
+            _ => Level::B,
+        }
+    }
+
+    /// Whether the kernel tells zero pages and huge-page entries (`PAGEMAP_SCAN`, Linux 6.7).
+    #[must_use]
+    pub fn can_scan(&self) -> bool {
+        let own = std::process::id();
+        let here = std::ptr::from_ref(&own).addr() as u64 / self.page_size * self.page_size;
+        let found = self
+            .open_pagemap(own)
+            .and_then(|pagemap| self.present(own, &pagemap, here..here + self.page_size));
+        matches!(found, Ok(Some(_)))
+    }
+
+    /// The same `/proc`, read without looking at frame numbers even where the kernel shows them.
+    #[must_use]
+    pub fn without_frames(mut self) -> Self {
+        self.force_bits = true;
+        self
+    }
+
+    /// The children of a process, as its own files tell them; `None` where the kernel does not. One
+    /// that exits meanwhile may hide another, so this serves for looking often, not for sums.
+    pub(crate) fn children(&self, pid: u32) -> Option<Vec<u32>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.path(pid, "task")).ok()?.flatten() {
+            let text = fs::read_to_string(entry.path().join("children")).ok()?;
+            found.extend(
+                text.split_ascii_whitespace()
+                    .filter_map(|pid| pid.parse::<u32>().ok()),
+            );
+        }
+        Some(found)
+    }
+
+    /// The words of a process's command line; empty when it has none or may not be read.
+    #[must_use]
+    pub fn command_line(&self, pid: u32) -> Vec<String> {
+        let bytes = fs::read(self.path(pid, "cmdline")).unwrap_or_default();
+        let words = bytes
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty());
+        words
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
+    }
+
+    /// A variable of the environment that a process was started with, if it may be read.
+    #[must_use]
+    pub fn variable(&self, pid: u32, name: &str) -> Option<std::ffi::OsString> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bytes = fs::read(self.path(pid, "environ")).ok()?;
+        let mut found = bytes.split(|byte| *byte == 0).filter_map(|entry| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(std::ffi::OsString::from_vec(value.to_vec()))
+        });
+        found.next()
     }
 
     /// Bytes per page.
@@ -79,6 +157,11 @@ impl Proc {
     /// A process's mappings.
     pub fn mappings(&self, pid: u32) -> Result<Vec<Mapping>, MeterError> {
         self.read(pid, "smaps", parse::smaps)
+    }
+
+    /// A process's mappings without their counts, which is much cheaper.
+    pub fn maps(&self, pid: u32) -> Result<Vec<Mapping>, MeterError> {
+        self.read(pid, "maps", parse::maps)
     }
 
     /// All processes, in no order. One that comes or goes meanwhile may be in it or not.

@@ -9,10 +9,153 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::parse::{MemoryCounts, Rollup};
+use crate::parse::{MappingKind, MemoryCounts, Rollup};
 
 /// The form of [`Report`] as data; changes whenever a field changes its meaning.
 pub const SCHEMA: &str = "onecopy.report/1";
+
+/// What the numbers rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Level {
+    /// Page frame numbers, which the kernel shows only to a privileged reader (`CAP_SYS_ADMIN`).
+    A,
+    /// Bit 56 of pagemap, which needs no privilege.
+    B,
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+        })
+    }
+}
+
+/// What each fork family is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Baseline {
+    /// The process that forked, as it is now: the forks themselves were not seen.
+    Now,
+    /// The process that forked, as it was when the child was first seen, soon after the fork.
+    Fork,
+}
+
+/// A named range of a process's memory: an array that a program wants to see in the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// The process that tagged it; its relatives by fork have the same addresses.
+    pub pid: u32,
+    /// What to call it.
+    pub name: String,
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// Pages over a tree or a mapping.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageSums {
+    pub(crate) unique: u64,
+    pub(crate) frames: u64,
+    pub(crate) new: u64,
+    /// Σ over the processes of the pages behind `frames`.
+    pub(crate) present: u64,
+    pub(crate) private_copies: u64,
+}
+
+/// Pages of one process.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProcessPages {
+    pub(crate) inherited: u64,
+    pub(crate) shared: u64,
+    pub(crate) copied: u64,
+    pub(crate) last_owner: u64,
+    pub(crate) new: u64,
+}
+
+impl ProcessPages {
+    pub(crate) fn to_bytes(self, page_size: u64) -> PageBytes {
+        PageBytes {
+            inherited: self.inherited * page_size,
+            shared: self.shared * page_size,
+            copied: self.copied * page_size,
+            last_owner: self.last_owner * page_size,
+            new: self.new * page_size,
+        }
+    }
+}
+
+/// One process's private memory, page by page, in bytes;
+/// `inherited = shared + copied + last_owner`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PageBytes {
+    /// Existed when it, or one of its children, was forked.
+    pub inherited: u64,
+    /// Inherited, and still one frame together with relatives.
+    pub shared: u64,
+    /// Inherited, and copied by this process's writing.
+    pub copied: u64,
+    /// Inherited, copied by nobody, and nobody else is left who has it.
+    pub last_owner: u64,
+    /// Came after the fork.
+    pub new: u64,
+}
+
+/// What a process is within the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// The oldest of a fork family of several.
+    Parent,
+    /// Forked from a living relative.
+    Worker,
+    /// Shares no history with any other process of the tree.
+    Alone,
+}
+
+/// One process's part of a mapping.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MappingUse {
+    /// The process.
+    pub pid: u32,
+    /// What it has of the mapping; for shared memory, `shared` is all that it touched.
+    pub pages: PageBytes,
+    /// The mapping in 160 parts from its start to its end: `.` absent, `s` shared, `c` mostly
+    /// copied, `+` partly copied, `n` mostly new. Empty for small mappings.
+    pub strip: String,
+}
+
+/// A mapping, or a tagged range, over all processes of one fork family.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MappingMemory {
+    /// A tag, a file, `[heap]`, `anonymous`…
+    pub label: String,
+    /// What it maps.
+    pub kind: MappingKind,
+    /// Whether `label` is a tag.
+    pub tagged: bool,
+    /// First address; `None` for small mappings of one label that were added up.
+    pub start: Option<u64>,
+    /// Distinct pages: inherited ones, and those of shared memory.
+    pub pages: u64,
+    /// Frames behind these.
+    pub frames: u64,
+    /// New pages.
+    pub new: u64,
+    /// `frames / pages`; `None` when nothing of it is inherited or shared.
+    pub copies: Option<f64>,
+    /// Who has what.
+    pub processes: Vec<MappingUse>,
+}
 
 /// One process's memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +189,12 @@ pub struct ProcessMemory {
     pub swap: u64,
     /// The same, divided by its users; `None` before Linux 4.3.
     pub swap_pss: Option<u64>,
+    /// What it is within the tree; absent in a reading of one process by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// What its pages are; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages: Option<PageBytes>,
 }
 
 impl ProcessMemory {
@@ -66,6 +215,8 @@ impl ProcessMemory {
             pss_shmem: memory.pss_shmem,
             swap: counts.swap,
             swap_pss: counts.swap_pss,
+            role: None,
+            pages: None,
         }
     }
 }
@@ -134,10 +285,9 @@ pub struct StoreMemory {
 /// How many copies of the tree's data exist, and what the number is made of.
 ///
 /// `copies = (frames + shared) / (unique + shared)`, counted in pages. Libraries and other files
-/// are left out: they are one copy anyway, and would flatter the number. The baseline is the oldest
-/// process of each fork family **as it is now**: memory that it has freed since the fork, or that
-/// both sides allocated at the same place afterwards, is judged wrongly, which
-/// [`Report::limits`] says. Memory that is nobody's inheritance is `new` and in neither part.
+/// are left out: they are one copy anyway, and would flatter the number. With [`Baseline::Now`],
+/// memory that the parent has freed since the fork, or that both sides allocated at the same place
+/// afterwards, is judged wrongly, which [`Report::limits`] says. Memory that is nobody's inheritance is `new` and in neither part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Copies {
@@ -153,6 +303,13 @@ pub struct Copies {
     pub shared: u64,
     /// Private pages that were not inherited.
     pub new: u64,
+    /// `frames − unique`: pages that exist because somebody wrote.
+    pub wasted: u64,
+    /// Pages that a copy for each process would take beyond `frames`.
+    pub saved: u64,
+    /// The part of `frames` that only PSS tells of: frames shared by some, but not all, of the
+    /// processes that have the page, after forks that were not seen.
+    pub by_pss: u64,
     /// 1 − the part of ΣPSS that these counts do not explain.
     pub agreement: Option<f64>,
 }
@@ -191,8 +348,10 @@ pub struct Tree {
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
-    /// How copies were counted: `B`, from the bits of pagemap that need no privilege.
-    pub level: String,
+    /// How copies were counted.
+    pub level: Level,
+    /// What fork families are compared with.
+    pub baseline: Baseline,
     /// Bytes per page.
     pub page_size: u64,
     /// The process at the top.
@@ -209,6 +368,8 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// The stores that the tree maps.
     pub stores: Vec<StoreMemory>,
+    /// What the pages belong to, the largest first.
+    pub mappings: Vec<MappingMemory>,
     /// What the numbers cannot tell here, in plain words.
     pub limits: Vec<String>,
 }

@@ -13,36 +13,74 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
-use crate::account::{Account, PageCounts};
+use crate::account::{Account, PageCounts, SharedPages};
+use crate::by_pss;
 use crate::error::MeterError;
-use crate::parse::{Mapping, MappingKind, Stat};
+use crate::history::{self, History};
+use crate::parse::{Mapping, MappingKind, Rollup, Stat};
 use crate::read::Proc;
 use crate::report::{
-    Copies, ProcessMemory, Report, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tree,
+    Baseline, Copies, Level, MappingMemory, ProcessMemory, Report, Role, SCHEMA, SkipReason,
+    Skipped, StoreMemory, StoreUse, Tag, Tree,
 };
+use crate::rows;
+use crate::walk::{Read, Walk};
 
 /// Readings of a tree that will not hold still.
 const PASSES: u32 = 4;
 
-/// Measures `root` and all its descendants.
-pub(crate) fn measure(proc: &Proc, root: u32, children: bool) -> Result<Report, MeterError> {
+/// What is to be measured.
+pub(crate) struct Subject<'a> {
+    pub(crate) proc: &'a Proc,
+    pub(crate) root: u32,
+    /// Whether its descendants are, too.
+    pub(crate) children: bool,
+    /// Whether it is part of the tree itself.
+    pub(crate) with_root: bool,
+    pub(crate) tags: &'a [Tag],
+    pub(crate) level: Level,
+}
+
+/// Measures the subject; with a `history`, compares it with what was known and remembers it.
+pub(crate) fn measure(
+    subject: &Subject<'_>,
+    mut history: Option<&mut History>,
+) -> Result<Report, MeterError> {
     let mut passes = 1;
     loop {
-        let before = list(proc, root, children)?;
-        let pass = Pass::read(proc, &before)?;
-        let steady =
-            !pass.vanished() && identities(&list(proc, root, children)?) == identities(&before);
-        if steady || passes == PASSES {
-            return pass.report(proc, root, passes, steady);
+        let before = list(subject)?;
+        let mut known = history.as_deref().cloned().unwrap_or_default();
+        known.keep_only(&before.iter().map(history::identity).collect::<Vec<_>>());
+        let pass = Pass::read(subject, &before, &mut known, history.is_some())?;
+        let now = list(subject)?;
+        let steady = !pass.vanished() && identities(&now) == identities(&before);
+        // Who is read again and again is read again soon.
+        let most = if history.is_some() {
+            PASSES / 2
+        } else {
+            PASSES
+        };
+        if steady || passes == most {
+            let baseline = if known.begun {
+                Baseline::Fork
+            } else {
+                Baseline::Now
+            };
+            if let Some(history) = &mut history {
+                known.begun = true;
+                **history = known;
+            }
+            return pass.report(subject, passes, steady, baseline);
         }
         passes += 1;
     }
 }
 
 /// The process and its descendants, parents before children and older before younger.
-fn list(proc: &Proc, root: u32, children: bool) -> Result<Vec<Stat>, MeterError> {
+fn list(subject: &Subject<'_>) -> Result<Vec<Stat>, MeterError> {
+    let (proc, root) = (subject.proc, subject.root);
     let first = proc.stat(root)?;
-    if !children {
+    if !subject.children {
         return Ok(vec![first]);
     }
     let mut by_parent: HashMap<u32, Vec<Stat>> = HashMap::new();
@@ -60,7 +98,9 @@ fn list(proc: &Proc, root: u32, children: bool) -> Result<Vec<Stat>, MeterError>
         let mut next = by_parent.remove(&stat.pid).unwrap_or_default();
         next.sort_by_key(|child| (child.start_time_ticks, child.pid));
         queue.extend(next);
-        found.push(stat);
+        if subject.with_root || stat.pid != root {
+            found.push(stat);
+        }
     }
     Ok(found)
 }
@@ -78,51 +118,107 @@ struct Pass {
     skipped: Vec<Skipped>,
     stores: BTreeMap<((u32, u32), u64), StoreMemory>,
     pages: PageCounts,
+    mappings: Vec<MappingMemory>,
+    /// Frames that only PSS tells of.
+    by_pss: u64,
 }
 
 impl Pass {
-    fn read(proc: &Proc, list: &[Stat]) -> Result<Self, MeterError> {
-        let mut account = Account::new(proc.page_size());
+    fn read(
+        subject: &Subject<'_>,
+        list: &[Stat],
+        history: &mut History,
+        keep: bool,
+    ) -> Result<Self, MeterError> {
+        let proc = subject.proc;
         let mut pass = Self {
             processes: Vec::with_capacity(list.len()),
             skipped: Vec::new(),
             stores: BTreeMap::new(),
-            pages: PageCounts::default(),
+            pages: PageCounts {
+                special_known: true,
+                ..PageCounts::default()
+            },
+            mappings: Vec::new(),
+            by_pss: 0,
         };
+        let mut families: Vec<Vec<Read>> = Vec::new();
         for stat in list {
-            let skip = |reason| Skipped {
-                pid: stat.pid,
-                name: stat.name.clone(),
-                reason,
-                rss: proc.statm(stat.pid).ok().map(|sizes| sizes.rss),
-            };
             if stat.has_exited() {
-                pass.skipped.push(skip(SkipReason::Exited));
+                pass.skip(proc, stat, SkipReason::Exited);
                 continue;
             }
-            let read = || {
-                let rollup = proc.rollup(stat.pid)?;
-                Ok((rollup, proc.mappings(stat.pid)?))
-            };
-            match read().and_then(|(rollup, mappings)| {
-                account.add(proc, stat, &mappings, 0..u64::MAX)?;
-                Ok((rollup, mappings))
-            }) {
-                Ok((rollup, mappings)) => {
+            match open(proc, stat) {
+                Ok((rollup, read)) => {
                     pass.processes.push(ProcessMemory::new(stat, &rollup));
-                    pass.add_stores(proc, stat.pid, &mappings);
+                    pass.add_stores(proc, stat.pid, &read.mappings);
+                    join_family(&mut families, read);
                 }
-                Err(MeterError::Gone { .. }) => pass.skipped.push(skip(SkipReason::Vanished)),
-                Err(MeterError::Denied { .. }) => pass.skipped.push(skip(SkipReason::Denied)),
+                Err(MeterError::Gone { .. }) => pass.skip(proc, stat, SkipReason::Vanished),
+                Err(MeterError::Denied { .. }) => pass.skip(proc, stat, SkipReason::Denied),
                 // A text that ends in the middle is what a process leaves that dies while read.
                 Err(error) => match proc.stat(stat.pid) {
                     Ok(now) if !now.has_exited() => return Err(error),
-                    _ => pass.skipped.push(skip(SkipReason::Vanished)),
+                    _ => pass.skip(proc, stat, SkipReason::Vanished),
                 },
             }
         }
-        pass.pages = account.finish();
+        let mut shared = SharedPages::default();
+        for mut members in families {
+            let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
+            let by_frame = subject.level == Level::A;
+            let mut account = Account::new(history.members(&stats), by_frame, keep);
+            let of_family = |tag: &&Tag| members.iter().any(|read| read.stat.pid == tag.pid);
+            let tags: Vec<Tag> = subject.tags.iter().filter(of_family).cloned().collect();
+            Walk::new(proc, &mut members, &tags, &mut account, &mut shared).run(&(0..u64::MAX))?;
+            if !by_frame {
+                pass.by_pss += by_pss::correct(proc, &mut account, &members);
+            }
+            pass.add_family(&mut account, &members, proc);
+            let stats: Vec<Stat> = members.into_iter().map(|read| read.stat).collect();
+            history.remember(&stats, &mut account.members);
+        }
+        pass.pages.shared = shared.count();
+        pass.mappings
+            .sort_by_key(|row| std::cmp::Reverse(row.frames + row.new));
         Ok(pass)
+    }
+
+    fn skip(&mut self, proc: &Proc, stat: &Stat, reason: SkipReason) {
+        self.skipped.push(Skipped {
+            pid: stat.pid,
+            name: stat.name.clone(),
+            reason,
+            rss: proc.statm(stat.pid).ok().map(|sizes| sizes.rss),
+        });
+    }
+
+    /// Takes over what was counted in one family.
+    fn add_family(&mut self, account: &mut Account, members: &[Read], proc: &Proc) {
+        let page_size = proc.page_size();
+        self.pages.add(&account.counts);
+        for (number, (read, member)) in members.iter().zip(&account.members).enumerate() {
+            let pid = read.stat.pid;
+            if read.lost {
+                self.processes.retain(|row| row.pid != pid);
+                self.skip(proc, &read.stat, SkipReason::Vanished);
+                continue;
+            }
+            if let Some(row) = self.processes.iter_mut().find(|row| row.pid == pid) {
+                row.pages = Some(member.pages.to_bytes(page_size));
+                row.role = Some(match (number, members.len(), &member.base) {
+                    (0, 1, None) => Role::Alone,
+                    (0, _, _) => Role::Parent,
+                    _ => Role::Worker,
+                });
+            }
+        }
+        let pids: Vec<u32> = members.iter().map(|read| read.stat.pid).collect();
+        self.mappings.extend(rows::summed(
+            std::mem::take(&mut account.rows),
+            &pids,
+            page_size,
+        ));
     }
 
     fn vanished(&self) -> bool {
@@ -169,38 +265,74 @@ impl Pass {
     }
 
     fn report(
-        self,
-        proc: &Proc,
-        root: u32,
+        mut self,
+        subject: &Subject<'_>,
         passes: u32,
         steady: bool,
+        baseline: Baseline,
     ) -> Result<Report, MeterError> {
+        let proc = subject.proc;
         let denied = self
             .skipped
             .iter()
             .any(|skipped| skipped.reason == SkipReason::Denied);
         let complete = steady && !denied;
-        let stores: Vec<StoreMemory> = self.stores.into_values().collect();
-        let limits = limits(proc, &self.skipped, &self.pages, steady, &stores);
+        let stores: Vec<StoreMemory> = std::mem::take(&mut self.stores).into_values().collect();
         let mut tree = sums(&self.processes, complete)?;
+        let agreement = explained(&self.pages, &tree, proc.page_size());
+        let mut limits = limits(proc, &self.skipped, &self.pages, steady, &stores, baseline);
+        let by_pss = self.by_pss;
+        if by_pss > 0 {
+            limits.push(format!(
+                "{by_pss} frames are known from PSS alone: processes wrote to inherited pages and then \
+                 forked; who wrote them cannot be said without frame numbers"
+            ));
+        }
         tree.allocated = stores.iter().map(|store| store.allocated).sum();
         if !complete {
             tree.allocated = None;
         }
-        tree.copies = copies(&self.pages, &tree, proc.page_size(), complete);
+        tree.copies = copies(&self.pages, complete);
+        tree.copies.by_pss = by_pss;
+        tree.copies.agreement = agreement;
         Ok(Report {
             schema: SCHEMA.to_owned(),
-            level: "B".to_owned(),
+            level: subject.level,
+            baseline,
             page_size: proc.page_size(),
-            root,
+            root: subject.root,
             passes,
             complete,
             tree,
             processes: self.processes,
             skipped: self.skipped,
             stores,
+            mappings: self.mappings,
             limits,
         })
+    }
+}
+
+/// What is needed to read a process's pages.
+fn open(proc: &Proc, stat: &Stat) -> Result<(Rollup, Read), MeterError> {
+    let rollup = proc.rollup(stat.pid)?;
+    let read = Read {
+        stat: stat.clone(),
+        mappings: proc.mappings(stat.pid)?,
+        pagemap: proc.open_pagemap(stat.pid)?,
+        lost: false,
+    };
+    Ok((rollup, read))
+}
+
+/// Processes are one family when they have the same bottom of the stack: `exec` draws a new one,
+/// `fork` keeps it. Where it is not shown, nothing can be said about relatives.
+fn join_family(families: &mut Vec<Vec<Read>>, read: Read) {
+    let bottom = read.stat.start_stack;
+    let related = |family: &&mut Vec<Read>| bottom != 0 && family[0].stat.start_stack == bottom;
+    match families.iter_mut().find(related) {
+        Some(family) => family.push(read),
+        None => families.push(vec![read]),
     }
 }
 
@@ -250,46 +382,60 @@ fn sums(processes: &[ProcessMemory], complete: bool) -> Result<Tree, MeterError>
             frames: 0,
             shared: 0,
             new: 0,
+            wasted: 0,
+            saved: 0,
+            by_pss: 0,
             agreement: None,
         },
     })
 }
 
 /// Counts the pages of one address range, in processes of which the oldest comes first.
-pub(crate) fn range(proc: &Proc, pids: &[u32], part: Range<u64>) -> Result<Copies, MeterError> {
+pub(crate) fn range(
+    proc: &Proc,
+    pids: &[u32],
+    part: Range<u64>,
+    level: Level,
+) -> Result<Copies, MeterError> {
     let page = proc.page_size();
     let part = part.start / page * page..part.end.div_ceil(page).saturating_mul(page);
-    let mut account = Account::new(page);
     let mut pss = Some(0u64);
+    let mut families = Vec::new();
     for pid in pids {
-        let (stat, mappings) = (proc.stat(*pid)?, proc.mappings(*pid)?);
+        let stat = proc.stat(*pid)?;
         if stat.has_exited() {
             return Err(MeterError::Gone { pid: *pid });
         }
-        account.add(proc, &stat, &mappings, part.clone())?;
+        let (_, read) = open(proc, &stat)?;
         let touching = |mapping: &&Mapping| mapping.start < part.end && mapping.end > part.start;
-        for mapping in mappings.iter().filter(touching) {
+        for mapping in read.mappings.iter().filter(touching) {
             let inside = part.start <= mapping.start && mapping.end <= part.end;
             // The kernel does not say how the PSS of a mapping is spread over it.
             pss = pss
                 .filter(|_| inside)
                 .and_then(|sum| sum.checked_add(mapping.counts.pss));
         }
+        join_family(&mut families, read);
     }
-    let pages = account.finish();
-    let distinct = pages.unique + pages.shared;
-    let value = (distinct > 0).then(|| (pages.frames + pages.shared) as f64 / distinct as f64);
-    let reason = "nothing in this range is inherited or shared memory";
-    let counted = (pages.frames + pages.new + pages.shared) * page;
-    Ok(Copies {
-        value,
-        reason: value.is_none().then(|| reason.to_owned()),
-        unique: pages.unique,
-        frames: pages.frames,
-        shared: pages.shared,
-        new: pages.new,
-        agreement: pss.map(|pss| agreement(counted, pss)),
-    })
+    let (mut pages, mut shared) = (PageCounts::default(), SharedPages::default());
+    for mut members in families {
+        let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
+        let members_of = History::default().members(&stats);
+        let mut account = Account::new(members_of, level == Level::A, false);
+        Walk::new(proc, &mut members, &[], &mut account, &mut shared).run(&part)?;
+        if let Some(lost) = members.iter().find(|read| read.lost) {
+            return Err(MeterError::Gone { pid: lost.stat.pid });
+        }
+        pages.add(&account.counts);
+    }
+    pages.shared = shared.count();
+    let mut copies = copies(&pages, true);
+    if copies.value.is_none() {
+        copies.reason = Some("nothing in this range is inherited or shared memory".to_owned());
+    }
+    let counted = pages.frames_and_new() * page;
+    copies.agreement = pss.map(|pss| agreement(counted, pss));
+    Ok(copies)
 }
 
 /// 1 − the part of `pss` that `counted` does not explain.
@@ -297,8 +443,14 @@ fn agreement(counted: u64, pss: u64) -> f64 {
     1.0 - counted.abs_diff(pss) as f64 / pss.max(1) as f64
 }
 
-fn copies(pages: &PageCounts, tree: &Tree, page_size: u64, complete: bool) -> Copies {
-    let distinct = pages.unique + pages.shared;
+fn explained(pages: &PageCounts, tree: &Tree, page_size: u64) -> Option<f64> {
+    let (pss, file) = tree.sum_pss.zip(tree.sum_pss_file)?;
+    Some(agreement(pages.frames_and_new() * page_size + file, pss))
+}
+
+fn copies(pages: &PageCounts, complete: bool) -> Copies {
+    let sums = &pages.sums;
+    let distinct = sums.unique + pages.shared;
     let (value, reason) = if !complete {
         (None, Some("not every process of the tree could be read"))
     } else if distinct == 0 {
@@ -308,24 +460,21 @@ fn copies(pages: &PageCounts, tree: &Tree, page_size: u64, complete: bool) -> Co
         )
     } else {
         (
-            Some((pages.frames + pages.shared) as f64 / distinct as f64),
+            Some((sums.frames + pages.shared) as f64 / distinct as f64),
             None,
         )
     };
-    let agreement = tree.sum_pss.zip(tree.sum_pss_file).map(|(pss, file)| {
-        agreement(
-            (pages.frames + pages.new + pages.shared) * page_size + file,
-            pss,
-        )
-    });
     Copies {
         value,
         reason: reason.map(str::to_owned),
-        unique: pages.unique,
-        frames: pages.frames,
+        unique: sums.unique,
+        frames: sums.frames,
         shared: pages.shared,
-        new: pages.new,
-        agreement,
+        new: sums.new,
+        wasted: sums.frames - sums.unique,
+        saved: sums.present.saturating_sub(sums.frames),
+        by_pss: 0,
+        agreement: None,
     }
 }
 
@@ -335,6 +484,7 @@ fn limits(
     pages: &PageCounts,
     steady: bool,
     stores: &[StoreMemory],
+    baseline: Baseline,
 ) -> Vec<String> {
     let mut limits = Vec::new();
     let denied: Vec<String> = skipped
@@ -359,16 +509,19 @@ fn limits(
                 .to_owned(),
         );
     }
-    limits.push(
-        "copies: the baseline is each fork family's oldest process as it is now; memory that \
-         processes received by other ways than fork or shared memory counts as new"
-            .to_owned(),
-    );
-    if pages.huge > 0 {
+    if baseline == Baseline::Now {
+        limits.push(
+            "copies: the baseline is each process that forked as it is now; memory that both sides \
+             allocated at the same place after the fork counts as copied, and memory that came by other \
+             ways than fork or shared memory as new"
+                .to_owned(),
+        );
+    }
+    if pages.huge_unsure > 0 {
         limits.push(format!(
-            "{} pages are mapped by huge-page entries, whose bit 56 is not used: copies of whole \
-             huge pages are missed",
-            pages.huge
+            "{} pages are mapped by huge-page entries of mappings that are partly shared; their bit 56 \
+             is not used, and copies of whole huge pages may be missed",
+            pages.huge_unsure
         ));
     }
     if !pages.special_known {

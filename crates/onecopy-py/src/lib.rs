@@ -13,6 +13,7 @@
 //! | `store` | `stats()`, `collect()` |
 //! | `tree` | `tree_apply()`, for scikit-learn's forests |
 //! | `memory` | `memory()` and its report |
+//! | `watch` | `watch()`, `assert_shared()`, `tag()` |
 //! | `cli` | the `onecopy` command |
 //! | `error` | the exceptions |
 #![deny(unsafe_code)]
@@ -35,6 +36,7 @@ mod progress;
 mod slots;
 mod store;
 mod tree;
+mod watch;
 
 /// The native part of onecopy; import `onecopy` instead.
 #[pymodule]
@@ -65,6 +67,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<memory::ProcessMemory>()?;
     module.add_class::<memory::SkippedProcess>()?;
     module.add_class::<memory::StoreMemory>()?;
+    module.add_class::<watch::Sampler>()?;
     list::register(module)?;
     node::register(module)?;
     module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;
@@ -89,5 +92,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(freeze::_freeze_is_main, module)?)?;
     module.add_function(wrap_pyfunction!(freeze::_freeze_header, module)?)?;
     module.add_function(wrap_pyfunction!(freeze::is_frozen, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }

@@ -32,6 +32,16 @@ pub(crate) struct ProcessMemory {
     pss_shmem: Option<u64>,
     /// Anonymous memory swapped out.
     swap: u64,
+    /// `"parent"`, `"worker"` (forked from a relative that is alive) or `"alone"`.
+    role: &'static str,
+    /// Memory that existed when it, or one of its children, was forked.
+    inherited: u64,
+    /// The part of `inherited` that it has copied by writing.
+    copied: u64,
+    /// The part of `inherited` that nobody copied and nobody else has any more.
+    last_owner: u64,
+    /// Private memory that came after the fork.
+    new: u64,
 }
 
 #[pymethods]
@@ -46,7 +56,17 @@ impl ProcessMemory {
 
 impl From<&meter::ProcessMemory> for ProcessMemory {
     fn from(row: &meter::ProcessMemory) -> Self {
+        let pages = row.pages.unwrap_or_default();
         Self {
+            role: match row.role {
+                Some(meter::Role::Parent) => "parent",
+                Some(meter::Role::Worker) => "worker",
+                _ => "alone",
+            },
+            inherited: pages.inherited,
+            copied: pages.copied,
+            last_owner: pages.last_owner,
+            new: pages.new,
             pid: row.pid,
             parent: row.parent,
             name: row.name.clone(),
@@ -146,6 +166,12 @@ pub(crate) struct Report {
     inner: meter::Report,
 }
 
+impl From<meter::Report> for Report {
+    fn from(inner: meter::Report) -> Self {
+        Self { inner }
+    }
+}
+
 #[pymethods]
 impl Report {
     /// Id of the process at the top.
@@ -170,6 +196,28 @@ impl Report {
     #[getter]
     fn copies_reason(&self) -> Option<&str> {
         self.inner.tree.copies.reason.as_deref()
+    }
+
+    /// What the count rests on: `"A"`, page frame numbers; `"B"`, bits that need no privilege.
+    #[getter]
+    fn level(&self) -> &'static str {
+        match self.inner.level {
+            meter::Level::A => "A",
+            _ => "B",
+        }
+    }
+
+    /// How much of the physical memory (PSS) the count explains, 1.0 for all of it; None if PSS is not known.
+    #[getter]
+    fn agreement(&self) -> Option<f64> {
+        self.inner.tree.copies.agreement
+    }
+
+    /// Bytes that exist only because processes wrote to inherited memory.
+    #[getter]
+    fn wasted(&self) -> Option<u64> {
+        let wasted = self.inner.tree.copies.wasted * self.inner.page_size;
+        self.inner.complete.then_some(wasted)
     }
 
     /// What adding up `ps` or `top` would say, in bytes.

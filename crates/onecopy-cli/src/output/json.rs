@@ -13,3 +13,11 @@ pub(crate) fn write(out: &mut dyn Write, outcome: &impl Serialize) -> Result<()>
     out.write_all(text.as_bytes())?;
     Ok(())
 }
+
+/// Writes one document as one line.
+pub(crate) fn line(out: &mut dyn Write, outcome: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string(outcome)?;
+    text.push('\n');
+    out.write_all(text.as_bytes())?;
+    Ok(())
+}

@@ -49,6 +49,43 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// How sizes are shown in reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Style {
+    plain: bool,
+}
+
+impl Style {
+    /// As plain numbers of bytes, or in the unit that fits.
+    pub(crate) fn new(plain: bool) -> Self {
+        Self { plain }
+    }
+
+    /// A number of bytes with its unit, three digits of it.
+    pub(crate) fn size(self, bytes: u64) -> String {
+        if self.plain {
+            return bytes.to_string();
+        }
+        let (value, unit) = match bytes {
+            0..1_024 => return format!("{bytes} B"),
+            1_024..1_047_552 => (bytes as f64 / 1_024.0, "KiB"),
+            1_047_552..1_072_693_248 => (bytes as f64 / MIB, "MiB"),
+            _ => (bytes as f64 / MIB / 1_024.0, "GiB"),
+        };
+        let digits = match value {
+            value if value < 9.995 => 2,
+            value if value < 99.95 => 1,
+            _ => 0,
+        };
+        format!("{value:.digits$} {unit}")
+    }
+
+    /// The same for what may be unknown.
+    pub(crate) fn maybe(self, bytes: Option<u64>) -> String {
+        bytes.map_or_else(|| "unknown".to_owned(), |bytes| self.size(bytes))
+    }
+}
+
 /// A change in bytes, with its sign.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
@@ -78,6 +115,25 @@ mod tests {
         assert_eq!(mebibytes(28 << 10), "0.03");
         assert_eq!(mebibytes(10 << 20), "10.0");
         assert_eq!(Bytes(1).to_string(), "1 KiB");
+        let sizes = [
+            0,
+            1_023,
+            1_024,
+            99_999,
+            1_048_575,
+            10 << 20,
+            1_100_000_000,
+            5 << 40,
+        ];
+        let shown = sizes.map(|bytes| Style::default().size(bytes));
+        assert_eq!(
+            shown,
+            [
+                "0 B", "1023 B", "1.00 KiB", "97.7 KiB", "1.00 MiB", "10.0 MiB", "1.02 GiB",
+                "5120 GiB"
+            ]
+        );
+        assert_eq!(Style::new(true).size(99_999), "99999");
         assert_eq!(Bytes(86_016).to_string(), "84 KiB");
         assert_eq!(Bytes(3 << 20).to_string(), "3.00 MiB");
         assert_eq!(

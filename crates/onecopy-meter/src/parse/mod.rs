@@ -17,7 +17,7 @@ use std::io::{self, Read};
 
 pub use meminfo::{Meminfo, meminfo};
 pub use pagemap::{PageState, pagemap};
-pub use smaps::{Mapping, MappingKind, MemoryCounts, Rollup, rollup, smaps};
+pub use smaps::{Mapping, MappingKind, MemoryCounts, Rollup, maps, rollup, smaps};
 pub use stat::{Stat, Statm, stat, statm};
 
 /// Why a text from `/proc` was not understood.

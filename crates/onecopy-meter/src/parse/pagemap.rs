@@ -10,6 +10,9 @@ use super::ParseError;
 pub struct PageState(u64);
 
 impl PageState {
+    /// No page at all.
+    pub(crate) const ABSENT: Self = Self(0);
+
     /// Whether a page of memory stands behind the address (bit 63).
     #[must_use]
     pub fn is_present(self) -> bool {
@@ -35,6 +38,21 @@ impl PageState {
     #[must_use]
     pub fn is_mapped_once(self) -> bool {
         self.0 & (1 << 56) != 0
+    }
+
+    /// The number of the page frame (bits 0 to 54), or 0 where this process may not see it.
+    #[must_use]
+    pub fn frame(self) -> u64 {
+        if self.is_present() {
+            self.0 & ((1 << 55) - 1)
+        } else {
+            0
+        }
+    }
+
+    /// The same page, with another answer to [`PageState::is_mapped_once`].
+    pub(crate) fn with_mapped_once(self, mapped_once: bool) -> Self {
+        Self(self.0 & !(1 << 56) | u64::from(mapped_once) << 56)
     }
 }
 
@@ -81,6 +99,15 @@ mod tests {
         assert_eq!(bits(&pages[1]), [true, false, true, false]);
         assert_eq!(bits(&pages[2]), [false, true, false, false]);
         assert_eq!(bits(&pages[3]), [false; 4]);
+        assert_eq!(
+            pages.iter().map(|page| page.frame()).collect::<Vec<_>>(),
+            [0xabc, 0, 0, 0]
+        );
+        assert!(!pages[0].with_mapped_once(false).is_mapped_once());
+        assert_eq!(
+            pages[1].with_mapped_once(true).with_mapped_once(false),
+            pages[1]
+        );
     }
 
     #[test]

@@ -211,6 +211,18 @@ pub fn smaps(source: impl Read) -> Result<Vec<Mapping>, ParseError> {
     Ok(mappings)
 }
 
+/// Reads the text of `/proc/PID/maps`: mappings without their counts, which cost the kernel a walk.
+///
+/// # Errors
+/// A line of another form.
+pub fn maps(source: impl Read) -> Result<Vec<Mapping>, ParseError> {
+    let text = text(source)?;
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(index, line)| header(line).ok_or_else(|| unexpected(index + 1, line)))
+        .collect()
+}
+
 fn unexpected(line_number: usize, line: &str) -> ParseError {
     ParseError::Line {
         line_number,
@@ -391,6 +403,17 @@ mod tests {
         assert_eq!(mappings[3].byte_len(), 1 << 20);
         assert_eq!(mappings[3].counts.rss, 64 * 1024);
         assert_eq!(mappings[5].offset, 0x26000);
+    }
+
+    #[test]
+    fn maps_are_the_headers_of_smaps() {
+        let mappings = smaps(SMAPS.as_bytes()).unwrap();
+        let is_header = |line: &&str| line.contains('-') && !line.contains("kB");
+        let text: Vec<&str> = SMAPS.lines().filter(is_header).collect();
+        let found = maps(text.join("\n").as_bytes()).unwrap();
+        assert_eq!(found.len(), mappings.len());
+        assert_eq!(found[0].name, mappings[0].name);
+        assert!(maps(&b"no mapping"[..]).is_err());
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Stat {
     pub state: char,
     /// Its parent's id.
     pub parent: u32,
+    /// Page faults that needed no disk, of all threads.
+    pub minor_faults: u64,
     /// Threads.
     pub threads: u32,
     /// When it started, in clock ticks since boot: with the pid it names one process for ever.
@@ -87,6 +89,7 @@ pub fn stat(source: impl Read) -> Result<Stat, ParseError> {
             .and_then(|state| state.chars().next())
             .ok_or_else(|| bad("a state letter"))?,
         parent: small(4, "field 4, the parent's id")?,
+        minor_faults: number(10, "field 10, the minor faults")?,
         threads: small(20, "field 20, the number of threads")?,
         start_time_ticks: number(22, "field 22, the start time")?,
         start_stack: number(28, "field 28, the bottom of the stack")?,

@@ -1,0 +1,71 @@
+//! `onecopy report PID`: one reading of a tree.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+
+use anyhow::Result;
+use onecopy_meter::{Proc, Report};
+
+use crate::cli::meter::{Format, Measuring, ReportArguments};
+use crate::output::{csv, html, json, report, units};
+use crate::{BUDGET, OK};
+
+/// Measures once and prints.
+pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i32> {
+    let found = proc(&arguments.measuring).tree(arguments.pid)?;
+    match arguments.format() {
+        Format::Text => {
+            let style = units::Style::new(arguments.bytes);
+            report::report(out, &found, &report::Heading::default(), style)?;
+        }
+        Format::Json => json::write(out, &found)?,
+        Format::Jsonl => json::line(out, &found)?,
+        Format::Csv => csv::processes(out, &found, !arguments.no_header)?,
+        Format::Html => html::write(out, html::Subject::reading(&found))?,
+        Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found))?.as_bytes())?,
+    }
+    Ok(verdict(&arguments.measuring, &found))
+}
+
+/// The way to read `/proc` that was asked for.
+pub(crate) fn proc(measuring: &Measuring) -> Proc {
+    let proc = Proc::default();
+    if measuring.no_frames {
+        proc.without_frames()
+    } else {
+        proc
+    }
+}
+
+/// The exit code; says on standard error when the budget is broken or cannot be checked.
+pub(crate) fn verdict(measuring: &Measuring, found: &Report) -> i32 {
+    let Some(most) = measuring.max_copies else {
+        return OK;
+    };
+    let copies = &found.tree.copies;
+    let (code, why) = check(most, copies.value, copies.reason.as_deref());
+    if let Some(why) = why {
+        anstream::eprintln!("onecopy: {why}");
+    }
+    code
+}
+
+/// What a number of copies means for a budget: the exit code, and what to say.
+pub(crate) fn check(most: f64, copies: Option<f64>, reason: Option<&str>) -> (i32, Option<String>) {
+    match copies {
+        Some(copies) if copies > most => (
+            BUDGET,
+            Some(format!(
+                "{copies:.3} copies, and --max-copies allows {most:.3}"
+            )),
+        ),
+        Some(_) => (OK, None),
+        None => (
+            BUDGET,
+            Some(format!(
+                "--max-copies {most:.3} cannot be checked: {}",
+                reason.unwrap_or("the number of copies is not known")
+            )),
+        ),
+    }
+}

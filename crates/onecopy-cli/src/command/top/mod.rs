@@ -1,0 +1,234 @@
+//! `onecopy top [PID]`: a tree's memory while it changes.
+//!
+//! ```text
+//! reading ─▶ State ─▶ lines of text (screen.rs) ─▶ terminal (live.rs, feature `top`)
+//!    ▲         ▲ keys                           └▶ or standard output, once, when it is no terminal
+//!    └─────────┘ not before 100 × the last reading's cost
+//! ```
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "top")]
+mod live;
+mod screen;
+
+use std::collections::HashMap;
+use std::io::{IsTerminal as _, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use onecopy_meter::{Glance, Proc, Report, Session};
+
+use crate::OK;
+use crate::cli::meter::TopArguments;
+use crate::command::report;
+use crate::command::run::{sampler::cpu_time, tags};
+
+/// Numbers of copies that are kept for the line in the head.
+const KEPT: usize = 12;
+
+/// What rows are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Processes,
+    Mappings,
+    /// Tagged ranges only.
+    Objects,
+}
+
+/// What rows are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Tree,
+    Shared,
+    Copied,
+    New,
+    Rate,
+}
+
+impl Sort {
+    fn next(self) -> Self {
+        match self {
+            Self::Tree => Self::Copied,
+            Self::Copied => Self::Rate,
+            Self::Rate => Self::New,
+            Self::New => Self::Shared,
+            Self::Shared => Self::Tree,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tree => "tree",
+            Self::Shared => "shared",
+            Self::Copied => "copied",
+            Self::New => "new",
+            Self::Rate => "copy/s",
+        }
+    }
+}
+
+/// Everything that the screen shows.
+#[derive(Debug)]
+struct State {
+    report: Report,
+    /// Ages in seconds.
+    ages: HashMap<u32, u64>,
+    /// Bytes copied per second since the reading before.
+    rates: HashMap<u32, u64>,
+    /// The last numbers of copies.
+    copies: Vec<Option<f64>>,
+    view: View,
+    sort: Sort,
+    paused: bool,
+    /// What went wrong at the last attempt.
+    failure: Option<String>,
+}
+
+/// The tree, and when it may be read again.
+struct Source {
+    session: Session,
+    side: Option<std::path::PathBuf>,
+    overhead: f64,
+    every: Duration,
+    last: Instant,
+    next: Instant,
+}
+
+/// Shows the tree until told to quit, or prints it once.
+pub(crate) fn run(arguments: &TopArguments, out: &mut dyn Write) -> Result<i32> {
+    let proc = report::proc(&arguments.measuring);
+    let pid = match arguments.pid {
+        Some(pid) => pid,
+        None => largest_family(&proc)?,
+    };
+    let mut source = Source {
+        side: tags::folder_of(pid),
+        session: Session::new(proc, pid),
+        overhead: arguments.overhead / 100.0,
+        every: Duration::from_secs_f64(arguments.every),
+        last: Instant::now(),
+        next: Instant::now(),
+    };
+    let state = source.first()?;
+    #[cfg(feature = "top")]
+    if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        live::run(source, state)?;
+        return Ok(OK);
+    }
+    for line in screen::lines(&state, 100, usize::MAX) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(report::verdict(&arguments.measuring, &state.report))
+}
+
+impl Source {
+    fn read(&mut self) -> Result<Report> {
+        let before = cpu_time();
+        if let Some(side) = &self.side {
+            self.session.set_tags(tags::read(side));
+        }
+        let report = self.session.read();
+        let cost = cpu_time().saturating_sub(before);
+        self.last = Instant::now();
+        self.next = self.last + self.every.max(cost.div_f64(self.overhead));
+        Ok(report?)
+    }
+
+    fn first(&mut self) -> Result<State> {
+        let report = self.read()?;
+        let copies = vec![report.tree.copies.value];
+        Ok(State {
+            ages: ages(&self.session.glance()?),
+            rates: HashMap::new(),
+            copies,
+            report,
+            view: View::Processes,
+            sort: Sort::Tree,
+            paused: false,
+            failure: None,
+        })
+    }
+
+    /// Reads again, if it is time.
+    #[cfg(feature = "top")]
+    fn refresh(&mut self, state: &mut State) {
+        if state.paused || Instant::now() < self.next {
+            return;
+        }
+        let before = self.last;
+        match self.read() {
+            Ok(report) => {
+                let seconds = (self.last - before).as_secs_f64();
+                state.rates = rates(&state.report, &report, seconds);
+                state.copies.push(report.tree.copies.value);
+                if state.copies.len() > KEPT {
+                    state.copies.remove(0);
+                }
+                state.report = report;
+                state.failure = None;
+                if let Ok(glance) = self.session.glance() {
+                    state.ages = ages(&glance);
+                }
+            }
+            Err(error) => {
+                state.failure = Some(format!("{error:#}"));
+                self.next = Instant::now() + self.every;
+            }
+        }
+    }
+}
+
+#[cfg_attr(not(feature = "top"), allow(dead_code))]
+fn rates(before: &Report, now: &Report, seconds: f64) -> HashMap<u32, u64> {
+    let copied = |report: &Report| -> HashMap<u32, u64> {
+        let rows = report.processes.iter();
+        rows.map(|row| (row.pid, row.pages.unwrap_or_default().copied))
+            .collect()
+    };
+    let old = copied(before);
+    copied(now)
+        .into_iter()
+        .map(|(pid, bytes)| {
+            let more = bytes.saturating_sub(old.get(&pid).copied().unwrap_or(0));
+            #[expect(clippy::cast_sign_loss, reason = "neither is negative")]
+            let rate = (more as f64 / seconds.max(1e-3)) as u64;
+            (pid, rate)
+        })
+        .collect()
+}
+
+fn ages(glance: &Glance) -> HashMap<u32, u64> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
+    let now = u64::try_from(now).unwrap_or(0);
+    let ticks = rustix::param::clock_ticks_per_second().max(1);
+    let age = |start: u64| now.saturating_sub(start / ticks);
+    let rows = glance.processes.iter();
+    rows.map(|row| (row.pid, age(row.start_time_ticks)))
+        .collect()
+}
+
+/// The oldest of the fork family with the most memory that this user may look into.
+fn largest_family(proc: &Proc) -> Result<u32> {
+    let mut families: HashMap<u64, (u64, u32, u64, usize)> = HashMap::new();
+    for pid in proc.pids()? {
+        let (Ok(stat), Ok(sizes)) = (proc.stat(pid), proc.statm(pid)) else {
+            continue;
+        };
+        if stat.start_stack == 0 || stat.has_exited() {
+            continue;
+        }
+        let family = families
+            .entry(stat.start_stack)
+            .or_insert((u64::MAX, 0, 0, 0));
+        if stat.start_time_ticks < family.0 {
+            (family.0, family.1) = (stat.start_time_ticks, pid);
+        }
+        family.2 += sizes.rss;
+        family.3 += 1;
+    }
+    let several = families.values().filter(|family| family.3 > 1);
+    let largest = several.max_by_key(|family| family.2);
+    largest
+        .map(|family| family.1)
+        .context("no processes here are forked from each other: name the one to look at")
+}

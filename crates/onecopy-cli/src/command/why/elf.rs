@@ -1,0 +1,205 @@
+//! Names of functions, from the symbol tables of ELF files and from the maps that interpreters write for
+//! code that they compile while they run (`/tmp/perf-PID.map`).
+//!
+//! Bytes of files are input: every access is checked, and a file that makes no sense has no symbols.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::ops::Range;
+
+/// Files larger than this are not looked into.
+const LARGEST: u64 = 512 << 20;
+
+/// The functions of one file, by address.
+#[derive(Debug, Default)]
+struct Symbols {
+    functions: Vec<(Range<u64>, String)>,
+    /// Parts of the file that are loaded: offset, length, address.
+    loads: Vec<(u64, u64, u64)>,
+}
+
+/// Looks names up, and reads each file once.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    files: HashMap<String, Symbols>,
+    compiled: HashMap<u32, Vec<(Range<u64>, String)>>,
+}
+
+impl Names {
+    /// The function at an offset of a file.
+    pub(super) fn function(&mut self, path: &str, offset: u64) -> Option<String> {
+        let symbols = self
+            .files
+            .entry(path.to_owned())
+            .or_insert_with(|| read(path).unwrap_or_default());
+        let (start, _, address) = symbols
+            .loads
+            .iter()
+            .find(|(start, len, _)| (*start..start.saturating_add(*len)).contains(&offset))?;
+        let address = offset - start + address;
+        find(&symbols.functions, address)
+    }
+
+    /// The function at an address of code that a process, or one that it was forked from, compiled.
+    pub(super) fn compiled(&mut self, pids: &[u32], address: u64) -> Option<String> {
+        pids.iter().find_map(|pid| {
+            let map = self.compiled.entry(*pid).or_insert_with(|| read_map(*pid));
+            find(map, address)
+        })
+    }
+}
+
+fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
+    let index = functions.partition_point(|(range, _)| range.start <= address);
+    let (range, name) = functions.get(index.checked_sub(1)?)?;
+    range.contains(&address).then(|| name.clone())
+}
+
+/// Lines `start size name`, both numbers hexadecimal.
+fn read_map(pid: u32) -> Vec<(Range<u64>, String)> {
+    let text = fs::read(format!("/tmp/perf-{pid}.map")).unwrap_or_default();
+    let mut found: Vec<(Range<u64>, String)> = String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, ' ');
+            let start = u64::from_str_radix(parts.next()?.trim_start_matches("0x"), 16).ok()?;
+            let size = u64::from_str_radix(parts.next()?.trim_start_matches("0x"), 16).ok()?;
+            Some((start..start.checked_add(size)?, parts.next()?.to_owned()))
+        })
+        .collect();
+    found.sort_by_key(|(range, _)| range.start);
+    found
+}
+
+fn read(path: &str) -> Option<Symbols> {
+    if fs::metadata(path).ok()?.len() > LARGEST {
+        return None;
+    }
+    parse(&fs::read(path).ok()?)
+}
+
+/// Reads a 64-bit little-endian ELF file.
+fn parse(bytes: &[u8]) -> Option<Symbols> {
+    if bytes.get(..6)? != [0x7f, b'E', b'L', b'F', 2, 1] {
+        return None;
+    }
+    let mut symbols = Symbols::default();
+    let (programs, size, count) = (long(bytes, 32)?, short(bytes, 54)?, short(bytes, 56)?);
+    for index in 0..u64::from(count) {
+        let at = programs.checked_add(index * u64::from(size))?;
+        // PT_LOAD
+        if int(bytes, at)? == 1 {
+            let load = (
+                long(bytes, at + 8)?,
+                long(bytes, at + 32)?,
+                long(bytes, at + 16)?,
+            );
+            symbols.loads.push(load);
+        }
+    }
+    let (sections, size, count) = (long(bytes, 40)?, short(bytes, 58)?, short(bytes, 60)?);
+    for index in 0..u64::from(count) {
+        let at = sections.checked_add(index * u64::from(size))?;
+        // SHT_SYMTAB, SHT_DYNSYM
+        if matches!(int(bytes, at + 4)?, 2 | 11) {
+            let names = sections.checked_add(u64::from(int(bytes, at + 40)?) * u64::from(size))?;
+            let (strings, start, len) = (
+                long(bytes, names + 24)?,
+                long(bytes, at + 24)?,
+                long(bytes, at + 32)?,
+            );
+            functions(
+                bytes,
+                start..start.checked_add(len)?,
+                strings,
+                &mut symbols.functions,
+            );
+        }
+    }
+    symbols.functions.sort_by_key(|(range, _)| range.start);
+    symbols.functions.dedup_by_key(|(range, _)| range.start);
+    Some(symbols)
+}
+
+/// Entries of 24 bytes: name, kind, section, address, size. Those beyond the file's end are no symbols.
+fn functions(bytes: &[u8], table: Range<u64>, strings: u64, found: &mut Vec<(Range<u64>, String)>) {
+    let mut at = table.start;
+    while at < table.end {
+        let Some((name, kind, start, len)) = (|| {
+            Some((
+                int(bytes, at)?,
+                *bytes.get(index(at + 4)?)?,
+                long(bytes, at + 8)?,
+                long(bytes, at + 16)?,
+            ))
+        })() else {
+            return;
+        };
+        at += 24;
+        // STT_FUNC
+        if kind & 0xf == 2 && start > 0 && len > 0 {
+            let end = start.saturating_add(len);
+            if let Some(name) = string(bytes, strings.saturating_add(u64::from(name))) {
+                found.push((start..end, name));
+            }
+        }
+    }
+}
+
+fn index(at: u64) -> Option<usize> {
+    usize::try_from(at).ok()
+}
+
+fn string(bytes: &[u8], at: u64) -> Option<String> {
+    let rest = bytes.get(index(at)?..)?;
+    let end = rest.iter().take(512).position(|byte| *byte == 0)?;
+    let text = String::from_utf8_lossy(&rest[..end]);
+    // What the compiler appends to copies of a function is nobody's name for it.
+    let plain = text.split('.').next().unwrap_or_default();
+    (!plain.is_empty()).then(|| plain.to_owned())
+}
+
+fn long(bytes: &[u8], at: u64) -> Option<u64> {
+    let at = index(at)?;
+    let part = bytes.get(at..at.checked_add(8)?)?;
+    Some(u64::from_le_bytes(part.try_into().ok()?))
+}
+
+fn int(bytes: &[u8], at: u64) -> Option<u32> {
+    let at = index(at)?;
+    let part = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(part.try_into().ok()?))
+}
+
+fn short(bytes: &[u8], at: u64) -> Option<u16> {
+    let at = index(at)?;
+    let part = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_le_bytes(part.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_program_has_named_functions() {
+        let path = std::env::current_exe().unwrap();
+        let symbols = read(path.to_str().unwrap()).unwrap();
+        assert!(symbols.functions.len() > 100);
+        assert!(symbols.functions.iter().any(|(_, name)| name == "main"));
+        assert!(!symbols.loads.is_empty());
+    }
+
+    #[test]
+    fn files_that_make_no_sense_have_no_symbols() {
+        let path = std::env::current_exe().unwrap();
+        let whole = fs::read(path).unwrap();
+        for len in [0, 5, 6, 40, 63, 64, 200, whole.len() / 2] {
+            let _ = parse(&whole[..len]);
+        }
+        let mut wild = whole[..4096].to_vec();
+        wild[32..64].fill(0xff);
+        assert!(parse(&wild).is_none());
+    }
+}

@@ -1,0 +1,302 @@
+//! A report of a tree as text: the number first, then what it is made of.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason};
+
+use super::units;
+
+const STRONG: Style = Style::new().bold();
+const GOOD: Style = STRONG.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const BAD: Style = STRONG.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+/// Copies up to which the number is shown as good.
+const FEW: f64 = 1.1;
+/// Rows of mappings that are shown.
+const ROWS: usize = 12;
+/// Processes that are shown by themselves.
+const PROCESSES: usize = 20;
+
+/// What is said beside the numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Heading {
+    /// How long it ran, or when it was read.
+    pub(crate) moment: Option<String>,
+    /// Lines between the sums and the mappings.
+    pub(crate) lines: Vec<(String, String)>,
+}
+
+/// Prints the report.
+pub(crate) fn report(
+    out: &mut dyn Write,
+    report: &Report,
+    heading: &Heading,
+    style: units::Style,
+) -> Result<()> {
+    writeln!(out, "{STRONG}{}{STRONG:#}", title(report, heading))?;
+    sums(out, report, style)?;
+    for (name, text) in &heading.lines {
+        writeln!(out, "  {name:<12} {text}")?;
+    }
+    mappings(out, report, style)?;
+    processes(out, report, style)?;
+    for skipped in &report.skipped {
+        let reason = match skipped.reason {
+            SkipReason::Exited => "has exited and waits for its parent to notice",
+            SkipReason::Denied => "belongs to somebody else",
+            _ => "went away while the tree was read",
+        };
+        writeln!(
+            out,
+            "  not measured: process {} ({}) {reason}",
+            skipped.pid, skipped.name
+        )?;
+    }
+    for limit in &report.limits {
+        writeln!(out, "  note: {limit}")?;
+    }
+    Ok(())
+}
+
+/// `1 parent + 8 workers`, `3 processes`.
+pub(crate) fn members(report: &Report) -> String {
+    let count = |role| {
+        report
+            .processes
+            .iter()
+            .filter(|row| row.role == Some(role))
+            .count()
+    };
+    let (parents, workers, alone) = (count(Role::Parent), count(Role::Worker), count(Role::Alone));
+    let mut parts = Vec::new();
+    let mut part = |number: usize, one: &str| match number {
+        0 => {}
+        1 => parts.push(format!("1 {one}")),
+        more => {
+            let plural = if one.ends_with('s') { "es" } else { "s" };
+            parts.push(format!("{more} {one}{plural}"));
+        }
+    };
+    part(parents, "parent");
+    part(workers, "worker");
+    part(
+        alone,
+        if parents > 0 {
+            "other process"
+        } else {
+            "process"
+        },
+    );
+    parts.join(" + ")
+}
+
+fn title(report: &Report, heading: &Heading) -> String {
+    let mut parts = vec!["── onecopy".to_owned(), members(report)];
+    parts.extend(heading.moment.clone());
+    parts.push(match report.level {
+        Level::A => "level A (page frames)".to_owned(),
+        _ => "level B (no privileges)".to_owned(),
+    });
+    let agreement = report.tree.copies.agreement;
+    parts.push(match agreement {
+        Some(agreement) => format!("agreement {:.1} %", agreement * 100.0),
+        None => "agreement unknown".to_owned(),
+    });
+    parts.join(" ─ ")
+}
+
+fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
+    let (tree, page) = (&report.tree, report.page_size);
+    let copies = &tree.copies;
+    let each = report.processes.len();
+    match (copies.value, &copies.reason) {
+        (Some(value), _) => {
+            let colour = if value <= FEW { GOOD } else { BAD };
+            let shown = format!("{value:.2} ×");
+            writeln!(
+                out,
+                "  {:<12} {colour}{shown:<12}{colour:#} 1.00 = one copy, {each}.00 = one each",
+                "copies"
+            )?;
+        }
+        (None, reason) => {
+            let reason = reason.as_deref().unwrap_or("no reason is known");
+            writeln!(out, "  {:<12} unknown      {reason}", "copies")?;
+        }
+    }
+    let file = tree.sum_pss_file;
+    let size = |pages: u64| style.size(pages * page);
+    if report.complete {
+        let physical = (copies.frames + copies.new + copies.shared) * page + file.unwrap_or(0);
+        writeln!(
+            out,
+            "  {:<12} {:<12} = inherited once {} + copied {} + new {} + shared memory {} + files {}",
+            "physical",
+            style.size(physical),
+            size(copies.unique),
+            size(copies.wasted),
+            size(copies.new),
+            size(copies.shared),
+            style.maybe(file),
+        )?;
+    } else {
+        writeln!(
+            out,
+            "  {:<12} unknown      a part of the tree is not the whole",
+            "physical"
+        )?;
+    }
+    match (tree.sum_rss, tree.sum_pss) {
+        (Some(rss), Some(pss)) => {
+            let times = rss as f64 / pss.max(1) as f64;
+            writeln!(
+                out,
+                "  {:<12} {:<12} sum of RSS: {times:.1} × the sum of PSS, {}",
+                "top/ps says",
+                style.size(rss),
+                style.size(pss)
+            )?;
+        }
+        _ => writeln!(out, "  {:<12} unknown      likewise", "top/ps says")?,
+    }
+    if !report.stores.is_empty() {
+        writeln!(
+            out,
+            "  {:<12} {:<12} occupied by onecopy stores, touched or not",
+            "stores",
+            style.maybe(tree.allocated)
+        )?;
+    }
+    Ok(())
+}
+
+/// The rows of one label, added up.
+struct Labelled {
+    label: String,
+    pages: u64,
+    frames: u64,
+    new: u64,
+    copiers: Vec<u64>,
+}
+
+fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
+    let mut found: Vec<Labelled> = Vec::new();
+    for row in rows {
+        let index = found.iter().position(|other| other.label == row.label);
+        let index = index.unwrap_or_else(|| {
+            found.push(Labelled {
+                label: row.label.clone(),
+                pages: 0,
+                frames: 0,
+                new: 0,
+                copiers: Vec::new(),
+            });
+            found.len() - 1
+        });
+        let sum = &mut found[index];
+        sum.pages += row.pages;
+        sum.frames += row.frames;
+        sum.new += row.new;
+        sum.copiers.extend(
+            row.processes
+                .iter()
+                .filter(|user| user.pages.copied > 0)
+                .map(|user| u64::from(user.pid)),
+        );
+    }
+    for sum in &mut found {
+        sum.copiers.sort_unstable();
+        sum.copiers.dedup();
+    }
+    found.sort_by_key(|sum| std::cmp::Reverse(sum.frames + sum.new));
+    found
+}
+
+fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
+    let rows = by_label(&report.mappings);
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let page = report.page_size;
+    writeln!(
+        out,
+        "\n  {STRONG}{:<30} {:>10} {:>10} {:>10} {:>8}  WHO COPIED{STRONG:#}",
+        "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES"
+    )?;
+    for row in rows.iter().take(ROWS) {
+        let extra = row.frames.saturating_sub(row.pages);
+        let copies = if row.pages > 0 {
+            format!("{:.2} ×", row.frames as f64 / row.pages as f64)
+        } else {
+            "–".to_owned()
+        };
+        let who = match row.copiers.as_slice() {
+            [] => String::new(),
+            [pid] => format!("process {pid}"),
+            several => {
+                let each = style.size(extra * page / several.len() as u64);
+                format!("{} processes ≈ {each} each", several.len())
+            }
+        };
+        writeln!(
+            out,
+            "  {:<30} {:>10} {:>10} {:>10} {copies:>8}  {who}",
+            shortened(&row.label, 30),
+            style.size(row.pages * page),
+            style.size(extra * page),
+            style.size(row.new * page),
+        )?;
+    }
+    if rows.len() > ROWS {
+        writeln!(out, "  … and {} smaller ones", rows.len() - ROWS)?;
+    }
+    Ok(())
+}
+
+/// The end of a name that is too long: of a path, the file.
+fn shortened(text: &str, width: usize) -> String {
+    let len = text.chars().count();
+    if len <= width {
+        return text.to_owned();
+    }
+    let tail: String = text.chars().skip(len - width + 1).collect();
+    format!("…{tail}")
+}
+
+fn processes(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
+    writeln!(
+        out,
+        "\n  {STRONG}{:>8} {:<16} {:<7} {:>10} {:>10} {:>10} {:>10} {:>10}{STRONG:#}",
+        "PID", "NAME", "ROLE", "SHARED", "COPIED", "LAST OWNER", "NEW", "RSS"
+    )?;
+    for process in report.processes.iter().take(PROCESSES) {
+        let pages = process.pages.unwrap_or_default();
+        writeln!(
+            out,
+            "  {:>8} {:<16} {:<7} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            process.pid,
+            process.name,
+            role(process),
+            style.size(pages.shared),
+            style.size(pages.copied),
+            style.size(pages.last_owner),
+            style.size(pages.new),
+            style.size(process.rss),
+        )?;
+    }
+    if report.processes.len() > PROCESSES {
+        writeln!(out, "  … and {} more", report.processes.len() - PROCESSES)?;
+    }
+    Ok(())
+}
+
+/// A process's role in a word.
+pub(crate) fn role(process: &ProcessMemory) -> &'static str {
+    match process.role {
+        Some(Role::Parent) => "parent",
+        Some(Role::Worker) => "worker",
+        _ => "alone",
+    }
+}

@@ -1,0 +1,90 @@
+//! The sampler of `onecopy run` for programs that watch themselves.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use anyhow::Result;
+use onecopy_meter::{Level, Proc, Report, Session};
+
+use crate::command::run::record::Record;
+use crate::command::run::sampler::{Sampler, Seen};
+use crate::output::html;
+
+/// A thread that samples a process and its children.
+#[derive(Debug)]
+pub struct Watch {
+    stop: Sender<()>,
+    thread: JoinHandle<Seen>,
+    level: Level,
+}
+
+impl Watch {
+    /// Starts to sample. `overhead` is the part of one processor that this may take; in `side_folder`
+    /// programs leave the names of memory that they want to see.
+    #[must_use]
+    pub fn start(pid: u32, overhead: f64, side_folder: Option<PathBuf>) -> Self {
+        let session = Session::new(Proc::default(), pid);
+        let level = session.level();
+        let sampler = Sampler::new(session, overhead, side_folder, false);
+        let (stop, stopped) = channel();
+        Self {
+            stop,
+            thread: thread::spawn(move || sampler.run_with_last_reading(&stopped)),
+            level,
+        }
+    }
+
+    /// Ends the sampling with one last reading.
+    ///
+    /// # Errors
+    /// The sampling thread has panicked.
+    pub fn stop(self) -> Result<Watched> {
+        // The other end is gone only if the thread has panicked, which joining will say.
+        let _ = self.stop.send(());
+        let seen = self.thread.join();
+        let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
+        let words = Proc::default().command_line(std::process::id());
+        let record = crate::command::run::record(words, &seen, self.level, None, None);
+        Ok(Watched { record })
+    }
+}
+
+/// What a [`Watch`] has seen.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    record: Record,
+}
+
+impl Watched {
+    /// The reading with the most physical memory.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.record.report.as_ref()
+    }
+
+    /// The highest number of copies in any reading.
+    #[must_use]
+    pub fn max_copies(&self) -> Option<f64> {
+        self.record.max_copies
+    }
+
+    /// Everything as JSON, in the form of `onecopy run --json`.
+    ///
+    /// # Errors
+    /// Never in practice: there is nothing in it that JSON cannot hold.
+    pub fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string(&self.record)?)
+    }
+
+    /// The report as a page that needs no network.
+    ///
+    /// # Errors
+    /// As [`Watched::json`].
+    pub fn html(&self) -> Result<String> {
+        let mut page = Vec::new();
+        html::write(&mut page, html::Subject::run(&self.record))?;
+        Ok(String::from_utf8(page)?)
+    }
+}

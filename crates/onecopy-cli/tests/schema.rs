@@ -1,0 +1,203 @@
+//! Every output in JSON is what its schema says.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn onecopy(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_onecopy"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Asserts that a document fits the schema of that name.
+fn assert_valid(name: &str, document: &str) {
+    let schema: Value = serde_json::from_str(&onecopy(&["schema", name])).unwrap();
+    let value: Value = serde_json::from_str(document).unwrap();
+    if let Err(problem) = check(&schema, &value) {
+        panic!("{name}: {problem}");
+    }
+}
+
+/// The part of JSON Schema that the schemas use.
+fn check(schema: &Value, value: &Value) -> Result<(), String> {
+    let known = [
+        "$schema",
+        "title",
+        "description",
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "enum",
+        "const",
+        "anyOf",
+        "minimum",
+    ];
+    for keyword in schema.as_object().ok_or("a schema is an object")?.keys() {
+        assert!(
+            known.contains(&keyword.as_str()),
+            "this test does not know {keyword}"
+        );
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        let results: Vec<_> = any.iter().map(|schema| check(schema, value)).collect();
+        return results
+            .iter()
+            .find(|result| result.is_ok())
+            .cloned()
+            .unwrap_or_else(|| Err(format!("{results:?}")));
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        return if allowed.contains(value) {
+            Ok(())
+        } else {
+            Err(format!("{value} is not one of {allowed:?}"))
+        };
+    }
+    if !schema["const"].is_null() {
+        return if schema["const"] == *value {
+            Ok(())
+        } else {
+            Err(format!("{value} is not {}", schema["const"]))
+        };
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    };
+    let is = |name: &str| match name {
+        "null" => value.is_null(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("this test does not know the type {other}"),
+    };
+    if !types.iter().any(|name| is(name)) {
+        return Err(format!("{value} is not {types:?}"));
+    }
+    if let (Some(least), Some(number)) = (schema["minimum"].as_i64(), value.as_i64())
+        && number < least
+    {
+        return Err(format!("{number} is below {least}"));
+    }
+    for item in value.as_array().into_iter().flatten() {
+        check(&schema["items"], item)?;
+    }
+    if let Some(fields) = value.as_object() {
+        for name in schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
+            if !fields.contains_key(name) {
+                return Err(format!("{name} is missing"));
+            }
+        }
+        for (name, field) in fields {
+            let schema = schema["properties"]
+                .get(name)
+                .ok_or_else(|| format!("{name} is unknown"))?;
+            check(schema, field).map_err(|problem| format!("{name}: {problem}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn reports_and_their_changes_are_valid() {
+    let pid = std::process::id().to_string();
+    let report = onecopy(&["report", &pid, "--json"]);
+    assert_valid("report", &report);
+    assert_valid("report", &onecopy(&["report", &pid, "--format", "jsonl"]));
+    assert_valid("report", include_str!("recorded/report.json"));
+    assert_valid(
+        "diff",
+        &onecopy(&["diff", &pid, "--every", "0.1", "--json"]),
+    );
+    assert_valid("why", &onecopy(&["why", &pid, "--for", "0.1", "--json"]));
+}
+
+#[test]
+fn the_doctor_is_valid() {
+    let found = onecopy(&["doctor", "--json"]);
+    assert_valid("doctor", &found);
+    assert!(found.contains("pages that workers copied"));
+}
+
+#[test]
+fn runs_and_their_samples_are_valid() {
+    let folder = std::env::temp_dir().join(format!("onecopy-schema-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let [json, lines] = ["run.json", "run.jsonl"].map(|name| folder.join(name));
+    let (json, lines) = (json.to_str().unwrap(), lines.to_str().unwrap());
+    // One that is over at once, one with a family, one with causes.
+    let family = "sleep 0.4 & (sleep 0.4; :) & wait";
+    for (options, script) in [
+        (&[][..], ":"),
+        (&["--overhead", "50"], family),
+        (&["--why"], family),
+    ] {
+        let arguments = [
+            &["run", "-q", "--json", json, "--jsonl", lines],
+            options,
+            &["--", "sh", "-c", script],
+        ]
+        .concat();
+        onecopy(&arguments);
+        assert_valid("run", &fs::read_to_string(json).unwrap());
+        for line in fs::read_to_string(lines).unwrap().lines() {
+            assert_valid("sample", line);
+        }
+    }
+    let changes = onecopy(&["diff", json, json, "--json"]);
+    assert_valid("diff", &changes);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_does_not_fit_is_noticed() {
+    let schema: Value = serde_json::from_str(&onecopy(&["schema", "report"])).unwrap();
+    let valid: Value = serde_json::from_str(include_str!("recorded/report.json")).unwrap();
+    check(&schema, &valid).unwrap();
+    for (field, wrong) in [
+        ("schema", "onecopy.report/2".into()),
+        ("complete", 1.into()),
+        ("page_size", (-1).into()),
+    ] {
+        let mut changed = valid.clone();
+        changed[field] = wrong;
+        assert!(check(&schema, &changed).is_err(), "{field}");
+    }
+    let mut more = valid.clone();
+    more["surprise"] = 1.into();
+    assert!(check(&schema, &more).is_err());
+    let mut fewer = valid;
+    fewer.as_object_mut().unwrap().remove("limits");
+    assert!(check(&schema, &fewer).is_err());
+}
+
+#[test]
+fn shells_and_manuals_get_their_texts() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            onecopy(&["completions", shell]).contains("max-copies"),
+            "{shell}"
+        );
+    }
+    let manual = onecopy(&["man"]);
+    assert!(
+        manual.contains(".TH onecopy 1") && manual.contains("ONECOPY RUN"),
+        "{manual}"
+    );
+}

@@ -1,0 +1,135 @@
+//! What earlier readings knew about each process, so that later ones can tell copied from new.
+//!
+//! ```text
+//! child first seen ─▶ its base: what its source has at that moment
+//! child seen again ─▶ base, and what it has copied so far
+//! it forks itself  ─▶ both sides remember the pages it had copied: at level B nothing else tells
+//!                     that their common frame is not the family's
+//! ```
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::account::Member;
+use crate::page_set::PageSet;
+use crate::parse::Stat;
+
+/// Names one program in one process for ever: `exec` draws a new stack, and a pid may come again.
+pub(crate) type Identity = (u32, u64, u64);
+
+pub(crate) fn identity(stat: &Stat) -> Identity {
+    (stat.pid, stat.start_time_ticks, stat.start_stack)
+}
+
+/// What is remembered of one process.
+#[derive(Debug, Default, Clone)]
+struct Past {
+    base: Option<Arc<PageSet>>,
+    lineage: Vec<(Arc<PageSet>, u64)>,
+    copied: Arc<PageSet>,
+}
+
+/// What is remembered between readings.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct History {
+    processes: HashMap<Identity, Past>,
+    /// Whether anything was read before.
+    pub(crate) begun: bool,
+    writers: u64,
+}
+
+/// Larger than any frame number, and than nothing.
+const WRITER: u64 = 1 << 62;
+
+impl History {
+    /// Members of one family, oldest first, as the account needs them.
+    pub(crate) fn members(&mut self, stats: &[&Stat]) -> Vec<Member> {
+        let known = |stat: &Stat| {
+            let past = self.processes.get(&identity(stat));
+            past.is_some_and(|past| past.base.is_some())
+        };
+        let parents: Vec<Option<usize>> = stats
+            .iter()
+            .map(|stat| stats.iter().position(|other| other.pid == stat.parent))
+            .collect();
+        let sources: Vec<Option<usize>> = stats
+            .iter()
+            .enumerate()
+            .map(|(number, stat)| {
+                let is_fresh = number > 0 && !known(stat);
+                is_fresh.then(|| {
+                    parents[number]
+                        .filter(|parent| *parent < number)
+                        .unwrap_or(0)
+                })
+            })
+            .collect();
+        let mut members = Vec::with_capacity(stats.len());
+        for (number, stat) in stats.iter().enumerate() {
+            let is_source = sources.contains(&Some(number));
+            let past = self.processes.entry(identity(stat)).or_default();
+            let new_lineage = is_source && !past.copied.is_empty();
+            let remembered = past.lineage.first();
+            if new_lineage && remembered.is_none_or(|(set, _)| !Arc::ptr_eq(set, &past.copied)) {
+                self.writers += 1;
+                past.lineage
+                    .insert(0, (Arc::clone(&past.copied), WRITER | self.writers));
+            }
+            if let Some(source) = sources[number] {
+                let inherited = members
+                    .get(source)
+                    .map(|member: &Member| member.lineage.clone());
+                past.lineage = inherited.unwrap_or_default();
+            }
+            members.push(Member {
+                base: past.base.clone(),
+                parent: parents[number],
+                source: sources[number],
+                is_source,
+                lineage: past.lineage.clone(),
+                ..Member::default()
+            });
+        }
+        members
+    }
+
+    /// Takes over what a reading has found.
+    pub(crate) fn remember(&mut self, stats: &[Stat], members: &mut [Member]) {
+        let mut bases: Vec<PageSet> = members
+            .iter_mut()
+            .map(|member| std::mem::take(&mut member.found_base))
+            .collect();
+        for number in 0..members.len() {
+            if let Some(source) = members[number].source {
+                let found = bases[number].clone();
+                bases[source].extend(&found);
+            }
+        }
+        for ((stat, member), found) in stats.iter().zip(members).zip(bases) {
+            let past = self.processes.entry(identity(stat)).or_default();
+            past.copied = Arc::new(std::mem::take(&mut member.copied));
+            if found.is_empty() && member.source.is_none() {
+                continue;
+            }
+            let mut base = past.base.as_deref().cloned().unwrap_or_default();
+            base.extend(&found);
+            past.base = Some(Arc::new(base));
+        }
+    }
+
+    /// Forgets processes that are gone.
+    pub(crate) fn keep_only(&mut self, alive: &[Identity]) {
+        self.processes
+            .retain(|identity, _| alive.contains(identity));
+    }
+
+    /// The pages that a process had copied when it was last read.
+    pub(crate) fn copied(&self, pid: u32) -> Option<&PageSet> {
+        let mut found = self
+            .processes
+            .iter()
+            .filter(|(identity, _)| identity.0 == pid);
+        found.next().map(|(_, past)| past.copied.as_ref())
+    }
+}

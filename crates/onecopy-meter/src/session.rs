@@ -1,0 +1,221 @@
+//! A tree that is looked at again and again.
+//!
+//! A *reading* counts pages and costs milliseconds per GiB. A *glance* reads only what every user may
+//! read at once, and says whether a reading is worth it.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::error::MeterError;
+use crate::history::History;
+use crate::page_set::PageSet;
+use crate::read::Proc;
+use crate::report::{Level, Report, Tag};
+use crate::tree::{self, Subject};
+
+/// Seconds of processor time that a reading takes per GiB of RSS in small and in huge pages, rounded up.
+const SMALL_COST: f64 = 0.060;
+const HUGE_COST: f64 = 0.008;
+/// Mappings and bytes of each that are looked at for an estimate.
+const PROBES: usize = 4;
+const PROBE: u64 = 32 << 20;
+
+/// One process at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time_ticks: u64,
+    /// Its parent's id.
+    pub parent: u32,
+    /// Its name.
+    pub name: String,
+    /// Its RSS in bytes, which may lag by some pages.
+    pub rss: u64,
+    /// Page faults that needed no disk: each copied or new page is one.
+    pub faults: u64,
+    /// Bottom of the stack: equal within a fork family; 0 where it is not shown.
+    pub family: u64,
+}
+
+/// The tree at a glance; costs some ten microseconds per process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Glance {
+    /// Living processes, parents before children.
+    pub processes: Vec<Seen>,
+}
+
+impl Glance {
+    /// ΣRSS: what adding up `ps` would say.
+    #[must_use]
+    pub fn sum_rss(&self) -> u64 {
+        self.processes.iter().map(|seen| seen.rss).sum()
+    }
+
+    /// Page faults of all processes so far.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.processes.iter().map(|seen| seen.faults).sum()
+    }
+
+    /// Whether any two processes are relatives by fork.
+    #[must_use]
+    pub fn has_family(&self) -> bool {
+        let mut bottoms: Vec<u64> = self.processes.iter().map(|seen| seen.family).collect();
+        bottoms.sort_unstable();
+        bottoms
+            .windows(2)
+            .any(|pair| pair[0] == pair[1] && pair[0] != 0)
+    }
+}
+
+/// A process and its descendants, and what earlier readings found in them.
+#[derive(Debug)]
+pub struct Session {
+    proc: Proc,
+    root: u32,
+    level: Level,
+    history: History,
+    tags: Vec<Tag>,
+    with_root: bool,
+}
+
+impl Session {
+    /// A session for the tree below `root`.
+    #[must_use]
+    pub fn new(proc: Proc, root: u32) -> Self {
+        let level = proc.level();
+        Self {
+            proc,
+            root,
+            level,
+            history: History::default(),
+            tags: Vec::new(),
+            with_root: true,
+        }
+    }
+
+    /// Leaves the root itself out: the tree is what it has started.
+    #[must_use]
+    pub fn without_root(mut self) -> Self {
+        self.with_root = false;
+        self
+    }
+
+    /// Says that the tree has been watched from its first process on, so that no fork was missed.
+    #[must_use]
+    pub fn from_the_start(mut self) -> Self {
+        self.history.begun = true;
+        self
+    }
+
+    /// The evidence that readings rest on.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Names ranges of memory.
+    pub fn set_tags(&mut self, tags: Vec<Tag>) {
+        self.tags = tags;
+    }
+
+    /// Looks at the tree without counting pages.
+    ///
+    /// # Errors
+    /// The root is gone, or `/proc` holds something unexpected.
+    pub fn glance(&self) -> Result<Glance, MeterError> {
+        self.proc.stat(self.root)?;
+        let mut glance = Glance::default();
+        let mut queue = VecDeque::from([self.root]);
+        while let Some(pid) = queue.pop_front() {
+            let (Ok(stat), Ok(sizes)) = (self.proc.stat(pid), self.proc.statm(pid)) else {
+                continue;
+            };
+            let mut children = self.proc.children(pid).unwrap_or_default();
+            children.sort_unstable();
+            queue.extend(children);
+            if stat.has_exited() || (pid == self.root && !self.with_root) {
+                continue;
+            }
+            glance.processes.push(Seen {
+                pid,
+                start_time_ticks: stat.start_time_ticks,
+                parent: stat.parent,
+                name: stat.name,
+                rss: sizes.rss,
+                faults: stat.minor_faults,
+                family: stat.start_stack,
+            });
+        }
+        Ok(glance)
+    }
+
+    /// What a reading of the tree would cost, in seconds of processor time, from the sizes in a glance and
+    /// a look at how much of the largest process lies in huge pages, which cost much less.
+    #[must_use]
+    pub fn estimate(&self, glance: &Glance) -> f64 {
+        let gib = glance.sum_rss() as f64 / f64::from(1 << 30);
+        let largest = glance.processes.iter().max_by_key(|process| process.rss);
+        let huge = largest.map_or(0.0, |process| self.huge_part(process.pid));
+        gib * (huge * HUGE_COST + (1.0 - huge) * SMALL_COST)
+    }
+
+    /// The part of a process's memory that is in huge pages, from the start of its largest mappings.
+    fn huge_part(&self, pid: u32) -> f64 {
+        let Ok(mut mappings) = self.proc.maps(pid) else {
+            return 0.0;
+        };
+        mappings.retain(|mapping| !mapping.is_shared() && mapping.inode == 0);
+        mappings.sort_by_key(|mapping| std::cmp::Reverse(mapping.byte_len()));
+        let Ok(pagemap) = self.proc.open_pagemap(pid) else {
+            return 0.0;
+        };
+        let (mut all, mut huge) = (1, 0);
+        for mapping in mappings.iter().take(PROBES) {
+            let range = mapping.start..mapping.end.min(mapping.start + PROBE);
+            let regions = self.proc.present(pid, &pagemap, range).ok().flatten();
+            for region in regions.unwrap_or_default() {
+                let len = region.end - region.start;
+                all += len;
+                huge += if region.is_huge() { len } else { 0 };
+            }
+        }
+        huge as f64 / all as f64
+    }
+
+    /// Counts pages, and remembers them for the next reading.
+    ///
+    /// # Errors
+    /// As [`tree`](crate::tree).
+    pub fn read(&mut self) -> Result<Report, MeterError> {
+        let subject = Subject {
+            proc: &self.proc,
+            root: self.root,
+            children: true,
+            with_root: self.with_root,
+            tags: &self.tags,
+            level: self.level,
+        };
+        tree::measure(&subject, Some(&mut self.history))
+    }
+
+    /// Address ranges of the pages that a process had copied at the last reading.
+    #[must_use]
+    pub fn copied(&self, pid: u32) -> Vec<Range<u64>> {
+        let page_size = self.proc.page_size();
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for page in self.history.copied(pid).into_iter().flat_map(PageSet::iter) {
+            let start = page * page_size;
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end += page_size,
+                _ => ranges.push(start..start + page_size),
+            }
+        }
+        ranges
+    }
+}

@@ -1,0 +1,245 @@
+//! The truth test: programs that fork and write known numbers of pages, and what the meter says of them,
+//! with frame numbers (root), without them (root), and as an unprivileged user.
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
+
+mod common;
+
+use common::{Child, PAGE, Pages, become_nobody, in_a_process};
+use onecopy_meter::{Level, MappingMemory, PageBytes, Proc, Report, Session, Tag};
+
+/// Runs the scenario at each level of evidence that is to be had here.
+fn at_all_levels(scenario: impl Fn(Proc)) {
+    in_a_process(|| {
+        if Proc::default().level() == Level::A {
+            scenario(Proc::default());
+        } else {
+            eprintln!("skipped: level A needs CAP_SYS_ADMIN");
+        }
+    });
+    in_a_process(|| scenario(Proc::default().without_frames()));
+    in_a_process(|| {
+        if become_nobody() {
+            assert_eq!(Proc::default().level(), Level::B);
+            scenario(Proc::default());
+        }
+    });
+}
+
+/// A session over this process and its children, with the pages under the name `data`.
+fn session(proc: Proc, pages: &Pages) -> Session {
+    let mut session = Session::new(proc, std::process::id());
+    let range = pages.range();
+    session.set_tags(vec![Tag {
+        pid: std::process::id(),
+        name: "data".to_owned(),
+        start: range.start,
+        len: range.end - range.start,
+    }]);
+    session
+}
+
+fn data(report: &Report) -> &MappingMemory {
+    assert!(report.complete, "{report:#?}");
+    let found = report.mappings.iter().find(|row| row.tagged);
+    found.unwrap_or_else(|| panic!("no data in {report:#?}"))
+}
+
+/// Pages of a process in the tagged range: shared, copied, last owner, new.
+fn pages_of(row: &MappingMemory, pid: u32) -> [u64; 4] {
+    let user = row.processes.iter().find(|user| user.pid == pid);
+    let bytes = user.map_or_else(PageBytes::default, |user| user.pages);
+    assert_eq!(
+        bytes.inherited,
+        bytes.shared + bytes.copied + bytes.last_owner,
+        "{row:?}"
+    );
+    [bytes.shared, bytes.copied, bytes.last_owner, bytes.new].map(|bytes| bytes / PAGE as u64)
+}
+
+fn me() -> u32 {
+    std::process::id()
+}
+
+#[test]
+fn each_writer_is_charged_exactly_what_it_wrote() {
+    at_all_levels(|proc| {
+        let pages = Pages::new(16_384);
+        let mut session = session(proc, &pages);
+        let counts = [1_000, 2_000, 3_000, 4_000];
+        let children = counts.map(|count| Child::after(|| pages.write(6_000..6_000 + count)));
+        pages.write(0..500);
+        let report = session.read().unwrap();
+        let row = data(&report);
+        assert_eq!((row.pages, row.frames, row.new), (16_384, 26_884, 0));
+        for (child, count) in children.iter().zip(counts) {
+            let count = count as u64;
+            assert_eq!(pages_of(row, child.pid()), [16_384 - count, count, 0, 0]);
+        }
+        // Nobody else is left who has the original of what all four wrote.
+        assert_eq!(pages_of(row, me()), [14_884, 500, 1_000, 0]);
+        assert!(report.tree.copies.agreement.unwrap() > 0.995, "{report:#?}");
+        assert_eq!(report.tree.copies.by_pss, 0);
+    });
+}
+
+#[test]
+fn a_sibling_that_exits_takes_its_copies_along_and_leaves_a_last_owner() {
+    at_all_levels(|proc| {
+        let pages = Pages::new(4_096);
+        let mut session = session(proc, &pages);
+        let first = Child::after(|| pages.write(0..1_000));
+        let second = Child::after(|| pages.write(500..600));
+        let before = session.read().unwrap();
+        assert_eq!((data(&before).pages, data(&before).frames), (4_096, 5_196));
+        drop(first);
+        let after = session.read().unwrap();
+        assert_eq!((data(&after).pages, data(&after).frames), (4_096, 4_196));
+        assert_eq!(pages_of(data(&after), second.pid()), [3_996, 100, 0, 0]);
+        drop(second);
+        let alone = session.read().unwrap();
+        // Everything is mapped once now, and nothing was copied.
+        assert_eq!((data(&alone).pages, data(&alone).frames), (4_096, 4_096));
+        assert_eq!(pages_of(data(&alone), me()), [0, 0, 4_096, 0]);
+        assert!((alone.tree.copies.value.unwrap() - 1.0).abs() < 1e-9);
+    });
+}
+
+#[test]
+fn forks_of_forks_are_counted_like_the_others() {
+    at_all_levels(|proc| {
+        let pages = Pages::new(4_096);
+        let mut session = session(proc, &pages);
+        let _idle = Child::after(|| ());
+        // The child writes 1,000 pages and, once it was measured, forks a grandchild that writes 300,
+        // 200 of them the child's.
+        let child = Child::in_steps(
+            || pages.write(0..1_000),
+            || std::mem::forget(Child::after(|| pages.write(800..1_100))),
+        );
+        assert_eq!(data(&session.read().unwrap()).frames, 5_096);
+        child.step();
+        let report = session.read().unwrap();
+        let row = data(&report);
+        assert_eq!((row.pages, row.frames, row.new), (4_096, 5_396, 0));
+        assert_eq!(pages_of(row, child.pid()), [3_096, 1_000, 0, 0]);
+        let grandchild = report
+            .processes
+            .iter()
+            .find(|row| row.parent == child.pid())
+            .unwrap();
+        assert_eq!(pages_of(row, grandchild.pid), [3_796, 300, 0, 0]);
+    });
+}
+
+#[test]
+fn forks_of_forks_that_nobody_saw_are_counted_by_pss() {
+    at_all_levels(|proc| {
+        let pages = Pages::new(4_096);
+        // As long as others have the original, its pages are mapped twice, as the child's are.
+        let _idle = Child::after(|| ());
+        let _child = Child::after(|| {
+            pages.write(0..1_000);
+            std::mem::forget(Child::after(|| pages.write(900..1_000)));
+        });
+        let report = proc.tree(me()).unwrap();
+        let copies = &report.tree.copies;
+        // The family's own stack and heap come on top of 5,196 frames for 4,096 pages.
+        let around = copies.frames - copies.unique;
+        assert!((1_100..1_250).contains(&around), "{copies:?}");
+        // 900 of the child's pages are still one frame together with the grandchild.
+        let expected = if report.level == Level::A {
+            0..1
+        } else {
+            850..950
+        };
+        assert!(expected.contains(&copies.by_pss), "{copies:?}");
+    });
+}
+
+#[test]
+fn what_both_sides_allocate_after_the_fork_is_new_and_not_copied() {
+    at_all_levels(|proc| {
+        let later = Pages::reserved(512);
+        let mut session = session(proc, &later);
+        let children = [100, 200].map(|count| Child::in_steps(|| (), || later.write(0..count)));
+        // The forks are seen while nothing is there yet.
+        session.read().unwrap();
+        later.write(0..512);
+        for child in &children {
+            child.step();
+        }
+        let report = session.read().unwrap();
+        let row = data(&report);
+        assert_eq!((row.pages, row.frames, row.new), (0, 0, 812));
+        assert_eq!(pages_of(row, children[1].pid()), [0, 0, 0, 200]);
+    });
+}
+
+#[test]
+fn single_pages_of_huge_pages_are_copied_alone() {
+    if !Pages::huge_pages_are_to_be_had() {
+        eprintln!("skipped: this kernel gives no transparent huge pages");
+        return;
+    }
+    // With and without the first page of a huge one, whose bit newer kernels show for all of them.
+    for written in [5..8, 0..3, 512..1_024, 700..1_900] {
+        at_all_levels(|proc| {
+            let pages = Pages::huge(4_096);
+            let mut session = session(proc, &pages);
+            let child = Child::after(|| pages.write(written.clone()));
+            let idle = Child::after(|| ());
+            let count = written.len() as u64;
+            let report = session.read().unwrap();
+            let row = data(&report);
+            assert_eq!(
+                (row.pages, row.frames),
+                (4_096, 4_096 + count),
+                "{written:?}"
+            );
+            assert_eq!(pages_of(row, child.pid()), [4_096 - count, count, 0, 0]);
+            assert_eq!(pages_of(row, idle.pid()), [4_096, 0, 0, 0]);
+            assert_eq!(pages_of(row, me()), [4_096, 0, 0, 0]);
+        });
+    }
+}
+
+#[test]
+fn shared_mappings_are_one_copy_however_many_touch_them() {
+    at_all_levels(|proc| {
+        let shared = Pages::shared(1_024);
+        shared.write(0..600);
+        let mut session = session(proc, &shared);
+        let _readers = [100, 700, 1_000].map(|count| Child::after(|| shared.write(0..count)));
+        let report = session.read().unwrap();
+        let row = data(&report);
+        assert_eq!((row.pages, row.frames, row.new), (1_000, 1_000, 0));
+        assert_eq!(report.tree.copies.shared, 1_000);
+    });
+}
+
+#[test]
+fn a_report_of_the_same_state_is_the_same_at_both_levels() {
+    in_a_process(|| {
+        if Proc::default().level() != Level::A {
+            eprintln!("skipped: level A needs CAP_SYS_ADMIN");
+            return;
+        }
+        let pages = Pages::new(8_192);
+        let _children = [3_000, 1, 8_192].map(|count| Child::after(|| pages.write(0..count)));
+        let frames = Proc::default().tree(me()).unwrap();
+        let bits = Proc::default().without_frames().tree(me()).unwrap();
+        assert_eq!((frames.level, bits.level), (Level::A, Level::B));
+        let (a, b) = (&frames.tree.copies, &bits.tree.copies);
+        // Measuring itself allocates a little in the parent.
+        let close = |a: u64, b: u64| a.abs_diff(b) as f64 <= 0.005 * a as f64 + 64.0;
+        assert!(
+            close(a.frames, b.frames) && close(a.unique, b.unique),
+            "{a:?} {b:?}"
+        );
+        let (a, b) = (a.value.unwrap(), b.value.unwrap());
+        assert!((a / b - 1.0).abs() < 0.005, "{a} {b}");
+    });
+}
