@@ -418,7 +418,6 @@ def operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any]]:
         "nothing like it": lambda: (view == "other", view != "text", view == [], view == {}, view == (), view == set()),
         "image": lambda: onecopy.image_of(view),
         "private": lambda: onecopy.private(view),
-        "image again": partial(call, view, "_image"),
     }
     if isinstance(view, np.ndarray):
         return every | array_operations(view)

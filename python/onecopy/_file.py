@@ -71,7 +71,9 @@ def open(  # noqa: A001 - as in `gzip.open`; used by its full name
 def from_buffer(buffer: Buffer, *, allow_pickle: bool = False, validate: Validate = "lazy") -> Any:
     """Returns a view of the image in a buffer, as an engine carries it from machine to machine.
 
-    Nothing is copied if the buffer is read-only, contiguous and starts at an address that is a multiple of 8.
+    Nothing is copied if the buffer is `bytes`, or memory of an image (what `image_of()` returned), or a memoryview of
+    either, and starts at an address that is a multiple of 8. Anything else is copied, read-only or not, as its owner
+    could change what the view shows.
 
     Args:
         buffer: Bytes of an image: those of a file, or `image_of(view)`.

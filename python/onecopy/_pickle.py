@@ -164,6 +164,16 @@ def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:
     return (_DATACLASS_ROWS, names) if names and set(slots) <= set(names) else None
 
 
+# Special names that rows have, or do without. An operator or conversion of the class's own would be missing in its rows.
+_ROW_METHODS: Final = frozenset(
+    "__module__ __doc__ __qualname__ __dict__ __weakref__ __slots__ __annotations__ __annotate__ __annotate_func__ "
+    "__annotations_cache__ __conditional_annotations__ __firstlineno__ __static_attributes__ __type_params__ "
+    "__orig_bases__ __parameters__ __abstractmethods__ __init_subclass__ __class_getitem__ __subclasshook__ __slotnames__ "
+    "__dataclass_fields__ __dataclass_params__ __match_args__ __replace__ __init__ __post_init__ __repr__ __hash__ "
+    "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __getstate__ __setstate__ __sizeof__".split()
+)
+
+
 def _pickles_its_own_way(cls: type) -> bool:
     """Whether instances of a dataclass are more than their attributes, or are pickled as something else."""
     for method in ("__getstate__", "__setstate__"):
@@ -171,7 +181,9 @@ def _pickles_its_own_way(cls: type) -> bool:
         own = found is not None and found is not getattr(object, method, None)
         if own and getattr(found, "__module__", None) != "dataclasses":
             return True
-    if hasattr(cls, "__getnewargs__") or hasattr(cls, "__getnewargs_ex__"):
+    bases = [base for base in cls.__mro__ if base is not object and base.__module__ not in {"typing", "abc"}]
+    defined = {name for base in bases for name in vars(base) if name.startswith("__") and name.endswith("__")}
+    if defined - _ROW_METHODS:
         return True
     return any(issubclass(cls, base) for base in (int, str, float, bytes, list, dict, set, frozenset))
 

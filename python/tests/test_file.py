@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +137,7 @@ def test_errors_of_files(tmp_path: Path) -> None:
         assert caught.value.offset == offset  # type: ignore[attr-defined]
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+def test_a_file_past_the_size_limit_leaves_nothing(tmp_path: Path) -> None:
     limit = f"""
 import resource, signal, sys
 import onecopy
@@ -163,6 +165,79 @@ def test_buffers_that_could_change_are_copied() -> None:
             buffer[:] = 0
         assert total(view) == (4950, 1999000.0, True)
         assert total(pickle.loads(pickle.dumps(view))) == (4950, 1999000.0, True)
+
+
+def test_a_buffer_that_is_only_read_only_is_copied() -> None:
+    image = bytes(onecopy.image_of(onecopy.share(DATA)))
+    for wrap in (memoryview, np.frombuffer, lambda changing: memoryview(np.frombuffer(changing, np.uint8))):
+        changing = bytearray(image)
+        view = onecopy.from_buffer(memoryview(wrap(changing)).cast("B").toreadonly())
+        changing[:] = bytes(len(image))
+        assert total(view) == (4950, 1999000.0, True)
+
+
+def test_bytes_and_memory_of_images_are_not_copied(tmp_path: Path) -> None:
+    onecopy.save(DATA, tmp_path / "data")
+    image = bytes(onecopy.image_of(onecopy.share(DATA)))
+    buffers: list[Any] = [image, memoryview(image), memoryview(memoryview(image)).toreadonly()]
+    buffers += [onecopy.image_of(view) for view in (onecopy.share(DATA), onecopy.open(tmp_path / "data"))]
+    for buffer in buffers:
+        address = np.frombuffer(buffer, np.uint8).ctypes.data
+        again = onecopy.image_of(onecopy.from_buffer(buffer))
+        assert np.frombuffer(again, np.uint8).ctypes.data == address
+
+
+@dataclass
+class Plainly:
+    """A row, of a class whose name has as many letters as another."""
+
+    number: int
+
+
+def test_names_in_a_file_are_no_commands_to_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    onecopy.save([[Plainly(1), Plainly(2)], np.zeros(3)], path)
+    image = path.read_bytes()
+    assert image.count(b"Plainly") == 1
+    assert image.count(b"<f8") == 1
+    path.write_bytes(image.replace(b"Plainly", b"\x1b[31mRe").replace(b"<f8", b"\x1b[m"))
+    command = [sys.executable, "-m", "onecopy", "inspect", str(path)]
+    run = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    assert b"\x1b" not in run.stdout + run.stderr
+    assert rb"\u{1b}[31mRe" in run.stdout + run.stderr, run
+
+
+class Shifting(bytes):
+    """Bytes of a class that may give another buffer than its content."""
+
+
+def test_the_content_of_a_pickled_buffer_may_be_of_any_bytes() -> None:
+    image = Shifting(bytes(onecopy.image_of(onecopy.share(DATA))))
+    view = onecopy.from_buffer(image)
+    assert total(view) == (4950, 1999000.0, True)
+    attach, (content, allowed) = view.__reduce__()[1][0].__reduce__()
+    assert total(onecopy._onecopy._attach_node(attach(Shifting(content), allowed), view.__reduce__()[1][1]))
+
+
+def test_a_file_is_checked_before_it_is_copied(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 42)  # more than any memory
+    with pytest.raises(onecopy.CorruptImage):
+        onecopy.open(tmp_path / "sparse", copy=True)
+    onecopy.save(DATA, tmp_path / "data")
+    with (tmp_path / "data").open("ab") as file:
+        file.write(bytes(5000))
+    assert total(onecopy.open(tmp_path / "data", copy=True)) == (4950, 1999000.0, True)
+
+
+def test_savers_of_one_path_do_not_disturb_each_other(tmp_path: Path) -> None:
+    def save(number: int) -> None:
+        for _ in range(100):
+            onecopy.save([number], tmp_path / "data")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, range(4)))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
 
 
 SAVER = """
@@ -242,3 +317,13 @@ def test_a_damaged_image_never_kills_python(seed: int, tmp_path: Path) -> None:
     command = [sys.executable, "-c", BREAKER, str(tmp_path / "image"), str(seed), "400"]
     run = subprocess.run(command, check=False, timeout=240, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
+
+
+def test_saving_again_keeps_the_mode_and_follows_links(tmp_path: Path) -> None:
+    onecopy.save([1], tmp_path / "data")
+    (tmp_path / "data").chmod(0o600)
+    (tmp_path / "link").symlink_to("data")
+    onecopy.save(["secret"], tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert onecopy.open(tmp_path / "data")[0] == "secret"
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o600

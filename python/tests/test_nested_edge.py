@@ -68,14 +68,21 @@ class Cell:
     y: Any = ()
 
 
+class Interrupts:
+    """A descriptor that is interrupted."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        raise KeyboardInterrupt
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        pass
+
+
 @dataclass
 class Impatient:
-    n: int
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "n":
-            raise KeyboardInterrupt
-        return object.__getattribute__(self, name)
+    n: Any = Interrupts()
 
 
 Pair = namedtuple("Pair", "a b")  # noqa: PYI024 - the plain kind
@@ -203,4 +210,22 @@ def test_deep_tuples_do_not_overflow_a_small_stack(stack_kib: int) -> None:
 
 def test_only_a_missing_attribute_makes_an_instance_no_row() -> None:
     with pytest.raises(KeyboardInterrupt):
-        onecopy.share([Impatient(1), Impatient(2)])
+        onecopy.share([Impatient(), Impatient()])
+
+
+@dataclass
+class Account:
+    n: int
+
+    def __bool__(self) -> bool:
+        return self.n > 0
+
+    def __str__(self) -> str:
+        return f"account of {self.n}"
+
+
+def test_instances_with_operators_of_their_own_stay_what_they_are() -> None:
+    view: Any = onecopy.share([Account(0), Account(2)])
+    assert [bool(row) for row in view] == [False, True]
+    assert [str(row) for row in view] == ["account of 0", "account of 2"]
+    assert type(view[0]) is Account

@@ -368,6 +368,7 @@ fn image(error: &ImageError) -> Shape {
 fn build(error: &BuildError) -> Shape {
     match error {
         BuildError::Changed { index } => (Kind::Runtime, facts!(index)),
+        BuildError::Outgrown => (Kind::Runtime, Vec::new()),
         BuildError::TooLarge { len } => (Kind::Memory, vec![("requested", (*len).into())]),
         _ => (Kind::Value, Vec::new()),
     }

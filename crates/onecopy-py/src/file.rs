@@ -11,8 +11,9 @@ use onecopy::{FileBuilder, FileIdentity, FileImage};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyMemoryView};
 
+use crate::buffer::ImageBuffer;
 use crate::build;
 use crate::error::Error;
 use crate::list::view;
@@ -54,12 +55,11 @@ fn whole_image<'py>(data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Imag
             return Ok(None);
         }
         (view.image.bind(py).clone(), view.node)
-    } else if node::is_view(data) && data.hasattr("_image")? {
-        let (image, node): (Bound<'py, Image>, u64) = data.call_method0("_image")?.extract()?;
+    } else if let Some((image, node)) = node::place_of(data) {
         if node::is_part_of_table(data) {
             return Ok(None);
         }
-        (image, node)
+        (image.bind(py).clone(), node)
     } else {
         return Ok(None);
     };
@@ -84,7 +84,9 @@ pub(crate) fn open_file(
 ) -> PyResult<Bound<'_, PyAny>> {
     let file = map(py, &path)?;
     let image = if copy {
-        Image::copy_of(py, file.bytes(), allow_pickle)?
+        // Before much is copied that is no image.
+        let opened = onecopy::image::Image::open(file.bytes()).map_err(Error::from)?;
+        Image::copy_of(py, opened.bytes(), allow_pickle)?
     } else {
         Image::of_file(file, allow_pickle)
     };
@@ -113,13 +115,23 @@ pub(crate) fn open_buffer<'py>(
         ));
     }
     // What somebody could change while it is read is copied, and so is what no number can be read from in place.
-    let held = if held.readonly() && held.buf_ptr().addr().is_multiple_of(8) {
+    let held = if never_changes(buffer)? && held.buf_ptr().addr().is_multiple_of(8) {
         held
     } else {
-        let bytes = held.to_vec(py)?;
-        PyBuffer::get(PyBytes::new(py, &bytes).as_any())?
+        let copy = PyBytes::new_with(py, held.len_bytes(), |out| held.copy_to_slice(py, out))?;
+        PyBuffer::get(copy.as_any())?
     };
     checked(py, Image::of_buffer(held, allow_pickle), full)
+}
+
+/// Whether a buffer is that of an object which nobody can change: a buffer that is only read-only may show what its owner
+/// writes to.
+fn never_changes(buffer: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let mut owner = buffer.clone();
+    while owner.is_exact_instance_of::<PyMemoryView>() {
+        owner = owner.getattr("obj")?;
+    }
+    Ok(owner.is_exact_instance_of::<PyBytes>() || owner.is_exact_instance_of::<ImageBuffer>())
 }
 
 fn checked(py: Python<'_>, image: Image, full: bool) -> PyResult<Bound<'_, PyAny>> {
@@ -159,6 +171,12 @@ pub(crate) fn _file_image(
 /// Unpickles the image of a buffer, which travels by its content.
 #[pyfunction]
 pub(crate) fn _buffer_image(content: &Bound<'_, PyBytes>, allow_pickle: bool) -> PyResult<Image> {
+    // Another class may give another buffer.
+    let content = if content.is_exact_instance_of::<PyBytes>() {
+        content.clone()
+    } else {
+        PyBytes::new(content.py(), content.as_bytes())
+    };
     let image = Image::of_buffer(PyBuffer::get(content.as_any())?, allow_pickle);
     image.open()?;
     Ok(image)

@@ -21,7 +21,7 @@ enum Backing {
     Store(Object),
     /// In a file.
     File(FileImage),
-    /// In a buffer that nobody writes to.
+    /// In a buffer that never changes: that of a `bytes`, or of another image.
     Buffer(PyBuffer<u8>),
 }
 
@@ -53,7 +53,7 @@ impl Image {
         Self::with(Backing::File(file), allow_pickle)
     }
 
-    /// The image in a contiguous, aligned, read-only buffer.
+    /// The image in a contiguous and aligned buffer of an object that never changes it.
     pub(crate) fn of_buffer(buffer: PyBuffer<u8>, allow_pickle: bool) -> Self {
         Self::with(Backing::Buffer(buffer), allow_pickle)
     }
@@ -79,7 +79,8 @@ impl Image {
                     return &[];
                 }
                 // SAFETY: the exporter keeps as many contiguous bytes in place until the buffer is released, which this
-                // value does when it goes; they are read-only, so nobody changes them.
+                // value does when it goes; it is a `bytes`, which never changes, or has memory of an image, which does not
+                // either: `file` lets no others in.
                 #[allow(unsafe_code)]
                 unsafe {
                     std::slice::from_raw_parts(start, buffer.len_bytes())
@@ -126,8 +127,8 @@ impl Image {
         Ok(mapping.map_err(|source| Error::Map { len, source })?)
     }
 
-    /// Whether it lies in the store, so that it has a token.
-    pub(crate) fn is_in_store(&self) -> bool {
+    /// Whether a token says all of it: it lies in the store, and its pickles may be read.
+    pub(crate) fn has_token(&self) -> bool {
         // Pickles that were refused here must be refused there too, which a token does not say.
         matches!(self.backing, Backing::Store(_)) && self.allow_pickle
     }

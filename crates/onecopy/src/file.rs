@@ -125,10 +125,15 @@ impl FileBuilder {
     /// # Errors
     /// What the kernel says, a full disk among it. Nothing is left then.
     pub fn create(target: &Path, len: u64) -> io::Result<Self> {
-        let target = std::path::absolute(target)?;
+        // A symbolic link stays: what it leads to is replaced.
+        let target = match fs::canonicalize(target) {
+            Ok(found) => found,
+            Err(_) => std::path::absolute(target)?,
+        };
         if target.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
+        let permissions = fs::metadata(&target).map(|about| about.permissions()).ok();
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let name = target.file_name().ok_or_else(invalid)?;
         remove_abandoned(&target, name);
@@ -140,6 +145,9 @@ impl FileBuilder {
             file,
             map: None,
         };
+        if let Some(permissions) = permissions {
+            builder.file.set_permissions(permissions)?;
+        }
         sys::file::reserve(&mut builder.file, len)?;
         if len > 0 {
             builder.map = Some(sys::file::map_new(&builder.file)?);

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // Reads lists, ints and strs in place.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 
 use onecopy::image::{BuildError, Container, Scalar, Survey, Text, TextKind};
 use pyo3::ffi::{self, PyObject};
@@ -81,16 +82,15 @@ impl<'a, 'py> Source<'a, 'py> {
     }
 
     /// The elements from `start` on, at most a chunk of them. Call [`Source::check`] before the next.
-    pub(crate) fn chunk(&self, start: usize) -> &[Item] {
-        let len = self.len.saturating_sub(start).min(CHUNK_LEN);
-        if len == 0 {
-            return &[];
+    pub(crate) fn chunk(&self, start: usize) -> Chunk<'_> {
+        let start = start.min(self.len);
+        // SAFETY: `start` is at most the number of items.
+        let next = unsafe { self.items.add(start) }.cast::<Item>();
+        Chunk {
+            next,
+            left: (self.len - start).min(CHUNK_LEN),
+            source: PhantomData,
         }
-        // SAFETY: `start` is below the number of items.
-        let first = unsafe { self.items.add(start) }.cast::<Item>();
-        // SAFETY: the items lie there, as checked when Python code had last run, and are not null: a list's are filled
-        // by the time that anybody sees it. `Item` is a transparent pointer.
-        unsafe { std::slice::from_raw_parts(first, len) }
     }
 
     /// Calls `each` with every element, a chunk at a time.
@@ -110,6 +110,50 @@ impl<'a, 'py> Source<'a, 'py> {
         self.check(self.len)
     }
 }
+
+/// Elements that are read one at a time: no slice of them, as Python code that runs between two may write to a list's items.
+/// Whoever lets it run calls [`Source::check`] or [`Source::expect_same`] before the next.
+///
+/// **Invariant.** `left` items lie at `next`.
+pub(crate) struct Chunk<'a> {
+    next: *const Item,
+    left: usize,
+    source: PhantomData<&'a [Item]>,
+}
+
+impl<'a> Chunk<'a> {
+    /// The first element.
+    pub(crate) fn first(mut self) -> Option<&'a Item> {
+        self.next()
+    }
+
+    /// The elements in order. Each is to be copied at once.
+    #[inline]
+    pub(crate) fn iter(self) -> Self {
+        self
+    }
+}
+
+impl<'a> Iterator for Chunk<'a> {
+    type Item = &'a Item;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a Item> {
+        self.left = self.left.checked_sub(1)?;
+        // SAFETY: an item lies there, as checked when Python code had last run, and is not null: a list's are filled by
+        // the time that anybody sees it. `Item` is a transparent pointer.
+        let item = unsafe { &*self.next };
+        // SAFETY: there was one, so the place behind it is at most the end.
+        self.next = unsafe { self.next.add(1) };
+        Some(item)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Chunk<'_> {}
 
 /// Where the items of a list or tuple lie, and how many.
 fn items(object: &Bound<'_, PyAny>, container: Container) -> (*const *mut PyObject, usize) {

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 /// `NumPy` gives an array no more dimensions.
 const ARRAY_LEVELS: usize = 64;
 /// Far fewer than the smallest stack of a thread holds.
-const HASH_LEVELS: usize = 1000;
+const HASH_LEVELS: usize = 200;
 
 thread_local! {
     static ARRAYS: Cell<usize> = const { Cell::new(0) };

@@ -18,7 +18,7 @@ pub(crate) mod decode;
 mod export;
 mod iterator;
 pub(crate) mod level;
-mod ops;
+pub(crate) mod ops;
 pub(crate) mod pylong;
 pub(crate) mod raw;
 mod scan;

@@ -14,6 +14,7 @@ use pyo3::types::{PyBool, PyList, PyTuple};
 use super::level::Level;
 use super::view::{self, View};
 use super::{raw, scan};
+use crate::node::table::TableView;
 
 /// Element `index` of the view, which must have one.
 fn element<'py>(py: Python<'py>, view: &View, index: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -62,7 +63,11 @@ pub(crate) fn index(
 }
 
 /// A limit of a search, counted from the end if negative and cut to what exists.
-fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResult<usize> {
+pub(crate) fn bound(
+    limit: Option<&Bound<'_, PyAny>>,
+    len: usize,
+    absent: usize,
+) -> PyResult<usize> {
     let Some(limit) = limit else {
         return Ok(absent);
     };
@@ -93,6 +98,7 @@ enum Other<'a, 'py> {
     View(&'a View),
     List(&'a Bound<'py, PyList>),
     Tuple(&'a Bound<'py, PyTuple>),
+    Table(&'a TableView),
 }
 
 impl<'a, 'py> Other<'a, 'py> {
@@ -100,6 +106,10 @@ impl<'a, 'py> Other<'a, 'py> {
     fn of(view: &View, object: &'a Bound<'py, PyAny>) -> Option<Self> {
         if let Some(other) = view::of(object) {
             return (other.container == view.container).then_some(Self::View(other));
+        }
+        if let Ok(table) = object.cast_exact::<TableView>() {
+            let table = table.get();
+            return (table.container() == view.container).then_some(Self::Table(table));
         }
         match view.container {
             Container::List => object.cast::<PyList>().ok().map(Self::List),
@@ -113,6 +123,7 @@ impl<'a, 'py> Other<'a, 'py> {
             Self::View(view) => view.steps.len,
             Self::List(list) => list.len(),
             Self::Tuple(tuple) => tuple.len(),
+            Self::Table(table) => table.steps.len,
         }
     }
 
@@ -121,6 +132,7 @@ impl<'a, 'py> Other<'a, 'py> {
             Self::View(view) => element(py, view, index),
             Self::List(list) => list.get_item(index),
             Self::Tuple(tuple) => tuple.get_item(index),
+            Self::Table(table) => table.row(py, index),
         }
     }
 }
@@ -195,6 +207,10 @@ fn as_builtin<'py>(view: &View, object: &Bound<'py, PyAny>) -> PyResult<Option<B
     match Other::of(view, object) {
         None => Ok(None),
         Some(Other::View(other)) => to_builtin(object.py(), other, other.container).map(Some),
+        Some(Other::Table(table)) => {
+            let list = table.container() == Container::List;
+            table.rows(object.py(), list).map(Some)
+        }
         Some(Other::List(_) | Other::Tuple(_)) => Ok(Some(object.clone())),
     }
 }

@@ -5,6 +5,7 @@ use onecopy::image::Container;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyString};
 
 use super::decode::Steps;
 use super::view::View;
@@ -26,6 +27,47 @@ pub(crate) fn equal(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResu
         -1 => Err(PyErr::fetch(left.py())),
         outcome => Ok(outcome == 1),
     }
+}
+
+/// Where the functions are that hash and compare instances of a class.
+///
+/// # Safety
+/// - `class` is a live class.
+unsafe fn key_slots(class: *const ffi::PyTypeObject) -> (usize, usize) {
+    // SAFETY: the caller's word.
+    let hash = unsafe { (*class).tp_hash };
+    // SAFETY: the caller's word.
+    let compare = unsafe { (*class).tp_richcompare };
+    let address = hash.map_or(0, |slot| slot as usize);
+    (address, compare.map_or(0, |slot| slot as usize))
+}
+
+/// The exact str or int that a key of a class derived from it is, if it hashes and compares as that does.
+pub(crate) fn plain_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = key.py();
+    // SAFETY: a live object.
+    let class = unsafe { ffi::Py_TYPE(key.as_ptr()) };
+    // SAFETY: the class of a live object.
+    let ours = unsafe { key_slots(class) };
+    // SAFETY: a live class.
+    let of_str = unsafe { key_slots(py.get_type::<PyString>().as_type_ptr()) };
+    // SAFETY: a live class.
+    let of_int = unsafe { key_slots(py.get_type::<PyInt>().as_type_ptr()) };
+    if key.is_instance_of::<PyString>() && ours == of_str {
+        // SAFETY: a str.
+        let text = unsafe { ffi::PyUnicode_FromObject(key.as_ptr()) };
+        // SAFETY: null with an exception, or a new reference.
+        return unsafe { Bound::from_owned_ptr_or_err(py, text) }.map(Some);
+    }
+    if key.is_instance_of::<PyInt>() && ours == of_int {
+        let zero = PyInt::new(py, 0);
+        // The builtin's method, as a class may have another.
+        let sum = py
+            .get_type::<PyInt>()
+            .call_method1("__add__", (key, zero))?;
+        return Ok(sum.is_exact_instance_of::<PyInt>().then_some(sum));
+    }
+    Ok(None)
 }
 
 /// The value of an int or of anything with `__index__`; `None` for other types.

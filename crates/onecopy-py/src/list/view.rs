@@ -448,7 +448,7 @@ fn reduce<'py>(py: Python<'py>, view: &View) -> PyResult<(Bound<'py, PyAny>, Bou
     let attach = crate::node::function(py, &ATTACH, "_attach_view")?;
     let Steps { start, step, len } = view.steps;
     let image = view.image.get();
-    let arguments = if image.is_in_store() && image.open()?.root_offset() == view.node {
+    let arguments = if image.has_token() && image.open()?.root_offset() == view.node {
         // The commonest, and the shortest.
         (image.token(py)?, start, step, len).into_pyobject(py)?
     } else {

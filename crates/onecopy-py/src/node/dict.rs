@@ -55,6 +55,11 @@ impl DictView {
         )
     }
 
+    /// The image and node that it shows.
+    pub(crate) fn place(&self, py: Python<'_>) -> (Py<Image>, u64) {
+        (self.image.clone_ref(py), self.node)
+    }
+
     fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
         raw::get(py, &self.values, position)
     }
@@ -220,10 +225,6 @@ impl DictView {
 
     fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         super::real::of_node(self.image.bind(py), self.node)
-    }
-
-    fn _image(&self, py: Python<'_>) -> (Py<Image>, u64) {
-        (self.image.clone_ref(py), self.node)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Where a key is: by its hash in the image, or, for keys that only Python can compare, by a real dict made for them.
-
-use std::sync::OnceLock;
+//!
+//! The dict is made once for an image, not for each view of it: it takes all keys to make, and unpickles those that only
+//! Python can compare.
 
 use onecopy::image::{Keys, Scalar, hash};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFrozenSet, PyInt, PyTuple};
+use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
 use crate::build::{key_hash, source::Item};
 use crate::error::Error;
@@ -17,18 +18,12 @@ pub(crate) struct Finder {
     keys: Keys<'static>,
     /// The keys as a tuple.
     pub(crate) view: View,
-    /// Each key's position, made when a key is looked up that has no hash of ours.
-    slow: OnceLock<Py<PyDict>>,
 }
 
 impl Finder {
     /// A finder for keys of the image that `view` shows the keys of.
     pub(crate) fn new(keys: Keys<'static>, view: View) -> Self {
-        Self {
-            keys,
-            view,
-            slow: OnceLock::new(),
-        }
+        Self { keys, view }
     }
 
     /// Number of keys.
@@ -39,22 +34,23 @@ impl Finder {
     /// The position of a key that equals this one.
     #[inline]
     pub(crate) fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        if !self.keys.opaque {
-            let mut scratch = Vec::new();
-            match Item::of(key).scalar(&mut scratch) {
-                Some(Scalar::Str(text)) => {
-                    let hash = hash::text(text, self.keys.seed);
-                    return Ok(self.keys.find_text(text, hash).map_err(Error::from)?);
-                }
-                Some(scalar) => {
-                    if let Some(hash) = hash::scalar(&scalar, self.keys.seed) {
-                        return Ok(self.keys.find_scalar(&scalar, hash).map_err(Error::from)?);
-                    }
-                }
-                None => {}
+        let mut scratch = Vec::new();
+        let found = match Item::of(key).scalar(&mut scratch) {
+            Some(Scalar::Str(text)) => {
+                let hash = hash::text(text, self.keys.seed);
+                self.keys.find_text(text, hash).map_err(Error::from)?
             }
+            Some(scalar) => match hash::scalar(&scalar, self.keys.seed) {
+                Some(hash) => self.keys.find_scalar(&scalar, hash).map_err(Error::from)?,
+                None => return self.find_rare(key),
+            },
+            None => return self.find_rare(key),
+        };
+        // No other key equals one that was found.
+        if found.is_some() || !self.keys.opaque {
+            return Ok(found);
         }
-        self.find_rare(key)
+        self.find_by_python(key)
     }
 
     #[cold]
@@ -62,7 +58,7 @@ impl Finder {
         let py = key.py();
         let nested =
             key.is_exact_instance_of::<PyTuple>() || key.is_exact_instance_of::<PyFrozenSet>();
-        if !self.keys.opaque && nested {
+        if nested {
             // Raises what the builtin would for a tuple with a list in it.
             key.hash()?;
             if let Some(hash) = key_hash(key, self.keys.seed, 0) {
@@ -71,24 +67,35 @@ impl Finder {
                         return Ok(Some(position));
                     }
                 }
-                return Ok(None);
+                if !self.keys.opaque {
+                    return Ok(None);
+                }
             }
         }
-        if !self.keys.opaque && is_numpy_int(key)? {
-            let index = py.import("operator")?.call_method1("index", (key,))?;
-            if index.is_exact_instance_of::<PyInt>() {
-                return self.find(&index);
-            }
+        if let Some(plain) = raw::plain_key(key)? {
+            return self.find(&plain);
         }
-        match self.positions(py)?.get_item(key)? {
+        if let Some(plain) = numpy_key(key)? {
+            return self.find(&plain);
+        }
+        self.find_by_python(key)
+    }
+
+    fn find_by_python(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        // Raises what the builtin would, before any work.
+        key.hash()?;
+        match self.positions(key.py())?.get_item(key)? {
             Some(position) => Ok(Some(position.extract()?)),
             None => Ok(None),
         }
     }
 
+    /// Each key's position.
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        if let Some(slow) = self.slow.get() {
-            return Ok(slow.bind(py).clone());
+        let rebuilt = &self.view.image.get().rebuilt;
+        let offset = self.keys.offset();
+        if let Some(known) = rebuilt.positions(py, offset) {
+            return Ok(known);
         }
         let positions = PyDict::new(py);
         for position in 0..self.len() {
@@ -96,19 +103,26 @@ impl Finder {
             let key = super::to_python(&raw::get(py, &self.view, position)?)?;
             positions.set_item(key, position)?;
         }
-        Ok(self
-            .slow
-            .get_or_init(|| positions.unbind())
-            .bind(py)
-            .clone())
+        rebuilt.keep_positions(offset, positions.clone().unbind());
+        Ok(positions)
     }
 }
 
-fn is_numpy_int(key: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let class = key.get_type();
-    let name = class.module()?;
-    if name.to_cow()? != "numpy" {
-        return Ok(false);
+/// What a number of NumPy's is in Python, which has the same hash and equals the same keys.
+fn numpy_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if key.get_type().module()?.to_cow()? != "numpy" {
+        return Ok(None);
     }
-    class.is_subclass(&key.py().import("numpy")?.getattr("integer")?)
+    let generic = key.py().import("numpy")?.getattr("generic")?;
+    if !key.is_instance(&generic)? {
+        return Ok(None);
+    }
+    let kind: char = key.getattr("dtype")?.getattr("kind")?.extract()?;
+    if !matches!(kind, 'b' | 'i' | 'u' | 'f' | 'c') {
+        return Ok(None);
+    }
+    let item = key.call_method0("item")?;
+    // A long double stays one.
+    let plain = !item.is_instance(&generic)?;
+    Ok(plain.then_some(item))
 }

@@ -22,7 +22,7 @@ pub(crate) mod rebuilt;
 mod record;
 mod row;
 mod set;
-mod table;
+pub(crate) mod table;
 pub(crate) mod text;
 
 use std::ptr;
@@ -218,6 +218,24 @@ pub(crate) fn is_view(object: &Bound<'_, PyAny>) -> bool {
         || object.is_exact_instance_of::<record::RecordView>()
         || object.is_exact_instance_of::<record::NamedTupleView>()
         || object.is_exact_instance_of::<object::ObjectView>()
+}
+
+/// The image and node that a view shows, if it is one of a whole node.
+pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
+    let py = object.py();
+    if let Ok(view) = object.cast_exact::<dict::DictView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<set::SetView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<set::FrozenSetView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<table::TableView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<object::ObjectView>() {
+        Some(view.get().place(py))
+    } else {
+        None
+    }
 }
 
 /// Whether a view shows some rows of a table and not all.

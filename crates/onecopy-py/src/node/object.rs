@@ -33,6 +33,11 @@ impl ObjectView {
             },
         )
     }
+
+    /// The image and node that it shows.
+    pub(crate) fn place(&self, py: Python<'_>) -> (Py<Image>, u64) {
+        (self.image.clone_ref(py), self.node)
+    }
 }
 
 #[pymethods]
@@ -64,9 +69,5 @@ impl ObjectView {
 
     fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         rebuilt::build(self.image.bind(py), self.node, false)
-    }
-
-    fn _image(&self, py: Python<'_>) -> (Py<Image>, u64) {
-        (self.image.clone_ref(py), self.node)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Small ones are kept by the image, at most [`KEPT`] of them, the oldest going first. One with buffers refers to its
 //! image, so the image refers to it weakly: it is built once as long as somebody has it.
+//!
+//! **Invariant.** `R1`: no object goes while the lock is held, as that may run Python code, which may come back here.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
@@ -10,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use onecopy::image::{Node, Scalar, read_blob};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyList};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList};
 
 use super::corrupt;
 use super::table::TableCore;
@@ -19,6 +21,8 @@ use crate::object::Image;
 
 /// Unpickled elements that an image keeps.
 const KEPT: usize = 1024;
+/// Real dicts of keys that an image keeps: each may be large.
+const KEPT_POSITIONS: usize = 16;
 
 /// See above.
 #[derive(Default)]
@@ -33,6 +37,8 @@ struct Kept {
     /// Weak references.
     objects: HashMap<u64, Py<PyAny>>,
     tables: HashMap<u64, std::sync::Arc<TableCore>>,
+    /// Real dicts from keys to positions, by the keys' offset.
+    positions: VecDeque<(u64, Py<PyDict>)>,
 }
 
 impl Rebuilt {
@@ -48,9 +54,39 @@ impl Rebuilt {
     /// Keeps what the rows of a table share.
     pub(crate) fn keep_table(&self, offset: u64, core: &std::sync::Arc<TableCore>) {
         let mut kept = self.lock();
-        if kept.tables.len() < KEPT {
-            kept.tables.insert(offset, core.clone());
-        }
+        let replaced = if kept.tables.len() < KEPT {
+            kept.tables.insert(offset, core.clone())
+        } else {
+            None
+        };
+        drop(kept);
+        // R1
+        drop(replaced);
+    }
+
+    /// The real dict from keys to positions that was made for the keys at `offset`.
+    pub(crate) fn positions<'py>(
+        &self,
+        py: Python<'py>,
+        offset: u64,
+    ) -> Option<Bound<'py, PyDict>> {
+        let kept = self.lock();
+        let found = kept.positions.iter().find(|(known, _)| *known == offset);
+        found.map(|(_, positions)| positions.bind(py).clone())
+    }
+
+    /// Keeps the real dict from keys to positions of the keys at `offset`.
+    pub(crate) fn keep_positions(&self, offset: u64, positions: Py<PyDict>) {
+        let mut kept = self.lock();
+        kept.positions.push_back((offset, positions));
+        let oldest = if kept.positions.len() > KEPT_POSITIONS {
+            kept.positions.pop_front()
+        } else {
+            None
+        };
+        drop(kept);
+        // R1
+        drop(oldest);
     }
 }
 
@@ -61,24 +97,20 @@ pub(crate) fn pickled<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<B
         return Ok(kept.bind(py).clone());
     }
     let object = fresh(image, offset)?;
-    let dropped = {
-        let mut kept = image.get().rebuilt.lock();
-        if kept
-            .elements
-            .insert(offset, object.clone().unbind())
-            .is_none()
-        {
-            kept.order.push_back(offset);
-        }
-        if kept.order.len() > KEPT {
-            let oldest = kept.order.pop_front();
-            oldest.and_then(|oldest| kept.elements.remove(&oldest))
-        } else {
-            None
-        }
+    let mut kept = image.get().rebuilt.lock();
+    let replaced = kept.elements.insert(offset, object.clone().unbind());
+    if replaced.is_none() {
+        kept.order.push_back(offset);
+    }
+    let oldest = if kept.order.len() > KEPT {
+        let oldest = kept.order.pop_front();
+        oldest.and_then(|oldest| kept.elements.remove(&oldest))
+    } else {
+        None
     };
-    // Outside the lock, as it may run Python code.
-    drop(dropped);
+    drop(kept);
+    // R1
+    drop((replaced, oldest));
     Ok(object)
 }
 
@@ -111,7 +143,10 @@ pub(crate) fn object<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bo
     match py.import("weakref")?.call_method1("ref", (&object,)) {
         Ok(weak) => {
             let mut kept = image.get().rebuilt.lock();
-            kept.objects.insert(offset, weak.unbind());
+            let replaced = kept.objects.insert(offset, weak.unbind());
+            drop(kept);
+            // R1
+            drop(replaced);
         }
         // Some types allow no weak reference; they are built at each access.
         Err(error) if error.is_instance_of::<PyTypeError>(py) => {}

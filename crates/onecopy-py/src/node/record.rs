@@ -11,8 +11,8 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::row;
 use super::table::TableCore;
+use super::{row, text};
 use crate::object::Image;
 
 /// A row and its table.
@@ -91,12 +91,15 @@ impl Record {
     fn repr(&self, py: Python<'_>) -> PyResult<String> {
         let name = self.core.table.class.unwrap_or_default();
         let name = name.rsplit([':', '.']).next().unwrap_or_default();
-        let mut cells = Vec::new();
-        for (position, field) in self.core.names.iter().enumerate() {
-            let cell = self.core.cell(py, position, self.row)?;
-            cells.push(format!("{}={}", field.bind(py), cell.repr()?));
-        }
-        Ok(format!("{name}View({})", cells.join(", ")))
+        let (image, node) = text::row(&self.image, self.core.node, self.row);
+        text::guarded(image, node, &format!("{name}View(...)"), || {
+            let mut cells = Vec::new();
+            for (position, field) in self.core.names.iter().enumerate() {
+                let cell = self.core.cell(py, position, self.row)?;
+                cells.push(format!("{}={}", field.bind(py), cell.repr()?));
+            }
+            Ok(format!("{name}View({})", cells.join(", ")))
+        })
     }
 }
 

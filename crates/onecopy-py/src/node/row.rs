@@ -174,9 +174,8 @@ impl RowView {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let identity = (self.core.node << 1) | 1;
-        let image = self.image.as_ptr().addr().wrapping_add(self.row);
-        text::guarded(image, identity, "RowView({...})", || {
+        let (image, node) = text::row(&self.image, self.core.node, self.row);
+        text::guarded(image, node, "RowView({...})", || {
             let mut cells = Vec::new();
             for position in self.positions()? {
                 let cell = self.core.cell(py, position, self.row)?;

@@ -3,6 +3,7 @@
 
 use onecopy::image::{Node, Set};
 use pyo3::basic::CompareOp;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFrozenSet, PySet, PyType};
 
@@ -35,6 +36,21 @@ impl Members {
             node,
             finder: Finder::new(keys, view),
         })
+    }
+
+    fn contains(&self, member: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match self.finder.find(member) {
+            // A set looks for a set as for the frozenset that it equals.
+            Err(error)
+                if error.is_instance_of::<PyTypeError>(member.py())
+                    && (member.is_instance_of::<PySet>()
+                        || member.is_exact_instance_of::<SetView>()) =>
+            {
+                let frozen = member.py().get_type::<PyFrozenSet>().call1((member,))?;
+                Ok(self.finder.find(&frozen)?.is_some())
+            }
+            found => Ok(found?.is_some()),
+        }
     }
 
     fn iterate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -162,6 +178,11 @@ macro_rules! set_class {
             pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
                 Bound::new(image.py(), Self(Members::of(image, node)?))
             }
+
+            /// The image and node that it shows.
+            pub(crate) fn place(&self, py: Python<'_>) -> (Py<Image>, u64) {
+                (self.0.image.clone_ref(py), self.0.node)
+            }
         }
 
         #[pymethods]
@@ -171,7 +192,7 @@ macro_rules! set_class {
             }
 
             fn __contains__(&self, member: &Bound<'_, PyAny>) -> PyResult<bool> {
-                Ok(self.0.finder.find(member)?.is_some())
+                self.0.contains(member)
             }
 
             fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -291,10 +312,6 @@ macro_rules! set_class {
 
             fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                 super::real::of_node(self.0.image.bind(py), self.0.node)
-            }
-
-            fn _image(&self, py: Python<'_>) -> (Py<Image>, u64) {
-                (self.0.image.clone_ref(py), self.0.node)
             }
 
             $($extra)*

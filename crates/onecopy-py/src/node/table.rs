@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use onecopy::image::{Container, Node, Scalar, Table};
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError};
+use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyList, PySlice, PyString, PyTuple, PyType};
@@ -17,8 +17,8 @@ use super::{corrupt, held, row, text};
 use crate::error::Error;
 use crate::list::decode::{Codec, Getter, Parts, Steps};
 use crate::list::level::Level;
-use crate::list::raw;
-use crate::list::view::{View, index_error, wrap};
+use crate::list::view::{self, View, index_error, wrap};
+use crate::list::{ops, raw};
 use crate::object::Image;
 
 /// A column of a table.
@@ -206,6 +206,11 @@ impl TableView {
         }
     }
 
+    /// The image and node that it shows.
+    pub(crate) fn place(&self, py: Python<'_>) -> (Py<Image>, u64) {
+        (self.image.clone_ref(py), self.core.node)
+    }
+
     /// The row at position `index` of the view, which must be below its length.
     #[inline]
     pub(crate) fn row<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -218,12 +223,17 @@ impl TableView {
         start == 0 && step == 1 && len == self.core.table.rows
     }
 
-    fn is_list(&self) -> bool {
-        self.core.table.container == Container::List
+    /// List or tuple.
+    pub(crate) fn container(&self) -> Container {
+        self.core.table.container
     }
 
-    fn find(&self, value: &Bound<'_, PyAny>, from: usize) -> PyResult<Option<usize>> {
-        for index in from..self.steps.len {
+    fn is_list(&self) -> bool {
+        self.container() == Container::List
+    }
+
+    fn find(&self, value: &Bound<'_, PyAny>, start: usize, stop: usize) -> PyResult<Option<usize>> {
+        for index in start..stop {
             if raw::equal(&self.row(value.py(), index)?, value)? {
                 return Ok(Some(index));
             }
@@ -232,7 +242,7 @@ impl TableView {
     }
 
     /// The rows as a real list or tuple of row views.
-    fn rows<'py>(&self, py: Python<'py>, list: bool) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn rows<'py>(&self, py: Python<'py>, list: bool) -> PyResult<Bound<'py, PyAny>> {
         let rows = PyList::empty(py);
         for index in 0..self.steps.len {
             rows.append(self.row(py, index)?)?;
@@ -283,23 +293,33 @@ impl TableView {
     }
 
     fn __contains__(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.find(value, 0)?.is_some())
+        Ok(self.find(value, 0, self.steps.len)?.is_some())
     }
 
-    /// Returns the index of the first row that equals `value`.
+    /// Returns the index of the first row that equals `value`, between `start` and `stop`.
     ///
     /// Raises ValueError if there is none.
-    #[pyo3(signature = (value, start = 0, /))]
-    fn index(&self, value: &Bound<'_, PyAny>, start: usize) -> PyResult<usize> {
-        let missing = || pyo3::exceptions::PyValueError::new_err("no row equals this value");
-        self.find(value, start)?.ok_or_else(missing)
+    #[pyo3(
+        signature = (value, start = None, stop = None, /),
+        text_signature = "($self, value, start=0, stop=sys.maxsize, /)"
+    )]
+    fn index(
+        &self,
+        value: &Bound<'_, PyAny>,
+        start: Option<&Bound<'_, PyAny>>,
+        stop: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        let len = self.steps.len;
+        let (start, stop) = (ops::bound(start, len, 0)?, ops::bound(stop, len, len)?);
+        let missing = || PyValueError::new_err("no row equals this value");
+        self.find(value, start, stop)?.ok_or_else(missing)
     }
 
     /// Returns how many rows equal `value`.
     #[pyo3(signature = (value, /))]
     fn count(&self, value: &Bound<'_, PyAny>) -> PyResult<usize> {
         let (mut count, mut from) = (0, 0);
-        while let Some(found) = self.find(value, from)? {
+        while let Some(found) = self.find(value, from, self.steps.len)? {
             count += 1;
             from = found + 1;
         }
@@ -336,9 +356,12 @@ impl TableView {
         let (py, this) = (slf.py(), slf.get());
         let list = other.is_instance_of::<PyList>();
         let tuple = other.is_instance_of::<PyTuple>();
-        let alike = match other.cast_exact::<Self>() {
-            Ok(other) => other.get().is_list() == this.is_list(),
-            Err(_) => (list && this.is_list()) || (tuple && !this.is_list()),
+        let alike = if let Ok(other) = other.cast_exact::<Self>() {
+            other.get().container() == this.container()
+        } else if let Some(other) = view::of(other) {
+            other.container == this.container()
+        } else {
+            (list && this.is_list()) || (tuple && !this.is_list())
         };
         if !alike {
             return Ok(py.NotImplemented().into_bound(py));
@@ -445,10 +468,6 @@ impl TableView {
 
     fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         super::real::of_rows(self.image.bind(py), &self.core, &self.steps)
-    }
-
-    fn _image(&self, py: Python<'_>) -> (Py<Image>, u64) {
-        (self.image.clone_ref(py), self.core.node)
     }
 }
 

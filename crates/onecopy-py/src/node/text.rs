@@ -5,9 +5,16 @@ use std::cell::RefCell;
 
 use pyo3::prelude::*;
 
+use crate::object::Image;
+
 thread_local! {
     /// Nodes whose text is being made, by the address of their image and their offset.
     static OPEN: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What tells a row from others in [`guarded`]: no node has an odd offset, and no two rows of an image the same sum.
+pub(crate) fn row(image: &Py<Image>, table: u64, row: usize) -> (usize, u64) {
+    (image.as_ptr().addr().wrapping_add(row), (table << 1) | 1)
 }
 
 /// Makes the text of a node, or gives `again` if that is what is being made already.

@@ -59,8 +59,8 @@ impl<'a> KeyHashes<'a> {
         }
         let mut hashes = Vec::with_capacity(keys.len());
         for position in 0..keys.len() {
-            let hashed = self.element(&keys.items, position, keys.seed, 0)?;
-            hashes.push(hashed.map(|hashed| hashed.hash));
+            let key = self.element(&keys.items, position, keys.seed, 0)?;
+            hashes.push(key.map(|key| key.hash));
         }
         if !keys.opaque && hashes.iter().any(Option::is_none) {
             return Err(corrupt(at, "keys are opaque that are not marked so"));

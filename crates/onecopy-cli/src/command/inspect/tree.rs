@@ -204,7 +204,8 @@ impl<'a> Looker<'a> {
         };
         entry.kind = format!("table of {rows}");
         if let Some(class) = table.class {
-            entry.kind = format!("{} ({class})", entry.kind);
+            // Whoever made the file wrote it, maybe for the terminal.
+            entry.kind = format!("{} ({})", entry.kind, class.escape_debug());
         }
         entry.count = table.rows as u64;
         entry.bytes = 56 + 8 * table.field_count() as u64 + keys_bytes(&table.names);
@@ -259,7 +260,8 @@ fn element(sequence: &Sequence<'_>, index: usize) -> Result<String, ImageError> 
 
 fn describe_array(entry: &mut Entry, array: &Array<'_>) {
     let shape: Vec<_> = array.shape.shape.iter().map(u64::to_string).collect();
-    entry.kind = format!("array {} of {}", shape.join(" × "), array.shape.dtype);
+    let dtype = array.shape.dtype.escape_debug();
+    entry.kind = format!("array {} of {dtype}", shape.join(" × "));
     entry.count = array.shape.count().unwrap_or_default();
     entry.bytes = 80 + array.data.len() as u64;
 }
@@ -323,7 +325,7 @@ fn scalar(value: &Scalar<'_>) -> String {
             format!("b\"{}\"", part.escape_ascii())
         }
         Scalar::Pickle(bytes) => format!("pickled object, {} bytes", bytes.len()),
-        Scalar::Class(name) => format!("class {}", String::from_utf8_lossy(name)),
+        Scalar::Class(name) => format!("class {}", String::from_utf8_lossy(name).escape_debug()),
     };
     if text.chars().count() <= SAMPLE_LEN {
         return text;
