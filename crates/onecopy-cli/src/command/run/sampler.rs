@@ -5,8 +5,8 @@
 //!    ▲ not before its own cost × 100           └▶ reading (pages: milliseconds per GiB)
 //!    └──────────────────────────────────────────────┘
 //! ```
-//! All of it together stays within the budget, but for a small credit that lets short programs be read at
-//! once: a reading that is estimated to cost more than has been saved up so far waits. With the default
+//! All of it together stays within the budget, but for a credit that lets programs be read that run
+//! for less than a minute: a reading that is estimated to cost more than has been saved up so far waits. With the default
 //! budget of one percent, a reading never comes sooner than a hundred times the last
 //! one's cost. Costs are processor time of the sampling thread.
 //!
@@ -31,8 +31,8 @@ const SAMPLES: usize = 4_000;
 const SHORTEST: Duration = Duration::from_millis(20);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Processor time that may be spent before it was saved up.
-const CREDIT: Duration = Duration::from_millis(60);
+/// Processor time that may be spent before it was saved up: what the default budget saves in a minute.
+const CREDIT: Duration = Duration::from_millis(600);
 /// The part of the budget that glances may take.
 const GLANCES: f64 = 0.3;
 /// RSS of a single process up to which its pages are counted before it has any relative.
