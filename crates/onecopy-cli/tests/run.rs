@@ -419,7 +419,8 @@ fn a_reading_never_comes_sooner_than_a_hundred_times_the_last_ones_cost() {
     let folder = Folder::new("budget");
     let lines = folder.file("run.jsonl");
     // Something moves all the time, and there is a family.
-    let part = "(i=0; while [ $i -lt 6000 ]; do (:); i=$((i+1)); done) &";
+    let grow = r#"a="$a xxxxxxxxxxxxxxxxxxxxxxxx"; i=$((i+1))"#;
+    let part = format!("(i=0; while [ $i -lt 11000 ]; do {grow}; done) &");
     let busy = format!("{part} {part} wait");
     let output = script(&["-q", "--jsonl", &lines], &busy);
     assert_eq!(text(&output.stderr), "");

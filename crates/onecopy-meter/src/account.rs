@@ -153,6 +153,8 @@ pub(crate) struct Account {
     groups: Vec<Group>,
     /// Members that inherited the page at hand.
     heirs: Vec<usize>,
+    /// Per member, the last page that it was found to have, plus one.
+    seen: Vec<u64>,
     /// Per member, the group of its page; only the heirs' are of the page at hand.
     group_of: Vec<usize>,
 }
@@ -160,6 +162,7 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(members: Vec<Member>, by_frame: bool, keep: bool) -> Self {
         Self {
+            seen: vec![0; members.len()],
             by_frame,
             members,
             rows: Vec::new(),
@@ -179,8 +182,11 @@ impl Account {
     pub(crate) fn page(&mut self, row: usize, page: u64, states: &[(usize, PageState)]) {
         self.groups.clear();
         self.heirs.clear();
+        for &(number, _) in states {
+            self.seen[number] = page + 1;
+        }
         for &(number, state) in states {
-            let inherited = self.inherits(number, page, state, states);
+            let inherited = self.inherits(number, page, state);
             let row = &mut self.rows[row];
             if !inherited {
                 self.members[number].pages.new += 1;
@@ -254,19 +260,12 @@ impl Account {
         }
     }
 
-    fn inherits(
-        &mut self,
-        number: usize,
-        page: u64,
-        state: PageState,
-        states: &[(usize, PageState)],
-    ) -> bool {
+    fn inherits(&mut self, number: usize, page: u64, state: PageState) -> bool {
         let member = &mut self.members[number];
         if let Some(source) = member.source {
             // Written or not: what the source has at this address was there to be inherited. What is
             // mapped twice and is not the source's was, before the source let go of it.
-            let inherited =
-                !state.is_mapped_once() || states.iter().any(|(other, _)| *other == source);
+            let inherited = !state.is_mapped_once() || self.seen[source] == page + 1;
             if inherited && self.keep {
                 member.found_base.insert(page);
             }

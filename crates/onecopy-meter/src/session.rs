@@ -15,8 +15,8 @@ use crate::report::{Level, Report, Tag};
 use crate::tree::{self, Subject};
 
 /// Seconds of processor time that a reading takes per GiB of RSS in small and in huge pages, rounded up.
-const SMALL_COST: f64 = 0.060;
-const HUGE_COST: f64 = 0.008;
+const SMALL_COST: f64 = 0.100;
+const HUGE_COST: f64 = 0.020;
 /// Mappings and bytes of each that are looked at for an estimate.
 const PROBES: usize = 4;
 const PROBE: u64 = 32 << 20;

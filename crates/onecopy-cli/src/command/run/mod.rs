@@ -264,26 +264,26 @@ fn print(arguments: &RunArguments, record: &Record) -> Result<()> {
 }
 
 fn printed(out: &mut dyn Write, record: &Record, style: units::Style) -> Result<()> {
-    let Some(report) = &record.report else {
+    if let Some(report) = &record.report {
+        let heading = text::Heading {
+            moment: Some(format!(
+                "{:.1} s, read at {:.1} s",
+                record.seconds,
+                record.report_t.unwrap_or_default()
+            )),
+            lines: lines(record, report.page_size, style),
+        };
+        text::report(out, report, &heading, style)?;
+        if let Some(why) = &record.why {
+            printed::why(out, why, report.page_size, style)?;
+        }
+    } else {
         let reason = record.reason.as_deref().unwrap_or("no reason is known");
         writeln!(
             out,
             "── onecopy ─ {:.1} s ─ nothing measured: {reason}",
             record.seconds
         )?;
-        return Ok(());
-    };
-    let heading = text::Heading {
-        moment: Some(format!(
-            "{:.1} s, read at {:.1} s",
-            record.seconds,
-            record.report_t.unwrap_or_default()
-        )),
-        lines: lines(record, report.page_size, style),
-    };
-    text::report(out, report, &heading, style)?;
-    if let Some(why) = &record.why {
-        printed::why(out, why, report.page_size, style)?;
     }
     if !record.left_behind.is_empty() {
         let pids: Vec<String> = record.left_behind.iter().map(u32::to_string).collect();
@@ -326,7 +326,7 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
         .and_then(|report| report.tree.sum_rss);
     if record.peak_sum_rss / 2 > counted.unwrap_or(0) {
         // Rounded up, as the sampler's own estimate is.
-        let cost = record.peak_sum_rss as f64 / f64::from(1 << 30) * 0.06;
+        let cost = record.peak_sum_rss as f64 / f64::from(1 << 30) * 0.1;
         let percent = (100.0 * cost / record.seconds.max(0.1)).ceil().min(100.0);
         line(
             "NOT COUNTED",

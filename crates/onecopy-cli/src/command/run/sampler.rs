@@ -5,8 +5,8 @@
 //!    ▲ not before its own cost × 100           └▶ reading (pages: milliseconds per GiB)
 //!    └──────────────────────────────────────────────┘
 //! ```
-//! All of it together stays within the budget, but for a small credit that lets short programs be read at
-//! once: a reading that is estimated to cost more than has been saved up so far waits. With the default
+//! All of it together stays within the budget, but for a credit that lets programs be read that run
+//! for less than a minute: a reading that is estimated to cost more than has been saved up so far waits. With the default
 //! budget of one percent, a reading never comes sooner than a hundred times the last
 //! one's cost. Costs are processor time of the sampling thread.
 //!
@@ -31,8 +31,10 @@ const SAMPLES: usize = 4_000;
 const SHORTEST: Duration = Duration::from_millis(20);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Processor time that may be spent before it was saved up.
-const CREDIT: Duration = Duration::from_millis(60);
+/// Processor time that may be spent before it was saved up: what the default budget saves in a minute.
+const CREDIT: Duration = Duration::from_millis(600);
+/// Glances for which a reading waits until no process comes or goes.
+const PATIENCE: u32 = 8;
 /// The part of the budget that glances may take.
 const GLANCES: f64 = 0.3;
 /// RSS of a single process up to which its pages are counted before it has any relative.
@@ -69,6 +71,8 @@ pub(crate) struct Sampler {
     seen: Seen,
     known: HashMap<(u32, u64), u64>,
     next_reading: Instant,
+    /// Glances in a row at which a process had come or gone.
+    unsettled: u32,
     /// The glance at the last reading.
     read_at: Glance,
 }
@@ -90,6 +94,7 @@ impl Sampler {
             seen: Seen::default(),
             known: HashMap::new(),
             next_reading: now,
+            unsettled: 0,
             read_at: Glance::default(),
         }
     }
@@ -146,7 +151,13 @@ impl Sampler {
             return;
         };
         let t = self.started.elapsed().as_secs_f64();
+        let before = self.seen.events.len();
         self.note_events(t, &glance);
+        if self.seen.events.len() > before {
+            self.unsettled += 1;
+        } else {
+            self.unsettled = 0;
+        }
         if glance.processes.is_empty() {
             return;
         }
@@ -184,7 +195,9 @@ impl Sampler {
         let moved = glance.faults() != self.read_at.faults()
             || glance.sum_rss() != self.read_at.sum_rss()
             || glance.processes.len() != self.read_at.processes.len();
-        moved && Instant::now() >= self.next_reading && self.can_be_afforded(glance)
+        // While processes come and go, a reading would have to be repeated.
+        let settled = self.unsettled == 0 || self.unsettled > PATIENCE;
+        moved && settled && Instant::now() >= self.next_reading && self.can_be_afforded(glance)
     }
 
     fn can_be_afforded(&self, glance: &Glance) -> bool {
