@@ -114,8 +114,10 @@ dtypes = (
     | npst.byte_string_dtypes(max_len=3)
     | npst.array_dtypes(npst.integer_dtypes() | npst.floating_dtypes(), max_size=3)
 )
+# Arrays inside pickled objects go through NumPy's own pickles, which forget the byte order of some types.
+kept_by_pickle = dtypes.filter(lambda dtype: pickle.loads(pickle.dumps(np.empty(0, dtype))).dtype == dtype)
 arrays = (
-    npst.arrays(dtypes, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
+    npst.arrays(kept_by_pickle, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3))
     | st.integers(0, 5).map(lambda n: np.asfortranarray(np.arange(4.0 * n).reshape(2, -1)))
     | st.integers(1, 5).map(lambda n: np.arange(12)[::n])
 )
