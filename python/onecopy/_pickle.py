@@ -169,8 +169,9 @@ _ROW_METHODS: Final = frozenset(
     "__module__ __doc__ __qualname__ __dict__ __weakref__ __slots__ __annotations__ __annotate__ __annotate_func__ "
     "__annotations_cache__ __conditional_annotations__ __firstlineno__ __static_attributes__ __type_params__ "
     "__orig_bases__ __parameters__ __abstractmethods__ __init_subclass__ __class_getitem__ __subclasshook__ "
-    "__slotnames__ __dataclass_fields__ __dataclass_params__ __match_args__ __replace__ __init__ __post_init__ __repr__ __hash__ "
-    "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __getstate__ __setstate__ __sizeof__".split()
+    "__slotnames__ __dataclass_fields__ __dataclass_params__ __match_args__ __replace__ __init__ __post_init__ "
+    "__repr__ __hash__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __getstate__ __setstate__ "
+    "__sizeof__".split()
 )
 
 
