@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import pickle
 import random
@@ -114,8 +115,9 @@ def test_pickles_in_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_errors_of_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as missing:
         onecopy.open(tmp_path / "nothing")
+    assert (missing.value.errno, missing.value.filename) == (errno.ENOENT, str(tmp_path / "nothing"))
     with pytest.raises(IsADirectoryError):
         onecopy.open(tmp_path)
     with pytest.raises(IsADirectoryError):

@@ -4,12 +4,13 @@
     reason = "arguments are extracted from Python objects"
 )]
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use onecopy::image::validate;
 use onecopy::{FileBuilder, FileIdentity, FileImage};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyBufferError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
@@ -33,17 +34,32 @@ pub(crate) fn save_graph<'py>(
     if let Some(image) = whole_image(data)? {
         let image = image.get();
         let len = image.bytes().len() as u64;
-        builder = py.detach(|| FileBuilder::create(&path, len))?;
+        builder = py
+            .detach(|| FileBuilder::create(&path, len))
+            .map_err(|error| os_error(error, &path))?;
         let out = builder.as_mut_slice();
         py.detach(|| out.copy_from_slice(image.bytes()));
     } else {
         let mut planned = build::measure(data, progress)?;
         let len = planned.image_len as u64;
-        builder = py.detach(|| FileBuilder::create(&path, len))?;
+        builder = py
+            .detach(|| FileBuilder::create(&path, len))
+            .map_err(|error| os_error(error, &path))?;
         planned.write(builder.as_mut_slice(), progress)?;
     }
-    py.detach(|| builder.commit())?;
+    py.detach(|| builder.commit())
+        .map_err(|error| os_error(error, &path))?;
     Ok(())
+}
+
+/// The exception with number and path, as Python's own functions raise it.
+fn os_error(error: io::Error, path: &Path) -> PyErr {
+    let Some(code) = error.raw_os_error() else {
+        return error.into();
+    };
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    PyOSError::new_err((code, text.to_owned(), path.to_path_buf()))
 }
 
 /// The image of a view that shows the whole of one.
@@ -93,11 +109,11 @@ pub(crate) fn open_file(
     checked(py, image, full)
 }
 
-fn map(py: Python<'_>, path: &std::path::Path) -> PyResult<FileImage> {
+fn map(py: Python<'_>, path: &Path) -> PyResult<FileImage> {
     // SAFETY: files that `save` writes are replaced and never changed; of other files `open` says that they must not be.
     #[allow(unsafe_code)]
     let file = py.detach(|| unsafe { FileImage::open(path) });
-    Ok(file?)
+    file.map_err(|error| os_error(error, path))
 }
 
 /// Shows the image in a buffer.

@@ -59,7 +59,7 @@ impl FileImage {
         let file = File::open(&path)?;
         let about = file.metadata()?;
         if about.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let identity = FileIdentity {
             len: about.len(),
@@ -131,7 +131,7 @@ impl FileBuilder {
             Err(_) => std::path::absolute(target)?,
         };
         if target.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let permissions = fs::metadata(&target).map(|about| about.permissions()).ok();
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
