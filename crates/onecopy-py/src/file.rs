@@ -59,7 +59,7 @@ fn os_error(error: io::Error, path: &Path) -> PyErr {
     };
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
-    PyOSError::new_err((code, text.to_owned(), path.to_path_buf()))
+    PyOSError::new_err((code, text.to_owned(), path.as_os_str().to_owned()))
 }
 
 /// The image of a view that shows the whole of one.
