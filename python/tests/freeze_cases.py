@@ -12,6 +12,7 @@ import datetime as dt
 import decimal
 import enum
 import gc
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -708,10 +709,9 @@ def case_a_worker_ends_without_copying() -> None:
 
 def case_a_subinterpreter_is_not_the_place() -> None:
     """The extension module is not even imported there."""
-    if sys.version_info >= (3, 13):
-        import _interpreters as interpreters
-    else:
-        import _xxsubinterpreters as interpreters
+    interpreters: Any = importlib.import_module(
+        "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    )
     other = interpreters.create()
     script = "try:\n import onecopy\nexcept ImportError:\n pass\nelse:\n assert not onecopy.freeze_supported()[0]"
     run: Any = getattr(interpreters, "exec", None) or interpreters.run_string

@@ -171,7 +171,8 @@ def test_buffers_that_could_change_are_copied() -> None:
 
 def test_a_buffer_that_is_only_read_only_is_copied() -> None:
     image = bytes(onecopy.image_of(onecopy.share(DATA)))
-    for wrap in (memoryview, np.frombuffer, lambda changing: memoryview(np.frombuffer(changing, np.uint8))):
+    wraps: list[Any] = [memoryview, np.frombuffer, lambda changing: memoryview(np.frombuffer(changing, np.uint8))]  # type: ignore[arg-type,unused-ignore]
+    for wrap in wraps:
         changing = bytearray(image)
         view = onecopy.from_buffer(memoryview(wrap(changing)).cast("B").toreadonly())
         changing[:] = bytes(len(image))

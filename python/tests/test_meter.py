@@ -332,9 +332,8 @@ def test_run_says_one_copy_of_what_is_shared(tmp_path: Path) -> None:
     assert all(row["copies"] == pytest.approx(1.0) for row in shared if row["label"].startswith("/memfd:onecopy-"))
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the interpreter shows its frames from 3.12 on")
 def test_python_functions_are_named_where_the_interpreter_shows_them(tmp_path: Path) -> None:
-    if sys.version_info < (3, 12):
-        pytest.skip("the interpreter shows its frames from 3.12 on")
     record = measured(tmp_path, STRINGS)
     if record["why"]["reason"] is not None:
         pytest.skip(f"page faults cannot be watched here: {record['why']['reason']}")

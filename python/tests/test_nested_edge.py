@@ -229,3 +229,13 @@ def test_instances_with_operators_of_their_own_stay_what_they_are() -> None:
     assert [bool(row) for row in view] == [False, True]
     assert [str(row) for row in view] == ["account of 0", "account of 2"]
     assert type(view[0]) is Account
+
+
+@pytest.mark.parametrize("stack_kib", [4096, 8192])
+def test_deep_lists_are_not_shown_or_compared_without_end(stack_kib: int) -> None:
+    deep: Any = []
+    for _ in range(20_000):
+        deep = [deep]
+    views: Any = onecopy.share(deep), onecopy.share([deep, 1])[0]
+    assert in_thread(lambda: repr(views[0]), stack_kib) == [RecursionError]
+    assert in_thread(lambda: views[0] == views[1], stack_kib) == [RecursionError]

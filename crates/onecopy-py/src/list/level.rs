@@ -12,10 +12,13 @@ use pyo3::prelude::*;
 const ARRAY_LEVELS: usize = 64;
 /// Far fewer than the smallest stack of a thread holds.
 const HASH_LEVELS: usize = 200;
+/// As many as calls of Python functions may be nested by default; each takes about a KiB of the stack.
+const COMPARISON_LEVELS: usize = 1000;
 
 thread_local! {
     static ARRAYS: Cell<usize> = const { Cell::new(0) };
     static HASHES: Cell<usize> = const { Cell::new(0) };
+    static COMPARISONS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// One level, left when it is dropped.
@@ -43,6 +46,13 @@ impl Level {
     pub(crate) fn of_hash() -> PyResult<Self> {
         Self::enter(&HASHES, HASH_LEVELS)
             .ok_or_else(|| PyRecursionError::new_err("tuples are nested too deep to be hashed"))
+    }
+
+    /// Parts of views that are being compared.
+    pub(crate) fn of_comparison() -> PyResult<Self> {
+        Self::enter(&COMPARISONS, COMPARISON_LEVELS).ok_or_else(|| {
+            PyRecursionError::new_err("maximum recursion depth exceeded in comparison")
+        })
     }
 }
 

@@ -156,6 +156,7 @@ pub(crate) fn compare<'py>(
     if matches!(op, CompareOp::Eq | CompareOp::Ne) && view.steps.len != other.len() {
         return bool_object(matches!(op, CompareOp::Ne));
     }
+    let _level = Level::of_comparison()?;
     let mut index = 0;
     while index < view.steps.len && index < other.len() {
         let (left, right) = (element(py, view, index)?, other.get(py, index)?);

@@ -14,6 +14,7 @@ use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use super::finder::Finder;
 use super::{corrupt, held, text};
 use crate::error::Error;
+use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, wrap};
 use crate::object::Image;
@@ -252,6 +253,7 @@ pub(crate) fn is_mapping(object: &Bound<'_, PyAny>) -> bool {
 
 /// Whether two mappings have the same keys with equal values.
 pub(crate) fn equal_mappings(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let _level = Level::of_comparison()?;
     if left.len()? != right.len()? {
         return Ok(false);
     }

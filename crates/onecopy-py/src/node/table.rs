@@ -370,6 +370,7 @@ impl TableView {
         if matches!(op, CompareOp::Eq | CompareOp::Ne) && this.steps.len != other.len()? {
             return bool_object(matches!(op, CompareOp::Ne));
         }
+        let _level = Level::of_comparison()?;
         let mut index = 0;
         while index < this.steps.len && index < other.len()? {
             let (left, right) = (this.row(py, index)?, other.get_item(index)?);

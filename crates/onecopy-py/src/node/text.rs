@@ -3,9 +3,13 @@
 
 use std::cell::RefCell;
 
+use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 
 use crate::object::Image;
+
+/// As many as calls of Python functions may be nested by default; each takes about a KiB of the stack.
+const LEVELS: usize = 1000;
 
 thread_local! {
     /// Nodes whose text is being made, by the address of their image and their offset.
@@ -27,6 +31,11 @@ pub(crate) fn guarded(
     let met = OPEN.with_borrow(|open| open.contains(&(image, node)));
     if met {
         return Ok(again.to_owned());
+    }
+    if OPEN.with_borrow(Vec::len) >= LEVELS {
+        return Err(PyRecursionError::new_err(
+            "maximum recursion depth exceeded while getting the repr of an object",
+        ));
     }
     OPEN.with_borrow_mut(|open| open.push((image, node)));
     let text = make();
