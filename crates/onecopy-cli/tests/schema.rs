@@ -1,7 +1,8 @@
 //! Every output in JSON is what its schema says.
 
 use std::fs;
-use std::process::Command;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -116,7 +117,21 @@ fn check(schema: &Value, value: &Value) -> Result<(), String> {
 
 #[test]
 fn reports_and_their_changes_are_valid() {
-    let pid = std::process::id().to_string();
+    // A process of its own: this one has children that come and go in other tests.
+    let mut watched = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It answers, so it is what it is going to be.
+    watched.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    watched
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut [0])
+        .unwrap();
+    let pid = watched.id().to_string();
     let report = onecopy(&["report", &pid, "--json"]);
     assert_valid("report", &report);
     assert_valid("report", &onecopy(&["report", &pid, "--format", "jsonl"]));
@@ -126,6 +141,8 @@ fn reports_and_their_changes_are_valid() {
         &onecopy(&["diff", &pid, "--every", "0.1", "--json"]),
     );
     assert_valid("why", &onecopy(&["why", &pid, "--for", "0.1", "--json"]));
+    drop(watched.stdin.take());
+    watched.wait().unwrap();
 }
 
 #[test]
