@@ -238,16 +238,17 @@ def freeze(
             _refuse_skipped(obj)
         objects, size, kinds, left = _onecopy._freeze_walk(obj, hash, dicts, utf8)  # noqa: SLF001 - our own module
         walked = time.perf_counter() - started
-        skipped, paths = _skips(left)
-        del left
+        _state.frozen_before = True
         if gc:
             collector.collect()
             collector.freeze()
         # The last step: whatever is freed later opens holes again.
         sealed = _onecopy._freeze_seal(_SEAL_LIMIT_BYTES) if seal else 0  # noqa: SLF001
-        _state.frozen_before = True
         taken = time.perf_counter() - started
-        report = FreezeReport(objects, size, taken, walked, kinds, skipped, paths, sealed)
+        # Names and paths ask the objects themselves, so they come when everything is done.
+        skipped, paths = _skips(left)
+        del left
+        report = FreezeReport(objects, size, taken, walked, _by_class(kinds), skipped, paths, sealed)
     finally:
         running.release()
     _warn_of_skips(report)
@@ -281,7 +282,7 @@ def freeze_check(obj: Any) -> FreezeReport:
     objects, size, kinds, left = _onecopy._freeze_look(obj)  # noqa: SLF001 - our own module
     skipped, paths = _skips(left)
     taken = time.perf_counter() - started
-    return FreezeReport(objects, size, taken, taken, kinds, skipped, paths)
+    return FreezeReport(objects, size, taken, taken, _by_class(kinds), skipped, paths)
 
 
 def _warn_of_history() -> None:
@@ -325,9 +326,36 @@ def _refuse_skipped(obj: Any) -> None:
         raise error
 
 
+def _hashable(kind: type) -> type:
+    """The class itself, or the first of its bases that can be a key: a metaclass may forbid it."""
+    for base in type.mro(kind):
+        try:
+            hash(base)
+        except Exception:  # noqa: BLE001, S112 - whatever a metaclass raises
+            continue
+        return base
+    return object
+
+
+def _by_class(pairs: list[tuple[type, int]]) -> dict[type, int]:
+    """Counts by class."""
+    found: dict[type, int] = {}
+    for kind, count in pairs:
+        key = _hashable(kind)
+        found[key] = found.get(key, 0) + count
+    return found
+
+
 def _skips(left: list[tuple[type, int, list[Any]]]) -> tuple[dict[type, int], dict[type, str]]:
     """Counts and paths by class."""
-    return {kind: count for kind, count, _ in left}, {kind: _path(way) for kind, _, way in left}
+    paths: dict[type, str] = {}
+    for kind, _, way in left:
+        try:
+            path = _path(way)
+        except Exception:  # noqa: BLE001 - objects on the way may have ideas of their own
+            path = "obj → … (the way cannot be told)"
+        paths.setdefault(_hashable(kind), path)
+    return _by_class([(kind, count) for kind, count, _ in left]), paths
 
 
 def _path(way: list[Any]) -> str:

@@ -1135,7 +1135,7 @@ def _cli_main(argv: Sequence[str]) -> int:
         The exit code.
     """
 
-_Found: TypeAlias = tuple[int, int, dict[type, int], list[tuple[type, int, list[Any]]]]
+_Found: TypeAlias = tuple[int, int, list[tuple[type, int]], list[tuple[type, int, list[Any]]]]
 
 def _freeze_walk(root: Any, hash: bool, dicts: bool, utf8: bool) -> _Found:
     """Freezes everything that is reachable.

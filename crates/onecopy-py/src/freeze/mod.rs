@@ -34,7 +34,7 @@ use std::collections::HashSet;
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyList, PyTuple};
 
 use classes::Types;
 use walk::{Marks, NoMemory, Prepare, Walk};
@@ -72,26 +72,38 @@ fn run<'py>(root: &Bound<'py, PyAny>, marks: Marks) -> PyResult<Bound<'py, PyTup
 }
 
 fn report<'py>(py: Python<'py>, walk: &Walk<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    let class_of = |index: usize| -> Option<Bound<'py, PyType>> {
-        let class = walk.classes.get(index)?.raw;
-        // SAFETY: the class of an object that was just met; it is not freed while the object lives.
-        let class = unsafe { Bound::from_borrowed_ptr(py, class.cast()) };
-        class.cast_into().ok()
+    // All that the walk has noted is owned before anything else is done: making Python objects may collect garbage, and
+    // with it run code that lets go of what was met.
+    let own = |object: *mut ffi::PyObject| {
+        // SAFETY: reachable from the root, which the caller holds, and nothing has run since the walk.
+        unsafe { Bound::from_borrowed_ptr(py, object) }
     };
-    let frozen = PyDict::new(py);
-    for (index, class) in walk.classes.iter().enumerate() {
-        if class.objects > 0 {
-            frozen.set_item(class_of(index), class.objects)?;
+    let classes: Vec<Bound<'py, PyAny>> = walk
+        .classes
+        .iter()
+        .map(|class| own(class.raw.cast()))
+        .collect();
+    let ways: Vec<(usize, u64, Vec<Bound<'py, PyAny>>)> = walk
+        .skipped
+        .iter()
+        .map(|(&index, skipped)| {
+            let way = walk.way(skipped).into_iter().map(own).collect();
+            (index, skipped.objects, way)
+        })
+        .collect();
+    // Pairs, not a dict: a metaclass may have a hash of its own, which is Python code.
+    let frozen = PyList::empty(py);
+    for (class, known) in classes.iter().zip(&walk.classes) {
+        if known.objects > 0 {
+            frozen.append((class, known.objects))?;
         }
     }
     let left = PyList::empty(py);
-    for (&index, skipped) in &walk.skipped {
-        let way = PyList::empty(py);
-        for object in walk.way(skipped) {
-            // SAFETY: reachable from the root, which the caller holds, and nothing has run since the walk.
-            way.append(unsafe { Bound::from_borrowed_ptr(py, object) })?;
-        }
-        left.append((class_of(index), skipped.objects, way))?;
+    for (index, objects, way) in ways {
+        let Some(class) = classes.get(index) else {
+            continue;
+        };
+        left.append((class, objects, PyList::new(py, way)?))?;
     }
     (walk.objects, walk.bytes, frozen, left).into_pyobject(py)
 }
