@@ -39,7 +39,7 @@ class FreezeReport:
 
     Attributes:
         objects: How many objects were made immortal. What was immortal before does not count.
-        bytes: What they occupy, estimated.
+        bytes: What they occupy, estimated; what bytearrays and arrays point to is not counted.
         seconds: How long it took, with the collection and the filling of holes.
         walk_seconds: How long it took to visit, mark and prepare the objects.
         types: How many objects of each class.
@@ -215,7 +215,8 @@ def freeze(
     Raises:
         FreezeUnsupported: (a `RuntimeError`) This interpreter cannot; the text says why.
         FreezeRefused: (a `TypeError`) With `strict`: `path` leads to an object that cannot be frozen.
-        MemoryError: There is no memory to remember where the walk has been. What was frozen so far stays frozen.
+        MemoryError: There is no memory to remember where the walk has been. What was frozen so far stays frozen, and
+            what lies below it and was not reached is not found by another call.
         RuntimeError: It is running already, in another thread or below this call.
 
     Example:
