@@ -720,6 +720,42 @@ def case_a_subinterpreter_is_not_the_place() -> None:
     interpreters.destroy(other)
 
 
+def case_classes_that_cannot_be_keys_are_counted_under_their_bases() -> None:
+    class Meta(type):
+        __hash__ = None  # type: ignore[assignment]
+
+    class Odd(metaclass=Meta):
+        pass
+
+    data: list[Any] = [Odd(), Odd(), [1_000_001]]
+    report = onecopy.freeze(data)
+    assert onecopy.is_frozen(data[2][0])
+    assert onecopy.is_frozen(data[0])
+    assert report.types[object] == 2
+    assert str(report)
+
+
+def case_a_metaclass_whose_hash_lets_go_of_the_data() -> None:
+    data: dict[str, Any] = {}
+
+    class Meta(type):
+        def __hash__(cls) -> int:
+            data.clear()
+            gc.collect()
+            return 1
+
+    class Odd(metaclass=Meta):
+        """Left alone, for its finaliser."""
+
+        def __del__(self) -> None:
+            pass
+
+    data["rows"] = [[Odd() for _ in range(50)]]
+    report = onecopy.freeze_check(data)
+    assert sum(report.skipped.values()) == 50
+    assert str(report)
+
+
 CASES = {name.removeprefix("case_"): function for name, function in list(globals().items()) if name.startswith("case_")}
 
 if __name__ == "__main__":
