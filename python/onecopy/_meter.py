@@ -108,11 +108,16 @@ def tag(name: str, obj: Any) -> None:
         name: What to call it. Giving a name again takes it from what had it before.
         obj: An array, a view, or any object.
 
+    Raises:
+        ValueError: The name is no printable text.
+
     Example:
         >>> import onecopy
         >>> data = bytearray(10_000)
         >>> onecopy.tag("data", data)
     """
+    if not isinstance(name, str) or not name.isprintable():
+        raise ValueError(f"a tag's name must be printable text, not {name!r}")
     pid = os.getpid()
     lines = [{"pid": pid, "name": name, "start": 0, "len": 0}]
     lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in _merged(_ranges(obj))]
@@ -172,7 +177,7 @@ class Watch:
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Writes the report as a page that needs no network. Ends the watch."""
-        Path(path).write_text(self._stopped().html() or "")
+        Path(path).write_text(self._stopped().html() or "", encoding="utf-8")
 
 
 def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
@@ -235,8 +240,11 @@ def assert_shared(obj: Any, *, max_copies: float = 1.05, pid: int | None = None)
         pid: The process whose tree is looked at; this one if not given.
 
     Raises:
+        ValueError: `max_copies` is below 1, or no number.
         AssertionError: With the table of who has copied what, the level of evidence and the agreement.
     """
+    if not max_copies >= 1:
+        raise ValueError(f"max_copies must be at least 1, not {max_copies!r}")
     ranges = _merged(_ranges(obj))
     name = type(obj).__name__
     if not ranges:

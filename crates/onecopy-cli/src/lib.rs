@@ -15,7 +15,7 @@ mod watch;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 
-use anstream::{eprintln, stdout};
+use anstream::stdout;
 use clap::Parser as _;
 
 use cli::meter::Color;
@@ -66,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => OK,
         Err(error) => {
-            eprintln!("onecopy: {error:#}");
+            output::say(format_args!("{error:#}"));
             FAILED
         }
     }

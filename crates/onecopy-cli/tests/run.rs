@@ -228,6 +228,22 @@ fn a_full_disk_is_said_and_costs_no_result() {
 }
 
 #[test]
+fn a_full_disk_behind_standard_error_does_not_change_the_exit_code() {
+    for (line, expected) in [("exit 6", 6), ("exit 0", 125)] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let status = Command::new(env!("CARGO_BIN_EXE_onecopy"))
+            .args(["run", "--", "sh", "-c", line])
+            .stderr(full)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(expected));
+    }
+}
+
+#[test]
 fn daemons_stay_in_the_tree_and_are_named_when_left_behind() {
     let folder = Folder::new("daemon");
     let json = folder.file("run.json");

@@ -45,7 +45,7 @@ pub(crate) fn verdict(measuring: &Measuring, found: &Report) -> i32 {
     let copies = &found.tree.copies;
     let (code, why) = check(most, copies.value, copies.reason.as_deref());
     if let Some(why) = why {
-        anstream::eprintln!("onecopy: {why}");
+        crate::output::say(why);
     }
     code
 }

@@ -8,3 +8,10 @@ pub(crate) mod report;
 pub(crate) mod table;
 pub(crate) mod units;
 pub(crate) mod why;
+
+/// Says something on standard error, for people. Where that cannot be written to, on a full disk say, nothing is said:
+/// the exit code still tells.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(anstream::stderr(), "onecopy: {text}");
+}

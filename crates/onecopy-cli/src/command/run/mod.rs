@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use anstream::{eprintln, stderr};
+use anstream::stderr;
 use anyhow::{Context as _, Result};
 use onecopy_meter::{Proc, Session};
 
@@ -27,7 +27,7 @@ use crate::cli::meter::RunArguments;
 use crate::command::report;
 use crate::command::why::faults::Recorder;
 use crate::command::why::{self, Why, objects};
-use crate::output::{report as text, units, why as printed};
+use crate::output::{report as text, say, units, why as printed};
 use child::{Happening, NotStarted, Running};
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
@@ -42,13 +42,15 @@ const INTERRUPTED: i32 = 130;
 pub(crate) fn run(arguments: &RunArguments) -> i32 {
     // Reports are written with names that must be good before hours are spent.
     if let Err(error) = files::check(&arguments.files, arguments.output.as_deref()) {
-        eprintln!("onecopy: {error:#}");
+        say(format_args!("{error:#}"));
         return OWN_FAILURE;
     }
     let side = match SideFolder::create() {
         Ok(side) => Some(side),
         Err(error) => {
-            eprintln!("onecopy: no folder for tags, so none will be seen: {error}");
+            say(format_args!(
+                "no folder for tags, so none will be seen: {error}"
+            ));
             None
         }
     };
@@ -61,7 +63,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
     ) {
         Ok(running) => running,
         Err(NotStarted { code, message }) => {
-            eprintln!("onecopy: {message}");
+            say(format_args!("{message}"));
             return code;
         }
     };
@@ -151,10 +153,10 @@ fn wait(
         match (interrupts, watching.take()) {
             (2, Some(now)) => {
                 finish(arguments, now, None);
-                eprintln!(
-                    "onecopy: process {} still runs; waiting for it",
+                say(format_args!(
+                    "process {} still runs; waiting for it",
                     running.pid
-                );
+                ));
             }
             (3.., _) => return (None, None),
             (_, still) => watching = still,
@@ -180,8 +182,8 @@ fn finish(arguments: &RunArguments, watching: Watching, exit: Option<Exit>) -> i
     match done {
         Ok(record) => budget(arguments, &record, passed),
         Err(error) => {
-            eprintln!("onecopy: {error:#}");
-            eprintln!("onecopy: the command itself ended with {passed}");
+            say(format_args!("{error:#}"));
+            say(format_args!("the command itself ended with {passed}"));
             if passed == 0 { OWN_FAILURE } else { passed }
         }
     }
@@ -197,7 +199,7 @@ fn budget(arguments: &RunArguments, record: &Record, passed: i32) -> i32 {
     });
     let (code, why) = report::check(most, record.max_copies, reason);
     if let Some(why) = why {
-        eprintln!("onecopy: {why}");
+        say(format_args!("{why}"));
     }
     if passed == 0 { code } else { passed }
 }
