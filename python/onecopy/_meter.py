@@ -98,6 +98,12 @@ def _ranges(obj: Any) -> list[tuple[int, int]]:
     return ranges
 
 
+def _check_name(name: object) -> None:
+    """Refuses a tag's name that a report could not show."""
+    if not isinstance(name, str) or not name.isprintable():
+        raise ValueError(f"a tag's name must be printable text, not {name!r}")
+
+
 def tag(name: str, obj: Any) -> None:
     """Gives the memory behind an object a name, under which reports show it.
 
@@ -116,8 +122,7 @@ def tag(name: str, obj: Any) -> None:
         >>> data = bytearray(10_000)
         >>> onecopy.tag("data", data)
     """
-    if not isinstance(name, str) or not name.isprintable():
-        raise ValueError(f"a tag's name must be printable text, not {name!r}")
+    _check_name(name)
     pid = os.getpid()
     lines = [{"pid": pid, "name": name, "start": 0, "len": 0}]
     lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in _merged(_ranges(obj))]
