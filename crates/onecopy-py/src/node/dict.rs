@@ -165,13 +165,7 @@ impl DictView {
         other: &Bound<'py, PyAny>,
         op: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other) {
-            return Ok(py.NotImplemented().into_bound(py));
-        }
-        let equal = slf.is(other) || equal_mappings(slf.as_any(), other)?;
-        let answer = PyBool::new(py, equal == matches!(op, CompareOp::Eq));
-        Ok(answer.to_owned().into_any())
+        compare_mappings(slf.as_any(), other, op)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -245,14 +239,29 @@ pub(crate) fn part<'py>(mapping: &Bound<'py, PyAny>, class: &str) -> PyResult<Bo
 }
 
 /// Whether an object is a dict or a view of one.
-pub(crate) fn is_mapping(object: &Bound<'_, PyAny>) -> bool {
+fn is_mapping(object: &Bound<'_, PyAny>) -> bool {
     object.is_instance_of::<PyDict>()
         || object.is_exact_instance_of::<DictView>()
         || object.is_exact_instance_of::<super::row::RowView>()
 }
 
+/// `mapping == other` and `!=`, for the views of mappings; other comparisons are not theirs.
+pub(crate) fn compare_mappings<'py>(
+    mapping: &Bound<'py, PyAny>,
+    other: &Bound<'py, PyAny>,
+    op: CompareOp,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = mapping.py();
+    if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other) {
+        return Ok(py.NotImplemented().into_bound(py));
+    }
+    let equal = mapping.is(other) || equal_mappings(mapping, other)?;
+    let answer = PyBool::new(py, equal == matches!(op, CompareOp::Eq));
+    Ok(answer.to_owned().into_any())
+}
+
 /// Whether two mappings have the same keys with equal values.
-pub(crate) fn equal_mappings(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> {
+fn equal_mappings(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> {
     let _level = Level::of_comparison()?;
     if left.len()? != right.len()? {
         return Ok(false);

@@ -12,9 +12,9 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
-use super::dict::{equal_mappings, is_mapping, merge, part, read_only};
+use super::dict::{compare_mappings, merge, part, read_only};
 use super::table::TableCore;
 use super::{record, text};
 use crate::object::Image;
@@ -164,13 +164,7 @@ impl RowView {
         other: &Bound<'py, PyAny>,
         op: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if !matches!(op, CompareOp::Eq | CompareOp::Ne) || !is_mapping(other) {
-            return Ok(py.NotImplemented().into_bound(py));
-        }
-        let equal = slf.is(other) || equal_mappings(slf.as_any(), other)?;
-        let answer = PyBool::new(py, equal == matches!(op, CompareOp::Eq));
-        Ok(answer.to_owned().into_any())
+        compare_mappings(slf.as_any(), other, op)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
