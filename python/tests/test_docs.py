@@ -111,6 +111,12 @@ def test_shell_blocks_name_real_commands(block: Block) -> None:
                 assert shutil.which(command), f"{line}: no such command"
 
 
+def test_no_merge_was_left_half_done() -> None:
+    for document in (path for path in DOCUMENTS if path.is_file()):
+        marks = re.findall(r"^(?:<{7}|={7}$|>{7}).*", document.read_text(), re.MULTILINE)
+        assert marks == [], f"{document.name}: {marks}"
+
+
 def test_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
         if not document.is_file():
