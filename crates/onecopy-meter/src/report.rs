@@ -68,6 +68,16 @@ pub(crate) struct PageSums {
     pub(crate) private_copies: u64,
 }
 
+impl std::ops::AddAssign for PageSums {
+    fn add_assign(&mut self, more: Self) {
+        self.unique += more.unique;
+        self.frames += more.frames;
+        self.new += more.new;
+        self.present += more.present;
+        self.private_copies += more.private_copies;
+    }
+}
+
 /// Pages of one process.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProcessPages {
@@ -76,6 +86,16 @@ pub(crate) struct ProcessPages {
     pub(crate) copied: u64,
     pub(crate) last_owner: u64,
     pub(crate) new: u64,
+}
+
+impl std::ops::AddAssign for ProcessPages {
+    fn add_assign(&mut self, more: Self) {
+        self.inherited += more.inherited;
+        self.shared += more.shared;
+        self.copied += more.copied;
+        self.last_owner += more.last_owner;
+        self.new += more.new;
+    }
 }
 
 impl ProcessPages {
