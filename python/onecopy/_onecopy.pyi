@@ -999,7 +999,7 @@ class SkippedProcess:
 
     @property
     def reason(self) -> str:
-        """`"exited"`, `"vanished"` or `"denied"`."""
+        """`"exited"`, `"vanished"`, `"denied"` or `"kernel_thread"`."""
 
     @property
     def rss(self) -> int | None:

@@ -113,10 +113,7 @@ impl Proc {
 
     /// Measures one process, as [`process`].
     pub fn process(&self, pid: u32) -> Result<ProcessMemory, MeterError> {
-        let stat = self.stat(pid)?;
-        if stat.has_exited() {
-            return Err(MeterError::Gone { pid });
-        }
+        let stat = self.stat_with_memory(pid)?;
         Ok(ProcessMemory::new(&stat, &self.rollup(pid)?))
     }
 }

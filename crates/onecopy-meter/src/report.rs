@@ -252,6 +252,8 @@ pub enum SkipReason {
     Vanished,
     /// This user may not look into it.
     Denied,
+    /// It is a thread of the kernel, which has no memory of its own.
+    KernelThread,
 }
 
 /// A process of the tree that has no row.

@@ -139,7 +139,8 @@ impl Session {
             let mut children = self.proc.children(pid).unwrap_or_default();
             children.sort_unstable();
             queue.extend(children);
-            if stat.has_exited() || (pid == self.root && !self.with_root) {
+            let without_memory = stat.has_exited() || stat.is_kernel_thread();
+            if without_memory || (pid == self.root && !self.with_root) {
                 continue;
             }
             glance.processes.push(Seen {

@@ -99,6 +99,52 @@ fn nobody_may_not_look_into_root_and_is_told_so() {
     });
 }
 
+/// Every process of the report is a kernel thread, and nothing is missing.
+fn assert_only_kernel_threads(report: &onecopy_meter::Report) {
+    assert!(report.complete, "{report:#?}");
+    assert!(report.processes.is_empty() && !report.skipped.is_empty());
+    for skipped in &report.skipped {
+        assert_eq!(skipped.reason, SkipReason::KernelThread, "{skipped:?}");
+    }
+    assert_eq!(
+        (report.tree.sum_pss, report.tree.sum_rss),
+        (Some(0), Some(0))
+    );
+    // No memory at all agrees with nothing.
+    assert_eq!(report.tree.copies.agreement, None);
+    assert_eq!(report.tree.copies.value, None);
+}
+
+#[test]
+fn captured_kernel_threads_are_no_gap_in_the_tree() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captured/kernel");
+    let report = Proc::at(root, 4096).tree(2).unwrap();
+    assert_only_kernel_threads(&report);
+    assert_eq!(report.skipped.len(), 3);
+    assert_eq!(report.passes, 1);
+    assert!(matches!(
+        Proc::at(root, 4096).process(2),
+        Err(MeterError::KernelThread { pid: 2 })
+    ));
+}
+
+#[test]
+fn kernel_threads_of_this_machine_are_no_gap_in_the_tree() {
+    let Some(kthreadd) = Proc::default()
+        .stat(2)
+        .ok()
+        .filter(|stat| stat.name == "kthreadd")
+    else {
+        eprintln!("skipped: process 2 is not kthreadd here, as in most containers");
+        return;
+    };
+    assert!(kthreadd.is_kernel_thread());
+    // Threads of the kernel come and go, but seldom all the time.
+    let mut reports = (0..50).map(|_| onecopy_meter::tree(2).unwrap());
+    let report = reports.find(|report| report.complete);
+    assert_only_kernel_threads(&report.expect("kernel threads came or went in each of 50 reports"));
+}
+
 #[test]
 fn an_exited_child_is_shown_and_leaves_the_sums_whole() {
     in_a_process(|| {

@@ -90,7 +90,7 @@ pub(crate) struct SkippedProcess {
     pid: u32,
     /// Its name, at most 15 bytes.
     name: String,
-    /// `"exited"`, `"vanished"` or `"denied"`.
+    /// `"exited"`, `"vanished"`, `"denied"` or `"kernel_thread"`.
     reason: &'static str,
     /// Its RSS in bytes, if that at least could be read.
     rss: Option<u64>,
@@ -112,6 +112,7 @@ impl From<&meter::Skipped> for SkippedProcess {
             SkipReason::Exited => "exited",
             SkipReason::Vanished => "vanished",
             SkipReason::Denied => "denied",
+            SkipReason::KernelThread => "kernel_thread",
             _ => "other",
         };
         Self {

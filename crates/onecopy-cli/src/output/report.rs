@@ -42,22 +42,49 @@ pub(crate) fn report(
     }
     mappings(out, report, style)?;
     processes(out, report, style)?;
-    for skipped in &report.skipped {
-        let reason = match skipped.reason {
-            SkipReason::Exited => "has exited and waits for its parent to notice",
-            SkipReason::Denied => "belongs to somebody else",
-            _ => "went away while the tree was read",
-        };
-        writeln!(
-            out,
-            "  not measured: process {} ({}) {reason}",
-            skipped.pid, skipped.name
-        )?;
-    }
+    skipped(out, report)?;
     for limit in &report.limits {
         writeln!(out, "  note: {limit}")?;
     }
     Ok(())
+}
+
+/// Kernel threads that are named by themselves.
+const THREADS: usize = 4;
+
+fn skipped(out: &mut dyn Write, report: &Report) -> Result<()> {
+    let mut threads = 0;
+    for skipped in &report.skipped {
+        threads += usize::from(skipped.reason == SkipReason::KernelThread);
+        if skipped.reason == SkipReason::KernelThread && threads > THREADS {
+            continue;
+        }
+        writeln!(
+            out,
+            "  not measured: process {} ({}) {}",
+            skipped.pid,
+            skipped.name,
+            reason(skipped.reason)
+        )?;
+    }
+    if threads > THREADS {
+        writeln!(
+            out,
+            "  not measured: {} more kernel threads",
+            threads - THREADS
+        )?;
+    }
+    Ok(())
+}
+
+/// Why a process has no row, as the end of a sentence about it.
+pub(crate) fn reason(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Exited => "has exited and waits for its parent to notice",
+        SkipReason::Denied => "belongs to somebody else",
+        SkipReason::KernelThread => "is a kernel thread: it has no memory of its own",
+        _ => "went away while the tree was read",
+    }
 }
 
 /// `1 parent + 8 workers`, `3 processes`.
@@ -89,7 +116,11 @@ pub(crate) fn members(report: &Report) -> String {
             "process"
         },
     );
-    parts.join(" + ")
+    if parts.is_empty() {
+        "no processes with memory".to_owned()
+    } else {
+        parts.join(" + ")
+    }
 }
 
 fn title(report: &Report, heading: &Heading) -> String {

@@ -53,6 +53,10 @@ impl Pass {
                 pass.skip(proc, stat, SkipReason::Exited);
                 continue;
             }
+            if stat.is_kernel_thread() {
+                pass.skip(proc, stat, SkipReason::KernelThread);
+                continue;
+            }
             match open(proc, stat) {
                 Ok((rollup, read)) => {
                     pass.processes.push(ProcessMemory::new(stat, &rollup));

@@ -26,10 +26,7 @@ pub(crate) fn range(
     let mut pss = Some(0u64);
     let mut families = Vec::new();
     for pid in pids {
-        let stat = proc.stat(*pid)?;
-        if stat.has_exited() {
-            return Err(MeterError::Gone { pid: *pid });
-        }
+        let stat = proc.stat_with_memory(*pid)?;
         let (_, read) = open(proc, &stat)?;
         let touching = |mapping: &&Mapping| mapping.start < part.end && mapping.end > part.start;
         for mapping in read.mappings.iter().filter(touching) {

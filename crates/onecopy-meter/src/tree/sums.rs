@@ -56,6 +56,10 @@ pub(super) fn agreement(counted: u64, pss: u64) -> f64 {
 
 pub(super) fn explained(pages: &PageCounts, tree: &Tree, page_size: u64) -> Option<f64> {
     let (pss, file) = tree.sum_pss.zip(tree.sum_pss_file)?;
+    if pss == 0 {
+        // A tree without memory, of kernel threads say: there is nothing to agree about.
+        return None;
+    }
     Some(agreement(pages.frames_and_new() * page_size + file, pss))
 }
 

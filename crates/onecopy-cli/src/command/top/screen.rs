@@ -4,7 +4,7 @@
 use onecopy_meter::{MappingMemory, ProcessMemory};
 
 use super::{Sort, State, View};
-use crate::output::report::role;
+use crate::output::report::{reason, role};
 use crate::output::units::Style;
 
 /// The lines of a screen, none longer than `width`; the first two are the head.
@@ -125,8 +125,10 @@ fn processes(state: &State, width: usize) -> Vec<String> {
     }
     for skipped in &state.report.skipped {
         lines.push(format!(
-            " {:>8} {:<7} not measured ({:?})",
-            skipped.pid, skipped.name, skipped.reason
+            " {:>8} {:<7} not measured: {}",
+            skipped.pid,
+            skipped.name,
+            reason(skipped.reason)
         ));
     }
     lines

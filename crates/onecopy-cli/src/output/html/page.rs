@@ -8,7 +8,7 @@ use onecopy_meter::Report;
 
 use super::svg::{STYLE, escaped};
 use super::{NARROW, Subject, WIDE, flame, strips, timeline, treemap};
-use crate::output::report::{members, role};
+use crate::output::report::{members, reason, role};
 use crate::output::units::Style;
 
 const PAGE_STYLE: &str = include_str!("page.css");
@@ -191,12 +191,13 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
 
 fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
     let mut notes = report.limits.clone();
-    notes.extend(
-        report
-            .skipped
-            .iter()
-            .map(|skipped| format!("not measured: process {} ({})", skipped.pid, skipped.name)),
-    );
+    notes.extend(report.skipped.iter().map(|skipped| {
+        let why = reason(skipped.reason);
+        format!(
+            "not measured: process {} ({}) {why}",
+            skipped.pid, skipped.name
+        )
+    }));
     if let Some(record) = subject.record {
         let overhead = &record.overhead;
         notes.push(format!(
