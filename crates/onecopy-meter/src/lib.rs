@@ -36,8 +36,8 @@ pub use error::MeterError;
 pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
 pub use read::Proc;
 pub use report::{
-    Baseline, Copies, Level, MappingMemory, MappingUse, PageBytes, ProcessMemory, Report, Role,
-    SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
+    Baseline, Copies, Level, MappingMemory, MappingSums, MappingUse, PageBytes, ProcessMemory,
+    Report, Role, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
 };
 pub use session::{Glance, Seen, Session};
 

@@ -66,9 +66,9 @@ fn finished(row: Row, pids: &[u32], page_size: u64, alone: bool) -> MappingMemor
         kind: row.kind,
         tagged: row.tagged,
         start: alone.then(|| row.start * page_size),
-        pages,
-        frames,
-        new: row.sums.new,
+        pages: Some(pages),
+        frames: Some(frames),
+        new: Some(row.sums.new),
         copies: (pages > 0).then(|| frames as f64 / pages as f64),
         processes,
     }

@@ -217,8 +217,8 @@ impl Report {
     /// Bytes that exist only because processes wrote to inherited memory.
     #[getter]
     fn wasted(&self) -> Option<u64> {
-        let wasted = self.inner.tree.copies.wasted * self.inner.page_size;
-        self.inner.complete.then_some(wasted)
+        let wasted = self.inner.tree.copies.wasted?;
+        Some(wasted * self.inner.page_size)
     }
 
     /// What adding up `ps` or `top` would say, in bytes.

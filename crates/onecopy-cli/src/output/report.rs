@@ -158,9 +158,9 @@ fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()>
         }
     }
     let file = tree.sum_pss_file;
-    let size = |pages: u64| style.size(pages * page);
-    if report.complete {
-        let physical = (copies.frames + copies.new + copies.shared) * page + file.unwrap_or(0);
+    let size = |pages: Option<u64>| style.maybe(pages.map(|pages| pages * page));
+    if let Some(pages) = copies.physical_pages() {
+        let physical = pages * page + file.unwrap_or(0);
         writeln!(
             out,
             "  {:<12} {:<12} = inherited once {} + copied {} + new {} + shared memory {} + files {}",
@@ -214,7 +214,7 @@ struct Labelled {
 
 fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
     let mut found: Vec<Labelled> = Vec::new();
-    for row in rows {
+    for (row, sums) in rows.iter().filter_map(|row| Some((row, row.sums()?))) {
         let index = found.iter().position(|other| other.label == row.label);
         let index = index.unwrap_or_else(|| {
             found.push(Labelled {
@@ -227,9 +227,9 @@ fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
             found.len() - 1
         });
         let sum = &mut found[index];
-        sum.pages += row.pages;
-        sum.frames += row.frames;
-        sum.new += row.new;
+        sum.pages += sums.pages;
+        sum.frames += sums.frames;
+        sum.new += sums.new;
         sum.copiers.extend(
             row.processes
                 .iter()

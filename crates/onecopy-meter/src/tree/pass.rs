@@ -88,8 +88,10 @@ impl Pass {
             history.remember(&stats, &mut account.members);
         }
         pass.pages.shared = shared.count();
-        pass.mappings
-            .sort_by_key(|row| std::cmp::Reverse(row.frames + row.new));
+        pass.mappings.sort_by_key(|row| {
+            let sums = row.sums().unwrap_or_default();
+            std::cmp::Reverse(sums.frames + sums.new)
+        });
         Ok(pass)
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn range(
         pages.add(&account.counts);
     }
     pages.shared = shared.count();
-    let mut copies = copies(&pages, true);
+    let mut copies = copies(&pages, 0);
     if copies.value.is_none() {
         copies.reason = Some("nothing in this range is inherited or shared memory".to_owned());
     }

@@ -6,7 +6,7 @@ use super::pass::Pass;
 use super::sums::{copies, explained, sums};
 use crate::error::MeterError;
 use crate::read::Proc;
-use crate::report::{Baseline, Report, SCHEMA, SkipReason, StoreMemory};
+use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMemory};
 
 /// How the pass that is reported came about.
 pub(super) struct Reading {
@@ -32,14 +32,16 @@ pub(super) fn report(
     let stores: Vec<StoreMemory> = std::mem::take(&mut pass.stores).into_values().collect();
     let mut tree = sums(&pass.processes, complete)?;
     let limits = limits(proc, &pass, reading, &stores);
-    tree.allocated = stores.iter().map(|store| store.allocated).sum();
-    if !complete {
-        tree.allocated = None;
+    if complete {
+        tree.allocated = stores.iter().map(|store| store.allocated).sum();
+        let agreement = explained(&pass.pages, &tree, proc.page_size());
+        tree.copies = copies(&pass.pages, pass.by_pss);
+        tree.copies.agreement = agreement;
+    } else {
+        pass.mappings
+            .iter_mut()
+            .for_each(MappingMemory::withhold_sums);
     }
-    let agreement = explained(&pass.pages, &tree, proc.page_size());
-    tree.copies = copies(&pass.pages, complete);
-    tree.copies.by_pss = pass.by_pss;
-    tree.copies.agreement = agreement;
     Ok(Report {
         schema: SCHEMA.to_owned(),
         level: subject.level,

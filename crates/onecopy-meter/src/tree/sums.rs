@@ -34,18 +34,7 @@ pub(super) fn sums(processes: &[ProcessMemory], complete: bool) -> Result<Tree, 
         sum_pss_shmem: sum("shared-memory PSS", |process| process.pss_shmem)?,
         sum_swap_pss: sum("swap", |process| process.swap_pss)?,
         allocated: None,
-        copies: Copies {
-            value: None,
-            reason: None,
-            unique: 0,
-            frames: 0,
-            shared: 0,
-            new: 0,
-            wasted: 0,
-            saved: 0,
-            by_pss: 0,
-            agreement: None,
-        },
+        copies: unknown("not every process of the tree could be read"),
     })
 }
 
@@ -63,32 +52,38 @@ pub(super) fn explained(pages: &PageCounts, tree: &Tree, page_size: u64) -> Opti
     Some(agreement(pages.frames_and_new() * page_size + file, pss))
 }
 
-pub(super) fn copies(pages: &PageCounts, complete: bool) -> Copies {
+/// Nothing but the reason: sums of a part would be taken for those of the whole.
+pub(super) fn unknown(reason: &str) -> Copies {
+    Copies {
+        value: None,
+        reason: Some(reason.to_owned()),
+        unique: None,
+        frames: None,
+        shared: None,
+        new: None,
+        wasted: None,
+        saved: None,
+        by_pss: None,
+        agreement: None,
+    }
+}
+
+/// What the pages of all processes come to.
+pub(super) fn copies(pages: &PageCounts, by_pss: u64) -> Copies {
     let sums = &pages.sums;
     let distinct = sums.unique + pages.shared;
-    let (value, reason) = if !complete {
-        (None, Some("not every process of the tree could be read"))
-    } else if distinct == 0 {
-        (
-            None,
-            Some("the tree shares nothing: no fork family and no shared memory in it"),
-        )
-    } else {
-        (
-            Some((sums.frames + pages.shared) as f64 / distinct as f64),
-            None,
-        )
-    };
+    let value = (sums.frames + pages.shared) as f64 / distinct.max(1) as f64;
+    let nothing = "the tree shares nothing: no fork family and no shared memory in it";
     Copies {
-        value,
-        reason: reason.map(str::to_owned),
-        unique: sums.unique,
-        frames: sums.frames,
-        shared: pages.shared,
-        new: sums.new,
-        wasted: sums.frames - sums.unique,
-        saved: sums.present.saturating_sub(sums.frames),
-        by_pss: 0,
+        value: (distinct > 0).then_some(value),
+        reason: (distinct == 0).then(|| nothing.to_owned()),
+        unique: Some(sums.unique),
+        frames: Some(sums.frames),
+        shared: Some(pages.shared),
+        new: Some(sums.new),
+        wasted: Some(sums.frames - sums.unique),
+        saved: Some(sums.present.saturating_sub(sums.frames)),
+        by_pss: Some(by_pss),
         agreement: None,
     }
 }

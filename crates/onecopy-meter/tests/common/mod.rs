@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 pub(crate) const PAGE: usize = 4096;
 const HUGE: usize = 512;
+const HANG_SECONDS: u32 = 300;
 
 /// Page-aligned private memory of its own mapping, filled with ones.
 pub(crate) struct Pages {
@@ -180,6 +181,8 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
+        // Ends a hang, never a result; its children die with it (PR_SET_PDEATHSIG).
+        unsafe { libc::alarm(HANG_SECONDS) };
         // The harness would keep the text of this process's panic to itself.
         std::panic::set_hook(Box::new(|panic| {
             let _ = writeln!(io::stderr(), "{panic}");
@@ -189,6 +192,11 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
     }
     let mut status = 0;
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    let hung = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM;
+    assert!(
+        !hung,
+        "the checking process hung for {HANG_SECONDS} seconds"
+    );
     assert_eq!(status, 0, "the checking process failed; its panic is above");
 }
 
