@@ -1046,6 +1046,9 @@ class Report:
         """Whether every living process of the tree was read, in one steady pass."""
 
     @property
+    def drift(self) -> int:
+        """Pages that moved while the tree was read, as page faults tell; the numbers may be off by as many."""
+    @property
     def copies(self) -> float | None:
         """Physical copies of the tree's data: 1.00 is one copy; None if it cannot be told."""
 

@@ -103,6 +103,7 @@ impl Proc {
             with_root: true,
             tags: &[],
             level: self.level(),
+            patient: true,
         }
     }
 

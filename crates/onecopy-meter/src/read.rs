@@ -156,6 +156,12 @@ impl Proc {
         Ok(stat)
     }
 
+    /// Page faults that the calling thread has taken; 0 where that is not told.
+    pub(crate) fn own_faults(&self) -> u64 {
+        let stat = File::open(self.root.join("thread-self/stat")).map(parse::stat);
+        stat.map_or(0, |stat| stat.map_or(0, |stat| stat.minor_faults))
+    }
+
     /// A process's sizes that anybody may ask for.
     pub fn statm(&self, pid: u32) -> Result<Statm, MeterError> {
         self.read(pid, "statm", |file| parse::statm(file, self.page_size))

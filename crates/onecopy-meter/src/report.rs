@@ -416,8 +416,11 @@ pub struct Report {
     pub page_size: u64,
     /// The process at the top.
     pub root: u32,
-    /// Readings it took until no process came or went meanwhile.
+    /// Readings it took until no process came or went, and next to no page moved, meanwhile.
     pub passes: u32,
+    /// Pages that were written, allocated or given back while the tree was read, as page faults and RSS
+    /// tell; those of the reading itself are not in it.
+    pub drift: u64,
     /// Whether every living process of the tree was read, in one steady pass.
     pub complete: bool,
     /// The sums.

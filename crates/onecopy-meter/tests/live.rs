@@ -294,6 +294,65 @@ fn a_tree_that_never_holds_still_is_said_to_be_incomplete_or_is_read_whole() {
 }
 
 #[test]
+fn what_moves_while_a_tree_is_read_is_said_and_read_again() {
+    in_a_process(|| {
+        let pages = Pages::new(4_096);
+        let still = onecopy_meter::tree(std::process::id()).unwrap();
+        // What reading allocates is not counted.
+        assert_eq!((still.drift, still.passes), (0, 1), "{still:#?}");
+        let _writer = Child::after(|| {
+            // A process of its own, as the child has to sleep.
+            // SAFETY: the forked process has this thread alone, and touches only its own pages below.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                common::die_with_parent();
+                loop {
+                    pages.give_back(0..4_096);
+                    pages.write(0..4_096);
+                }
+            }
+        });
+        let restless = (0..100)
+            .map(|_| onecopy_meter::tree(std::process::id()).unwrap())
+            // A writer that does not get a processor meanwhile moves nothing.
+            .find(|report| report.drift > 0)
+            .expect("nothing moved in a hundred reports");
+        let note = format!("{} page", restless.drift);
+        let limits = &restless.limits;
+        assert!(
+            limits.iter().any(|limit| limit.starts_with(&note)),
+            "{limits:?}"
+        );
+        assert!(restless.passes <= 4 && restless.complete, "{restless:#?}");
+    });
+}
+
+#[test]
+fn a_session_says_what_moves_and_is_not_read_again_for_it() {
+    in_a_process(|| {
+        let pages = Pages::new(4_096);
+        let _writer = Child::after(|| {
+            // SAFETY: as above.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                common::die_with_parent();
+                loop {
+                    pages.give_back(0..4_096);
+                    pages.write(0..4_096);
+                }
+            }
+        });
+        let mut session = onecopy_meter::Session::new(Proc::default(), std::process::id());
+        let mut reports = (0..100).map(|_| session.read().unwrap());
+        let restless = reports.find(|report| {
+            assert_eq!(report.passes, 1, "{report:#?}");
+            report.drift > 4_096 / 100
+        });
+        assert!(restless.is_some(), "nothing moved in a hundred readings");
+    });
+}
+
+#[test]
 fn a_single_process_shares_nothing_and_says_why_there_is_no_number() {
     in_a_process(|| {
         let report = onecopy_meter::tree(std::process::id()).unwrap();

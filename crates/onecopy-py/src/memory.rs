@@ -187,6 +187,12 @@ impl Report {
         self.inner.complete
     }
 
+    /// Pages that moved while the tree was read, as page faults tell; the numbers may be off by as many.
+    #[getter]
+    fn drift(&self) -> u64 {
+        self.inner.drift
+    }
+
     /// Physical copies of the tree's data: 1.00 is one copy; None if it cannot be told.
     #[getter]
     fn copies(&self) -> Option<f64> {

@@ -55,7 +55,7 @@ struct Changes {
 pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32> {
     let (before, after) = match (&arguments.after, arguments.before.parse::<u32>()) {
         (None, Ok(pid)) => {
-            let mut session = Session::new(report::proc(&arguments.measuring), pid);
+            let mut session = Session::new(report::proc(&arguments.measuring), pid).patient();
             let before = session.read()?;
             thread::sleep(Duration::from_secs_f64(arguments.every));
             (before, session.read()?)

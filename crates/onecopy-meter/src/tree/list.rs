@@ -36,9 +36,11 @@ pub(super) fn list(subject: &Subject<'_>) -> Result<Vec<Stat>, MeterError> {
     Ok(found)
 }
 
-/// What names the same processes for ever, exited ones included.
+/// What names the same processes for ever, exited ones included. Threads of the kernel come and go
+/// without a trace in any number.
 pub(super) fn identities(list: &[Stat]) -> HashSet<(u32, u64, bool)> {
     list.iter()
+        .filter(|stat| !stat.is_kernel_thread())
         .map(|stat| (stat.pid, stat.start_time_ticks, stat.has_exited()))
         .collect()
 }

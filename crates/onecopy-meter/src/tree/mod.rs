@@ -1,11 +1,14 @@
-//! Finds a process and its descendants, reads them all, and reads again until nobody came or went
-//! meanwhile.
+//! Finds a process and its descendants, reads them all, and reads again until nobody came or went and
+//! next to nothing moved meanwhile.
 //!
 //! ```text
-//! list (pid, start time) ─▶ read each ─▶ list again ─▶ same list, nobody vanished: done
-//!        ▲                                   └─ otherwise, at most PASSES times
-//!        └───────────────────────────────────┘
+//! list (pid, start time, faults) ─▶ read each ─▶ list again ─▶ same list, nobody vanished, no faults: done
+//!        ▲                                           └─ otherwise, at most PASSES times
+//!        └───────────────────────────────────────────┘
 //! ```
+//! What moved in the pass that is shown is said as its *drift*. A session that is read again and again
+//! is not repeated for it: that would cost more than it tells.
+//!
 //! A process that goes away within a pass has taken its share of PSS from rows already read, so
 //! leaving it out would be a part shown as the whole.
 #![forbid(unsafe_code)]
@@ -34,4 +37,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) with_root: bool,
     pub(crate) tags: &'a [Tag],
     pub(crate) level: Level,
+    /// Whether it is read again when pages have moved meanwhile.
+    pub(crate) patient: bool,
 }

@@ -12,8 +12,10 @@ use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMe
 pub(super) struct Reading {
     /// Passes that were made.
     pub(super) passes: u32,
-    /// Whether nobody came or went during the last of them.
+    /// Whether nobody came or went during the one that is shown.
     pub(super) steady: bool,
+    /// Pages that moved during it.
+    pub(super) drift: u64,
     pub(super) baseline: Baseline,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn report(
         page_size: proc.page_size(),
         root: subject.root,
         passes: reading.passes,
+        drift: reading.drift,
         complete,
         tree,
         processes: pass.processes,
@@ -77,6 +80,18 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
         limits.push(match reading.passes {
             1 => "processes came or went while the tree was read: no sums".to_owned(),
             passes => format!("processes came or went in each of {passes} readings: no sums"),
+        });
+    }
+    if reading.drift > 0 {
+        let (drift, noun) = (
+            reading.drift,
+            if reading.drift == 1 { "page" } else { "pages" },
+        );
+        limits.push(match reading.passes {
+            1 => format!("{drift} {noun} moved while the tree was read"),
+            passes => format!(
+                "{drift} {noun} moved while the tree was read, in the steadiest of {passes} readings"
+            ),
         });
     }
     if proc.hides_processes() {

@@ -82,6 +82,17 @@ impl Pages {
 }
 
 impl Pages {
+    /// Lets the kernel have pages back, for this process alone.
+    pub(crate) fn give_back(&self, pages: std::ops::Range<usize>) {
+        assert!(pages.end <= self.count);
+        let (start, len) = (pages.start * PAGE, pages.len() * PAGE);
+        // SAFETY: `start` lies within the mapping (the assertion above).
+        let start = unsafe { self.start.add(start) };
+        // SAFETY: these pages belong to the mapping, which nothing refers to but `write` by address.
+        let done = unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
+        assert_eq!(done, 0);
+    }
+
     pub(crate) fn range(&self) -> std::ops::Range<u64> {
         let start = self.start.addr() as u64;
         start..start + (self.count * PAGE) as u64
@@ -146,6 +157,12 @@ impl Child {
     pub(crate) fn pid(&self) -> u32 {
         u32::try_from(self.pid).unwrap()
     }
+}
+
+/// So that a child that loops goes when its parent does.
+pub(crate) fn die_with_parent() {
+    // SAFETY: a plain system call without pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
 fn send(end: &OwnedFd) {
