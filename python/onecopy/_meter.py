@@ -219,7 +219,8 @@ def _users(report: dict[str, Any], start: int) -> tuple[dict[str, Any], list[dic
             continue
         kinds.add(row["kind"])
         for key in total:
-            total[key] += row[key]
+            # Not known when a process could not be read, which the caller looks at first.
+            total[key] += row[key] or 0
         for user in row["processes"]:
             sums = users.setdefault(user["pid"], {"pid": user["pid"], "shared": 0, "copied": 0, "new": 0})
             for key in ("shared", "copied", "new"):

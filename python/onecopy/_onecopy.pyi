@@ -999,7 +999,7 @@ class SkippedProcess:
 
     @property
     def reason(self) -> str:
-        """`"exited"`, `"vanished"` or `"denied"`."""
+        """`"exited"`, `"vanished"`, `"denied"` or `"kernel_thread"`."""
 
     @property
     def rss(self) -> int | None:
@@ -1045,6 +1045,9 @@ class Report:
     def complete(self) -> bool:
         """Whether every living process of the tree was read, in one steady pass."""
 
+    @property
+    def drift(self) -> int:
+        """Pages that moved while the tree was read, as page faults tell; the numbers may be off by as many."""
     @property
     def copies(self) -> float | None:
         """Physical copies of the tree's data: 1.00 is one copy; None if it cannot be told."""

@@ -146,6 +146,37 @@ fn reports_and_their_changes_are_valid() {
 }
 
 #[test]
+fn a_report_of_a_part_of_a_tree_is_valid_and_has_no_sums() {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    // This process, looked at by somebody who may not.
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("skipped: only root can become somebody who may not look into this process");
+        return;
+    }
+    let program = env!("CARGO_BIN_EXE_onecopy");
+    let mut command = Command::new("/proc/self/fd/0");
+    // The folder of the program may be closed to nobody; the open file is not.
+    command.stdin(fs::File::open(program).unwrap());
+    let pid = std::process::id().to_string();
+    let arguments = ["report", &pid, "--json"];
+    let output = command.args(arguments).gid(65534).uid(65534).output();
+    let output = output.unwrap();
+    let document = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_valid("report", &document);
+    let report: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(report["complete"], false);
+    assert_eq!(report["skipped"][0]["reason"], "denied");
+    for part in [
+        "unique", "frames", "shared", "new", "wasted", "saved", "by_pss",
+    ] {
+        assert!(report["tree"]["copies"][part].is_null(), "{report:#}");
+    }
+    assert!(report["tree"]["copies"]["reason"].is_string());
+}
+
+#[test]
 fn the_doctor_is_valid() {
     let found = onecopy(&["doctor", "--json"]);
     assert_valid("doctor", &found);

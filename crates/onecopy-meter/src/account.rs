@@ -53,12 +53,7 @@ pub(crate) struct PageCounts {
 impl PageCounts {
     /// Adds another family's; pages of shared memory are counted over all of them.
     pub(crate) fn add(&mut self, family: &Self) {
-        let (sums, more) = (&mut self.sums, &family.sums);
-        sums.unique += more.unique;
-        sums.frames += more.frames;
-        sums.new += more.new;
-        sums.present += more.present;
-        sums.private_copies += more.private_copies;
+        self.sums += family.sums;
         self.huge_unsure += family.huge_unsure;
         self.special_known &= family.special_known;
     }

@@ -16,6 +16,12 @@ pub enum MeterError {
         /// The process.
         pid: u32,
     },
+    /// The process is a thread of the kernel.
+    #[error("process {pid} is a kernel thread, which has no memory of its own")]
+    KernelThread {
+        /// The process.
+        pid: u32,
+    },
     /// The process belongs to somebody else, or has made itself unreadable (`PR_SET_DUMPABLE`).
     #[error("process {pid} may not be looked into ({}): run as its user or as root", path.display())]
     Denied {

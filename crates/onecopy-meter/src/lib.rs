@@ -36,8 +36,8 @@ pub use error::MeterError;
 pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
 pub use read::Proc;
 pub use report::{
-    Baseline, Copies, Level, MappingMemory, MappingUse, PageBytes, ProcessMemory, Report, Role,
-    SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
+    Baseline, Copies, Level, MappingMemory, MappingSums, MappingUse, PageBytes, ProcessMemory,
+    Report, Role, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
 };
 pub use session::{Glance, Seen, Session};
 
@@ -103,6 +103,7 @@ impl Proc {
             with_root: true,
             tags: &[],
             level: self.level(),
+            patient: true,
         }
     }
 
@@ -113,10 +114,7 @@ impl Proc {
 
     /// Measures one process, as [`process`].
     pub fn process(&self, pid: u32) -> Result<ProcessMemory, MeterError> {
-        let stat = self.stat(pid)?;
-        if stat.has_exited() {
-            return Err(MeterError::Gone { pid });
-        }
+        let stat = self.stat_with_memory(pid)?;
         Ok(ProcessMemory::new(&stat, &self.rollup(pid)?))
     }
 }

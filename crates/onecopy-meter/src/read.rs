@@ -144,6 +144,24 @@ impl Proc {
         self.read(pid, "stat", parse::stat)
     }
 
+    /// The same, of a process that has memory.
+    pub(crate) fn stat_with_memory(&self, pid: u32) -> Result<Stat, MeterError> {
+        let stat = self.stat(pid)?;
+        if stat.has_exited() {
+            return Err(MeterError::Gone { pid });
+        }
+        if stat.is_kernel_thread() {
+            return Err(MeterError::KernelThread { pid });
+        }
+        Ok(stat)
+    }
+
+    /// Page faults that the calling thread has taken; 0 where that is not told.
+    pub(crate) fn own_faults(&self) -> u64 {
+        let stat = File::open(self.root.join("thread-self/stat")).map(parse::stat);
+        stat.map_or(0, |stat| stat.map_or(0, |stat| stat.minor_faults))
+    }
+
     /// A process's sizes that anybody may ask for.
     pub fn statm(&self, pid: u32) -> Result<Statm, MeterError> {
         self.read(pid, "statm", |file| parse::statm(file, self.page_size))

@@ -68,6 +68,16 @@ pub(crate) struct PageSums {
     pub(crate) private_copies: u64,
 }
 
+impl std::ops::AddAssign for PageSums {
+    fn add_assign(&mut self, more: Self) {
+        self.unique += more.unique;
+        self.frames += more.frames;
+        self.new += more.new;
+        self.present += more.present;
+        self.private_copies += more.private_copies;
+    }
+}
+
 /// Pages of one process.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProcessPages {
@@ -76,6 +86,16 @@ pub(crate) struct ProcessPages {
     pub(crate) copied: u64,
     pub(crate) last_owner: u64,
     pub(crate) new: u64,
+}
+
+impl std::ops::AddAssign for ProcessPages {
+    fn add_assign(&mut self, more: Self) {
+        self.inherited += more.inherited;
+        self.shared += more.shared;
+        self.copied += more.copied;
+        self.last_owner += more.last_owner;
+        self.new += more.new;
+    }
 }
 
 impl ProcessPages {
@@ -145,16 +165,46 @@ pub struct MappingMemory {
     pub tagged: bool,
     /// First address; `None` for small mappings of one label that were added up.
     pub start: Option<u64>,
-    /// Distinct pages: inherited ones, and those of shared memory.
-    pub pages: u64,
+    /// Distinct pages: inherited ones, and those of shared memory. `None`, as the other sums, when a
+    /// process of the tree could not be read, as it might have the mapping, too.
+    pub pages: Option<u64>,
     /// Frames behind these.
-    pub frames: u64,
+    pub frames: Option<u64>,
     /// New pages.
-    pub new: u64,
-    /// `frames / pages`; `None` when nothing of it is inherited or shared.
+    pub new: Option<u64>,
+    /// `frames / pages`; `None` also when nothing of it is inherited or shared.
     pub copies: Option<f64>,
     /// Who has what.
     pub processes: Vec<MappingUse>,
+}
+
+/// The sums of a mapping over all processes, in pages.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MappingSums {
+    /// As [`MappingMemory::pages`].
+    pub pages: u64,
+    /// As [`MappingMemory::frames`].
+    pub frames: u64,
+    /// As [`MappingMemory::new`].
+    pub new: u64,
+}
+
+impl MappingMemory {
+    /// The sums, if they are known.
+    #[must_use]
+    pub fn sums(&self) -> Option<MappingSums> {
+        Some(MappingSums {
+            pages: self.pages?,
+            frames: self.frames?,
+            new: self.new?,
+        })
+    }
+
+    /// Leaves only what each process has: the sums would be parts.
+    pub(crate) fn withhold_sums(&mut self) {
+        (self.pages, self.frames, self.new, self.copies) = (None, None, None, None);
+    }
 }
 
 /// One process's memory.
@@ -232,6 +282,8 @@ pub enum SkipReason {
     Vanished,
     /// This user may not look into it.
     Denied,
+    /// It is a thread of the kernel, which has no memory of its own.
+    KernelThread,
 }
 
 /// A process of the tree that has no row.
@@ -295,23 +347,31 @@ pub struct Copies {
     pub value: Option<f64>,
     /// Why there is no value.
     pub reason: Option<String>,
-    /// Distinct inherited pages.
-    pub unique: u64,
+    /// Distinct inherited pages. `None`, as all that follows, when not every process could be read.
+    pub unique: Option<u64>,
     /// Physical pages behind these, and pages copied out of a store by private writes.
-    pub frames: u64,
+    pub frames: Option<u64>,
     /// Distinct pages of shared memory present in some process, or copied from there.
-    pub shared: u64,
+    pub shared: Option<u64>,
     /// Private pages that were not inherited.
-    pub new: u64,
+    pub new: Option<u64>,
     /// `frames − unique`: pages that exist because somebody wrote.
-    pub wasted: u64,
+    pub wasted: Option<u64>,
     /// Pages that a copy for each process would take beyond `frames`.
-    pub saved: u64,
+    pub saved: Option<u64>,
     /// The part of `frames` that only PSS tells of: frames shared by some, but not all, of the
     /// processes that have the page, after forks that were not seen.
-    pub by_pss: u64,
+    pub by_pss: Option<u64>,
     /// 1 − the part of ΣPSS that these counts do not explain.
     pub agreement: Option<f64>,
+}
+
+impl Copies {
+    /// Pages of memory behind all this, files left out; `None` when not every process could be read.
+    #[must_use]
+    pub fn physical_pages(&self) -> Option<u64> {
+        Some(self.frames? + self.shared? + self.new?)
+    }
 }
 
 /// Sums over the tree.
@@ -356,8 +416,11 @@ pub struct Report {
     pub page_size: u64,
     /// The process at the top.
     pub root: u32,
-    /// Readings it took until no process came or went meanwhile.
+    /// Readings it took until no process came or went, and next to no page moved, meanwhile.
     pub passes: u32,
+    /// Pages that were written, allocated or given back while the tree was read, as page faults and RSS
+    /// tell; those of the reading itself are not in it.
+    pub drift: u64,
     /// Whether every living process of the tree was read, in one steady pass.
     pub complete: bool,
     /// The sums.

@@ -35,19 +35,10 @@ pub(crate) fn summed(rows: Vec<Row>, pids: &[u32], page_size: u64) -> Vec<Mappin
 }
 
 fn add(sum: &mut Row, row: &Row) {
-    let (sums, more) = (&mut sum.sums, &row.sums);
-    sums.unique += more.unique;
-    sums.frames += more.frames;
-    sums.new += more.new;
-    sums.present += more.present;
-    sums.private_copies += more.private_copies;
+    sum.sums += row.sums;
     sum.shared += row.shared;
     for (pages, more) in sum.members.iter_mut().zip(&row.members) {
-        pages.inherited += more.inherited;
-        pages.shared += more.shared;
-        pages.copied += more.copied;
-        pages.last_owner += more.last_owner;
-        pages.new += more.new;
+        *pages += *more;
     }
     sum.strips.clear();
 }
@@ -75,9 +66,9 @@ fn finished(row: Row, pids: &[u32], page_size: u64, alone: bool) -> MappingMemor
         kind: row.kind,
         tagged: row.tagged,
         start: alone.then(|| row.start * page_size),
-        pages,
-        frames,
-        new: row.sums.new,
+        pages: Some(pages),
+        frames: Some(frames),
+        new: Some(row.sums.new),
         copies: (pages > 0).then(|| frames as f64 / pages as f64),
         processes,
     }

@@ -82,6 +82,7 @@ pub struct Session {
     history: History,
     tags: Vec<Tag>,
     with_root: bool,
+    patient: bool,
 }
 
 impl Session {
@@ -96,7 +97,16 @@ impl Session {
             history: History::default(),
             tags: Vec::new(),
             with_root: true,
+            patient: false,
         }
+    }
+
+    /// Reads up to four times when pages move while the tree is read, as [`tree`](crate::tree) does, and
+    /// not only twice when processes come or go. For readings that are seldom made.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        self.patient = true;
+        self
     }
 
     /// Leaves the root itself out: the tree is what it has started.
@@ -139,7 +149,8 @@ impl Session {
             let mut children = self.proc.children(pid).unwrap_or_default();
             children.sort_unstable();
             queue.extend(children);
-            if stat.has_exited() || (pid == self.root && !self.with_root) {
+            let without_memory = stat.has_exited() || stat.is_kernel_thread();
+            if without_memory || (pid == self.root && !self.with_root) {
                 continue;
             }
             glance.processes.push(Seen {
@@ -200,6 +211,7 @@ impl Session {
             with_root: self.with_root,
             tags: &self.tags,
             level: self.level,
+            patient: self.patient,
         };
         tree::measure(&subject, Some(&mut self.history))
     }

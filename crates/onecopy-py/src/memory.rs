@@ -90,7 +90,7 @@ pub(crate) struct SkippedProcess {
     pid: u32,
     /// Its name, at most 15 bytes.
     name: String,
-    /// `"exited"`, `"vanished"` or `"denied"`.
+    /// `"exited"`, `"vanished"`, `"denied"` or `"kernel_thread"`.
     reason: &'static str,
     /// Its RSS in bytes, if that at least could be read.
     rss: Option<u64>,
@@ -112,6 +112,7 @@ impl From<&meter::Skipped> for SkippedProcess {
             SkipReason::Exited => "exited",
             SkipReason::Vanished => "vanished",
             SkipReason::Denied => "denied",
+            SkipReason::KernelThread => "kernel_thread",
             _ => "other",
         };
         Self {
@@ -186,6 +187,12 @@ impl Report {
         self.inner.complete
     }
 
+    /// Pages that moved while the tree was read, as page faults tell; the numbers may be off by as many.
+    #[getter]
+    fn drift(&self) -> u64 {
+        self.inner.drift
+    }
+
     /// Physical copies of the tree's data: 1.00 is one copy; None if it cannot be told.
     #[getter]
     fn copies(&self) -> Option<f64> {
@@ -216,8 +223,8 @@ impl Report {
     /// Bytes that exist only because processes wrote to inherited memory.
     #[getter]
     fn wasted(&self) -> Option<u64> {
-        let wasted = self.inner.tree.copies.wasted * self.inner.page_size;
-        self.inner.complete.then_some(wasted)
+        let wasted = self.inner.tree.copies.wasted?;
+        Some(wasted * self.inner.page_size)
     }
 
     /// What adding up `ps` or `top` would say, in bytes.

@@ -100,7 +100,7 @@ pub(crate) fn _measure_ranges(
     };
     let tags = ranges.into_iter().map(tag).collect();
     let report = py.detach(|| {
-        let mut session = Session::new(Proc::default(), pid);
+        let mut session = Session::new(Proc::default(), pid).patient();
         session.set_tags(tags);
         session.read()
     });

@@ -41,6 +41,8 @@ impl Change {
 struct Changes {
     schema: &'static str,
     page_size: u64,
+    /// Whether all of both trees was read; if not, there are no changes of mappings.
+    complete: bool,
     copies_before: Option<f64>,
     copies_after: Option<f64>,
     sum_pss_before: Option<u64>,
@@ -53,7 +55,7 @@ struct Changes {
 pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32> {
     let (before, after) = match (&arguments.after, arguments.before.parse::<u32>()) {
         (None, Ok(pid)) => {
-            let mut session = Session::new(report::proc(&arguments.measuring), pid);
+            let mut session = Session::new(report::proc(&arguments.measuring), pid).patient();
             let before = session.read()?;
             thread::sleep(Duration::from_secs_f64(arguments.every));
             (before, session.read()?)
@@ -74,6 +76,7 @@ pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32>
     let changes = Changes {
         schema: "onecopy.diff/1",
         page_size: before.page_size,
+        complete: before.complete && after.complete,
         copies_before: before.tree.copies.value,
         copies_after: after.tree.copies.value,
         sum_pss_before: before.tree.sum_pss,
@@ -111,17 +114,27 @@ fn one(arguments: &DiffArguments, name: &str) -> Result<Report> {
 
 fn changes(before: &Report, after: &Report) -> Vec<Change> {
     let mut found: BTreeMap<String, Change> = BTreeMap::new();
+    if !before.complete || !after.complete {
+        // What is missing on one side would look like a change.
+        return Vec::new();
+    }
     for row in &before.mappings {
-        let change = found.entry(row.label.clone()).or_default();
-        change.pages_before += row.pages;
-        change.frames_before += row.frames;
-        change.new_before += row.new;
+        let (change, sums) = (
+            found.entry(row.label.clone()).or_default(),
+            row.sums().unwrap_or_default(),
+        );
+        change.pages_before += sums.pages;
+        change.frames_before += sums.frames;
+        change.new_before += sums.new;
     }
     for row in &after.mappings {
-        let change = found.entry(row.label.clone()).or_default();
-        change.pages_after += row.pages;
-        change.frames_after += row.frames;
-        change.new_after += row.new;
+        let (change, sums) = (
+            found.entry(row.label.clone()).or_default(),
+            row.sums().unwrap_or_default(),
+        );
+        change.pages_after += sums.pages;
+        change.frames_after += sums.frames;
+        change.new_after += sums.new;
     }
     let mut changes: Vec<Change> = found
         .into_iter()
@@ -172,7 +185,9 @@ fn print(out: &mut dyn Write, changes: &Changes) -> Result<()> {
             signed(change.new_before, change.new_after),
         )?;
     }
-    if changes.mappings.is_empty() {
+    if !changes.complete {
+        writeln!(out, "  unknown: not every process could be read both times")?;
+    } else if changes.mappings.is_empty() {
         writeln!(out, "  nothing has changed")?;
     }
     Ok(())

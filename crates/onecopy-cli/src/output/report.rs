@@ -42,22 +42,49 @@ pub(crate) fn report(
     }
     mappings(out, report, style)?;
     processes(out, report, style)?;
-    for skipped in &report.skipped {
-        let reason = match skipped.reason {
-            SkipReason::Exited => "has exited and waits for its parent to notice",
-            SkipReason::Denied => "belongs to somebody else",
-            _ => "went away while the tree was read",
-        };
-        writeln!(
-            out,
-            "  not measured: process {} ({}) {reason}",
-            skipped.pid, skipped.name
-        )?;
-    }
+    skipped(out, report)?;
     for limit in &report.limits {
         writeln!(out, "  note: {limit}")?;
     }
     Ok(())
+}
+
+/// Kernel threads that are named by themselves.
+const THREADS: usize = 4;
+
+fn skipped(out: &mut dyn Write, report: &Report) -> Result<()> {
+    let mut threads = 0;
+    for skipped in &report.skipped {
+        threads += usize::from(skipped.reason == SkipReason::KernelThread);
+        if skipped.reason == SkipReason::KernelThread && threads > THREADS {
+            continue;
+        }
+        writeln!(
+            out,
+            "  not measured: process {} ({}) {}",
+            skipped.pid,
+            skipped.name,
+            reason(skipped.reason)
+        )?;
+    }
+    if threads > THREADS {
+        writeln!(
+            out,
+            "  not measured: {} more kernel threads",
+            threads - THREADS
+        )?;
+    }
+    Ok(())
+}
+
+/// Why a process has no row, as the end of a sentence about it.
+pub(crate) fn reason(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::Exited => "has exited and waits for its parent to notice",
+        SkipReason::Denied => "belongs to somebody else",
+        SkipReason::KernelThread => "is a kernel thread: it has no memory of its own",
+        _ => "went away while the tree was read",
+    }
 }
 
 /// `1 parent + 8 workers`, `3 processes`.
@@ -89,7 +116,11 @@ pub(crate) fn members(report: &Report) -> String {
             "process"
         },
     );
-    parts.join(" + ")
+    if parts.is_empty() {
+        "no processes with memory".to_owned()
+    } else {
+        parts.join(" + ")
+    }
 }
 
 fn title(report: &Report, heading: &Heading) -> String {
@@ -127,9 +158,9 @@ fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()>
         }
     }
     let file = tree.sum_pss_file;
-    let size = |pages: u64| style.size(pages * page);
-    if report.complete {
-        let physical = (copies.frames + copies.new + copies.shared) * page + file.unwrap_or(0);
+    let size = |pages: Option<u64>| style.maybe(pages.map(|pages| pages * page));
+    if let Some(pages) = copies.physical_pages() {
+        let physical = pages * page + file.unwrap_or(0);
         writeln!(
             out,
             "  {:<12} {:<12} = inherited once {} + copied {} + new {} + shared memory {} + files {}",
@@ -183,7 +214,7 @@ struct Labelled {
 
 fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
     let mut found: Vec<Labelled> = Vec::new();
-    for row in rows {
+    for (row, sums) in rows.iter().filter_map(|row| Some((row, row.sums()?))) {
         let index = found.iter().position(|other| other.label == row.label);
         let index = index.unwrap_or_else(|| {
             found.push(Labelled {
@@ -196,9 +227,9 @@ fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
             found.len() - 1
         });
         let sum = &mut found[index];
-        sum.pages += row.pages;
-        sum.frames += row.frames;
-        sum.new += row.new;
+        sum.pages += sums.pages;
+        sum.frames += sums.frames;
+        sum.new += sums.new;
         sum.copiers.extend(
             row.processes
                 .iter()

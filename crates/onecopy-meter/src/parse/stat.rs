@@ -20,18 +20,42 @@ pub struct Stat {
     pub state: char,
     /// Its parent's id.
     pub parent: u32,
+    /// The kernel's flags (`PF_…` of `linux/sched.h`).
+    pub flags: u64,
     /// Page faults that needed no disk, of all threads.
     pub minor_faults: u64,
     /// Threads.
     pub threads: u32,
     /// When it started, in clock ticks since boot: with the pid it names one process for ever.
     pub start_time_ticks: u64,
+    /// Pages present; since Linux 6.2 it may lag by some pages per processor.
+    pub rss_pages: u64,
+    /// Address of the program's code. 0 or 1 without the right to look.
+    pub start_code: u64,
     /// Address of the bottom of the stack. `exec` picks a new one, `fork` keeps it, so it is equal
     /// only within a fork family. 0 without the right to look.
     pub start_stack: u64,
 }
 
+/// Has not executed a program since it was forked.
+const PF_FORKNOEXEC: u64 = 0x40;
+/// A thread of the kernel.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
 impl Stat {
+    /// Whether it is a thread of the kernel, which has no memory of its own.
+    #[must_use]
+    pub fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+
+    /// Whether it still runs the program of the process that forked it, in the memory that it got from
+    /// there. Without this it has executed a program of its own, and inherited nothing.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.flags & PF_FORKNOEXEC != 0
+    }
+
     /// Whether the process has exited and keeps no memory, only its entry in the table.
     #[must_use]
     pub fn has_exited(&self) -> bool {
@@ -89,9 +113,12 @@ pub fn stat(source: impl Read) -> Result<Stat, ParseError> {
             .and_then(|state| state.chars().next())
             .ok_or_else(|| bad("a state letter"))?,
         parent: small(4, "field 4, the parent's id")?,
+        flags: number(9, "field 9, the flags")?,
         minor_faults: number(10, "field 10, the minor faults")?,
         threads: small(20, "field 20, the number of threads")?,
         start_time_ticks: number(22, "field 22, the start time")?,
+        rss_pages: number(24, "field 24, the pages present")?,
+        start_code: number(26, "field 26, the address of the code")?,
         start_stack: number(28, "field 28, the bottom of the stack")?,
     })
 }
@@ -141,6 +168,17 @@ mod tests {
         );
         assert_eq!(stat.start_stack, 140_736_765_478_112);
         assert!(!stat.has_exited());
+        assert_eq!((stat.rss_pages, stat.start_code), (350, 94_217_569_845_248));
+        assert!(!stat.is_kernel_thread() && !stat.is_forked());
+    }
+
+    #[test]
+    fn flags_tell_kernel_threads_and_forked_children() {
+        let kthreadd = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 3 0 0 20 0 1 0 30 0 0 \
+            18446744073709551615 0 0 0 0 0 0 0 2147483647 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        assert!(stat(kthreadd.as_bytes()).unwrap().is_kernel_thread());
+        let forked = STAT.replace(" 4194304 ", " 4194368 ");
+        assert!(stat(forked.as_bytes()).unwrap().is_forked());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 pub(crate) const PAGE: usize = 4096;
 const HUGE: usize = 512;
+const HANG_SECONDS: u32 = 300;
 
 /// Page-aligned private memory of its own mapping, filled with ones.
 pub(crate) struct Pages {
@@ -81,6 +82,17 @@ impl Pages {
 }
 
 impl Pages {
+    /// Lets the kernel have pages back, for this process alone.
+    pub(crate) fn give_back(&self, pages: std::ops::Range<usize>) {
+        assert!(pages.end <= self.count);
+        let (start, len) = (pages.start * PAGE, pages.len() * PAGE);
+        // SAFETY: `start` lies within the mapping (the assertion above).
+        let start = unsafe { self.start.add(start) };
+        // SAFETY: these pages belong to the mapping, which nothing refers to but `write` by address.
+        let done = unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
+        assert_eq!(done, 0);
+    }
+
     pub(crate) fn range(&self) -> std::ops::Range<u64> {
         let start = self.start.addr() as u64;
         start..start + (self.count * PAGE) as u64
@@ -147,6 +159,12 @@ impl Child {
     }
 }
 
+/// So that a child that loops goes when its parent does.
+pub(crate) fn die_with_parent() {
+    // SAFETY: a plain system call without pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}
+
 fn send(end: &OwnedFd) {
     unsafe { libc::write(end.as_raw_fd(), b"r".as_ptr().cast(), 1) };
 }
@@ -180,6 +198,8 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
+        // Ends a hang, never a result; its children die with it (PR_SET_PDEATHSIG).
+        unsafe { libc::alarm(HANG_SECONDS) };
         // The harness would keep the text of this process's panic to itself.
         std::panic::set_hook(Box::new(|panic| {
             let _ = writeln!(io::stderr(), "{panic}");
@@ -189,6 +209,11 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
     }
     let mut status = 0;
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    let hung = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM;
+    assert!(
+        !hung,
+        "the checking process hung for {HANG_SECONDS} seconds"
+    );
     assert_eq!(status, 0, "the checking process failed; its panic is above");
 }
 

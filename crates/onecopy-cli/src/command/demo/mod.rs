@@ -265,7 +265,13 @@ impl Seen {
         let is_data = self.is_data(data);
         let distinct_bytes = options.data_bytes.next_multiple_of(page);
         let (physical_bytes, untouched) = match (&self.pages, data.store_id()) {
-            (Some(pages), _) => ((pages.frames + pages.new) * page, 0),
+            (Some(pages), _) => {
+                let counted = pages.physical_pages();
+                (
+                    counted.context("the pages of the array are not known")? * page,
+                    0,
+                )
+            }
             (None, Some(id)) => {
                 let occupied = |report: &Report| {
                     let store = report.stores.iter().find(|store| store.id == id);

@@ -23,19 +23,18 @@ pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
         let name = if a { name_a } else { name_b };
         findings.push(match found {
             Ok(None) => Finding::new(name, Outcome::NotHere, "this machine gives no huge pages"),
-            Ok(Some(copies)) if copies.frames + copies.shared == expected => Finding::new(
-                name,
-                Outcome::Works,
-                format!("{expected} frames expected and found"),
-            ),
-            Ok(Some(copies)) => Finding::new(
-                name,
-                Outcome::Wrong,
-                format!(
-                    "{expected} frames expected, {} found",
-                    copies.frames + copies.shared
+            Ok(Some(copies)) => match copies.physical_pages() {
+                Some(found) if found == expected => Finding::new(
+                    name,
+                    Outcome::Works,
+                    format!("{expected} frames expected and found"),
                 ),
-            ),
+                found => Finding::new(
+                    name,
+                    Outcome::Wrong,
+                    format!("{expected} frames expected, {found:?} found"),
+                ),
+            },
             Err(error) => Finding::new(name, Outcome::Wrong, format!("{error:#}")),
         });
     };

@@ -34,14 +34,14 @@ impl Exit {
 pub(crate) struct Reading {
     /// Physical copies; `None` when the tree shares nothing or was not complete.
     pub(crate) copies: Option<f64>,
-    /// Inherited memory, counted once.
-    pub(crate) once: u64,
+    /// Inherited memory, counted once; `None`, as all other sums, when the tree was not complete.
+    pub(crate) once: Option<u64>,
     /// Copied by writing.
-    pub(crate) wasted: u64,
+    pub(crate) wasted: Option<u64>,
     /// Came after the forks.
-    pub(crate) new: u64,
+    pub(crate) new: Option<u64>,
     /// Shared memory.
-    pub(crate) shared: u64,
+    pub(crate) shared: Option<u64>,
     /// Files, as PSS counts them.
     pub(crate) file: Option<u64>,
     /// The sum of these.
@@ -58,18 +58,51 @@ impl Reading {
     pub(crate) fn of(report: &Report, cost: f64) -> Self {
         let (copies, page) = (&report.tree.copies, report.page_size);
         let file = report.tree.sum_pss_file;
-        let counted = (copies.frames + copies.new + copies.shared) * page;
+        let bytes = |pages: Option<u64>| pages.map(|pages| pages * page);
+        let counted = bytes(copies.physical_pages());
         Self {
             copies: copies.value,
-            once: copies.unique * page,
-            wasted: copies.wasted * page,
-            new: copies.new * page,
-            shared: copies.shared * page,
+            once: bytes(copies.unique),
+            wasted: bytes(copies.wasted),
+            new: bytes(copies.new),
+            shared: bytes(copies.shared),
             file,
-            physical: file.map(|file| counted + file).filter(|_| report.complete),
+            physical: counted.zip(file).map(|(counted, file)| counted + file),
             sum_pss: report.tree.sum_pss,
             complete: report.complete,
             cost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_of_a_part_has_no_sums() {
+        let text = include_str!("../../../tests/recorded/report.json");
+        let mut report: Report = serde_json::from_str(text).unwrap();
+        let whole = serde_json::to_value(Reading::of(&report, 0.5)).unwrap();
+        report.complete = false;
+        let copies = &mut report.tree.copies;
+        copies.value = None;
+        for part in [
+            &mut copies.unique,
+            &mut copies.frames,
+            &mut copies.shared,
+            &mut copies.new,
+            &mut copies.wasted,
+            &mut report.tree.sum_pss,
+            &mut report.tree.sum_pss_file,
+        ] {
+            *part = None;
+        }
+        let part = serde_json::to_value(Reading::of(&report, 0.5)).unwrap();
+        for (name, value) in part.as_object().unwrap() {
+            let known = ["complete", "cost"].contains(&name.as_str());
+            assert_eq!(value.is_null(), !known, "{name}: {value}");
+            assert!(!whole[name].is_null(), "{name}");
         }
     }
 }

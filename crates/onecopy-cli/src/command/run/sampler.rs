@@ -257,8 +257,10 @@ impl Sampler {
         }
         let weight = |report: &Report| {
             let copies = &report.tree.copies;
-            let physical = copies.frames + copies.new + copies.shared;
-            (report.complete, copies.value.is_some(), physical)
+            // Among readings of a part, the one that saw most.
+            let read: u64 = report.processes.iter().map(|process| process.pss).sum();
+            let has_value = copies.value.is_some();
+            (report.complete, has_value, copies.physical_pages(), read)
         };
         let best = seen.report.as_ref().map(|(_, best)| weight(best));
         if best.is_none_or(|best| weight(&report) >= best) {

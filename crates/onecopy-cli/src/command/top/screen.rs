@@ -1,10 +1,10 @@
 //! The screen as lines of text: nothing here needs a terminal, so tests can read it.
 #![forbid(unsafe_code)]
 
-use onecopy_meter::{MappingMemory, ProcessMemory};
+use onecopy_meter::{MappingMemory, MappingSums, ProcessMemory};
 
 use super::{Sort, State, View};
-use crate::output::report::role;
+use crate::output::report::{reason, role};
 use crate::output::units::Style;
 
 /// The lines of a screen, none longer than `width`; the first two are the head.
@@ -125,8 +125,10 @@ fn processes(state: &State, width: usize) -> Vec<String> {
     }
     for skipped in &state.report.skipped {
         lines.push(format!(
-            " {:>8} {:<7} not measured ({:?})",
-            skipped.pid, skipped.name, skipped.reason
+            " {:>8} {:<7} not measured: {}",
+            skipped.pid,
+            skipped.name,
+            reason(skipped.reason)
         ));
     }
     lines
@@ -139,20 +141,22 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         " {:<label$} {:>9} {:>9} {:>9} {:>8}  {:>6}",
         "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES", "USERS"
     )];
-    let mut rows: Vec<&MappingMemory> = state
-        .report
-        .mappings
-        .iter()
-        .filter(|row| shown(row))
-        .collect();
-    let extra = |row: &MappingMemory| row.frames.saturating_sub(row.pages);
+    let rows = state.report.mappings.iter().filter(|row| shown(row));
+    let mut rows: Vec<(&MappingMemory, Option<MappingSums>)> =
+        rows.map(|row| (row, row.sums())).collect();
+    let extra: fn(MappingSums) -> u64 = |sums| sums.frames.saturating_sub(sums.pages);
+    let by = |rows: &mut Vec<(_, Option<MappingSums>)>, size: fn(MappingSums) -> u64| {
+        rows.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.map(size)));
+    };
     match state.sort {
-        Sort::Copied | Sort::Rate => rows.sort_by_key(|row| std::cmp::Reverse(extra(row))),
-        Sort::New => rows.sort_by_key(|row| std::cmp::Reverse(row.new)),
-        Sort::Shared => rows.sort_by_key(|row| std::cmp::Reverse(row.pages)),
+        Sort::Copied | Sort::Rate => by(&mut rows, extra),
+        Sort::New => by(&mut rows, |sums| sums.new),
+        Sort::Shared => by(&mut rows, |sums| sums.pages),
         Sort::Tree => {}
     }
-    for row in &rows {
+    // Sums of a part of the tree are not known.
+    let size = |pages: Option<u64>| style.maybe(pages.map(|pages| pages * page));
+    for (row, sums) in &rows {
         let copies = row
             .copies
             .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
@@ -160,9 +164,9 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         let name: String = name.chars().rev().collect();
         lines.push(format!(
             " {name:<label$} {:>9} {:>9} {:>9} {copies:>8}  {:>6}",
-            style.size(row.pages * page),
-            style.size(extra(row) * page),
-            style.size(row.new * page),
+            size(row.pages),
+            size(sums.map(extra)),
+            size(row.new),
             row.processes.len(),
         ));
     }

@@ -31,7 +31,7 @@ struct Found {
 pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> {
     let proc = report::proc(&arguments.measuring);
     let page_size = proc.page_size();
-    let mut session = Session::new(proc, arguments.pid);
+    let mut session = Session::new(proc, arguments.pid).patient();
     let before = session.read()?;
     if !before.complete {
         bail!(

@@ -8,7 +8,7 @@ use onecopy_meter::Report;
 
 use super::svg::{STYLE, escaped};
 use super::{NARROW, Subject, WIDE, flame, strips, timeline, treemap};
-use crate::output::report::{members, role};
+use crate::output::report::{members, reason, role};
 use crate::output::units::Style;
 
 const PAGE_STYLE: &str = include_str!("page.css");
@@ -97,14 +97,17 @@ fn answer(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<
         write!(out, "<i><b style=\"width:{filled:.0}%\"></b></i>")?;
     }
     writeln!(out, "</div>")?;
-    let once = style.size((copies.unique + copies.shared) * page);
-    let sentence = if copies.wasted == 0 {
-        format!("{once} are shared, and nothing of them was copied.")
-    } else {
-        let more = style.size(copies.wasted * page);
-        format!("{once} are shared; {more} more exist because processes wrote to them.")
-    };
-    writeln!(out, "<p class=\"sentence\">{sentence}</p>")?;
+    let distinct = copies.unique.zip(copies.shared);
+    if let (Some((unique, shared)), Some(wasted)) = (distinct, copies.wasted) {
+        let once = style.size((unique + shared) * page);
+        let sentence = if wasted == 0 {
+            format!("{once} are shared, and nothing of them was copied.")
+        } else {
+            let more = style.size(wasted * page);
+            format!("{once} are shared; {more} more exist because processes wrote to them.")
+        };
+        writeln!(out, "<p class=\"sentence\">{sentence}</p>")?;
+    }
     let mut small = vec![
         members(report),
         format!("level {}", report.level),
@@ -147,12 +150,19 @@ fn drawings(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Resul
 
 fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
     let (style, page) = (Style::default(), report.page_size);
-    writeln!(
-        out,
-        "<h2>Mappings</h2><div class=\"table\"><table><tr><th>mapping</th><th>copies</th>\
+    let rows = report.mappings.iter();
+    let mut known = rows
+        .filter_map(|row| Some((row, row.sums()?)))
+        .take(ROWS)
+        .peekable();
+    if known.peek().is_some() {
+        writeln!(
+            out,
+            "<h2>Mappings</h2><div class=\"table\"><table><tr><th>mapping</th><th>copies</th>\
          <th>distinct</th><th>copied</th><th>new</th></tr>"
-    )?;
-    for row in report.mappings.iter().take(ROWS) {
+        )?;
+    }
+    for (row, sums) in known {
         let copies = row
             .copies
             .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
@@ -160,9 +170,9 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
             out,
             "<tr><td>{}</td><td>{copies}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escaped(&row.label),
-            style.size(row.pages * page),
-            style.size(row.frames.saturating_sub(row.pages) * page),
-            style.size(row.new * page),
+            style.size(sums.pages * page),
+            style.size(sums.frames.saturating_sub(sums.pages) * page),
+            style.size(sums.new * page),
         )?;
     }
     writeln!(
@@ -191,12 +201,13 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
 
 fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
     let mut notes = report.limits.clone();
-    notes.extend(
-        report
-            .skipped
-            .iter()
-            .map(|skipped| format!("not measured: process {} ({})", skipped.pid, skipped.name)),
-    );
+    notes.extend(report.skipped.iter().map(|skipped| {
+        let why = reason(skipped.reason);
+        format!(
+            "not measured: process {} ({}) {why}",
+            skipped.pid, skipped.name
+        )
+    }));
     if let Some(record) = subject.record {
         let overhead = &record.overhead;
         notes.push(format!(

@@ -34,11 +34,14 @@ pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
     let left = 64.0;
     let mut y = 0.0;
     for row in rows {
-        let bytes = (row.frames + row.new) * report.page_size;
         let copies = row
             .copies
             .map_or_else(String::new, |copies| format!(", {copies:.2} ×"));
-        let title = format!("{}: {}{copies}", row.label, Style::default().size(bytes));
+        let size = row.sums().map_or_else(String::new, |sums| {
+            let bytes = (sums.frames + sums.new) * report.page_size;
+            format!(": {}", Style::default().size(bytes))
+        });
+        let title = format!("{}{size}{copies}", row.label);
         svg.text(0.0, y + 12.0, "", &fitting(&title, width));
         y += 18.0;
         for user in row.processes.iter().take(PROCESSES) {

@@ -13,14 +13,19 @@ const MAIN: f64 = 200.0;
 /// Height of the panel above the break, when RSS does not fit in.
 const ABOVE: f64 = 44.0;
 
-/// The layers from the bottom up: class, what they are called, how large they are.
+/// The layers from the bottom up: class, what they are called, how large they are. Only complete readings
+/// are drawn, and these know all but the files of kernels before Linux 5.9.
 type Layer = (&'static str, &'static str, fn(&Reading) -> u64);
 pub(super) const LAYERS: [Layer; 5] = [
-    ("once", "inherited, once", |reading| reading.once),
-    ("shared", "shared memory", |reading| reading.shared),
+    ("once", "inherited, once", |reading| {
+        reading.once.unwrap_or(0)
+    }),
+    ("shared", "shared memory", |reading| {
+        reading.shared.unwrap_or(0)
+    }),
     ("file", "files", |reading| reading.file.unwrap_or(0)),
-    ("new", "new", |reading| reading.new),
-    ("wasted", "copied", |reading| reading.wasted),
+    ("new", "new", |reading| reading.new.unwrap_or(0)),
+    ("wasted", "copied", |reading| reading.wasted.unwrap_or(0)),
 ];
 
 /// The scales of one drawing.

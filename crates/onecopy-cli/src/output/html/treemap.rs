@@ -64,9 +64,13 @@ fn cells(report: &Report) -> Vec<Cell> {
     let page = report.page_size;
     let mut cells: Vec<Cell> = Vec::new();
     let mut pages: Vec<(u64, u64)> = Vec::new();
-    let all: u64 = report.mappings.iter().map(|row| row.frames + row.new).sum();
-    for row in &report.mappings {
-        let small = ((row.frames + row.new) as f64) < SMALLEST * all as f64;
+    let known = || {
+        let rows = report.mappings.iter();
+        rows.filter_map(|row| Some((row, row.sums()?)))
+    };
+    let all: u64 = known().map(|(_, sums)| sums.frames + sums.new).sum();
+    for (row, sums) in known() {
+        let small = ((sums.frames + sums.new) as f64) < SMALLEST * all as f64;
         let (label, kind) = (
             if small {
                 "others".to_owned()
@@ -89,10 +93,10 @@ fn cells(report: &Report) -> Vec<Cell> {
             pages.push((0, 0));
             cells.len() - 1
         });
-        cells[index].bytes += (row.frames + row.new) * page;
-        cells[index].new += row.new * page;
-        pages[index].0 += row.frames;
-        pages[index].1 += row.pages;
+        cells[index].bytes += (sums.frames + sums.new) * page;
+        cells[index].new += sums.new * page;
+        pages[index].0 += sums.frames;
+        pages[index].1 += sums.pages;
     }
     for (cell, (frames, distinct)) in cells.iter_mut().zip(pages) {
         cell.copies = (distinct > 0).then(|| frames as f64 / distinct as f64);

@@ -1,0 +1,46 @@
+//! Who belongs to the tree.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::Subject;
+use crate::error::MeterError;
+use crate::parse::Stat;
+
+/// The process and its descendants, parents before children and older before younger.
+pub(super) fn list(subject: &Subject<'_>) -> Result<Vec<Stat>, MeterError> {
+    let (proc, root) = (subject.proc, subject.root);
+    let first = proc.stat(root)?;
+    if !subject.children {
+        return Ok(vec![first]);
+    }
+    let mut by_parent: HashMap<u32, Vec<Stat>> = HashMap::new();
+    for pid in proc.pids()? {
+        match proc.stat(pid) {
+            Ok(stat) if pid != root => by_parent.entry(stat.parent).or_default().push(stat),
+            // Came and went between two system calls, or is hidden: nobody's child to us.
+            Ok(_) | Err(MeterError::Gone { .. } | MeterError::Denied { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut found = Vec::new();
+    let mut queue = VecDeque::from([first]);
+    while let Some(stat) = queue.pop_front() {
+        let mut next = by_parent.remove(&stat.pid).unwrap_or_default();
+        next.sort_by_key(|child| (child.start_time_ticks, child.pid));
+        queue.extend(next);
+        if subject.with_root || stat.pid != root {
+            found.push(stat);
+        }
+    }
+    Ok(found)
+}
+
+/// What names the same processes for ever, exited ones included. Threads of the kernel come and go
+/// without a trace in any number.
+pub(super) fn identities(list: &[Stat]) -> HashSet<(u32, u64, bool)> {
+    list.iter()
+        .filter(|stat| !stat.is_kernel_thread())
+        .map(|stat| (stat.pid, stat.start_time_ticks, stat.has_exited()))
+        .collect()
+}

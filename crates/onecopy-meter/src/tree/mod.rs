@@ -1,0 +1,42 @@
+//! Finds a process and its descendants, reads them all, and reads again until nobody came or went and
+//! next to nothing moved meanwhile.
+//!
+//! ```text
+//! list (pid, start time, faults) ─▶ read each ─▶ list again ─▶ same list, nobody vanished, no faults: done
+//!        ▲                                           └─ otherwise, at most PASSES times
+//!        └───────────────────────────────────────────┘
+//! ```
+//! What moved in the pass that is shown is said as its *drift*. A session that is read again and again
+//! is not repeated for it: that would cost more than it tells.
+//!
+//! A process that goes away within a pass has taken its share of PSS from rows already read, so
+//! leaving it out would be a part shown as the whole.
+#![forbid(unsafe_code)]
+
+mod family;
+mod list;
+mod measure;
+mod pass;
+mod range;
+mod report;
+mod sums;
+
+use crate::read::Proc;
+use crate::report::{Level, Tag};
+
+pub(crate) use measure::measure;
+pub(crate) use range::range;
+
+/// What is to be measured.
+pub(crate) struct Subject<'a> {
+    pub(crate) proc: &'a Proc,
+    pub(crate) root: u32,
+    /// Whether its descendants are, too.
+    pub(crate) children: bool,
+    /// Whether it is part of the tree itself.
+    pub(crate) with_root: bool,
+    pub(crate) tags: &'a [Tag],
+    pub(crate) level: Level,
+    /// Whether it is read again when pages have moved meanwhile.
+    pub(crate) patient: bool,
+}

@@ -1,0 +1,199 @@
+//! One reading of the tree: its processes, its stores, its pages.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use super::Subject;
+use super::family::join_family;
+use crate::account::{Account, PageCounts, SharedPages};
+use crate::by_pss;
+use crate::error::MeterError;
+use crate::history::History;
+use crate::parse::{Mapping, MappingKind, Rollup, Stat};
+use crate::read::Proc;
+use crate::report::{
+    Level, MappingMemory, ProcessMemory, Role, SkipReason, Skipped, StoreMemory, StoreUse, Tag,
+};
+use crate::rows;
+use crate::walk::{Read, Walk};
+
+/// One reading of the tree.
+pub(super) struct Pass {
+    pub(super) processes: Vec<ProcessMemory>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) stores: BTreeMap<((u32, u32), u64), StoreMemory>,
+    pub(super) pages: PageCounts,
+    pub(super) mappings: Vec<MappingMemory>,
+    /// Frames that only PSS tells of.
+    pub(super) by_pss: u64,
+}
+
+impl Pass {
+    pub(super) fn read(
+        subject: &Subject<'_>,
+        list: &[Stat],
+        history: &mut History,
+        keep: bool,
+    ) -> Result<Self, MeterError> {
+        let proc = subject.proc;
+        let mut pass = Self {
+            processes: Vec::with_capacity(list.len()),
+            skipped: Vec::new(),
+            stores: BTreeMap::new(),
+            pages: PageCounts {
+                special_known: true,
+                ..PageCounts::default()
+            },
+            mappings: Vec::new(),
+            by_pss: 0,
+        };
+        let mut families: Vec<Vec<Read>> = Vec::new();
+        for stat in list {
+            if stat.has_exited() {
+                pass.skip(proc, stat, SkipReason::Exited);
+                continue;
+            }
+            if stat.is_kernel_thread() {
+                pass.skip(proc, stat, SkipReason::KernelThread);
+                continue;
+            }
+            match open(proc, stat) {
+                Ok((rollup, read)) => {
+                    pass.processes.push(ProcessMemory::new(stat, &rollup));
+                    pass.add_stores(proc, stat.pid, &read.mappings);
+                    join_family(&mut families, read);
+                }
+                Err(MeterError::Gone { .. }) => pass.skip(proc, stat, SkipReason::Vanished),
+                Err(MeterError::Denied { .. }) => pass.skip(proc, stat, SkipReason::Denied),
+                // A text that ends in the middle is what a process leaves that dies while read.
+                Err(error) => match proc.stat(stat.pid) {
+                    Ok(now) if !now.has_exited() => return Err(error),
+                    _ => pass.skip(proc, stat, SkipReason::Vanished),
+                },
+            }
+        }
+        let mut shared = SharedPages::default();
+        for mut members in families {
+            let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
+            let by_frame = subject.level == Level::A;
+            let mut account = Account::new(history.members(&stats), by_frame, keep);
+            let of_family = |tag: &&Tag| members.iter().any(|read| read.stat.pid == tag.pid);
+            let tags: Vec<Tag> = subject.tags.iter().filter(of_family).cloned().collect();
+            Walk::new(proc, &mut members, &tags, &mut account, &mut shared).run(&(0..u64::MAX))?;
+            if !by_frame {
+                pass.by_pss += by_pss::correct(proc, &mut account, &members);
+            }
+            pass.add_family(&mut account, &members, proc);
+            let stats: Vec<Stat> = members.into_iter().map(|read| read.stat).collect();
+            history.remember(&stats, &mut account.members);
+        }
+        pass.pages.shared = shared.count();
+        pass.mappings.sort_by_key(|row| {
+            let sums = row.sums().unwrap_or_default();
+            std::cmp::Reverse(sums.frames + sums.new)
+        });
+        Ok(pass)
+    }
+
+    fn skip(&mut self, proc: &Proc, stat: &Stat, reason: SkipReason) {
+        self.skipped.push(Skipped {
+            pid: stat.pid,
+            name: stat.name.clone(),
+            reason,
+            rss: proc.statm(stat.pid).ok().map(|sizes| sizes.rss),
+        });
+    }
+
+    /// Takes over what was counted in one family.
+    fn add_family(&mut self, account: &mut Account, members: &[Read], proc: &Proc) {
+        let page_size = proc.page_size();
+        self.pages.add(&account.counts);
+        for (number, (read, member)) in members.iter().zip(&account.members).enumerate() {
+            let pid = read.stat.pid;
+            if read.lost {
+                self.processes.retain(|row| row.pid != pid);
+                self.skip(proc, &read.stat, SkipReason::Vanished);
+                continue;
+            }
+            if let Some(row) = self.processes.iter_mut().find(|row| row.pid == pid) {
+                row.pages = Some(member.pages.to_bytes(page_size));
+                row.role = Some(match (number, members.len(), &member.base) {
+                    (0, 1, None) => Role::Alone,
+                    (0, _, _) => Role::Parent,
+                    _ => Role::Worker,
+                });
+            }
+        }
+        let pids: Vec<u32> = members.iter().map(|read| read.stat.pid).collect();
+        self.mappings.extend(rows::summed(
+            std::mem::take(&mut account.rows),
+            &pids,
+            page_size,
+        ));
+    }
+
+    pub(super) fn vanished(&self) -> bool {
+        self.skipped
+            .iter()
+            .any(|skipped| skipped.reason == SkipReason::Vanished)
+    }
+
+    fn add_stores(&mut self, proc: &Proc, pid: u32, mappings: &[Mapping]) {
+        for mapping in mappings {
+            let Some(id) = store_id(mapping) else {
+                continue;
+            };
+            let key = (mapping.device, mapping.inode);
+            let store = self.stores.entry(key).or_insert_with(|| StoreMemory {
+                id: id.to_owned(),
+                device: mapping.device,
+                inode: mapping.inode,
+                allocated: None,
+                len: None,
+                users: Vec::new(),
+            });
+            if store.allocated.is_none() {
+                let file = proc.memory_file(pid, mapping.device, mapping.inode);
+                store.allocated = file.map(|file| file.allocated_bytes);
+                store.len = file.map(|file| file.len_bytes);
+            }
+            if store.users.last().is_none_or(|user| user.pid != pid) {
+                store.users.push(StoreUse {
+                    pid,
+                    mapped: 0,
+                    rss: 0,
+                    pss: 0,
+                    copied: 0,
+                });
+            }
+            if let Some(user) = store.users.last_mut() {
+                user.mapped = user.mapped.saturating_add(mapping.byte_len());
+                user.rss = user.rss.saturating_add(mapping.counts.rss);
+                user.pss = user.pss.saturating_add(mapping.counts.pss);
+                user.copied = user.copied.saturating_add(mapping.counts.anonymous);
+            }
+        }
+    }
+}
+
+/// What is needed to read a process's pages.
+pub(super) fn open(proc: &Proc, stat: &Stat) -> Result<(Rollup, Read), MeterError> {
+    let rollup = proc.rollup(stat.pid)?;
+    let read = Read {
+        stat: stat.clone(),
+        mappings: proc.mappings(stat.pid)?,
+        pagemap: proc.open_pagemap(stat.pid)?,
+        lost: false,
+    };
+    Ok((rollup, read))
+}
+
+/// The name behind `/memfd:onecopy-`, if the mapping is one of a store.
+fn store_id(mapping: &Mapping) -> Option<&str> {
+    let named = mapping.kind() == MappingKind::SharedMemory;
+    let id = mapping
+        .name
+        .strip_prefix("/memfd:onecopy-")
+        .filter(|_| named)?;
+    Some(id.strip_suffix(" (deleted)").unwrap_or(id))
+}

@@ -1,0 +1,138 @@
+//! What a pass comes to, and what it cannot tell.
+#![forbid(unsafe_code)]
+
+use super::Subject;
+use super::pass::Pass;
+use super::sums::{copies, explained, sums};
+use crate::error::MeterError;
+use crate::read::Proc;
+use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMemory};
+
+/// How the pass that is reported came about.
+pub(super) struct Reading {
+    /// Passes that were made.
+    pub(super) passes: u32,
+    /// Whether nobody came or went during the one that is shown.
+    pub(super) steady: bool,
+    /// Pages that moved during it.
+    pub(super) drift: u64,
+    pub(super) baseline: Baseline,
+}
+
+/// Puts a pass into the form that is shown.
+pub(super) fn report(
+    subject: &Subject<'_>,
+    mut pass: Pass,
+    reading: &Reading,
+) -> Result<Report, MeterError> {
+    let proc = subject.proc;
+    let denied = pass
+        .skipped
+        .iter()
+        .any(|skipped| skipped.reason == SkipReason::Denied);
+    let complete = reading.steady && !denied;
+    let stores: Vec<StoreMemory> = std::mem::take(&mut pass.stores).into_values().collect();
+    let mut tree = sums(&pass.processes, complete)?;
+    let limits = limits(proc, &pass, reading, &stores);
+    if complete {
+        tree.allocated = stores.iter().map(|store| store.allocated).sum();
+        let agreement = explained(&pass.pages, &tree, proc.page_size());
+        tree.copies = copies(&pass.pages, pass.by_pss);
+        tree.copies.agreement = agreement;
+    } else {
+        pass.mappings
+            .iter_mut()
+            .for_each(MappingMemory::withhold_sums);
+    }
+    Ok(Report {
+        schema: SCHEMA.to_owned(),
+        level: subject.level,
+        baseline: reading.baseline,
+        page_size: proc.page_size(),
+        root: subject.root,
+        passes: reading.passes,
+        drift: reading.drift,
+        complete,
+        tree,
+        processes: pass.processes,
+        skipped: pass.skipped,
+        stores,
+        mappings: pass.mappings,
+        limits,
+    })
+}
+
+fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -> Vec<String> {
+    let (mut limits, pages) = (Vec::new(), &pass.pages);
+    let denied: Vec<String> = pass
+        .skipped
+        .iter()
+        .filter(|skipped| skipped.reason == SkipReason::Denied)
+        .map(|skipped| skipped.pid.to_string())
+        .collect();
+    if !denied.is_empty() {
+        limits.push(format!(
+            "processes {} belong to somebody else: no sums, because a part is not the whole",
+            denied.join(", ")
+        ));
+    }
+    if !reading.steady {
+        limits.push(match reading.passes {
+            1 => "processes came or went while the tree was read: no sums".to_owned(),
+            passes => format!("processes came or went in each of {passes} readings: no sums"),
+        });
+    }
+    if reading.drift > 0 {
+        let (drift, noun) = (
+            reading.drift,
+            if reading.drift == 1 { "page" } else { "pages" },
+        );
+        limits.push(match reading.passes {
+            1 => format!("{drift} {noun} moved while the tree was read"),
+            passes => format!(
+                "{drift} {noun} moved while the tree was read, in the steadiest of {passes} readings"
+            ),
+        });
+    }
+    if proc.hides_processes() {
+        limits.push(
+            "/proc hides processes of other users (hidepid): children of theirs are not seen"
+                .to_owned(),
+        );
+    }
+    if reading.baseline == Baseline::Now {
+        limits.push(
+            "copies: the baseline is each process that forked as it is now; memory that both sides \
+             allocated at the same place after the fork counts as copied, and memory that came by other \
+             ways than fork or shared memory as new"
+                .to_owned(),
+        );
+    }
+    if pages.huge_unsure > 0 {
+        limits.push(format!(
+            "{} pages are mapped by huge-page entries of mappings that are partly shared; their bit 56 \
+             is not used, and copies of whole huge pages may be missed",
+            pages.huge_unsure
+        ));
+    }
+    if !pages.special_known {
+        limits.push(
+            "this kernel cannot tell zero pages and huge-page entries apart (before Linux 6.7)"
+                .to_owned(),
+        );
+    }
+    for store in stores.iter().filter(|store| store.allocated.is_none()) {
+        limits.push(format!(
+            "store {}: no descriptor of it may be read, so its size is unknown",
+            store.id
+        ));
+    }
+    if pass.by_pss > 0 {
+        limits.push(format!(
+            "{} frames are known from PSS alone: processes wrote to inherited pages and then \
+             forked; who wrote them cannot be said without frame numbers",
+            pass.by_pss
+        ));
+    }
+    limits
+}
