@@ -38,8 +38,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output and is no error; a reader that has left is none either.
-            let _ = error.print();
-            return if error.use_stderr() { USAGE } else { OK };
+            let printed = error.print().and_then(|()| stdout().flush());
+            return match printed {
+                _ if error.use_stderr() => USAGE,
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    output::say(format_args!("cannot write to standard output: {error}"));
+                    FAILED
+                }
+                _ => OK,
+            };
         }
     };
     match cli.color {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use anyhow::Result;
 use onecopy_meter::{Level, Proc, Report, Session};
@@ -15,7 +16,7 @@ use crate::output::html;
 /// A thread that samples a process and its children.
 #[derive(Debug)]
 pub struct Watch {
-    stop: Sender<()>,
+    stop: Sender<Instant>,
     thread: JoinHandle<Seen>,
     level: Level,
 }
@@ -25,9 +26,10 @@ impl Watch {
     /// programs leave the names of memory that they want to see.
     #[must_use]
     pub fn start(pid: u32, overhead: f64, side_folder: Option<PathBuf>) -> Self {
+        let started = Instant::now();
         let session = Session::new(Proc::default(), pid);
         let level = session.level();
-        let sampler = Sampler::new(session, overhead, side_folder, false);
+        let sampler = Sampler::new(session, started, overhead, side_folder, false);
         let (stop, stopped) = channel();
         Self {
             stop,
@@ -42,7 +44,7 @@ impl Watch {
     /// The sampling thread has panicked.
     pub fn stop(self) -> Result<Watched> {
         // The other end is gone only if the thread has panicked, which joining will say.
-        let _ = self.stop.send(());
+        let _ = self.stop.send(Instant::now());
         let seen = self.thread.join();
         let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
         let words = Proc::default().command_line(std::process::id());

@@ -32,7 +32,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
     pub(crate) overhead: f64,
 
-    /// Write the report for people to this file instead of standard error
+    /// Write the report for people to this file instead of standard error; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
@@ -234,7 +234,11 @@ Examples:
   onecopy run --overhead 20 -- ./short-lived             look more often than one percent allows
 
 The command owns standard input and output; the report goes to standard error. The exit code is the
-command's own; 128+n when signal n ended it; 127 not found, 126 not executable, 125 own failure.";
+command's own; 128+n when signal n ended it; 127 not found, 126 not executable, 125 own failure.
+
+Files are opened before the command starts and written after its end; until then they keep what they
+have. FILE can be - or /dev/stdout, after all that the command has written there (./- is a file of that
+name), /dev/stderr, or a named pipe, whose reader is waited for three seconds.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:

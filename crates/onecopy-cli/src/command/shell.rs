@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 
 use crate::OK;
@@ -15,8 +15,7 @@ pub(crate) fn completions(arguments: &CompletionsArguments, out: &mut dyn Write)
     // The generator may only write to memory: it panics when a reader leaves.
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "onecopy", &mut text);
-    out.write_all(&text)?;
-    Ok(OK)
+    print(out, &text)
 }
 
 /// Prints the manual page, the commands one after the other.
@@ -38,13 +37,17 @@ pub(crate) fn man(out: &mut dyn Write) -> Result<i32> {
         page.render_options_section(&mut text)?;
         page.render_extra_section(&mut text)?;
     }
-    out.write_all(&text)?;
-    Ok(OK)
+    print(out, &text)
 }
 
 /// Prints a schema.
 pub(crate) fn schema(arguments: &SchemaArguments, out: &mut dyn Write) -> Result<i32> {
-    out.write_all(text(arguments.of).as_bytes())?;
+    print(out, text(arguments.of).as_bytes())
+}
+
+fn print(out: &mut dyn Write, text: &[u8]) -> Result<i32> {
+    let written = out.write_all(text).and_then(|()| out.flush());
+    written.context("cannot write to standard output")?;
     Ok(OK)
 }
 

@@ -1,28 +1,47 @@
 //! The command as a child process: how it is started, what becomes of signals, and how it ended.
 //!
+//! ```text
+//! Before ─ started ─▶ Runs(pid) ─ waited for ─▶ Ended
+//!                     TERM, HUP, USR1, USR2     TERM, HUP: this process ends by them
+//!                     are passed on
+//! ```
 //! It runs in the same process group, so that what the terminal sends reaches it anyway: INT and QUIT
-//! are only noted here. TERM, HUP, USR1 and USR2 are passed on. As a subreaper this process becomes the
-//! parent of whatever the command leaves behind, which keeps daemons in the tree.
+//! are only counted here; the third one ends this process, whatever it is doing. As a subreaper this
+//! process becomes the parent of whatever the command leaves behind, which keeps daemons in the tree.
+//!
+//! **Invariants**
+//! - I1. The command is waited for, and `Ended` set, under the lock under which signals are sent. So no
+//!   signal is ever sent to a number that may be somebody else's by now.
+//! - I2. Both threads are there before the command is, so that no lack of threads can lose its result.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::{Handle, Signals};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, wait, waitid,
+};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 use super::record::Exit;
+use super::tags::{self, SideFolder};
+
+/// The exit code after a third Ctrl-C: 128 and SIGINT.
+const INTERRUPTED: i32 = 130;
 
 /// What the main thread waits for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Happening {
-    /// The command has ended.
-    Ended(Exit),
+    /// The command has ended, and when.
+    Ended(Exit, Instant),
     /// Ctrl-C, or Ctrl-\.
     Interrupt,
 }
@@ -37,15 +56,43 @@ pub(super) struct NotStarted {
 /// A started command.
 pub(super) struct Running {
     pub(super) pid: u32,
+    /// Just before it was started.
+    pub(super) started: Instant,
     pub(super) happenings: Receiver<Happening>,
-    signals: Handle,
+}
+
+/// How far the command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Before,
+    Runs(Pid),
+    Ended,
+}
+
+#[derive(Debug, Clone)]
+struct Shared(Arc<Mutex<Phase>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Phase> {
+        // A phase is a plain value: it is whole even if somebody has panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What Python programs are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// A table of all objects before each fork.
+    pub(super) objects: bool,
+    /// The names of compiled frames: CPython 3.12 and later show them to whoever reads stacks.
+    pub(super) frames: bool,
 }
 
 /// Starts the command. Signals that come from here on are seen, even before it runs.
 pub(super) fn start(
     command: &[OsString],
-    side: Option<&Path>,
-    why: bool,
+    side: Option<&SideFolder>,
+    asked: Asked,
 ) -> Result<Running, NotStarted> {
     let own = |message: String| NotStarted {
         code: super::OWN_FAILURE,
@@ -56,36 +103,67 @@ pub(super) fn start(
     };
     rustix::process::set_child_subreaper(rustix::process::getpid().into())
         .map_err(|error| own(format!("cannot become the parent of daemons: {error}")))?;
-    // Handlers and not SIG_IGN: exec resets handlers, and ignoring would be inherited.
-    let signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])
+    let signals = Signals::new(taken(ignored()))
         .map_err(|error| own(format!("cannot receive signals: {error}")))?;
+    let side = side.map(SideFolder::path);
     let mut prepared = Command::new(program);
     prepared.args(arguments);
     if let Some(side) = side {
-        prepared.env(super::tags::VARIABLE, side);
+        prepared.env(tags::VARIABLE, side);
     }
-    if why {
-        if let Some(path) = side.and_then(python_path) {
-            prepared.env("PYTHONPATH", path);
-            prepared.env(super::tags::WANTS_OBJECTS, "1");
-        }
-        // CPython 3.12 and later then show their frames to whoever reads stacks.
-        prepared.env("PYTHONPERFSUPPORT", "1");
+    if asked.objects
+        && let Some(path) = side.and_then(python_path)
+    {
+        prepared.env("PYTHONPATH", path);
+        prepared.env(tags::WANTS_OBJECTS, "1");
     }
-    // The standard library gives the child default action for SIGPIPE and an empty signal mask.
-    let child = prepared
-        .spawn()
-        .map_err(|error| not_started(program, &error))?;
-    let pid = child.id();
+    if asked.frames {
+        prepared.env(super::perf_maps::VARIABLE, "1");
+    }
     let (sender, happenings) = channel();
-    let handle = signals.handle();
-    pass_signals(signals, pid, sender.clone());
-    wait_for(pid, sender);
+    let shared = Shared(Arc::new(Mutex::new(Phase::Before)));
+    let mut phase = shared.lock();
+    let threads = pass_signals(signals, shared.clone(), sender.clone(), side)
+        .and_then(|()| wait_for(shared.clone(), sender));
+    let started = Instant::now();
+    // The standard library gives the child default action for SIGPIPE and an empty signal mask.
+    let child = threads
+        .map_err(|error| own(format!("cannot start a thread: {error}")))
+        .and_then(|()| {
+            let child = prepared.spawn();
+            child.map_err(|error| not_started(program, &error))
+        });
+    let pid = child.as_ref().ok().map(std::process::Child::id);
+    *phase = match pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+        Some(pid) => Phase::Runs(pid),
+        None => Phase::Ended,
+    };
+    drop(phase);
     Ok(Running {
-        pid,
+        pid: child?.id(),
+        started,
         happenings,
-        signals: handle,
     })
+}
+
+/// The signals to be received. Handlers and not `SIG_IGN`: exec resets handlers, and ignoring would be
+/// inherited. What is ignored already (under `nohup`, or in the background of a script) stays so, for the
+/// command as well. PIPE is among them because an error says as much and costs no result; CHLD, because
+/// nobody's end can be waited for while it is ignored.
+fn taken(ignored: u64) -> Vec<i32> {
+    let is_ignored = |signal: i32| ignored >> (signal - 1) & 1 == 1;
+    let mut signals = vec![SIGPIPE, SIGCHLD];
+    let others = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2];
+    signals.extend(others.into_iter().filter(|signal| !is_ignored(*signal)));
+    signals
+}
+
+/// The signals that this process was started to ignore, bit n − 1 for signal n.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 /// `PYTHONPATH` with a folder before it that makes Python programs write tables of their objects.
@@ -97,12 +175,6 @@ fn python_path(side: &Path) -> Option<OsString> {
         path.push(others);
     }
     Some(path)
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.signals.close();
-    }
 }
 
 fn not_started(program: &OsString, error: &io::Error) -> NotStarted {
@@ -122,63 +194,89 @@ fn not_started(program: &OsString, error: &io::Error) -> NotStarted {
     }
 }
 
-fn pass_signals(mut signals: Signals, pid: u32, sender: Sender<Happening>) {
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            if matches!(signal, SIGINT | SIGQUIT) {
-                if sender.send(Happening::Interrupt).is_err() {
-                    return;
-                }
-                continue;
+fn pass_signals(
+    mut signals: Signals,
+    shared: Shared,
+    sender: Sender<Happening>,
+    side: Option<&Path>,
+) -> io::Result<()> {
+    let side = side.map(Path::to_owned);
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(move || {
+        let mut interrupts = 0;
+        let leave = || {
+            if let Some(side) = &side {
+                tags::remove(side);
             }
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            if let (Some(pid), Some(signal)) = (pid, Signal::from_named_raw(signal)) {
-                // It is waited for by this process alone, so the number is still its own, or nobody's.
-                let _ = kill_process(pid, signal);
+        };
+        for signal in signals.forever() {
+            match signal {
+                SIGINT | SIGQUIT => {
+                    interrupts += 1;
+                    if interrupts > 2 {
+                        leave();
+                        low_level::exit(INTERRUPTED);
+                    }
+                    // Nobody waits any more once the command has ended.
+                    let _ = sender.send(Happening::Interrupt);
+                }
+                SIGTERM | SIGHUP | SIGUSR1 | SIGUSR2 => {
+                    // Blocks while the command is being started. I1.
+                    let phase = shared.lock();
+                    if let (Phase::Runs(pid), Some(signal)) =
+                        (*phase, Signal::from_named_raw(signal))
+                    {
+                        let _ = kill_process(pid, signal);
+                    } else if matches!(signal, SIGTERM | SIGHUP) {
+                        leave();
+                        // Does not return: default action for both is to end the process.
+                        let _ = low_level::emulate_default_handler(signal);
+                    }
+                }
+                _ => {}
             }
         }
-    });
+    })?;
+    Ok(())
 }
 
 /// Waits for everything that ends, because orphans of the command become children of this process.
-fn wait_for(pid: u32, sender: Sender<Happening>) {
-    thread::spawn(move || {
-        loop {
-            match wait(WaitOptions::empty()) {
-                Ok(Some((ended, status)))
-                    if ended.as_raw_nonzero().get().cast_unsigned() == pid =>
-                {
-                    let _ = sender.send(Happening::Ended(exit(status)));
-                    return;
+fn wait_for(shared: Shared, sender: Sender<Happening>) -> io::Result<()> {
+    let thread = thread::Builder::new().name("ends".to_owned());
+    thread.spawn(move || {
+        let exit = loop {
+            // Blocks while the command is being started.
+            let Phase::Runs(pid) = *shared.lock() else {
+                return;
+            };
+            // Waits for somebody's end, but leaves it to be waited for under the lock.
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let found = waitid(WaitId::All, options);
+            let mut phase = shared.lock();
+            match found.and_then(|_| wait(WaitOptions::NOHANG)) {
+                Ok(Some((ended, status))) if ended == pid => {
+                    *phase = Phase::Ended;
+                    break exit(status);
                 }
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => {
+                    *phase = Phase::Ended;
                     // Somebody else has waited for it; how it ended nobody will know.
-                    let unknown = Exit {
+                    break Exit {
                         code: None,
                         signal: None,
                     };
-                    let _ = sender.send(Happening::Ended(unknown));
-                    return;
                 }
             }
-        }
-    });
+        };
+        let _ = sender.send(Happening::Ended(exit, Instant::now()));
+    })?;
+    Ok(())
 }
 
 fn exit(status: WaitStatus) -> Exit {
     Exit {
         code: status.exit_status(),
         signal: status.terminating_signal(),
-    }
-}
-
-impl From<ExitStatus> for Exit {
-    fn from(status: ExitStatus) -> Self {
-        use std::os::unix::process::ExitStatusExt as _;
-        Self {
-            code: status.code(),
-            signal: status.signal(),
-        }
     }
 }

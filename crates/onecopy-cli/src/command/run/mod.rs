@@ -8,16 +8,20 @@
 //! on standard error, and turns an exit code of 0 into 125 but no other.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod child;
 mod files;
+mod perf_maps;
 pub(crate) mod record;
 pub(crate) mod sampler;
 pub(crate) mod tags;
+mod text;
+mod waiting;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use anstream::stderr;
 use anyhow::{Context as _, Result};
@@ -27,93 +31,109 @@ use crate::cli::meter::RunArguments;
 use crate::command::report;
 use crate::command::why::faults::Recorder;
 use crate::command::why::{self, Why, objects};
-use crate::output::{report as text, say, units, why as printed};
-use child::{Happening, NotStarted, Running};
+use crate::output::{say, units};
+use child::{Asked, Happening, NotStarted, Running};
+use files::Outputs;
+use perf_maps::PerfMaps;
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
 use tags::SideFolder;
 
 /// The exit code when `run` itself has failed.
 pub(crate) const OWN_FAILURE: i32 = 125;
-/// The exit code after a third Ctrl-C: 128 and SIGINT.
-const INTERRUPTED: i32 = 130;
 
 /// Runs the command and returns the exit code.
 pub(crate) fn run(arguments: &RunArguments) -> i32 {
     // Reports are written with names that must be good before hours are spent.
-    if let Err(error) = files::check(&arguments.files, arguments.output.as_deref()) {
-        say(format_args!("{error:#}"));
-        return OWN_FAILURE;
-    }
+    let text = arguments.output.as_deref().filter(|_| !arguments.quiet);
+    let outputs = match Outputs::open(&arguments.files, text) {
+        Ok(outputs) => outputs,
+        Err(error) => {
+            say(format_args!("{error:#}"));
+            return OWN_FAILURE;
+        }
+    };
     let side = match SideFolder::create() {
         Ok(side) => Some(side),
         Err(error) => {
             say(format_args!(
-                "no folder for tags, so none will be seen: {error}"
+                "no folder for tags in {}, so none will be seen: {error}",
+                std::env::temp_dir().display()
             ));
             None
         }
     };
     // Before the command is started: events are inherited by what this thread starts.
     let recorder = arguments.why.then(Recorder::of_children);
-    let running = match child::start(
-        &arguments.command,
-        side.as_ref().map(SideFolder::path),
-        arguments.why,
-    ) {
+    let maps = match recorder {
+        Some(Ok(_)) => PerfMaps::asked_for_here(),
+        _ => None,
+    };
+    let asked = Asked {
+        objects: arguments.why,
+        frames: maps.is_some(),
+    };
+    let running = match child::start(&arguments.command, side.as_ref(), asked) {
         Ok(running) => running,
         Err(NotStarted { code, message }) => {
             say(format_args!("{message}"));
             return code;
         }
     };
-    let watching = Watching::start(arguments, side.as_ref(), recorder);
-    let (exit, watching) = wait(&running, watching, arguments);
-    let (Some(exit), watching) = (exit, watching) else {
-        return INTERRUPTED;
-    };
-    let Some(watching) = watching else {
-        return exit.passed_through();
-    };
-    finish(arguments, watching, Some(exit))
+    let watching = Watching::start(arguments, running.started, side.as_ref());
+    let watching = watching.map(|watching| Watching {
+        recorder,
+        maps,
+        outputs,
+        ..watching
+    });
+    tags::remove_stale();
+    wait(&running, watching, arguments)
 }
 
-/// The sampling thread.
+/// The sampling thread, and what its findings are needed for.
 struct Watching {
-    stop: Sender<()>,
+    stop: Sender<Instant>,
     thread: JoinHandle<Seen>,
-    recorder: Option<std::io::Result<Recorder>>,
-    side: Option<PathBuf>,
     level: onecopy_meter::Level,
+    side: Option<PathBuf>,
+    recorder: Option<std::io::Result<Recorder>>,
+    maps: Option<PerfMaps>,
+    outputs: Outputs,
 }
 
 impl Watching {
     fn start(
         arguments: &RunArguments,
+        started: Instant,
         side: Option<&SideFolder>,
-        recorder: Option<std::io::Result<Recorder>>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let proc: Proc = report::proc(&arguments.measuring);
         let session = Session::new(proc, std::process::id())
             .without_root()
             .from_the_start();
         let level = session.level();
-        let folder = side.map(|side| side.path().to_owned());
+        let side = side.map(|side| side.path().to_owned());
         let rows = arguments.files.csv.is_some();
-        let sampler = Sampler::new(session, arguments.overhead / 100.0, folder.clone(), rows);
+        let allowed = arguments.overhead / 100.0;
+        let sampler = Sampler::new(session, started, allowed, side.clone(), rows);
         let (stop, stopped) = channel();
-        Self {
+        let thread = thread::Builder::new().name("sampler".to_owned());
+        Ok(Self {
             stop,
-            thread: thread::spawn(move || sampler.run(&stopped)),
-            recorder,
-            side: folder,
+            thread: thread.spawn(move || sampler.run(&stopped))?,
             level,
-        }
+            side,
+            recorder: None,
+            maps: None,
+            outputs: Outputs::default(),
+        })
     }
 
-    fn stop(self) -> Result<(Seen, Option<Why>)> {
+    /// Ends the sampling of what has ended at that moment, or of what still runs.
+    fn stop(self, ended: Instant) -> Result<(Seen, Option<Why>, Outputs)> {
         // The other end is gone only if the thread has panicked, which joining will say.
-        let _ = self.stop.send(());
+        let _ = self.stop.send(ended);
         let seen = self.thread.join();
         let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
         let why = self.recorder.map(|recorder| {
@@ -127,63 +147,72 @@ impl Watching {
                 table.as_ref(),
                 page_size,
             );
-            // The interpreters that were asked for their frames have left these behind.
-            for pid in faults.iter().flat_map(|faults| faults.pages.keys()) {
-                let _ = std::fs::remove_file(format!("/tmp/perf-{pid}.map"));
+            if let (Some(maps), Ok(faults)) = (&self.maps, &faults) {
+                maps.remove(faults.pages.keys());
             }
             why
         });
-        Ok((seen, why))
+        Ok((seen, why, self.outputs))
     }
 }
 
-/// Waits for the end. A second Ctrl-C ends the sampling and reports, a third one ends this process.
-fn wait(
-    running: &Running,
-    watching: Watching,
-    arguments: &RunArguments,
-) -> (Option<Exit>, Option<Watching>) {
-    let (mut watching, mut interrupts) = (Some(watching), 0);
+/// Waits for the end, reports, and returns the exit code. A second Ctrl-C ends the sampling and reports;
+/// a third one ends this process, which the thread for signals sees to.
+fn wait(running: &Running, watching: std::io::Result<Watching>, arguments: &RunArguments) -> i32 {
+    let (mut watching, mut interrupts) = (Some(watching.map_err(Into::into)), 0);
     loop {
         match running.happenings.recv() {
-            Ok(Happening::Ended(exit)) => return (Some(exit), watching),
-            Ok(Happening::Interrupt) => interrupts += 1,
-            Err(_) => return (None, watching),
-        }
-        match (interrupts, watching.take()) {
-            (2, Some(now)) => {
-                finish(arguments, now, None);
-                say(format_args!(
-                    "process {} still runs; waiting for it",
-                    running.pid
-                ));
+            Ok(Happening::Ended(exit, ended)) => {
+                return watching.map_or_else(
+                    || exit.passed_through(),
+                    |watching| finish(arguments, watching, ended, Some(exit)),
+                );
             }
-            (3.., _) => return (None, None),
-            (_, still) => watching = still,
+            Ok(Happening::Interrupt) => interrupts += 1,
+            // Both threads have panicked.
+            Err(_) => return OWN_FAILURE,
+        }
+        if interrupts == 2
+            && let Some(now) = watching.take()
+        {
+            finish(arguments, now, Instant::now(), None);
+            say(format_args!(
+                "process {} still runs; waiting for it",
+                running.pid
+            ));
         }
     }
 }
 
 /// Ends the sampling, reports, and says which exit code it comes to.
-fn finish(arguments: &RunArguments, watching: Watching, exit: Option<Exit>) -> i32 {
+fn finish(
+    arguments: &RunArguments,
+    watching: Result<Watching>,
+    ended: Instant,
+    exit: Option<Exit>,
+) -> i32 {
     let passed = exit.map_or(0, Exit::passed_through);
-    let level = watching.level;
-    let done = watching.stop().and_then(|(seen, why)| {
-        let rows = files::Rows(&seen.rows);
-        let words = arguments.command.iter();
-        let words = words
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
-        let record = record(words, &seen, level, exit, why);
-        files::write(&arguments.files, &record, &rows)?;
-        print(arguments, &record)?;
-        Ok(record)
-    });
+    let done = watching
+        .context("nothing was measured: cannot start a thread")
+        .and_then(|watching| {
+            let level = watching.level;
+            let (seen, why, mut outputs) = watching.stop(ended)?;
+            let words = arguments.command.iter();
+            let words = words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            let record = record(words, &seen, level, exit, why);
+            outputs.write(&record, &files::Rows(&seen.rows))?;
+            print(arguments, &record, &mut outputs)?;
+            Ok(record)
+        });
     match done {
         Ok(record) => budget(arguments, &record, passed),
         Err(error) => {
             say(format_args!("{error:#}"));
-            say(format_args!("the command itself ended with {passed}"));
+            if exit.is_some() {
+                say(format_args!("the command itself ended with {passed}"));
+            }
             if passed == 0 { OWN_FAILURE } else { passed }
         }
     }
@@ -216,16 +245,11 @@ pub(crate) fn record(
         .glance()
         .map(|glance| glance.processes.iter().map(|process| process.pid).collect())
         .unwrap_or_default();
-    let reason = seen.report.is_none().then(|| match &seen.failure {
-        Some(failure) => format!("no reading succeeded: {failure}"),
-        None => "the command ended before it could be looked at".to_owned(),
-    });
-    let seconds = seen.samples.last().map_or(0.0, |sample| sample.t);
     Record {
         schema: SCHEMA.to_owned(),
         command: words,
         exit,
-        seconds,
+        seconds: seen.seconds,
         level,
         overhead: seen.overhead.clone(),
         max_copies: seen.max_copies.map(|(_, copies)| copies),
@@ -244,113 +268,25 @@ pub(crate) fn record(
         report: seen.report.as_ref().map(|(_, report)| report.clone()),
         report_t: seen.report.as_ref().map(|(t, _)| *t),
         why,
-        reason,
+        not_counted: seen.not_counted(),
+        reason: seen.reason(),
     }
 }
 
-/// The report for people.
-fn print(arguments: &RunArguments, record: &Record) -> Result<()> {
+/// The report for people, to its file or to standard error.
+fn print(arguments: &RunArguments, record: &Record, outputs: &mut Outputs) -> Result<()> {
     if arguments.quiet {
         return Ok(());
     }
     let style = units::Style::new(arguments.bytes);
-    match &arguments.output {
-        None => printed(&mut stderr(), record, style),
-        Some(path) => {
-            let mut text = anstream::StripStream::new(Vec::new());
-            printed(&mut text, record, style)?;
-            std::fs::write(path, text.into_inner())
-                .with_context(|| format!("cannot write {}", path.display()))
-        }
+    if outputs.has_text() {
+        let mut out = anstream::StripStream::new(Vec::new());
+        text::print(&mut out, record, style)?;
+        return outputs.write_text(&out.into_inner());
     }
-}
-
-fn printed(out: &mut dyn Write, record: &Record, style: units::Style) -> Result<()> {
-    if let Some(report) = &record.report {
-        let heading = text::Heading {
-            moment: Some(format!(
-                "{:.1} s, read at {:.1} s",
-                record.seconds,
-                record.report_t.unwrap_or_default()
-            )),
-            lines: lines(record, report.page_size, style),
-        };
-        text::report(out, report, &heading, style)?;
-        if let Some(why) = &record.why {
-            printed::why(out, why, report.page_size, style)?;
-        }
-    } else {
-        let reason = record.reason.as_deref().unwrap_or("no reason is known");
-        writeln!(
-            out,
-            "── onecopy ─ {:.1} s ─ nothing measured: {reason}",
-            record.seconds
-        )?;
+    match text::print(&mut stderr(), record, style) {
+        // Whoever reads has had enough, as in any pipeline.
+        Err(error) if crate::is_closed_pipe(&error) => Ok(()),
+        done => done.context("cannot write the report to standard error"),
     }
-    if !record.left_behind.is_empty() {
-        let pids: Vec<String> = record.left_behind.iter().map(u32::to_string).collect();
-        writeln!(out, "  note: still running: processes {}", pids.join(", "))?;
-    }
-    out.flush()?;
-    Ok(())
-}
-
-fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    let mut line = |name: &str, text: String| lines.push((name.to_owned(), text));
-    if let (Some(physical), Some(t)) = (record.peak_physical, record.peak_physical_t) {
-        let most = match (record.max_copies, record.max_copies_t) {
-            (Some(copies), Some(t)) => format!("; most copies {copies:.2} × at {t:.1} s"),
-            _ => String::new(),
-        };
-        line(
-            "peak",
-            format!(
-                "{:<12} at {t:.1} s; sum of RSS at most {}{most}",
-                style.size(physical),
-                style.size(record.peak_sum_rss)
-            ),
-        );
-    }
-    let overhead = &record.overhead;
-    line(
-        "measuring",
-        format!(
-            "{} readings and {} glances took {:.2} % of one processor",
-            overhead.readings,
-            record.samples.len(),
-            overhead.fraction * 100.0
-        ),
-    );
-    let counted = record
-        .report
-        .as_ref()
-        .and_then(|report| report.tree.sum_rss);
-    if record.peak_sum_rss / 2 > counted.unwrap_or(0) {
-        // Rounded up, as the sampler's own estimate is.
-        let cost = record.peak_sum_rss as f64 / f64::from(1 << 30) * 0.1;
-        let percent = (100.0 * cost / record.seconds.max(0.1)).ceil().min(100.0);
-        line(
-            "NOT COUNTED",
-            format!(
-                "the largest moment, with {} of RSS: counting it takes up to {cost:.1} s, more than --overhead {} \
-                 allows in this time; --overhead {percent} would do",
-                style.size(record.peak_sum_rss),
-                overhead.allowed * 100.0
-            ),
-        );
-    }
-    // What one reading allocates is no more than this.
-    if record.faults_unseen > 256 {
-        line(
-            "unseen",
-            format!(
-                "{} page faults after the last reading: up to {} more may have been copied; a larger \
-                 --overhead looks more often and sooner",
-                units::grouped(record.faults_unseen),
-                style.size(record.faults_unseen * page_size)
-            ),
-        );
-    }
-    lines
 }

@@ -152,6 +152,9 @@ pub(crate) struct Overhead {
     pub(crate) allowed: f64,
     /// Counts of pages.
     pub(crate) readings: usize,
+    /// Looks that counted none.
+    #[serde(default)]
+    pub(crate) glances: usize,
     /// Processor time in seconds.
     pub(crate) cpu_seconds: f64,
     /// The part of one processor that it took.
@@ -168,7 +171,7 @@ pub(crate) struct Record {
     pub(crate) command: Vec<String>,
     /// How it ended; `None` while it still runs.
     pub(crate) exit: Option<Exit>,
-    /// How long it ran.
+    /// How long it ran, or was watched.
     pub(crate) seconds: f64,
     pub(crate) level: Level,
     pub(crate) overhead: Overhead,
@@ -191,6 +194,9 @@ pub(crate) struct Record {
     pub(crate) report_t: Option<f64>,
     /// Why pages were copied; `None` without `--why`.
     pub(crate) why: Option<Why>,
+    /// Why the largest moment was not counted; `None` when something at least half as large was.
+    #[serde(default)]
+    pub(crate) not_counted: Option<String>,
     /// Why there is no report.
     pub(crate) reason: Option<String>,
 }

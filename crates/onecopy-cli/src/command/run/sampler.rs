@@ -5,10 +5,7 @@
 //!    ▲ not before its own cost × 100           └▶ reading (pages: milliseconds per GiB)
 //!    └──────────────────────────────────────────────┘
 //! ```
-//! All of it together stays within the budget, but for a credit that lets programs be read that run
-//! for less than a minute: a reading that is estimated to cost more than has been saved up so far waits. With the default
-//! budget of one percent, a reading never comes sooner than a hundred times the last
-//! one's cost. Costs are processor time of the sampling thread.
+//! What it may cost is in [`budget`](super::budget). Costs are processor time of the sampling thread.
 //!
 //! A tree that consists of one process shares nothing, so counting its pages tells little: that is done
 //! only as long as it is cheap, so that the first fork finds the budget unspent.
@@ -22,18 +19,18 @@ use std::time::{Duration, Instant};
 use onecopy_meter::{Glance, Report, Session};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::budget::{Budget, Wanted};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
 use super::tags;
+use super::waiting::Waiting;
 
 /// Samples that are kept; beyond, every second one is dropped.
 const SAMPLES: usize = 4_000;
 /// The shortest pause between two glances.
 const SHORTEST: Duration = Duration::from_millis(20);
 /// The longest.
-const LONGEST: Duration = Duration::from_secs(1);
-/// Processor time that may be spent before it was saved up: what the default budget saves in a minute.
-const CREDIT: Duration = Duration::from_millis(600);
-/// Glances for which a reading waits until no process comes or goes.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Glances for which a reading waits until no process comes or goes; the first one does not wait.
 const PATIENCE: u32 = 8;
 /// The part of the budget that glances may take.
 const GLANCES: f64 = 0.3;
@@ -45,6 +42,8 @@ const CHEAP: u64 = 128 << 20;
 pub(crate) struct Seen {
     pub(crate) samples: Vec<Sample>,
     pub(crate) events: Vec<Event>,
+    /// How long it was watched.
+    pub(crate) seconds: f64,
     pub(crate) overhead: Overhead,
     pub(crate) max_copies: Option<(f64, f64)>,
     pub(crate) peak_sum_rss: u64,
@@ -53,6 +52,10 @@ pub(crate) struct Seen {
     pub(crate) report: Option<(f64, Report)>,
     pub(crate) faults_unseen: u64,
     pub(crate) failure: Option<String>,
+    /// Why nothing has been read yet.
+    pub(crate) waiting: Option<Waiting>,
+    /// Why the moment with the highest ΣRSS was not read, if it was not.
+    pub(crate) uncounted: Option<Waiting>,
     /// Every process at every complete reading, for CSV.
     pub(crate) rows: Vec<(f64, Report)>,
     /// Ranges that each process had copied when it was last read.
@@ -63,110 +66,131 @@ pub(crate) struct Seen {
 pub(crate) struct Sampler {
     session: Session,
     started: Instant,
-    /// The part of one processor that may be used.
-    allowed: f64,
+    budget: Budget,
     /// Where tagged ranges are written to.
     side_folder: Option<PathBuf>,
     keep_rows: bool,
     seen: Seen,
     known: HashMap<(u32, u64), u64>,
     next_reading: Instant,
+    /// What the last reading took.
+    last_cost: Duration,
     /// Glances in a row at which a process had come or gone.
     unsettled: u32,
     /// The glance at the last reading.
     read_at: Glance,
+    /// The highest ΣRSS of a family that was read.
+    largest_read: u64,
 }
 
 impl Sampler {
+    /// A sampler of what was started at that moment.
     pub(crate) fn new(
         session: Session,
+        started: Instant,
         allowed: f64,
         side_folder: Option<PathBuf>,
         keep_rows: bool,
     ) -> Self {
-        let now = Instant::now();
         Self {
             session,
-            started: now,
-            allowed,
+            started,
+            budget: Budget::new(allowed),
             side_folder,
             keep_rows,
             seen: Seen::default(),
             known: HashMap::new(),
-            next_reading: now,
+            next_reading: started,
+            last_cost: Duration::ZERO,
             unsettled: 0,
             read_at: Glance::default(),
+            largest_read: 0,
         }
     }
 
-    /// Samples until told to stop, or until the other side is gone.
-    pub(crate) fn run(mut self, stop: &Receiver<()>) -> Seen {
-        self.sample(stop);
-        self.finish()
+    /// Samples until told to stop, with the moment when it ended, or until the other side is gone.
+    pub(crate) fn run(mut self, stop: &Receiver<Instant>) -> Seen {
+        let ended = self.sample(stop);
+        self.finish(ended)
     }
 
     /// The same, and reads once more at the end: for trees that are still there then.
-    pub(crate) fn run_with_last_reading(mut self, stop: &Receiver<()>) -> Seen {
-        self.sample(stop);
+    pub(crate) fn run_with_last_reading(mut self, stop: &Receiver<Instant>) -> Seen {
+        let ended = self.sample(stop);
         if let Ok(glance) = self.session.glance() {
+            self.seen.overhead.glances += 1;
             let t = self.started.elapsed().as_secs_f64();
-            let reading = self.read(t, &glance);
+            let estimate = self.session.estimate(&glance);
+            let reading = self.read(t, &glance, estimate);
             self.add_sample(t, &glance, reading);
         }
-        self.finish()
+        self.finish(ended)
     }
 
-    fn sample(&mut self, stop: &Receiver<()>) {
+    fn sample(&mut self, stop: &Receiver<Instant>) -> Instant {
         loop {
             let before = cpu_time();
-            self.tick();
-            let cost = cpu_time().saturating_sub(before);
+            let read_for = self.tick();
+            let cost = cpu_time().saturating_sub(before).saturating_sub(read_for);
             let pause = cost
-                .div_f64(self.allowed * GLANCES)
+                .div_f64(self.budget.allowed() * GLANCES)
                 .clamp(SHORTEST, LONGEST);
             match stop.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(ended) => return ended,
+                Err(RecvTimeoutError::Disconnected) => return Instant::now(),
             }
         }
     }
 
-    fn finish(mut self) -> Seen {
+    fn finish(mut self, ended: Instant) -> Seen {
+        self.seen.seconds = ended.duration_since(self.started).as_secs_f64();
         let elapsed = self.started.elapsed().as_secs_f64();
         let overhead = &mut self.seen.overhead;
-        overhead.allowed = self.allowed;
+        overhead.allowed = self.budget.allowed();
         // The thread was started for this alone.
         overhead.cpu_seconds = cpu_time().as_secs_f64();
         overhead.fraction = overhead.cpu_seconds / elapsed.max(f64::MIN_POSITIVE);
         self.seen
     }
 
-    fn pause_after(&self, cost: Duration) -> Duration {
-        cost.div_f64(self.allowed)
-    }
-
-    fn tick(&mut self) {
+    /// Looks once, and says how much of its time went into a reading.
+    fn tick(&mut self) -> Duration {
         // A root that is gone is this process itself ending, and no failure of the command's.
         let Ok(glance) = self.session.glance() else {
-            return;
+            return Duration::ZERO;
         };
+        self.seen.overhead.glances += 1;
         let t = self.started.elapsed().as_secs_f64();
+        let is_first = self.known.is_empty();
         let before = self.seen.events.len();
         self.note_events(t, &glance);
-        if self.seen.events.len() > before {
+        if self.seen.events.len() > before && !is_first {
             self.unsettled += 1;
         } else {
             self.unsettled = 0;
         }
         if glance.processes.is_empty() {
-            return;
+            return Duration::ZERO;
         }
-        self.seen.peak_sum_rss = self.seen.peak_sum_rss.max(glance.sum_rss());
-        let reading = self
-            .reading_is_due(&glance)
-            .then(|| self.read(t, &glance))
-            .flatten();
+        let due = self.due(&glance);
+        let waiting = due.err();
+        let sum_rss = glance.sum_rss();
+        if sum_rss > self.seen.peak_sum_rss {
+            self.seen.peak_sum_rss = sum_rss;
+            self.seen.uncounted = waiting;
+        } else if sum_rss == self.seen.peak_sum_rss && waiting != Some(Waiting::Still) {
+            // The same moment still, and perhaps counted now.
+            self.seen.uncounted = waiting;
+        }
+        self.seen.waiting = waiting;
+        let Ok(estimate) = due else {
+            self.add_sample(t, &glance, None);
+            return Duration::ZERO;
+        };
+        let reading = self.read(t, &glance, estimate);
         self.add_sample(t, &glance, reading);
+        self.last_cost
     }
 
     fn add_sample(&mut self, t: f64, glance: &Glance, reading: Option<Reading>) {
@@ -187,33 +211,60 @@ impl Sampler {
         }
     }
 
-    fn reading_is_due(&self, glance: &Glance) -> bool {
-        let alone = glance.processes.len() < 2;
-        if alone && (self.seen.report.is_some() && glance.sum_rss() > CHEAP) {
-            return false;
-        }
+    /// What a reading is estimated to cost that is due now, or why it has to wait.
+    fn due(&self, glance: &Glance) -> Result<f64, Waiting> {
+        let (sum_rss, is_alone) = (glance.sum_rss(), glance.processes.len() < 2);
         let moved = glance.faults() != self.read_at.faults()
-            || glance.sum_rss() != self.read_at.sum_rss()
+            || sum_rss != self.read_at.sum_rss()
             || glance.processes.len() != self.read_at.processes.len();
-        // While processes come and go, a reading would have to be repeated.
-        let settled = self.unsettled == 0 || self.unsettled > PATIENCE;
-        moved && settled && Instant::now() >= self.next_reading && self.can_be_afforded(glance)
-    }
-
-    fn can_be_afforded(&self, glance: &Glance) -> bool {
-        let saved = self.started.elapsed().mul_f64(self.allowed).max(CREDIT);
+        if !moved {
+            return Err(Waiting::Still);
+        }
+        if is_alone && self.seen.report.is_some() && sum_rss > CHEAP {
+            return Err(Waiting::Alone);
+        }
+        // While processes come and go, a reading would have to be repeated. But where they always do,
+        // the first one must not wait for ever.
+        if self.seen.report.is_some() && (1..=PATIENCE).contains(&self.unsettled) {
+            return Err(Waiting::Unsettled);
+        }
+        let wait = self.next_reading.saturating_duration_since(Instant::now());
+        if wait > Duration::ZERO {
+            return Err(Waiting::TooSoon {
+                cost: self.last_cost,
+                wait,
+            });
+        }
+        let wanted = if !is_alone && sum_rss / 2 > self.largest_read {
+            Wanted::First
+        } else {
+            Wanted::Again
+        };
+        // It may have to be repeated then.
+        let times = if self.unsettled > 0 { 2 } else { 1 };
         let estimate = self.session.estimate(glance);
-        cpu_time() + Duration::from_secs_f64(estimate) <= saved
+        let price = self.budget.price(estimate) * times;
+        let (spent, elapsed) = (cpu_time(), self.started.elapsed());
+        let limit = self.budget.limit(elapsed, wanted);
+        if spent + price <= limit {
+            return Ok(estimate);
+        }
+        Err(Waiting::TooCostly {
+            price,
+            left: limit.saturating_sub(spent),
+            would_do: Budget::would_do(spent + price, elapsed),
+        })
     }
 
-    fn read(&mut self, t: f64, glance: &Glance) -> Option<Reading> {
+    fn read(&mut self, t: f64, glance: &Glance, estimate: f64) -> Option<Reading> {
         let before = cpu_time();
         if let Some(folder) = &self.side_folder {
             self.session.set_tags(tags::read(folder));
         }
         let result = self.session.read();
         let cost = cpu_time().saturating_sub(before);
-        self.next_reading = Instant::now() + self.pause_after(cost);
+        self.last_cost = cost;
+        self.next_reading = Instant::now() + self.budget.pause_after(cost);
         let overhead = &mut self.seen.overhead;
         overhead.readings += 1;
         overhead.longest_reading = overhead.longest_reading.max(cost.as_secs_f64());
@@ -224,6 +275,15 @@ impl Sampler {
                 return None;
             }
         };
+        if report.processes.is_empty() {
+            // All had ended before they were read.
+            return None;
+        }
+        let sum_rss = glance.sum_rss();
+        self.budget.learn(sum_rss, estimate, cost, report.passes);
+        if glance.processes.len() > 1 && report.complete {
+            self.largest_read = self.largest_read.max(sum_rss);
+        }
         self.read_at = glance.clone();
         if let Some(folder) = &self.side_folder {
             // A program may wait until it has been measured; one that cannot be told is none the worse.
@@ -312,4 +372,35 @@ pub(crate) fn cpu_time() -> Duration {
         u64::try_from(time.tv_sec).unwrap_or(0),
         u32::try_from(time.tv_nsec).unwrap_or(0),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use onecopy_meter::Proc;
+
+    use super::*;
+
+    fn sampler() -> Sampler {
+        let session = Session::new(Proc::default(), std::process::id());
+        Sampler::new(session, Instant::now(), 0.01, None, false)
+    }
+
+    #[test]
+    fn the_first_reading_does_not_wait_until_nobody_comes_or_goes() {
+        let mut sampler = sampler();
+        let glance = sampler.session.glance().unwrap();
+        sampler.unsettled = 3;
+        assert!(sampler.due(&glance).is_ok());
+        let report = sampler.session.read().unwrap();
+        sampler.seen.report = Some((0.0, report));
+        assert_eq!(sampler.due(&glance), Err(Waiting::Unsettled));
+        sampler.unsettled = PATIENCE + 1;
+        assert_ne!(sampler.due(&glance), Err(Waiting::Unsettled));
+        sampler.unsettled = 0;
+        sampler.next_reading = Instant::now() + LONGEST;
+        let due = sampler.due(&glance);
+        assert!(matches!(due, Err(Waiting::TooSoon { .. })), "{due:?}");
+        sampler.read_at = glance.clone();
+        assert_eq!(sampler.due(&glance), Err(Waiting::Still));
+    }
 }

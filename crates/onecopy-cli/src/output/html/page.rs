@@ -214,8 +214,14 @@ fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<(
             "measuring took {:.2} % of one processor: {} readings, {} glances",
             overhead.fraction * 100.0,
             overhead.readings,
-            record.samples.len()
+            overhead.glances
         ));
+        notes.extend(
+            record
+                .not_counted
+                .iter()
+                .map(|reason| format!("not counted: {reason}")),
+        );
     }
     writeln!(out, "<h2>What to know</h2><ul>")?;
     for note in notes {

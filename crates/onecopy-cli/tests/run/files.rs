@@ -1,0 +1,260 @@
+//! The files of `onecopy run`, and the streams that it shares with the command.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+use serde_json::Value;
+
+use crate::support::{Folder, Guarded, command, onecopy, script, text};
+
+#[test]
+fn standard_streams_belong_to_the_command() {
+    let mut run = Guarded::start(
+        command()
+            .args(["run", "--", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let mut input = run.child().stdin.take().unwrap();
+    input.write_all(b"through").unwrap();
+    drop(input);
+    let output = run.output();
+    assert_eq!(text(&output.stdout), "through");
+    assert!(
+        text(&output.stderr).starts_with("── onecopy"),
+        "{}",
+        text(&output.stderr)
+    );
+    let quiet = script(&["-q"], "echo out; echo err >&2");
+    assert_eq!(
+        (text(&quiet.stdout), text(&quiet.stderr)),
+        ("out\n", "err\n")
+    );
+}
+
+#[test]
+fn a_full_disk_is_said_and_costs_no_result() {
+    let full = script(&["--json", "/dev/full"], "exit 0");
+    assert_eq!(full.status.code(), Some(125));
+    let errors = text(&full.stderr);
+    assert!(
+        errors.contains("/dev/full") && errors.contains("ended with 0"),
+        "{errors}"
+    );
+    assert_eq!(
+        script(&["--json", "/dev/full"], "exit 6").status.code(),
+        Some(6)
+    );
+}
+
+#[test]
+fn a_full_disk_behind_standard_error_does_not_change_the_exit_code() {
+    for (line, expected) in [("exit 6", 6), ("exit 0", 125)] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut run = Guarded::start(
+            command()
+                .args(["run", "--", "sh", "-c", line])
+                .stdin(Stdio::null())
+                .stderr(full),
+        );
+        let status = run.child().wait().unwrap();
+        assert_eq!(status.code(), Some(expected));
+    }
+}
+
+/// `script`, with a standard error or output whose reader has left.
+fn without_reader(options: &[&str], line: &str, is_error: bool) -> Option<i32> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command();
+    command
+        .arg("run")
+        .args(options)
+        .args(["--", "sh", "-c", line])
+        .stdin(Stdio::null());
+    if is_error {
+        command.stderr(writer);
+    } else {
+        command.stdout(writer);
+    }
+    Guarded::start(&mut command).child().wait().unwrap().code()
+}
+
+#[test]
+fn a_reader_that_leaves_changes_no_exit_code() {
+    for (line, expected) in [("exit 0", 0), ("exit 6", 6)] {
+        assert_eq!(without_reader(&[], line, true), Some(expected));
+        assert_eq!(
+            without_reader(&["-q", "--json", "-"], line, false),
+            Some(expected)
+        );
+        assert_eq!(without_reader(&["-o", "-"], line, false), Some(expected));
+        let closed = format!(
+            "exec {} run -- sh -c '{line}' 2>&- >&-",
+            env!("CARGO_BIN_EXE_onecopy")
+        );
+        let output = Guarded::output_of(Command::new("sh").args(["-c", &closed]));
+        assert_eq!(output.status.code(), Some(expected));
+    }
+}
+
+#[test]
+fn old_files_are_unharmed_until_a_report_is_written() {
+    let folder = Folder::new("unharmed");
+    let (old, new) = (folder.file("old.json"), folder.file("new.txt"));
+    let before = "x".repeat(100_000);
+    fs::write(&old, &before).unwrap();
+    let missing = onecopy(&[
+        "run",
+        "--json",
+        &old,
+        "-o",
+        &new,
+        "--",
+        "no-such-command-anywhere",
+    ]);
+    assert_eq!(missing.status.code(), Some(127));
+    assert_eq!(fs::read_to_string(&old).unwrap(), before);
+    assert_eq!(folder.names(), ["old.json"], "an empty report is no report");
+    let line = format!("wc -c <{old}");
+    let output = script(&["-q", "--json", &old], &line);
+    assert_eq!(text(&output.stdout).trim(), "100000");
+    // Emptied before it is written: nothing of the longer text is left.
+    let record: Value = serde_json::from_str(&fs::read_to_string(&old).unwrap()).unwrap();
+    assert_eq!(record["exit"]["code"], 0);
+}
+
+#[test]
+fn a_report_is_found_under_its_name_even_if_the_command_tidies_up() {
+    let folder = Folder::new("tidies");
+    let json = folder.file("run.json");
+    let output = script(&["-q", "--json", &json], &format!("rm {json}; exit 4"));
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(record["exit"]["code"], 4);
+}
+
+#[test]
+fn the_command_has_none_of_the_files() {
+    let folder = Folder::new("inherits");
+    let (json, csv) = (folder.file("run.json"), folder.file("run.csv"));
+    let output = script(
+        &["-q", "--json", &json, "--csv", &csv],
+        "ls -l /proc/self/fd",
+    );
+    assert!(
+        text(&output.stdout).contains("/fd"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert!(
+        !text(&output.stdout).contains("run."),
+        "{}",
+        text(&output.stdout)
+    );
+    assert!(
+        !text(&output.stdout).contains("/lock"),
+        "{}",
+        text(&output.stdout)
+    );
+}
+
+#[test]
+fn two_outputs_never_share_a_file() {
+    let folder = Folder::new("twice");
+    let (path, link, ran) = (folder.file("out"), folder.file("link"), folder.file("ran"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for (first, second) in [
+        (path.as_str(), path.as_str()),
+        (&path, &link),
+        ("-", "-"),
+        ("-", "/dev/stdout"),
+    ] {
+        let output = onecopy(&["run", "--json", first, "-o", second, "--", "touch", &ran]);
+        assert_eq!(output.status.code(), Some(125), "{first} {second}");
+        let said = text(&output.stderr);
+        assert!(said.contains("--json and --output both write to"), "{said}");
+        assert!(!Path::new(&ran).exists());
+        assert!(!Path::new(&path).exists());
+    }
+    let output = onecopy(&[
+        "run",
+        "-q",
+        "--json",
+        "/dev/null",
+        "--csv",
+        "/dev/null",
+        "--",
+        "true",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_named_pipe_without_reader_is_said_and_one_with_a_reader_gets_the_report() {
+    let folder = Folder::new("fifo");
+    let (fifo, ran) = (folder.file("fifo"), folder.file("ran"));
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+    let output = onecopy(&["run", "--json", &fifo, "--", "touch", &ran]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        text(&output.stderr).contains("nobody reads it"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!Path::new(&ran).exists());
+    // The reader sees the end once, after the whole report.
+    let reader = open(
+        &fifo,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .unwrap();
+    let output = onecopy(&["run", "-q", "--json", &fifo, "--", "true"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut json = String::new();
+    File::from(reader).read_to_string(&mut json).unwrap();
+    let record: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(record["schema"], "onecopy.run/1");
+}
+
+#[test]
+fn a_hyphen_is_standard_output_after_the_command() {
+    for name in ["-", "/dev/stdout", "/dev/fd/1"] {
+        let output = onecopy(&["run", "-q", "--json", name, "--", "echo", "first"]);
+        let rest = text(&output.stdout).strip_prefix("first\n").unwrap();
+        let record: Value = serde_json::from_str(rest).unwrap();
+        assert_eq!(record["command"][0], "echo");
+        // A file keeps what the command has written.
+        let folder = Folder::new("hyphen");
+        let path = folder.file("out");
+        fs::write(&path, "before\n").unwrap();
+        let mut run = Guarded::start(
+            command()
+                .args(["run", "-o", name, "--", "echo", "first"])
+                .stdin(Stdio::null())
+                .stdout(fs::OpenOptions::new().append(true).open(&path).unwrap()),
+        );
+        assert!(run.child().wait().unwrap().success());
+        let written = fs::read_to_string(&path).unwrap();
+        assert!(
+            written.starts_with("before\nfirst\n── onecopy"),
+            "{written}"
+        );
+    }
+    let output = onecopy(&["run", "-q", "--json", "/dev/stderr", "--", "true"]);
+    assert!(
+        text(&output.stderr).starts_with('{'),
+        "{}",
+        text(&output.stderr)
+    );
+    let help = onecopy(&["run", "--help"]);
+    assert!(text(&help.stdout).contains("- is standard output"));
+}

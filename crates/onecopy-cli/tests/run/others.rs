@@ -1,0 +1,87 @@
+//! `onecopy report`, and what shells ask for.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Guarded, command, onecopy, text};
+
+#[test]
+fn a_report_has_every_form_and_the_exit_codes_of_the_others() {
+    let pid = std::process::id().to_string();
+    let plain = onecopy(&["report", &pid]);
+    assert_eq!(plain.status.code(), Some(0), "{}", text(&plain.stderr));
+    assert!(text(&plain.stdout).contains("physical"));
+    let json: Value = serde_json::from_slice(&onecopy(&["report", &pid, "--json"]).stdout).unwrap();
+    assert_eq!(json["schema"], "onecopy.report/1");
+    let line = onecopy(&["report", &pid, "--format", "jsonl"]);
+    assert_eq!(text(&line.stdout).lines().count(), 1);
+    let csv = onecopy(&["report", &pid, "--format", "csv", "--no-header"]);
+    assert!(!text(&csv.stdout).contains("pid,parent"));
+    let bytes = onecopy(&["report", &pid, "--bytes"]);
+    assert!(!text(&bytes.stdout).contains("MiB"));
+    assert_eq!(onecopy(&["report", "4194305"]).status.code(), Some(1));
+    assert_eq!(onecopy(&["report", "x"]).status.code(), Some(2));
+    let coloured = onecopy(&["--color", "always", "report", &pid]);
+    assert!(text(&coloured.stdout).contains('\u{1b}'));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let pid = std::process::id().to_string();
+    let commands: [&[&str]; 5] = [
+        &["report", &pid, "--json"],
+        &["completions", "bash"],
+        &["man"],
+        &["schema", "run"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command();
+        command.args(arguments).stdin(Stdio::null());
+        let mut run = Guarded::start(command.stdout(writer).stderr(Stdio::piped()));
+        let mut errors = String::new();
+        let mut stderr = run.child().stderr.take().unwrap();
+        stderr.read_to_string(&mut errors).unwrap();
+        let code = run.child().wait().unwrap().code();
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure_that_is_said() {
+    let commands: [&[&str]; 6] = [
+        &["completions", "zsh"],
+        &["man"],
+        &["schema", "report"],
+        &["--help"],
+        &["--version"],
+        &["run", "--help"],
+    ];
+    for arguments in commands {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut command = command();
+        command.args(arguments).stdin(Stdio::null());
+        let mut run = Guarded::start(command.stdout(full).stderr(Stdio::piped()));
+        let mut errors = String::new();
+        let mut stderr = run.child().stderr.take().unwrap();
+        stderr.read_to_string(&mut errors).unwrap();
+        assert_eq!(
+            run.child().wait().unwrap().code(),
+            Some(1),
+            "{arguments:?}: {errors}"
+        );
+        assert!(
+            errors.starts_with("onecopy: cannot write to standard output: No space left"),
+            "{errors}"
+        );
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+}
