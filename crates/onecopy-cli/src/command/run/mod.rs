@@ -15,7 +15,6 @@ pub(crate) mod sampler;
 pub(crate) mod tags;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -25,8 +24,8 @@ use onecopy_meter::{Proc, Session};
 
 use crate::cli::meter::RunArguments;
 use crate::command::report;
-use crate::command::why::faults::Recorder;
-use crate::command::why::{self, Why, objects};
+use crate::command::why::Why;
+use crate::command::why::recorder::Recorder;
 use crate::output::{report as text, say, units, why as printed};
 use child::{Happening, NotStarted, Running};
 use record::{Exit, Record, SCHEMA};
@@ -55,7 +54,8 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
         }
     };
     // Before the command is started: events are inherited by what this thread starts.
-    let recorder = arguments.why.then(Recorder::of_children);
+    let folder = side.as_ref().map(|side| side.path().to_owned());
+    let recorder = arguments.why.then(|| Recorder::of_children(folder));
     let running = match child::start(
         &arguments.command,
         side.as_ref().map(SideFolder::path),
@@ -82,8 +82,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
 struct Watching {
     stop: Sender<()>,
     thread: JoinHandle<Seen>,
-    recorder: Option<std::io::Result<Recorder>>,
-    side: Option<PathBuf>,
+    recorder: Option<Recorder>,
     level: onecopy_meter::Level,
 }
 
@@ -91,7 +90,7 @@ impl Watching {
     fn start(
         arguments: &RunArguments,
         side: Option<&SideFolder>,
-        recorder: Option<std::io::Result<Recorder>>,
+        recorder: Option<Recorder>,
     ) -> Self {
         let proc: Proc = report::proc(&arguments.measuring);
         let session = Session::new(proc, std::process::id())
@@ -100,13 +99,13 @@ impl Watching {
         let level = session.level();
         let folder = side.map(|side| side.path().to_owned());
         let rows = arguments.files.csv.is_some();
-        let sampler = Sampler::new(session, arguments.overhead / 100.0, folder.clone(), rows);
+        let sampler = Sampler::new(session, arguments.overhead / 100.0, folder, rows)
+            .feeding(recorder.as_ref().map(Recorder::feed));
         let (stop, stopped) = channel();
         Self {
             stop,
             thread: thread::spawn(move || sampler.run(&stopped)),
             recorder,
-            side: folder,
             level,
         }
     }
@@ -116,23 +115,7 @@ impl Watching {
         let _ = self.stop.send(());
         let seen = self.thread.join();
         let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
-        let why = self.recorder.map(|recorder| {
-            let faults = recorder.map(Recorder::stop);
-            let faults = faults.map_err(|error| why::refused(&error));
-            let table = self.side.as_deref().and_then(objects::Table::read);
-            let page_size = Proc::default().page_size();
-            let why = why::join(
-                &seen.copied,
-                faults.as_ref().map_err(String::as_str),
-                table.as_ref(),
-                page_size,
-            );
-            // The interpreters that were asked for their frames have left these behind.
-            for pid in faults.iter().flat_map(|faults| faults.pages.keys()) {
-                let _ = std::fs::remove_file(format!("/tmp/perf-{pid}.map"));
-            }
-            why
-        });
+        let why = self.recorder.map(Recorder::stop);
         Ok((seen, why))
     }
 }

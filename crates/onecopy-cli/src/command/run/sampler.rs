@@ -24,6 +24,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
 use super::tags;
+use crate::command::why::recorder::Feed;
 
 /// Samples that are kept; beyond, every second one is dropped.
 const SAMPLES: usize = 4_000;
@@ -55,8 +56,6 @@ pub(crate) struct Seen {
     pub(crate) failure: Option<String>,
     /// Every process at every complete reading, for CSV.
     pub(crate) rows: Vec<(f64, Report)>,
-    /// Ranges that each process had copied when it was last read.
-    pub(crate) copied: HashMap<u32, Vec<std::ops::Range<u64>>>,
 }
 
 /// The sampling thread's state.
@@ -68,6 +67,8 @@ pub(crate) struct Sampler {
     /// Where tagged ranges are written to.
     side_folder: Option<PathBuf>,
     keep_rows: bool,
+    /// Who wants to know what each process has copied.
+    why: Option<Feed>,
     seen: Seen,
     known: HashMap<(u32, u64), u64>,
     next_reading: Instant,
@@ -91,12 +92,19 @@ impl Sampler {
             allowed,
             side_folder,
             keep_rows,
+            why: None,
             seen: Seen::default(),
             known: HashMap::new(),
             next_reading: now,
             unsettled: 0,
             read_at: Glance::default(),
         }
+    }
+
+    /// Tells what each process has copied.
+    pub(crate) fn feeding(mut self, why: Option<Feed>) -> Self {
+        self.why = why;
+        self
     }
 
     /// Samples until told to stop, or until the other side is gone.
@@ -132,6 +140,9 @@ impl Sampler {
     }
 
     fn finish(mut self) -> Seen {
+        if let Some(why) = self.why.take() {
+            why.finish();
+        }
         let elapsed = self.started.elapsed().as_secs_f64();
         let overhead = &mut self.seen.overhead;
         overhead.allowed = self.allowed;
@@ -146,6 +157,7 @@ impl Sampler {
     }
 
     fn tick(&mut self) {
+        let began_ns = Feed::now_ns();
         // A root that is gone is this process itself ending, and no failure of the command's.
         let Ok(glance) = self.session.glance() else {
             return;
@@ -153,6 +165,9 @@ impl Sampler {
         let t = self.started.elapsed().as_secs_f64();
         let before = self.seen.events.len();
         self.note_events(t, &glance);
+        if let Some(why) = &mut self.why {
+            why.alive(&glance, began_ns);
+        }
         if self.seen.events.len() > before {
             self.unsettled += 1;
         } else {
@@ -249,11 +264,8 @@ impl Sampler {
         {
             seen.peak = Some((t, physical));
         }
-        for process in &report.processes {
-            let copied = self.session.copied(process.pid);
-            if !copied.is_empty() {
-                seen.copied.insert(process.pid, copied);
-            }
+        if let Some(why) = &mut self.why {
+            why.read(&self.session, &report, &self.read_at);
         }
         let weight = |report: &Report| {
             let copies = &report.tree.copies;
