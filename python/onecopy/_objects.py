@@ -67,6 +67,13 @@ def _buffers(obj: Any) -> list[tuple[int, int, str]]:
     return []
 
 
+def _family() -> int:
+    """The bottom of the stack, which a process and everything that is forked from it have in common (proc(5))."""
+    # The name of the process stands in parentheses and may hold anything.
+    fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return int(fields[25])
+
+
 def write_objects(folder: str | os.PathLike[str]) -> int:
     """Writes the table of this process's objects into a folder and returns how many there are.
 
@@ -110,7 +117,7 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
     path = Path(folder)
     (path / f"objects-{os.getpid()}.bin").write_bytes(rows)
     types = [{"name": name, "counted": counted[kind]} for name, kind in names.items()]
-    text = json.dumps({"pid": os.getpid(), "types": types})
+    text = json.dumps({"pid": os.getpid(), "family": _family(), "types": types})
     # The head says that the table is whole, so it comes last.
     (path / f"objects-{os.getpid()}.json").write_text(text)
     return count

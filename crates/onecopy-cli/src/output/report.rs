@@ -287,7 +287,7 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
 }
 
 /// The end of a name that is too long: of a path, the file.
-fn shortened(text: &str, width: usize) -> String {
+pub(super) fn shortened(text: &str, width: usize) -> String {
     let len = text.chars().count();
     if len <= width {
         return text.to_owned();

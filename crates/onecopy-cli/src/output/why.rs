@@ -1,18 +1,21 @@
 //! Why pages were copied, as text.
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use anstyle::Style;
 use anyhow::Result;
 
 use super::units;
-use crate::command::why::{Cause, Why, WhyRow};
+use crate::command::why::objects::Objects;
+use crate::command::why::{Cause, OTHERS, Why, WhyRow};
 
 const STRONG: Style = Style::new().bold();
-/// Rows that are shown.
+/// Rows that are shown of each kind.
 const STACKS: usize = 10;
 const TYPES: usize = 10;
+const MAPPINGS: usize = 5;
 
 /// Prints stacks, objects and advice.
 pub(crate) fn why(
@@ -25,81 +28,215 @@ pub(crate) fn why(
         writeln!(out, "\n  {STRONG}WHY{STRONG:#}  nothing was copied")?;
         return Ok(());
     }
-    let all = style.size(why.pages * page_size);
+    let joined = if why.reason.is_none() {
+        ", joined with write faults"
+    } else {
+        ""
+    };
     writeln!(
         out,
-        "\n  {STRONG}WHY  {all} of copied pages, joined with write faults{STRONG:#}"
+        "\n  {STRONG}WHY  {} copied by {}{joined}{STRONG:#}",
+        style.size(why.pages * page_size),
+        processes(why.processes),
     )?;
-    let part = |pages: u64| format!("{:>4.0} %", 100.0 * pages as f64 / why.pages.max(1) as f64);
-    for row in why.stacks.iter().take(STACKS) {
-        writeln!(
-            out,
-            "  {}  {:<20} {}",
-            part(row.pages),
-            cause(row.cause),
-            stack(row)
-        )?;
-    }
-    let more: u64 = why.stacks.iter().skip(STACKS).map(|row| row.pages).sum();
-    if more > 0 {
-        writeln!(
-            out,
-            "  {}  … and {} more stacks",
-            part(more),
-            why.stacks.len() - STACKS
-        )?;
-    }
-    if why.unattributed > 0 || why.stacks.is_empty() {
-        let reason = why
-            .reason
-            .as_deref()
-            .map_or_else(String::new, |reason| format!(": {reason}"));
-        writeln!(out, "  {}  unattributed{reason}", part(why.unattributed))?;
+    stacks(out, why)?;
+    if let Some(reason) = &why.reason {
+        writeln!(out, "          {reason}")?;
     }
     if why.lost > 0 {
         writeln!(
             out,
-            "          {} faults could not be recorded",
+            "          {} faults could not be recorded; their pages are among the unattributed",
             units::grouped(why.lost)
         )?;
     }
-    if !why.python.is_empty() {
-        writeln!(
-            out,
-            "\n  {STRONG}IN PYTHON  from every 61st fault{STRONG:#}"
-        )?;
-        for row in why.python.iter().take(TYPES) {
-            let callers = row.stack.join(" ← ");
-            writeln!(out, "  {:>4.0} %  {callers}", row.fraction * 100.0)?;
-        }
+    python(out, why)?;
+    // The report above shows the mappings of one moment, these are the sums that the rest is about.
+    if why.reason.is_some() {
+        mappings(out, why, style)?;
     }
-    if let Some(objects) = &why.objects {
-        writeln!(
-            out,
-            "\n  {STRONG}{:<30} {:>12} {:>12} {:>12}{STRONG:#}",
-            "OBJECTS ON COPIED PAGES", "MOST COPIED", "OF", "BYTES IN ALL"
-        )?;
-        for row in objects.types.iter().take(TYPES) {
-            writeln!(
-                out,
-                "  {:<30} {:>12} {:>12} {:>12}",
-                row.name,
-                units::grouped(row.objects),
-                units::grouped(row.of),
-                style.size(row.bytes)
-            )?;
-        }
-        let rest: u64 = objects.types.iter().skip(TYPES).map(|row| row.bytes).sum();
-        writeln!(
-            out,
-            "  {:<30} {:>38}",
-            "other types, and what is no object",
-            style.size(rest + objects.other)
-        )?;
+    if let Some(found) = &why.objects {
+        objects(out, found, style)?;
     }
     for line in &why.advice {
         writeln!(out, "  → {line}")?;
     }
+    Ok(())
+}
+
+/// Prints what had been copied before anybody watched.
+pub(crate) fn before(
+    out: &mut dyn Write,
+    why: &Why,
+    page_size: u64,
+    style: units::Style,
+) -> Result<()> {
+    if why.pages == 0 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n  {STRONG}BEFORE  {} had been copied by {}; what wrote there was not seen{STRONG:#}",
+        style.size(why.pages * page_size),
+        processes(why.processes),
+    )?;
+    mappings(out, why, style)?;
+    if let Some(found) = &why.objects {
+        objects(out, found, style)?;
+    }
+    for line in &why.advice {
+        writeln!(out, "  → {line}")?;
+    }
+    Ok(())
+}
+
+fn processes(count: u64) -> String {
+    match count {
+        1 => "one process, at its last reading".to_owned(),
+        _ => format!(
+            "{} processes, each at its last reading",
+            units::grouped(count)
+        ),
+    }
+}
+
+/// Rows of percentages that add up to 100: those that are too many or too small are one.
+fn stacks(out: &mut dyn Write, why: &Why) -> Result<()> {
+    let mut rows: Vec<(String, u64)> = Vec::new();
+    let mut others = 0;
+    for row in &why.stacks {
+        let text = format!("{:<20} {}", cause(row.cause), stack(row));
+        match rows.iter_mut().find(|(known, _)| *known == text) {
+            _ if row.stack == [OTHERS] => others += row.pages,
+            // Stacks that differ only further out look the same here.
+            Some((_, pages)) => *pages += row.pages,
+            None => rows.push((text, row.pages)),
+        }
+    }
+    rows.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
+    let is_shown = |index: usize, pages: u64| index < STACKS && 200 * pages >= why.pages;
+    let shown = rows
+        .iter()
+        .enumerate()
+        .take_while(|(index, (_, pages))| is_shown(*index, *pages))
+        .count();
+    let hidden = rows.split_off(shown);
+    others += hidden.iter().map(|(_, pages)| pages).sum::<u64>();
+    rows.push(("other stacks".to_owned(), others));
+    rows.push(("unattributed".to_owned(), why.unattributed));
+    let counts: Vec<u64> = rows.iter().map(|(_, pages)| *pages).collect();
+    for ((text, _), percent) in rows.iter().zip(percents(&counts)) {
+        if percent > 0 {
+            writeln!(out, "  {percent:>4} %  {text}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Whole percentages of the sum that add up to 100: what rounding down leaves goes to the largest remainders.
+fn percents(counts: &[u64]) -> Vec<u64> {
+    let all: u128 = counts
+        .iter()
+        .map(|count| u128::from(*count))
+        .sum::<u128>()
+        .max(1);
+    let parts: Vec<u128> = counts
+        .iter()
+        .map(|count| 100 * u128::from(*count))
+        .collect();
+    let mut percents: Vec<u64> = parts.iter().map(|part| (part / all) as u64).collect();
+    let missing = 100u64.saturating_sub(percents.iter().sum());
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(parts[*index] % all));
+    for index in order.into_iter().take(missing as usize) {
+        percents[index] += 1;
+    }
+    percents
+}
+
+fn python(out: &mut dyn Write, why: &Why) -> Result<()> {
+    if why.python.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n  {STRONG}IN PYTHON  from every 61st fault{STRONG:#}"
+    )?;
+    let mut rows: Vec<(String, f64)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for row in &why.python {
+        let text = row.stack.join(" ← ");
+        let index = *known.entry(text.clone()).or_insert_with(|| {
+            rows.push((text, 0.0));
+            rows.len() - 1
+        });
+        rows[index].1 += row.fraction;
+    }
+    let shown = rows
+        .iter()
+        .take(TYPES)
+        .take_while(|(_, fraction)| *fraction >= 0.005)
+        .count();
+    let rest: f64 = rows.drain(shown..).map(|(_, fraction)| fraction).sum();
+    rows.push(("elsewhere".to_owned(), rest));
+    for (text, fraction) in rows.iter().filter(|(_, fraction)| *fraction >= 0.005) {
+        writeln!(out, "  {:>4.0} %  {text}", fraction * 100.0)?;
+    }
+    Ok(())
+}
+
+fn mappings(out: &mut dyn Write, why: &Why, style: units::Style) -> Result<()> {
+    if why.mappings.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n  {STRONG}{:<56} {:>12}{STRONG:#}",
+        "COPIED PAGES OF", "BYTES IN ALL"
+    )?;
+    for row in why.mappings.iter().take(MAPPINGS) {
+        writeln!(
+            out,
+            "  {:<56} {:>12}",
+            super::report::shortened(&row.label, 56),
+            style.size(row.bytes)
+        )?;
+    }
+    let rest: u64 = why
+        .mappings
+        .iter()
+        .skip(MAPPINGS)
+        .map(|row| row.bytes)
+        .sum();
+    if rest > 0 {
+        writeln!(out, "  {:<56} {:>12}", "others", style.size(rest))?;
+    }
+    Ok(())
+}
+
+fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Result<()> {
+    writeln!(
+        out,
+        "\n  {STRONG}{:<30} {:>12} {:>12} {:>12}{STRONG:#}",
+        "OBJECTS ON COPIED PAGES", "MOST COPIED", "OF", "BYTES IN ALL"
+    )?;
+    for row in objects.types.iter().take(TYPES) {
+        writeln!(
+            out,
+            "  {:<30} {:>12} {:>12} {:>12}",
+            super::report::shortened(&row.name, 30),
+            units::grouped(row.objects),
+            units::grouped(row.of),
+            style.size(row.bytes)
+        )?;
+    }
+    let rest: u64 = objects.types.iter().skip(TYPES).map(|row| row.bytes).sum();
+    writeln!(
+        out,
+        "  {:<30} {:>38}",
+        "other types, and what is no object",
+        style.size(rest + objects.other)
+    )?;
     Ok(())
 }
 
@@ -121,14 +258,94 @@ fn stack(row: &WhyRow) -> String {
         .iter()
         .skip(1)
         .filter(|name| name.ends_with(".py)"));
-    let native = row.stack.iter().skip(1).take(2);
-    let (mut callers, rest): (Vec<&str>, Vec<&str>) = (
-        python.map(String::as_str).take(2).collect(),
-        native.map(String::as_str).collect(),
-    );
+    let mut callers: Vec<&str> = python.map(String::as_str).take(2).collect();
     if callers.is_empty() {
-        callers = rest;
+        let native = row.stack.iter().skip(1).map(String::as_str);
+        // A file says nothing about a function that has a name.
+        let is_file = |name: &str| name.contains(".so");
+        let named = native.clone().filter(|name| !is_file(name)).take(2);
+        callers = named.collect();
+        if callers.is_empty() && parts.iter().any(|name| is_file(name)) {
+            callers = native.take(1).collect();
+        }
     }
     parts.append(&mut callers);
     parts.join(" ← ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, pages: u64) -> WhyRow {
+        WhyRow {
+            stack: vec![name.to_owned()],
+            pages,
+            cause: Cause::Other,
+        }
+    }
+
+    /// The percentages that are printed, in order.
+    fn printed(pages: u64, stacks: Vec<WhyRow>) -> (Vec<u64>, String) {
+        let explained: u64 = stacks.iter().map(|row| row.pages).sum();
+        let found = Why {
+            pages,
+            stacks,
+            unattributed: pages - explained,
+            ..Why::default()
+        };
+        let mut text = Vec::new();
+        why(&mut text, &found, 4096, units::Style::default()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let numbers = text
+            .lines()
+            .filter_map(|line| line.trim().split_once(" %")?.0.parse().ok());
+        (numbers.collect(), text)
+    }
+
+    #[test]
+    fn percentages_add_up_and_small_rows_are_one() {
+        // Many of less than half a percent each, which together are ten.
+        let mut rows = vec![row("large", 600), row("medium", 251)];
+        rows.extend((0..25).map(|number| row(&format!("small{number}"), 4)));
+        let (numbers, text) = printed(1000, rows);
+        assert_eq!(numbers, [60, 25, 10, 5], "{text}");
+        assert!(
+            text.contains("other stacks") && !text.contains("small"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn no_row_says_zero_percent() {
+        let (numbers, text) = printed(
+            100_000,
+            vec![row("all", 99_900), row("next to nothing", 50)],
+        );
+        assert_eq!(numbers, [100], "{text}");
+    }
+
+    #[test]
+    fn any_numbers_add_up_to_a_hundred() {
+        for counts in [
+            &[1, 1, 1][..],
+            &[1, 2, 4],
+            &[u64::MAX / 3, 1, u64::MAX / 3],
+            &[7; 13],
+            &[5],
+        ] {
+            assert_eq!(percents(counts).iter().sum::<u64>(), 100, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn stacks_that_look_the_same_are_one_row() {
+        let deep = |outer: &str, pages| WhyRow {
+            stack: ["f", "g", "h", outer].map(str::to_owned).to_vec(),
+            pages,
+            cause: Cause::Interpreter,
+        };
+        let (numbers, text) = printed(100, vec![deep("a", 60), deep("b", 40)]);
+        assert_eq!(numbers, [100], "{text}");
+    }
 }

@@ -37,6 +37,9 @@ use super::tags::{self, SideFolder};
 /// The exit code after a third Ctrl-C: 128 and SIGINT.
 const INTERRUPTED: i32 = 130;
 
+/// The variable that asks CPython 3.12 and later for the names of compiled frames.
+pub(super) const FRAMES: &str = "PYTHONPERFSUPPORT";
+
 /// What the main thread waits for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Happening {
@@ -118,7 +121,7 @@ pub(super) fn start(
         prepared.env(tags::WANTS_OBJECTS, "1");
     }
     if asked.frames {
-        prepared.env(super::perf_maps::VARIABLE, "1");
+        prepared.env(FRAMES, "1");
     }
     let (sender, happenings) = channel();
     let shared = Shared(Arc::new(Mutex::new(Phase::Before)));

@@ -11,14 +11,12 @@
 mod budget;
 mod child;
 mod files;
-mod perf_maps;
 pub(crate) mod record;
 pub(crate) mod sampler;
 pub(crate) mod tags;
 mod text;
 mod waiting;
 
-use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -29,12 +27,11 @@ use onecopy_meter::{Proc, Session};
 
 use crate::cli::meter::RunArguments;
 use crate::command::report;
-use crate::command::why::faults::Recorder;
-use crate::command::why::{self, Why, objects};
+use crate::command::why::Why;
+use crate::command::why::recorder::Recorder;
 use crate::output::{say, units};
 use child::{Asked, Happening, NotStarted, Running};
 use files::Outputs;
-use perf_maps::PerfMaps;
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
 use tags::SideFolder;
@@ -64,14 +61,16 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
         }
     };
     // Before the command is started: events are inherited by what this thread starts.
-    let recorder = arguments.why.then(Recorder::of_children);
-    let maps = match recorder {
-        Some(Ok(_)) => PerfMaps::asked_for_here(),
-        _ => None,
-    };
+    let folder = side.as_ref().map(|side| side.path().to_owned());
+    // Where the user has decided whether there are to be maps of frames, they are not ours to remove.
+    let own_maps = std::env::var_os(child::FRAMES).is_none();
+    let recorder = arguments
+        .why
+        .then(|| Recorder::of_children(folder, own_maps));
+    let sees_faults = recorder.as_ref().is_some_and(Recorder::sees_faults);
     let asked = Asked {
         objects: arguments.why,
-        frames: maps.is_some(),
+        frames: own_maps && sees_faults,
     };
     let running = match child::start(&arguments.command, side.as_ref(), asked) {
         Ok(running) => running,
@@ -80,13 +79,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
             return code;
         }
     };
-    let watching = Watching::start(arguments, running.started, side.as_ref());
-    let watching = watching.map(|watching| Watching {
-        recorder,
-        maps,
-        outputs,
-        ..watching
-    });
+    let watching = Watching::start(arguments, running.started, side.as_ref(), recorder, outputs);
     tags::remove_stale();
     wait(&running, watching, arguments)
 }
@@ -96,9 +89,7 @@ struct Watching {
     stop: Sender<Instant>,
     thread: JoinHandle<Seen>,
     level: onecopy_meter::Level,
-    side: Option<PathBuf>,
-    recorder: Option<std::io::Result<Recorder>>,
-    maps: Option<PerfMaps>,
+    recorder: Option<Recorder>,
     outputs: Outputs,
 }
 
@@ -107,6 +98,8 @@ impl Watching {
         arguments: &RunArguments,
         started: Instant,
         side: Option<&SideFolder>,
+        recorder: Option<Recorder>,
+        outputs: Outputs,
     ) -> std::io::Result<Self> {
         let proc: Proc = report::proc(&arguments.measuring);
         let session = Session::new(proc, std::process::id())
@@ -116,17 +109,16 @@ impl Watching {
         let side = side.map(|side| side.path().to_owned());
         let rows = arguments.files.csv.is_some();
         let allowed = arguments.overhead / 100.0;
-        let sampler = Sampler::new(session, started, allowed, side.clone(), rows);
+        let sampler = Sampler::new(session, started, allowed, side, rows)
+            .feeding(recorder.as_ref().map(Recorder::feed));
         let (stop, stopped) = channel();
         let thread = thread::Builder::new().name("sampler".to_owned());
         Ok(Self {
             stop,
             thread: thread.spawn(move || sampler.run(&stopped))?,
             level,
-            side,
-            recorder: None,
-            maps: None,
-            outputs: Outputs::default(),
+            recorder,
+            outputs,
         })
     }
 
@@ -136,22 +128,7 @@ impl Watching {
         let _ = self.stop.send(ended);
         let seen = self.thread.join();
         let seen = seen.map_err(|_| anyhow::anyhow!("the thread that measures has failed"))?;
-        let why = self.recorder.map(|recorder| {
-            let faults = recorder.map(Recorder::stop);
-            let faults = faults.map_err(|error| why::refused(&error));
-            let table = self.side.as_deref().and_then(objects::Table::read);
-            let page_size = Proc::default().page_size();
-            let why = why::join(
-                &seen.copied,
-                faults.as_ref().map_err(String::as_str),
-                table.as_ref(),
-                page_size,
-            );
-            if let (Some(maps), Ok(faults)) = (&self.maps, &faults) {
-                maps.remove(faults.pages.keys());
-            }
-            why
-        });
+        let why = self.recorder.map(Recorder::stop);
         Ok((seen, why, self.outputs))
     }
 }

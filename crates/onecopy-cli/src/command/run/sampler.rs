@@ -23,6 +23,7 @@ use super::budget::{Budget, Wanted};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
 use super::tags;
 use super::waiting::Waiting;
+use crate::command::why::recorder::Feed;
 
 /// Samples that are kept; beyond, every second one is dropped.
 const SAMPLES: usize = 4_000;
@@ -58,8 +59,6 @@ pub(crate) struct Seen {
     pub(crate) uncounted: Option<Waiting>,
     /// Every process at every complete reading, for CSV.
     pub(crate) rows: Vec<(f64, Report)>,
-    /// Ranges that each process had copied when it was last read.
-    pub(crate) copied: HashMap<u32, Vec<std::ops::Range<u64>>>,
 }
 
 /// The sampling thread's state.
@@ -70,6 +69,8 @@ pub(crate) struct Sampler {
     /// Where tagged ranges are written to.
     side_folder: Option<PathBuf>,
     keep_rows: bool,
+    /// Who wants to know what each process has copied.
+    why: Option<Feed>,
     seen: Seen,
     known: HashMap<(u32, u64), u64>,
     next_reading: Instant,
@@ -98,6 +99,7 @@ impl Sampler {
             budget: Budget::new(allowed),
             side_folder,
             keep_rows,
+            why: None,
             seen: Seen::default(),
             known: HashMap::new(),
             next_reading: started,
@@ -106,6 +108,12 @@ impl Sampler {
             read_at: Glance::default(),
             largest_read: 0,
         }
+    }
+
+    /// Tells what each process has copied.
+    pub(crate) fn feeding(mut self, why: Option<Feed>) -> Self {
+        self.why = why;
+        self
     }
 
     /// Samples until told to stop, with the moment when it ended, or until the other side is gone.
@@ -144,6 +152,9 @@ impl Sampler {
     }
 
     fn finish(mut self, ended: Instant) -> Seen {
+        if let Some(why) = self.why.take() {
+            why.finish();
+        }
         self.seen.seconds = ended.duration_since(self.started).as_secs_f64();
         let elapsed = self.started.elapsed().as_secs_f64();
         let overhead = &mut self.seen.overhead;
@@ -156,6 +167,7 @@ impl Sampler {
 
     /// Looks once, and says how much of its time went into a reading.
     fn tick(&mut self) -> Duration {
+        let began_ns = Feed::now_ns();
         // A root that is gone is this process itself ending, and no failure of the command's.
         let Ok(glance) = self.session.glance() else {
             return Duration::ZERO;
@@ -165,6 +177,9 @@ impl Sampler {
         let is_first = self.known.is_empty();
         let before = self.seen.events.len();
         self.note_events(t, &glance);
+        if let Some(why) = &mut self.why {
+            why.alive(&glance, began_ns);
+        }
         if self.seen.events.len() > before && !is_first {
             self.unsettled += 1;
         } else {
@@ -309,11 +324,8 @@ impl Sampler {
         {
             seen.peak = Some((t, physical));
         }
-        for process in &report.processes {
-            let copied = self.session.copied(process.pid);
-            if !copied.is_empty() {
-                seen.copied.insert(process.pid, copied);
-            }
+        if let Some(why) = &mut self.why {
+            why.read(&self.session, &report, &self.read_at);
         }
         let weight = |report: &Report| {
             let copies = &report.tree.copies;

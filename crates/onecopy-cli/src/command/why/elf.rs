@@ -1,15 +1,17 @@
-//! Names of functions, from the symbol tables of ELF files and from the maps that interpreters write for
-//! code that they compile while they run (`/tmp/perf-PID.map`).
+//! Names of functions, from the symbol tables of ELF files.
 //!
 //! Bytes of files are input: every access is checked, and a file that makes no sense has no symbols.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 
 /// Files larger than this are not looked into.
 const LARGEST: u64 = 512 << 20;
+/// Bytes of a function's code that are looked at.
+const CODE: usize = 64;
 
 /// The functions of one file, by address.
 #[derive(Debug, Default)]
@@ -21,12 +23,11 @@ struct Symbols {
 
 /// Looks names up, and reads each file once.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct Files {
     files: HashMap<String, Symbols>,
-    compiled: HashMap<u32, Vec<(Range<u64>, String)>>,
 }
 
-impl Names {
+impl Files {
     /// The function at an offset of a file.
     pub(super) fn function(&mut self, path: &str, offset: u64) -> Option<String> {
         let symbols = self
@@ -41,12 +42,38 @@ impl Names {
         find(&symbols.functions, address)
     }
 
-    /// The function at an address of code that a process, or one that it was forked from, compiled.
-    pub(super) fn compiled(&mut self, pids: &[u32], address: u64) -> Option<String> {
-        pids.iter().find_map(|pid| {
-            let map = self.compiled.entry(*pid).or_insert_with(|| read_map(*pid));
-            find(map, address)
-        })
+    /// The first bytes of each function of that name, of which there are several when the compiler has
+    /// taken unlikely parts out of it.
+    pub(super) fn code(&mut self, path: &str, name: &str) -> Vec<Vec<u8>> {
+        let symbols = self
+            .files
+            .entry(path.to_owned())
+            .or_insert_with(|| read(path).unwrap_or_default());
+        let (named, file) = (
+            symbols.functions.iter().filter(|(_, other)| other == name),
+            File::open(path),
+        );
+        let Ok(file) = file else {
+            return Vec::new();
+        };
+        let code = named.filter_map(|(range, _)| {
+            let mut bytes = [0; CODE];
+            let count = file
+                .read_at(&mut bytes, symbols.offset(range.start)?)
+                .ok()?;
+            Some(bytes[..count].to_vec())
+        });
+        code.collect()
+    }
+}
+
+impl Symbols {
+    /// Where in the file an address is loaded from.
+    fn offset(&self, address: u64) -> Option<u64> {
+        let mut loads = self.loads.iter();
+        let is_in = |start: u64, len: u64| (start..start.saturating_add(len)).contains(&address);
+        let (start, _, base) = loads.find(|(_, len, base)| is_in(*base, *len))?;
+        Some(start + (address - base))
     }
 }
 
@@ -54,22 +81,6 @@ fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
     let index = functions.partition_point(|(range, _)| range.start <= address);
     let (range, name) = functions.get(index.checked_sub(1)?)?;
     range.contains(&address).then(|| name.clone())
-}
-
-/// Lines `start size name`, both numbers hexadecimal.
-fn read_map(pid: u32) -> Vec<(Range<u64>, String)> {
-    let text = fs::read(format!("/tmp/perf-{pid}.map")).unwrap_or_default();
-    let mut found: Vec<(Range<u64>, String)> = String::from_utf8_lossy(&text)
-        .lines()
-        .filter_map(|line| {
-            let mut parts = line.splitn(3, ' ');
-            let start = u64::from_str_radix(parts.next()?.trim_start_matches("0x"), 16).ok()?;
-            let size = u64::from_str_radix(parts.next()?.trim_start_matches("0x"), 16).ok()?;
-            Some((start..start.checked_add(size)?, parts.next()?.to_owned()))
-        })
-        .collect();
-    found.sort_by_key(|(range, _)| range.start);
-    found
 }
 
 fn read(path: &str) -> Option<Symbols> {

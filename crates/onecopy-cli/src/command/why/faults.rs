@@ -1,351 +1,452 @@
-//! Page faults as they happen: for each process and page, the stack that touched it last.
+//! Page faults, by program and page: the stack that touched each page last.
 //!
 //! fork copies page tables of private memory, so reading inherited pages causes no faults: a fault on a
 //! page that turns out copied was the write. The kernel reports each one (`perf_event_open(2)`, software
-//! event `page-faults`, period 1) to its own ring per processor, because an event that children inherit
-//! cannot be mapped otherwise. Faults while the kernel itself writes, in `read(2)` for example, are not
-//! shown to unprivileged users; such pages stay unattributed.
+//! event `page-faults`, period 1). Faults while the kernel itself writes, in `read(2)` for example, are
+//! not shown to unprivileged users; such pages stay unattributed.
+//!
+//! ```text
+//! fork ─▶ a program of its own, of its parent's family ─▶ exec: another program, a family of its own
+//!                                                      ─▶ exit: kept until it has been settled
+//! ```
+//! **Invariants**
+//! - I1: a program has faults from its own fork on, or from the first fork that it made itself: before,
+//!   nothing that it wrote to can have been copied.
+//! - I2: faults of one program never explain pages of another that is no relative by fork.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 use onecopy_meter::{Mapping, Proc};
-use perf_event::events::Software;
-use perf_event::{Builder, SampleFlag, Sampler};
 
-/// Bytes of each ring: what is tried, and what an unprivileged user may lock, 516 KiB per processor for
-/// all rings together.
-const RING: usize = 8 << 20;
-const SMALL_RING: usize = 256 << 10;
-/// The same for the rings with copies of stacks.
-const STACK_RING: usize = 2 << 20;
-const SMALL_STACK_RING: usize = 128 << 10;
-/// Pauses between two looks at empty rings.
-const PAUSE: Duration = Duration::from_millis(2);
-/// Every so many faults the stack itself is copied, to look for frames of Python in it; a prime.
-const STACK_PERIOD: u64 = 61;
-/// Bytes of the stack that are copied.
-const STACK_BYTES: u32 = 4096;
+use super::names::is_interpreter;
+use super::perf_map::Origin;
+use super::python_stack::Words;
+use super::rings::{Event, Kind, now_ns};
+
 /// Pages that are remembered, over all processes: about a gigabyte of tables.
 const MOST: usize = 1 << 24;
-/// Frames of a stack that are kept.
-const FRAMES: usize = 12;
-
-const RECORD_LOST: u32 = 2;
-const RECORD_SAMPLE: u32 = 9;
-/// Numbers from here on in a call chain are marks, not addresses.
-const MARKS: u64 = u64::MAX - 4095;
+/// Copies of stacks with code that belongs to no file, over all processes.
+const MOST_WORDS: usize = 1 << 15;
+/// Milliseconds after which a process's mappings are read again when something is looked for in vain.
+const STALE_MS: u32 = 50;
 
 /// One place in the code: a file and an offset in it, or an address that belongs to no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Frame {
+pub(super) struct Frame {
     /// Index into [`Faults::files`]; `NO_FILE` for memory without one.
-    pub(crate) file: u32,
+    pub(super) file: u32,
     /// Offset in the file, or the address.
-    pub(crate) offset: u64,
-}
-
-/// One fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// Index into [`Faults::stacks`].
-    pub(crate) stack: u32,
-    /// When it was noticed, in milliseconds since the recording began.
-    pub(crate) ms: u32,
+    pub(super) offset: u64,
 }
 
 /// What [`Frame::file`] is for code that lies in no file: compiled while the program ran.
-pub(crate) const NO_FILE: u32 = u32::MAX;
+pub(super) const NO_FILE: u32 = u32::MAX;
+/// What it is for the kernel's own code, which writes in a system call. Only root is shown such faults.
+pub(super) const KERNEL: u32 = u32::MAX - 1;
 
-/// Everything that was recorded.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    /// The last fault by process and page.
-    pub(crate) pages: HashMap<u32, HashMap<u64, Fault>>,
-    /// When each process had its first fault, which is soon after it was forked; in milliseconds.
-    pub(crate) first_ms: HashMap<u32, u32>,
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// Index into [`Faults::stacks`].
+    pub(super) stack: u32,
+    /// When it was, in milliseconds since the recording began.
+    pub(super) ms: u32,
+}
+
+/// One program in one process, from fork or exec to exec or exit.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) pid: u32,
+    /// Equal for programs that have memory from one ancestor.
+    family: u64,
+    /// When it began, in milliseconds since the recording began.
+    since_ms: u32,
+    /// When it ended.
+    ended_ms: Option<u32>,
+    pub(super) origin: Rc<Origin>,
+    /// Whether its faults can matter yet (I1).
+    has_relatives: bool,
+    pages: HashMap<u64, Fault>,
+    /// Of every so many faults: by page, what the stack holds.
+    pub(super) words: HashMap<u64, Words>,
+    maps: Rc<Vec<Mapping>>,
+    /// When these were read.
+    maps_ms: Option<u32>,
+}
+
+/// All programs, and what they have in common.
+#[derive(Debug)]
+pub(super) struct Faults {
+    programs: Vec<Program>,
+    /// The latest program of each process.
+    current: HashMap<u32, usize>,
     /// Innermost frame first.
-    pub(crate) stacks: Vec<Vec<Frame>>,
-    pub(crate) files: Vec<String>,
-    /// For every so many faults: process, page, and the compiled code whose addresses were found on the
-    /// stack, innermost first. CPython is built without frame pointers, so a call chain ends at its first
-    /// function, but each Python function that is running has left a return address there.
-    pub(crate) compiled: Vec<(u32, u64, Vec<u64>)>,
-    /// Faults that the kernel had no room to record.
-    pub(crate) lost: u64,
-    /// Faults that this process had no room to remember.
-    pub(crate) dropped: u64,
-}
-
-/// A recorder that has been started.
-pub(crate) struct Recorder {
-    stop: Sender<()>,
-    thread: JoinHandle<Faults>,
-}
-
-impl Recorder {
-    /// Records what the calling thread starts from now on, and the children of that.
-    pub(crate) fn of_children() -> io::Result<Self> {
-        let processors = thread::available_parallelism()?.get();
-        let online = processors_online().unwrap_or_else(|| (0..processors).collect());
-        let rings = |builder: fn() -> Builder<'static>, sizes: [usize; 2]| {
-            let mut rings = Vec::new();
-            let mut failure = None;
-            for cpu in &online {
-                let mut builder = builder();
-                match mapped(builder.observe_self().one_cpu(*cpu).inherit(true), sizes) {
-                    Ok(ring) => rings.push(ring),
-                    // A processor that is not there any more runs nothing.
-                    Err(error) => failure = Some(error),
-                }
-            }
-            match (rings.is_empty(), failure) {
-                (true, Some(error)) => Err(error),
-                _ => Ok(rings),
-            }
-        };
-        let faults = rings(builder, [RING, SMALL_RING])?;
-        // Without these there are no Python frames, and all else is as good.
-        let stacks = rings(stack_builder, [STACK_RING, SMALL_STACK_RING]).unwrap_or_default();
-        Ok(Self::start(faults, stacks))
-    }
-
-    /// Records these processes, but not what they start.
-    pub(crate) fn of_processes(pids: &[u32]) -> io::Result<Self> {
-        let (mut faults, mut stacks) = (Vec::new(), Vec::new());
-        // The limit is for all rings of a user together.
-        let share = |bytes: usize| (bytes / pids.len().max(1)).max(16 << 10);
-        for pid in pids {
-            let pid = pid.cast_signed();
-            let sizes = [share(RING), share(SMALL_RING)];
-            faults.push(mapped(builder().observe_pid(pid).any_cpu(), sizes)?);
-            let sizes = [share(STACK_RING), share(SMALL_STACK_RING)];
-            stacks.extend(mapped(stack_builder().observe_pid(pid).any_cpu(), sizes));
-        }
-        Ok(Self::start(faults, stacks))
-    }
-
-    fn start(faults: Vec<Sampler>, stacks: Vec<Sampler>) -> Self {
-        let (stop, stopped) = channel();
-        Self {
-            stop,
-            thread: thread::spawn(move || Table::default().run(faults, stacks, &stopped)),
-        }
-    }
-
-    /// Ends the recording.
-    pub(crate) fn stop(self) -> Faults {
-        let _ = self.stop.send(());
-        self.thread.join().unwrap_or_default()
-    }
-}
-
-/// Opens the event with the first size of ring that may be had.
-fn mapped(builder: &Builder<'_>, sizes: [usize; 2]) -> io::Result<Sampler> {
-    let [large, small] = sizes;
-    match builder.build()?.sampled(large) {
-        Ok(sampler) => Ok(sampler),
-        Err(_) => builder.build()?.sampled(small),
-    }
-}
-
-fn builder() -> Builder<'static> {
-    let mut builder = Builder::new(Software::PAGE_FAULTS);
-    builder
-        .sample_period(1)
-        .sample(SampleFlag::IP | SampleFlag::TID | SampleFlag::ADDR | SampleFlag::CALLCHAIN)
-        .exclude_callchain_kernel(true)
-        .sample_max_stack(u16::try_from(FRAMES).unwrap_or(u16::MAX))
-        .enabled(true);
-    builder
-}
-
-fn stack_builder() -> Builder<'static> {
-    let mut builder = Builder::new(Software::PAGE_FAULTS);
-    builder
-        .sample_period(STACK_PERIOD)
-        .sample(SampleFlag::TID | SampleFlag::ADDR | SampleFlag::STACK_USER)
-        .sample_stack_user(STACK_BYTES)
-        .enabled(true);
-    builder
-}
-
-fn processors_online() -> Option<Vec<usize>> {
-    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    let mut found = Vec::new();
-    for part in text.trim().split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        found.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
-    }
-    Some(found)
-}
-
-/// The tables while faults come in.
-#[derive(Debug, Default)]
-struct Table {
-    faults: Faults,
-    count: usize,
+    pub(super) stacks: Vec<Vec<Frame>>,
     known_stacks: HashMap<Vec<Frame>, u32>,
+    pub(super) files: Vec<String>,
     known_files: HashMap<String, u32>,
-    maps: HashMap<u32, Vec<Mapping>>,
     page_size: u64,
-    now_ms: u32,
+    began_ns: u64,
+    began: SystemTime,
+    families: u64,
+    page_count: usize,
+    words_count: usize,
+    /// Files of names that the programs leave behind are to be removed.
+    remove_maps: bool,
+    /// Faults that there was no room to remember.
+    pub(super) dropped: u64,
 }
 
-impl Table {
-    fn run(
-        mut self,
-        mut faults: Vec<Sampler>,
-        mut stacks: Vec<Sampler>,
-        stopped: &Receiver<()>,
-    ) -> Faults {
-        self.page_size = Proc::default().page_size();
-        let own = std::process::id();
-        let mut pause = PAUSE;
-        let begun = Instant::now();
-        loop {
-            self.now_ms = u32::try_from(begun.elapsed().as_millis()).unwrap_or(u32::MAX);
-            let ended = !matches!(stopped.recv_timeout(pause), Err(RecvTimeoutError::Timeout));
-            let mut found = 0;
-            let rings = faults.iter_mut().map(|ring| (true, ring));
-            for (is_fault, ring) in rings.chain(stacks.iter_mut().map(|ring| (false, ring))) {
-                while let Some(record) = ring.next_record() {
-                    found += 1;
-                    let bytes = record.to_contiguous();
-                    match (record.ty(), is_fault) {
-                        (RECORD_SAMPLE, true) => self.sample(&bytes, own),
-                        (RECORD_SAMPLE, false) => self.stack_copy(&bytes, own),
-                        (RECORD_LOST, true) => self.faults.lost += word(&bytes, 1).unwrap_or(0),
-                        _ => {}
-                    }
+impl Faults {
+    /// Nothing recorded yet. With `remove_maps`, the files in which programs name their compiled code go
+    /// away with them.
+    pub(super) fn new(remove_maps: bool) -> Self {
+        Self {
+            programs: Vec::new(),
+            current: HashMap::new(),
+            stacks: Vec::new(),
+            known_stacks: HashMap::new(),
+            files: Vec::new(),
+            known_files: HashMap::new(),
+            page_size: Proc::default().page_size(),
+            began_ns: now_ns(),
+            began: SystemTime::now(),
+            families: 0,
+            page_count: 0,
+            words_count: 0,
+            remove_maps,
+            dropped: 0,
+        }
+    }
+
+    /// Knows a process from before, with those that it was forked from, nearest first. They are pids and
+    /// the moments when each began. Relatives have the same `family`, which is never zero.
+    pub(super) fn add(&mut self, lineage: &[(u32, SystemTime)], family: u64) {
+        let mut origin = None;
+        for (pid, began) in lineage.iter().rev() {
+            let (pid, began, parent) = (*pid, *began, origin.take());
+            origin = Some(Rc::new(Origin {
+                pid,
+                began,
+                parent,
+                remove: Cell::new(false),
+            }));
+        }
+        if let Some(origin) = origin {
+            let mut program = Program::new(origin, u64::MAX - family, 0);
+            program.has_relatives = true;
+            self.start(program);
+        }
+    }
+
+    /// The time of a record, on the clock of this table.
+    pub(super) fn ms(&self, ns: u64) -> u32 {
+        u32::try_from(ns.saturating_sub(self.began_ns) / 1_000_000).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        let ms = self.ms(event.ns);
+        match event.kind {
+            Kind::Fault(address, chain) => self.fault(event.pid, address, &chain, ms),
+            Kind::Words(address, ip, words) => self.words(event.pid, address, ip, &words, ms),
+            Kind::Fork(parent) => self.fork(event.pid, parent, ms, event.ns),
+            Kind::Exec => self.exec(event.pid, ms),
+            Kind::Exit => {
+                if let Some(program) = self.program(event.pid) {
+                    program.ended_ms = Some(ms);
                 }
             }
-            if ended {
-                return self.faults;
+        }
+    }
+
+    fn program(&mut self, pid: u32) -> Option<&mut Program> {
+        self.programs.get_mut(*self.current.get(&pid)?)
+    }
+
+    fn start(&mut self, program: Program) {
+        self.current.insert(program.pid, self.programs.len());
+        self.programs.push(program);
+    }
+
+    fn fork(&mut self, pid: u32, parent: u32, ms: u32, ns: u64) {
+        self.end(pid, ms);
+        let began = self.began + Duration::from_nanos(ns.saturating_sub(self.began_ns));
+        let mut origin = Origin {
+            pid,
+            began,
+            parent: None,
+            remove: Cell::new(self.remove_maps),
+        };
+        let program = if let Some(parent) = self.program(parent) {
+            parent.has_relatives = true;
+            // A child that is gone before it can be asked has its parent's.
+            if parent.maps_ms.is_none() {
+                parent.read_maps(ms);
             }
-            // Where many come, more have come meanwhile.
-            pause = if found > 64 { Duration::ZERO } else { PAUSE };
+            origin.parent = Some(Rc::clone(&parent.origin));
+            let mut program = Program::new(Rc::new(origin), parent.family, ms);
+            program.maps = Rc::clone(&parent.maps);
+            program.has_relatives = true;
+            program
+        } else {
+            // This process itself has forked: what it starts has no relative among the watched.
+            self.families += 1;
+            Program::new(Rc::new(origin), self.families, ms)
+        };
+        self.start(program);
+    }
+
+    fn exec(&mut self, pid: u32, ms: u32) {
+        let Some(old) = self.program(pid) else {
+            return;
+        };
+        // The process goes on to write into the same file.
+        let remove = Cell::new(old.origin.remove.replace(false));
+        let (began, parent) = (old.origin.began, None);
+        self.end(pid, ms);
+        self.families += 1;
+        let origin = Origin {
+            pid,
+            began,
+            parent,
+            remove,
+        };
+        self.start(Program::new(Rc::new(origin), self.families, ms));
+    }
+
+    fn end(&mut self, pid: u32, ms: u32) {
+        if let Some(program) = self.program(pid) {
+            program.ended_ms.get_or_insert(ms);
         }
     }
 
-    /// `u32 pid, tid; u64 addr; u64 size; char data[size]; u64 used`.
-    fn stack_copy(&mut self, bytes: &[u8], own: u32) {
-        let (Some(ids), Some(address), Some(size)) =
-            (word(bytes, 0), word(bytes, 1), word(bytes, 2))
+    fn fault(&mut self, pid: u32, address: u64, chain: &[u64], ms: u32) {
+        let page = address / self.page_size;
+        let Some(program) = self.program(pid).filter(|program| program.has_relatives) else {
+            return;
+        };
+        let is_known = program.pages.contains_key(&page);
+        if !is_known && self.page_count >= MOST {
+            self.dropped += 1;
+            return;
+        }
+        let stack = self.stack(pid, chain, ms);
+        if let Some(program) = self.program(pid) {
+            program.pages.insert(page, Fault { stack, ms });
+        }
+        self.page_count += usize::from(!is_known);
+    }
+
+    fn words(&mut self, pid: u32, address: u64, ip: u64, words: &[u64], ms: u32) {
+        let page = address / self.page_size;
+        let room = self.words_count < MOST_WORDS;
+        let Some(program) = self
+            .program(pid)
+            .filter(|program| program.has_relatives && room)
         else {
             return;
         };
-        let pid = (ids & u64::from(u32::MAX)) as u32;
-        if pid == own {
+        // New code lies in new mappings, so looking for it in old ones finds nothing.
+        if program
+            .maps_ms
+            .is_none_or(|read| ms > read.saturating_add(STALE_MS))
+        {
+            program.read_maps(ms);
+        }
+        let maps = Rc::clone(&program.maps);
+        let mut found = Vec::new();
+        for (position, word) in (0u16..).zip(words) {
+            if let Some(mapping) =
+                mapping(&maps, *word).filter(|mapping| mapping.permissions.contains('x'))
+            {
+                let file = mapping.name.rsplit('/').next().unwrap_or_default();
+                if mapping.name.is_empty() || is_interpreter(file) {
+                    found.push((position, self.place(mapping, *word)));
+                }
+            }
+        }
+        if !found.iter().any(|(_, frame)| frame.file == NO_FILE) {
             return;
         }
-        let words = (0..size / 8).map_while(|index| word(bytes, 3 + index as usize));
-        let found: Vec<u64> = words.filter(|word| self.is_compiled(pid, *word)).collect();
-        if !found.is_empty() {
-            self.faults
-                .compiled
-                .push((pid, address / self.page_size, found));
+        let running = self.frame(pid, ip, ms, true);
+        if let Some(program) = self.program(pid) {
+            let is_new = program
+                .words
+                .insert(page, Words { running, found })
+                .is_none();
+            self.words_count += usize::from(is_new);
         }
     }
 
-    /// Whether an address lies in code that belongs to no file.
-    fn is_compiled(&self, pid: u32, address: u64) -> bool {
-        let Some(maps) = self.maps.get(&pid) else {
-            return false;
-        };
-        let index = maps.partition_point(|mapping| mapping.end <= address);
-        let mapping = maps.get(index).filter(|mapping| mapping.start <= address);
-        mapping.is_some_and(|mapping| mapping.name.is_empty() && mapping.permissions.contains('x'))
-    }
-
-    /// `u64 ip; u32 pid, tid; u64 addr; u64 nr; u64 ips[nr]`.
-    fn sample(&mut self, bytes: &[u8], own: u32) {
-        let (Some(ip), Some(ids), Some(address)) = (word(bytes, 0), word(bytes, 1), word(bytes, 2))
-        else {
-            return;
-        };
-        let pid = (ids & u64::from(u32::MAX)) as u32;
-        if pid == own {
-            return;
-        }
-        let count = word(bytes, 3).unwrap_or(0);
-        let chain = (0..count).map_while(|index| word(bytes, 4 + index as usize));
-        let mut addresses: Vec<u64> = chain.filter(|address| *address < MARKS).collect();
-        if addresses.first() != Some(&ip) {
-            addresses.insert(0, ip);
-        }
-        addresses.truncate(FRAMES);
-        let fault = Fault {
-            stack: self.stack(pid, &addresses),
-            ms: self.now_ms,
-        };
-        self.faults.first_ms.entry(pid).or_insert(self.now_ms);
-        let pages = self.faults.pages.entry(pid).or_default();
-        if self.count >= MOST {
-            self.faults.dropped += 1;
-        } else if pages.insert(address / self.page_size, fault).is_none() {
-            self.count += 1;
-        }
-    }
-
-    fn stack(&mut self, pid: u32, addresses: &[u64]) -> u32 {
-        let frames: Vec<Frame> = addresses
-            .iter()
-            .map(|address| self.frame(pid, *address))
+    fn stack(&mut self, pid: u32, addresses: &[u64], ms: u32) -> u32 {
+        let frames = addresses.iter().enumerate();
+        let frames: Vec<Frame> = frames
+            .map(|(depth, address)| self.frame(pid, *address, ms, depth == 0))
             .collect();
         if let Some(known) = self.known_stacks.get(&frames) {
             return *known;
         }
-        let number = self.faults.stacks.len() as u32;
-        self.faults.stacks.push(frames.clone());
+        let number = self.stacks.len() as u32;
+        self.stacks.push(frames.clone());
         self.known_stacks.insert(frames, number);
         number
     }
 
-    fn frame(&mut self, pid: u32, address: u64) -> Frame {
+    /// Where an address of code lies. What was running is surely code; the callers, found without frame
+    /// pointers, may be anything.
+    fn frame(&mut self, pid: u32, address: u64, ms: u32, is_sure: bool) -> Frame {
         let nowhere = Frame {
             file: NO_FILE,
             offset: address,
         };
-        if self.mapping(pid, address).is_none() {
-            // Mapped since, or another program by now.
-            let maps = Proc::default().maps(pid).unwrap_or_default();
-            if !maps.is_empty() {
-                self.maps.insert(pid, maps);
-            }
+        if address >> 63 != 0 {
+            return Frame {
+                file: KERNEL,
+                offset: 0,
+            };
         }
-        let Some((path, offset)) = self.mapping(pid, address) else {
+        let Some(program) = self.program(pid) else {
             return nowhere;
         };
-        if !path.starts_with('/') {
-            return nowhere;
+        let is_old = program
+            .maps_ms
+            .is_none_or(|read| ms > read.saturating_add(STALE_MS));
+        if is_sure && is_old && mapping(&program.maps, address).is_none() {
+            program.read_maps(ms);
         }
-        let known = self.known_files.get(&path).copied();
+        let maps = Rc::clone(&program.maps);
+        mapping(&maps, address).map_or(nowhere, |mapping| self.place(mapping, address))
+    }
+
+    fn place(&mut self, mapping: &Mapping, address: u64) -> Frame {
+        if !mapping.name.starts_with('/') {
+            return Frame {
+                file: NO_FILE,
+                offset: address,
+            };
+        }
+        let known = self.known_files.get(&mapping.name).copied();
         let file = known.unwrap_or_else(|| {
-            let number = self.faults.files.len() as u32;
-            self.faults.files.push(path.clone());
-            self.known_files.insert(path, number);
+            let number = self.files.len() as u32;
+            self.files.push(mapping.name.clone());
+            self.known_files.insert(mapping.name.clone(), number);
             number
         });
-        Frame { file, offset }
+        Frame {
+            file,
+            offset: address - mapping.start + mapping.offset,
+        }
     }
 
-    fn mapping(&self, pid: u32, address: u64) -> Option<(String, u64)> {
-        let maps = self.maps.get(&pid)?;
-        let index = maps.partition_point(|mapping| mapping.end <= address);
-        let mapping = maps.get(index).filter(|mapping| mapping.start <= address)?;
-        Some((
-            mapping.name.clone(),
-            address - mapping.start + mapping.offset,
-        ))
+    /// The program that a process was running at a moment.
+    pub(super) fn at(&self, pid: u32, ms: u32) -> Option<&Program> {
+        let mut programs = self.programs.iter().rev();
+        programs.find(|program| program.pid == pid && program.since_ms <= ms)
+    }
+
+    /// The stack that wrote to a page which counts as copied by this program. It may be a relative's: when
+    /// parent and child have a frame each, nothing but a fault tells which of the two wrote.
+    pub(super) fn stack_at(&self, program: &Program, page: u64) -> Option<u32> {
+        if let Some(fault) = program.pages.get(&page) {
+            return Some(fault.stack);
+        }
+        let relatives = self
+            .programs
+            .iter()
+            .filter(|other| other.family == program.family);
+        let mut later = relatives.filter_map(|other| {
+            let fault = other.pages.get(&page);
+            fault.filter(|fault| fault.ms >= program.since_ms)
+        });
+        later.next().map(|fault| fault.stack)
+    }
+
+    /// Forgets what had ended before this moment, and returns who that was.
+    pub(super) fn forget_ended(&mut self, ms: u32) -> Vec<Rc<Origin>> {
+        let is_over = |program: &Program| program.ended_ms.is_some_and(|ended| ended < ms);
+        if !self.programs.iter().any(is_over) {
+            return Vec::new();
+        }
+        let (ended, rest): (Vec<_>, Vec<_>) = self.programs.drain(..).partition(is_over);
+        self.programs = rest;
+        self.current = self
+            .programs
+            .iter()
+            .enumerate()
+            .map(|(index, program)| (program.pid, index))
+            .collect();
+        for program in &ended {
+            self.page_count -= program.pages.len();
+            self.words_count -= program.words.len();
+        }
+        self.forget_stacks();
+        ended.into_iter().map(|program| program.origin).collect()
+    }
+
+    /// Drops stacks that no page refers to any more, once there are many.
+    fn forget_stacks(&mut self) {
+        if self.stacks.len() < 1 << 16 || self.stacks.len() < 2 * self.page_count {
+            return;
+        }
+        self.known_stacks.clear();
+        let old = std::mem::take(&mut self.stacks);
+        let mut moved: HashMap<u32, u32> = HashMap::new();
+        for fault in self
+            .programs
+            .iter_mut()
+            .flat_map(|program| program.pages.values_mut())
+        {
+            fault.stack = *moved.entry(fault.stack).or_insert_with(|| {
+                let number = self.stacks.len() as u32;
+                let frames = old.get(fault.stack as usize).cloned().unwrap_or_default();
+                self.known_stacks.insert(frames.clone(), number);
+                self.stacks.push(frames);
+                number
+            });
+        }
+    }
+
+    /// Programs that are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.programs.len()
     }
 }
 
-fn word(bytes: &[u8], index: usize) -> Option<u64> {
-    let part = bytes.get(index * 8..index * 8 + 8)?;
-    Some(u64::from_ne_bytes(part.try_into().ok()?))
+impl Program {
+    fn new(origin: Rc<Origin>, family: u64, since_ms: u32) -> Self {
+        Self {
+            pid: origin.pid,
+            family,
+            since_ms,
+            ended_ms: None,
+            origin,
+            has_relatives: false,
+            pages: HashMap::new(),
+            words: HashMap::new(),
+            maps: Rc::default(),
+            maps_ms: None,
+        }
+    }
+
+    fn read_maps(&mut self, ms: u32) {
+        self.maps_ms = Some(ms);
+        let maps = Proc::default().maps(self.pid).unwrap_or_default();
+        // Of one that is gone, the last that were read.
+        if !maps.is_empty() {
+            self.maps = Rc::new(maps);
+        }
+    }
 }
+
+fn mapping(maps: &[Mapping], address: u64) -> Option<&Mapping> {
+    let index = maps.partition_point(|mapping| mapping.end <= address);
+    maps.get(index).filter(|mapping| mapping.start <= address)
+}
+
+#[cfg(test)]
+mod tests;

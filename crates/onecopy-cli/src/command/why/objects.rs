@@ -3,16 +3,17 @@
 //! The table is made by the program itself, in the parent, before it forks: `objects-PID.json` names
 //! the types, `objects-PID.bin` has 16 bytes per object, little-endian: address (8), length (4; the
 //! largest number stands for all that do not fit), type (4). Workers are never walked: that would write
-//! to their reference counts and spoil what is measured.
+//! to their reference counts and spoil what is measured. A table speaks for the family of the process that
+//! wrote it, which it names by the bottom of the stack, and for nobody else.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-
-use super::Copied;
 
 /// Types that a report names.
 const TYPES: usize = 40;
@@ -21,6 +22,9 @@ const TYPES: usize = 40;
 #[derive(Debug, Deserialize)]
 struct Head {
     pid: u32,
+    /// Bottom of the stack; older programs do not say.
+    #[serde(default)]
+    family: Option<u64>,
     types: Vec<Kind>,
 }
 
@@ -41,9 +45,19 @@ struct Object {
 
 /// All objects of a parent.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(super) struct Table {
+    pid: u32,
+    family: Option<u64>,
     types: Vec<Kind>,
     objects: Vec<Object>,
+}
+
+/// The tables of a folder, each read once.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    folder: Option<PathBuf>,
+    read: HashSet<PathBuf>,
+    found: Vec<Rc<Table>>,
 }
 
 /// Objects of one type on copied pages, over all processes.
@@ -77,25 +91,78 @@ impl Objects {
     }
 }
 
-impl Table {
-    /// Reads the tables of a side folder; of several, the one that was written last.
-    pub(crate) fn read(folder: &Path) -> Option<Self> {
-        let mut newest = None;
-        for entry in fs::read_dir(folder).ok()?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("objects-") && Path::new(&name).extension() == Some("json".as_ref())
-            {
-                let changed = entry.metadata().and_then(|data| data.modified()).ok();
-                newest = newest.max(Some((changed, entry.path())));
-            }
+impl Tables {
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            ..Self::default()
         }
-        let (_, path) = newest?;
-        let head: Head = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
-        let bytes = fs::read(folder.join(format!("objects-{}.bin", head.pid))).ok()?;
-        Some(Self::parse(head.types, &bytes))
     }
 
-    fn parse(types: Vec<Kind>, bytes: &[u8]) -> Self {
+    /// Whether there is any table.
+    pub(super) fn any(&mut self) -> bool {
+        self.look();
+        !self.found.is_empty()
+    }
+
+    /// The table that speaks for a process.
+    pub(super) fn of(&mut self, pid: u32, family: u64) -> Option<Rc<Table>> {
+        if self.find(pid, family).is_none() {
+            self.look();
+        }
+        self.find(pid, family)
+    }
+
+    fn find(&self, pid: u32, family: u64) -> Option<Rc<Table>> {
+        let mut own = self.found.iter().filter(|table| table.pid == pid);
+        let mut related: Vec<&Rc<Table>> = self
+            .found
+            .iter()
+            .filter(|table| family != 0 && table.family == Some(family))
+            .collect();
+        // Where the bottom of the stack is the same for every program, or not known, only a single table
+        // can be trusted.
+        if related.is_empty() && self.found.iter().all(|table| table.family.is_none()) {
+            related = self.found.iter().collect();
+        }
+        let is_related = |table: &&Rc<Table>| related.iter().any(|other| Rc::ptr_eq(other, table));
+        match (own.find(is_related), related.as_slice()) {
+            (Some(table), _) => Some(Rc::clone(table)),
+            (None, [table]) => Some(Rc::clone(table)),
+            _ => None,
+        }
+    }
+
+    /// Reads tables that have come since.
+    fn look(&mut self) {
+        let entries = self
+            .folder
+            .as_deref()
+            .and_then(|folder| fs::read_dir(folder).ok());
+        for entry in entries.into_iter().flatten().flatten() {
+            let (name, path) = (
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            );
+            let is_head = name.starts_with("objects-")
+                && Path::new(&name).extension() == Some("json".as_ref());
+            if is_head && self.read.insert(path.clone()) {
+                self.found.extend(Table::read(&path).map(Rc::new));
+            }
+        }
+    }
+}
+
+impl Table {
+    fn read(head: &Path) -> Option<Self> {
+        let folder = head.parent()?;
+        let head: Head = serde_json::from_slice(&fs::read(head).ok()?).ok()?;
+        let bytes = fs::read(folder.join(format!("objects-{}.bin", head.pid))).ok()?;
+        Some(Self::parse(head, &bytes))
+    }
+
+    fn parse(head: Head, bytes: &[u8]) -> Self {
+        let Head { pid, family, types } = head;
         let (rows, _) = bytes.as_chunks::<16>();
         let mut objects: Vec<Object> = rows
             .iter()
@@ -111,74 +178,110 @@ impl Table {
             .collect();
         objects.sort_unstable_by_key(|object| object.start);
         objects.dedup_by_key(|object| object.start);
-        Self { types, objects }
+        Self {
+            pid,
+            family,
+            types,
+            objects,
+        }
     }
 
-    /// Counts objects on copied pages.
-    pub(crate) fn join(&self, copied: &Copied, page_size: u64) -> Objects {
-        let mut rows: HashMap<u32, TypeRow> = HashMap::new();
-        for object in &self.objects {
-            let kind = &self.types[object.kind as usize];
-            let row = rows.entry(object.kind).or_insert_with(|| TypeRow {
+    /// Objects and their bytes within ranges, by type.
+    fn within(&self, ranges: &[Range<u64>]) -> HashMap<u32, (u64, u64)> {
+        let mut found: HashMap<u32, (u64, u64)> = HashMap::new();
+        let mut last = None;
+        for range in ranges {
+            // Objects are sorted and do not overlap; one may begin before the range.
+            let first = self
+                .objects
+                .partition_point(|object| object.start < range.start);
+            for (index, object) in self
+                .objects
+                .iter()
+                .enumerate()
+                .skip(first.saturating_sub(1))
+            {
+                if object.start >= range.end {
+                    break;
+                }
+                let end = object.start.saturating_add(u64::from(object.len));
+                let bytes = end
+                    .min(range.end)
+                    .saturating_sub(object.start.max(range.start));
+                if bytes == 0 {
+                    continue;
+                }
+                let (objects, sum) = found.entry(object.kind).or_default();
+                // An object across several ranges is one object.
+                *objects += u64::from(last != Some(index));
+                *sum += bytes;
+                last = Some(index);
+            }
+        }
+        found
+    }
+}
+
+/// Objects on copied pages, over all processes so far.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    rows: HashMap<String, TypeRow>,
+    /// Tables whose objects have been counted.
+    counted: Vec<Rc<Table>>,
+    all: u64,
+}
+
+impl Sums {
+    /// Adds a process.
+    pub(super) fn add(&mut self, table: Option<Rc<Table>>, ranges: &[Range<u64>]) {
+        self.all += ranges
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum::<u64>();
+        let Some(table) = table else {
+            return;
+        };
+        if !self.counted.iter().any(|known| Rc::ptr_eq(known, &table)) {
+            let mut counts = vec![0; table.types.len()];
+            for object in &table.objects {
+                counts[object.kind as usize] += 1;
+            }
+            for (kind, count) in counts.into_iter().enumerate() {
+                self.row(&table, kind as u32).of += count;
+            }
+            self.counted.push(Rc::clone(&table));
+        }
+        for (kind, (objects, bytes)) in table.within(ranges) {
+            let row = self.row(&table, kind);
+            row.objects = row.objects.max(objects);
+            row.bytes += bytes;
+        }
+    }
+
+    fn row(&mut self, table: &Table, kind: u32) -> &mut TypeRow {
+        let kind = &table.types[kind as usize];
+        self.rows
+            .entry(kind.name.clone())
+            .or_insert_with(|| TypeRow {
                 name: kind.name.clone(),
                 counted: kind.counted,
                 of: 0,
                 objects: 0,
                 bytes: 0,
-            });
-            row.of += 1;
-        }
-        let (mut all, mut known) = (0, 0);
-        for ranges in copied.values() {
-            let mut found: HashMap<u32, u64> = HashMap::new();
-            let mut last = None;
-            for range in ranges {
-                all += range.end - range.start;
-                // Objects are sorted and do not overlap; one may begin before the range.
-                let first = self
-                    .objects
-                    .partition_point(|object| object.start < range.start);
-                for (index, object) in self
-                    .objects
-                    .iter()
-                    .enumerate()
-                    .skip(first.saturating_sub(1))
-                {
-                    if object.start >= range.end {
-                        break;
-                    }
-                    let end = object.start.saturating_add(u64::from(object.len));
-                    let bytes = end
-                        .min(range.end)
-                        .saturating_sub(object.start.max(range.start));
-                    if bytes == 0 {
-                        continue;
-                    }
-                    if let Some(row) = rows.get_mut(&object.kind) {
-                        row.bytes += bytes;
-                        known += bytes;
-                    }
-                    // An object across several ranges is one object.
-                    if last != Some(index) {
-                        *found.entry(object.kind).or_default() += 1;
-                    }
-                    last = Some(index);
-                }
-            }
-            for (kind, count) in found {
-                if let Some(row) = rows.get_mut(&kind) {
-                    row.objects = row.objects.max(count);
-                }
-            }
-        }
-        let _ = page_size;
-        let mut types: Vec<TypeRow> = rows.into_values().filter(|row| row.objects > 0).collect();
+            })
+    }
+
+    /// The sums, as they are shown; `None` without any table.
+    pub(super) fn finish(self) -> Option<Objects> {
+        let rows = self.rows.into_values().filter(|row| row.objects > 0);
+        let mut types: Vec<TypeRow> = rows.collect();
         types.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         types.truncate(TYPES);
-        Objects {
+        let named: u64 = types.iter().map(|row| row.bytes).sum();
+        (!self.counted.is_empty()).then(|| Objects {
             types,
-            other: all.saturating_sub(known),
-        }
+            other: self.all - named,
+        })
     }
 }
 
@@ -186,35 +289,72 @@ impl Table {
 mod tests {
     use super::*;
 
-    #[test]
-    fn objects_are_counted_on_the_pages_that_were_copied() {
-        let kinds = ["str", "buffer"].map(|name| Kind {
+    fn table(pid: u32, family: Option<u64>, objects: &[(u64, u32, u32)]) -> Rc<Table> {
+        let types = ["str", "buffer"].map(|name| Kind {
             name: name.to_owned(),
             counted: name == "str",
         });
         let mut bytes = Vec::new();
-        let mut add = |start: u64, len: u32, kind: u32| {
+        for (start, len, kind) in objects {
             bytes.extend_from_slice(&start.to_le_bytes());
             bytes.extend_from_slice(&len.to_le_bytes());
             bytes.extend_from_slice(&kind.to_le_bytes());
-        };
-        add(4096, 100, 0);
-        add(4096 + 4000, 200, 0);
-        add(0, 4096, 1);
-        add(20 * 4096, 50, 0);
-        add(1, 1, 7);
-        let table = Table::parse(kinds.to_vec(), &bytes);
-        let copied: Copied = [
-            (7, std::iter::once(4096..8192).collect()),
-            (8, std::iter::once(4096..12288).collect()),
-        ]
-        .into();
-        let found = table.join(&copied, 4096);
+        }
+        let types = types.to_vec();
+        Rc::new(Table::parse(Head { pid, family, types }, &bytes))
+    }
+
+    fn pages(range: Range<u64>) -> Vec<Range<u64>> {
+        std::iter::once(range).collect()
+    }
+
+    #[test]
+    fn objects_are_counted_on_the_pages_that_were_copied() {
+        let table = table(
+            1,
+            None,
+            &[
+                (4096, 100, 0),
+                (4096 + 4000, 200, 0),
+                (0, 4096, 1),
+                (20 * 4096, 50, 0),
+                (1, 1, 7),
+            ],
+        );
+        let mut sums = Sums::default();
+        sums.add(Some(Rc::clone(&table)), &pages(4096..8192));
+        sums.add(Some(table), &pages(4096..12288));
+        // A process for which no table speaks.
+        sums.add(None, &pages(0..4096));
+        let found = sums.finish().unwrap();
         assert_eq!(found.types.len(), 1);
         let row = &found.types[0];
         assert_eq!((row.name.as_str(), row.of, row.objects), ("str", 3, 2));
         assert_eq!(row.bytes, 100 + 96 + 100 + 200);
-        assert_eq!(found.other, 3 * 4096 - row.bytes);
+        assert_eq!(found.other, 4 * 4096 - row.bytes);
         assert_eq!(found.counted_bytes(), row.bytes);
+        assert!(Sums::default().finish().is_none());
+    }
+
+    #[test]
+    fn a_table_speaks_for_its_own_family_only() {
+        let folder = std::env::temp_dir().join(format!("onecopy-tables-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for (pid, family) in [(10, 111), (20, 222)] {
+            let head = format!(
+                r#"{{"pid":{pid},"family":{family},"types":[{{"name":"str","counted":true}}]}}"#
+            );
+            fs::write(folder.join(format!("objects-{pid}.json")), head).unwrap();
+            fs::write(folder.join(format!("objects-{pid}.bin")), [0; 16]).unwrap();
+        }
+        let mut tables = Tables::new(Some(folder.clone()));
+        let mut of = |pid, family| tables.of(pid, family).map(|table| table.pid);
+        assert_eq!(of(10, 111), Some(10));
+        assert_eq!(of(11, 111), Some(10));
+        assert_eq!(of(21, 222), Some(20));
+        assert_eq!(of(30, 333), None);
+        assert_eq!(of(10, 333), None, "a pid alone is no family");
+        assert_eq!(of(31, 0), None);
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,28 +1,45 @@
 //! `onecopy why PID`: watches a living tree for a while, and says what it copied meanwhile.
+//!
+//! What had been copied before is a sum of its own: the pages and the objects on them are known, what wrote
+//! to them is not.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, bail};
-use onecopy_meter::{Report, Session};
+use anyhow::{Context as _, Result, bail};
+use onecopy_meter::{Glance, Proc, Report, Session};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
 
-use super::faults::Recorder;
-use super::{Copied, Why, objects};
+use super::ledger::Ledger;
+use super::objects::Tables;
+use super::recorder::{Known, Recorder, mappings};
+use super::{Copied, Why};
 use crate::OK;
 use crate::cli::meter::WhyArguments;
 use crate::command::report;
-use crate::output::{json, report as text, units, why as printed};
+use crate::command::run::tags;
+use crate::output::{json, report as text, say, units, why as printed};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Found {
     schema: &'static str,
+    /// How long it was watched.
     seconds: f64,
     /// What was copied while it was watched.
     why: Why,
+    /// What had been copied before.
+    before: Why,
+    /// Processes that came meanwhile, which were not watched.
+    unwatched: u64,
     /// The tree at the end.
     report: Report,
 }
@@ -31,79 +48,215 @@ struct Found {
 pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> {
     let proc = report::proc(&arguments.measuring);
     let page_size = proc.page_size();
-    let mut session = Session::new(proc, arguments.pid).patient();
-    let before = session.read()?;
-    if !before.complete {
-        bail!(
-            "process {} cannot be watched: {}",
-            arguments.pid,
-            before.limits.join("; ")
-        );
-    }
-    let pids: Vec<u32> = before.processes.iter().map(|process| process.pid).collect();
-    let earlier = copied(&session, &pids);
-    let recorder = Recorder::of_processes(&pids);
-    thread::sleep(Duration::from_secs_f64(arguments.seconds));
-    let found = session.read()?;
-    let faults = recorder.map(Recorder::stop);
-    let later = subtracted(copied(&session, &pids), &earlier, page_size);
-    let table = arguments.objects.as_deref().and_then(objects::Table::read);
-    if arguments.objects.is_some() && table.is_none() {
+    let side = tags::folder_of(arguments.pid);
+    let folder = arguments.objects.clone().or_else(|| side.clone());
+    if arguments.objects.is_some() && !Tables::new(folder.clone()).any() {
         bail!(
             "there is no table of objects in that folder: the program writes it when it is told to"
         );
     }
-    let faults = faults.map_err(|error| super::refused(&error));
-    let why = super::join(
-        &later,
-        faults.as_ref().map_err(String::as_str),
-        table.as_ref(),
-        page_size,
-    );
+    let interrupted = interrupts()?;
+    let mut session = Session::new(proc.clone(), arguments.pid).patient();
+    let glance = session.glance()?;
+    // Before the first reading: what is written between the two is explained, and what was there before
+    // is taken off.
+    let recorder = Recorder::of_processes(known(&proc, &glance), folder.clone());
+    let earlier = read(&mut session, side.as_ref(), &glance)?;
+    let (first, copied_before) = &earlier;
+    if !first.complete {
+        bail!(
+            "process {} cannot be watched: {}",
+            arguments.pid,
+            first.limits.join("; ")
+        );
+    }
+    let begun = Instant::now();
+    let count = glance.processes.len();
+    say(format_args!(
+        "watching {count} processes for {} s; Ctrl-C ends it sooner",
+        arguments.seconds
+    ));
+    // Either way, the time is over.
+    let _ = interrupted.recv_timeout(Duration::from_secs_f64(arguments.seconds));
+    let seconds = begun.elapsed().as_secs_f64();
+    let (last, copied) = read(&mut session, side.as_ref(), &glance)?;
+    let feed = recorder.feed();
+    for mut copied in copied {
+        let before = copied_before.iter().find(|before| before.pid == copied.pid);
+        subtract(&mut copied, before, page_size);
+        feed.settle(copied);
+    }
+    let why = recorder.stop();
+    let before = {
+        let mut ledger = Ledger::new(folder, page_size);
+        for copied in copied_before {
+            ledger.settle(copied, None);
+        }
+        ledger.finish(0, None)
+    };
+    let is_known = |pid: u32| glance.processes.iter().any(|seen| seen.pid == pid);
+    let unwatched = last
+        .processes
+        .iter()
+        .filter(|row| !is_known(row.pid))
+        .count() as u64;
+    let found = Found {
+        schema: "onecopy.why/1",
+        seconds,
+        why,
+        before,
+        unwatched,
+        report: last,
+    };
     if arguments.json {
-        let schema = "onecopy.why/1";
-        let (seconds, report) = (arguments.seconds, found);
-        json::write(
-            out,
-            &Found {
-                schema,
-                seconds,
-                why,
-                report,
-            },
-        )?;
+        json::write(out, &found)?;
     } else {
-        let style = units::Style::default();
-        text::report(out, &found, &text::Heading::default(), style)?;
-        writeln!(out, "\n  Copied within the last {} s:", arguments.seconds)?;
-        printed::why(out, &why, page_size, style)?;
+        print(out, &found)?;
     }
     Ok(OK)
 }
 
-fn copied(session: &Session, pids: &[u32]) -> Copied {
-    pids.iter()
-        .map(|pid| (*pid, session.copied(*pid)))
+fn print(out: &mut dyn Write, found: &Found) -> Result<()> {
+    let (style, page_size) = (units::Style::default(), found.report.page_size);
+    text::report(out, &found.report, &text::Heading::default(), style)?;
+    printed::before(out, &found.before, page_size, style)?;
+    writeln!(out, "\n  Copied within the last {:.1} s:", found.seconds)?;
+    printed::why(out, &found.why, page_size, style)?;
+    if found.why.reason.is_none() && found.unwatched > 0 {
+        writeln!(
+            out,
+            "  note: {} processes came meanwhile and were not watched",
+            found.unwatched
+        )?;
+    }
+    Ok(())
+}
+
+/// Tells when Ctrl-C was pressed.
+fn interrupts() -> Result<Receiver<()>> {
+    let (sender, received) = channel();
+    let mut signals = Signals::new([SIGINT]).context("cannot receive signals")?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(received)
+}
+
+/// Reads the tree: the report, and what each of the processes that were there at first has copied.
+fn read(
+    session: &mut Session,
+    side: Option<&PathBuf>,
+    glance: &Glance,
+) -> Result<(Report, Vec<Copied>)> {
+    session.set_tags(side.map(|side| tags::read(side)).unwrap_or_default());
+    let report = session.read()?;
+    let now = session.glance()?;
+    let is_same = |pid: u32, start: u64, family: u64| {
+        let mut all = now.processes.iter();
+        all.any(|seen| (seen.pid, seen.start_time_ticks, seen.family) == (pid, start, family))
+    };
+    let processes = glance.processes.iter();
+    let here = processes.filter(|seen| is_same(seen.pid, seen.start_time_ticks, seen.family));
+    let copied = here.map(|seen| Copied {
+        pid: seen.pid,
+        family: seen.family,
+        read_ns: super::recorder::Feed::now_ns(),
+        ranges: session.copied(seen.pid),
+        mappings: mappings(&report, seen.pid),
+    });
+    let copied = copied.collect();
+    Ok((report, copied))
+}
+
+/// The processes, with those that they were forked from, in the tree or above it.
+fn known(proc: &Proc, glance: &Glance) -> Vec<Known> {
+    let up = clock_gettime(ClockId::Boottime);
+    let up = Duration::new(
+        up.tv_sec.unsigned_abs(),
+        u32::try_from(up.tv_nsec).unwrap_or(0),
+    );
+    let booted = SystemTime::now()
+        .checked_sub(up)
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let ticks = rustix::param::clock_ticks_per_second().max(1);
+    let began = |start: u64| booted + Duration::from_secs_f64(start as f64 / ticks as f64);
+    let lineage = |pid: u32, family: u64| {
+        let mut found = Vec::new();
+        let mut next = pid;
+        while let Ok(stat) = proc.stat(next) {
+            let is_related = stat.start_stack == family && family != 0;
+            if next != pid && !is_related || found.iter().any(|(pid, _)| *pid == next) {
+                break;
+            }
+            found.push((next, began(stat.start_time_ticks)));
+            next = stat.parent;
+        }
+        found
+    };
+    let processes = glance.processes.iter();
+    processes
+        .map(|seen| (lineage(seen.pid, seen.family), seen.family))
         .collect()
 }
 
-/// Pages of `now` that were not in `before`.
-fn subtracted(now: Copied, before: &Copied, page_size: u64) -> Copied {
-    let mut rest = Copied::new();
-    for (pid, ranges) in now {
-        let old = before.get(&pid).map(Vec::as_slice).unwrap_or_default();
-        let is_old = |address: u64| {
-            let index = old.partition_point(|range| range.end <= address);
-            old.get(index).is_some_and(|range| range.start <= address)
-        };
-        let pages = ranges
-            .iter()
-            .flat_map(|range| range.clone().step_by(page_size as usize));
-        let fresh = pages.filter(|address| !is_old(*address));
-        let ranges: Vec<_> = fresh.map(|address| address..address + page_size).collect();
-        if !ranges.is_empty() {
-            rest.insert(pid, ranges);
+/// Takes off what had been copied before.
+fn subtract(now: &mut Copied, before: Option<&Copied>, page_size: u64) {
+    let Some(before) = before else {
+        return;
+    };
+    let is_old = |address: u64| {
+        let index = before.ranges.partition_point(|range| range.end <= address);
+        before
+            .ranges
+            .get(index)
+            .is_some_and(|range| range.start <= address)
+    };
+    let mut rest: Vec<Range<u64>> = Vec::new();
+    let pages = now
+        .ranges
+        .iter()
+        .flat_map(|range| range.clone().step_by(page_size as usize));
+    for address in pages.filter(|address| !is_old(*address)) {
+        match rest.last_mut() {
+            Some(last) if last.end == address => last.end += page_size,
+            _ => rest.push(address..address + page_size),
         }
     }
-    rest
+    now.ranges = rest;
+    for (label, bytes) in &mut now.mappings {
+        let old = before.mappings.iter().find(|(other, _)| other == label);
+        *bytes = bytes.saturating_sub(old.map_or(0, |(_, bytes)| *bytes));
+    }
+    now.mappings.retain(|(_, bytes)| *bytes > 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_been_copied_before_is_taken_off() {
+        let copied = |ranges: &[Range<u64>], bytes: &[(&str, u64)]| Copied {
+            ranges: ranges.to_vec(),
+            mappings: bytes
+                .iter()
+                .map(|(label, bytes)| ((*label).to_owned(), *bytes))
+                .collect(),
+            ..Copied::default()
+        };
+        let before = copied(&[20..30, 40..50], &[("heap", 20), ("stack", 10)]);
+        let mut now = copied(
+            &[10..30, 30..50],
+            &[("heap", 40), ("stack", 10), ("tag", 10)],
+        );
+        subtract(&mut now, Some(&before), 10);
+        assert_eq!(now, copied(&[10..20, 30..40], &[("heap", 20), ("tag", 10)]));
+        let whole = now.clone();
+        subtract(&mut now, None, 10);
+        assert_eq!(now, whole);
+    }
 }
