@@ -27,6 +27,7 @@ mod read;
 mod report;
 mod rows;
 mod session;
+mod sharers;
 mod tree;
 mod walk;
 
