@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
-import shutil
-import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from onecopy import _ranges
+from onecopy import _ranges, _side
 from onecopy._onecopy import Sampler, _measure_ranges, _relatives
 
 if TYPE_CHECKING:
@@ -20,40 +18,6 @@ if TYPE_CHECKING:
     from onecopy._onecopy import Report
 
 __all__ = ["Watch", "assert_shared", "tag", "watch"]
-
-_own_folder: str | None = None
-
-
-def _side_folder() -> str:
-    """Where tags are left for whoever measures: the folder of `onecopy run`, or one of this program's own."""
-    global _own_folder  # noqa: PLW0603 - made when it is first needed
-    given = os.environ.get("ONECOPY_SIDE")
-    if given:
-        return given
-    if _own_folder is None:
-        _own_folder = tempfile.mkdtemp(prefix="onecopy-tags-")
-        atexit.register(_remove_folder, _own_folder, os.getpid())
-    return _own_folder
-
-
-def _remove_folder(folder: str, owner: int) -> None:
-    """Children inherit the folder, and what is to be done at the end; it is not theirs."""
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _leave(file: str, lines: list[dict[str, Any]]) -> None:
-    """Appends to one of this process's own files in the side folder, in one write."""
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    # The folder goes with whoever measures; this process may stay longer.
-    with contextlib.suppress(FileNotFoundError), Path(_side_folder(), file).open("a", encoding="utf-8") as out:
-        out.write(text)
-
-
-def _check_name(name: object) -> None:
-    """Refuses a tag's name that a report could not show."""
-    if not isinstance(name, str) or not name.isprintable():
-        raise ValueError(f"a tag's name must be printable text, not {name!r}")
 
 
 def tag(name: str, obj: Any) -> None:
@@ -77,7 +41,7 @@ def tag(name: str, obj: Any) -> None:
         >>> data = bytearray(10_000)
         >>> onecopy.tag("data", data)
     """
-    _check_name(name)
+    _side.check_text("a tag's name", name)
     pid = os.getpid()
     place: _ranges.Place | None
     found = _ranges.own_buffer(obj)
@@ -91,7 +55,7 @@ def tag(name: str, obj: Any) -> None:
             _ranges.keep(obj, place)
     lines = [{"pid": pid, "name": name, "start": 0, "len": 0}]
     lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in place.ranges]
-    _leave(f"tags-{pid}.jsonl", lines)
+    _side.leave("tags", lines)
 
 
 class Watch:
@@ -100,19 +64,33 @@ class Watch:
     def __init__(self, overhead: float, pid: int | None) -> None:
         self._pid = pid
         self._overhead = overhead
+        self._owner = os.getpid()
         self._sampler: Sampler | None = None
 
     def start(self) -> None:
-        """Begins to sample."""
+        """Begins to sample.
+
+        Raises:
+            RuntimeError: It was started before.
+            ValueError: The overhead is no part of one processor, or `pid` is below 1.
+            ProcessLookupError, PermissionError: There is no process `pid`, or it is somebody else's.
+        """
         if self._sampler is not None:
             raise RuntimeError("a watch can be used once")
-        self._sampler = Sampler(self._pid, self._overhead, _side_folder())
+        self._owner = os.getpid()
+        self._sampler = Sampler(self._pid, self._overhead, _side.folder())
+        _running.add(self)
 
     def stop(self) -> None:
-        """Takes a last reading and ends; again is no error."""
+        """Takes a last reading and ends; again is no error. In a child that was forked meanwhile nothing happens."""
         if self._sampler is None:
             raise RuntimeError("the watch was not started")
+        _running.discard(self)
         self._sampler.stop()
+
+    def _note_fork(self) -> None:
+        if self._sampler is not None:
+            self._sampler.note_fork()
 
     def __enter__(self) -> Self:
         self.start()
@@ -124,9 +102,9 @@ class Watch:
         self.stop()
 
     def _stopped(self) -> Sampler:
-        if self._sampler is None:
-            raise RuntimeError("the watch was not started")
-        self._sampler.stop()
+        self.stop()
+        if self._sampler is None or os.getpid() != self._owner:
+            raise RuntimeError(f"the watch belongs to process {self._owner}, which started it")
         return self._sampler
 
     @property
@@ -149,11 +127,29 @@ class Watch:
         Path(path).write_text(self._stopped().html() or "", encoding="utf-8")
 
 
+_running: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    """What a child inherits is known best just before it is forked; see `crates/onecopy-meter/src/forks.rs`."""
+    for watched in list(_running):
+        # Another thread is ending it at this moment.
+        with contextlib.suppress(RuntimeError):
+            watched._note_fork()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_running.clear)
+
+
 def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
     """Samples the memory of this process and its children while a block runs.
 
     A thread of the meter's own does it, which never takes the interpreter's lock. CPython 3.12 and later warn when a
     process with threads forks; this thread is no danger to children, which go on without it.
+
+    Just before each `os.fork()`, multiprocessing's included, the watch notes what the process has, which takes a few
+    milliseconds per GiB, within the same budget. Only so can it tell what a child has copied from what both have
+    allocated since.
 
     Args:
         overhead: The part of one processor that sampling may take.

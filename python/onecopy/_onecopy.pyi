@@ -1194,8 +1194,11 @@ class Sampler:
             side_folder: Where tags are left.
         """
 
+    def note_fork(self) -> None:
+        """Notes that this process is about to fork."""
+
     def stop(self) -> None:
-        """Takes a last reading and ends; again is no error."""
+        """Takes a last reading and ends; again is no error, and neither is it in a forked child."""
 
     def report(self) -> Report | None:
         """The reading with the most physical memory."""

@@ -73,18 +73,6 @@ def test_watch_samples_and_reports(tmp_path: Path) -> None:
     assert "<script" not in text
 
 
-def test_watch_is_used_once_and_in_order() -> None:
-    watched = onecopy.watch()
-    with pytest.raises(RuntimeError, match="not started"):
-        watched.stop()
-    with watched:
-        pass
-    with pytest.raises(RuntimeError, match="once"):
-        watched.start()
-    with pytest.raises(ValueError, match="above 0"), onecopy.watch(overhead=0):
-        pass
-
-
 def test_fixture_watches_the_test(onecopy_watch: onecopy.Watch) -> None:
     data = bytearray(4 * MIB)
     with Workers(lambda: None):

@@ -18,6 +18,8 @@ use crate::memory::{Report, process_id};
 pub(crate) struct Sampler {
     running: Option<Sampling>,
     seen: Option<Watched>,
+    /// The process that has the thread; its children have not.
+    owner: u32,
 }
 
 #[pymethods]
@@ -44,12 +46,23 @@ impl Sampler {
         Ok(Self {
             running: Some(Sampling::start(pid, overhead, side_folder)),
             seen: None,
+            owner: std::process::id(),
         })
     }
 
-    /// Takes a last reading and ends; again is no error.
+    /// Notes that this process is about to fork.
+    fn note_fork(&self) {
+        if let Some(running) = self.running.as_ref().filter(|_| self.is_owner()) {
+            running.note_fork();
+        }
+    }
+
+    /// Takes a last reading and ends; again is no error, and neither is it in a forked child, where there is nothing to
+    /// end.
     fn stop(&mut self, py: Python<'_>) -> PyResult<()> {
-        if let Some(running) = self.running.take() {
+        if !self.is_owner() {
+            self.abandon();
+        } else if let Some(running) = self.running.take() {
             let seen = py.detach(|| running.stop());
             self.seen = Some(seen.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
         }
@@ -78,7 +91,25 @@ impl Sampler {
     }
 }
 
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        if !self.is_owner() {
+            self.abandon();
+        }
+    }
+}
+
 impl Sampler {
+    fn is_owner(&self) -> bool {
+        std::process::id() == self.owner
+    }
+
+    fn abandon(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.abandon();
+        }
+    }
+
     fn said<E: std::fmt::Display>(
         &self,
         say: impl Fn(&Watched) -> Result<String, E>,

@@ -10,6 +10,7 @@
 
 mod child;
 mod files;
+mod marks;
 pub(crate) mod record;
 pub(crate) mod sampler;
 pub(crate) mod tags;

@@ -23,7 +23,7 @@ use onecopy_meter::{Glance, Report, Session};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
-use super::tags;
+use super::{marks, tags};
 
 /// Samples that are kept; beyond, every second one is dropped.
 const SAMPLES: usize = 4_000;
@@ -132,6 +132,11 @@ impl Sampler {
     }
 
     fn finish(mut self) -> Seen {
+        marks::add(
+            &mut self.seen.events,
+            self.side_folder.as_deref(),
+            self.started,
+        );
         let elapsed = self.started.elapsed().as_secs_f64();
         let overhead = &mut self.seen.overhead;
         overhead.allowed = self.allowed;
@@ -288,6 +293,7 @@ impl Sampler {
                     EventKind::Start
                 },
                 pid: process.pid,
+                label: None,
             });
         }
         let gone = self
@@ -298,6 +304,7 @@ impl Sampler {
             t,
             kind: EventKind::Exit,
             pid: *pid,
+            label: None,
         }));
         self.known = now;
     }
