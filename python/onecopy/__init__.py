@@ -48,6 +48,7 @@ from onecopy._onecopy import (
     stats,
 )
 from onecopy._share import empty, full, ones, private, share, to_python, zeros
+from onecopy._side import mark
 
 if TYPE_CHECKING:
     from onecopy._array import SharedArray as SharedArray
@@ -89,6 +90,7 @@ __all__ = [
     "full",
     "image_of",
     "is_frozen",
+    "mark",
     "memory",
     "ones",
     "open",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from onecopy._onecopy import Sampler, _buffer_range, _measure_ranges
+from onecopy import _ranges, _side
+from onecopy._onecopy import Sampler, _measure_ranges, _relatives
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,138 +19,78 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "assert_shared", "tag", "watch"]
 
-MOST_RANGES = 512
-"""Ranges of memory that one tag may have."""
-PAGE_BYTES = os.sysconf("SC_PAGESIZE")
-
-_own_folder: tempfile.TemporaryDirectory[str] | None = None
-
-
-def _side_folder() -> str:
-    """Where tags are left for whoever measures: the folder of `onecopy run`, or one of this program's own."""
-    global _own_folder  # noqa: PLW0603 - made when it is first needed
-    given = os.environ.get("ONECOPY_SIDE")
-    if given:
-        return given
-    if _own_folder is None:
-        _own_folder = tempfile.TemporaryDirectory(prefix="onecopy-tags-", ignore_cleanup_errors=True)
-    return _own_folder.name
-
-
-def _buffer(obj: Any) -> tuple[int, int] | None:
-    """Address and length of an object's own buffer, if it has one."""
-    interface = getattr(obj, "__array_interface__", None)
-    if isinstance(interface, dict):
-        start, low, high = interface["data"][0], 0, obj.dtype.itemsize
-        for length, stride in zip(obj.shape, obj.strides, strict=True):
-            if length == 0:
-                return start, 0
-            low += min(0, stride * (length - 1))
-            high += max(0, stride * (length - 1))
-        return start + low, high - low
-    try:
-        return _buffer_range(obj)
-    except (TypeError, BufferError):
-        return None
-
-
-def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Whole pages, those next to each other joined; of too many, the largest."""
-    pages = sorted((start // PAGE_BYTES, -(-(start + length) // PAGE_BYTES)) for start, length in ranges if length)
-    joined: list[list[int]] = []
-    for first, last in pages:
-        if joined and first <= joined[-1][1]:
-            joined[-1][1] = max(joined[-1][1], last)
-        else:
-            joined.append([first, last])
-    joined.sort(key=lambda pair: pair[0] - pair[1])
-    return [(first * PAGE_BYTES, (last - first) * PAGE_BYTES) for first, last in joined[:MOST_RANGES]]
-
-
-def _ranges(obj: Any) -> list[tuple[int, int]]:
-    """The memory behind an object: its buffer, its image in the store, or everything that it refers to."""
-    import gc
-    import sys
-
-    from onecopy._file import image_of
-
-    try:
-        found = _buffer(image_of(obj))
-    except TypeError:
-        found = _buffer(obj)
-    if found is not None:
-        return [found]
-    from onecopy._objects import HEAD_BYTES, _buffers
-
-    ranges: list[tuple[int, int]] = []
-    seen: set[int] = set()
-    roots = [obj]
-    while roots:
-        fresh: list[Any] = []
-        for item in roots:
-            # What a program's code consists of belongs to everybody, not to this object.
-            if id(item) not in seen and not isinstance(item, type | type(sys)) and not callable(item):
-                seen.add(id(item))
-                fresh.append(item)
-        for item in fresh:
-            buffers = [(start, length) for start, length, _ in _buffers(item)]
-            own = type(item).__basicsize__ if buffers else sys.getsizeof(item)
-            ranges += [(id(item) - HEAD_BYTES, own + HEAD_BYTES), *buffers]
-        roots = gc.get_referents(*fresh) if fresh else []
-    return ranges
-
-
-def _check_name(name: object) -> None:
-    """Refuses a tag's name that a report could not show."""
-    if not isinstance(name, str) or not name.isprintable():
-        raise ValueError(f"a tag's name must be printable text, not {name!r}")
-
 
 def tag(name: str, obj: Any) -> None:
     """Gives the memory behind an object a name, under which reports show it.
 
-    Call it in the parent, before the fork. Arrays and other buffers are one range; of lists, dicts and the like all
-    that they refer to is walked once.
+    Call it in the parent, before the fork. Arrays and other buffers are one range; of lists, dicts, data frames and
+    the like all that they refer to is walked once, and remembered for `assert_shared()`. What is added to them later
+    has no name until they are tagged again.
 
     Args:
         name: What to call it. Giving a name again takes it from what had it before.
-        obj: An array, a view, or any object.
+        obj: An array, a view, or any object with a page of its own.
 
     Raises:
-        ValueError: The name is no printable text.
+        ValueError: The name is no printable text; or workers were forked already, and looking through the object
+            would copy it.
+        TypeError: It is code, or lies on a page with others: an int, None, a short text.
 
     Example:
         >>> import onecopy
         >>> data = bytearray(10_000)
         >>> onecopy.tag("data", data)
     """
-    _check_name(name)
+    _side.check_text("a tag's name", name)
     pid = os.getpid()
+    place: _ranges.Place | None
+    found = _ranges.own_buffer(obj)
+    if found is not None:
+        place = _ranges.Place(_ranges.merged(found))
+    else:
+        quiet = _must_be_quiet()
+        place = _ranges.recall(obj) if quiet else None
+        if place is None:
+            place = _ranges.walked(obj, quiet=quiet)
+            _ranges.keep(obj, place)
     lines = [{"pid": pid, "name": name, "start": 0, "len": 0}]
-    lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in _merged(_ranges(obj))]
-    with Path(_side_folder(), f"tags-{pid}.jsonl").open("a") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in lines))
+    lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in place.ranges]
+    _side.leave("tags", lines)
 
 
 class Watch:
     """Samples this process and its children in a thread of its own; see `watch`."""
 
     def __init__(self, overhead: float, pid: int | None) -> None:
-        self._pid = os.getpid() if pid is None else pid
+        self._pid = pid
         self._overhead = overhead
+        self._owner = os.getpid()
         self._sampler: Sampler | None = None
 
     def start(self) -> None:
-        """Begins to sample."""
+        """Begins to sample.
+
+        Raises:
+            RuntimeError: It was started before.
+            ValueError: The overhead is no part of one processor, or `pid` is below 1.
+            ProcessLookupError, PermissionError: There is no process `pid`, or it is somebody else's.
+        """
         if self._sampler is not None:
             raise RuntimeError("a watch can be used once")
-        self._sampler = Sampler(self._pid, self._overhead, _side_folder())
+        self._owner = os.getpid()
+        self._sampler = Sampler(self._pid, self._overhead, _side.folder())
+        _running.add(self)
 
     def stop(self) -> None:
-        """Takes a last reading and ends; again is no error."""
+        """Takes a last reading and ends; again is no error. In a child that was forked meanwhile nothing happens."""
         if self._sampler is None:
             raise RuntimeError("the watch was not started")
+        _running.discard(self)
         self._sampler.stop()
+
+    def _note_fork(self) -> None:
+        if self._sampler is not None:
+            self._sampler.note_fork()
 
     def __enter__(self) -> Self:
         self.start()
@@ -160,9 +102,9 @@ class Watch:
         self.stop()
 
     def _stopped(self) -> Sampler:
-        if self._sampler is None:
-            raise RuntimeError("the watch was not started")
-        self._sampler.stop()
+        self.stop()
+        if self._sampler is None or os.getpid() != self._owner:
+            raise RuntimeError(f"the watch belongs to process {self._owner}, which started it")
         return self._sampler
 
     @property
@@ -185,11 +127,29 @@ class Watch:
         Path(path).write_text(self._stopped().html() or "", encoding="utf-8")
 
 
+_running: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    """What a child inherits is known best just before it is forked; see `crates/onecopy-meter/src/forks.rs`."""
+    for watched in list(_running):
+        # Another thread is ending it at this moment.
+        with contextlib.suppress(RuntimeError):
+            watched._note_fork()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_running.clear)
+
+
 def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
     """Samples the memory of this process and its children while a block runs.
 
     A thread of the meter's own does it, which never takes the interpreter's lock. CPython 3.12 and later warn when a
     process with threads forks; this thread is no danger to children, which go on without it.
+
+    Just before each `os.fork()`, multiprocessing's included, the watch notes what the process has, which takes a few
+    milliseconds per GiB, within the same budget. Only so can it tell what a child has copied from what both have
+    allocated since.
 
     Args:
         overhead: The part of one processor that sampling may take.
@@ -208,16 +168,29 @@ def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
     return Watch(overhead, pid)
 
 
-def _users(report: dict[str, Any], start: int) -> tuple[dict[str, Any], list[dict[str, Any]], set[int]]:
-    """The sums over the ranges in question, what each process has of them, and who maps them at all."""
+_is_forked = False
+
+
+def _note_fork() -> None:
+    global _is_forked  # noqa: PLW0603 - once per process
+    _is_forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+def _must_be_quiet() -> bool:
+    """Whether others share this process's pages, so that writing to them would copy some."""
+    return _is_forked or bool(_relatives(None))
+
+
+def _sums(report: dict[str, Any]) -> tuple[dict[str, int], list[dict[str, int]]]:
+    """The pages of the ranges in question, and how many bytes each process has of them."""
     total = {"pages": 0, "frames": 0, "new": 0}
-    users: dict[int, dict[str, Any]] = {}
-    kinds = set()
-    own = os.getpid()
+    users: dict[int, dict[str, int]] = {}
     for row in report["mappings"]:
-        if not row["tagged"] or not any(user["pid"] == own for user in row["processes"]):
+        if not row["tagged"] or row["label"] != _ASKED_FOR:
             continue
-        kinds.add(row["kind"])
         for key in total:
             # Not known when a process could not be read, which the caller looks at first.
             total[key] += row[key] or 0
@@ -225,60 +198,82 @@ def _users(report: dict[str, Any], start: int) -> tuple[dict[str, Any], list[dic
             sums = users.setdefault(user["pid"], {"pid": user["pid"], "shared": 0, "copied": 0, "new": 0})
             for key in ("shared", "copied", "new"):
                 sums[key] += user["pages"][key]
-    mapping = {pid for pid, user in users.items() if user["shared"] or user["copied"]}
-    if "shared_memory" in kinds:
-        # Processes that were not forked from each other have it at other addresses.
-        for store in report["stores"]:
-            mapping |= {user["pid"] for user in store["users"] if user["rss"]}
-    _ = start
-    return total, sorted(users.values(), key=lambda user: user["pid"]), mapping
+    return total, sorted(users.values(), key=lambda user: user["pid"])
+
+
+_ASKED_FOR = "the object in assert_shared()"
 
 
 def assert_shared(obj: Any, *, max_copies: float = 1.05, pid: int | None = None) -> None:
     """Fails unless an object is in memory once, and other processes have it, too.
 
-    Call it while the workers are alive and have done their work. Without any other process that maps the memory it
-    fails as well: workers that hold pickled copies of their own would otherwise look like one copy.
+    Call it while the workers are alive and have done their work. Without any other process that has pages of it in its
+    page table it fails as well: workers that hold pickled copies of their own would otherwise look like one copy.
+
+    Views of `share()` and `open()`, arrays and other buffers are judged as they are. Lists, dicts and other objects
+    that refer to more have to be given to `tag()` before the fork, because looking through them afterwards would copy
+    what is to be judged; unless `freeze()` has frozen them, or all that counts in them are arrays (a data frame), which
+    are judged alone then.
 
     Args:
-        obj: An array, a view, or any object of this process.
+        obj: An array, a view, or any object of this process with a page of its own.
         max_copies: How many copies may exist.
         pid: The process whose tree is looked at; this one if not given.
 
     Raises:
-        ValueError: `max_copies` is below 1, or no number.
+        ValueError: `max_copies` is below 1, or no number; or the object would have had to be tagged.
+        TypeError: The object is code, or lies on a page with others: an int, None, a short text.
+        ProcessLookupError, PermissionError: There is no process `pid`, or it is somebody else's.
         AssertionError: With the table of who has copied what, the level of evidence and the agreement.
     """
     if not max_copies >= 1:
         raise ValueError(f"max_copies must be at least 1, not {max_copies!r}")
-    ranges = _merged(_ranges(obj))
-    name = type(obj).__name__
-    if not ranges:
+    name = type(obj).__qualname__
+    found = _ranges.own_buffer(obj)
+    place = _ranges.Place(_ranges.merged(found)) if found is not None else _ranges.recall(obj)
+    if place is None:
+        place = _ranges.walked(obj, quiet=_must_be_quiet() or bool(_relatives(pid)))
+    if not place.ranges:
         raise AssertionError(f"{name} has no memory of its own: there is nothing to share")
-    report = json.loads(_measure_ranges(os.getpid() if pid is None else pid, name, ranges))
-    total, users, mapping = _users(report, ranges[0][0])
+    text, sharers = _measure_ranges(pid, _ASKED_FOR, place.ranges)
+    report = json.loads(text)
+    total, users = _sums(report)
+    own = os.getpid()
+    others = {*sharers, *(user["pid"] for user in users if user["shared"] or user["copied"])} - {own}
     copies = total["frames"] / total["pages"] if total["pages"] else None
-    others = mapping - {os.getpid()}
-    agreement = report["tree"]["copies"]["agreement"]
-    evidence = f"level {report['level']}, agreement with PSS " + (
-        "unknown" if agreement is None else f"{100 * agreement:.1f} %"
-    )
     problem = ""
     if not report["complete"]:
         problem = "the processes could not be measured: " + "; ".join(report["limits"])
+    elif own not in {row["pid"] for row in report["processes"]}:
+        problem = f"this process is not in the tree below process {pid}: nothing can be said of its memory"
     elif not others:
-        problem = "no other process maps this memory: workers that have the data have copies of their own"
-    elif copies is None:
-        problem = "this memory is younger than the other processes: nothing of it is shared"
-    elif copies > max_copies:
+        problem = "no other process has it: workers that use the data have copies of their own"
+    elif copies is None and not sharers:
+        problem = "it is younger than the other processes: nothing of it is shared"
+    elif copies is not None and copies > max_copies:
         problem = f"{copies:.3f} copies of it exist, and {max_copies:.3f} are allowed"
-    if not problem:
-        return
-    size = total["pages"] * PAGE_BYTES / 2**20
-    lines = [f"{name} of {size:.1f} MiB: {problem}", f"  ({evidence})"]
-    lines += [
-        f"  process {user['pid']}: shared {user['shared'] / 2**20:.2f} MiB, copied {user['copied'] / 2**20:.2f} MiB, "
-        f"new {user['new'] / 2**20:.2f} MiB"
-        for user in users
-    ]
-    raise AssertionError("\n".join(lines))
+    if problem:
+        raise AssertionError("\n".join([f"{name}{_size(place)}: {problem}", *_table(report, users, place)]))
+
+
+def _size(place: _ranges.Place) -> str:
+    return f", {sum(length for _, length in place.ranges) / 2**20:.2f} MiB"
+
+
+def _table(report: dict[str, Any], users: list[dict[str, int]], place: _ranges.Place) -> list[str]:
+    """What a failed assertion rests on."""
+    agreement = report["tree"]["copies"]["agreement"]
+    known = "unknown" if agreement is None else f"{100 * agreement:.1f} %"
+    lines = [f"  (level {report['level']}, agreement with PSS {known})"]
+    names = {row["pid"]: row["name"] for row in report["processes"]}
+    if users:
+        lines.append(f"  {'process':<28}{'shared':>12}{'copied':>12}{'new':>12}")
+    for user in users:
+        who = f"process {user['pid']} ({'this one' if user['pid'] == os.getpid() else names.get(user['pid'], '?')})"
+        sizes = "".join(f"{user[key] / 2**20:>8.2f} MiB" for key in ("shared", "copied", "new"))
+        lines.append(f"  {who:<28}{sizes}")
+    if place.left_out:
+        lines.append(
+            f"  {place.left_out} objects around the arrays are not judged: tag() before the fork would include them"
+        )
+    return lines

@@ -15,6 +15,7 @@ import json
 import os
 import struct
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -123,9 +124,41 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
     return count
 
 
+MOST_COLLECTIONS = 1_000
+"""Full collections that one process tells of."""
+
+
+def mark_collections(folder: str) -> None:
+    """Tells of each full collection: when it began, how long it took, in whichever process."""
+    started = 0.0
+    told: dict[int, int] = {}
+
+    def on_collection(phase: str, info: dict[str, int]) -> None:
+        nonlocal started
+        if info["generation"] != 2:  # noqa: PLR2004 - the oldest
+            return
+        if phase == "start":
+            started = time.monotonic()
+            return
+        pid = os.getpid()
+        told[pid] = told.get(pid, 0) + 1
+        if told[pid] > MOST_COLLECTIONS:
+            return
+        label = f"full collection, {time.monotonic() - started:.3f} s, {info['collected']} objects collected"
+        line = json.dumps({"pid": pid, "kind": "gc", "label": label, "t": started}) + "\n"
+        # Whoever measures may have ended.
+        with contextlib.suppress(OSError):
+            file = os.open(os.path.join(folder, f"marks-{pid}.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # noqa: PTH118
+            os.write(file, line.encode())
+            os.close(file)
+
+    gc.callbacks.append(on_collection)
+
+
 def install(folder: str) -> None:
     """Writes the table before the first fork, and never again: walking writes to pages that workers then share."""
     written = False
+    mark_collections(folder)
 
     def before() -> None:
         nonlocal written

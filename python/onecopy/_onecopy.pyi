@@ -77,8 +77,10 @@ __all__ = [
     "_freeze_trouble",
     "_freeze_walk",
     "_image",
+    "_image_behind",
     "_measure_ranges",
     "_real",
+    "_relatives",
     "array_allocate",
     "array_geometry",
     "collect",
@@ -1115,11 +1117,13 @@ def memory(pid: int | None = None, children: bool = True) -> Report:
         children: Whether to measure all processes below it as well.
 
     Returns:
-        A report that prints as a table. A process that may not be looked into is in `skipped`, and leaves the sums
+        A report that prints as a table. A child that may not be looked into is in `skipped`, and leaves the sums
         None.
 
     Raises:
         ProcessLookupError: There is no such process.
+        PermissionError: It is somebody else's.
+        ValueError: `pid` is below 1.
 
     Example:
         >>> import onecopy
@@ -1184,17 +1188,20 @@ def is_frozen(object: Any) -> bool:
 class Sampler:
     """A thread that samples a process tree; use `onecopy.watch()` instead."""
 
-    def __new__(cls, pid: int, overhead: float, side_folder: str | PathLike[str] | None) -> Self:
+    def __new__(cls, pid: int | None, overhead: float, side_folder: str | PathLike[str] | None) -> Self:
         """Starts at once.
 
         Args:
-            pid: The process at the top.
+            pid: The process at the top; this one if None.
             overhead: The part of one processor that sampling may take.
             side_folder: Where tags are left.
         """
 
+    def note_fork(self) -> None:
+        """Notes that this process is about to fork."""
+
     def stop(self) -> None:
-        """Takes a last reading and ends; again is no error."""
+        """Takes a last reading and ends; again is no error, and neither is it in a forked child."""
 
     def report(self) -> Report | None:
         """The reading with the most physical memory."""
@@ -1221,14 +1228,34 @@ def _buffer_range(buffer: Any) -> tuple[int, int]:
         TypeError: It has no buffer.
     """
 
-def _measure_ranges(pid: int, name: str, ranges: Sequence[tuple[int, int]]) -> str:
-    """Measures the tree below a process with some ranges of this one named.
+def _measure_ranges(pid: int | None, name: str, ranges: Sequence[tuple[int, int]]) -> tuple[str, list[int]]:
+    """Measures the tree below a process with some ranges of this one's memory named.
 
     Args:
-        pid: The process at the top.
+        pid: The process at the top; this one if None.
         name: What the ranges are called.
         ranges: Addresses and lengths.
 
     Returns:
-        The report as JSON.
+        The report as JSON, and who else has pages of what lies there in files or shared memory.
+    """
+
+def _relatives(pid: int | None) -> list[int]:
+    """Processes of a tree, but this one, that are relatives of this one by fork.
+
+    Args:
+        pid: The process at the top; this one if None.
+
+    Returns:
+        Their numbers.
+    """
+
+def _image_behind(view: Any) -> Image | None:
+    """The image that a view shows, or shows a part of.
+
+    Args:
+        view: Any object.
+
+    Returns:
+        None if it is no view, or one of a row.
     """

@@ -77,22 +77,81 @@ import os, onecopy
 if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
-report = onecopy.memory(1, children=False)
-(skipped,) = report.skipped
-print(skipped.pid, skipped.reason, report.complete, report.sum_pss, report.processes)
+watched = onecopy.watch(pid=1)
+data = bytearray(10**6)
+for call in (
+    lambda: onecopy.memory(1), lambda: onecopy.memory(1, children=False), watched.start,
+    lambda: onecopy.assert_shared(data, pid=1),
+):
+    try:
+        call()
+    except (PermissionError, AssertionError) as error:
+        print(type(error).__name__, getattr(error, "pid", None))
 """
 
 
 def test_process_of_somebody_else() -> None:
     run = subprocess.run([sys.executable, "-W", "error", "-c", OTHER_USER], capture_output=True, text=True, check=False)
     assert run.stderr == ""
-    assert run.stdout.split() == ["1", "denied", "False", "None", "[]"]  # shown, and never counted as zero
+    # A part of a tree that cannot be read leaves the sums unknown; without its root there is nothing at all.
+    assert run.stdout.splitlines() == ["PermissionError 1"] * 3 + ["AssertionError None"]
 
 
-@pytest.mark.parametrize("pid", ["1", -1, 1.5])
-def test_pid_is_checked(pid: Any) -> None:
-    with pytest.raises((TypeError, OverflowError)):
+DENIED_CHILD = """
+import os, signal, onecopy
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    # Nobody but root may look into what is not dumpable.
+    import ctypes
+    assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
+    os.write(writer, b"x")
+    signal.pause()
+assert os.read(reader, 1) == b"x"
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+    assert __import__("ctypes").CDLL(None).prctl(4, 1, 0, 0, 0) == 0
+try:
+    report = onecopy.memory()
+    (skipped,) = report.skipped
+    print(skipped.pid == child, skipped.reason, report.complete, report.sum_pss, len(report.processes))
+finally:
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+"""
+
+
+def test_child_that_nobody_may_look_into() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", DENIED_CHILD], capture_output=True, text=True, check=False
+    )
+    assert run.stderr == ""
+    assert run.stdout.split() == ["True", "denied", "False", "None", "1"]  # shown, and never counted as zero
+
+
+NO_PIDS: list[tuple[Any, type[Exception], str]] = [
+    ("1", TypeError, "expected a process's number, found str"),
+    (1.5, TypeError, "expected a process's number, found float"),
+    (-1, ValueError, "pid must be at least 1, not -1"),
+    (0, ValueError, "pid must be at least 1, not 0"),
+    (-(2**80), ValueError, "pid must be at least 1"),
+    (2**80, ProcessLookupError, "does not exist"),
+    (2**31, ProcessLookupError, "is gone"),
+]
+
+
+@pytest.mark.parametrize(("pid", "error", "text"), NO_PIDS)
+def test_pid_is_checked(pid: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
         onecopy.memory(pid)
+    with pytest.raises(error, match=text):
+        onecopy.watch(pid=pid).start()
+    with pytest.raises(error, match=text):
+        onecopy.assert_shared(np.ones(10**6), pid=pid)
 
 
 _barrier: Any = None

@@ -9,50 +9,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import onecopy
+from families import MIB, WATCHDOG_S, Workers, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from multiprocessing.context import BaseContext
+    from collections.abc import Iterator
 
-MIB = 2**20
-WATCHDOG_S = 120
 SCRIPT = Path(sys.executable).with_name("onecopy")
 pytest_plugins = ["onecopy.pytest_plugin"]
-
-
-class Workers:
-    """Forked children that do something, say so, and wait to be killed."""
-
-    def __init__(self, *tasks: Callable[[], object]) -> None:
-        self.pids = []
-        for task in tasks:
-            reader, writer = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                task()
-                os.write(writer, b"x")
-                while True:
-                    signal.pause()
-            os.close(writer)
-            self.pids.append(pid)
-            assert os.read(reader, 1) == b"x"
-            os.close(reader)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for pid in self.pids:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
 
 
 def test_processes_say_what_they_copied() -> None:
@@ -74,67 +44,6 @@ def test_processes_say_what_they_copied() -> None:
     assert reader.copied < writer.copied
     assert report.wasted is not None
     assert report.wasted >= 8 * MIB
-
-
-def test_assert_shared_passes_when_workers_only_read() -> None:
-    data = np.ones(8 * MIB, np.uint8)
-    with Workers(data.sum, data.sum):
-        onecopy.assert_shared(data)
-
-
-def test_assert_shared_says_what_was_copied_and_by_whom() -> None:
-    data = np.ones(8 * MIB, np.uint8)
-
-    def write() -> None:
-        data[: 4 * MIB] = 2
-
-    with Workers(write, lambda: None) as workers, pytest.raises(AssertionError) as raised:
-        onecopy.assert_shared(data)
-    message = str(raised.value)
-    assert "1.5" in message
-    assert f"process {workers.pids[0]}" in message
-    assert re.search(r"copied 4\.\d\d MiB", message)
-    assert "level" in message
-    assert "agreement" in message
-
-
-def test_assert_shared_fails_when_nobody_else_maps_it() -> None:
-    data = np.ones(MIB, np.uint8)
-    with pytest.raises(AssertionError, match="no other process maps this memory"):
-        onecopy.assert_shared(data)
-
-
-def test_assert_shared_for_views_under_every_start_method(context: BaseContext) -> None:
-    view = onecopy.share(np.arange(MIB))
-    with context.Pool(2) as pool:
-        assert pool.map(np.sum, [view] * 4) == [int(view.sum())] * 4
-        waiting = pool.map_async(_read_and_wait, [(view, os.getpid())] * 2, chunksize=1)
-        _wait_until(lambda: _is_shared(view))
-        onecopy.assert_shared(view)
-        pool.terminate()
-        del waiting
-
-
-def _read_and_wait(task: tuple[Any, int]) -> int:
-    view, _ = task
-    total = int(np.asarray(view).sum())
-    signal.pause()
-    return total
-
-
-def _is_shared(view: Any) -> bool:
-    try:
-        onecopy.assert_shared(view)
-    except AssertionError:
-        return False
-    return True
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + WATCHDOG_S
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_watch_samples_and_reports(tmp_path: Path) -> None:
@@ -162,18 +71,6 @@ def test_watch_samples_and_reports(tmp_path: Path) -> None:
     assert "the data" in text
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")  # no network
     assert "<script" not in text
-
-
-def test_watch_is_used_once_and_in_order() -> None:
-    watched = onecopy.watch()
-    with pytest.raises(RuntimeError, match="not started"):
-        watched.stop()
-    with watched:
-        pass
-    with pytest.raises(RuntimeError, match="once"):
-        watched.start()
-    with pytest.raises(ValueError, match="above 0"), onecopy.watch(overhead=0):
-        pass
 
 
 def test_fixture_watches_the_test(onecopy_watch: onecopy.Watch) -> None:
@@ -365,11 +262,13 @@ def family(tmp_path: Path) -> Iterator[int]:
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
     ) as process:
-        assert process.stdout is not None
-        assert int(process.stdout.readline()) == process.pid
-        _wait_until(lambda: len(onecopy.memory(process.pid).processes) == 3)
-        yield process.pid
-        os.killpg(process.pid, signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert int(process.stdout.readline()) == process.pid
+            wait_until(lambda: len(onecopy.memory(process.pid).processes) == 3)
+            yield process.pid
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_top_prints_once_into_a_pipe(family: int) -> None:
@@ -396,21 +295,21 @@ def test_top_lives_in_eighty_columns_and_obeys_keys(family: int, tmp_path: Path)
     command = f"TERM=screen NO_COLOR=1 '{SCRIPT}' top --every 0.1 --overhead 50 {family}; sleep 1000"
     subprocess.run([*terminal, "new-session", "-d", "-x", "80", "-y", "24", command], check=True, timeout=WATCHDOG_S)
     try:
-        _wait_until(lambda: "worker" in screen())
+        wait_until(lambda: "worker" in screen())
         first = screen()
         assert len(first.splitlines()) <= 24
         assert all(len(line) <= 80 for line in first.splitlines())
         assert " copies 1.0" in first
         press("v")
-        _wait_until(lambda: "mappings by" in screen() and "[heap]" in screen())
+        wait_until(lambda: "mappings by" in screen() and "[heap]" in screen())
         press("s")
-        _wait_until(lambda: "by copied" in screen())
+        wait_until(lambda: "by copied" in screen())
         press("o")
-        _wait_until(lambda: "nothing is tagged" in screen())
+        wait_until(lambda: "nothing is tagged" in screen())
         press("p")
-        _wait_until(lambda: "PAUSED" in screen())
+        wait_until(lambda: "PAUSED" in screen())
         press("q")
-        _wait_until(lambda: "copies" not in screen())  # the terminal is as it was
+        wait_until(lambda: "copies" not in screen())  # the terminal is as it was
     finally:
         subprocess.run([*terminal, "kill-server"], check=False, timeout=WATCHDOG_S)
 

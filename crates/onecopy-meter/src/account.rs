@@ -76,6 +76,9 @@ pub(crate) struct Member {
     pub(crate) source: Option<usize>,
     /// Whether another member's `source` is this one.
     pub(crate) is_source: bool,
+    /// Whether its `base` was noted just before the fork. What came between the note and the fork is told by being
+    /// mapped twice.
+    pub(crate) noted: bool,
     /// For a member with a `source`: what it is found to have inherited.
     pub(crate) found_base: PageSet,
     /// Pages written before a fork by itself or an ancestor, with the writer's key; youngest first.
@@ -266,7 +269,9 @@ impl Account {
             }
             return inherited;
         }
-        member.is_source || member.base.as_ref().is_some_and(|base| base.contains(page))
+        member.is_source
+            || member.noted && !state.is_mapped_once()
+            || member.base.as_ref().is_some_and(|base| base.contains(page))
     }
 
     /// The frame key, and whether the frame is known to be the writing of a member.

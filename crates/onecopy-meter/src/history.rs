@@ -1,7 +1,7 @@
 //! What earlier readings knew about each process, so that later ones can tell copied from new.
 //!
 //! ```text
-//! child first seen ─▶ its base: what its source has at that moment
+//! child first seen ─▶ its base: what its source has noted at the fork, or has at that moment
 //! child seen again ─▶ base, and what it has copied so far
 //! it forks itself  ─▶ both sides remember the pages it had copied: at level B nothing else tells
 //!                     that their common frame is not the family's
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::account::Member;
+use crate::forks::ForkLog;
 use crate::page_set::PageSet;
 use crate::parse::Stat;
 
@@ -26,6 +27,8 @@ pub(crate) fn identity(stat: &Stat) -> Identity {
 #[derive(Debug, Default, Clone)]
 struct Past {
     base: Option<Arc<PageSet>>,
+    /// Whether the base, or a part of it, was noted at a fork.
+    noted: bool,
     lineage: Vec<(Arc<PageSet>, u64)>,
     copied: Arc<PageSet>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct History {
     processes: HashMap<Identity, Past>,
     /// Whether anything was read before.
     pub(crate) begun: bool,
+    /// What processes have noted of their forks themselves.
+    pub(crate) forks: ForkLog,
     writers: u64,
 }
 
@@ -65,11 +70,14 @@ impl History {
                 })
             })
             .collect();
+        let noted = self.take_notes(stats, &sources);
         let mut members = Vec::with_capacity(stats.len());
         for (number, stat) in stats.iter().enumerate() {
-            let is_source = sources.contains(&Some(number));
+            let has_forked = sources.contains(&Some(number));
+            let mut children = sources.iter().zip(&noted);
+            let is_source = children.any(|(source, noted)| *source == Some(number) && !noted);
             let past = self.processes.entry(identity(stat)).or_default();
-            let new_lineage = is_source && !past.copied.is_empty();
+            let new_lineage = has_forked && !past.copied.is_empty();
             let remembered = past.lineage.first();
             if new_lineage && remembered.is_none_or(|(set, _)| !Arc::ptr_eq(set, &past.copied)) {
                 self.writers += 1;
@@ -85,13 +93,42 @@ impl History {
             members.push(Member {
                 base: past.base.clone(),
                 parent: parents[number],
-                source: sources[number],
+                source: sources[number].filter(|_| !noted[number]),
                 is_source,
+                noted: past.noted,
                 lineage: past.lineage.clone(),
                 ..Member::default()
             });
         }
         members
+    }
+
+    /// Gives children that were not seen before what their source noted when it forked them, and the source as
+    /// well: what it had then is what it shares. Says which children got it.
+    fn take_notes(&mut self, stats: &[&Stat], sources: &[Option<usize>]) -> Vec<bool> {
+        let mut noted = vec![false; stats.len()];
+        for (number, source) in sources.iter().enumerate() {
+            let Some(source) = source.map(|source| stats[source]) else {
+                continue;
+            };
+            let Some(pages) = self.forks.base(source.pid, stats[number]) else {
+                continue;
+            };
+            for stat in [source, stats[number]] {
+                let past = self.processes.entry(identity(stat)).or_default();
+                past.noted = true;
+                past.base = Some(match past.base.take() {
+                    None => Arc::clone(&pages),
+                    Some(base) => {
+                        let mut base = Arc::unwrap_or_clone(base);
+                        base.extend(&pages);
+                        Arc::new(base)
+                    }
+                });
+            }
+            noted[number] = true;
+        }
+        noted
     }
 
     /// Takes over what a reading has found.

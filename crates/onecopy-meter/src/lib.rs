@@ -19,6 +19,7 @@
 mod account;
 mod by_pss;
 mod error;
+mod forks;
 mod history;
 mod ioctl;
 mod page_set;
@@ -27,12 +28,14 @@ mod read;
 mod report;
 mod rows;
 mod session;
+mod sharers;
 mod tree;
 mod walk;
 
 use std::ops::Range;
 
 pub use error::MeterError;
+pub use forks::ForkLog;
 pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
 pub use read::Proc;
 pub use report::{

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::error::MeterError;
+use crate::forks::ForkLog;
 use crate::history::History;
 use crate::page_set::PageSet;
 use crate::read::Proc;
@@ -121,6 +122,12 @@ impl Session {
     pub fn from_the_start(mut self) -> Self {
         self.history.begun = true;
         self
+    }
+
+    /// The log in which processes of the tree that can may note their forks.
+    #[must_use]
+    pub fn fork_log(&self) -> ForkLog {
+        self.history.forks.clone()
     }
 
     /// The evidence that readings rest on.

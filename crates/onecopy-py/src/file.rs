@@ -89,6 +89,17 @@ pub(crate) fn image_of_view<'py>(view: &Bound<'py, PyAny>) -> PyResult<Option<Bo
     whole_image(view)
 }
 
+/// The image that a view shows, or shows a part of.
+#[pyfunction]
+pub(crate) fn _image_behind<'py>(view: &Bound<'py, PyAny>) -> Option<Bound<'py, Image>> {
+    let py = view.py();
+    if let Some(view) = view::of(view) {
+        return Some(view.image.bind(py).clone());
+    }
+    let (image, _) = node::place_of(view)?;
+    Some(image.bind(py).clone())
+}
+
 /// Maps the image in a file and returns a view of it.
 #[pyfunction]
 pub(crate) fn open_file(

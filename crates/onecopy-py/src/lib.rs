@@ -75,6 +75,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
     module.add_function(wrap_pyfunction!(file::open_buffer, module)?)?;
     module.add_function(wrap_pyfunction!(file::image_of_view, module)?)?;
+    module.add_function(wrap_pyfunction!(file::_image_behind, module)?)?;
     module.add_function(wrap_pyfunction!(file::_file_image, module)?)?;
     module.add_function(wrap_pyfunction!(file::_buffer_image, module)?)?;
     module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
@@ -94,5 +95,6 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(freeze::is_frozen, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_relatives, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }

@@ -1,7 +1,8 @@
 //! The meter's report as Python objects: attributes for programs, a table for people.
 #![forbid(unsafe_code)]
 
-use onecopy_meter::{self as meter, Proc, SkipReason};
+use onecopy_meter::{self as meter, MeterError, Proc, SkipReason};
+use pyo3::exceptions::{PyProcessLookupError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::Error;
@@ -305,17 +306,51 @@ impl Report {
 /// True
 #[pyfunction]
 #[pyo3(signature = (pid = None, children = true))]
-pub(crate) fn memory(py: Python<'_>, pid: Option<u32>, children: bool) -> Result<Report, Error> {
-    let pid = pid.unwrap_or_else(std::process::id);
-    let inner = py.detach(|| {
+pub(crate) fn memory(
+    py: Python<'_>,
+    pid: Option<&Bound<'_, PyAny>>,
+    children: bool,
+) -> PyResult<Report> {
+    let pid = process_id(pid)?;
+    let measured = py.detach(|| {
         let proc = Proc::default();
-        if children {
+        let report = if children {
             proc.tree(pid)
         } else {
             proc.alone(pid)
+        }?;
+        // Others that cannot be read are in the report; about the one that was asked for there is nothing else to say.
+        if report.skipped.iter().any(|skipped| skipped.pid == pid) {
+            proc.process(pid)?;
         }
-    })?;
+        Ok(report)
+    });
+    let inner = measured.map_err(|error: MeterError| Error::from(error))?;
     Ok(Report { inner })
+}
+
+/// The process that an argument names; this one if it is None.
+pub(crate) fn process_id(pid: Option<&Bound<'_, PyAny>>) -> PyResult<u32> {
+    let Some(pid) = pid else {
+        return Ok(std::process::id());
+    };
+    // An int of any size, or whatever stands for one.
+    let number = pid.call_method0("__index__").map_err(|_| {
+        PyTypeError::new_err(format!(
+            "pid: expected a process's number, found {}",
+            pid.get_type()
+                .qualname()
+                .map_or_else(|_| "something else".to_owned(), |name| name.to_string())
+        ))
+    })?;
+    if number.lt(1)? {
+        return Err(PyValueError::new_err(format!(
+            "pid must be at least 1, not {number}"
+        )));
+    }
+    number
+        .extract::<u32>()
+        .map_err(|_| PyProcessLookupError::new_err(format!("process {number} does not exist")))
 }
 
 /// The report for people: a row per process, the sums, and what they mean.

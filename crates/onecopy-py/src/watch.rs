@@ -1,43 +1,68 @@
 //! Watching this process's memory over time, and where objects' buffers lie.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use onecopy_cli::{Watch as Sampling, Watched};
-use onecopy_meter::{Proc, Session, Tag};
+use onecopy_meter::{MeterError, Proc, Session, Tag};
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::Error;
-use crate::memory::Report;
+use crate::memory::{Report, process_id};
 
 /// A thread that samples a process tree; use `onecopy.watch()` instead.
 #[pyclass(module = "onecopy._onecopy")]
 pub(crate) struct Sampler {
     running: Option<Sampling>,
     seen: Option<Watched>,
+    /// The process that has the thread; its children have not.
+    owner: u32,
 }
 
 #[pymethods]
 impl Sampler {
     /// Starts at once.
     #[new]
-    fn new(pid: u32, overhead: f64, side_folder: Option<PathBuf>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        pid: Option<&Bound<'_, PyAny>>,
+        overhead: f64,
+        side_folder: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let pid = process_id(pid)?;
         if !(overhead > 0.0 && overhead <= 1.0) {
             return Err(PyValueError::new_err(format!(
                 "overhead is a part of one processor, above 0 and at most 1, not {overhead}"
             )));
         }
+        // A process that is gone or somebody else's is said now, and not by an empty report.
+        if pid != std::process::id() {
+            let readable = py.detach(|| Proc::default().process(pid));
+            readable.map_err(Error::from)?;
+        }
         Ok(Self {
             running: Some(Sampling::start(pid, overhead, side_folder)),
             seen: None,
+            owner: std::process::id(),
         })
     }
 
-    /// Takes a last reading and ends; again is no error.
+    /// Notes that this process is about to fork.
+    fn note_fork(&self) {
+        if let Some(running) = self.running.as_ref().filter(|_| self.is_owner()) {
+            running.note_fork();
+        }
+    }
+
+    /// Takes a last reading and ends; again is no error, and neither is it in a forked child, where there is nothing to
+    /// end.
     fn stop(&mut self, py: Python<'_>) -> PyResult<()> {
-        if let Some(running) = self.running.take() {
+        if !self.is_owner() {
+            self.abandon();
+        } else if let Some(running) = self.running.take() {
             let seen = py.detach(|| running.stop());
             self.seen = Some(seen.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
         }
@@ -66,7 +91,25 @@ impl Sampler {
     }
 }
 
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        if !self.is_owner() {
+            self.abandon();
+        }
+    }
+}
+
 impl Sampler {
+    fn is_owner(&self) -> bool {
+        std::process::id() == self.owner
+    }
+
+    fn abandon(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.abandon();
+        }
+    }
+
     fn said<E: std::fmt::Display>(
         &self,
         say: impl Fn(&Watched) -> Result<String, E>,
@@ -76,34 +119,76 @@ impl Sampler {
     }
 }
 
-/// Address and length of the memory behind an object with the buffer protocol.
+/// Address and length of the memory behind an object with the buffer protocol, from its lowest element to its highest.
 #[pyfunction]
 pub(crate) fn _buffer_range(buffer: &Bound<'_, PyAny>) -> PyResult<(usize, usize)> {
     let buffer = PyUntypedBuffer::get(buffer)?;
-    Ok((buffer.buf_ptr().addr(), buffer.len_bytes()))
+    if buffer.suboffsets().is_some() {
+        return Err(PyBufferError::new_err(
+            "the buffer's elements lie behind pointers",
+        ));
+    }
+    let (mut low, mut high) = (buffer.buf_ptr().addr(), buffer.buf_ptr().addr());
+    for (length, stride) in buffer.shape().iter().zip(buffer.strides()) {
+        let Some(steps) = length.checked_sub(1) else {
+            return Ok((low, 0));
+        };
+        let reach = stride.unsigned_abs().saturating_mul(steps);
+        if *stride < 0 {
+            low = low.saturating_sub(reach);
+        } else {
+            high = high.saturating_add(reach);
+        }
+    }
+    Ok((low, high - low + buffer.item_size()))
 }
 
-/// Measures the tree below a process with some ranges named, as JSON.
+/// Processes of the tree below `pid`, but this one, that are relatives of this one by fork.
+#[pyfunction]
+pub(crate) fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<u32>> {
+    let pid = process_id(pid)?;
+    let glance = py.detach(|| Session::new(Proc::default(), pid).glance());
+    let glance = glance.map_err(Error::from)?;
+    let own = std::process::id();
+    let family = Proc::default().stat(own).map_err(Error::from)?.start_stack;
+    // Where the kernel does not show it, everybody may be one.
+    let others = glance.processes.iter().filter(|process| process.pid != own);
+    let related = others.filter(|process| family == 0 || process.family == family);
+    Ok(related.map(|process| process.pid).collect())
+}
+
+/// Measures the tree below a process with some ranges of this one's memory named. Returns the report as JSON, and who else
+/// has pages of what lies there in files or shared memory.
 #[pyfunction]
 pub(crate) fn _measure_ranges(
     py: Python<'_>,
-    pid: u32,
+    pid: Option<&Bound<'_, PyAny>>,
     name: &str,
     ranges: Vec<(u64, u64)>,
-) -> PyResult<String> {
-    let owner = std::process::id();
-    let tag = |(start, len)| Tag {
+) -> PyResult<(String, Vec<u32>)> {
+    let (pid, owner) = (process_id(pid)?, std::process::id());
+    let tag = |&(start, len): &(u64, u64)| Tag {
         pid: owner,
         name: name.to_owned(),
         start,
         len,
     };
-    let tags = ranges.into_iter().map(tag).collect();
-    let report = py.detach(|| {
+    let tags = ranges.iter().map(tag).collect();
+    let measured = py.detach(|| {
         let mut session = Session::new(Proc::default(), pid).patient();
         session.set_tags(tags);
-        session.read()
+        let report = session.read()?;
+        let pids = report.processes.iter().map(|process| process.pid);
+        let others: Vec<u32> = pids.filter(|pid| *pid != owner).collect();
+        let mut sharers = BTreeSet::new();
+        for (start, len) in ranges {
+            let range = start..start.saturating_add(len);
+            sharers.extend(Proc::default().sharers(owner, range, &others)?);
+        }
+        Ok((report, sharers))
     });
-    let report = report.map_err(Error::from)?;
-    serde_json::to_string(&report).map_err(|error| PyValueError::new_err(error.to_string()))
+    let (report, sharers) = measured.map_err(|error: MeterError| Error::from(error))?;
+    let text = serde_json::to_string(&report);
+    let text = text.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok((text, sharers.into_iter().collect()))
 }

@@ -11,6 +11,7 @@
 mod budget;
 mod child;
 mod files;
+mod marks;
 pub(crate) mod record;
 pub(crate) mod sampler;
 pub(crate) mod tags;

@@ -132,17 +132,24 @@ pub(crate) enum EventKind {
     Start,
     /// It was not there any more.
     Exit,
+    /// It has called `onecopy.mark()`.
+    Mark,
+    /// Its collector looked at all objects.
+    Gc,
 }
 
-/// Something that happened between two samples.
+/// Something that happened between two samples, or that a program has marked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Event {
-    /// Seconds since the command was started; the moment when it was noticed.
+    /// Seconds since the command was started; the moment when it was noticed, or marked.
     pub(crate) t: f64,
     /// What.
     pub(crate) kind: EventKind,
     /// To whom.
     pub(crate) pid: u32,
+    /// What the program says of it; of marks and collections only.
+    #[serde(default)]
+    pub(crate) label: Option<String>,
 }
 
 /// What the measuring itself took.

@@ -21,8 +21,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::budget::{Budget, Wanted};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
-use super::tags;
 use super::waiting::Waiting;
+use super::{marks, tags};
 use crate::command::why::recorder::Feed;
 
 /// Samples that are kept; beyond, every second one is dropped.
@@ -156,6 +156,11 @@ impl Sampler {
             why.finish();
         }
         self.seen.seconds = ended.duration_since(self.started).as_secs_f64();
+        marks::add(
+            &mut self.seen.events,
+            self.side_folder.as_deref(),
+            self.started,
+        );
         let elapsed = self.started.elapsed().as_secs_f64();
         let overhead = &mut self.seen.overhead;
         overhead.allowed = self.budget.allowed();
@@ -362,6 +367,7 @@ impl Sampler {
                     EventKind::Start
                 },
                 pid: process.pid,
+                label: None,
             });
         }
         let gone = self
@@ -372,6 +378,7 @@ impl Sampler {
             t,
             kind: EventKind::Exit,
             pid: *pid,
+            label: None,
         }));
         self.known = now;
     }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::svg::Svg;
-use crate::command::run::record::{EventKind, Reading, Record, Sample};
+use crate::command::run::record::{Event, EventKind, Reading, Record, Sample};
 use crate::output::units::Style;
 
 const LEFT: f64 = 64.0;
@@ -75,24 +75,54 @@ pub(super) fn draw(record: &Record, width: f64) -> Option<String> {
     grid(&mut svg, &scale);
     layers(&mut svg, &scale, &readings);
     rss_line(&mut svg, &scale, &record.samples, broken.then_some(rss));
-    for event in &record.events {
-        let x = scale.x(event.t);
-        let class = if event.kind == EventKind::Exit {
-            "exit"
-        } else {
-            "fork"
-        };
-        svg.line([x, scale.base + 3.0, x, scale.base + 10.0], class);
-    }
-    svg.text(LEFT, scale.base + 26.0, "soft", "0 s");
+    let below = events(&mut svg, &scale, &record.events);
+    svg.text(LEFT, below + 16.0, "soft", "0 s");
     svg.text(
         width - RIGHT,
-        scale.base + 26.0,
+        below + 16.0,
         "end",
         &format!("{:.1} s", record.seconds),
     );
-    let bottom = legend(&mut svg, width, scale.base + 44.0);
+    let bottom = legend(&mut svg, width, below + 34.0, &record.events);
     Some(svg.finish(bottom, "memory over time"))
+}
+
+/// A tick for each event below the axis; marks cross the picture and have their label in a row of their own, as far as
+/// there is room. Returns where the next row begins.
+fn events(svg: &mut Svg, scale: &Scale, events: &[Event]) -> f64 {
+    let ticks = scale.base + 10.0;
+    let mut free = LEFT;
+    let mut is_labelled = false;
+    for event in events {
+        let x = scale.x(event.t);
+        let class = class(event.kind);
+        let top = if event.kind == EventKind::Mark {
+            TOP
+        } else {
+            scale.base + 3.0
+        };
+        svg.line([x, top, x, ticks], class);
+        let Some(label) = &event.label else { continue };
+        // A line is hard to hit with a pointer.
+        let title = format!("{label} (process {}, {:.2} s)", event.pid, event.t);
+        svg.rect([x - 3.0, TOP, 6.0, ticks - TOP], "target", &title);
+        let need = label.chars().count() as f64 * 6.5;
+        if event.kind == EventKind::Mark && x >= free && x + need <= scale.width {
+            svg.text(x, ticks + 14.0, "soft", label);
+            free = x + need + 8.0;
+            is_labelled = true;
+        }
+    }
+    ticks + if is_labelled { 16.0 } else { 0.0 }
+}
+
+fn class(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Fork | EventKind::Start => "fork",
+        EventKind::Exit => "exit",
+        EventKind::Mark => "mark",
+        EventKind::Gc => "gc",
+    }
 }
 
 fn total(reading: &Reading) -> u64 {
@@ -175,14 +205,21 @@ fn rss_line(svg: &mut Svg, scale: &Scale, samples: &[Sample], broken: Option<u64
     }
 }
 
-fn legend(svg: &mut Svg, width: f64, top: f64) -> f64 {
+fn legend(svg: &mut Svg, width: f64, top: f64, events: &[Event]) -> f64 {
     let (mut x, mut y) = (LEFT, top);
     let lines = [
         ("rss", "sum of RSS (what top says)"),
         ("ideal", "one copy"),
         ("fork", "start or fork"),
         ("exit", "exit"),
+        ("mark", "mark"),
+        ("gc", "full collection"),
     ];
+    // What only some programs say of themselves.
+    let is_there = |name: &str| {
+        !["mark", "gc"].contains(&name) || events.iter().any(|event| class(event.kind) == name)
+    };
+    let lines = lines.into_iter().filter(|(class, _)| is_there(class));
     let shapes = LAYERS.iter().map(|(class, name, _)| (true, *class, *name));
     for (filled, class, name) in shapes.chain(lines.map(|(class, name)| (false, class, name))) {
         let need = 30.0 + name.len() as f64 * 7.0;
@@ -198,4 +235,53 @@ fn legend(svg: &mut Svg, width: f64, top: f64) -> f64 {
         x += need;
     }
     y + 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(events: &serde_json::Value) -> Record {
+        let record = serde_json::json!({
+            "schema": "onecopy.run/1", "command": ["x"], "exit": null, "seconds": 10.0, "level": "B",
+            "overhead": {"allowed": 0.01, "readings": 1, "cpu_seconds": 0.0, "fraction": 0.0, "longest_reading": 0.0},
+            "max_copies": 1.0, "max_copies_t": 1.0, "peak_sum_rss": 8192, "peak_physical": 4096,
+            "peak_physical_t": 1.0, "faults_unseen": 0, "left_behind": [], "events": events,
+            "samples": [{"t": 1.0, "processes": 2, "sum_rss": 8192, "faults": 0, "reading": {
+                "copies": 1.0, "once": 4096, "wasted": 0, "new": 0, "shared": 0, "file": 0, "physical": 4096,
+                "sum_pss": 4096, "complete": true, "cost": 0.0}}],
+            "report": null, "report_t": null, "why": null, "reason": null
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn marks_have_labels_and_collections_ticks() {
+        let none = draw(&record(&serde_json::json!([])), 1000.0).unwrap();
+        assert!(
+            !none.contains("full collection") && !none.contains(">mark<"),
+            "{none}"
+        );
+        let event = |t: f64, kind: &str, label: &str| {
+            let label = (!label.is_empty()).then_some(label);
+            serde_json::json!({"t": t, "kind": kind, "pid": 5, "label": label})
+        };
+        let events = [
+            event(1.0, "fork", ""),
+            event(2.0, "mark", "epoch <1>"),
+            event(2.1, "mark", "too close"),
+            event(3.0, "gc", "full collection, 0.1 s"),
+            event(9.99, "mark", "no room at the end"),
+        ];
+        let drawing = draw(&record(&serde_json::json!(events)), 1000.0).unwrap();
+        assert!(drawing.contains(">epoch &lt;1&gt;</text>"), "{drawing}");
+        assert!(drawing.contains("<title>epoch &lt;1&gt; (process 5, 2.00 s)</title>"));
+        for hidden in ["too close", "no room at the end"] {
+            assert!(!drawing.contains(&format!(">{hidden}</text>")), "{drawing}");
+            assert!(drawing.contains(&format!("<title>{hidden} (")), "{drawing}");
+        }
+        assert!(drawing.contains("<title>full collection, 0.1 s (process 5, 3.00 s)</title>"));
+        assert!(drawing.contains(">full collection</text>") && drawing.contains(">mark</text>"));
+        assert_eq!(drawing.matches("class=\"gc\"").count(), 2); // it, and the legend
+    }
 }

@@ -1,0 +1,276 @@
+"""`watch()` and `mark()`: a process that watches itself and its children, whatever they do with the watch."""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import onecopy
+from families import MIB, WATCHDOG_S, Workers
+from onecopy import _side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PAGE = mmap.PAGESIZE
+
+
+class Pages:
+    """Private memory of which nothing exists before it is written."""
+
+    def __init__(self, count: int) -> None:
+        self._memory = mmap.mmap(-1, count * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._memory.madvise(mmap.MADV_NOHUGEPAGE)
+        view = memoryview(self._memory)
+        onecopy.tag("pages", view)
+        view.release()
+
+    def write(self, first: int, end: int) -> None:
+        for page in range(first, end):
+            self._memory[page * PAGE] = 1
+
+
+def tagged(found: dict[str, Any], pids: list[int]) -> tuple[list[int], list[list[int]]]:
+    """Distinct pages, frames and new pages; and what each process has copied and has new, in pages."""
+    rows = [row for row in found["report"]["mappings"] if row["label"] == "pages" and row["tagged"]]
+    assert len(rows) == 1
+    users = {user["pid"]: user["pages"] for user in rows[0]["processes"]}
+    each = [[users[pid][key] // PAGE if pid in users else 0 for key in ("copied", "new")] for pid in pids]
+    return [rows[0][key] for key in ("pages", "frames", "new")], each
+
+
+def test_what_was_there_at_the_fork_is_known_however_late_a_reading_comes() -> None:
+    pages = Pages(3_000)
+    pages.write(0, 1_000)
+
+    def work() -> None:
+        pages.write(0, 100)
+        pages.write(1_000, 1_200)
+
+    # One reading at the start, and then none for minutes: the next one is that of the end.
+    watched = onecopy.watch(overhead=0.00001)
+    watched.start()
+    with Workers(lambda: None, work) as workers:
+        pages.write(500, 530)
+        pages.write(1_000, 1_500)
+        pages.write(2_000, 2_300)
+        watched.stop()
+    found = watched.to_dict()
+    sums, each = tagged(found, [os.getpid(), *workers.pids])
+    # Both have allocated pages 1,000 to 1,199 since the fork. The child copied 100, and the parent 30.
+    assert sums == [1_000, 1_130, 1_000]
+    assert each == [[30, 800], [0, 0], [100, 200]]
+    assert found["overhead"]["readings"] <= 3
+
+
+def in_a_child(work: Callable[[], object]) -> None:
+    """Runs it in a child that leaves as a program does, and fails if it fails or hangs."""
+    with Workers(work):
+        pass
+
+
+def test_a_child_has_no_part_in_its_parents_watch() -> None:
+    watched = onecopy.watch(overhead=0.5)
+
+    def child() -> None:
+        watched.stop()
+        watched.stop()
+        with pytest.raises(RuntimeError, match=f"belongs to process {parent}, which started it"):
+            _ = watched.report
+        with pytest.raises(RuntimeError, match="can be used once"):
+            watched.start()
+        # One of its own is another matter.
+        with onecopy.watch(overhead=0.5) as own:
+            pass
+        assert own.report is not None
+        assert [row.pid for row in own.report.processes] == [os.getpid()]
+
+    parent = os.getpid()
+    with watched:
+        in_a_child(child)
+    assert watched.report is not None
+
+
+LEAVING = """
+import os, signal, sys
+import onecopy
+signal.alarm(120)
+for way in range(40):
+    with onecopy.watch(overhead=1.0) as watched:
+        child = os.fork()
+        if child == 0:
+            if way % 2:
+                watched = None  # the last reference goes
+            sys.exit(7)  # leaves the block, and does all that is done at exit
+        assert os.waitpid(child, 0)[1] == 7 << 8
+    assert watched.report is not None
+"""
+
+
+def test_children_that_leave_the_block_neither_hang_nor_end_the_watch() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", LEAVING],
+        capture_output=True,
+        text=True,
+        timeout=2 * WATCHDOG_S,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_forks_of_several_threads_and_other_programs_pass() -> None:
+    failures: list[BaseException] = []
+
+    def fork_often() -> None:
+        try:
+            for _ in range(20):
+                pid = os.fork()
+                if pid == 0:
+                    os._exit(0)
+                assert os.waitpid(pid, 0)[1] == 0
+                subprocess.run(["true"], check=True)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=fork_often) for _ in range(4)]
+    watches = []
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        with onecopy.watch(overhead=1.0) as watched:
+            watches.append(watched)
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert watches
+
+
+def test_a_watch_that_nobody_stops_goes_with_its_last_reference() -> None:
+    watched = onecopy.watch()
+    watched.start()
+    del watched
+    gc.collect()
+    in_a_child(lambda: None)  # the hook finds nothing
+
+
+def test_watch_is_used_once_and_in_order() -> None:
+    watched = onecopy.watch()
+    with pytest.raises(RuntimeError, match="not started"):
+        watched.stop()
+    with watched:
+        pass
+    with pytest.raises(RuntimeError, match="once"):
+        watched.start()
+    with pytest.raises(ValueError, match="above 0"), onecopy.watch(overhead=0):
+        pass
+
+
+def test_a_process_that_is_gone_cannot_be_watched() -> None:
+    with subprocess.Popen(["true"]) as process:
+        process.wait(WATCHDOG_S)
+    watched = onecopy.watch(pid=process.pid)
+    with pytest.raises(ProcessLookupError, match="is gone"):
+        watched.start()
+
+
+def test_another_process_is_watched() -> None:
+    data = bytearray(8 * MIB)
+    with Workers(lambda: None) as workers, onecopy.watch(pid=workers.pids[0], overhead=0.5) as watched:
+        pass
+    assert watched.report is not None
+    assert [row.pid for row in watched.report.processes] == workers.pids
+    assert len(data) == 8 * MIB
+
+
+# Marks.
+
+
+def test_marks_are_events_in_order_with_the_time_of_the_watch(tmp_path: Path) -> None:
+    onecopy.mark("before anybody watches")
+    with onecopy.watch(overhead=0.5) as watched:
+        before = time.monotonic()
+        onecopy.mark("épisode 1 <b>")
+        with Workers(lambda: onecopy.mark("in a child")) as workers:
+            pass
+        onecopy.mark("the end")
+        after = time.monotonic()
+    onecopy.mark("too late")
+    found = watched.to_dict()
+    marks = [event for event in found["events"] if event["kind"] == "mark"]
+    assert [(mark["label"], mark["pid"]) for mark in marks] == [
+        ("épisode 1 <b>", os.getpid()),
+        ("in a child", workers.pids[0]),
+        ("the end", os.getpid()),
+    ]
+    times = [mark["t"] for mark in marks]
+    assert times == sorted(times)
+    assert times[0] >= 0
+    assert times[-1] - times[0] <= after - before
+    assert [event["t"] for event in found["events"]] == sorted(event["t"] for event in found["events"])
+    page = tmp_path / "page.html"
+    watched.to_html(page)
+    assert "<title>épisode 1 &lt;b&gt; (process" in page.read_text()
+
+
+def test_the_next_watch_begins_without_the_marks_of_the_last() -> None:
+    with onecopy.watch():
+        onecopy.mark("old")
+    with onecopy.watch() as watched:
+        onecopy.mark("new")
+    events = watched.to_dict()["events"]
+    assert [event["label"] for event in events if event["kind"] == "mark"] == ["new"]
+
+
+@pytest.mark.parametrize("label", ["two\nlines", "\x1b[31m", 7, None])
+def test_labels_are_printable(label: Any) -> None:
+    with pytest.raises(ValueError, match="a mark's label must be printable text"):
+        onecopy.mark(label)
+
+
+def test_marks_are_bounded_in_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONECOPY_SIDE", str(tmp_path))
+    monkeypatch.setattr(_side, "_marks_left", 5)
+
+    def child() -> None:
+        onecopy.mark("of the child")
+
+    for number in range(10):
+        onecopy.mark(f"mark {number}")
+    with Workers(child) as workers:
+        pass
+
+    def labels(pid: int) -> list[str]:
+        lines = (tmp_path / f"marks-{pid}.jsonl").read_text().splitlines()
+        return [json.loads(line)["label"] for line in lines]
+
+    assert labels(os.getpid()) == [f"mark {number}" for number in range(5)]
+    assert labels(workers.pids[0]) == ["of the child"]
+
+
+def test_nothing_is_written_where_nobody_measures() -> None:
+    program = "import onecopy, onecopy._side as side\nonecopy.mark('x')\nassert side._own_folder is None"
+    environment = {name: value for name, value in os.environ.items() if name != "ONECOPY_SIDE"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, timeout=WATCHDOG_S)
+
+
+def test_marking_from_many_threads_keeps_lines_whole() -> None:
+    def mark_often() -> None:
+        for _ in range(50):
+            onecopy.mark("x" * 200)
+
+    with onecopy.watch() as watched:
+        threads = [threading.Thread(target=mark_often) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sum(event["kind"] == "mark" for event in watched.to_dict()["events"]) == 200
