@@ -121,8 +121,15 @@ impl Watching {
             let faults = faults.map_err(|error| why::refused(&error));
             let table = self.side.as_deref().and_then(objects::Table::read);
             let page_size = Proc::default().page_size();
+            // Faults are recorded by pid: of several processes that had the same one, the last.
+            let mut processes: Vec<_> = seen.copied.iter().collect();
+            processes.sort_by_key(|(process, _)| process.start_time_ticks);
+            let copied: why::Copied = processes
+                .into_iter()
+                .map(|(process, ranges)| (process.pid, ranges.clone()))
+                .collect();
             let why = why::join(
-                &seen.copied,
+                &copied,
                 faults.as_ref().map_err(String::as_str),
                 table.as_ref(),
                 page_size,

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use onecopy_meter::{Glance, Report, Session};
+use onecopy_meter::{Glance, Identity, Report, Session};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
@@ -56,7 +56,7 @@ pub(crate) struct Seen {
     /// Every process at every complete reading, for CSV.
     pub(crate) rows: Vec<(f64, Report)>,
     /// Ranges that each process had copied when it was last read.
-    pub(crate) copied: HashMap<u32, Vec<std::ops::Range<u64>>>,
+    pub(crate) copied: HashMap<Identity, Vec<std::ops::Range<u64>>>,
 }
 
 /// The sampling thread's state.
@@ -250,9 +250,9 @@ impl Sampler {
             seen.peak = Some((t, physical));
         }
         for process in &report.processes {
-            let copied = self.session.copied(process.pid);
+            let copied = self.session.copied(process.identity());
             if !copied.is_empty() {
-                seen.copied.insert(process.pid, copied);
+                seen.copied.insert(process.identity(), copied);
             }
         }
         let weight = |report: &Report| {

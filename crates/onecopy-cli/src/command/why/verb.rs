@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use onecopy_meter::{Report, Session};
+use onecopy_meter::{Identity, ProcessMemory, Report, Session};
 use serde::Serialize;
 
 use super::faults::Recorder;
@@ -40,13 +40,18 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
             before.limits.join("; ")
         );
     }
-    let pids: Vec<u32> = before.processes.iter().map(|process| process.pid).collect();
-    let earlier = copied(&session, &pids);
+    let processes: Vec<Identity> = before
+        .processes
+        .iter()
+        .map(ProcessMemory::identity)
+        .collect();
+    let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
+    let earlier = copied(&session, &processes);
     let recorder = Recorder::of_processes(&pids);
     thread::sleep(Duration::from_secs_f64(arguments.seconds));
     let found = session.read()?;
     let faults = recorder.map(Recorder::stop);
-    let later = subtracted(copied(&session, &pids), &earlier, page_size);
+    let later = subtracted(copied(&session, &processes), &earlier, page_size);
     let table = arguments.objects.as_deref().and_then(objects::Table::read);
     if arguments.objects.is_some() && table.is_none() {
         bail!(
@@ -81,9 +86,10 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     Ok(OK)
 }
 
-fn copied(session: &Session, pids: &[u32]) -> Copied {
-    pids.iter()
-        .map(|pid| (*pid, session.copied(*pid)))
+fn copied(session: &Session, processes: &[Identity]) -> Copied {
+    processes
+        .iter()
+        .map(|process| (process.pid, session.copied(*process)))
         .collect()
 }
 
