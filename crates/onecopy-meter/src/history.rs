@@ -15,12 +15,23 @@ use crate::account::Member;
 use crate::forks::ForkLog;
 use crate::page_set::PageSet;
 use crate::parse::Stat;
+use crate::report::Identity;
 
-/// Names one program in one process for ever: `exec` draws a new stack, and a pid may come again.
-pub(crate) type Identity = (u32, u64, u64);
+/// Names one program in one process for ever: a pid may come again, and `exec` draws a new place or, where
+/// that is not random, at least ends what the process has been forked with.
+pub(crate) type Program = (Identity, u64, u64, bool);
 
-pub(crate) fn identity(stat: &Stat) -> Identity {
-    (stat.pid, stat.start_time_ticks, stat.start_stack)
+pub(crate) fn program(stat: &Stat) -> Program {
+    let identity = Identity {
+        pid: stat.pid,
+        start_time_ticks: stat.start_time_ticks,
+    };
+    (
+        identity,
+        stat.start_stack,
+        stat.start_code,
+        stat.is_forked(),
+    )
 }
 
 /// What is remembered of one process.
@@ -36,7 +47,7 @@ struct Past {
 /// What is remembered between readings.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct History {
-    processes: HashMap<Identity, Past>,
+    processes: HashMap<Program, Past>,
     /// Whether anything was read before.
     pub(crate) begun: bool,
     /// What processes have noted of their forks themselves.
@@ -51,7 +62,7 @@ impl History {
     /// Members of one family, oldest first, as the account needs them.
     pub(crate) fn members(&mut self, stats: &[&Stat]) -> Vec<Member> {
         let known = |stat: &Stat| {
-            let past = self.processes.get(&identity(stat));
+            let past = self.processes.get(&program(stat));
             past.is_some_and(|past| past.base.is_some())
         };
         let parents: Vec<Option<usize>> = stats
@@ -76,7 +87,7 @@ impl History {
             let has_forked = sources.contains(&Some(number));
             let mut children = sources.iter().zip(&noted);
             let is_source = children.any(|(source, noted)| *source == Some(number) && !noted);
-            let past = self.processes.entry(identity(stat)).or_default();
+            let past = self.processes.entry(program(stat)).or_default();
             let new_lineage = has_forked && !past.copied.is_empty();
             let remembered = past.lineage.first();
             if new_lineage && remembered.is_none_or(|(set, _)| !Arc::ptr_eq(set, &past.copied)) {
@@ -115,7 +126,7 @@ impl History {
                 continue;
             };
             for stat in [source, stats[number]] {
-                let past = self.processes.entry(identity(stat)).or_default();
+                let past = self.processes.entry(program(stat)).or_default();
                 past.noted = true;
                 past.base = Some(match past.base.take() {
                     None => Arc::clone(&pages),
@@ -144,7 +155,7 @@ impl History {
             }
         }
         for ((stat, member), found) in stats.iter().zip(members).zip(bases) {
-            let past = self.processes.entry(identity(stat)).or_default();
+            let past = self.processes.entry(program(stat)).or_default();
             past.copied = Arc::new(std::mem::take(&mut member.copied));
             if found.is_empty() && member.source.is_none() {
                 continue;
@@ -156,17 +167,16 @@ impl History {
     }
 
     /// Forgets processes that are gone.
-    pub(crate) fn keep_only(&mut self, alive: &[Identity]) {
-        self.processes
-            .retain(|identity, _| alive.contains(identity));
+    pub(crate) fn keep_only(&mut self, alive: &[Program]) {
+        self.processes.retain(|program, _| alive.contains(program));
     }
 
     /// The pages that a process had copied when it was last read.
-    pub(crate) fn copied(&self, pid: u32) -> Option<&PageSet> {
+    pub(crate) fn copied(&self, process: Identity) -> Option<&PageSet> {
         let mut found = self
             .processes
             .iter()
-            .filter(|(identity, _)| identity.0 == pid);
+            .filter(|(program, _)| program.0 == process);
         found.next().map(|(_, past)| past.copied.as_ref())
     }
 }

@@ -19,6 +19,7 @@
 mod account;
 mod by_pss;
 mod error;
+mod family;
 mod forks;
 mod history;
 mod ioctl;
@@ -35,12 +36,13 @@ mod walk;
 use std::ops::Range;
 
 pub use error::MeterError;
+pub use family::{Families, families};
 pub use forks::ForkLog;
 pub use parse::{Mapping, MappingKind, Meminfo, MemoryCounts};
 pub use read::Proc;
 pub use report::{
-    Baseline, Copies, Level, MappingMemory, MappingSums, MappingUse, PageBytes, ProcessMemory,
-    Report, Role, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
+    Baseline, Copies, Identity, Level, MappingMemory, MappingSums, MappingUse, PageBytes,
+    ProcessMemory, Report, Role, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
 };
 pub use session::{Glance, Seen, Session};
 

@@ -57,6 +57,19 @@ pub struct Tag {
     pub len: u64,
 }
 
+/// Names one process for ever: a pid may come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "two numbers, and nothing else, name a process"
+)]
+pub struct Identity {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time_ticks: u64,
+}
+
 /// Pages over a tree or a mapping.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageSums {
@@ -215,6 +228,8 @@ pub struct ProcessMemory {
     pub pid: u32,
     /// Its parent's id.
     pub parent: u32,
+    /// When it started, in clock ticks since boot: with the pid it names one process for ever.
+    pub start_time_ticks: u64,
     /// Its name, at most 15 bytes.
     pub name: String,
     /// Threads.
@@ -248,11 +263,21 @@ pub struct ProcessMemory {
 }
 
 impl ProcessMemory {
+    /// What names it for ever.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity {
+            pid: self.pid,
+            start_time_ticks: self.start_time_ticks,
+        }
+    }
+
     pub(crate) fn new(stat: &crate::parse::Stat, memory: &Rollup) -> Self {
         let counts: &MemoryCounts = &memory.counts;
         Self {
             pid: stat.pid,
             parent: stat.parent,
+            start_time_ticks: stat.start_time_ticks,
             name: stat.name.clone(),
             threads: stat.threads,
             rss: counts.rss,

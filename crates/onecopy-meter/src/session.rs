@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::error::MeterError;
+use crate::family::families;
 use crate::forks::ForkLog;
 use crate::history::History;
 use crate::page_set::PageSet;
 use crate::read::Proc;
-use crate::report::{Level, Report, Tag};
+use crate::report::{Identity, Level, Report, Tag};
 use crate::tree::{self, Subject};
 
 /// Seconds of processor time that a reading takes per GiB of RSS in small and in huge pages, rounded up.
@@ -38,8 +39,21 @@ pub struct Seen {
     pub rss: u64,
     /// Page faults that needed no disk: each copied or new page is one.
     pub faults: u64,
-    /// Bottom of the stack: equal within a fork family; 0 where it is not shown.
+    /// Equal within a fork family, and at one glance only.
     pub family: u64,
+    /// Where its stack begins: `fork` keeps the place, `exec` draws a new one. 0 where it is not shown.
+    pub start_stack: u64,
+}
+
+impl Seen {
+    /// What names it for ever.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity {
+            pid: self.pid,
+            start_time_ticks: self.start_time_ticks,
+        }
+    }
 }
 
 /// The tree at a glance; costs some ten microseconds per process.
@@ -66,11 +80,9 @@ impl Glance {
     /// Whether any two processes are relatives by fork.
     #[must_use]
     pub fn has_family(&self) -> bool {
-        let mut bottoms: Vec<u64> = self.processes.iter().map(|seen| seen.family).collect();
-        bottoms.sort_unstable();
-        bottoms
-            .windows(2)
-            .any(|pair| pair[0] == pair[1] && pair[0] != 0)
+        let mut numbers: Vec<u64> = self.processes.iter().map(|seen| seen.family).collect();
+        numbers.sort_unstable();
+        numbers.windows(2).any(|pair| pair[0] == pair[1])
     }
 }
 
@@ -147,7 +159,7 @@ impl Session {
     /// The root is gone, or `/proc` holds something unexpected.
     pub fn glance(&self) -> Result<Glance, MeterError> {
         self.proc.stat(self.root)?;
-        let mut glance = Glance::default();
+        let (mut glance, mut stats) = (Glance::default(), Vec::new());
         let mut queue = VecDeque::from([self.root]);
         while let Some(pid) = queue.pop_front() {
             let (Ok(stat), Ok(sizes)) = (self.proc.stat(pid), self.proc.statm(pid)) else {
@@ -164,11 +176,17 @@ impl Session {
                 pid,
                 start_time_ticks: stat.start_time_ticks,
                 parent: stat.parent,
-                name: stat.name,
+                name: stat.name.clone(),
                 rss: sizes.rss,
                 faults: stat.minor_faults,
-                family: stat.start_stack,
+                family: 0,
+                start_stack: stat.start_stack,
             });
+            stats.push(stat);
+        }
+        // A pid, as 0 stands for no family where this is used.
+        for (seen, family) in glance.processes.iter_mut().zip(families(&stats).of) {
+            seen.family = u64::from(stats[family].pid);
         }
         Ok(glance)
     }
@@ -225,10 +243,15 @@ impl Session {
 
     /// Address ranges of the pages that a process had copied at the last reading.
     #[must_use]
-    pub fn copied(&self, pid: u32) -> Vec<Range<u64>> {
+    pub fn copied(&self, process: Identity) -> Vec<Range<u64>> {
         let page_size = self.proc.page_size();
         let mut ranges: Vec<Range<u64>> = Vec::new();
-        for page in self.history.copied(pid).into_iter().flat_map(PageSet::iter) {
+        for page in self
+            .history
+            .copied(process)
+            .into_iter()
+            .flat_map(PageSet::iter)
+        {
             let start = page * page_size;
             match ranges.last_mut() {
                 Some(last) if last.end == start => last.end += page_size,

@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Child, PAGE, Pages, become_nobody, in_a_process};
-use onecopy_meter::{Level, MappingMemory, PageBytes, Proc, Report, Session, Tag};
+use onecopy_meter::{Identity, Level, MappingMemory, PageBytes, Proc, Report, Session, Tag};
 
 /// Runs the scenario at each level of evidence that is to be had here.
 fn at_all_levels(scenario: impl Fn(Proc)) {
@@ -83,6 +83,21 @@ fn each_writer_is_charged_exactly_what_it_wrote() {
         for (child, count) in children.iter().zip(counts) {
             let count = count as u64;
             assert_eq!(pages_of(row, child.pid()), [16_384 - count, count, 0, 0]);
+            let process = report.processes.iter().find(|row| row.pid == child.pid());
+            let process = process.unwrap().identity();
+            let ranges = session.copied(process);
+            let within = ranges.iter().filter(|range| {
+                let pages = pages.range();
+                pages.start <= range.start && range.end <= pages.end
+            });
+            let bytes: u64 = within.map(|range| range.end - range.start).sum();
+            assert_eq!(bytes, count * PAGE as u64);
+            // Another process that gets the same number has copied nothing.
+            let next = Identity {
+                start_time_ticks: process.start_time_ticks + 1,
+                ..process
+            };
+            assert_eq!(session.copied(next), []);
         }
         // Nobody else is left who has the original of what all four wrote.
         assert_eq!(pages_of(row, me()), [14_884, 500, 1_000, 0]);

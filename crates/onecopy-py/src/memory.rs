@@ -359,7 +359,7 @@ fn table(report: &meter::Report) -> String {
     for process in &report.processes {
         rows.push([
             process.pid.to_string(),
-            process.name.clone(),
+            printable(&process.name),
             mib(Some(process.rss)),
             mib(Some(process.pss)),
             mib(Some(process.uss)),
@@ -406,11 +406,25 @@ fn table(report: &meter::Report) -> String {
         let reason = SkippedProcess::from(skipped).reason;
         lines.push(format!(
             "not measured: process {} ({}), {reason}",
-            skipped.pid, skipped.name
+            skipped.pid,
+            printable(&skipped.name)
         ));
     }
     lines.extend(report.limits.iter().map(|limit| format!("note: {limit}")));
     lines.join("\n")
+}
+
+/// A name that a process has given itself, without what a terminal would obey.
+fn printable(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for character in name.chars() {
+        if character.is_control() {
+            safe.extend(character.escape_default());
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
 }
 
 fn mib(bytes: Option<u64>) -> String {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::cli::meter::DiffArguments;
 use crate::command::report;
 use crate::command::run::record;
-use crate::output::{json, units};
+use crate::output::{json, text, units};
 
 /// Pages of the mappings of one name before and after.
 #[derive(Debug, Default, Serialize, PartialEq, Eq)]
@@ -96,8 +96,9 @@ fn one(arguments: &DiffArguments, name: &str) -> Result<Report> {
     if let Ok(pid) = name.parse::<u32>() {
         return Ok(report::proc(&arguments.measuring).tree(pid)?);
     }
-    let text = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
-    let value: Value = serde_json::from_str(&text).with_context(|| format!("{name} is no JSON"))?;
+    let content = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
+    let value: Value =
+        serde_json::from_str(&content).with_context(|| format!("{name} is no JSON"))?;
     let found = match value["schema"].as_str() {
         Some(SCHEMA) => value,
         Some(record::SCHEMA) if !value["report"].is_null() => value["report"].clone(),
@@ -172,11 +173,10 @@ fn print(out: &mut dyn Write, changes: &Changes) -> Result<()> {
         }
     };
     for change in &changes.mappings {
-        let label: String = change.label.chars().rev().take(40).collect();
-        let label: String = label.chars().rev().collect();
+        let label = text::column(&change.label, 40);
         writeln!(
             out,
-            "  {label:<40} {:>12} {:>12} {:>12}",
+            "  {label} {:>12} {:>12} {:>12}",
             signed(change.pages_before, change.pages_after),
             signed(
                 change.frames_before.saturating_sub(change.pages_before),

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
+use super::text::printable;
 use anyhow::Result;
 use onecopy_meter::{PageBytes, ProcessMemory, Report};
 
@@ -66,12 +67,14 @@ fn row(process: &ProcessMemory) -> String {
     row
 }
 
-/// A name in quotes if it holds anything that would end the cell (RFC 4180).
+/// A name in quotes if it holds anything that would end the cell (RFC 4180). Control characters are shown
+/// by their numbers: a row stays a line, and looking at the file does nothing to a terminal.
 fn quoted(text: &str) -> String {
+    let text = printable(text);
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
-        text.to_owned()
+        text
     }
 }
 
@@ -83,5 +86,6 @@ mod tests {
     fn names_cannot_leave_their_cell() {
         assert_eq!(quoted("python3"), "python3");
         assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(quoted("\u{1b}[2J\n7,x"), "\"\\u{1b}[2J\\n7,x\"");
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod report;
 pub(crate) mod table;
+pub(crate) mod text;
 pub(crate) mod units;
 pub(crate) mod why;
 

@@ -1,12 +1,14 @@
 //! A report of a tree as text: the number first, then what it is made of.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason};
 
+use super::text::{column, printable};
 use super::units;
 
 const STRONG: Style = Style::new().bold();
@@ -44,7 +46,8 @@ pub(crate) fn report(
     processes(out, report, style)?;
     skipped(out, report)?;
     for limit in &report.limits {
-        writeln!(out, "  note: {limit}")?;
+        // They may hold names of stores.
+        writeln!(out, "  note: {}", printable(limit))?;
     }
     Ok(())
 }
@@ -63,7 +66,7 @@ fn skipped(out: &mut dyn Write, report: &Report) -> Result<()> {
             out,
             "  not measured: process {} ({}) {}",
             skipped.pid,
-            skipped.name,
+            printable(&skipped.name),
             reason(skipped.reason)
         )?;
     }
@@ -209,7 +212,8 @@ struct Labelled {
     pages: u64,
     frames: u64,
     new: u64,
-    copiers: Vec<u64>,
+    /// Bytes that each process has copied.
+    copiers: BTreeMap<u32, u64>,
 }
 
 fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
@@ -222,7 +226,7 @@ fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
                 pages: 0,
                 frames: 0,
                 new: 0,
-                copiers: Vec::new(),
+                copiers: BTreeMap::new(),
             });
             found.len() - 1
         });
@@ -230,16 +234,9 @@ fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
         sum.pages += sums.pages;
         sum.frames += sums.frames;
         sum.new += sums.new;
-        sum.copiers.extend(
-            row.processes
-                .iter()
-                .filter(|user| user.pages.copied > 0)
-                .map(|user| u64::from(user.pid)),
-        );
-    }
-    for sum in &mut found {
-        sum.copiers.sort_unstable();
-        sum.copiers.dedup();
+        for user in row.processes.iter().filter(|user| user.pages.copied > 0) {
+            *sum.copiers.entry(user.pid).or_default() += user.pages.copied;
+        }
     }
     found.sort_by_key(|sum| std::cmp::Reverse(sum.frames + sum.new));
     found
@@ -263,18 +260,11 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
         } else {
             "–".to_owned()
         };
-        let who = match row.copiers.as_slice() {
-            [] => String::new(),
-            [pid] => format!("process {pid}"),
-            several => {
-                let each = style.size(extra * page / several.len() as u64);
-                format!("{} processes ≈ {each} each", several.len())
-            }
-        };
+        let who = who(&row.copiers, style);
         writeln!(
             out,
-            "  {:<30} {:>10} {:>10} {:>10} {copies:>8}  {who}",
-            shortened(&row.label, 30),
+            "  {} {:>10} {:>10} {:>10} {copies:>8}  {who}",
+            column(&row.label, 30),
             style.size(row.pages * page),
             style.size(extra * page),
             style.size(row.new * page),
@@ -286,14 +276,22 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
     Ok(())
 }
 
-/// The end of a name that is too long: of a path, the file.
-pub(super) fn shortened(text: &str, width: usize) -> String {
-    let len = text.chars().count();
-    if len <= width {
-        return text.to_owned();
+/// Who copied: one process, or several with what each has, or the least and the most that one has.
+fn who(copiers: &BTreeMap<u32, u64>, style: units::Style) -> String {
+    let count = copiers.len() as u64;
+    let (least, most) = (copiers.values().min(), copiers.values().max());
+    match (copiers.keys().next(), least.zip(most)) {
+        (Some(pid), _) if count == 1 => format!("process {pid}"),
+        (Some(_), Some((least, most))) if *most > 2 * least => {
+            let (least, most) = (style.size(*least), style.size(*most));
+            format!("{count} processes, {least} to {most}")
+        }
+        (Some(_), _) => {
+            let each = style.size(copiers.values().sum::<u64>() / count);
+            format!("{count} processes ≈ {each} each")
+        }
+        (None, _) => String::new(),
     }
-    let tail: String = text.chars().skip(len - width + 1).collect();
-    format!("…{tail}")
 }
 
 fn processes(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
@@ -306,9 +304,9 @@ fn processes(out: &mut dyn Write, report: &Report, style: units::Style) -> Resul
         let pages = process.pages.unwrap_or_default();
         writeln!(
             out,
-            "  {:>8} {:<16} {:<7} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            "  {:>8} {} {:<7} {:>10} {:>10} {:>10} {:>10} {:>10}",
             process.pid,
-            process.name,
+            column(&process.name, 16),
             role(process),
             style.size(pages.shared),
             style.size(pages.copied),
@@ -329,5 +327,70 @@ pub(crate) fn role(process: &ProcessMemory) -> &'static str {
         Some(Role::Parent) => "parent",
         Some(Role::Worker) => "worker",
         _ => "alone",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::text::columns;
+
+    const RECORDED: &str = include_str!("../../tests/recorded/report.json");
+
+    fn printed(found: &Report) -> String {
+        let mut out = anstream::StripStream::new(Vec::new());
+        report(
+            &mut out,
+            found,
+            &Heading::default(),
+            units::Style::default(),
+        )
+        .unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn names_chosen_to_confuse_stay_in_their_columns() {
+        let plain: Report = serde_json::from_str(RECORDED).unwrap();
+        let mut hostile = plain.clone();
+        hostile.processes[0].name = "\u{1b}]0;owned\u{7}\nx".to_owned();
+        hostile.processes[1].name = "中文中文中文中文中文".to_owned();
+        for (row, label) in hostile.mappings.iter_mut().zip([
+            "/memfd:\u{1b}[2Ja name\r\nwith everything in it (deleted)",
+            "中文中文中文中文中文中文中文中文中文中文",
+        ]) {
+            row.label = label.to_owned();
+        }
+        hostile.limits.push("store \u{9b}31m: unknown".to_owned());
+        let text = printed(&hostile);
+        let obeyed = |character: char| character.is_control() && character != '\n';
+        assert!(!text.contains(obeyed), "{text}");
+        assert_eq!(text.lines().count(), printed(&plain).lines().count() + 1);
+        let table = text.lines().skip_while(|line| !line.contains("NAME"));
+        let widths: Vec<usize> = table.take(3).map(columns).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+
+    #[test]
+    fn a_tree_without_processes_has_a_title_without_gaps() {
+        let mut empty: Report = serde_json::from_str(RECORDED).unwrap();
+        empty.processes.clear();
+        let title = title(&empty, &Heading::default());
+        let mut parts = title.split(" ─ ");
+        assert!(parts.all(|part| !part.trim().is_empty()), "{title}");
+        assert!(title.contains("no processes"), "{title}");
+    }
+
+    #[test]
+    fn unequal_parts_are_no_mean() {
+        let style = units::Style::default();
+        let mib = |sizes: &[u64]| -> BTreeMap<u32, u64> {
+            (1..).zip(sizes.iter().map(|size| size << 20)).collect()
+        };
+        assert_eq!(who(&mib(&[]), style), "");
+        assert_eq!(who(&mib(&[7]), style), "process 1");
+        assert_eq!(who(&mib(&[4, 8]), style), "2 processes ≈ 6.00 MiB each");
+        let unequal = who(&mib(&[1, 3, 8]), style);
+        assert_eq!(unequal, "3 processes, 1.00 MiB to 8.00 MiB");
     }
 }

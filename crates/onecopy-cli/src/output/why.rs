@@ -7,6 +7,7 @@ use std::io::Write;
 use anstyle::Style;
 use anyhow::Result;
 
+use super::text::column;
 use super::units;
 use crate::command::why::objects::Objects;
 use crate::command::why::{Cause, OTHERS, Why, WhyRow};
@@ -198,7 +199,7 @@ fn mappings(out: &mut dyn Write, why: &Why, style: units::Style) -> Result<()> {
         writeln!(
             out,
             "  {:<56} {:>12}",
-            super::report::shortened(&row.label, 56),
+            column(&row.label, 56),
             style.size(row.bytes)
         )?;
     }
@@ -224,7 +225,7 @@ fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Resul
         writeln!(
             out,
             "  {:<30} {:>12} {:>12} {:>12}",
-            super::report::shortened(&row.name, 30),
+            column(&row.name, 30),
             units::grouped(row.objects),
             units::grouped(row.of),
             style.size(row.bytes)

@@ -20,6 +20,8 @@ pub struct Stat {
     pub state: char,
     /// Its parent's id.
     pub parent: u32,
+    /// Its session.
+    pub session: i64,
     /// The kernel's flags (`PF_…` of `linux/sched.h`).
     pub flags: u64,
     /// Page faults that needed no disk, of all threads.
@@ -32,8 +34,8 @@ pub struct Stat {
     pub rss_pages: u64,
     /// Address of the program's code. 0 or 1 without the right to look.
     pub start_code: u64,
-    /// Address of the bottom of the stack. `exec` picks a new one, `fork` keeps it, so it is equal
-    /// only within a fork family. 0 without the right to look.
+    /// Address of the bottom of the stack. `exec` picks a new one, `fork` keeps it. 0 without the right to
+    /// look.
     pub start_stack: u64,
 }
 
@@ -113,6 +115,10 @@ pub fn stat(source: impl Read) -> Result<Stat, ParseError> {
             .and_then(|state| state.chars().next())
             .ok_or_else(|| bad("a state letter"))?,
         parent: small(4, "field 4, the parent's id")?,
+        session: fields
+            .get(3)
+            .and_then(|session| session.parse().ok())
+            .ok_or_else(|| bad("field 6, the session"))?,
         flags: number(9, "field 9, the flags")?,
         minor_faults: number(10, "field 10, the minor faults")?,
         threads: small(20, "field 20, the number of threads")?,
@@ -168,6 +174,7 @@ mod tests {
         );
         assert_eq!(stat.start_stack, 140_736_765_478_112);
         assert!(!stat.has_exited());
+        assert_eq!(stat.session, 3257);
         assert_eq!((stat.rss_pages, stat.start_code), (350, 94_217_569_845_248));
         assert!(!stat.is_kernel_thread() && !stat.is_forked());
     }

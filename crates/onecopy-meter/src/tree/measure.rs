@@ -40,7 +40,7 @@ impl Attempt {
         let own = subject.proc.own_faults();
         let before = list(subject)?;
         let mut known = history.cloned().unwrap_or_default();
-        known.keep_only(&before.iter().map(history::identity).collect::<Vec<_>>());
+        known.keep_only(&before.iter().map(history::program).collect::<Vec<_>>());
         let pass = Pass::read(subject, &before, &mut known, history.is_some())?;
         let now = list(subject)?;
         let own = subject.proc.own_faults().saturating_sub(own);

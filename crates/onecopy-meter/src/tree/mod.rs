@@ -13,7 +13,6 @@
 //! leaving it out would be a part shown as the whole.
 #![forbid(unsafe_code)]
 
-mod family;
 mod list;
 mod measure;
 mod pass;

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::Subject;
-use super::family::join_family;
 use crate::account::{Account, PageCounts, SharedPages};
 use crate::by_pss;
 use crate::error::MeterError;
+use crate::family;
 use crate::history::History;
 use crate::parse::{Mapping, MappingKind, Rollup, Stat};
 use crate::read::Proc;
@@ -26,6 +26,8 @@ pub(super) struct Pass {
     pub(super) mappings: Vec<MappingMemory>,
     /// Frames that only PSS tells of.
     pub(super) by_pss: u64,
+    /// Processes that several families might have forked.
+    pub(super) doubtful: usize,
 }
 
 impl Pass {
@@ -46,8 +48,9 @@ impl Pass {
             },
             mappings: Vec::new(),
             by_pss: 0,
+            doubtful: 0,
         };
-        let mut families: Vec<Vec<Read>> = Vec::new();
+        let mut reads = Vec::new();
         for stat in list {
             if stat.has_exited() {
                 pass.skip(proc, stat, SkipReason::Exited);
@@ -61,7 +64,7 @@ impl Pass {
                 Ok((rollup, read)) => {
                     pass.processes.push(ProcessMemory::new(stat, &rollup));
                     pass.add_stores(proc, stat.pid, &read.mappings);
-                    join_family(&mut families, read);
+                    reads.push(read);
                 }
                 Err(MeterError::Gone { .. }) => pass.skip(proc, stat, SkipReason::Vanished),
                 Err(MeterError::Denied { .. }) => pass.skip(proc, stat, SkipReason::Denied),
@@ -73,6 +76,8 @@ impl Pass {
             }
         }
         let mut shared = SharedPages::default();
+        let (families, doubtful) = in_families(reads);
+        pass.doubtful = doubtful;
         for mut members in families {
             let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
             let by_frame = subject.level == Level::A;
@@ -174,6 +179,25 @@ impl Pass {
             }
         }
     }
+}
+
+/// Families, each oldest first, parents before children; and how many processes may belong to several.
+pub(super) fn in_families(reads: Vec<Read>) -> (Vec<Vec<Read>>, usize) {
+    let stats: Vec<Stat> = reads.iter().map(|read| read.stat.clone()).collect();
+    let found = family::families(&stats);
+    let mut members: BTreeMap<usize, Vec<(usize, Read)>> = BTreeMap::new();
+    for ((number, read), family) in reads.into_iter().enumerate().zip(found.of) {
+        members.entry(family).or_default().push((number, read));
+    }
+    let families = members.into_values().map(|mut family| {
+        // Moments are ticks: what began in the same one is told apart by who may have forked whom.
+        family.sort_by_key(|(number, read)| {
+            let stat = &read.stat;
+            (stat.start_time_ticks, stat.is_forked(), *number)
+        });
+        family.into_iter().map(|(_, read)| read).collect()
+    });
+    (families.collect(), found.doubtful)
 }
 
 /// What is needed to read a process's pages.

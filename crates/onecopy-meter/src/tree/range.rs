@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use super::family::join_family;
-use super::pass::open;
+use super::pass::{in_families, open};
 use super::sums::{agreement, copies};
 use crate::account::{Account, PageCounts, SharedPages};
 use crate::error::MeterError;
@@ -24,7 +23,7 @@ pub(crate) fn range(
     let page = proc.page_size();
     let part = part.start / page * page..part.end.div_ceil(page).saturating_mul(page);
     let mut pss = Some(0u64);
-    let mut families = Vec::new();
+    let mut reads = Vec::new();
     for pid in pids {
         let stat = proc.stat_with_memory(*pid)?;
         let (_, read) = open(proc, &stat)?;
@@ -36,10 +35,10 @@ pub(crate) fn range(
                 .filter(|_| inside)
                 .and_then(|sum| sum.checked_add(mapping.counts.pss));
         }
-        join_family(&mut families, read);
+        reads.push(read);
     }
     let (mut pages, mut shared) = (PageCounts::default(), SharedPages::default());
-    for mut members in families {
+    for mut members in in_families(reads).0 {
         let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
         let members_of = History::default().members(&stats);
         let mut account = Account::new(members_of, level == Level::A, false);

@@ -94,6 +94,13 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
             ),
         });
     }
+    if pass.doubtful > 0 {
+        limits.push(format!(
+            "{} processes may belong to any of several families, as addresses are not random here and \
+             their parents are gone: they are taken for relatives of none",
+            pass.doubtful
+        ));
+    }
     if proc.hides_processes() {
         limits.push(
             "/proc hides processes of other users (hidepid): children of theirs are not seen"

@@ -16,7 +16,8 @@ use std::io::{IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use onecopy_meter::{Glance, Proc, Report, Session};
+use onecopy_meter::parse::Stat;
+use onecopy_meter::{Identity, Proc, ProcessMemory, Report, Session, families};
 
 use crate::OK;
 use crate::cli::meter::TopArguments;
@@ -138,7 +139,7 @@ impl Source {
         let report = self.read()?;
         let copies = vec![report.tree.copies.value];
         Ok(State {
-            ages: ages(&self.session.glance()?),
+            ages: ages(&report),
             rates: HashMap::new(),
             copies,
             report,
@@ -164,11 +165,9 @@ impl Source {
                 if state.copies.len() > KEPT {
                     state.copies.remove(0);
                 }
+                state.ages = ages(&report);
                 state.report = report;
                 state.failure = None;
-                if let Ok(glance) = self.session.glance() {
-                    state.ages = ages(&glance);
-                }
             }
             Err(error) => {
                 state.failure = Some(format!("{error:#}"));
@@ -180,55 +179,54 @@ impl Source {
 
 #[cfg_attr(not(feature = "top"), allow(dead_code))]
 fn rates(before: &Report, now: &Report, seconds: f64) -> HashMap<u32, u64> {
-    let copied = |report: &Report| -> HashMap<u32, u64> {
+    let bytes = |row: &ProcessMemory| row.pages.unwrap_or_default().copied;
+    let copied = |report: &Report| -> HashMap<Identity, u64> {
         let rows = report.processes.iter();
-        rows.map(|row| (row.pid, row.pages.unwrap_or_default().copied))
-            .collect()
+        rows.map(|row| (row.identity(), bytes(row))).collect()
     };
     let old = copied(before);
     copied(now)
         .into_iter()
-        .map(|(pid, bytes)| {
-            let more = bytes.saturating_sub(old.get(&pid).copied().unwrap_or(0));
+        .map(|(process, bytes)| {
+            let more = bytes.saturating_sub(old.get(&process).copied().unwrap_or(0));
             #[expect(clippy::cast_sign_loss, reason = "neither is negative")]
             let rate = (more as f64 / seconds.max(1e-3)) as u64;
-            (pid, rate)
+            (process.pid, rate)
         })
         .collect()
 }
 
-fn ages(glance: &Glance) -> HashMap<u32, u64> {
+fn ages(report: &Report) -> HashMap<u32, u64> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
     let now = u64::try_from(now).unwrap_or(0);
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let age = |start: u64| now.saturating_sub(start / ticks);
-    let rows = glance.processes.iter();
+    let rows = report.processes.iter();
     rows.map(|row| (row.pid, age(row.start_time_ticks)))
         .collect()
 }
 
 /// The oldest of the fork family with the most memory that this user may look into.
 fn largest_family(proc: &Proc) -> Result<u32> {
-    let mut families: HashMap<u64, (u64, u32, u64, usize)> = HashMap::new();
-    for pid in proc.pids()? {
-        let (Ok(stat), Ok(sizes)) = (proc.stat(pid), proc.statm(pid)) else {
-            continue;
-        };
-        if stat.start_stack == 0 || stat.has_exited() {
-            continue;
-        }
-        let family = families
-            .entry(stat.start_stack)
-            .or_insert((u64::MAX, 0, 0, 0));
-        if stat.start_time_ticks < family.0 {
-            (family.0, family.1) = (stat.start_time_ticks, pid);
-        }
-        family.2 += sizes.rss;
-        family.3 += 1;
+    let stats = proc
+        .pids()?
+        .into_iter()
+        .filter_map(|pid| proc.stat(pid).ok());
+    let stats: Vec<_> = stats
+        .filter(|stat| stat.start_stack != 0 && !stat.has_exited())
+        .collect();
+    let mut members: HashMap<usize, Vec<&Stat>> = HashMap::new();
+    for (stat, family) in stats.iter().zip(families(&stats).of) {
+        members.entry(family).or_default().push(stat);
     }
-    let several = families.values().filter(|family| family.3 > 1);
-    let largest = several.max_by_key(|family| family.2);
-    largest
-        .map(|family| family.1)
+    let several = members.into_values().filter(|family| family.len() > 1);
+    let largest = several.max_by_key(|family| -> u64 {
+        let rss = family.iter().map(|stat| stat.rss_pages);
+        rss.sum()
+    });
+    let members = largest.into_iter().flatten();
+    members
+        .min_by_key(|stat| (stat.start_time_ticks, stat.is_forked(), stat.pid))
+        .map(|stat| stat.pid)
         .context("no processes here are forked from each other: name the one to look at")
 }

@@ -5,6 +5,7 @@ use onecopy_meter::{MappingMemory, MappingSums, ProcessMemory};
 
 use super::{Sort, State, View};
 use crate::output::report::{reason, role};
+use crate::output::text::{column, first_columns, printable};
 use crate::output::units::Style;
 
 /// The lines of a screen, none longer than `width`; the first two are the head.
@@ -19,7 +20,8 @@ pub(super) fn lines(state: &State, width: usize, height: usize) -> Vec<String> {
         lines.push(format!(" {failure}"));
     }
     for line in &mut lines {
-        *line = line.chars().take(width).collect();
+        // What went wrong may hold names.
+        first_columns(&printable(line), width).clone_into(line);
     }
     if lines.len() > height {
         let hidden = lines.len() - height + 1;
@@ -125,9 +127,9 @@ fn processes(state: &State, width: usize) -> Vec<String> {
     }
     for skipped in &state.report.skipped {
         lines.push(format!(
-            " {:>8} {:<7} not measured: {}",
+            " {:>8} {} not measured: {}",
             skipped.pid,
-            skipped.name,
+            column(&skipped.name, 7),
             reason(skipped.reason)
         ));
     }
@@ -160,10 +162,9 @@ fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool)
         let copies = row
             .copies
             .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
-        let name: String = row.label.chars().rev().take(label).collect();
-        let name: String = name.chars().rev().collect();
+        let name = column(&row.label, label);
         lines.push(format!(
-            " {name:<label$} {:>9} {:>9} {:>9} {copies:>8}  {:>6}",
+            " {name} {:>9} {:>9} {:>9} {copies:>8}  {:>6}",
             size(row.pages),
             size(sums.map(extra)),
             size(row.new),

@@ -172,18 +172,18 @@ impl Feed {
     /// Takes over a reading, and the look at the tree that came before it.
     pub(crate) fn read(&mut self, session: &Session, report: &Report, glance: &Glance) {
         for process in &glance.processes {
-            let ranges = session.copied(process.pid);
+            let ranges = session.copied(process.identity());
             if ranges.is_empty() || !report.processes.iter().any(|row| row.pid == process.pid) {
                 continue;
             }
             let copied = Copied {
                 pid: process.pid,
-                family: process.family,
+                family: process.start_stack,
                 read_ns: now_ns(),
                 ranges,
                 mappings: mappings(report, process.pid),
             };
-            let identity = (process.pid, process.start_time_ticks, process.family);
+            let identity = (process.pid, process.start_time_ticks, process.start_stack);
             self.last.insert(identity, copied);
         }
     }
@@ -193,7 +193,7 @@ impl Feed {
         let proc = Proc::default();
         let alive = |identity: &Identity| {
             let is_it = |seen: &onecopy_meter::Seen| {
-                (seen.pid, seen.start_time_ticks, seen.family) == *identity
+                (seen.pid, seen.start_time_ticks, seen.start_stack) == *identity
             };
             // A child that exits may hide another one from the list of children.
             glance.processes.iter().any(is_it)

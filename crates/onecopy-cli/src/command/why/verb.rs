@@ -157,15 +157,15 @@ fn read(
     let now = session.glance()?;
     let is_same = |pid: u32, start: u64, family: u64| {
         let mut all = now.processes.iter();
-        all.any(|seen| (seen.pid, seen.start_time_ticks, seen.family) == (pid, start, family))
+        all.any(|seen| (seen.pid, seen.start_time_ticks, seen.start_stack) == (pid, start, family))
     };
     let processes = glance.processes.iter();
-    let here = processes.filter(|seen| is_same(seen.pid, seen.start_time_ticks, seen.family));
+    let here = processes.filter(|seen| is_same(seen.pid, seen.start_time_ticks, seen.start_stack));
     let copied = here.map(|seen| Copied {
         pid: seen.pid,
-        family: seen.family,
+        family: seen.start_stack,
         read_ns: super::recorder::Feed::now_ns(),
-        ranges: session.copied(seen.pid),
+        ranges: session.copied(seen.identity()),
         mappings: mappings(&report, seen.pid),
     });
     let copied = copied.collect();
@@ -199,7 +199,7 @@ fn known(proc: &Proc, glance: &Glance) -> Vec<Known> {
     };
     let processes = glance.processes.iter();
     processes
-        .map(|seen| (lineage(seen.pid, seen.family), seen.family))
+        .map(|seen| (lineage(seen.pid, seen.start_stack), seen.start_stack))
         .collect()
 }
 
