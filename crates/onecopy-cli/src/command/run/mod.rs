@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod cgroup;
 mod child;
 mod files;
 mod perf_maps;
@@ -32,6 +33,7 @@ use crate::command::report;
 use crate::command::why::faults::Recorder;
 use crate::command::why::{self, Why, objects};
 use crate::output::{say, units};
+use cgroup::OwnCgroup;
 use child::{Asked, Happening, NotStarted, Running};
 use files::Outputs;
 use perf_maps::PerfMaps;
@@ -63,6 +65,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
             None
         }
     };
+    let cgroup = OwnCgroup::find();
     // Before the command is started: events are inherited by what this thread starts.
     let recorder = arguments.why.then(Recorder::of_children);
     let maps = match recorder {
@@ -84,6 +87,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
     let watching = watching.map(|watching| Watching {
         recorder,
         maps,
+        cgroup,
         outputs,
         ..watching
     });
@@ -99,6 +103,7 @@ struct Watching {
     side: Option<PathBuf>,
     recorder: Option<std::io::Result<Recorder>>,
     maps: Option<PerfMaps>,
+    cgroup: OwnCgroup,
     outputs: Outputs,
 }
 
@@ -126,6 +131,7 @@ impl Watching {
             side,
             recorder: None,
             maps: None,
+            cgroup: OwnCgroup::default(),
             outputs: Outputs::default(),
         })
     }
@@ -196,12 +202,15 @@ fn finish(
         .context("nothing was measured: cannot start a thread")
         .and_then(|watching| {
             let level = watching.level;
+            let cgroup_peak = watching.cgroup.peak();
             let (seen, why, mut outputs) = watching.stop(ended)?;
             let words = arguments.command.iter();
             let words = words
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect();
-            let record = record(words, &seen, level, exit, why);
+            let mut record = record(words, &seen, level, exit, why);
+            record.cgroup_peak = cgroup_peak.as_ref().ok().copied();
+            record.cgroup_peak_reason = cgroup_peak.err();
             outputs.write(&record, &files::Rows(&seen.rows))?;
             print(arguments, &record, &mut outputs)?;
             Ok(record)
@@ -257,6 +266,8 @@ pub(crate) fn record(
         peak_sum_rss: seen.peak_sum_rss,
         peak_physical: seen.peak.map(|(_, physical)| physical),
         peak_physical_t: seen.peak.map(|(t, _)| t),
+        cgroup_peak: None,
+        cgroup_peak_reason: Some(OwnCgroup::NOT_ASKED.to_owned()),
         faults_unseen: seen.faults_unseen,
         left_behind: if exit.is_some() {
             left_behind
