@@ -32,6 +32,19 @@ fn what_cannot_be_started_has_its_own_codes_and_says_why() {
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&plain, [0x7f, b'E', b'L', b'F', 0, 0]).unwrap();
     assert_eq!(onecopy(&["run", "--", &plain]).status.code(), Some(126));
+    // On PATH, a file that may not be executed is found; a folder that may not be searched hides nothing.
+    let closed = folder.file("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let from = |path: &str, name: &str| {
+        let mut command = command();
+        Guarded::output_of(command.env("PATH", path).args(["run", "--", name]))
+            .status
+            .code()
+    };
+    assert_eq!(from(folder.0.to_str().unwrap(), "plain"), Some(126));
+    assert_eq!(from(&closed, "no-such-command-anywhere"), Some(127));
     let unwritable = onecopy(&[
         "run",
         "--json",

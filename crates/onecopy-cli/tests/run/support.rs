@@ -174,7 +174,7 @@ pub(crate) fn has_python() -> bool {
 /// Python: waits until the tree has been counted twice more, the first of which may have begun before the
 /// call. Something must move.
 pub(crate) const MEASURED: &str = "
-import os, signal, sys, time
+import mmap, os, signal, sys, time
 def readings():
     try:
         return int(open(os.environ['ONECOPY_SIDE'] + '/readings').read())
@@ -185,6 +185,9 @@ def measured():
     while readings() < first + 2:
         if time.monotonic() > patience:
             os._exit(9)
-        bytearray(1 << 21)
+        # A page fault for certain: an allocator may have memory left over.
+        page = mmap.mmap(-1, mmap.PAGESIZE)
+        page[0] = 1
+        page.close()
         time.sleep(0.02)
 ";

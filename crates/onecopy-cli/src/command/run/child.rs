@@ -184,6 +184,8 @@ fn not_started(program: &OsString, error: &io::Error) -> NotStarted {
     let name = program.to_string_lossy();
     let (code, what) = match error.kind() {
         ErrorKind::NotFound => (127, "not found".to_owned()),
+        // What exec says of a folder on PATH that may not be searched, as shells do not.
+        ErrorKind::PermissionDenied if !is_somewhere(program) => (127, "not found".to_owned()),
         ErrorKind::PermissionDenied => (126, "not executable".to_owned()),
         // ENOEXEC has no kind of its own.
         _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
@@ -195,6 +197,15 @@ fn not_started(program: &OsString, error: &io::Error) -> NotStarted {
         code,
         message: format!("{name}: {what}"),
     }
+}
+
+/// Whether there is a file of that name, on PATH unless it names its folder.
+fn is_somewhere(program: &OsString) -> bool {
+    let is_named = program.to_string_lossy().contains('/');
+    let path = std::env::var_os("PATH").filter(|_| !is_named);
+    path.is_none_or(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
 }
 
 fn pass_signals(

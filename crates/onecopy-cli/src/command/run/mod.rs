@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod budget;
+mod cgroup;
 mod child;
 mod files;
 mod marks;
@@ -31,6 +32,7 @@ use crate::command::report;
 use crate::command::why::Why;
 use crate::command::why::recorder::Recorder;
 use crate::output::{say, units};
+use cgroup::OwnCgroup;
 use child::{Asked, Happening, NotStarted, Running};
 use files::Outputs;
 use record::{Exit, Record, SCHEMA};
@@ -61,6 +63,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
             None
         }
     };
+    let cgroup = OwnCgroup::find();
     // Before the command is started: events are inherited by what this thread starts.
     let folder = side.as_ref().map(|side| side.path().to_owned());
     // Where the user has decided whether there are to be maps of frames, they are not ours to remove.
@@ -80,7 +83,12 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
             return code;
         }
     };
-    let watching = Watching::start(arguments, running.started, side.as_ref(), recorder, outputs);
+    let watching = Watching::start(arguments, running.started, side.as_ref(), recorder);
+    let watching = watching.map(|watching| Watching {
+        cgroup,
+        outputs,
+        ..watching
+    });
     tags::remove_stale();
     wait(&running, watching, arguments)
 }
@@ -91,6 +99,7 @@ struct Watching {
     thread: JoinHandle<Seen>,
     level: onecopy_meter::Level,
     recorder: Option<Recorder>,
+    cgroup: OwnCgroup,
     outputs: Outputs,
 }
 
@@ -100,7 +109,6 @@ impl Watching {
         started: Instant,
         side: Option<&SideFolder>,
         recorder: Option<Recorder>,
-        outputs: Outputs,
     ) -> std::io::Result<Self> {
         let proc: Proc = report::proc(&arguments.measuring);
         let session = Session::new(proc, std::process::id())
@@ -119,7 +127,8 @@ impl Watching {
             thread: thread.spawn(move || sampler.run(&stopped))?,
             level,
             recorder,
-            outputs,
+            cgroup: OwnCgroup::default(),
+            outputs: Outputs::default(),
         })
     }
 
@@ -174,12 +183,15 @@ fn finish(
         .context("nothing was measured: cannot start a thread")
         .and_then(|watching| {
             let level = watching.level;
+            let cgroup_peak = watching.cgroup.peak();
             let (seen, why, mut outputs) = watching.stop(ended)?;
             let words = arguments.command.iter();
             let words = words
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect();
-            let record = record(words, &seen, level, exit, why);
+            let mut record = record(words, &seen, level, exit, why);
+            record.cgroup_peak = cgroup_peak.as_ref().ok().copied();
+            record.cgroup_peak_reason = cgroup_peak.err();
             outputs.write(&record, &files::Rows(&seen.rows))?;
             print(arguments, &record, &mut outputs)?;
             Ok(record)
@@ -235,6 +247,8 @@ pub(crate) fn record(
         peak_sum_rss: seen.peak_sum_rss,
         peak_physical: seen.peak.map(|(_, physical)| physical),
         peak_physical_t: seen.peak.map(|(t, _)| t),
+        cgroup_peak: None,
+        cgroup_peak_reason: Some(OwnCgroup::NOT_ASKED.to_owned()),
         faults_unseen: seen.faults_unseen,
         left_behind: if exit.is_some() {
             left_behind

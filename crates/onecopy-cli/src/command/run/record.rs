@@ -190,6 +190,11 @@ pub(crate) struct Record {
     /// The highest physical memory of any complete reading, and when that was.
     pub(crate) peak_physical: Option<u64>,
     pub(crate) peak_physical_t: Option<f64>,
+    /// `memory.peak` of the cgroup, if it is the command's own, or why it is not known.
+    #[serde(default)]
+    pub(crate) cgroup_peak: Option<u64>,
+    #[serde(default)]
+    pub(crate) cgroup_peak_reason: Option<String>,
     /// Page faults after the last reading: memory that may have been copied unseen, in pages.
     pub(crate) faults_unseen: u64,
     /// Processes of the command that were still there when it had ended.

@@ -306,11 +306,7 @@ impl Sampler {
         }
         self.read_at = glance.clone();
         if let Some(folder) = &self.side_folder {
-            // A program may wait until it has been measured; one that cannot be told is none the worse.
-            let _ = std::fs::write(
-                folder.join("readings"),
-                self.seen.overhead.readings.to_string(),
-            );
+            tags::write_readings(folder, self.seen.overhead.readings);
         }
         let reading = Reading::of(&report, cost.as_secs_f64());
         self.keep(t, &reading, report);

@@ -152,6 +152,14 @@ pub(crate) fn folder_of(pid: u32) -> Option<PathBuf> {
     Some(PathBuf::from(folder)).filter(|folder| folder.is_dir())
 }
 
+/// Says how many readings there were, in one step: nobody finds the file empty. A program may wait until it
+/// has been measured; one that cannot be told is none the worse.
+pub(super) fn write_readings(folder: &Path, readings: usize) {
+    let unnamed = folder.join("readings.new");
+    let written = fs::write(&unnamed, readings.to_string());
+    let _ = written.and_then(|()| fs::rename(&unnamed, folder.join("readings")));
+}
+
 /// The tags that are there now; lines that are not whole yet are left for the next time.
 pub(crate) fn read(folder: &Path) -> Vec<Tag> {
     let Ok(entries) = fs::read_dir(folder) else {
@@ -232,5 +240,19 @@ mod tests {
         remove_stale_in(&base);
         assert!(!base.join("onecopy-run-4194305-0").exists());
         fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn the_number_of_readings_is_never_seen_half_written() {
+        let name = format!("onecopy-test-readings-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        write_readings(&folder, 1);
+        let before = File::open(folder.join("readings")).unwrap();
+        write_readings(&folder, 23);
+        // Whoever has opened it still has what was there.
+        assert_eq!(io::read_to_string(before).unwrap(), "1");
+        assert_eq!(fs::read_to_string(folder.join("readings")).unwrap(), "23");
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

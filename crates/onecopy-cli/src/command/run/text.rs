@@ -48,10 +48,13 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
             (Some(copies), Some(t)) => format!("; most copies {copies:.2} × at {t:.1} s"),
             _ => String::new(),
         };
+        let kernel = record.cgroup_peak.map_or_else(String::new, |peak| {
+            format!("; cgroup memory.peak {}", style.size(peak))
+        });
         line(
             "peak",
             format!(
-                "{:<12} at {t:.1} s; sum of RSS at most {}{most}",
+                "{:<12} at {t:.1} s; sum of RSS at most {}{most}{kernel}",
                 style.size(physical),
                 style.size(record.peak_sum_rss)
             ),
