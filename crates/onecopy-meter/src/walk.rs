@@ -400,12 +400,40 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What a mapping is called: the kernel's name for it, or what kind it is.
+/// What a mapping is called: as its program calls it, as the kernel does, or what kind it is.
 fn label(mapping: &Mapping) -> String {
+    if let Some(given) = mapping.given_name().filter(|name| !name.is_empty()) {
+        return given.to_owned();
+    }
     let name = mapping.name.as_str();
     match mapping.kind() {
         MappingKind::Anonymous if name.is_empty() => "anonymous".to_owned(),
         _ if name.is_empty() => "unnamed".to_owned(),
         _ => name.strip_suffix(" (deleted)").unwrap_or(name).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::smaps;
+
+    #[test]
+    fn memory_is_called_what_its_program_calls_it() {
+        let captured = include_str!("../tests/captured/smaps");
+        let labels = |text: &str| -> Vec<String> {
+            let mappings = smaps(text.as_bytes()).unwrap();
+            mappings.iter().map(label).collect()
+        };
+        let before = labels(captured);
+        // The one without a name, and the file that a store is.
+        let place = before
+            .iter()
+            .position(|label| label == "anonymous")
+            .unwrap();
+        let named = captured.replace("00:00 0 \n", "00:00 0    [anon:model weights]\n");
+        let after = labels(&named);
+        assert_eq!(after[place], "model weights");
+        assert!(after.iter().zip(&before).filter(|(a, b)| a != b).count() == 1);
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use common::in_a_process;
+use common::{in_a_process, reap_orphans};
 use onecopy_meter::{Proc, Report, Role, Session, families};
 
 /// A program that has said what it is, and waits; killed in the end.
@@ -58,12 +58,6 @@ fn without_random_addresses() -> bool {
         eprintln!("skipped: addresses are random here whatever one asks for");
     }
     done >= 0
-}
-
-/// This process becomes the parent of orphans, as under `onecopy run`.
-fn reap_orphans() {
-    // SAFETY: a plain system call without pointers.
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
 }
 
 fn tree_without_this_process() -> Report {

@@ -1,14 +1,11 @@
 //! The meter on real processes: forked children in known states, measured from outside.
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    clippy::multiple_unsafe_ops_per_block
-)]
 
 mod common;
 
+use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
-use common::{Child, PAGE, Pages, become_nobody, in_a_process};
+use common::{Child, PAGE, Pages, become_nobody, fork, in_a_process, memory_file};
 use onecopy_meter::{MeterError, Proc, SkipReason};
 
 /// A parent of 16,384 pages and four children that overwrite 10,500 of them between themselves.
@@ -98,8 +95,7 @@ fn a_tree_with_a_process_of_somebody_else_has_rows_but_no_sums() {
         let _readable = Child::after(|| pages.write(0..100));
         let hidden = Child::after(|| {
             // Neither its own user nor a relative may look into it without privileges.
-            // SAFETY: a plain system call without pointers.
-            unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) };
+            common::control(libc::PR_SET_DUMPABLE, 0);
         });
         let report = onecopy_meter::tree(std::process::id()).unwrap();
         assert!(!report.complete);
@@ -188,10 +184,9 @@ fn kernel_threads_of_this_machine_are_no_gap_in_the_tree() {
 #[test]
 fn an_exited_child_is_shown_and_leaves_the_sums_whole() {
     in_a_process(|| {
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
-            unsafe { libc::_exit(0) };
-        }
+        let Some(pid) = fork() else {
+            common::exit(0);
+        };
         let until = Instant::now() + Duration::from_secs(30);
         let child = u32::try_from(pid).unwrap();
         while !Proc::default().stat(child).unwrap().has_exited() {
@@ -206,6 +201,7 @@ fn an_exited_child_is_shown_and_leaves_the_sums_whole() {
             onecopy_meter::process(child),
             Err(MeterError::Gone { .. })
         ));
+        // SAFETY: a null pointer asks for no status.
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
         assert!(matches!(
             onecopy_meter::process(child),
@@ -221,30 +217,16 @@ fn an_exited_child_is_shown_and_leaves_the_sums_whole() {
 #[test]
 fn a_store_is_counted_once_with_its_untouched_memory() {
     in_a_process(|| {
-        let name = c"onecopy-0123";
-        let fd = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
-        let len = 256 * PAGE;
-        assert_eq!(unsafe { libc::ftruncate(fd, len.cast_signed() as i64) }, 0);
-        assert_eq!(
-            unsafe { libc::fallocate(fd, 0, 0, len.cast_signed() as i64) },
-            0
-        );
-        let map = |flags| {
-            let protection = libc::PROT_READ | libc::PROT_WRITE;
-            let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, 0) };
-            assert_ne!(start, libc::MAP_FAILED);
-            start.cast::<u8>()
-        };
-        let shared = map(libc::MAP_SHARED);
-        let touch = |start: *mut u8, pages: usize| {
-            for page in 0..pages {
-                unsafe { start.add(page * PAGE).write_volatile(1) };
-            }
-        };
-        touch(shared, 64);
-        let _reader = Child::after(|| touch(shared, 64));
-        let private = map(libc::MAP_PRIVATE);
-        let _copier = Child::after(|| touch(private, 32));
+        let (count, len) = (256, 256 * PAGE);
+        let file = memory_file(c"onecopy-0123", count);
+        // SAFETY: a plain system call without pointers.
+        let filled = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len.cast_signed() as i64) };
+        assert_eq!(filled, 0);
+        let shared = Pages::of_file(&file, count, libc::MAP_SHARED);
+        shared.write(0..64);
+        let _reader = Child::after(|| shared.write(0..64));
+        let private = Pages::of_file(&file, count, libc::MAP_PRIVATE);
+        let _copier = Child::after(|| private.write(0..32));
         let report = onecopy_meter::tree(std::process::id()).unwrap();
         assert_eq!(report.stores.len(), 1, "{report:#?}");
         let store = &report.stores[0];
@@ -265,14 +247,13 @@ fn a_tree_that_never_holds_still_is_said_to_be_incomplete_or_is_read_whole() {
     in_a_process(|| {
         // A child that forks short-lived children without pause, and waits for each.
         let _forker = Child::after(|| {
-            let pid = unsafe { libc::fork() };
-            if pid == 0 {
-                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            if fork().is_none() {
+                common::die_with_parent();
                 loop {
-                    let short_lived = unsafe { libc::fork() };
-                    if short_lived == 0 {
-                        unsafe { libc::_exit(0) };
-                    }
+                    let Some(short_lived) = fork() else {
+                        common::exit(0);
+                    };
+                    // SAFETY: a null pointer asks for no status.
                     unsafe { libc::waitpid(short_lived, std::ptr::null_mut(), 0) };
                 }
             }
@@ -302,9 +283,7 @@ fn what_moves_while_a_tree_is_read_is_said_and_read_again() {
         assert_eq!((still.drift, still.passes), (0, 1), "{still:#?}");
         let _writer = Child::after(|| {
             // A process of its own, as the child has to sleep.
-            // SAFETY: the forked process has this thread alone, and touches only its own pages below.
-            let pid = unsafe { libc::fork() };
-            if pid == 0 {
+            if fork().is_none() {
                 common::die_with_parent();
                 loop {
                     pages.give_back(0..4_096);
@@ -332,9 +311,7 @@ fn a_session_says_what_moves_and_is_not_read_again_for_it() {
     in_a_process(|| {
         let pages = Pages::new(4_096);
         let _writer = Child::after(|| {
-            // SAFETY: as above.
-            let pid = unsafe { libc::fork() };
-            if pid == 0 {
+            if fork().is_none() {
                 common::die_with_parent();
                 loop {
                     pages.give_back(0..4_096);
@@ -387,13 +364,18 @@ fn zero_pages_and_reserved_address_space_are_no_memory() {
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
         );
         let len = 4 << 40;
+        // SAFETY: the kernel chooses the place, so no memory in use is replaced.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
         assert_ne!(start, libc::MAP_FAILED);
         let start = start.cast::<u8>();
+        // SAFETY: `place` is below `len` wherever this is used, and so within the mapping.
+        let at = |place: usize| unsafe { start.add(place) };
         for place in [0, len / 2, len - PAGE] {
-            assert_eq!(unsafe { start.add(place).read_volatile() }, 0);
+            // SAFETY: mapped and readable.
+            assert_eq!(unsafe { at(place).read_volatile() }, 0);
         }
-        unsafe { start.add(len / 4).write_volatile(1) };
+        // SAFETY: mapped and writable, and nothing refers to it.
+        unsafe { at(len / 4).write_volatile(1) };
         let child = Child::after(|| pages.write(0..1));
         // Reading a table of a thousand million pages would take minutes and 8 GiB.
         let part = start.addr() as u64..start.addr() as u64 + len as u64;

@@ -1,73 +1,11 @@
 //! The truth test: programs that fork and write known numbers of pages, and what the meter says of them,
 //! with frame numbers (root), without them (root), and as an unprivileged user.
-#![allow(
-    clippy::undocumented_unsafe_blocks,
-    clippy::multiple_unsafe_ops_per_block
-)]
 
 mod common;
 
-use common::{Child, PAGE, Pages, become_nobody, in_a_process};
-use onecopy_meter::{Identity, Level, MappingMemory, PageBytes, Proc, Report, Session, Tag};
-
-/// Runs the scenario at each level of evidence that is to be had here.
-fn at_all_levels(scenario: impl Fn(Proc)) {
-    in_a_process(|| {
-        if Proc::default().level() == Level::A {
-            scenario(Proc::default());
-        } else {
-            eprintln!("skipped: level A needs CAP_SYS_ADMIN");
-        }
-    });
-    in_a_process(|| scenario(Proc::default().without_frames()));
-    in_a_process(|| {
-        if become_nobody() {
-            assert_eq!(Proc::default().level(), Level::B);
-            scenario(Proc::default());
-        }
-    });
-}
-
-/// A session over this process and its children, with the pages under the name `data`.
-fn session(proc: Proc, pages: &Pages) -> Session {
-    let mut session = Session::new(proc, std::process::id());
-    let range = pages.range();
-    session.set_tags(vec![Tag {
-        pid: std::process::id(),
-        name: "data".to_owned(),
-        start: range.start,
-        len: range.end - range.start,
-    }]);
-    session
-}
-
-fn data(report: &Report) -> &MappingMemory {
-    assert!(report.complete, "{report:#?}");
-    let found = report.mappings.iter().find(|row| row.tagged);
-    found.unwrap_or_else(|| panic!("no data in {report:#?}"))
-}
-
-/// Distinct pages, frames, new pages.
-fn sums(row: &MappingMemory) -> (u64, u64, u64) {
-    let sums = row.sums().unwrap();
-    (sums.pages, sums.frames, sums.new)
-}
-
-/// Pages of a process in the tagged range: shared, copied, last owner, new.
-fn pages_of(row: &MappingMemory, pid: u32) -> [u64; 4] {
-    let user = row.processes.iter().find(|user| user.pid == pid);
-    let bytes = user.map_or_else(PageBytes::default, |user| user.pages);
-    assert_eq!(
-        bytes.inherited,
-        bytes.shared + bytes.copied + bytes.last_owner,
-        "{row:?}"
-    );
-    [bytes.shared, bytes.copied, bytes.last_owner, bytes.new].map(|bytes| bytes / PAGE as u64)
-}
-
-fn me() -> u32 {
-    std::process::id()
-}
+use common::truth::{at_all_levels, data, me, pages_of, session, sums};
+use common::{Child, PAGE, Pages, in_a_process};
+use onecopy_meter::{Identity, Level, Proc};
 
 #[test]
 fn each_writer_is_charged_exactly_what_it_wrote() {
@@ -136,10 +74,9 @@ fn forks_of_forks_are_counted_like_the_others() {
         let _idle = Child::after(|| ());
         // The child writes 1,000 pages and, once it was measured, forks a grandchild that writes 300,
         // 200 of them the child's.
-        let child = Child::in_steps(
-            || pages.write(0..1_000),
-            || std::mem::forget(Child::after(|| pages.write(800..1_100))),
-        );
+        let child = Child::in_stages(&[&|| pages.write(0..1_000), &|| {
+            std::mem::forget(Child::after(|| pages.write(800..1_100)));
+        }]);
         assert_eq!(sums(data(&session.read().unwrap())), (4_096, 5_096, 0));
         child.step();
         let report = session.read().unwrap();
@@ -185,7 +122,8 @@ fn what_both_sides_allocate_after_the_fork_is_new_and_not_copied() {
     at_all_levels(|proc| {
         let later = Pages::reserved(512);
         let mut session = session(proc, &later);
-        let children = [100, 200].map(|count| Child::in_steps(|| (), || later.write(0..count)));
+        let children =
+            [100, 200].map(|count| Child::in_stages(&[&|| (), &|| later.write(0..count)]));
         // The forks are seen while nothing is there yet.
         session.read().unwrap();
         later.write(0..512);

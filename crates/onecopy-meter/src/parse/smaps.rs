@@ -133,13 +133,26 @@ impl Mapping {
         self.permissions.ends_with('s')
     }
 
+    /// The name that a program has given to its memory (`PR_SET_VMA_ANON_NAME`), if it has.
+    #[must_use]
+    pub fn given_name(&self) -> Option<&str> {
+        let name = self.name.strip_suffix(']')?;
+        let given = name.strip_prefix("[anon:");
+        given.or_else(|| name.strip_prefix("[anon_shmem:"))
+    }
+
     /// Sorts the mapping by its name; on tmpfs elsewhere than `/dev/shm` a file stays a `File`.
     #[must_use]
     pub fn kind(&self) -> MappingKind {
         let name = self.name.as_str();
         let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        if starts(&["/memfd:", "/dev/shm/", "/dev/zero", "/SYSV", "[anon_shmem:"]) {
+        if starts(&["/memfd:", "/dev/shm/", "/SYSV", "[anon_shmem:"])
+            || name == "/dev/zero (deleted)"
+        {
             MappingKind::SharedMemory
+        } else if name == "/dev/zero" {
+            // Privately mapped it is memory as any other; shared, the kernel makes a file of its own.
+            MappingKind::Anonymous
         } else if name == "[heap]" {
             MappingKind::Heap
         } else if name == "[stack]" {
@@ -403,6 +416,30 @@ mod tests {
         assert_eq!(mappings[3].byte_len(), 1 << 20);
         assert_eq!(mappings[3].counts.rss, 64 * 1024);
         assert_eq!(mappings[5].offset, 0x26000);
+    }
+
+    #[test]
+    fn names_that_programs_give_to_memory_are_found() {
+        // As Linux 6.18 writes them (`fs/proc/task_mmu.c`): the name of shared memory stands in the file's
+        // place, with its device and inode.
+        let text = "7f00-7f10 rw-p 00000000 00:00 0    [anon:glibc: malloc arena]\n\
+                    7f10-7f20 rw-s 00000000 00:01 1234 [anon_shmem:weights]\n\
+                    7f20-7f30 rw-p 00000000 00:01 1235 /dev/zero (deleted)\n\
+                    7f30-7f40 rw-p 00000000 00:05 9    /dev/zero\n\
+                    7f40-7f50 r-xp 00000000 fe:00 77   /dev/zeroes\n";
+        let found = maps(text.as_bytes()).unwrap();
+        let names: Vec<_> = found.iter().map(Mapping::given_name).collect();
+        let given = [
+            Some("glibc: malloc arena"),
+            Some("weights"),
+            None,
+            None,
+            None,
+        ];
+        assert_eq!(names, given);
+        let kinds: Vec<_> = found.iter().map(Mapping::kind).collect();
+        let expected = [Anonymous, SharedMemory, SharedMemory, Anonymous, File];
+        assert_eq!(kinds, expected);
     }
 
     #[test]

@@ -1,24 +1,29 @@
 //! Processes in known states, for the tests of the meter.
-#![allow(
-    dead_code,
-    clippy::undocumented_unsafe_blocks,
-    clippy::multiple_unsafe_ops_per_block
-)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod truth;
 
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::ops::Range;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 pub(crate) const PAGE: usize = 4096;
 const HUGE: usize = 512;
-const HANG_SECONDS: u32 = 300;
+/// Ends a hang, never a result.
+pub(crate) const HANG_SECONDS: u32 = 300;
 
-/// Page-aligned private memory of its own mapping, filled with ones.
+/// Page-aligned memory of its own mapping, of which nothing else knows.
+///
+/// Invariant: `count` pages from `start` on were mapped by `map` or `attached`, readable and writable, and
+/// stay so but for what `unmap` and the like take away, after which nobody may write there. No reference
+/// to them is ever made.
 pub(crate) struct Pages {
     start: *mut u8,
     count: usize,
 }
 
 impl Pages {
+    /// Private memory, filled with ones.
     pub(crate) fn new(count: usize) -> Self {
         let pages = Self::reserved(count);
         pages.write(0..count);
@@ -27,25 +32,23 @@ impl Pages {
 
     /// Not written yet, and never in huge pages.
     pub(crate) fn reserved(count: usize) -> Self {
-        let pages = Self::map(count, libc::MAP_PRIVATE);
-        unsafe { libc::madvise(pages.start.cast(), count * PAGE, libc::MADV_NOHUGEPAGE) };
+        let pages = Self::anonymous(count, libc::MAP_PRIVATE);
+        pages.advise(0..count, libc::MADV_NOHUGEPAGE);
         pages
     }
 
     /// Shared between all that are forked from here, and not written yet.
     pub(crate) fn shared(count: usize) -> Self {
-        Self::map(count, libc::MAP_SHARED)
+        Self::anonymous(count, libc::MAP_SHARED)
     }
 
     /// In huge pages; the count is in small ones.
     pub(crate) fn huge(count: usize) -> Self {
-        let around = std::mem::ManuallyDrop::new(Self::map(count + HUGE, libc::MAP_PRIVATE));
-        let skip = around.start.align_offset(HUGE * PAGE);
-        let pages = Self {
-            start: unsafe { around.start.add(skip) },
-            count,
-        };
-        unsafe { libc::madvise(pages.start.cast(), count * PAGE, libc::MADV_HUGEPAGE) };
+        let around = std::mem::ManuallyDrop::new(Self::anonymous(count + HUGE, libc::MAP_PRIVATE));
+        let skip = around.start.align_offset(HUGE * PAGE) / PAGE;
+        let start = around.at(skip);
+        let pages = Self { start, count };
+        pages.advise(0..count, libc::MADV_HUGEPAGE);
         pages.write(0..count);
         pages
     }
@@ -61,39 +64,117 @@ impl Pages {
         covering.any(|mapping| mapping.counts.anonymous_huge > 0)
     }
 
-    fn map(count: usize, flags: i32) -> Self {
+    fn anonymous(count: usize, flags: i32) -> Self {
+        Self::map(count, flags | libc::MAP_ANONYMOUS, -1)
+    }
+
+    /// A mapping of a file that has as many pages.
+    pub(crate) fn of_file(file: &OwnedFd, count: usize, flags: i32) -> Self {
+        Self::map(count, flags, file.as_raw_fd())
+    }
+
+    fn map(count: usize, flags: i32, file: i32) -> Self {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = flags | libc::MAP_ANONYMOUS;
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), count * PAGE, protection, flags, -1, 0) };
-        assert_ne!(start, libc::MAP_FAILED);
+        let len = count * PAGE;
+        // SAFETY: the kernel chooses the place, so no memory in use is replaced.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, file, 0) };
+        assert_ne!(start, libc::MAP_FAILED, "{}", io::Error::last_os_error());
         Self {
             start: start.cast(),
             count,
         }
     }
 
-    pub(crate) fn write(&self, pages: std::ops::Range<usize>) {
-        assert!(pages.end <= self.count);
-        for page in pages {
-            unsafe { self.start.add(page * PAGE).write_volatile(1) };
+    /// System V shared memory, which goes with the last process that has it.
+    pub(crate) fn system_v(count: usize) -> Self {
+        // SAFETY: a plain system call without pointers.
+        let id = unsafe { libc::shmget(libc::IPC_PRIVATE, count * PAGE, 0o600) };
+        assert!(id >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: the kernel chooses the place, so no memory in use is replaced.
+        let start = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+        assert_ne!(start.addr(), usize::MAX, "{}", io::Error::last_os_error());
+        // SAFETY: IPC_RMID takes no argument; the memory stays for those who have it.
+        unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+        Self {
+            start: start.cast(),
+            count,
         }
     }
-}
 
-impl Pages {
-    /// Lets the kernel have pages back, for this process alone.
-    pub(crate) fn give_back(&self, pages: std::ops::Range<usize>) {
-        assert!(pages.end <= self.count);
-        let (start, len) = (pages.start * PAGE, pages.len() * PAGE);
-        // SAFETY: `start` lies within the mapping (the assertion above).
-        let start = unsafe { self.start.add(start) };
-        // SAFETY: these pages belong to the mapping, which nothing refers to but `write` by address.
-        let done = unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
-        assert_eq!(done, 0);
+    /// The address of a page, or of the end.
+    fn at(&self, page: usize) -> *mut u8 {
+        assert!(page <= self.count);
+        // SAFETY: not beyond the end of what was mapped in one piece (the type's invariant).
+        unsafe { self.start.add(page * PAGE) }
     }
 
-    pub(crate) fn range(&self) -> std::ops::Range<u64> {
+    pub(crate) fn write(&self, pages: Range<usize>) {
+        assert!(pages.end <= self.count);
+        for page in pages {
+            let place = self.at(page);
+            // SAFETY: mapped and writable (the type's invariant); volatile, as other processes look.
+            unsafe { place.write_volatile(1) };
+        }
+    }
+
+    pub(crate) fn read(&self, pages: Range<usize>) {
+        assert!(pages.end <= self.count);
+        for page in pages {
+            let place = self.at(page);
+            // SAFETY: mapped and readable (the type's invariant).
+            unsafe { place.read_volatile() };
+        }
+    }
+
+    fn advise(&self, pages: Range<usize>, advice: i32) -> bool {
+        let (start, len) = (self.at(pages.start), pages.len() * PAGE);
+        assert!(pages.end <= self.count);
+        // SAFETY: advice about memory that nothing refers to (the type's invariant) can at most empty it.
+        unsafe { libc::madvise(start.cast(), len, advice) == 0 }
+    }
+
+    /// Lets the kernel have pages back, for this process alone.
+    pub(crate) fn give_back(&self, pages: Range<usize>) {
+        assert!(self.advise(pages, libc::MADV_DONTNEED));
+    }
+
+    /// Keeps pages from being swapped out; whether that is allowed.
+    pub(crate) fn lock(&self, pages: Range<usize>) -> bool {
+        let (start, len) = (self.at(pages.start), pages.len() * PAGE);
+        assert!(pages.end <= self.count);
+        // SAFETY: the range is mapped (the type's invariant); its contents stay what they are.
+        unsafe { libc::mlock(start.cast(), len) == 0 }
+    }
+
+    /// Unmaps pages, which must not be touched any more.
+    pub(crate) fn unmap(&self, pages: Range<usize>) {
+        let (start, len) = (self.at(pages.start), pages.len() * PAGE);
+        assert!(pages.end <= self.count);
+        // SAFETY: nothing refers to these pages (the type's invariant).
+        assert_eq!(unsafe { libc::munmap(start.cast(), len) }, 0);
+    }
+
+    /// Makes the mapping of the first half, whose other half was unmapped, as large as both.
+    pub(crate) fn grow_again(&self) {
+        let (half, whole) = (self.count / 2 * PAGE, self.count * PAGE);
+        // SAFETY: the first half is mapped; without MREMAP_MAYMOVE it stays in place, and the kernel
+        // refuses if anything else has come behind it.
+        let start = unsafe { libc::mremap(self.start.cast(), half, whole, 0) };
+        assert_eq!(start, self.start.cast(), "{}", io::Error::last_os_error());
+    }
+
+    /// Moves pages to where another, as large one has its own, which go. Neither may be touched there.
+    pub(crate) fn move_to(&self, pages: Range<usize>, other: &Self) {
+        assert!(pages.end <= self.count && pages.len() == other.count);
+        let (from, len) = (self.at(pages.start), pages.len() * PAGE);
+        let (to, flags) = (other.start, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED);
+        // SAFETY: both ranges are mapped and of this length, and nothing refers to either (the type's
+        // invariant).
+        let start = unsafe { libc::mremap(from.cast(), len, len, flags, to) };
+        assert_eq!(start, to.cast(), "{}", io::Error::last_os_error());
+    }
+
+    pub(crate) fn range(&self) -> Range<u64> {
         let start = self.start.addr() as u64;
         start..start + (self.count * PAGE) as u64
     }
@@ -101,11 +182,26 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        // SAFETY: nothing refers to these pages (the type's invariant). Where some are gone already, the
+        // kernel takes the rest.
         unsafe { libc::munmap(self.start.cast(), self.count * PAGE) };
     }
 }
 
-/// A forked child that has done its work and waits; killed and waited for in the end.
+/// A memory file of so many pages.
+pub(crate) fn memory_file(name: &std::ffi::CStr, count: usize) -> OwnedFd {
+    // SAFETY: the name ends with a zero and outlives the call.
+    let file = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    assert!(file >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: the kernel has just made this descriptor, for nobody else.
+    let file = unsafe { OwnedFd::from_raw_fd(file) };
+    std::fs::File::from(file.try_clone().unwrap())
+        .set_len((count * PAGE) as u64)
+        .unwrap();
+    file
+}
+
+/// A forked child that does its work in stages, and waits; killed and waited for in the end.
 pub(crate) struct Child {
     pid: i32,
     go: OwnedFd,
@@ -115,29 +211,26 @@ pub(crate) struct Child {
 impl Child {
     /// Forks; the child runs `work`, says so, and sleeps. `work` must not allocate or lock much: the
     /// test process has other threads.
-    pub(crate) fn after(work: impl FnOnce()) -> Self {
-        Self::in_steps(work, || ())
+    pub(crate) fn after(work: impl Fn()) -> Self {
+        Self::in_stages(&[&work])
     }
 
-    /// The same, and the child does `next` when it is told to by [`Child::step`].
-    pub(crate) fn in_steps(work: impl FnOnce(), next: impl FnOnce()) -> Self {
+    /// The same, and the child does the later stages, one at each [`Child::step`].
+    pub(crate) fn in_stages(stages: &[&dyn Fn()]) -> Self {
         let ((ready, done), (go, start)) = (pipe(), pipe());
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "{}", io::Error::last_os_error());
-        if pid == 0 {
+        let Some(pid) = fork() else {
             // The ends that belong to the parent: a read must see its death.
             drop((ready, start));
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            work();
-            send(&done);
-            if receive(&go) {
-                next();
+            die_with_parent();
+            for (number, stage) in stages.iter().enumerate() {
+                if number > 0 && !receive(&go) {
+                    break;
+                }
+                stage();
                 send(&done);
             }
-            loop {
-                unsafe { libc::pause() };
-            }
-        }
+            sleep_for_ever();
+        };
         drop((done, go));
         let child = Self {
             pid,
@@ -148,10 +241,19 @@ impl Child {
         child
     }
 
-    /// Lets the child do its second part, and waits for it.
+    /// Lets the child do its next stage, and waits for it.
     pub(crate) fn step(&self) {
         send(&self.go);
         assert!(receive(&self.done), "the child died on the way");
+    }
+
+    /// Lets the child do its next stage, which is to become another program, and waits for that.
+    pub(crate) fn step_into_another_program(&self) {
+        send(&self.go);
+        assert!(
+            !receive(&self.done),
+            "the child has not become another program"
+        );
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -159,55 +261,107 @@ impl Child {
     }
 }
 
-/// So that a child that loops goes when its parent does.
+impl Drop for Child {
+    fn drop(&mut self) {
+        end(self.pid);
+    }
+}
+
+/// Kills a child of this process, or one that it has become the parent of, and waits for it.
+pub(crate) fn end(pid: i32) {
+    // SAFETY: it is this process's child and was not waited for, so the number is still its own.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    // SAFETY: a null pointer asks for no status.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+}
+
+/// Forks; `None` in the child.
+pub(crate) fn fork() -> Option<i32> {
+    // SAFETY: the children of these tests use what they have, and call nothing that a thread which was
+    // not forked may hold a lock of: glibc looks after its own.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "{}", io::Error::last_os_error());
+    (pid != 0).then_some(pid)
+}
+
+/// Ends a forked process without running what belongs to the one it was forked from.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: ends the process; nothing follows.
+    unsafe { libc::_exit(code) }
+}
+
+pub(crate) fn sleep_for_ever() -> ! {
+    loop {
+        // SAFETY: a plain system call without pointers.
+        unsafe { libc::pause() };
+    }
+}
+
+/// So that a child goes when its parent does.
 pub(crate) fn die_with_parent() {
-    // SAFETY: a plain system call without pointers.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    control(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+}
+
+/// So that a child stays when its parent goes; the watchdog ends it if nobody else does.
+pub(crate) fn outlive_parent() {
+    control(libc::PR_SET_PDEATHSIG, 0);
+    watchdog();
+}
+
+/// This process becomes the parent of orphans, as under `onecopy run`.
+pub(crate) fn reap_orphans() {
+    control(libc::PR_SET_CHILD_SUBREAPER, 1);
+}
+
+/// `prctl` with a number.
+pub(crate) fn control(option: i32, value: i32) {
+    // SAFETY: the options used here take a number and no pointer.
+    let done = unsafe { libc::prctl(option, value) };
+    assert_eq!(done, 0, "{}", io::Error::last_os_error());
+}
+
+fn watchdog() {
+    // SAFETY: a plain system call without pointers; the default action of SIGALRM ends the process.
+    unsafe { libc::alarm(HANG_SECONDS) };
 }
 
 fn send(end: &OwnedFd) {
+    // SAFETY: one byte is readable at this address.
     unsafe { libc::write(end.as_raw_fd(), b"r".as_ptr().cast(), 1) };
 }
 
 /// Whether a byte came, and not the end.
 fn receive(end: &OwnedFd) -> bool {
     let mut byte = 0u8;
+    // SAFETY: one byte is writable at this address.
     let count = unsafe { libc::read(end.as_raw_fd(), (&raw mut byte).cast(), 1) };
     count == 1
 }
 
-impl Drop for Child {
-    fn drop(&mut self) {
-        unsafe { libc::kill(self.pid, libc::SIGKILL) };
-        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), 0) };
-    }
-}
-
 pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
-    use std::os::fd::FromRawFd as _;
     let mut ends = [0; 2];
-    assert_eq!(
-        unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
-        0
-    );
-    unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) }
+    // SAFETY: there is room for two descriptors.
+    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(made, 0, "{}", io::Error::last_os_error());
+    // SAFETY: the kernel has just made both, for nobody else.
+    let own = |end| unsafe { OwnedFd::from_raw_fd(end) };
+    (own(ends[0]), own(ends[1]))
 }
 
 /// Runs `check` in a forked process of its own, so that other tests' children are not in the tree.
 pub(crate) fn in_a_process(check: impl FnOnce()) {
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        // Ends a hang, never a result; its children die with it (PR_SET_PDEATHSIG).
-        unsafe { libc::alarm(HANG_SECONDS) };
+    let Some(pid) = fork() else {
+        // Its children die with it.
+        watchdog();
         // The harness would keep the text of this process's panic to itself.
         std::panic::set_hook(Box::new(|panic| {
             let _ = writeln!(io::stderr(), "{panic}");
         }));
         let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok();
-        unsafe { libc::_exit(i32::from(!passed)) };
-    }
+        exit(i32::from(!passed));
+    };
     let mut status = 0;
+    // SAFETY: there is room for the status.
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
     let hung = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM;
     assert!(
@@ -218,14 +372,18 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
 }
 
 pub(crate) fn become_nobody() -> bool {
+    // SAFETY: a plain system call without pointers.
     if unsafe { libc::geteuid() } != 0 {
         eprintln!("skipped: needs root to become nobody");
         return false;
     }
+    // SAFETY: a list of no groups is not read.
     assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
+    // SAFETY: a plain system call without pointers.
     assert_eq!(unsafe { libc::setresgid(65534, 65534, 65534) }, 0);
+    // SAFETY: likewise.
     assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
     // Changing the user makes a process unreadable even for itself (PR_SET_DUMPABLE(2const)).
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
+    control(libc::PR_SET_DUMPABLE, 1);
     true
 }
