@@ -177,7 +177,7 @@ impl Session {
         };
         let (mut all, mut huge) = (1, 0);
         for mapping in mappings.iter().take(PROBES) {
-            let range = mapping.start..mapping.end.min(mapping.start + PROBE);
+            let range = probe(mapping.start, mapping.end);
             let regions = self.proc.present(pid, &pagemap, range).ok().flatten();
             for region in regions.unwrap_or_default() {
                 let len = region.end - region.start;
@@ -217,5 +217,22 @@ impl Session {
             }
         }
         ranges
+    }
+}
+
+/// The part of a mapping that is looked at. The last one, vsyscall, is at the end of all addresses.
+fn probe(start: u64, end: u64) -> Range<u64> {
+    start..end.min(start.saturating_add(PROBE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mapping_at_the_end_of_all_addresses_is_looked_at_as_well() {
+        let (start, end) = (0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_1000);
+        assert_eq!(probe(start, end), start..end);
+        assert_eq!(probe(4096, 1 << 40), 4096..4096 + PROBE);
     }
 }

@@ -55,7 +55,11 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
     };
     // Before the command is started: events are inherited by what this thread starts.
     let folder = side.as_ref().map(|side| side.path().to_owned());
-    let recorder = arguments.why.then(|| Recorder::of_children(folder));
+    // Who has decided about such files already wants them, or none come.
+    let remove_maps = std::env::var_os("PYTHONPERFSUPPORT").is_none();
+    let recorder = arguments
+        .why
+        .then(|| Recorder::of_children(folder, remove_maps));
     let running = match child::start(
         &arguments.command,
         side.as_ref().map(SideFolder::path),

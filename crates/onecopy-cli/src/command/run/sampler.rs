@@ -226,6 +226,9 @@ impl Sampler {
         if let Some(folder) = &self.side_folder {
             self.session.set_tags(tags::read(folder));
         }
+        if let Some(why) = &mut self.why {
+            why.begin(glance);
+        }
         let result = self.session.read();
         let cost = cpu_time().saturating_sub(before);
         self.next_reading = Instant::now() + self.pause_after(cost);
@@ -240,6 +243,8 @@ impl Sampler {
             }
         };
         self.read_at = glance.clone();
+        let reading = Reading::of(&report, cost.as_secs_f64());
+        self.keep(t, &reading, report);
         if let Some(folder) = &self.side_folder {
             // A program may wait until it has been measured; one that cannot be told is none the worse.
             let _ = std::fs::write(
@@ -247,8 +252,6 @@ impl Sampler {
                 self.seen.overhead.readings.to_string(),
             );
         }
-        let reading = Reading::of(&report, cost.as_secs_f64());
-        self.keep(t, &reading, report);
         Some(reading)
     }
 
@@ -265,7 +268,7 @@ impl Sampler {
             seen.peak = Some((t, physical));
         }
         if let Some(why) = &mut self.why {
-            why.read(&self.session, &report, &self.read_at);
+            why.read(&self.session, &report);
         }
         let weight = |report: &Report| {
             let copies = &report.tree.copies;

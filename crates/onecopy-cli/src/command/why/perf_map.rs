@@ -20,6 +20,8 @@ use rustix::fs::OFlags;
 
 /// Larger files are not read.
 const LARGEST: u64 = 64 << 20;
+/// Bytes of the first line that are looked at.
+const LINE: u64 = 4096;
 /// Times of files may lag behind the clock by a tick of the kernel, and a process's own by another.
 const SLACK: Duration = Duration::from_millis(50);
 
@@ -43,7 +45,7 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        if self.remove.get() && opened(&self.path(), self.began).is_some() {
+        if self.remove.get() && is_of_python(&self.path(), self.began) {
             // One that cannot be removed stays in the folder for temporary files.
             let _ = fs::remove_file(self.path());
         }
@@ -125,6 +127,21 @@ fn opened(path: &Path, began: SystemTime) -> Option<File> {
     let made = data.created().or_else(|_| data.modified()).ok()?;
     let is_ours = data.is_file() && (data.uid() == own || data.uid() == 0);
     (is_ours && data.len() <= LARGEST && made + SLACK >= began).then_some(file)
+}
+
+/// Whether the interpreter has written a file, and no other program that names its code for itself.
+fn is_of_python(path: &Path, began: SystemTime) -> bool {
+    let Some(file) = opened(path, began) else {
+        return false;
+    };
+    let mut start = Vec::new();
+    let read = file.take(LINE).read_to_end(&mut start);
+    let first = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let name = first.split(|byte| *byte == b' ').nth(2);
+    read.is_ok() && name.is_some_and(|name| name.starts_with(b"py::"))
 }
 
 fn read(path: &Path, began: SystemTime) -> Map {
@@ -271,11 +288,10 @@ mod tests {
 
     #[test]
     fn a_file_goes_with_the_last_one_who_needs_it_and_others_stay() {
-        let [mine, stale] = [9, 10].map(pid);
-        let (file, old) = (
-            Written::new(mine, "1000 10 f\n"),
-            Written::new(stale, "1000 10 f\n"),
-        );
+        let [mine, stale, other] = [9, 10, 12].map(pid);
+        let python = "1000 10 py::f:a.py\n";
+        let (file, old) = (Written::new(mine, python), Written::new(stale, python));
+        let foreign = Written::new(other, "1000 10 LazyCompile:~main a.js\n");
         let parent = Rc::new(Origin {
             pid: mine,
             began: SystemTime::now() - Duration::from_secs(10),
@@ -294,5 +310,12 @@ mod tests {
             remove: Cell::new(true),
         });
         assert!(old.0.exists());
+        drop(Origin {
+            pid: other,
+            began: SystemTime::now() - Duration::from_secs(10),
+            parent: None,
+            remove: Cell::new(true),
+        });
+        assert!(foreign.0.exists());
     }
 }

@@ -47,9 +47,10 @@ pub(crate) type Known = (Vec<(u32, SystemTime)>, u64);
 
 impl Recorder {
     /// Records what the calling thread starts from now on, and the children of that. Where faults may not
-    /// be watched, the result says so instead of them. Tables of objects are in `folder`.
-    pub(crate) fn of_children(folder: Option<PathBuf>) -> Self {
-        Self::start(Rings::of_children(), Vec::new(), true, folder)
+    /// be watched, the result says so instead of them. Tables of objects are in `folder`. With
+    /// `remove_maps`, the files in which Python programs name their compiled code go away with them.
+    pub(crate) fn of_children(folder: Option<PathBuf>, remove_maps: bool) -> Self {
+        Self::start(Rings::of_children(), Vec::new(), remove_maps, folder)
     }
 
     /// Records processes that are there, but not what they start.
@@ -89,6 +90,7 @@ impl Recorder {
         Feed {
             messages: self.messages.clone(),
             last: HashMap::new(),
+            families: HashMap::new(),
         }
     }
 
@@ -146,33 +148,55 @@ fn settle(mut ledger: Ledger, messages: &Receiver<Message>, reason: String) -> W
     }
 }
 
-/// One program in one process, for ever: a pid may come again, and exec draws a new stack.
-type Identity = (u32, u64, u64);
+/// One process for ever: a pid may come again, but not with the same time of start.
+type Identity = (u32, u64);
 
 /// Keeps what each living process had copied when it was last read, and hands it on when it has ended.
 #[derive(Debug)]
 pub(crate) struct Feed {
     messages: Sender<Message>,
     last: HashMap<Identity, Copied>,
+    /// The bottoms of the stacks of those that are being read.
+    families: HashMap<Identity, u64>,
 }
 
 impl Feed {
-    /// Takes over a reading, and the look at the tree that came before it.
-    pub(crate) fn read(&mut self, session: &Session, report: &Report, glance: &Glance) {
-        for process in &glance.processes {
-            let ranges = session.copied(process.pid);
-            if ranges.is_empty() || !report.processes.iter().any(|row| row.pid == process.pid) {
+    /// Is told that these processes are about to be read. Whoever has ended afterwards cannot be asked.
+    pub(crate) fn begin(&mut self, glance: &Glance) {
+        let proc = Proc::default();
+        let family = |seen: &onecopy_meter::Seen| {
+            let stat = proc.stat(seen.pid).ok()?;
+            let identity = (stat.pid, stat.start_time_ticks);
+            (stat.start_time_ticks == seen.start_time_ticks).then_some((identity, stat.start_stack))
+        };
+        self.families = glance.processes.iter().filter_map(family).collect();
+    }
+
+    /// Takes over the reading.
+    pub(crate) fn read(&mut self, session: &Session, report: &Report) {
+        for ((pid, start), family) in std::mem::take(&mut self.families) {
+            let ranges = session.copied(pid);
+            if ranges.is_empty() || !report.processes.iter().any(|row| row.pid == pid) {
                 continue;
             }
             let copied = Copied {
-                pid: process.pid,
-                family: process.family,
+                pid,
+                family,
                 read_ns: now_ns(),
                 ranges,
-                mappings: mappings(report, process.pid),
+                mappings: mappings(report, pid),
             };
-            let identity = (process.pid, process.start_time_ticks, process.family);
-            self.last.insert(identity, copied);
+            self.replace((pid, start), copied);
+        }
+    }
+
+    /// The last reading of a program counts; another program in the same process begins anew.
+    fn replace(&mut self, identity: Identity, copied: Copied) {
+        let family = copied.family;
+        if let Some(before) = self.last.insert(identity, copied)
+            && before.family != family
+        {
+            self.settle(before);
         }
     }
 
@@ -180,14 +204,11 @@ impl Feed {
     pub(crate) fn alive(&mut self, glance: &Glance, began_ns: u64) {
         let proc = Proc::default();
         let alive = |identity: &Identity| {
-            let is_it = |seen: &onecopy_meter::Seen| {
-                (seen.pid, seen.start_time_ticks, seen.family) == *identity
-            };
+            let is_it = |seen: &onecopy_meter::Seen| (seen.pid, seen.start_time_ticks) == *identity;
             // A child that exits may hide another one from the list of children.
             glance.processes.iter().any(is_it)
                 || proc.stat(identity.0).is_ok_and(|stat| {
-                    (stat.pid, stat.start_time_ticks, stat.start_stack) == *identity
-                        && !stat.has_exited()
+                    (stat.pid, stat.start_time_ticks) == *identity && !stat.has_exited()
                 })
         };
         self.settle_all_but(alive);
@@ -250,10 +271,11 @@ mod tests {
         let mut feed = Feed {
             messages: messages.clone(),
             last: HashMap::new(),
+            families: HashMap::new(),
         };
         for number in 0..10_000u64 {
             // A few pids that come again and again, as other processes.
-            let identity = (1_000 + (number % 7) as u32, number, 1);
+            let identity = (1_000 + (number % 7) as u32, number);
             let page = number * 4096;
             let copied = |pages: u64| Copied {
                 pid: identity.0,
@@ -261,14 +283,25 @@ mod tests {
                 ..Copied::default()
             };
             // Read twice: the last reading counts.
-            feed.last.insert(identity, copied(1));
-            feed.last.insert(identity, copied(2));
-            feed.settle_all_but(|(_, start, _)| start + 3 > number);
+            feed.replace(identity, copied(1));
+            feed.replace(identity, copied(2));
+            feed.settle_all_but(|(_, start)| start + 3 > number);
             assert!(feed.last.len() <= 3);
+        }
+        // Another program in one process, told by the bottom of its stack.
+        for family in [1, 2, 2] {
+            let ranges = std::iter::once(0..4096).collect();
+            let copied = Copied {
+                pid: 5,
+                family,
+                ranges,
+                ..Copied::default()
+            };
+            feed.replace((5, 5), copied);
         }
         feed.finish();
         messages.send(Message::Stop).unwrap();
         let why = summed.join().unwrap();
-        assert_eq!((why.processes, why.pages), (10_000, 20_000));
+        assert_eq!((why.processes, why.pages), (10_002, 20_002));
     }
 }
