@@ -47,18 +47,31 @@ impl Drop for Folder {
     }
 }
 
-/// An interpreter for which this expression is true.
-fn python(condition: &str) -> Option<&'static str> {
-    let names = ["python3", "python3.14", "python3.13", "python3.12"];
+/// An interpreter for which this expression is true, on PATH or among those of pyenv.
+fn python(condition: &str) -> Option<String> {
+    let mut names: Vec<PathBuf> = ["python3", "python3.14", "python3.13", "python3.12"]
+        .map(PathBuf::from)
+        .to_vec();
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let versions = fs::read_dir(home.join(".pyenv/versions"));
+    names.extend(
+        versions
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path().join("bin/python3")),
+    );
+    let check = format!("import sys, sysconfig; sys.exit(not ({condition}))");
     let found = names.into_iter().find(|name| {
-        let check = format!("import sys, sysconfig; sys.exit(not ({condition}))");
         let output = Command::new(name).args(["-c", &check]).output();
         output.is_ok_and(|output| output.status.success())
     });
     if found.is_none() {
-        eprintln!("skipped: no python3 on PATH with {condition}");
+        eprintln!("skipped: no python3 on PATH or of pyenv with {condition}; this was NOT tried");
     }
-    found
+    found?.to_str().map(str::to_owned)
 }
 
 /// A program that answers lines on its standard input with lines on its standard output.
@@ -220,7 +233,7 @@ fn without_page_faults_types_and_mappings_are_still_named_and_the_way_out_is_sai
         ("ENOSYS", "seccomp"),
     ] {
         let [json, out] = ["run.json", "run.txt"].map(|name| folder.file(name));
-        let output = Command::new(python)
+        let output = Command::new(&python)
             .args(["-c", REFUSE, errno, env!("CARGO_BIN_EXE_onecopy")])
             .args([
                 "run",
@@ -233,7 +246,7 @@ fn without_page_faults_types_and_mappings_are_still_named_and_the_way_out_is_sai
                 &out,
                 "--",
             ])
-            .args([python, "-c", READERS])
+            .args([&python, "-c", READERS])
             .output()
             .unwrap();
         assert!(output.status.success(), "{errno}: {}", text(&output.stderr));
@@ -308,7 +321,7 @@ fn python_frames_are_the_ones_that_were_running() {
             "--json",
             &json,
             "--",
-            python,
+            &python,
             &script,
         ])
         .output()
@@ -317,7 +330,7 @@ fn python_frames_are_the_ones_that_were_running() {
     let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let why = &record["why"];
     if let Some(reason) = why["reason"].as_str() {
-        eprintln!("skipped: {reason}");
+        eprintln!("skipped: {reason}; frames were NOT tried");
         return;
     }
     let rows = why["python"].as_array().unwrap();
@@ -399,7 +412,7 @@ for generation in range(8):
             "--json",
             &json,
             "--",
-            python,
+            &python,
             "-c",
             program,
         ])
@@ -480,7 +493,7 @@ fn attaching_late_tells_what_is_copied_now_from_what_had_been_copied_before() {
         return;
     };
     let side = Folder::new("attached");
-    let mut family = attached(python, &side);
+    let mut family = attached(&python, &side);
     let found = watched_json(&[], &mut family, |family| family.ask("go"));
     assert_eq!(found["report"]["baseline"], "now");
     let (before, why) = (&found["before"], &found["why"]);

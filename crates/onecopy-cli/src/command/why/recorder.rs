@@ -108,6 +108,7 @@ fn record(
     messages: &Receiver<Message>,
 ) -> Why {
     let mut pause = PAUSE;
+    let mut has_lost = false;
     loop {
         let message = messages.recv_timeout(pause);
         // Faults that are in the rings came before the message.
@@ -125,7 +126,10 @@ fn record(
         match message {
             Ok(Message::Settle(copied)) => ledger.settle(&copied, Some(&faults)),
             Ok(Message::Settled(ns)) => {
-                for origin in faults.forget_ended(faults.ms(ns)) {
+                has_lost |= rings.lost() > 0;
+                let proc = Proc::default();
+                let is_there = |pid| !has_lost || proc.stat(pid).is_ok();
+                for origin in faults.forget_ended(faults.ms(ns), is_there) {
                     ledger.forget(&origin);
                 }
             }
