@@ -41,8 +41,6 @@ pub struct Seen {
     pub faults: u64,
     /// Equal within a fork family, and at one glance only.
     pub family: u64,
-    /// Where its stack begins: `fork` keeps the place, `exec` draws a new one. 0 where it is not shown.
-    pub start_stack: u64,
 }
 
 impl Seen {
@@ -180,7 +178,6 @@ impl Session {
                 rss: sizes.rss,
                 faults: stat.minor_faults,
                 family: 0,
-                start_stack: stat.start_stack,
             });
             stats.push(stat);
         }

@@ -66,15 +66,15 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
     let cgroup = OwnCgroup::find();
     // Before the command is started: events are inherited by what this thread starts.
     let folder = side.as_ref().map(|side| side.path().to_owned());
-    // Where the user has decided whether there are to be maps of frames, they are not ours to remove.
-    let own_maps = std::env::var_os(child::FRAMES).is_none();
+    // Who has decided about such files already wants them, or none come.
+    let remove_maps = std::env::var_os(child::FRAMES).is_none();
     let recorder = arguments
         .why
-        .then(|| Recorder::of_children(folder, own_maps));
+        .then(|| Recorder::of_children(folder, remove_maps));
     let sees_faults = recorder.as_ref().is_some_and(Recorder::sees_faults);
     let asked = Asked {
         objects: arguments.why,
-        frames: own_maps && sees_faults,
+        frames: remove_maps && sees_faults,
     };
     let running = match child::start(&arguments.command, side.as_ref(), asked) {
         Ok(running) => running,

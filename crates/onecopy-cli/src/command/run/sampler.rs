@@ -281,6 +281,9 @@ impl Sampler {
         if let Some(folder) = &self.side_folder {
             self.session.set_tags(tags::read(folder));
         }
+        if let Some(why) = &mut self.why {
+            why.begin(glance);
+        }
         let result = self.session.read();
         let cost = cpu_time().saturating_sub(before);
         self.last_cost = cost;
@@ -305,11 +308,11 @@ impl Sampler {
             self.largest_read = self.largest_read.max(sum_rss);
         }
         self.read_at = glance.clone();
+        let reading = Reading::of(&report, cost.as_secs_f64());
+        self.keep(t, &reading, report);
         if let Some(folder) = &self.side_folder {
             tags::write_readings(folder, self.seen.overhead.readings);
         }
-        let reading = Reading::of(&report, cost.as_secs_f64());
-        self.keep(t, &reading, report);
         Some(reading)
     }
 
@@ -326,7 +329,7 @@ impl Sampler {
             seen.peak = Some((t, physical));
         }
         if let Some(why) = &mut self.why {
-            why.read(&self.session, &report, &self.read_at);
+            why.read(&self.session, &report);
         }
         let weight = |report: &Report| {
             let copies = &report.tree.copies;

@@ -93,6 +93,8 @@ pub(super) struct Faults {
     began_ns: u64,
     began: SystemTime,
     families: u64,
+    /// This process, whose own faults are nobody's business.
+    own: u32,
     page_count: usize,
     words_count: usize,
     /// Files of names that the programs leave behind are to be removed.
@@ -116,6 +118,7 @@ impl Faults {
             began_ns: now_ns(),
             began: SystemTime::now(),
             families: 0,
+            own: std::process::id(),
             page_count: 0,
             words_count: 0,
             remove_maps,
@@ -150,6 +153,10 @@ impl Faults {
 
     pub(super) fn event(&mut self, event: Event) {
         let ms = self.ms(event.ns);
+        let is_fault = matches!(event.kind, Kind::Fault(..) | Kind::Words(..));
+        if is_fault && event.pid != self.own && !self.current.contains_key(&event.pid) {
+            self.adopt(event.pid, event.ns);
+        }
         match event.kind {
             Kind::Fault(address, chain) => self.fault(event.pid, address, &chain, ms),
             Kind::Words(address, ip, words) => self.words(event.pid, address, ip, &words, ms),
@@ -198,6 +205,16 @@ impl Faults {
             Program::new(Rc::new(origin), self.families, ms)
         };
         self.start(program);
+    }
+
+    /// Takes in a process whose fork was lost. Whose child it is, it can be asked as long as it is there.
+    fn adopt(&mut self, pid: u32, ns: u64) {
+        let proc = Proc::default();
+        let parent = proc.stat(pid).ok().and_then(|stat| {
+            let parent = proc.stat(stat.parent).ok()?;
+            (parent.start_stack == stat.start_stack && stat.start_stack != 0).then_some(stat.parent)
+        });
+        self.fork(pid, parent.unwrap_or(self.own), self.ms(ns), ns);
     }
 
     fn exec(&mut self, pid: u32, ms: u32) {
@@ -365,8 +382,22 @@ impl Faults {
         later.next().map(|fault| fault.stack)
     }
 
-    /// Forgets what had ended before this moment, and returns who that was.
-    pub(super) fn forget_ended(&mut self, ms: u32) -> Vec<Rc<Origin>> {
+    /// Forgets what had ended before this moment, and returns who that was. Where ends may have been lost,
+    /// `is_there` tells.
+    pub(super) fn forget_ended(
+        &mut self,
+        ms: u32,
+        is_there: impl Fn(u32) -> bool,
+    ) -> Vec<Rc<Origin>> {
+        for program in self
+            .programs
+            .iter_mut()
+            .filter(|program| program.ended_ms.is_none())
+        {
+            if program.since_ms < ms && !is_there(program.pid) {
+                program.ended_ms = Some(program.since_ms);
+            }
+        }
         let is_over = |program: &Program| program.ended_ms.is_some_and(|ended| ended < ms);
         if !self.programs.iter().any(is_over) {
             return Vec::new();

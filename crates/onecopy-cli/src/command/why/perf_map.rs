@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ use rustix::fs::OFlags;
 
 /// Larger files are not read.
 const LARGEST: u64 = 64 << 20;
+/// Bytes of the first line that are looked at.
+const LINE: u64 = 4096;
 /// Times of files may lag behind the clock by a tick of the kernel, and a process's own by another.
 const SLACK: Duration = Duration::from_millis(50);
 
@@ -43,11 +45,7 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        if !self.remove.get() {
-            return;
-        }
-        let file = opened(&self.path(), self.began);
-        if file.is_some_and(|file| is_of_python(&file)) {
+        if self.remove.get() && is_of_python(&self.path(), self.began) {
             // One that cannot be removed stays in the folder for temporary files.
             let _ = fs::remove_file(self.path());
         }
@@ -131,12 +129,19 @@ fn opened(path: &Path, began: SystemTime) -> Option<File> {
     (is_ours && data.len() <= LARGEST && made + SLACK >= began).then_some(file)
 }
 
-/// Whether an interpreter has named its functions in it, `12ab 34 py::f:/x.py`, and not another compiler.
-fn is_of_python(file: &File) -> bool {
-    let mut line = Vec::new();
-    let read = BufReader::new(file.take(4096)).read_until(b'\n', &mut line);
-    let mut words = line.split(|byte| *byte == b' ');
-    read.is_ok() && words.nth(2).is_some_and(|name| name.starts_with(b"py::"))
+/// Whether the interpreter has written a file, and no other program that names its code for itself.
+fn is_of_python(path: &Path, began: SystemTime) -> bool {
+    let Some(file) = opened(path, began) else {
+        return false;
+    };
+    let mut start = Vec::new();
+    let read = file.take(LINE).read_to_end(&mut start);
+    let first = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let name = first.split(|byte| *byte == b' ').nth(2);
+    read.is_ok() && name.is_some_and(|name| name.starts_with(b"py::"))
 }
 
 fn read(path: &Path, began: SystemTime) -> Map {
@@ -283,13 +288,10 @@ mod tests {
 
     #[test]
     fn a_file_goes_with_the_last_one_who_needs_it_and_others_stay() {
-        let [mine, stale, foreign] = [9, 10, 12].map(pid);
-        let [file, old, other] = [
-            (mine, "1000 10 py::f:/x.py\n"),
-            (stale, "1000 10 py::f:/x.py\n"),
-            (foreign, "1000 10 LazyCompile:~main /x.js\n"),
-        ]
-        .map(|(number, text)| Written::new(number, text));
+        let [mine, stale, other] = [9, 10, 12].map(pid);
+        let python = "1000 10 py::f:a.py\n";
+        let (file, old) = (Written::new(mine, python), Written::new(stale, python));
+        let foreign = Written::new(other, "1000 10 LazyCompile:~main a.js\n");
         let parent = Rc::new(Origin {
             pid: mine,
             began: SystemTime::now() - Duration::from_secs(10),
@@ -309,11 +311,11 @@ mod tests {
         });
         assert!(old.0.exists());
         drop(Origin {
-            pid: foreign,
+            pid: other,
             began: SystemTime::now() - Duration::from_secs(10),
             parent: None,
             remove: Cell::new(true),
         });
-        assert!(other.0.exists());
+        assert!(foreign.0.exists());
     }
 }

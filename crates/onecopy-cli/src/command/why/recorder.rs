@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use onecopy_meter::{Glance, Proc, Report, Session};
+use onecopy_meter::{Glance, Identity, Proc, Report, Session};
 
 use super::faults::Faults;
 use super::ledger::{Copied, Ledger};
@@ -48,10 +48,10 @@ pub(crate) type Known = (Vec<(u32, SystemTime)>, u64);
 
 impl Recorder {
     /// Records what the calling thread starts from now on, and the children of that. Where faults may not
-    /// be watched, the result says so instead of them. Tables of objects are in `folder`. With `own_maps`,
-    /// names of compiled frames that Python programs write go when nobody needs them any more.
-    pub(crate) fn of_children(folder: Option<PathBuf>, own_maps: bool) -> Self {
-        Self::start(Rings::of_children(), Vec::new(), own_maps, folder)
+    /// be watched, the result says so instead of them. Tables of objects are in `folder`. With
+    /// `remove_maps`, the files in which Python programs name their compiled code go away with them.
+    pub(crate) fn of_children(folder: Option<PathBuf>, remove_maps: bool) -> Self {
+        Self::start(Rings::of_children(), Vec::new(), remove_maps, folder)
     }
 
     /// Records processes that are there, but not what they start.
@@ -101,6 +101,7 @@ impl Recorder {
         Feed {
             messages: self.messages.clone(),
             last: HashMap::new(),
+            families: HashMap::new(),
         }
     }
 
@@ -118,6 +119,7 @@ fn record(
     messages: &Receiver<Message>,
 ) -> Why {
     let mut pause = PAUSE;
+    let mut has_lost = false;
     loop {
         let message = messages.recv_timeout(pause);
         // Faults that are in the rings came before the message.
@@ -135,7 +137,10 @@ fn record(
         match message {
             Ok(Message::Settle(copied)) => ledger.settle(&copied, Some(&faults)),
             Ok(Message::Settled(ns)) => {
-                for origin in faults.forget_ended(faults.ms(ns)) {
+                has_lost |= rings.lost() > 0;
+                let proc = Proc::default();
+                let is_there = |pid| !has_lost || proc.stat(pid).is_ok();
+                for origin in faults.forget_ended(faults.ms(ns), is_there) {
                     ledger.forget(&origin);
                 }
             }
@@ -158,33 +163,53 @@ fn settle(mut ledger: Ledger, messages: &Receiver<Message>, reason: String) -> W
     }
 }
 
-/// One program in one process, for ever: a pid may come again, and exec draws a new stack.
-type Identity = (u32, u64, u64);
-
 /// Keeps what each living process had copied when it was last read, and hands it on when it has ended.
 #[derive(Debug)]
 pub(crate) struct Feed {
     messages: Sender<Message>,
     last: HashMap<Identity, Copied>,
+    /// The bottoms of the stacks of those that are being read.
+    families: HashMap<Identity, u64>,
 }
 
 impl Feed {
-    /// Takes over a reading, and the look at the tree that came before it.
-    pub(crate) fn read(&mut self, session: &Session, report: &Report, glance: &Glance) {
-        for process in &glance.processes {
-            let ranges = session.copied(process.identity());
-            if ranges.is_empty() || !report.processes.iter().any(|row| row.pid == process.pid) {
+    /// Is told that these processes are about to be read. Whoever has ended afterwards cannot be asked.
+    pub(crate) fn begin(&mut self, glance: &Glance) {
+        let proc = Proc::default();
+        let family = |seen: &onecopy_meter::Seen| {
+            let stat = proc.stat(seen.pid).ok()?;
+            let same = stat.start_time_ticks == seen.start_time_ticks;
+            same.then_some((seen.identity(), stat.start_stack))
+        };
+        self.families = glance.processes.iter().filter_map(family).collect();
+    }
+
+    /// Takes over the reading.
+    pub(crate) fn read(&mut self, session: &Session, report: &Report) {
+        for (identity, family) in std::mem::take(&mut self.families) {
+            let pid = identity.pid;
+            let ranges = session.copied(identity);
+            if ranges.is_empty() || !report.processes.iter().any(|row| row.pid == pid) {
                 continue;
             }
             let copied = Copied {
-                pid: process.pid,
-                family: process.start_stack,
+                pid,
+                family,
                 read_ns: now_ns(),
                 ranges,
-                mappings: mappings(report, process.pid),
+                mappings: mappings(report, pid),
             };
-            let identity = (process.pid, process.start_time_ticks, process.start_stack);
-            self.last.insert(identity, copied);
+            self.replace(identity, copied);
+        }
+    }
+
+    /// The last reading of a program counts; another program in the same process begins anew.
+    fn replace(&mut self, identity: Identity, copied: Copied) {
+        let family = copied.family;
+        if let Some(before) = self.last.insert(identity, copied)
+            && before.family != family
+        {
+            self.settle(before);
         }
     }
 
@@ -192,14 +217,11 @@ impl Feed {
     pub(crate) fn alive(&mut self, glance: &Glance, began_ns: u64) {
         let proc = Proc::default();
         let alive = |identity: &Identity| {
-            let is_it = |seen: &onecopy_meter::Seen| {
-                (seen.pid, seen.start_time_ticks, seen.start_stack) == *identity
-            };
+            let is_it = |seen: &onecopy_meter::Seen| seen.identity() == *identity;
             // A child that exits may hide another one from the list of children.
             glance.processes.iter().any(is_it)
-                || proc.stat(identity.0).is_ok_and(|stat| {
-                    (stat.pid, stat.start_time_ticks, stat.start_stack) == *identity
-                        && !stat.has_exited()
+                || proc.stat(identity.pid).is_ok_and(|stat| {
+                    stat.start_time_ticks == identity.start_time_ticks && !stat.has_exited()
                 })
         };
         self.settle_all_but(alive);
@@ -262,25 +284,46 @@ mod tests {
         let mut feed = Feed {
             messages: messages.clone(),
             last: HashMap::new(),
+            families: HashMap::new(),
         };
         for number in 0..10_000u64 {
             // A few pids that come again and again, as other processes.
-            let identity = (1_000 + (number % 7) as u32, number, 1);
+            let identity = Identity {
+                pid: 1_000 + (number % 7) as u32,
+                start_time_ticks: number,
+            };
             let page = number * 4096;
             let copied = |pages: u64| Copied {
-                pid: identity.0,
+                pid: identity.pid,
                 ranges: std::iter::once(page..page + pages * 4096).collect(),
                 ..Copied::default()
             };
             // Read twice: the last reading counts.
-            feed.last.insert(identity, copied(1));
-            feed.last.insert(identity, copied(2));
-            feed.settle_all_but(|(_, start, _)| start + 3 > number);
+            feed.replace(identity, copied(1));
+            feed.replace(identity, copied(2));
+            feed.settle_all_but(|process| process.start_time_ticks + 3 > number);
             assert!(feed.last.len() <= 3);
+        }
+        // Another program in one process, told by the bottom of its stack.
+        for family in [1, 2, 2] {
+            let ranges = std::iter::once(0..4096).collect();
+            let copied = Copied {
+                pid: 5,
+                family,
+                ranges,
+                ..Copied::default()
+            };
+            feed.replace(
+                Identity {
+                    pid: 5,
+                    start_time_ticks: 5,
+                },
+                copied,
+            );
         }
         feed.finish();
         messages.send(Message::Stop).unwrap();
         let why = summed.join().unwrap();
-        assert_eq!((why.processes, why.pages), (10_000, 20_000));
+        assert_eq!((why.processes, why.pages), (10_002, 20_002));
     }
 }

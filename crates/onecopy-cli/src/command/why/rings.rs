@@ -78,6 +78,10 @@ pub(super) struct Rings {
 impl Rings {
     /// Rings for what the calling thread starts from now on, and the children of that.
     pub(super) fn of_children() -> io::Result<Self> {
+        Self::of_children_with([RING, SMALL_RING])
+    }
+
+    fn of_children_with(sizes: [usize; 2]) -> io::Result<Self> {
         let processors = thread::available_parallelism()?.get();
         let online = processors_online().unwrap_or_else(|| (0..processors).collect());
         let rings = |builder: fn() -> Builder<'static>, sizes: [usize; 2]| {
@@ -98,7 +102,7 @@ impl Rings {
             }
         };
         Ok(Self {
-            faults: rings(faults, [RING, SMALL_RING])?,
+            faults: rings(faults, sizes)?,
             // Without these there are no Python frames, and all else is as good.
             stacks: rings(stacks, [STACK_RING, SMALL_STACK_RING]).unwrap_or_default(),
             ..Self::default()
@@ -370,5 +374,35 @@ mod tests {
         for len in 0..24 {
             assert_eq!(event(RECORD_SAMPLE, 0, &whole[..len], true), None);
         }
+    }
+
+    #[test]
+    fn what_did_not_fit_into_a_ring_is_counted_as_lost() {
+        // A page has room for some forty faults; starting this program takes hundreds.
+        let mut rings = match Rings::of_children_with([4096, 4096]) {
+            Ok(rings) => rings,
+            Err(error) => {
+                eprintln!("skipped: {error}; rings that overflow were NOT tried");
+                return;
+            }
+        };
+        let run = || {
+            let mut this = std::process::Command::new(std::env::current_exe().unwrap());
+            this.arg("--list").output().unwrap()
+        };
+        assert!(run().status.success());
+        let events = rings.read(true);
+        let lost = rings.lost();
+        assert!(
+            events
+                .iter()
+                .any(|event| matches!(event.kind, Kind::Fault(..)))
+        );
+        assert!(lost > 0, "{} events", events.len());
+        assert!(events.is_sorted_by_key(|event| event.ns));
+        // What is lost once stays lost, and more comes on top.
+        run();
+        rings.read(true);
+        assert!(rings.lost() > lost);
     }
 }

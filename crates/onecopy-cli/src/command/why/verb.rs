@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     // Before the first reading: what is written between the two is explained, and what was there before
     // is taken off.
     let recorder = Recorder::of_processes(known(&proc, &glance), folder.clone());
-    let earlier = read(&mut session, side.as_ref(), &glance)?;
+    let earlier = read(&proc, &mut session, side.as_ref(), &glance)?;
     let (first, copied_before) = &earlier;
     if !first.complete {
         bail!(
@@ -79,7 +79,18 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     // Either way, the time is over.
     let _ = interrupted.recv_timeout(Duration::from_secs_f64(arguments.seconds));
     let seconds = begun.elapsed().as_secs_f64();
-    let (last, copied) = read(&mut session, side.as_ref(), &glance)?;
+    let (mut last, copied) = read(&proc, &mut session, side.as_ref(), &glance)?;
+    // The forks were not seen, and another reading does not change that.
+    last.baseline = first.baseline;
+    let unsaid = first
+        .limits
+        .iter()
+        .filter(|limit| limit.contains("baseline"));
+    let unsaid: Vec<String> = unsaid
+        .filter(|limit| !last.limits.contains(limit))
+        .cloned()
+        .collect();
+    last.limits.extend(unsaid);
     let feed = recorder.feed();
     for mut copied in copied {
         let before = copied_before.iter().find(|before| before.pid == copied.pid);
@@ -148,6 +159,7 @@ fn interrupts() -> Result<Receiver<()>> {
 
 /// Reads the tree: the report, and what each of the processes that were there at first has copied.
 fn read(
+    proc: &Proc,
     session: &mut Session,
     side: Option<&PathBuf>,
     glance: &Glance,
@@ -155,15 +167,16 @@ fn read(
     session.set_tags(side.map(|side| tags::read(side)).unwrap_or_default());
     let report = session.read()?;
     let now = session.glance()?;
-    let is_same = |pid: u32, start: u64, family: u64| {
+    let is_same = |pid: u32, start: u64| {
         let mut all = now.processes.iter();
-        all.any(|seen| (seen.pid, seen.start_time_ticks, seen.start_stack) == (pid, start, family))
+        all.any(|seen| (seen.pid, seen.start_time_ticks) == (pid, start))
     };
+    let stack_of = |pid: u32| proc.stat(pid).map_or(0, |stat| stat.start_stack);
     let processes = glance.processes.iter();
-    let here = processes.filter(|seen| is_same(seen.pid, seen.start_time_ticks, seen.start_stack));
+    let here = processes.filter(|seen| is_same(seen.pid, seen.start_time_ticks));
     let copied = here.map(|seen| Copied {
         pid: seen.pid,
-        family: seen.start_stack,
+        family: stack_of(seen.pid),
         read_ns: super::recorder::Feed::now_ns(),
         ranges: session.copied(seen.identity()),
         mappings: mappings(&report, seen.pid),
@@ -184,23 +197,21 @@ fn known(proc: &Proc, glance: &Glance) -> Vec<Known> {
         .unwrap_or(SystemTime::UNIX_EPOCH);
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let began = |start: u64| booted + Duration::from_secs_f64(start as f64 / ticks as f64);
-    let lineage = |pid: u32, family: u64| {
-        let mut found = Vec::new();
-        let mut next = pid;
+    let lineage = |pid: u32| {
+        let family = proc.stat(pid).map_or(0, |stat| stat.start_stack);
+        let (mut found, mut next) = (Vec::new(), pid);
         while let Ok(stat) = proc.stat(next) {
-            let is_related = stat.start_stack == family && family != 0;
-            if next != pid && !is_related || found.iter().any(|(pid, _)| *pid == next) {
+            let is_related = next == pid || (stat.start_stack == family && family != 0);
+            if !is_related || found.iter().any(|(pid, _)| *pid == next) {
                 break;
             }
             found.push((next, began(stat.start_time_ticks)));
             next = stat.parent;
         }
-        found
+        (found, family)
     };
     let processes = glance.processes.iter();
-    processes
-        .map(|seen| (lineage(seen.pid, seen.start_stack), seen.start_stack))
-        .collect()
+    processes.map(|seen| lineage(seen.pid)).collect()
 }
 
 /// Takes off what had been copied before.

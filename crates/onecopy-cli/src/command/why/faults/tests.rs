@@ -106,7 +106,7 @@ fn ten_thousand_short_workers_leave_nothing_behind() {
                 kind,
             });
         }
-        faults.forget_ended(u32::try_from(ms + 2).unwrap());
+        faults.forget_ended(u32::try_from(ms + 2).unwrap(), |_| true);
         assert!(faults.len() <= 2);
     }
     assert_eq!((faults.page_count, faults.current.len()), (0, 1));
@@ -129,4 +129,36 @@ fn stacks_that_are_still_needed_stay_what_they_are() {
     assert_eq!(faults.stacks.len(), 5);
     let last = (1u64 << 17) - 1;
     assert_eq!(code(&faults, CHILD, 9, last % 5), Some(last));
+}
+
+#[test]
+fn processes_whose_fork_or_end_was_lost_are_told_by_the_system() {
+    let mut child = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut faults = faults(&[]);
+    for pid in [child.id(), std::process::id(), CHILD] {
+        faults.event(Event {
+            ns: faults.began_ns + MS,
+            pid,
+            kind: at(7, 0x10),
+        });
+    }
+    // It runs another program than this process, so its faults explain nothing; but it is known.
+    assert!(faults.at(child.id(), 9).is_some());
+    assert!(faults.at(std::process::id(), 9).is_none());
+    assert_eq!((code(&faults, child.id(), 9, 7), faults.len()), (None, 2));
+    let proc = Proc::default();
+    assert_eq!(
+        faults.forget_ended(9, |pid| proc.stat(pid).is_ok()).len(),
+        1
+    );
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert_eq!(
+        faults.forget_ended(9, |pid| proc.stat(pid).is_ok()).len(),
+        1
+    );
+    assert_eq!(faults.len(), 0);
 }
