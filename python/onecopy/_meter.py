@@ -171,12 +171,12 @@ def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
 _is_forked = False
 
 
-def _note_fork() -> None:
+def _after_fork_in_child() -> None:
     global _is_forked  # noqa: PLW0603 - once per process
     _is_forked = True
 
 
-os.register_at_fork(after_in_child=_note_fork)
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _must_be_quiet() -> bool:
