@@ -70,23 +70,30 @@ def of_a_list(command: Path, size: int) -> Iterator[Row]:
             continue
         why = (before, work) in {("nothing", "read"), ("nothing", "collect")}
         record = record_of(command, before, work, size, why=why)
-        tree = record["report"]["tree"]["copies"]
-        wasted = tree["wasted"] * record["report"]["page_size"]
+        reading = last_reading(record)
+        wasted = reading["wasted"]
         idle = wasted if idle is None else idle
-        target, met = judged(before, work, tree["value"], wasted - idle)
+        target, met = judged(before, work, reading["copies"], wasted - idle)
         yield Row(
             f"`onecopy run`: {size:,} dicts, before the fork {before}, 4 workers {work}",
             "the same with workers that do nothing",
             target,
-            f"{tree['value']:.2f} copies, {(wasted - idle) / MIB:+.1f} MiB copied{causes(record)}",
+            f"{reading['copies']:.2f} copies, {(wasted - idle) / MIB:+.1f} MiB copied{causes(record)}",
             met,
-            {"copies": tree["value"], "copied_bytes": wasted, "idle_bytes": idle},
+            {"copies": reading["copies"], "copied_bytes": wasted, "idle_bytes": idle},
         )
+
+
+def last_reading(record: dict[str, Any]) -> dict[str, Any]:
+    """The last one of the parent and all four workers; before the fork there may have been more memory."""
+    samples = [sample for sample in record["samples"] if sample["processes"] == 5 and sample["reading"]]
+    found: dict[str, Any] = samples[-1]["reading"]
+    return found
 
 
 def judged(before: str, work: str, copies: float, more_bytes: float) -> tuple[str, bool | None]:
     """The target of a way and whether it is met: what helps leaves a worker with what one has that does nothing."""
-    if before in {"freeze", "share"} or (before, work) == ("gc.freeze", "collect"):
+    if before == "freeze" or (before, work) in {("gc.freeze", "collect"), ("share", "read")}:
         return "≤ 1 MiB each", more_bytes <= 4 * MIB
     if (before, work) == ("nothing", "read"):
         return "> 2 copies", copies > 2

@@ -243,6 +243,8 @@ def test_run_names_the_collector_and_freezing_helps(tmp_path: Path) -> None:
 def test_run_says_one_copy_of_what_is_shared(tmp_path: Path) -> None:
     record = measured(tmp_path, SHARED, why=False)
     report = record["report"]
+    # Not of the moment before the fork, when the list was there as well.
+    assert len(report["processes"]) == 5
     assert report["stores"]
     shared = [row for row in report["mappings"] if row["kind"] == "shared_memory"]
     assert shared
@@ -278,7 +280,10 @@ def ratio(tmp_path_factory: pytest.TempPathFactory) -> Ratio:
     def copied(before: str, work: str) -> float:
         if (before, work) not in known:
             record = measured(tmp_path_factory.mktemp("ways"), WAYS, before, work, why=False)
-            known[before, work] = float(record["report"]["tree"]["copies"]["wasted"])
+            # The last reading of the whole family: before a fork there may have been more memory than ever after.
+            samples = [sample for sample in record["samples"] if sample["processes"] == 5 and sample["reading"]]
+            assert samples[-1]["reading"]["complete"]
+            known[before, work] = float(samples[-1]["reading"]["wasted"])
         return known[before, work]
 
     def ratio(before: str, work: str) -> float:
@@ -301,7 +306,8 @@ needs_freeze = pytest.mark.skipif(not onecopy.freeze_supported()[0], reason=onec
         pytest.param("freeze", "read", -0.1, 0.1, marks=needs_freeze),
         pytest.param("freeze", "collect", -0.1, 0.1, marks=needs_freeze),
         ("share", "read", -0.1, 0.1),
-        ("share", "collect", -0.1, 0.1),
+        # The collector still writes to the objects of the interpreter itself, some MiB in each worker.
+        ("share", "collect", -0.1, 0.35),
     ],
 )
 def test_what_helps_against_which_copies(ratio: Ratio, before: str, work: str, least: float, most: float) -> None:

@@ -263,7 +263,7 @@ impl Sampler {
         let weight = |report: &Report| {
             let copies = &report.tree.copies;
             let physical = copies.frames + copies.new + copies.shared;
-            (report.complete, copies.value.is_some(), physical)
+            (report.complete, has_company(report), physical)
         };
         let best = seen.report.as_ref().map(|(_, best)| weight(best));
         if best.is_none_or(|best| weight(&report) >= best) {
@@ -308,6 +308,12 @@ impl Sampler {
         }));
         self.known = now;
     }
+}
+
+/// Whether anything in the tree can be shared. One process with a store of its own has a number of copies as well, and
+/// before it forks may have more memory than all will have later; that moment is not what the report is about.
+fn has_company(report: &Report) -> bool {
+    report.tree.copies.value.is_some() && report.processes.len() > 1
 }
 
 /// Processor time of this thread.
