@@ -67,7 +67,7 @@ def steps(python: pythons.Python, venv: Path, report: Path, *, style: bool) -> d
     }
     return {
         **(checks if style else {}),
-        "stubtest": [str(tool / "stubtest"), "onecopy._onecopy"],
+        "stubtest": [str(tool / "python"), "tools/stubs.py"],
         "mypy": [str(tool / "mypy"), "--cache-dir", f"build/mypy/{python.minor}", *TYPED],
         "pytest": [str(tool / "python"), "-m", "pytest", "-q", f"--junit-xml={report}", *sys.argv[1:]],
     }

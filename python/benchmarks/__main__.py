@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import freezing
 import memory
+import metering
 import nested
 import overhead
 import speed
@@ -107,6 +108,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "fork": lambda: memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000),
         "freeze": lambda: freezing.freezing(scale),
         "overhead": lambda: overhead.overhead(TARGET / "release" / "onecopy", quick=quick),
+        "meter": lambda: metering.metering(TARGET / "release" / "onecopy", scale),
         "question": the_question,
     }
     return found if quick else {**found, "big-question": the_big_question}

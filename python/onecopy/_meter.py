@@ -147,9 +147,9 @@ def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
     A thread of the meter's own does it, which never takes the interpreter's lock. CPython 3.12 and later warn when a
     process with threads forks; this thread is no danger to children, which go on without it.
 
-    Just before each `os.fork()`, multiprocessing's included, the watch notes what the process has, which takes a few
-    milliseconds per GiB, within the same budget. Only so can it tell what a child has copied from what both have
-    allocated since.
+    Just before each `os.fork()`, multiprocessing's included, the watch notes what the process has, which takes a
+    millisecond or two and some five more per GiB, within the same budget. Only so can it tell what a child has copied
+    from what both have allocated since.
 
     Args:
         overhead: The part of one processor that sampling may take.
@@ -171,12 +171,12 @@ def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
 _is_forked = False
 
 
-def _note_fork() -> None:
+def _after_fork_in_child() -> None:
     global _is_forked  # noqa: PLW0603 - once per process
     _is_forked = True
 
 
-os.register_at_fork(after_in_child=_note_fork)
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _must_be_quiet() -> bool:

@@ -61,6 +61,8 @@ _SIZED: Final = (list, dict, tuple, set, frozenset, collections.deque)
 _EMPTY: Final = (str, bytes, tuple)
 _ROWS: Final = (_onecopy.RowView, _onecopy.RecordView, _onecopy.NamedTupleView)
 _TYPESTR: Final = re.compile(r"[<>|=]([a-zA-Z])(\d+)?")
+_HIDDEN: Final = {"polars", "torch", "tensorflow", "jax", "jaxlib", "cupy"}
+"""Libraries whose objects keep their data where neither buffers nor the collector lead."""
 _SMALL_INTS: Final = range(-5, 257)
 _HAS_HEAD: Final = 1 << 14
 """Py_TPFLAGS_HAVE_GC."""
@@ -253,13 +255,19 @@ class _Kind(enum.Enum):
 def _kind(kind: type) -> _Kind:
     if issubclass(kind, (*_CODE, *_CONSTANTS)):
         return _Kind.NONE
+    library = kind.__module__.partition(".")[0]
+    if library in _HIDDEN:
+        raise TypeError(
+            f"{kind.__qualname__}: {library} does not show where its data lie; give a numpy array or an Arrow table "
+            "over them"
+        )
     if issubclass(kind, (str, bytes, int, float, complex)):
         return _Kind.LEAF
     numpy = sys.modules.get("numpy")
     is_array = numpy is not None and issubclass(kind, numpy.ndarray)
     if is_array or issubclass(kind, (bytearray, memoryview, array.array, mmap.mmap)):
         return _Kind.DATA
-    return _Kind.DATA if kind.__module__.partition(".")[0] in {"onecopy", "pyarrow"} else _Kind.HOLDER
+    return _Kind.DATA if library in {"onecopy", "pyarrow"} else _Kind.HOLDER
 
 
 class _Walk:

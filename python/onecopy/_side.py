@@ -60,8 +60,8 @@ def mark(label: str) -> None:
     """Marks this moment, so that reports show what the program was doing.
 
     Under `onecopy run`, and while a `watch()` of this process or of one that forked it runs, it is an event of the
-    report and a labelled line in the picture. It costs some ten microseconds, and less than one where nobody measures.
-    The first thousand marks of a process are kept.
+    report and a labelled line in the picture. It writes to a file, which costs some ten microseconds; less than one
+    where nobody measures. The first thousand marks of a process are kept.
 
     Args:
         label: What to call it; printable text.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -170,10 +171,10 @@ def test_what_has_changed_since_it_was_tagged_is_not_judged_by_its_old_place() -
 
 SIDE_FOLDER = """
 import os, pathlib, sys
-import onecopy, onecopy._meter
+import onecopy, onecopy._side
 data = bytearray(10**6)
 onecopy.tag("data", data)
-folder = pathlib.Path(onecopy._meter._side_folder())
+folder = pathlib.Path(onecopy._side.folder())
 child = os.fork()
 if child == 0:
     onecopy.tag("of the child", data)
@@ -312,6 +313,15 @@ def test_arrow_tables_are_judged_by_their_buffers() -> None:
     table = pa.table({"number": np.arange(MIB), "word": words() * (MIB // OBJECTS) + words()[: MIB % OBJECTS]})
     with Workers(nothing):
         onecopy.assert_shared(table)
+
+
+def test_libraries_that_hide_their_data_are_refused_instead_of_judged_by_a_shell() -> None:
+    frame = pl.DataFrame({"number": np.arange(MIB)})
+    with Workers(nothing):
+        for data in (frame, {"frame": frame}):
+            with pytest.raises(TypeError, match="polars does not show where its data lie"):
+                onecopy.assert_shared(data)
+        onecopy.assert_shared(frame.to_arrow())
 
 
 # Views and buffers.
@@ -461,7 +471,7 @@ def test_an_array_interface_is_enough() -> None:
         onecopy.assert_shared(Interface(base))
         onecopy.assert_shared(Interface(base, strides=None))
         onecopy.assert_shared(Interface(strided))
-        onecopy.assert_shared(Interface(base, data=memoryview(base)))
+        onecopy.assert_shared(Interface(base, data=base.data))
     for wrong in ({"shape": None}, {"typestr": 7}, {"data": 3.5}, {"strides": (8,)}):
         with pytest.raises(TypeError, match="__array_interface__ is not what numpy describes"):
             onecopy.assert_shared(Interface(base, **wrong))

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,8 @@ assert len(found) == len(kept)
 # Programs under `onecopy run`. They wait until they are told to end, so that no reading is missed.
 
 PRELUDE = """
-import gc, os, sys, time
+import gc, os, signal, sys, time
+signal.alarm(240)  # whatever hangs ends, and so do the children of a parent that was killed
 def readings():
     try:
         return int(open(os.environ["ONECOPY_SIDE"] + "/readings").read())
@@ -133,11 +135,16 @@ def forked(count, work):
         reader, writer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            work(number)
-            os.write(writer, b"x")
-            time.sleep(1000)
-        assert os.read(reader, 1) == b"x"
+            signal.alarm(240)
+            try:
+                work(number)
+                os.write(writer, b"x")
+                time.sleep(1000)
+            finally:
+                os._exit(1)
+        os.close(writer)
         pids.append(pid)
+        assert os.read(reader, 1) == b"x"
     # A reading may have begun before the workers were done; the one after it has not. Something must move.
     first = readings()
     while readings() < first + 2:
@@ -241,10 +248,102 @@ def test_run_names_the_collector_and_freezing_helps(tmp_path: Path) -> None:
 def test_run_says_one_copy_of_what_is_shared(tmp_path: Path) -> None:
     record = measured(tmp_path, SHARED, why=False)
     report = record["report"]
+    # Not of the moment before the fork, when the list was there as well.
+    assert len(report["processes"]) == 5
     assert report["stores"]
     shared = [row for row in report["mappings"] if row["kind"] == "shared_memory"]
     assert shared
     assert all(row["copies"] == pytest.approx(1.0) for row in shared if row["label"].startswith("/memfd:onecopy-"))
+
+
+WAYS = """
+import onecopy
+# With a list in it the collector has to look at each; dicts of numbers and texts alone it leaves out.
+data = [{"number": number, "name": f"name {number}", "tags": [number]} for number in range(100_000)]
+before, work = sys.argv[1:]
+if before == "gc.freeze":
+    gc.collect(); gc.freeze()
+elif before == "freeze":
+    onecopy.freeze(data)
+elif before == "share":
+    data = onecopy.share(data)
+def read(number):
+    assert sum(len(record["name"]) for record in data) > 0
+forked(4, {"read": read, "collect": lambda number: gc.collect(), "nothing": lambda number: 0}[work])
+"""
+
+Ratio = Callable[[str, str], float]
+
+
+@pytest.fixture(scope="module")
+def ratio(tmp_path_factory: pytest.TempPathFactory) -> Ratio:
+    """What is copied when something is done before the fork and something by four workers, as a part of what is copied
+    when they read a plain list. What an interpreter copies that does nothing is left out.
+    """
+    known: dict[tuple[str, str], float] = {}
+
+    def copied(before: str, work: str) -> float:
+        if (before, work) not in known:
+            record = measured(tmp_path_factory.mktemp("ways"), WAYS, before, work, why=False)
+            # The last reading of the whole family: before a fork there may have been more memory than ever after.
+            samples = [sample for sample in record["samples"] if sample["processes"] == 5 and sample["reading"]]
+            assert samples[-1]["reading"]["complete"]
+            known[before, work] = float(samples[-1]["reading"]["wasted"])
+        return known[before, work]
+
+    def ratio(before: str, work: str) -> float:
+        idle = copied("nothing", "nothing")
+        return (copied(before, work) - idle) / (copied("nothing", "read") - idle)
+
+    return ratio
+
+
+needs_freeze = pytest.mark.skipif(not onecopy.freeze_supported()[0], reason=onecopy.freeze_supported()[1])
+
+
+@pytest.mark.parametrize(
+    ("before", "work", "least", "most"),
+    [
+        # It hides objects from the collector; their reference counts are written all the same.
+        ("gc.freeze", "read", 0.8, 1.2),
+        ("nothing", "collect", 0.5, 2.0),
+        ("gc.freeze", "collect", -0.1, 0.1),
+        pytest.param("freeze", "read", -0.1, 0.1, marks=needs_freeze),
+        pytest.param("freeze", "collect", -0.1, 0.1, marks=needs_freeze),
+        ("share", "read", -0.1, 0.1),
+        # The collector still writes to the objects of the interpreter itself, some MiB in each worker.
+        ("share", "collect", -0.1, 0.35),
+    ],
+)
+def test_what_helps_against_which_copies(ratio: Ratio, before: str, work: str, least: float, most: float) -> None:
+    assert least <= ratio(before, work) <= most
+
+
+MARKS = """
+import onecopy
+onecopy.mark("before the fork")
+gc.collect()
+def work(number):
+    onecopy.mark(f"in worker {number}")
+    gc.collect()
+forked(2, work)
+"""
+
+
+@pytest.mark.parametrize("why", [False, True])
+def test_run_shows_marks_and_with_why_full_collections(tmp_path: Path, why: bool) -> None:
+    record = measured(tmp_path, MARKS, why=why)
+    events = record["events"]
+    assert [event["t"] for event in events] == sorted(event["t"] for event in events)
+    marks = [event for event in events if event["kind"] == "mark"]
+    assert [mark["label"] for mark in marks] == ["before the fork", "in worker 0", "in worker 1"]
+    assert len({mark["pid"] for mark in marks}) == 3
+    # Whichever process it was, its clock is that of the run.
+    assert all(0 < mark["t"] < record["report_t"] for mark in marks)
+    collections = [event for event in events if event["kind"] == "gc"]
+    assert {event["pid"] for event in collections} == ({mark["pid"] for mark in marks} if why else set())
+    form = re.compile(r"full collection, \d+\.\d{3} s, \d+ objects collected")
+    assert all(form.fullmatch(event["label"]) for event in collections)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the interpreter shows its frames from 3.12 on")

@@ -119,10 +119,9 @@ fn forks_of_children_that_note_nothing_are_judged_as_before() {
         pages.write(0..1_000);
         let mut session = session(proc.clone(), &pages);
         session.fork_log().note(&proc, PLENTY).unwrap();
-        let child = Child::in_steps(
-            || pages.write(0..200),
-            || std::mem::forget(Child::after(|| pages.write(100..400))),
-        );
+        let child = Child::in_stages(&[&|| pages.write(0..200), &|| {
+            std::mem::forget(Child::after(|| pages.write(100..400)))
+        }]);
         let pids = [std::process::id(), child.pid()];
         let (sums, _) = counts(&session.read().unwrap(), &pids);
         assert_eq!(sums, [1_000, 1_200, 0]);

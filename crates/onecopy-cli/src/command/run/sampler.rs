@@ -335,8 +335,12 @@ impl Sampler {
             let copies = &report.tree.copies;
             // Among readings of a part, the one that saw most.
             let read: u64 = report.processes.iter().map(|process| process.pss).sum();
-            let has_value = copies.value.is_some();
-            (report.complete, has_value, copies.physical_pages(), read)
+            (
+                report.complete,
+                has_company(report),
+                copies.physical_pages(),
+                read,
+            )
         };
         let best = seen.report.as_ref().map(|(_, best)| weight(best));
         if best.is_none_or(|best| weight(&report) >= best) {
@@ -381,6 +385,12 @@ impl Sampler {
         }));
         self.known = now;
     }
+}
+
+/// Whether anything in the tree can be shared. One process with a store of its own has a number of copies as well, and
+/// before it forks may have more memory than all will have later; that moment is not what the report is about.
+fn has_company(report: &Report) -> bool {
+    report.tree.copies.value.is_some() && report.processes.len() > 1
 }
 
 /// Processor time of this thread.

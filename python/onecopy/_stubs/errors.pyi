@@ -1,0 +1,41 @@
+"""The exceptions of the extension."""
+
+class OnecopyError(Exception):
+    """Base of the errors that only onecopy raises.
+
+    Attributes carry the evidence, each where it applies: `store` (its id), `offset` (bytes from the start), `errno`.
+    """
+
+class AttachError(OnecopyError, OSError):
+    """A token cannot be turned into a view: its store was not found or does not fit.
+
+    Attributes:
+        store: Id of the store.
+        pid: The process that made the token.
+        fd: That process's file descriptor of the store.
+    """
+
+class Gone(AttachError, LookupError):
+    """Every process that held the shared object has dropped it, and its token had been used before."""
+
+class CorruptImage(OnecopyError, ValueError):
+    """Bytes that claim to be an image contradict themselves.
+
+    Attributes:
+        offset: Where, in bytes from the image's start.
+    """
+
+class Unsupported(OnecopyError, TypeError):
+    """Objects of this kind cannot be shared; the text names the path to the object."""
+
+class FreezeUnsupported(OnecopyError, RuntimeError):
+    """`freeze()` does not work in this process; the text says why, and what works instead."""
+
+class FreezeRefused(OnecopyError, TypeError):
+    """An object cannot be frozen, and `freeze()` was told to be strict.
+
+    Attributes:
+        path: The way to the object, from `obj`.
+    """
+
+    path: str

@@ -1,0 +1,167 @@
+"""Owners of shared bytes, and the buffers over them."""
+
+import sys
+from collections.abc import Sequence
+from typing import (
+    Any,
+    TypeAlias,
+    final,
+)
+
+import numpy as np
+from typing_extensions import Buffer
+
+_Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+@final
+class Image:
+    """One shared object: immutable bytes in the store, held by this process as long as this lives."""
+
+    @staticmethod
+    def attach(token: bytes) -> Image:
+        """Turns a token into the image, in any process of the same user.
+
+        Args:
+            token: The 64 bytes that `Image.token` gave.
+
+        Returns:
+            The image; this process holds it from now on.
+
+        Raises:
+            Gone: Nothing holds the image any more.
+            AttachError: Its store was not found, or does not fit.
+        """
+
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    def token(self) -> bytes:
+        """Makes a token for another process.
+
+        Returns:
+            64 bytes. They count as an interest in the image until they are attached once.
+        """
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the image."""
+
+    def buffer(self, offset: int, byte_len: int, node: int) -> ImageBuffer:
+        """Exports part of the image, read-only.
+
+        Args:
+            offset: Where it begins, in bytes from the image's start.
+            byte_len: How long it is, in bytes.
+            node: The node whose data it is; 0 for the root.
+
+        Returns:
+            An exporter of the buffer protocol, which keeps the image.
+
+        Raises:
+            IndexError: It reaches past the image.
+        """
+
+    def private(self, offset: int, byte_len: int) -> PrivateBuffer:
+        """Maps the image copy-on-write and exports part of it, writable.
+
+        Args:
+            offset: Where it begins, in bytes from the image's start.
+            byte_len: How long it is, in bytes.
+
+        Returns:
+            An exporter of the buffer protocol, which keeps the mapping and the image.
+
+        Raises:
+            IndexError: It reaches past the image.
+            MemoryError: No address space is left.
+        """
+
+@final
+class ImageBuffer(Buffer):
+    """Part of an image's bytes, read-only."""
+
+    @property
+    def node(self) -> int:
+        """Offset of the node that this is the data of; 0 for the root."""
+
+    @property
+    def image(self) -> Image:
+        """The image that this is a part of."""
+
+    @property
+    def address(self) -> int:
+        """Address of the first byte."""
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class PrivateBuffer(Buffer):
+    """Part of a private copy-on-write mapping, writable."""
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class BuildBuffer(Buffer):
+    """An array's data while its image is built: writable until it is sealed."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the image is complete, so that what is written here stays in this process."""
+
+    @property
+    def address(self) -> int:
+        """Address of the first byte of data."""
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes of data."""
+
+    def fill(self, source: Buffer | _Array) -> None:
+        """Copies all data from a contiguous buffer of as many bytes; large ones by two threads.
+
+        Args:
+            source: Bytes (format `B`), as many as `nbytes`.
+
+        Raises:
+            ValueError: The source has another length, or gaps.
+            BufferError: The image is complete already.
+        """
+
+    def publish(self) -> Image:
+        """Makes the image visible and immutable. Nobody may write here afterwards.
+
+        Returns:
+            The image.
+
+        Raises:
+            BufferError: The image is complete already.
+        """
+
+    def seal(self, dtype: str, item_size: int, shape: Sequence[int], strides: Sequence[int]) -> Image | None:
+        """Like `publish`, but the memory stays valid and becomes private to this process.
+
+        Args:
+            dtype: What NumPy calls the type of the elements.
+            item_size: Bytes per element.
+            shape: Elements along each dimension.
+            strides: Bytes from one element to the next along each dimension.
+
+        Returns:
+            The image; None if it cannot be done in place, because the memory came here by fork, is sealed already, or
+            this description needs a longer head.
+
+        Raises:
+            ValueError: Shape and strides reach past the data.
+            TimeoutError: Another process is stopped while it holds the store's lock.
+        """
+
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Compares the stub of the extension with the extension itself, as mypy's `stubtest` does.
+
+The stub is too long for one file: parts of it are in `python/onecopy/_stubs/`, modules that exist for type checkers
+only. `stubtest` checks a name where it is defined, and never where it is only passed on. So each part gets a module at
+hand that has what the extension has of its names.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from pathlib import Path
+
+from mypy import stubtest
+
+import onecopy._onecopy as extension
+
+PACKAGE = Path(__file__).resolve().parent.parent / "python" / "onecopy"
+
+
+def names(stub: Path) -> list[str]:
+    """What a stub declares."""
+    body = ast.parse(stub.read_text()).body
+    return [node.name for node in body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+
+
+def main() -> int:
+    """Returns stubtest's exit code; extra arguments go to it."""
+    parts = sorted((PACKAGE / "_stubs").glob("[!_]*.pyi"))
+    modules = [f"onecopy._stubs.{part.stem}" for part in parts]
+    # Whatever an older release of the tool would import is found in place.
+    sys.modules["onecopy._stubs"] = types.ModuleType("onecopy._stubs")
+    for module, part in zip(modules, parts, strict=True):
+        stand_in = types.ModuleType(module)
+        for name in names(part):
+            if hasattr(extension, name):
+                setattr(stand_in, name, getattr(extension, name))
+        sys.modules[module] = stand_in
+    return stubtest.test_stubs(stubtest.parse_options(["onecopy._onecopy", *modules, *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
