@@ -180,7 +180,32 @@ fn a_report_of_a_part_of_a_tree_is_valid_and_has_no_sums() {
 fn the_doctor_is_valid() {
     let found = onecopy(&["doctor", "--json"]);
     assert_valid("doctor", &found);
-    assert!(found.contains("pages that workers copied"));
+    let found: Value = serde_json::from_str(&found).unwrap();
+    let names = [
+        "frame numbers",
+        "PSS",
+        "zero pages (PAGEMAP_SCAN)",
+        "page faults (perf events)",
+        "single mappings (PROCMAP_QUERY)",
+        "written pages (userfaultfd)",
+        "mapped once (bit 56)",
+        "the same of huge pages",
+        "B: pages that workers copied",
+        "B: parts of huge pages",
+        "B: first parts of huge pages",
+    ];
+    let findings = found["findings"].as_array().unwrap();
+    for name in names {
+        let finding = findings
+            .iter()
+            .find(|finding| finding["name"].as_str().unwrap().starts_with(name));
+        assert!(finding.is_some(), "{name}: {found:#}");
+    }
+    // Each line that does not work says what that costs, and no other does.
+    for finding in findings {
+        let works = finding["outcome"] == "works";
+        assert_eq!(finding["lost"].is_null(), works, "{finding:#}");
+    }
 }
 
 #[test]

@@ -12,16 +12,21 @@ use onecopy_meter::{Copies, Level, Proc};
 use super::{Finding, Outcome};
 
 /// Bytes of a huge page where pages have 4 KiB; experiments with them need no exact size.
-const HUGE: usize = 2 << 20;
+pub(super) const HUGE: usize = 2 << 20;
 
 /// All experiments at one level.
 pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
     let page = usize::try_from(proc.page_size()).unwrap_or(4096);
     let a = level == Level::A;
     let mut findings = Vec::new();
+    let lost = if a {
+        "copies at level A, as root measures, are not to be believed here"
+    } else {
+        "copies at level B, as all others measure, are not to be believed here"
+    };
     let mut check = |name_a, name_b, expected: u64, found: Result<Option<Copies>>| {
         let name = if a { name_a } else { name_b };
-        findings.push(match found {
+        let finding = match found {
             Ok(None) => Finding::new(name, Outcome::NotHere, "this machine gives no huge pages"),
             Ok(Some(copies)) => match copies.physical_pages() {
                 Some(found) if found == expected => Finding::new(
@@ -36,9 +41,15 @@ pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
                 ),
             },
             Err(error) => Finding::new(name, Outcome::Wrong, format!("{error:#}")),
-        });
+        };
+        findings.push(finding.lost(lost));
     };
-    let small = |writes: &[Range<usize>]| forked(proc, &Memory::Small, 4_096, page, writes);
+    let look = |pids: &[u32], range: Range<u64>| Ok(proc.range(pids, range)?);
+    let counted = |memory: &Memory, count: usize, writes: &[Range<usize>]| {
+        let found = forked(proc, memory, count, writes, look)?;
+        Ok(found.map(|(during, _)| during))
+    };
+    let small = |writes: &[Range<usize>]| counted(&Memory::Small, 4_096, writes);
     check(
         "A: pages that workers copied",
         "B: pages that workers copied",
@@ -51,7 +62,7 @@ pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
         4_096,
         small(&[0..0, 0..0]),
     );
-    let huge = |writes: &[Range<usize>]| forked(proc, &Memory::Huge, 4 * HUGE / page, page, writes);
+    let huge = |writes: &[Range<usize>]| counted(&Memory::Huge, 4 * HUGE / page, writes);
     let all = (4 * HUGE / page) as u64;
     check(
         "A: parts of huge pages",
@@ -68,20 +79,22 @@ pub(super) fn all(proc: &Proc, level: Level) -> Vec<Finding> {
     findings
 }
 
-enum Memory {
+pub(super) enum Memory {
     Small,
     Huge,
 }
 
-/// Forks a worker for each range of pages, which it overwrites; measures while all are alive. `None`
-/// when there are no huge pages to be had.
-fn forked(
+/// Forks a worker for each range of pages, which it overwrites; looks while all are alive, this process
+/// first, and once more at this process alone when they have gone. `None` when there are no huge pages to
+/// be had.
+pub(super) fn forked<T>(
     proc: &Proc,
     memory: &Memory,
     count: usize,
-    page: usize,
     writes: &[Range<usize>],
-) -> Result<Option<Copies>> {
+    look: impl Fn(&[u32], Range<u64>) -> Result<T>,
+) -> Result<Option<(T, T)>> {
+    let page = usize::try_from(proc.page_size()).unwrap_or(4096);
     let len = count * page;
     let mut map = MmapMut::map_anon(len + HUGE).context("cannot allocate memory")?;
     let advice = match memory {
@@ -118,8 +131,8 @@ fn forked(
         "a worker ended before it could be measured"
     );
     let pids: Vec<u32> = std::iter::once(own).chain(running.pids()).collect();
-    let found = proc.range(&pids, range);
+    let during = look(&pids, range.clone());
     running.resume()?;
     running.join()?;
-    Ok(Some(found?))
+    Ok(Some((during?, look(&[own], range)?)))
 }

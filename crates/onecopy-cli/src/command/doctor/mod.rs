@@ -1,13 +1,15 @@
 //! `onecopy doctor`: what the kernel tells here, found out by experiments with known results.
 //!
-//! Each experiment forks workers that write known pages, measures them from outside as any process is
+//! Each way in which the kernel tells something is tried on memory in a known state, and each line says
+//! what is lost where it does not work. Each experiment forks workers that write known pages, measures them from outside as any process is
 //! measured, and compares. So it also shows what the numbers are worth under this user, in this
 //! container, on this kernel.
-#![forbid(unsafe_code)]
 
+mod abilities;
+mod bits;
 mod experiment;
+mod kernel;
 
-use std::fs;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Color, Style};
@@ -38,8 +40,10 @@ enum Outcome {
 struct Finding {
     name: &'static str,
     outcome: Outcome,
-    /// What was seen, or what is missing and what that means.
+    /// What was seen, or what is missing.
     detail: String,
+    /// What cannot be had, or not be believed, without it; `None` when it works.
+    lost: Option<&'static str>,
 }
 
 impl Finding {
@@ -48,7 +52,14 @@ impl Finding {
             name,
             outcome,
             detail: detail.into(),
+            lost: None,
         }
+    }
+
+    /// Says what is lost, unless it works.
+    fn lost(mut self, what: &'static str) -> Self {
+        self.lost = (self.outcome != Outcome::Works).then_some(what);
+        self
     }
 
     /// `Works` or `NotHere`.
@@ -80,7 +91,8 @@ struct Findings {
 pub(crate) fn run(arguments: &DoctorArguments, out: &mut dyn Write) -> Result<i32> {
     let proc = Proc::default();
     let kernel = rustix::system::uname();
-    let mut findings = abilities(&proc);
+    let mut findings = abilities::all(&proc);
+    findings.extend(bits::all(&proc));
     for level in [Level::A, Level::B] {
         let reader = match level {
             Level::B => proc.clone().without_frames(),
@@ -125,61 +137,9 @@ fn print(out: &mut dyn Write, findings: &Findings) -> Result<()> {
             "  {:<34} {style}{word:<9}{style:#} {}",
             finding.name, finding.detail
         )?;
+        if let Some(lost) = finding.lost {
+            writeln!(out, "  {:<34} {:<9} lost: {lost}", "", "")?;
+        }
     }
     Ok(())
-}
-
-/// What can be had without an experiment.
-fn abilities(proc: &Proc) -> Vec<Finding> {
-    let own = std::process::id();
-    let rollup = proc.rollup(own);
-    let parts = rollup
-        .as_ref()
-        .is_ok_and(|rollup| rollup.pss_file.is_some());
-    vec![
-        Finding::here(
-            "frame numbers (level A)",
-            proc.level() == Level::A,
-            match proc.level() {
-                Level::A => "shown to this process",
-                _ => "hidden without CAP_SYS_ADMIN; level B does without them",
-            },
-        ),
-        Finding::here(
-            "PSS (smaps_rollup)",
-            rollup.is_ok(),
-            match (&rollup, parts) {
-                (Ok(_), true) => "with its parts".to_owned(),
-                (Ok(_), false) => "without its parts (before Linux 5.9): no agreement".to_owned(),
-                (Err(error), _) => error.to_string(),
-            },
-        ),
-        Finding::here(
-            "zero and huge pages (PAGEMAP_SCAN)",
-            proc.can_scan(),
-            if proc.can_scan() {
-                "told apart"
-            } else {
-                "before Linux 6.7: zero pages count as memory"
-            },
-        ),
-        setting(
-            "Yama",
-            "/proc/sys/kernel/yama/ptrace_scope",
-            "restricts attaching; reading is not affected",
-        ),
-        setting(
-            "perf events",
-            "/proc/sys/kernel/perf_event_paranoid",
-            "2 or less allows `--why`",
-        ),
-    ]
-}
-
-/// A kernel setting, as it stands.
-fn setting(name: &'static str, path: &str, meaning: &str) -> Finding {
-    match fs::read_to_string(path) {
-        Ok(text) => Finding::here(name, true, format!("{path} is {}: {meaning}", text.trim())),
-        Err(_) => Finding::here(name, false, format!("{path} is not there: {meaning}")),
-    }
 }
