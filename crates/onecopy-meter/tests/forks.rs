@@ -120,9 +120,7 @@ fn forks_of_children_that_note_nothing_are_judged_as_before() {
         let mut session = session(proc.clone(), &pages);
         session.fork_log().note(&proc, PLENTY).unwrap();
         let child = Child::in_stages(&[&|| pages.write(0..200), &|| {
-            &|| {
-                std::mem::forget(Child::after(|| pages.write(100..400)));
-            },
+            std::mem::forget(Child::after(|| pages.write(100..400)));
         }]);
         let pids = [std::process::id(), child.pid()];
         let (sums, _) = counts(&session.read().unwrap(), &pids);
