@@ -246,11 +246,7 @@ impl Sampler {
         let reading = Reading::of(&report, cost.as_secs_f64());
         self.keep(t, &reading, report);
         if let Some(folder) = &self.side_folder {
-            // A program may wait until it has been measured; one that cannot be told is none the worse.
-            let _ = std::fs::write(
-                folder.join("readings"),
-                self.seen.overhead.readings.to_string(),
-            );
+            tags::write_readings(folder, self.seen.overhead.readings);
         }
         Some(reading)
     }

@@ -69,6 +69,14 @@ pub(crate) fn folder_of(pid: u32) -> Option<PathBuf> {
     Some(PathBuf::from(folder)).filter(|folder| folder.is_dir())
 }
 
+/// Says how many readings there were, in one step: nobody finds the file empty. A program may wait until it
+/// has been measured; one that cannot be told is none the worse.
+pub(super) fn write_readings(folder: &Path, readings: usize) {
+    let unnamed = folder.join("readings.new");
+    let written = fs::write(&unnamed, readings.to_string());
+    let _ = written.and_then(|()| fs::rename(&unnamed, folder.join("readings")));
+}
+
 /// The tags that are there now; lines that are not whole yet are left for the next time.
 pub(crate) fn read(folder: &Path) -> Vec<Tag> {
     let Ok(entries) = fs::read_dir(folder) else {
