@@ -29,7 +29,9 @@ LARGEST = 2**32 - 1
 
 def _everything() -> list[Any]:
     """All objects that can be reached from modules and running frames, those that gc.freeze() has hidden included."""
-    roots: list[Any] = [*sys.modules.values(), *gc.get_objects()]
+    # In this order: a list that is being built when all objects are asked for would find, and hold, itself.
+    roots: list[Any] = gc.get_objects()
+    roots.extend(sys.modules.values())
     if sys.version_info >= (3, 13):
         # Before, asking a running function for its variables would leave a copy of them behind in it.
         for frame in sys._current_frames().values():  # noqa: SLF001 - documented
@@ -43,10 +45,18 @@ def _everything() -> list[Any]:
         del frame, inner
     seen: dict[int, Any] = {}
     while roots:
-        fresh = [obj for obj in roots if id(obj) not in seen and type(obj) is not FrameType]
-        seen.update((id(obj), obj) for obj in fresh)
+        # A loop and no comprehension: before 3.12 that would be a function, and a cell would hold this dict, so that it
+        # found itself as well. A worker's collector would free it, and write to everything in it.
+        fresh: list[Any] = []
+        for obj in roots:
+            if id(obj) not in seen and type(obj) is not FrameType and obj is not seen:
+                seen[id(obj)] = obj
+                fresh.append(obj)
         roots = gc.get_referents(*fresh) if fresh else []
-    return list(seen.values())
+    found = list(seen.values())
+    # Whatever else may refer to it, it holds nothing any more.
+    seen.clear()
+    return found
 
 
 def _buffers(obj: Any) -> list[tuple[int, int, str]]:

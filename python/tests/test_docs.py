@@ -26,7 +26,7 @@ DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUT
     (ROOT / "docs").rglob("*.md")
 )
 # What a fence may say. Pictures and recorded output are `text`.
-KNOWN_LANGUAGES = {"python", "sh", "text", "json", "rust"}
+KNOWN_LANGUAGES = {"python", "ruby", "sh", "text", "json", "rust"}
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 
 

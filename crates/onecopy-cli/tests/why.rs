@@ -576,3 +576,96 @@ exec 3<&0
         text(&refused.stderr)
     );
 }
+
+/// A family in which a worker writes to pages what is in them already, and changes others; and two processes
+/// that were not forked from it, which hold the same bytes or not.
+const CONTENT: &str = r#"
+import json, mmap, os, subprocess, sys
+page, side = mmap.PAGESIZE, os.environ["ONECOPY_SIDE"]
+def filled(count, seed):
+    pages = mmap.mmap(-1, count * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for number in range(count):
+        pages[number * page : (number + 1) * page] = (seed + number).to_bytes(8, "little") * (page // 8)
+    return pages
+if len(sys.argv) > 1:
+    data = filled(2_000, int(sys.argv[1]))
+    print("filled", flush=True)
+    sys.stdin.read()
+    sys.exit()
+buffer = filled(64, 1 << 40)
+import ctypes
+start = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+tag = {"pid": os.getpid(), "name": "buffer", "start": start, "len": 64 * page}
+open(f"{side}/tags-{os.getpid()}.jsonl", "w").write(json.dumps(tag) + "\n")
+ready, told = os.pipe()
+for number in range(2):
+    if os.fork() == 0:
+        if number == 0:
+            for offset in range(0, 20 * page, page):
+                buffer[offset] = buffer[offset]
+            for offset in range(30 * page, 37 * page, page):
+                buffer[offset + 5] ^= 1
+        os.write(told, b"x")
+        sys.stdin.read()
+        os._exit(0)
+    assert os.read(ready, 1) == b"x"
+for seed in (1, int(os.environ["SECOND"])):
+    program = subprocess.Popen(
+        [sys.executable, "-c", os.environ["PROGRAM"], str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout.readline() == b"filled\n"
+    globals()[f"program{seed}"] = program
+print("ready", flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn copies_that_were_needless_and_pages_that_exist_twice_are_counted() {
+    let Some(python) = python("True") else {
+        return;
+    };
+    let mut duplicates = Vec::new();
+    for second in ["1", "1000000"] {
+        let side = Folder::new(&format!("content-{second}"));
+        let mut command = Command::new(&python);
+        command.args(["-c", CONTENT]);
+        command
+            .envs([("PROGRAM", CONTENT), ("SECOND", second)])
+            .env("ONECOPY_SIDE", &side.0);
+        let mut family = Family::start(command);
+        let found = watched_json(&["--content"], &mut family, |_| ());
+        let content = &found["content"];
+        let rows = content["mappings"].as_array().unwrap();
+        let buffer = rows.iter().find(|row| row["label"] == "buffer").unwrap();
+        assert_eq!(
+            (count(&buffer["pages"]), count(&buffer["needless"])),
+            (27, 20),
+            "{content:#}"
+        );
+        assert_eq!(content["denied"].as_array().unwrap().len(), 0);
+        assert_eq!(content["estimated"], false);
+        assert!(count(&content["own"]) > 4_000, "{content:#}");
+        duplicates.push(count(&content["duplicates"]));
+        let output = watched(&["--content"], &mut family, |_| ());
+        let out = text(&output.stdout);
+        for part in ["CONTENT", "needless copies", "buffer", "duplicates"] {
+            assert!(out.contains(part), "{part:?} in {out}");
+        }
+    }
+    // Interpreters have some pages in common whatever they do.
+    assert!(
+        (2_000..3_000).contains(&duplicates[0]) && duplicates[1] < 1_000,
+        "{duplicates:?}"
+    );
+    let plain = command()
+        .args([
+            "why",
+            "--json",
+            "--for",
+            "0",
+            &std::process::id().to_string(),
+        ])
+        .output()
+        .unwrap();
+    let plain: Value = serde_json::from_slice(&plain.stdout).unwrap();
+    assert!(plain["content"].is_null());
+}

@@ -18,6 +18,7 @@
 
 mod account;
 mod by_pss;
+mod content;
 mod error;
 mod family;
 mod forks;

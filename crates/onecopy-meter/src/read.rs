@@ -203,7 +203,12 @@ impl Proc {
 
     /// Opens the page table of a process for [`Proc::pages`].
     pub(crate) fn open_pagemap(&self, pid: u32) -> Result<File, MeterError> {
-        let path = self.path(pid, "pagemap");
+        self.open(pid, "pagemap")
+    }
+
+    /// Opens a file of a process.
+    pub(crate) fn open(&self, pid: u32, name: &str) -> Result<File, MeterError> {
+        let path = self.path(pid, name);
         File::open(&path).map_err(|error| failure(pid, &path, error))
     }
 

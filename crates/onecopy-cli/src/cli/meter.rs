@@ -186,6 +186,10 @@ pub(crate) struct WhyArguments {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) objects: Option<PathBuf>,
 
+    /// Read the memory itself: how many copies were needless, and what several processes hold alike
+    #[arg(long)]
+    pub(crate) content: bool,
+
     #[command(flatten)]
     pub(crate) measuring: Measuring,
 
@@ -260,6 +264,7 @@ Examples:
 const WHY_EXAMPLES: &str = "\
 Examples:
   onecopy why $(pgrep -o gunicorn) --for 10
+  onecopy why 4100 --content                at its end, compares pages; needs the right to trace
   onecopy run --why -- python train.py      from the first fork on";
 
 fn seconds(text: &str) -> Result<f64, String> {

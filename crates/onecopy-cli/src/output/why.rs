@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::text::column;
 use super::units;
+use crate::command::why::content::Content;
 use crate::command::why::objects::Objects;
 use crate::command::why::{Cause, OTHERS, Why, WhyRow};
 
@@ -238,6 +239,56 @@ fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Resul
         "other types, and what is no object",
         style.size(rest + objects.other)
     )?;
+    Ok(())
+}
+
+/// Prints what was found in the pages.
+pub(crate) fn content(
+    out: &mut dyn Write,
+    found: &Content,
+    page_size: u64,
+    style: units::Style,
+) -> Result<()> {
+    let size = |pages: u64| style.size(pages * page_size);
+    writeln!(out, "\n  {STRONG}CONTENT{STRONG:#}")?;
+    writeln!(
+        out,
+        "  needless copies  {} of {} that were compared hold what the original holds: a reference count, for example, \
+         went up and down",
+        size(found.needless),
+        size(found.pages)
+    )?;
+    for row in found
+        .mappings
+        .iter()
+        .filter(|row| row.needless > 0)
+        .take(MAPPINGS)
+    {
+        let label = super::report::shortened(&row.label, 30);
+        writeln!(
+            out,
+            "    {label:<30} {:>12} of {:>12}",
+            size(row.needless),
+            size(row.pages)
+        )?;
+    }
+    if found.unknown > 0 {
+        writeln!(
+            out,
+            "  not compared     {}: nobody has the original, or it may not be read",
+            size(found.unknown)
+        )?;
+    }
+    writeln!(
+        out,
+        "  duplicates       {}{} of {} that processes have for themselves are the same as in another process",
+        if found.estimated { "about " } else { "" },
+        size(found.duplicates),
+        size(found.own)
+    )?;
+    for denied in &found.denied {
+        writeln!(out, "  not read: process {}: {}", denied.pid, denied.reason)?;
+    }
     Ok(())
 }
 

@@ -49,6 +49,8 @@ const STORES: [&str; 10] = [
 const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "_free", "alloc"];
 /// The part of the copied pages from which on something is worth advice, in percent.
 const WORTH: f64 = 5.0;
+/// Pages of each process from which on it is: an interpreter writes to a megabyte of its own in any case.
+const WORTH_PAGES: u64 = 256;
 
 /// The innermost frames decide: everything in a Python program is called by the interpreter.
 pub(super) fn cause(named: &Named) -> Cause {
@@ -84,7 +86,15 @@ pub(super) fn advice(why: &Why, nameless: u64) -> Vec<String> {
         let rows = why.stacks.iter().filter(|row| row.cause == cause);
         rows.map(|row| row.pages).sum()
     };
-    let part = |pages: u64| 100.0 * pages as f64 / why.pages.max(1) as f64;
+    // None of what is too little.
+    let part = |pages: u64| {
+        let worth = pages >= WORTH_PAGES * why.processes;
+        if worth {
+            100.0 * pages as f64 / why.pages.max(1) as f64
+        } else {
+            0.0
+        }
+    };
     let (collector, interpreter, nameless) = (
         part(by(Cause::GarbageCollector)),
         part(by(Cause::Interpreter)),
@@ -121,7 +131,7 @@ pub(super) fn advice(why: &Why, nameless: u64) -> Vec<String> {
              collector"
         ));
     }
-    if why.stacks.is_empty() && counted > 1 << 20 {
+    if why.stacks.is_empty() && counted > why.processes.max(1) << 20 {
         advice.push(format!(
             "objects with reference counts lie on the copied pages{what}: whether reading them was what copied, or \
              the garbage collector, only page faults tell; {share}; gc.freeze() before the fork helps against the \
@@ -141,6 +151,45 @@ mod tests {
             in_interpreter,
             has_name: !names[0].contains(".so") && names[0] != "?",
         }
+    }
+
+    #[test]
+    fn advice_is_about_what_is_much() {
+        let why = |processes, collector, interpreter| Why {
+            processes,
+            pages: collector + interpreter,
+            stacks: [
+                (Cause::GarbageCollector, collector),
+                (Cause::Interpreter, interpreter),
+            ]
+            .map(|(cause, pages)| super::super::WhyRow {
+                stack: Vec::new(),
+                pages,
+                cause,
+            })
+            .to_vec(),
+            ..Why::default()
+        };
+        let lines = |why: &Why, nameless| advice(why, nameless).join("\n");
+        let both = lines(&why(4, 10_000, 10_000), 0);
+        assert!(
+            both.contains("50 % were copied by the garbage collector: call gc.freeze()"),
+            "{both}"
+        );
+        assert!(
+            both.contains("50 % were copied by reference counts: onecopy.share()"),
+            "{both}"
+        );
+        // A megabyte in each process is what interpreters write whatever the program does.
+        assert_eq!(lines(&why(4, 200, 1_000), 0), "");
+        // Much, but next to nothing of the whole.
+        let one = lines(&why(4, 100_000, 2_000), 0);
+        assert!(
+            one.contains("garbage collector") && !one.contains("reference counts"),
+            "{one}"
+        );
+        let nameless = lines(&why(1, 0, 0), 5_000);
+        assert!(nameless.contains("cannot be told apart"), "{nameless}");
     }
 
     #[test]

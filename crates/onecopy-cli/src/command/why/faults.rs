@@ -16,7 +16,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -382,23 +382,24 @@ impl Faults {
         later.next().map(|fault| fault.stack)
     }
 
-    /// Forgets what had ended before this moment, and returns who that was. Where ends may have been lost,
-    /// `is_there` tells.
+    /// Forgets what had ended before this moment in processes that nobody waits for any more, and returns
+    /// who that was. The kernel tells of an end a little before a process is seen to be gone, so its own
+    /// word is not enough. Where ends may have been lost, `is_there` tells.
     pub(super) fn forget_ended(
         &mut self,
         ms: u32,
+        awaited: &HashSet<u32>,
         is_there: impl Fn(u32) -> bool,
     ) -> Vec<Rc<Origin>> {
-        for program in self
-            .programs
-            .iter_mut()
-            .filter(|program| program.ended_ms.is_none())
-        {
+        let is_going_on = |program: &&mut Program| program.ended_ms.is_none();
+        for program in self.programs.iter_mut().filter(is_going_on) {
             if program.since_ms < ms && !is_there(program.pid) {
                 program.ended_ms = Some(program.since_ms);
             }
         }
-        let is_over = |program: &Program| program.ended_ms.is_some_and(|ended| ended < ms);
+        let is_over = |program: &Program| {
+            program.ended_ms.is_some_and(|ended| ended < ms) && !awaited.contains(&program.pid)
+        };
         if !self.programs.iter().any(is_over) {
             return Vec::new();
         }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod cause;
+pub(crate) mod content;
 mod elf;
 mod faults;
 mod ledger;

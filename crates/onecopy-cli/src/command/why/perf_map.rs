@@ -129,7 +129,8 @@ fn opened(path: &Path, began: SystemTime) -> Option<File> {
     (is_ours && data.len() <= LARGEST && made + SLACK >= began).then_some(file)
 }
 
-/// Whether the interpreter has written a file, and no other program that names its code for itself.
+/// Whether the interpreter has written a file, and no other program that names its code for itself. An
+/// empty one is from an interpreter that ended before it had compiled anything.
 fn is_of_python(path: &Path, began: SystemTime) -> bool {
     let Some(file) = opened(path, began) else {
         return false;
@@ -141,7 +142,7 @@ fn is_of_python(path: &Path, began: SystemTime) -> bool {
         .next()
         .unwrap_or_default();
     let name = first.split(|byte| *byte == b' ').nth(2);
-    read.is_ok() && name.is_some_and(|name| name.starts_with(b"py::"))
+    read.is_ok() && (start.is_empty() || name.is_some_and(|name| name.starts_with(b"py::")))
 }
 
 fn read(path: &Path, began: SystemTime) -> Map {
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_file_goes_with_the_last_one_who_needs_it_and_others_stay() {
-        let [mine, stale, other] = [9, 10, 12].map(pid);
+        let [mine, stale, other, early] = [9, 10, 12, 13].map(pid);
         let python = "1000 10 py::f:a.py\n";
         let (file, old) = (Written::new(mine, python), Written::new(stale, python));
         let foreign = Written::new(other, "1000 10 LazyCompile:~main a.js\n");
@@ -317,5 +318,13 @@ mod tests {
             remove: Cell::new(true),
         });
         assert!(foreign.0.exists());
+        let empty = Written::new(early, "");
+        drop(Origin {
+            pid: early,
+            began: SystemTime::now() - Duration::from_secs(10),
+            parent: None,
+            remove: Cell::new(true),
+        });
+        assert!(!empty.0.exists());
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 enum Message {
     /// A process has ended, or the recording is about to: this is what it had copied.
     Settle(Copied),
-    /// All that had ended before this moment has been settled.
-    Settled(u64),
+    /// All that had ended before this moment has been settled, but for these processes.
+    Settled(u64, HashSet<u32>),
     Stop,
 }
 
@@ -136,11 +136,11 @@ fn record(
         }
         match message {
             Ok(Message::Settle(copied)) => ledger.settle(&copied, Some(&faults)),
-            Ok(Message::Settled(ns)) => {
+            Ok(Message::Settled(ns, awaited)) => {
                 has_lost |= rings.lost() > 0;
                 let proc = Proc::default();
                 let is_there = |pid| !has_lost || proc.stat(pid).is_ok();
-                for origin in faults.forget_ended(faults.ms(ns), is_there) {
+                for origin in faults.forget_ended(faults.ms(ns), &awaited, is_there) {
                     ledger.forget(&origin);
                 }
             }
@@ -157,7 +157,7 @@ fn settle(mut ledger: Ledger, messages: &Receiver<Message>, reason: String) -> W
     loop {
         match messages.recv() {
             Ok(Message::Settle(copied)) => ledger.settle(&copied, None),
-            Ok(Message::Settled(_)) => {}
+            Ok(Message::Settled(..)) => {}
             Ok(Message::Stop) | Err(_) => return ledger.finish(0, Some(reason)),
         }
     }
@@ -225,7 +225,9 @@ impl Feed {
                 })
         };
         self.settle_all_but(alive);
-        let _ = self.messages.send(Message::Settled(began_ns));
+        let seen = glance.processes.iter().map(|seen| seen.pid);
+        let awaited = seen.chain(self.last.keys().map(|(pid, _)| *pid)).collect();
+        let _ = self.messages.send(Message::Settled(began_ns, awaited));
     }
 
     fn settle_all_but(&mut self, alive: impl Fn(&Identity) -> bool) {

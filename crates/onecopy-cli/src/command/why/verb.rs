@@ -18,6 +18,7 @@ use serde::Serialize;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
+use super::content::{self, Content};
 use super::ledger::Ledger;
 use super::objects::Tables;
 use super::recorder::{Known, Recorder, mappings};
@@ -38,6 +39,8 @@ struct Found {
     why: Why,
     /// What had been copied before.
     before: Why,
+    /// What is in the pages, if that was asked for.
+    content: Option<Content>,
     /// Processes that came meanwhile, which were not watched.
     unwatched: u64,
     /// The tree at the end.
@@ -91,6 +94,15 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         .cloned()
         .collect();
     last.limits.extend(unsaid);
+    let tags = side.as_deref().map(tags::read).unwrap_or_default();
+    let parents = glance
+        .processes
+        .iter()
+        .map(|seen| (seen.pid, seen.parent))
+        .collect();
+    let content = arguments
+        .content
+        .then(|| content::look(&proc, &copied, &parents, &tags));
     let feed = recorder.feed();
     for mut copied in copied {
         let before = copied_before.iter().find(|before| before.pid == copied.pid);
@@ -116,6 +128,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         seconds,
         why,
         before,
+        content,
         unwatched,
         report: last,
     };
@@ -133,6 +146,9 @@ fn print(out: &mut dyn Write, found: &Found) -> Result<()> {
     printed::before(out, &found.before, page_size, style)?;
     writeln!(out, "\n  Copied within the last {:.1} s:", found.seconds)?;
     printed::why(out, &found.why, page_size, style)?;
+    if let Some(content) = &found.content {
+        printed::content(out, content, page_size, style)?;
+    }
     if found.why.reason.is_none() && found.unwatched > 0 {
         writeln!(
             out,

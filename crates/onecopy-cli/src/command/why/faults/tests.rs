@@ -106,7 +106,7 @@ fn ten_thousand_short_workers_leave_nothing_behind() {
                 kind,
             });
         }
-        faults.forget_ended(u32::try_from(ms + 2).unwrap(), |_| true);
+        faults.forget_ended(u32::try_from(ms + 2).unwrap(), &HashSet::new(), |_| true);
         assert!(faults.len() <= 2);
     }
     assert_eq!((faults.page_count, faults.current.len()), (0, 1));
@@ -151,14 +151,33 @@ fn processes_whose_fork_or_end_was_lost_are_told_by_the_system() {
     assert_eq!((code(&faults, child.id(), 9, 7), faults.len()), (None, 2));
     let proc = Proc::default();
     assert_eq!(
-        faults.forget_ended(9, |pid| proc.stat(pid).is_ok()).len(),
+        faults
+            .forget_ended(9, &HashSet::new(), |pid| proc.stat(pid).is_ok())
+            .len(),
         1
     );
     drop(child.stdin.take());
     child.wait().unwrap();
     assert_eq!(
-        faults.forget_ended(9, |pid| proc.stat(pid).is_ok()).len(),
+        faults
+            .forget_ended(9, &HashSet::new(), |pid| proc.stat(pid).is_ok())
+            .len(),
         1
     );
     assert_eq!(faults.len(), 0);
+}
+
+#[test]
+fn who_has_ended_but_was_not_settled_is_kept() {
+    let mut faults = faults(&[
+        (1, PARENT, Kind::Fork(1)),
+        (2, CHILD, Kind::Fork(PARENT)),
+        (3, CHILD, at(7, 0x10)),
+        (4, CHILD, Kind::Exit),
+    ]);
+    // Its end was reported, and the look at the tree that began later still found it.
+    faults.forget_ended(9, &HashSet::from([PARENT, CHILD]), |_| true);
+    assert_eq!(code(&faults, CHILD, 3, 7), Some(0x10));
+    faults.forget_ended(9, &HashSet::from([PARENT]), |_| true);
+    assert!(faults.at(CHILD, 3).is_none());
 }
