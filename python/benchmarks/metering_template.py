@@ -19,10 +19,13 @@ PATIENCE_S = 900
 
 def readings() -> int:
     """How often the meter has counted this program's pages."""
-    try:
-        return int(Path(os.environ["ONECOPY_SIDE"], "readings").read_text())
-    except (KeyError, OSError, ValueError):
-        return 0
+    while True:
+        try:
+            return int(Path(os.environ["ONECOPY_SIDE"], "readings").read_text())
+        except ValueError:
+            continue  # it is being written
+        except (KeyError, OSError):
+            return 0
 
 
 def prepared(before: str, size: int) -> Any:

@@ -133,10 +133,13 @@ PRELUDE = """
 import gc, mmap, os, signal, sys, time
 signal.alarm(240)  # whatever hangs ends, and so do the children of a parent that was killed
 def readings():
-    try:
-        return int(open(os.environ["ONECOPY_SIDE"] + "/readings").read())
-    except (KeyError, OSError, ValueError):
-        return 0
+    while True:
+        try:
+            return int(open(os.environ["ONECOPY_SIDE"] + "/readings").read())
+        except ValueError:
+            pass  # it is being written
+        except (KeyError, OSError):
+            return 0
 def forked(count, work):
     pids = []
     for number in range(count):
