@@ -7,7 +7,7 @@ use std::io::Write;
 use anstyle::Style;
 use anyhow::Result;
 
-use super::text::column;
+use super::text::{column, printable};
 use super::units;
 use crate::command::why::content::Content;
 use crate::command::why::objects::Objects;
@@ -129,7 +129,7 @@ fn stacks(out: &mut dyn Write, why: &Why) -> Result<()> {
     let counts: Vec<u64> = rows.iter().map(|(_, pages)| *pages).collect();
     for ((text, _), percent) in rows.iter().zip(percents(&counts)) {
         if percent > 0 {
-            writeln!(out, "  {percent:>4} %  {text}")?;
+            writeln!(out, "  {percent:>4} %  {}", printable(text))?;
         }
     }
     Ok(())
@@ -182,7 +182,7 @@ fn python(out: &mut dyn Write, why: &Why) -> Result<()> {
     let rest: f64 = rows.drain(shown..).map(|(_, fraction)| fraction).sum();
     rows.push(("elsewhere".to_owned(), rest));
     for (text, fraction) in rows.iter().filter(|(_, fraction)| *fraction >= 0.005) {
-        writeln!(out, "  {:>4.0} %  {text}", fraction * 100.0)?;
+        writeln!(out, "  {:>4.0} %  {}", fraction * 100.0, printable(text))?;
     }
     Ok(())
 }
@@ -264,10 +264,10 @@ pub(crate) fn content(
         .filter(|row| row.needless > 0)
         .take(MAPPINGS)
     {
-        let label = super::report::shortened(&row.label, 30);
+        let label = column(&row.label, 30);
         writeln!(
             out,
-            "    {label:<30} {:>12} of {:>12}",
+            "    {label} {:>12} of {:>12}",
             size(row.needless),
             size(row.pages)
         )?;

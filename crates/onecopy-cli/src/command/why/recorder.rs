@@ -226,7 +226,9 @@ impl Feed {
         };
         self.settle_all_but(alive);
         let seen = glance.processes.iter().map(|seen| seen.pid);
-        let awaited = seen.chain(self.last.keys().map(|(pid, _)| *pid)).collect();
+        let awaited = seen
+            .chain(self.last.keys().map(|process| process.pid))
+            .collect();
         let _ = self.messages.send(Message::Settled(began_ns, awaited));
     }
 
