@@ -122,7 +122,7 @@ assert len(found) == len(kept)
 # Programs under `onecopy run`. They wait until they are told to end, so that no reading is missed.
 
 PRELUDE = """
-import gc, os, signal, sys, time
+import gc, mmap, os, signal, sys, time
 signal.alarm(240)  # whatever hangs ends, and so do the children of a parent that was killed
 def readings():
     while True:
@@ -151,7 +151,7 @@ def forked(count, work):
     # A reading may have begun before the workers were done; the one after it has not. Something must move.
     first = readings()
     while readings() < first + 2:
-        bytearray(1 << 21)
+        mmap.mmap(-1, 4096)[0] = 1  # a page fault for certain: an allocator may have memory left over
         time.sleep(0.05)
     for pid in pids:
         os.kill(pid, 9)
