@@ -6,6 +6,7 @@ Run under `onecopy run` as `metering_template.py BEFORE WORK SIZE`.
 from __future__ import annotations
 
 import gc
+import mmap
 import os
 import signal
 import sys
@@ -79,7 +80,7 @@ def main() -> None:
             sys.exit("a worker has failed")
     first = readings()
     while readings() < first + 2:
-        bytearray(1 << 21)  # something has to move
+        mmap.mmap(-1, mmap.PAGESIZE)[0] = 1  # something has to move: a page fault for certain
         time.sleep(0.05)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)

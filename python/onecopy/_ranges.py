@@ -270,16 +270,70 @@ def _kind(kind: type) -> _Kind:
     return _Kind.DATA if library in {"onecopy", "pyarrow"} else _Kind.HOLDER
 
 
+_HOLDER_BYTES: Final = dict.__basicsize__ + HEAD_BYTES
+"""Of a dict; a list has fewer."""
+
+
+def _is_interpreters(obj: Any) -> bool:
+    """Whether the interpreter has only one of these, for everybody."""
+    cls = type(obj)
+    return (cls is int and obj in _SMALL_INTS) or (cls in _EMPTY and not obj)
+
+
+def _leaf_bytes(cls: type, obj: Any) -> int:
+    """Bytes of a str, an int or a float that is small and the program's own; 0 of everything else."""
+    if cls is str:
+        size = str.__sizeof__(obj) if obj else 0
+    elif cls is int:
+        size = 0 if obj in _SMALL_INTS else int.__sizeof__(obj)
+    else:
+        size = float.__basicsize__ if cls is float else 0
+    return size if size <= PAGE_BYTES else 0
+
+
 class _Walk:
     """Everything below an object."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
         self.ranges: list[Range] = []
+        """Of what is large."""
+        self.pages: set[int] = set()
+        """Numbers of the pages on which the rest lies: a range for each object would take more memory than it has."""
         self.written = 0
         """Objects whose reference counts a quiet walk has written."""
         self._seen: set[int] = set()
         self._kinds: dict[type, _Kind] = {}
+
+    def visit_all(self, objects: list[Any]) -> list[Any]:
+        """Visits each, and returns what they refer to."""
+        if self.quiet:
+            return [referent for obj in objects for referent in self.visit(obj)]
+        # The same as `visit()` for what there are millions of, with as few calls as can be.
+        seen, pages, holders, others = self._seen, self.pages, [], []
+        for obj in objects:
+            cls, start = type(obj), id(obj)
+            if cls is dict or cls is list:
+                if start in seen:
+                    continue
+                seen.add(start)
+                holders.append(obj)
+                start -= HEAD_BYTES
+                size = _HOLDER_BYTES
+            else:
+                size = _leaf_bytes(cls, obj)
+                if not size:
+                    others.append(obj)
+                    continue
+            pages.add(start // PAGE_BYTES)
+            pages.add((start + size - 1) // PAGE_BYTES)
+        for obj in holders:
+            for start, length in _tables(obj):
+                self._note(start, length)
+        found = gc.get_referents(*holders) if holders else []
+        for obj in others:
+            found += self.visit(obj)
+        return found
 
     def visit(self, obj: Any) -> list[Any]:
         """Notes where an object lies, and returns what it refers to."""
@@ -288,34 +342,51 @@ class _Walk:
         kind = self._kinds.get(cls)
         if kind is None:
             kind = self._kinds[cls] = _kind(cls)
-        if kind is _Kind.NONE or id(obj) in self._seen:
+        if kind is _Kind.NONE:
             return []
-        self._seen.add(id(obj))
-        if (cls is int and obj in _SMALL_INTS) or (cls in _EMPTY and not obj):
-            return []  # the interpreter's own
+        if kind is not _Kind.LEAF or self.quiet:
+            if id(obj) in self._seen:
+                return []
+            self._seen.add(id(obj))
+        if _is_interpreters(obj):
+            return []
         is_silent = self.quiet and _onecopy.is_frozen(obj)
-        if kind is _Kind.DATA:
-            data = _data(obj)
-            if data is not None:
-                self.ranges += data
-                if not _holds_objects(obj):
-                    return []
-                self._expect(obj, 0 if is_silent else obj.size)
-                return _elements(obj)
+        if kind is _Kind.DATA and (data := _data(obj)) is not None:
+            return self._visit_data(obj, data, is_silent=is_silent)
         if self.quiet and not is_silent:
             self._expect(obj, len(obj) if issubclass(cls, _SIZED) else 1)
             self.written += 1
         else:
             head = HEAD_BYTES if cls.__flags__ & _HAS_HEAD else 0
-            self.ranges.append((id(obj) - head, _own_bytes(obj) + head))
+            self._note(id(obj) - head, _own_bytes(obj) + head)
             if kind is not _Kind.LEAF:
-                self.ranges += _tables(obj)
+                for start, length in _tables(obj):
+                    self._note(start, length)
         return [] if kind is _Kind.LEAF else gc.get_referents(obj)
+
+    def _visit_data(self, obj: Any, data: list[Range], *, is_silent: bool) -> list[Any]:
+        self.ranges += data
+        if not _holds_objects(obj):
+            return []
+        self._expect(obj, 0 if is_silent else obj.size)
+        return _elements(obj)
+
+    def _note(self, start: int, length: int) -> None:
+        first, last = start // PAGE_BYTES, (start + length - 1) // PAGE_BYTES
+        if last - first > 1:
+            self.ranges.append((start, length))
+        elif length:
+            self.pages.add(first)
+            self.pages.add(last)
 
     def _expect(self, obj: Any, more: int) -> None:
         """Stops before more is written than may be."""
         if self.quiet and self.written + more > FEW_OBJECTS:
             raise ValueError(_not_tagged(obj))
+
+    def found(self) -> list[Range]:
+        """All pages, those next to each other joined."""
+        return merged(self.ranges + [(page * PAGE_BYTES, PAGE_BYTES) for page in self.pages])
 
 
 def _not_tagged(obj: Any) -> str:
@@ -335,8 +406,8 @@ def walked(obj: Any, *, quiet: bool) -> Place:
     walk = _Walk(quiet=quiet)
     roots = [obj]
     while roots:
-        roots = [referent for root in roots for referent in walk.visit(root)]
-    found = merged(walk.ranges)
+        roots = walk.visit_all(roots)
+    found = walk.found()
     if walk.written and not found:
         raise ValueError(_not_tagged(obj))
     return Place(found, walk.written)

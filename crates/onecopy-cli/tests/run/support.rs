@@ -6,13 +6,32 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// How long a program may take before it counts as hung.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Lets programs start with signals as a terminal has them, even if the tests run under `nohup` or in the
+/// background of a script: what has a handler here, exec sets to its default.
+fn undo_ignored() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2] {
+            if mask >> (signal - 1) & 1 == 1 {
+                // Nobody looks at the flag: to this process it is as good as ignored.
+                signal_hook::flag::register(signal, Arc::default()).unwrap();
+            }
+        }
+    });
+}
 
 /// `onecopy`, with an environment that tests know.
 pub(crate) fn command() -> Command {
@@ -48,6 +67,7 @@ pub(crate) struct Guarded {
 
 impl Guarded {
     pub(crate) fn start(command: &mut Command) -> Self {
+        undo_ignored();
         let child = command.process_group(0).spawn().unwrap();
         let group = Pid::from_raw(child.id().cast_signed()).unwrap();
         let (done, wait) = channel();
