@@ -79,3 +79,22 @@ fn kernel_threads_are_named_as_such() {
     assert!(!text.contains("went away"), "{text}");
     assert!(onecopy(&["report", "2", "--format", "html"]).contains(line));
 }
+
+#[test]
+fn the_page_has_a_row_for_each_label_and_all_its_tables_end() {
+    let named = Named::start("in a page");
+    let page = onecopy(&["report", &named.0.id().to_string(), "--format", "html"]);
+    for tag in ["table", "tr", "td", "div", "svg"] {
+        let begun =
+            page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(begun, page.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+    let (_, table) = page.split_once("<h2>Mappings</h2>").unwrap();
+    let (table, _) = table.split_once("</table>").unwrap();
+    let rows = table.split("<tr><td>").skip(1);
+    let mut labels: Vec<&str> = rows.map(|row| row.split_once('<').unwrap().0).collect();
+    let count = labels.len();
+    labels.sort_unstable();
+    labels.dedup();
+    assert!(count > 3 && labels.len() == count, "{table}");
+}

@@ -206,17 +206,34 @@ fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()>
     Ok(())
 }
 
-/// The rows of one label, added up.
-struct Labelled {
-    label: String,
-    pages: u64,
-    frames: u64,
-    new: u64,
+/// The rows of one label, added up; counts of pages.
+pub(crate) struct Labelled {
+    pub(crate) label: String,
+    pub(crate) pages: u64,
+    pub(crate) frames: u64,
+    pub(crate) new: u64,
     /// Bytes that each process has copied.
     copiers: BTreeMap<u32, u64>,
 }
 
-fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
+impl Labelled {
+    /// Pages that exist because somebody wrote.
+    pub(crate) fn extra(&self) -> u64 {
+        self.frames.saturating_sub(self.pages)
+    }
+
+    /// `1.25 ×`, or a dash when nothing of it is inherited or shared.
+    pub(crate) fn copies(&self) -> String {
+        if self.pages > 0 {
+            format!("{:.2} ×", self.frames as f64 / self.pages as f64)
+        } else {
+            "–".to_owned()
+        }
+    }
+}
+
+/// The mappings by label, the largest first; without those whose sums are not known.
+pub(crate) fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
     let mut found: Vec<Labelled> = Vec::new();
     for (row, sums) in rows.iter().filter_map(|row| Some((row, row.sums()?))) {
         let index = found.iter().position(|other| other.label == row.label);
@@ -254,19 +271,14 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
         "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES"
     )?;
     for row in rows.iter().take(ROWS) {
-        let extra = row.frames.saturating_sub(row.pages);
-        let copies = if row.pages > 0 {
-            format!("{:.2} ×", row.frames as f64 / row.pages as f64)
-        } else {
-            "–".to_owned()
-        };
+        let copies = row.copies();
         let who = who(&row.copiers, style);
         writeln!(
             out,
             "  {} {:>10} {:>10} {:>10} {copies:>8}  {who}",
             column(&row.label, 30),
             style.size(row.pages * page),
-            style.size(extra * page),
+            style.size(row.extra() * page),
             style.size(row.new * page),
         )?;
     }

@@ -8,7 +8,7 @@ use onecopy_meter::Report;
 
 use super::svg::{STYLE, escaped};
 use super::{NARROW, Subject, WIDE, flame, strips, timeline, treemap};
-use crate::output::report::{members, reason, role};
+use crate::output::report::{by_label, members, reason, role};
 use crate::output::units::Style;
 
 const PAGE_STYLE: &str = include_str!("page.css");
@@ -150,34 +150,29 @@ fn drawings(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Resul
 
 fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
     let (style, page) = (Style::default(), report.page_size);
-    let rows = report.mappings.iter();
-    let mut known = rows
-        .filter_map(|row| Some((row, row.sums()?)))
-        .take(ROWS)
-        .peekable();
-    if known.peek().is_some() {
+    let rows = by_label(&report.mappings);
+    if !rows.is_empty() {
         writeln!(
             out,
             "<h2>Mappings</h2><div class=\"table\"><table><tr><th>mapping</th><th>copies</th>\
-         <th>distinct</th><th>copied</th><th>new</th></tr>"
+             <th>distinct</th><th>copied</th><th>new</th></tr>"
         )?;
-    }
-    for (row, sums) in known {
-        let copies = row
-            .copies
-            .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
-        writeln!(
-            out,
-            "<tr><td>{}</td><td>{copies}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escaped(&row.label),
-            style.size(sums.pages * page),
-            style.size(sums.frames.saturating_sub(sums.pages) * page),
-            style.size(sums.new * page),
-        )?;
+        for row in rows.iter().take(ROWS) {
+            writeln!(
+                out,
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escaped(&row.label),
+                row.copies(),
+                style.size(row.pages * page),
+                style.size(row.extra() * page),
+                style.size(row.new * page),
+            )?;
+        }
+        writeln!(out, "</table></div>")?;
     }
     writeln!(
         out,
-        "</table></div><h2>Processes</h2><div class=\"table\"><table><tr><th>process</th><th>role</th>\
+        "<h2>Processes</h2><div class=\"table\"><table><tr><th>process</th><th>role</th>\
          <th>shared</th><th>copied</th><th>last owner</th><th>new</th><th>RSS</th></tr>"
     )?;
     for process in &report.processes {
