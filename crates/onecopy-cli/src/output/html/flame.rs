@@ -47,17 +47,20 @@ pub(super) fn draw(subject: Subject<'_>, width: f64) -> Option<String> {
             why.pages,
         );
     }
-    let y = depth as f64 * ROW + 16.0;
-    let mut x = 0.0;
+    let (mut x, mut y) = (0.0, depth as f64 * ROW + 16.0);
     for (class, name) in [
         ("wasted", "garbage collector"),
         ("new", "reference counts"),
         ("shared", "allocation"),
         ("file", "other"),
     ] {
+        let need = 32.0 + name.len() as f64 * 6.8;
+        if x + need > width && x > 0.0 {
+            (x, y) = (0.0, y + 18.0);
+        }
         svg.rect([x, y - 9.0, 12.0, 10.0], class, "");
         svg.text(x + 16.0, y, "soft", name);
-        x += 32.0 + name.len() as f64 * 6.8;
+        x += need;
     }
     Some(svg.finish(y + 8.0, "which code wrote to copied pages"))
 }
