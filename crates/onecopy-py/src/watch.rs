@@ -150,11 +150,17 @@ pub(crate) fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyRe
     let glance = py.detach(|| Session::new(Proc::default(), pid).glance());
     let glance = glance.map_err(Error::from)?;
     let own = std::process::id();
-    let family = Proc::default().stat(own).map_err(Error::from)?.start_stack;
-    // Where the kernel does not show it, everybody may be one.
-    let others = glance.processes.iter().filter(|process| process.pid != own);
-    let related = others.filter(|process| family == 0 || process.family == family);
-    Ok(related.map(|process| process.pid).collect())
+    let proc = Proc::default();
+    let place = |pid| {
+        proc.stat(pid)
+            .map(|stat| (stat.start_stack, stat.start_code))
+    };
+    let here = place(own).map_err(Error::from)?;
+    // A fork keeps the stack and the code at their place. Where the kernel does not show it, everybody may be a
+    // relative; who has ended meanwhile is none.
+    let is_related = |pid| place(pid).is_ok_and(|there| here.0 == 0 || there == here);
+    let pids = glance.processes.iter().map(|process| process.pid);
+    Ok(pids.filter(|pid| *pid != own && is_related(*pid)).collect())
 }
 
 /// Measures the tree below a process with some ranges of this one's memory named. Returns the report as JSON, and who else
