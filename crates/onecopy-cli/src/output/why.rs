@@ -57,13 +57,7 @@ pub(crate) fn why(
     if why.reason.is_some() {
         mappings(out, why, style)?;
     }
-    if let Some(found) = &why.objects {
-        objects(out, found, style)?;
-    }
-    for line in &why.advice {
-        writeln!(out, "  → {line}")?;
-    }
-    Ok(())
+    objects_and_advice(out, why, style)
 }
 
 /// Prints what had been copied before anybody watched.
@@ -83,6 +77,10 @@ pub(crate) fn before(
         processes(why.processes),
     )?;
     mappings(out, why, style)?;
+    objects_and_advice(out, why, style)
+}
+
+fn objects_and_advice(out: &mut dyn Write, why: &Why, style: units::Style) -> Result<()> {
     if let Some(found) = &why.objects {
         objects(out, found, style)?;
     }
