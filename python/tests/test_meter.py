@@ -293,10 +293,11 @@ def ratio(tmp_path_factory: pytest.TempPathFactory) -> Ratio:
     def copied(before: str, work: str) -> float:
         if (before, work) not in known:
             record = measured(tmp_path_factory.mktemp("ways"), WAYS, before, work, why=False)
-            # The last reading of the whole family: before a fork there may have been more memory than ever after.
+            # The last whole reading of the whole family: before a fork there may have been more memory than ever after,
+            # and workers that are killed during a reading leave it without a total.
             samples = [sample for sample in record["samples"] if sample["processes"] == 5 and sample["reading"]]
-            assert samples[-1]["reading"]["complete"]
-            known[before, work] = float(samples[-1]["reading"]["wasted"])
+            wasted = [sample["reading"]["wasted"] for sample in samples if sample["reading"]["complete"]]
+            known[before, work] = float(wasted[-1])
         return known[before, work]
 
     def ratio(before: str, work: str) -> float:
