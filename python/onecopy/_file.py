@@ -10,6 +10,7 @@ from onecopy import _onecopy, _progress
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from onecopy._onecopy import ImageBuffer
     from onecopy._progress import Progress
 
 Validate = Literal["lazy", "full"]
@@ -110,14 +111,23 @@ def image_of(view: Any) -> memoryview:
     """
     image = _onecopy.image_of_view(view)
     if image is None:
-        from onecopy import _array
-
-        numpy_image = _array.image_of(view) if hasattr(view, "__array_interface__") else None
+        numpy_image = _image_of_array(view)
         if numpy_image is None or numpy_image.node != 0:
             raise TypeError(f"view: expected a view of a whole image, found {type(view).__qualname__}")
         image = numpy_image.image
     buffer: Any = image.buffer(0, image.nbytes, 0)
     return memoryview(buffer)
+
+
+def _image_of_array(view: Any) -> ImageBuffer | None:
+    # Of whatever else says that it is an array, and before numpy is needed for it.
+    if not hasattr(view, "__array_interface__"):
+        return None
+    import numpy as np
+
+    from onecopy import _array
+
+    return _array.image_of(view) if isinstance(view, np.ndarray) else None
 
 
 def _check_validate(validate: str) -> None:

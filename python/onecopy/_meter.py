@@ -9,7 +9,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from onecopy import _ranges, _side
+from onecopy import _kept, _ranges, _side
 from onecopy._onecopy import Sampler, _measure_ranges, _relatives
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def tag(name: str, obj: Any) -> None:
         place = _ranges.Place(_ranges.merged(found))
     else:
         quiet = _must_be_quiet()
-        place = _ranges.recall(obj) if quiet else None
+        place = _kept.recall(obj) if quiet else None
         if place is None:
-            place = _ranges.walked(obj, quiet=quiet)
-            _ranges.keep(obj, place)
+            place = _ranges.walked(obj, quiet=quiet, changed=_kept.is_kept(obj))
+            _kept.keep(obj, place)
     lines = [{"pid": pid, "name": name, "start": 0, "len": 0}]
     lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in place.ranges]
     _side.leave("tags", lines)
@@ -230,9 +230,10 @@ def assert_shared(obj: Any, *, max_copies: float = 1.05, pid: int | None = None)
         raise ValueError(f"max_copies must be at least 1, not {max_copies!r}")
     name = type(obj).__qualname__
     found = _ranges.own_buffer(obj)
-    place = _ranges.Place(_ranges.merged(found)) if found is not None else _ranges.recall(obj)
+    place = _ranges.Place(_ranges.merged(found)) if found is not None else _kept.recall(obj)
     if place is None:
-        place = _ranges.walked(obj, quiet=_must_be_quiet() or bool(_relatives(pid)))
+        quiet = _must_be_quiet() or bool(_relatives(pid))
+        place = _ranges.walked(obj, quiet=quiet, changed=_kept.is_kept(obj))
     if not place.ranges:
         raise AssertionError(f"{name} has no memory of its own: there is nothing to share")
     text, sharers = _measure_ranges(pid, _ASKED_FOR, place.ranges)

@@ -13,7 +13,6 @@ import collections
 import ctypes
 import enum
 import gc
-import hashlib
 import mmap
 import os
 import re
@@ -21,15 +20,12 @@ import sys
 import types
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from onecopy import _onecopy
 from onecopy._objects import HEAD_BYTES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Place", "keep", "merged", "own_buffer", "recall", "walked"]
+__all__ = ["Place", "merged", "own_buffer", "tables", "walked"]
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 MOST_RANGES: Final = 512
@@ -225,7 +221,7 @@ def _pointer(obj: Any, offset: int) -> int:
     return ctypes.c_void_p.from_address(id(obj) + offset).value or 0
 
 
-def _tables(obj: Any) -> list[Range]:
+def tables(obj: Any) -> list[Range]:
     """Where CPython keeps the items of its own containers: allocations of their own, read without counting anything."""
     if isinstance(obj, list):
         # ob_item, behind the head and the length.
@@ -294,8 +290,10 @@ def _leaf_bytes(cls: type, obj: Any) -> int:
 class _Walk:
     """Everything below an object."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, changed: bool = False) -> None:
         self.quiet = quiet
+        self.changed = changed
+        """Whether what is looked through was walked before; for the text of the error."""
         self.ranges: list[Range] = []
         """Of what is large."""
         self.pages: set[int] = set()
@@ -328,7 +326,7 @@ class _Walk:
             pages.add(start // PAGE_BYTES)
             pages.add((start + size - 1) // PAGE_BYTES)
         for obj in holders:
-            for start, length in _tables(obj):
+            for start, length in tables(obj):
                 self._note(start, length)
         found = gc.get_referents(*holders) if holders else []
         for obj in others:
@@ -360,7 +358,7 @@ class _Walk:
             head = HEAD_BYTES if cls.__flags__ & _HAS_HEAD else 0
             self._note(id(obj) - head, _own_bytes(obj) + head)
             if kind is not _Kind.LEAF:
-                for start, length in _tables(obj):
+                for start, length in tables(obj):
                     self._note(start, length)
         return [] if kind is _Kind.LEAF else gc.get_referents(obj)
 
@@ -382,86 +380,37 @@ class _Walk:
     def _expect(self, obj: Any, more: int) -> None:
         """Stops before more is written than may be."""
         if self.quiet and self.written + more > FEW_OBJECTS:
-            raise ValueError(_not_tagged(obj))
+            raise ValueError(_not_tagged(obj, changed=self.changed))
 
     def found(self) -> list[Range]:
         """All pages, those next to each other joined."""
         return merged(self.ranges + [(page * PAGE_BYTES, PAGE_BYTES) for page in self.pages])
 
 
-def _not_tagged(obj: Any) -> str:
-    again = " again, as it has changed since" if id(obj) in _kept else ""
+def _not_tagged(obj: Any, *, changed: bool) -> str:
+    again = " again, as it has changed since" if changed else ""
     return (
         f"{_name(obj)}: tag() it before the fork{again}. Looking through it now would write the reference count of "
         "everything in it, in this process, and so copy the very pages that are to be judged"
     )
 
 
-def walked(obj: Any, *, quiet: bool) -> Place:
+def walked(obj: Any, *, quiet: bool, changed: bool = False) -> Place:
     """Everything that an object refers to; see the head of this file for `quiet`.
+
+    Args:
+        obj: The object.
+        quiet: Whether nothing may be written to.
+        changed: Whether it was walked before; for the text of the error.
 
     Raises:
         ValueError: A quiet walk would have to write to it.
     """
-    walk = _Walk(quiet=quiet)
+    walk = _Walk(quiet=quiet, changed=changed)
     roots = [obj]
     while roots:
         roots = walk.visit_all(roots)
     found = walk.found()
     if walk.written and not found:
-        raise ValueError(_not_tagged(obj))
+        raise ValueError(_not_tagged(obj, changed=changed))
     return Place(found, walk.written)
-
-
-@dataclass
-class _Kept:
-    """An object that was walked before the fork."""
-
-    place: Place
-    is_same: Callable[[Any], bool]
-
-
-_kept: Final[dict[int, _Kept]] = {}
-
-
-def keep(obj: Any, place: Place) -> None:
-    """Remembers where an object lies, for the time when it must not be walked any more.
-
-    The object is not kept alive: that would change what is measured.
-    """
-    _kept[id(obj)] = _Kept(place, _recogniser(obj))
-
-
-def recall(obj: Any) -> Place | None:
-    """Where an object lies that was kept; None if it was not, or has changed since."""
-    kept = _kept.get(id(obj))
-    return kept.place if kept is not None and kept.is_same(obj) else None
-
-
-def _recogniser(obj: Any) -> Callable[[Any], bool]:
-    """Tells an object from another one that has come to its place."""
-    try:
-        reference = weakref.ref(obj)
-    except TypeError:
-        print_ = _contents(obj)
-        return lambda other: _contents(other) == print_
-    return lambda other: reference() is other
-
-
-def _contents(obj: Any) -> tuple[type, bytes]:
-    """A hash over the references that an object holds: with the same ones it is in the same memory."""
-    digest = hashlib.blake2b(digest_size=16)
-    if isinstance(obj, list):
-        places = _tables(obj)
-    elif isinstance(obj, dict):
-        # The head of the table has a number that the interpreter gives when it looks something up.
-        places = [(start + 32, max(length - 32, 0)) for start, length in _tables(obj)]
-    elif isinstance(obj, tuple):
-        places = [(id(obj) + tuple.__basicsize__, 8 * tuple.__len__(obj))]
-    else:
-        places = [(id(obj) + 16, object.__sizeof__(obj) - 16)]
-    for start, length in places:
-        digest.update(start.to_bytes(8, "little") + length.to_bytes(8, "little"))
-        if length:
-            digest.update((ctypes.c_char * length).from_address(start))
-    return type(obj), digest.digest()

@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,10 @@ def test_views_are_saved_as_they_are(tmp_path: Path) -> None:
     assert again[0, 0] == 0
     with pytest.raises(TypeError, match="whole"):
         onecopy.image_of(view["rows"])
+    # It says that it is an array; that does not make it one.
+    other = SimpleNamespace(__array_interface__=view["array"].__array_interface__)
+    with pytest.raises(TypeError, match="whole"):
+        onecopy.image_of(other)
 
 
 @pytest.mark.parametrize("value", [1, "text", None, 2.5, True, b"bytes", 1 << 80, [], {}, (), dt.date(2026, 1, 2)])

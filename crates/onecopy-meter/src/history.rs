@@ -40,6 +40,8 @@ struct Past {
     base: Option<Arc<PageSet>>,
     /// Whether the base, or a part of it, was noted at a fork.
     noted: bool,
+    /// Whether it had been forked already when the tree was read for the first time.
+    late: bool,
     lineage: Vec<(Arc<PageSet>, u64)>,
     copied: Arc<PageSet>,
 }
@@ -82,12 +84,16 @@ impl History {
             })
             .collect();
         let noted = self.take_notes(stats, &sources);
+        let first_reading = !self.begun;
         let mut members = Vec::with_capacity(stats.len());
         for (number, stat) in stats.iter().enumerate() {
             let has_forked = sources.contains(&Some(number));
             let mut children = sources.iter().zip(&noted);
             let is_source = children.any(|(source, noted)| *source == Some(number) && !noted);
-            let past = self.processes.entry(program(stat)).or_default();
+            let past = self.processes.entry(program(stat)).or_insert_with(|| Past {
+                late: first_reading && number > 0,
+                ..Past::default()
+            });
             let new_lineage = has_forked && !past.copied.is_empty();
             let remembered = past.lineage.first();
             if new_lineage && remembered.is_none_or(|(set, _)| !Arc::ptr_eq(set, &past.copied)) {
@@ -164,6 +170,13 @@ impl History {
             base.extend(&found);
             past.base = Some(Arc::new(base));
         }
+    }
+
+    /// Whether a fork was missed: a process that is still there was forked before the first reading, and
+    /// nobody had noted what it got.
+    pub(crate) fn has_missed_forks(&self) -> bool {
+        let mut processes = self.processes.values();
+        !self.begun || processes.any(|past| past.late)
     }
 
     /// Forgets processes that are gone.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::truth::{at_all_levels, data, pages_of, session, sums};
 use common::{Child, Pages};
-use onecopy_meter::{Proc, Report};
+use onecopy_meter::{Baseline, Proc, Report};
 
 const PLENTY: Duration = Duration::from_mins(1);
 
@@ -98,5 +98,27 @@ fn forks_of_children_that_note_nothing_are_judged_as_before() {
         let (sums, each) = counts(&report, &pids);
         assert_eq!(sums, (1_000, 1_500, 0));
         assert_eq!(each, [[200, 0], [300, 0]]);
+    });
+}
+
+#[test]
+fn the_baseline_is_the_fork_once_every_fork_that_was_missed_is_over() {
+    at_all_levels(|proc| {
+        let pages = Pages::reserved(100);
+        pages.write(0..100);
+        let missed = Child::after(|| ());
+        let mut session = session(proc, &pages);
+        let mut baseline = || session.read().unwrap().baseline;
+        assert_eq!(baseline(), Baseline::Now);
+        let seen = Child::after(|| ());
+        assert_eq!(
+            baseline(),
+            Baseline::Now,
+            "of one child nobody saw the fork"
+        );
+        drop(missed);
+        assert_eq!(baseline(), Baseline::Fork);
+        drop(seen);
+        assert_eq!(baseline(), Baseline::Fork);
     });
 }

@@ -81,10 +81,10 @@ pub(crate) fn measure(
                 passes,
                 steady: found.steady,
                 drift: found.drift,
-                baseline: if found.known.begun {
-                    Baseline::Fork
-                } else {
+                baseline: if found.known.has_missed_forks() {
                     Baseline::Now
+                } else {
+                    Baseline::Fork
                 },
             };
             if let Some(history) = &mut history {

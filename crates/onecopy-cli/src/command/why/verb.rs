@@ -82,18 +82,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     // Either way, the time is over.
     let _ = interrupted.recv_timeout(Duration::from_secs_f64(arguments.seconds));
     let seconds = begun.elapsed().as_secs_f64();
-    let (mut last, copied) = read(&proc, &mut session, side.as_ref(), &glance)?;
-    // The forks were not seen, and another reading does not change that.
-    last.baseline = first.baseline;
-    let unsaid = first
-        .limits
-        .iter()
-        .filter(|limit| limit.contains("baseline"));
-    let unsaid: Vec<String> = unsaid
-        .filter(|limit| !last.limits.contains(limit))
-        .cloned()
-        .collect();
-    last.limits.extend(unsaid);
+    let (last, copied) = read(&proc, &mut session, side.as_ref(), &glance)?;
     let tags = side.as_deref().map(tags::read).unwrap_or_default();
     let parents = glance
         .processes
