@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 OBJECTS = 40_000
 
 
-def words() -> list[str]:
-    return [f"the word with number {number}" for number in range(OBJECTS)]
+def words(count: int = OBJECTS) -> list[str]:
+    return [f"the word with number {number}" for number in range(count)]
 
 
 def nothing() -> None:
@@ -301,7 +301,8 @@ def test_data_frames_are_judged_by_their_blocks() -> None:
 
 
 def test_objects_in_a_data_frame_need_a_tag() -> None:
-    frame = pd.DataFrame({"word": pd.Series(words(), dtype=object)})
+    # The first ones fill the gaps that earlier tests have left, on pages with what every worker writes to.
+    frame = pd.DataFrame({"word": pd.Series(words(10 * OBJECTS), dtype=object)})
     with Workers(nothing), pytest.raises(ValueError, match=r"tag\(\) it before the fork"):
         onecopy.assert_shared(frame)
     onecopy.tag("frame", frame)
