@@ -42,7 +42,6 @@ def tag(name: str, obj: Any) -> None:
         >>> onecopy.tag("data", data)
     """
     _side.check_text("a tag's name", name)
-    pid = os.getpid()
     place: _ranges.Place | None
     found = _ranges.own_buffer(obj)
     if found is not None:
@@ -53,8 +52,9 @@ def tag(name: str, obj: Any) -> None:
         if place is None:
             place = _ranges.walked(obj, quiet=quiet, changed=_kept.is_kept(obj))
             _kept.keep(obj, place)
-    lines = [{"pid": pid, "name": name, "start": 0, "len": 0}]
-    lines += [{"pid": pid, "name": name, "start": start, "len": length} for start, length in place.ranges]
+    who = {"pid": os.getpid(), "start_time_ticks": _side.start_time_ticks(), "name": name}
+    lines = [{**who, "start": 0, "len": 0}]
+    lines += [{**who, "start": start, "len": length} for start, length in place.ranges]
     _side.leave("tags", lines)
 
 

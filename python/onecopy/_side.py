@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["check_text", "folder", "leave", "mark"]
+__all__ = ["check_text", "folder", "leave", "mark", "start_time_ticks"]
 
 MOST_MARKS: Final = 1_000
 """Marks that one process leaves; the rest are dropped."""
@@ -48,6 +48,12 @@ def leave(kind: str, lines: list[dict[str, Any]]) -> None:
     # The folder goes with whoever measures; this process may stay longer.
     with contextlib.suppress(FileNotFoundError), path.open("ab", buffering=0) as file:
         file.write(text)
+
+
+def start_time_ticks() -> int:
+    """When this process began, in clock ticks since the system did (proc(5)): its pid may come again."""
+    # The name of the process stands in parentheses and may hold anything.
+    return int(Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
 
 
 def check_text(what: str, text: object) -> None:

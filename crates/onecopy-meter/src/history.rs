@@ -22,12 +22,8 @@ use crate::report::Identity;
 pub(crate) type Program = (Identity, u64, u64, bool);
 
 pub(crate) fn program(stat: &Stat) -> Program {
-    let identity = Identity {
-        pid: stat.pid,
-        start_time_ticks: stat.start_time_ticks,
-    };
     (
-        identity,
+        stat.identity(),
         stat.start_stack,
         stat.start_code,
         stat.is_forked(),

@@ -49,12 +49,24 @@ pub enum Baseline {
 pub struct Tag {
     /// The process that tagged it; its relatives by fork have the same addresses.
     pub pid: u32,
+    /// When that process began, in clock ticks since the system did: its pid may come again. `None` stands
+    /// for whoever has the pid now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time_ticks: Option<u64>,
     /// What to call it.
     pub name: String,
     /// First address.
     pub start: u64,
     /// Length in bytes.
     pub len: u64,
+}
+
+impl Tag {
+    /// Whether this process tagged it.
+    pub(crate) fn is_of(&self, process: Identity) -> bool {
+        let begun = self.start_time_ticks.unwrap_or(process.start_time_ticks);
+        (self.pid, begun) == (process.pid, process.start_time_ticks)
+    }
 }
 
 /// Names one process for ever: a pid may come again.

@@ -5,7 +5,7 @@ mod common;
 
 use common::truth::{at_all_levels, data, me, pages_of, session, sums};
 use common::{Child, PAGE, Pages, in_a_process};
-use onecopy_meter::{Identity, Level, Proc};
+use onecopy_meter::{Identity, Level, Proc, Session, Tag};
 
 #[test]
 fn each_writer_is_charged_exactly_what_it_wrote() {
@@ -199,5 +199,30 @@ fn a_report_of_the_same_state_is_the_same_at_both_levels() {
         );
         let (a, b) = (a.value.unwrap(), b.value.unwrap());
         assert!((a / b - 1.0).abs() < 0.005, "{a} {b}");
+    });
+}
+
+#[test]
+fn a_tag_of_a_process_that_had_the_pid_before_is_left_out() {
+    in_a_process(|| {
+        let pages = Pages::reserved(100);
+        pages.write(0..100);
+        let mut session = Session::new(Proc::default(), std::process::id());
+        let began = session.glance().unwrap().processes[0].start_time_ticks;
+        let mut is_named = |start_time_ticks| {
+            let range = pages.range();
+            session.set_tags(vec![Tag {
+                pid: std::process::id(),
+                start_time_ticks,
+                name: "data".to_owned(),
+                start: range.start,
+                len: range.end - range.start,
+            }]);
+            let report = session.read().unwrap();
+            report.mappings.iter().any(|row| row.tagged)
+        };
+        assert!(is_named(None));
+        assert!(is_named(Some(began)));
+        assert!(!is_named(Some(began - 1)));
     });
 }

@@ -175,6 +175,7 @@ pub(crate) fn _measure_ranges(
     let (pid, owner) = (process_id(pid)?, std::process::id());
     let tag = |&(start, len): &(u64, u64)| Tag {
         pid: owner,
+        start_time_ticks: None,
         name: name.to_owned(),
         start,
         len,

@@ -7,6 +7,7 @@ use std::io::Read;
 use serde::{Deserialize, Serialize};
 
 use super::{ParseError, text};
+use crate::report::Identity;
 
 /// Who a process is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,13 @@ const PF_FORKNOEXEC: u64 = 0x40;
 const PF_KTHREAD: u64 = 0x0020_0000;
 
 impl Stat {
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            pid: self.pid,
+            start_time_ticks: self.start_time_ticks,
+        }
+    }
+
     /// Whether it is a thread of the kernel, which has no memory of its own.
     #[must_use]
     pub fn is_kernel_thread(&self) -> bool {

@@ -82,7 +82,7 @@ impl Pass {
             let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
             let by_frame = subject.level == Level::A;
             let mut account = Account::new(history.members(&stats), by_frame, keep);
-            let of_family = |tag: &&Tag| members.iter().any(|read| read.stat.pid == tag.pid);
+            let of_family = |tag: &&Tag| members.iter().any(|read| tag.is_of(read.stat.identity()));
             let tags: Vec<Tag> = subject.tags.iter().filter(of_family).cloned().collect();
             Walk::new(proc, &mut members, &tags, &mut account, &mut shared).run(&(0..u64::MAX))?;
             if !by_frame {

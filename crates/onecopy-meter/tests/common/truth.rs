@@ -28,6 +28,7 @@ pub(crate) fn session(proc: Proc, pages: &Pages) -> Session {
     let range = pages.range();
     session.set_tags(vec![Tag {
         pid: std::process::id(),
+        start_time_ticks: None,
         name: "data".to_owned(),
         start: range.start,
         len: range.end - range.start,

@@ -178,7 +178,8 @@ pub(crate) fn read(folder: &Path) -> Vec<Tag> {
         {
             if tag.len == 0 {
                 // The name is given anew: what had it before has it no more.
-                tags.retain(|other| (other.pid, &other.name) != (tag.pid, &tag.name));
+                let key = |tag: &Tag| (tag.pid, tag.start_time_ticks, tag.name.clone());
+                tags.retain(|other| key(other) != key(&tag));
             } else {
                 tags.push(tag);
             }
