@@ -91,8 +91,9 @@ fn the_page_has_a_row_for_each_label_and_all_its_tables_end() {
     }
     let (_, table) = page.split_once("<h2>Mappings</h2>").unwrap();
     let (table, _) = table.split_once("</table>").unwrap();
-    let rows = table.split("<tr><td>").skip(1);
-    let mut labels: Vec<&str> = rows.map(|row| row.split_once('<').unwrap().0).collect();
+    // What is shown of a long name may be that of another, too.
+    let rows = table.split("<tr><td title=\"").skip(1);
+    let mut labels: Vec<&str> = rows.map(|row| row.split_once('"').unwrap().0).collect();
     let count = labels.len();
     labels.sort_unstable();
     labels.dedup();

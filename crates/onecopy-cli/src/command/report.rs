@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i3
     let found = proc(&arguments.measuring).tree(arguments.pid)?;
     match arguments.format() {
         Format::Text => {
-            let style = units::Style::new(arguments.bytes);
+            let style = units::Style::new(arguments.bytes).on(std::io::stdout());
             report::report(out, &found, &report::Heading::default(), style)?;
         }
         Format::Json => json::write(out, &found)?,

@@ -1,6 +1,7 @@
 //! Outcomes in the forms in which they are printed.
 #![forbid(unsafe_code)]
 
+pub(crate) mod answer;
 pub(crate) mod csv;
 pub(crate) mod html;
 pub(crate) mod json;

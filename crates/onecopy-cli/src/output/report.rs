@@ -8,14 +8,15 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason};
 
-use super::text::{column, printable};
+use super::answer::{Answer, Verdict, agreement, moved};
+use super::text::{column, columns, paragraph, printable};
 use super::units;
 
 const STRONG: Style = Style::new().bold();
 const GOOD: Style = STRONG.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
 const BAD: Style = STRONG.fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
-/// Copies up to which the number is shown as good.
-const FEW: f64 = 1.1;
+/// Where the text of the lines with sums begins.
+const SUMS: usize = 28;
 /// Rows of mappings that are shown.
 const ROWS: usize = 12;
 /// Processes that are shown by themselves.
@@ -40,17 +41,36 @@ pub(crate) fn report(
     writeln!(out, "{STRONG}{}{STRONG:#}", title(report, heading))?;
     sums(out, report, style)?;
     for (name, text) in &heading.lines {
-        writeln!(out, "  {name:<12} {text}")?;
+        paragraph(out, &format!("  {name:<12} "), 15, text, style.columns)?;
     }
     mappings(out, report, style)?;
     processes(out, report, style)?;
     skipped(out, report)?;
+    words(out, report, style)?;
     for limit in &report.limits {
         // They may hold names of stores.
-        writeln!(out, "  note: {}", printable(limit))?;
+        paragraph(out, "  note: ", 8, &printable(limit), style.columns)?;
     }
     Ok(())
 }
+
+/// What the words of the tables mean; of a tree that has nothing in common only what it has.
+fn words(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
+    let has_common = Answer::of(report).common != Some(0);
+    let words = if has_common {
+        WORDS
+    } else {
+        "new: came after the fork, or no relative by fork is there"
+    };
+    paragraph(out, "  words: ", 9, words, style.columns)?;
+    Ok(())
+}
+
+/// The words of the guide, short.
+pub(crate) const WORDS: &str = "in common: inherited once + shared memory, which the number of copies speaks of; \
+    inherited: existed when a process, or one of its children, was forked; once, distinct: each page counted once, \
+    however many have it; copied: inherited, and copied because a process wrote to it; last owner: inherited, copied by \
+    nobody, and nobody else has it any more; new: came after the fork, or no relative by fork is there";
 
 /// Kernel threads that are named by themselves.
 const THREADS: usize = 4;
@@ -133,75 +153,73 @@ fn title(report: &Report, heading: &Heading) -> String {
         Level::A => "level A (page frames)".to_owned(),
         _ => "level B (no privileges)".to_owned(),
     });
-    let agreement = report.tree.copies.agreement;
-    parts.push(match agreement {
-        Some(agreement) => format!("agreement {:.1} %", agreement * 100.0),
-        None => "agreement unknown".to_owned(),
-    });
     parts.join(" ─ ")
 }
 
 fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
-    let (tree, page) = (&report.tree, report.page_size);
-    let copies = &tree.copies;
-    let each = report.processes.len();
-    match (copies.value, &copies.reason) {
+    let (tree, answer) = (&report.tree, Answer::of(report));
+    let mut line = |name: &str, value: &str, colour: Style, text: &str| {
+        let before = format!("  {name:<12} {colour}{value:<12}{colour:#} ");
+        paragraph(out, &before, SUMS, text, style.columns)
+    };
+    let plain = Style::new();
+    match (answer.copies, &tree.copies.reason) {
         (Some(value), _) => {
-            let colour = if value <= FEW { GOOD } else { BAD };
-            let shown = format!("{value:.2} ×");
-            writeln!(
-                out,
-                "  {:<12} {colour}{shown:<12}{colour:#} 1.00 = one copy, {each}.00 = one each",
-                "copies"
-            )?;
+            let colour = match answer.verdict() {
+                Verdict::Good => GOOD,
+                Verdict::Bad => BAD,
+                Verdict::Open => STRONG,
+            };
+            let text = format!(
+                "of the {} in common; {}",
+                style.maybe(answer.common),
+                answer.scale()
+            );
+            line("copies", &format!("{value:.2} ×"), colour, &text)?;
         }
         (None, reason) => {
             let reason = reason.as_deref().unwrap_or("no reason is known");
-            writeln!(out, "  {:<12} unknown      {reason}", "copies")?;
+            line("copies", "unknown", plain, reason)?;
         }
     }
-    let file = tree.sum_pss_file;
+    if let Some(new) = answer.not_compared() {
+        let text = "new, in one process each; perhaps the same data: `onecopy why PID --content`";
+        line("not compared", &style.size(new), STRONG, text)?;
+    }
+    let (copies, page) = (&tree.copies, report.page_size);
     let size = |pages: Option<u64>| style.maybe(pages.map(|pages| pages * page));
-    if let Some(pages) = copies.physical_pages() {
-        let physical = pages * page + file.unwrap_or(0);
-        writeln!(
-            out,
-            "  {:<12} {:<12} = inherited once {} + copied {} + new {} + shared memory {} + files {}",
-            "physical",
-            style.size(physical),
+    if let Some(physical) = answer.physical {
+        let text = format!(
+            "= inherited once {} + copied {} + new {} + shared memory {} + files {}",
             size(copies.unique),
             size(copies.wasted),
             size(copies.new),
             size(copies.shared),
-            style.maybe(file),
-        )?;
+            style.maybe(tree.sum_pss_file),
+        );
+        line("physical", &style.size(physical), plain, &text)?;
     } else {
-        writeln!(
-            out,
-            "  {:<12} unknown      a part of the tree is not the whole",
-            "physical"
-        )?;
+        let text = "a part of the tree is not the whole";
+        line("physical", "unknown", plain, text)?;
     }
     match (tree.sum_rss, tree.sum_pss) {
         (Some(rss), Some(pss)) => {
             let times = rss as f64 / pss.max(1) as f64;
-            writeln!(
-                out,
-                "  {:<12} {:<12} sum of RSS: {times:.1} × the sum of PSS, {}",
-                "top/ps says",
-                style.size(rss),
+            let text = format!(
+                "sum of RSS: {times:.1} × the sum of PSS, {}",
                 style.size(pss)
-            )?;
+            );
+            line("top/ps says", &style.size(rss), plain, &text)?;
         }
-        _ => writeln!(out, "  {:<12} unknown      likewise", "top/ps says")?,
+        _ => line("top/ps says", "unknown", plain, "likewise")?,
     }
-    if !report.stores.is_empty() {
-        writeln!(
-            out,
-            "  {:<12} {:<12} occupied by onecopy stores, touched or not",
-            "stores",
-            style.maybe(tree.allocated)
-        )?;
+    let why = moved(report).map_or_else(String::new, |moved| format!("; {moved}"));
+    let text = format!("with the sum of PSS{why}");
+    line("agreement", &agreement(report), plain, &text)?;
+    if let Some((allocated, copies)) = answer.stores {
+        let copies = copies.map_or_else(String::new, |copies| format!(", {copies:.2} copies"));
+        let text = format!("occupied by onecopy stores, touched or not{copies}");
+        line("stores", &style.maybe(allocated), plain, &text)?;
     }
     Ok(())
 }
@@ -265,21 +283,31 @@ fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result
         return Ok(());
     }
     let page = report.page_size;
+    let who: Vec<String> = rows
+        .iter()
+        .take(ROWS)
+        .map(|row| who(&row.copiers, style))
+        .collect();
+    let longest = who.iter().map(|who| columns(who)).max().unwrap_or(0);
+    let size = style.size_columns();
+    // Names have what the numbers leave.
+    let others = 2 + 3 * (size + 1) + 9 + 2 + longest.max(10);
+    let label = style.columns.saturating_sub(others).clamp(20, 40);
     writeln!(
         out,
-        "\n  {STRONG}{:<30} {:>10} {:>10} {:>10} {:>8}  WHO COPIED{STRONG:#}",
+        "\n  {STRONG}{:<label$} {:>size$} {:>size$} {:>size$} {:>8}  WHO COPIED{STRONG:#}",
         "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES"
     )?;
-    for row in rows.iter().take(ROWS) {
+    for (row, who) in rows.iter().zip(&who) {
         let copies = row.copies();
-        let who = who(&row.copiers, style);
         writeln!(
             out,
-            "  {} {:>10} {:>10} {:>10} {copies:>8}  {who}",
-            column(&row.label, 30),
+            "  {} {:>size$} {:>size$} {:>size$} {copies:>8}{}{who}",
+            column(&row.label, label),
             style.size(row.pages * page),
             style.size(row.extra() * page),
             style.size(row.new * page),
+            if who.is_empty() { "" } else { "  " },
         )?;
     }
     if rows.len() > ROWS {
@@ -307,18 +335,22 @@ fn who(copiers: &BTreeMap<u32, u64>, style: units::Style) -> String {
 }
 
 fn processes(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
+    let size = style.size_columns();
+    let last = size.max("LAST OWNER".len());
+    let others = 2 + 8 + 1 + 1 + 7 + 4 * (size + 1) + last + 1;
+    let name = style.columns.saturating_sub(others).clamp(8, 16);
     writeln!(
         out,
-        "\n  {STRONG}{:>8} {:<16} {:<7} {:>10} {:>10} {:>10} {:>10} {:>10}{STRONG:#}",
+        "\n  {STRONG}{:>8} {:<name$} {:<7} {:>size$} {:>size$} {:>last$} {:>size$} {:>size$}{STRONG:#}",
         "PID", "NAME", "ROLE", "SHARED", "COPIED", "LAST OWNER", "NEW", "RSS"
     )?;
     for process in report.processes.iter().take(PROCESSES) {
         let pages = process.pages.unwrap_or_default();
         writeln!(
             out,
-            "  {:>8} {} {:<7} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            "  {:>8} {} {:<7} {:>size$} {:>size$} {:>last$} {:>size$} {:>size$}",
             process.pid,
-            column(&process.name, 16),
+            column(&process.name, name),
             role(process),
             style.size(pages.shared),
             style.size(pages.copied),
@@ -345,7 +377,6 @@ pub(crate) fn role(process: &ProcessMemory) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::text::columns;
 
     const RECORDED: &str = include_str!("../../tests/recorded/report.json");
 
@@ -359,6 +390,77 @@ mod tests {
         )
         .unwrap();
         String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    /// Four processes, of which each has loaded the data for itself.
+    fn loaded_by_each() -> Report {
+        let mut report: Report = serde_json::from_str(RECORDED).unwrap();
+        let copies = &mut report.tree.copies;
+        (copies.unique, copies.frames, copies.wasted) = (Some(0), Some(0), Some(0));
+        (copies.shared, copies.new, copies.value) = (Some(1), Some(166 << 8), Some(1.0));
+        report
+    }
+
+    #[test]
+    fn the_number_says_of_how_much_it_speaks_and_of_what_not() {
+        let plain: Report = serde_json::from_str(RECORDED).unwrap();
+        let text = printed(&plain);
+        let said = "2.01 ×       of the 13.9 MiB in common; 1.00 = one copy, 4.00 = one each";
+        assert!(text.contains(said), "{text}");
+        assert!(!text.contains("not compared"), "{text}");
+        let text = printed(&loaded_by_each());
+        let said = "1.00 ×       of the 4.00 KiB in common; 1.00 = one copy, 4.00 = one each";
+        assert!(text.contains(said), "{text}");
+        let said = "  not compared 166 MiB      new, in one process each; perhaps the same data";
+        assert!(text.contains(said), "{text}");
+        // The same where the number itself is not known.
+        let mut unknown = loaded_by_each();
+        unknown.tree.copies.value = None;
+        unknown.tree.copies.reason = Some("next to nothing is in common".to_owned());
+        let text = printed(&unknown);
+        assert!(text.contains("unknown      next to nothing"), "{text}");
+        assert!(text.contains("  not compared 166 MiB "), "{text}");
+    }
+
+    #[test]
+    fn what_moved_is_said_beside_the_agreement() {
+        let mut report: Report = serde_json::from_str(RECORDED).unwrap();
+        assert!(!printed(&report).contains("moved"));
+        report.drift = 23_301;
+        report.tree.copies.agreement = Some(0.948);
+        let text = printed(&report);
+        let line = text.lines().find(|line| line.starts_with("  agreement"));
+        let expected = "  agreement    94.8 %       with the sum of PSS; 23,301 pages moved while the tree was read";
+        assert_eq!(line, Some(expected), "{text}");
+    }
+
+    #[test]
+    fn lines_fit_into_the_columns_there_are() {
+        let mut report: Report = serde_json::from_str(RECORDED).unwrap();
+        report.mappings[3].label =
+            "/usr/lib/python3/dist-packages/numpy/_core/_multiarray_umath.cpython-313.so"
+                .to_owned();
+        report.drift = 23_301;
+        report.processes[0].name = "a-name-of-15-by".to_owned();
+        for width in [80, 100, 140] {
+            let mut out = anstream::StripStream::new(Vec::new());
+            let mut style = units::Style::default();
+            style.columns = width;
+            super::report(&mut out, &report, &Heading::default(), style).unwrap();
+            let text = String::from_utf8(out.into_inner()).unwrap();
+            for line in text.lines() {
+                // Who has copied is worth more than the end of a line.
+                let is_row = line.contains("processes ≈") || line.contains("processes, ");
+                assert!(
+                    columns(line) <= width || is_row && width < 100,
+                    "{width}: {text}"
+                );
+                assert!(!line.ends_with(' '), "{text}");
+            }
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let words = words.join(" ");
+            assert!(words.contains("distinct: each page counted once"), "{text}");
+        }
     }
 
     #[test]

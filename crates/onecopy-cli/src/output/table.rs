@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
+use super::text::wrapped;
 use super::units::{Bytes, Change, grouped, kilobytes, mebibytes};
 use crate::cli::Share;
 use crate::command::demo::{Moment, Outcome};
@@ -182,28 +183,13 @@ fn verdict(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
              sums move with everything else that runs on the machine. PSS counts these processes only."
         )?;
     }
-    writeln!(out, "\n{style}{}{style:#}", wrapped(&verdict.sentence, 98))?;
+    writeln!(
+        out,
+        "\n{style}{}{style:#}",
+        wrapped(&verdict.sentence, 98).join("\n")
+    )?;
     out.flush()?;
     Ok(())
-}
-
-/// Breaks a sentence at blanks into lines of at most `width` characters.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
-        let len = word.chars().count();
-        if used > 0 && used + 1 + len > width {
-            lines.push('\n');
-            used = 0;
-        } else if used > 0 {
-            lines.push(' ');
-            used += 1;
-        }
-        lines.push_str(word);
-        used += len;
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -253,11 +239,5 @@ mod tests {
         );
         assert_eq!(again, was);
         assert_eq!(again["schema"], "onecopy.demo/1");
-    }
-
-    #[test]
-    fn long_sentences_are_broken_at_blanks() {
-        assert_eq!(wrapped("one two three", 7), "one two\nthree");
-        assert_eq!(wrapped("immeasurable", 3), "immeasurable");
     }
 }

@@ -4,6 +4,8 @@
 //! turn the direction of writing is shown by its number, and columns are counted as terminals do.
 #![forbid(unsafe_code)]
 
+use std::io::Write;
+
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// The text without anything that a terminal would obey.
@@ -40,8 +42,8 @@ pub(crate) fn column(name: &str, width: usize) -> String {
     text
 }
 
-/// What tells most of a name that is too long: the end of a path, where the file is, and the start of
-/// all else.
+/// What tells most of a name that is too long: of a path the file, in full if there is room, with the start of its
+/// folder; the start of all else.
 pub(crate) fn shortened(name: &str, width: usize) -> String {
     if columns(name) <= width {
         return name.to_owned();
@@ -53,12 +55,79 @@ pub(crate) fn shortened(name: &str, width: usize) -> String {
     if columns(name) <= width {
         return name.to_owned();
     }
-    let room = width.saturating_sub(1);
-    if is_path {
-        format!("…{}", last_columns(name, room))
-    } else {
-        format!("{}…", first_columns(name, room))
+    if let Some((folder, file)) = name.rsplit_once('/')
+        && is_path
+    {
+        let used = columns(file) + 2;
+        if used > width {
+            return without_middle(file, width);
+        }
+        // Less than this of a folder tells nothing.
+        let start = match width - used {
+            0..4 => "",
+            room => first_columns(folder, room),
+        };
+        return format!("{start}…/{file}");
     }
+    format!("{}…", first_columns(name, width.saturating_sub(1)))
+}
+
+/// The start of a name, which tells it from its neighbours, and a little of its end.
+fn without_middle(name: &str, width: usize) -> String {
+    let room = width.saturating_sub(1);
+    if columns(name) <= width {
+        return name.to_owned();
+    }
+    let end = room / 5;
+    format!(
+        "{}…{}",
+        first_columns(name, room - end),
+        last_columns(name, end)
+    )
+}
+
+/// `process 1`, `processes 1, 2`.
+pub(crate) fn pids(pids: &[u32]) -> String {
+    let noun = if pids.len() == 1 {
+        "process"
+    } else {
+        "processes"
+    };
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    format!("{noun} {}", pids.join(", "))
+}
+
+/// Breaks a sentence at blanks into lines of at most `width` columns; longer words stay whole.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Prints a sentence after something, which may hold colours and takes `indent` columns; it goes on below itself.
+pub(crate) fn paragraph(
+    out: &mut dyn Write,
+    before: &str,
+    indent: usize,
+    text: &str,
+    width: usize,
+) -> std::io::Result<()> {
+    let lines = wrapped(text, width.saturating_sub(indent).max(20));
+    for (index, line) in lines.iter().enumerate() {
+        let start = if index == 0 { before } else { "" };
+        let blanks = if index == 0 { 0 } else { indent };
+        writeln!(out, "{start}{:blanks$}{line}", "")?;
+    }
+    Ok(())
 }
 
 /// As much of a text as fits.
@@ -100,8 +169,23 @@ mod tests {
     }
 
     #[test]
-    fn paths_keep_their_end_and_names_their_start() {
-        assert_eq!(shortened("/usr/lib/python3/numpy.so", 12), "…n3/numpy.so");
+    fn paths_keep_their_file_and_names_their_start() {
+        assert_eq!(shortened("/usr/lib/python3/numpy.so", 12), "…/numpy.so");
+        assert_eq!(
+            shortened("/usr/lib/python3/numpy.so", 16),
+            "/usr/l…/numpy.so"
+        );
+        let library = |name| {
+            format!("/usr/lib/python3.13/lib-dynload/{name}.cpython-313-x86_64-linux-gnu.so")
+        };
+        assert_eq!(
+            shortened(&library("_heapq"), 30),
+            "_heapq.cpython-313-x86_6…nu.so"
+        );
+        assert_ne!(
+            shortened(&library("_json"), 30),
+            shortened(&library("_heapq"), 30)
+        );
         assert_eq!(shortened("embeddings of all users", 12), "embeddings …");
         assert_eq!(shortened("[anon:arena of a pool]", 12), "[anon:arena…");
         assert_eq!(
@@ -128,5 +212,22 @@ mod tests {
         // Half of a wide character is a blank.
         assert_eq!(column("中文中文中文", 8), "中文中… ");
         assert_eq!(first_columns("中文", 3), "中");
+    }
+
+    #[test]
+    fn one_process_is_no_processes() {
+        assert_eq!(pids(&[18652]), "process 18652");
+        assert_eq!(pids(&[1, 2]), "processes 1, 2");
+    }
+
+    #[test]
+    fn sentences_are_broken_at_blanks_and_go_on_below_themselves() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("immeasurable", 3), ["immeasurable"]);
+        assert_eq!(wrapped("", 3), [""]);
+        let mut out = Vec::new();
+        paragraph(&mut out, "  name  ", 8, "one two three four five six", 30).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "  name  one two three four\n        five six\n");
     }
 }

@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::os::fd::AsFd;
+
+use rustix::termios::tcgetwinsize;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -49,16 +52,47 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// How sizes are shown in reports.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Columns of a report that goes to no terminal.
+const COLUMNS: usize = 100;
+
+/// How reports are shown: in what units sizes are, and how long lines may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
     plain: bool,
+    pub(crate) columns: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self::new(false)
+    }
 }
 
 impl Style {
     /// As plain numbers of bytes, or in the unit that fits.
     pub(crate) fn new(plain: bool) -> Self {
-        Self { plain }
+        Self {
+            plain,
+            columns: COLUMNS,
+        }
+    }
+
+    /// As wide as the terminal, if it is one.
+    pub(crate) fn on(self, out: impl AsFd) -> Self {
+        let columns = tcgetwinsize(out).map_or(0, |size| usize::from(size.ws_col));
+        match columns {
+            // Serial lines do not know theirs.
+            0 => self,
+            columns => Self {
+                columns: columns.max(40),
+                ..self
+            },
+        }
+    }
+
+    /// The room that sizes take in tables.
+    pub(crate) fn size_columns(self) -> usize {
+        if self.plain { 12 } else { 8 }
     }
 
     /// A number of bytes with its unit, three digits of it.

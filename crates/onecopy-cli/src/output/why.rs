@@ -7,10 +7,10 @@ use std::io::Write;
 use anstyle::Style;
 use anyhow::Result;
 
-use super::text::{column, printable};
+use super::text::{column, paragraph, printable};
 use super::units;
 use crate::command::why::content::Content;
-use crate::command::why::objects::Objects;
+use crate::command::why::objects::{Objects, TypeRow};
 use crate::command::why::{Cause, OTHERS, Why, WhyRow};
 
 const STRONG: Style = Style::new().bold();
@@ -41,18 +41,15 @@ pub(crate) fn why(
         style.size(why.pages * page_size),
         processes(why.processes),
     )?;
-    stacks(out, why)?;
-    if let Some(reason) = &why.reason {
-        writeln!(out, "          {reason}")?;
+    parts(out, &stacks(why), style)?;
+    for said in why.reason.iter().cloned().chain(lost(why)) {
+        paragraph(out, "          ", 10, &said, style.columns)?;
     }
-    if why.lost > 0 {
-        writeln!(
-            out,
-            "          {} faults could not be recorded; their pages are among the unattributed",
-            units::grouped(why.lost)
-        )?;
+    let rows = python(why);
+    if !rows.is_empty() {
+        writeln!(out, "\n  {STRONG}{PYTHON}{STRONG:#}")?;
+        parts(out, &rows, style)?;
     }
-    python(out, why)?;
     // The report above shows the mappings of one moment, these are the sums that the rest is about.
     if why.reason.is_some() {
         mappings(out, why, style)?;
@@ -85,7 +82,7 @@ fn objects_and_advice(out: &mut dyn Write, why: &Why, style: units::Style) -> Re
         objects(out, found, style)?;
     }
     for line in &why.advice {
-        writeln!(out, "  → {line}")?;
+        paragraph(out, "  → ", 4, line, style.columns)?;
     }
     Ok(())
 }
@@ -100,8 +97,17 @@ fn processes(count: u64) -> String {
     }
 }
 
+/// What code has copied, in percent, as lines that go on below themselves.
+fn parts(out: &mut dyn Write, rows: &[(u64, String)], style: units::Style) -> Result<()> {
+    for (percent, text) in rows {
+        let before = format!("  {percent:>4} %  ");
+        paragraph(out, &before, 10, &printable(text), style.columns)?;
+    }
+    Ok(())
+}
+
 /// Rows of percentages that add up to 100: those that are too many or too small are one.
-fn stacks(out: &mut dyn Write, why: &Why) -> Result<()> {
+pub(crate) fn stacks(why: &Why) -> Vec<(u64, String)> {
     let mut rows: Vec<(String, u64)> = Vec::new();
     let mut others = 0;
     for row in &why.stacks {
@@ -125,12 +131,10 @@ fn stacks(out: &mut dyn Write, why: &Why) -> Result<()> {
     rows.push(("other stacks".to_owned(), others));
     rows.push(("unattributed".to_owned(), why.unattributed));
     let counts: Vec<u64> = rows.iter().map(|(_, pages)| *pages).collect();
-    for ((text, _), percent) in rows.iter().zip(percents(&counts)) {
-        if percent > 0 {
-            writeln!(out, "  {percent:>4} %  {}", printable(text))?;
-        }
-    }
-    Ok(())
+    let rows = rows.into_iter().zip(percents(&counts));
+    rows.map(|((text, _), percent)| (percent, text))
+        .filter(|(percent, _)| *percent > 0)
+        .collect()
 }
 
 /// Whole percentages of the sum that add up to 100: what rounding down leaves goes to the largest remainders.
@@ -154,14 +158,19 @@ fn percents(counts: &[u64]) -> Vec<u64> {
     percents
 }
 
-fn python(out: &mut dyn Write, why: &Why) -> Result<()> {
-    if why.python.is_empty() {
-        return Ok(());
-    }
-    writeln!(
-        out,
-        "\n  {STRONG}IN PYTHON  from every 61st fault{STRONG:#}"
-    )?;
+/// What is said above the Python functions.
+pub(crate) const PYTHON: &str = "IN PYTHON  from every 61st fault";
+
+/// Faults that are missing, as a sentence.
+pub(crate) fn lost(why: &Why) -> Option<String> {
+    (why.lost > 0).then(|| {
+        let lost = units::grouped(why.lost);
+        format!("{lost} faults could not be recorded; their pages are among the unattributed")
+    })
+}
+
+/// Python functions and their callers, in percent of the copied pages; without those below half a percent.
+pub(crate) fn python(why: &Why) -> Vec<(u64, String)> {
     let mut rows: Vec<(String, f64)> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for row in &why.python {
@@ -179,10 +188,12 @@ fn python(out: &mut dyn Write, why: &Why) -> Result<()> {
         .count();
     let rest: f64 = rows.drain(shown..).map(|(_, fraction)| fraction).sum();
     rows.push(("elsewhere".to_owned(), rest));
-    for (text, fraction) in rows.iter().filter(|(_, fraction)| *fraction >= 0.005) {
-        writeln!(out, "  {:>4.0} %  {}", fraction * 100.0, printable(text))?;
-    }
-    Ok(())
+    #[expect(clippy::cast_sign_loss, reason = "a part of all pages")]
+    let percent = |fraction: f64| (fraction * 100.0).round() as u64;
+    rows.into_iter()
+        .filter(|(_, fraction)| *fraction >= 0.005)
+        .map(|(text, fraction)| (percent(fraction), text))
+        .collect()
 }
 
 fn mappings(out: &mut dyn Write, why: &Why, style: units::Style) -> Result<()> {
@@ -194,24 +205,20 @@ fn mappings(out: &mut dyn Write, why: &Why, style: units::Style) -> Result<()> {
         "\n  {STRONG}{:<56} {:>12}{STRONG:#}",
         "COPIED PAGES OF", "BYTES IN ALL"
     )?;
-    for row in why.mappings.iter().take(MAPPINGS) {
-        writeln!(
-            out,
-            "  {:<56} {:>12}",
-            column(&row.label, 56),
-            style.size(row.bytes)
-        )?;
-    }
-    let rest: u64 = why
-        .mappings
-        .iter()
-        .skip(MAPPINGS)
-        .map(|row| row.bytes)
-        .sum();
-    if rest > 0 {
-        writeln!(out, "  {:<56} {:>12}", "others", style.size(rest))?;
+    for (label, bytes) in mapping_rows(why) {
+        let label = column(&label, 56);
+        writeln!(out, "  {label} {:>12}", style.size(bytes))?;
     }
     Ok(())
+}
+
+/// Copied bytes by mapping, the small ones in one row.
+pub(crate) fn mapping_rows(why: &Why) -> Vec<(String, u64)> {
+    let (shown, hidden) = why.mappings.split_at(MAPPINGS.min(why.mappings.len()));
+    let rows = shown.iter().map(|row| (row.label.clone(), row.bytes));
+    let rest: u64 = hidden.iter().map(|row| row.bytes).sum();
+    rows.chain((rest > 0).then(|| ("others".to_owned(), rest)))
+        .collect()
 }
 
 fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Result<()> {
@@ -220,7 +227,8 @@ fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Resul
         "\n  {STRONG}{:<30} {:>12} {:>12} {:>12}{STRONG:#}",
         "OBJECTS ON COPIED PAGES", "MOST COPIED", "OF", "BYTES IN ALL"
     )?;
-    for row in objects.types.iter().take(TYPES) {
+    let (types, rest) = object_rows(objects);
+    for row in types {
         writeln!(
             out,
             "  {:<30} {:>12} {:>12} {:>12}",
@@ -230,14 +238,18 @@ fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Resul
             style.size(row.bytes)
         )?;
     }
-    let rest: u64 = objects.types.iter().skip(TYPES).map(|row| row.bytes).sum();
-    writeln!(
-        out,
-        "  {:<30} {:>38}",
-        "other types, and what is no object",
-        style.size(rest + objects.other)
-    )?;
+    writeln!(out, "  {REST:<34} {:>34}", style.size(rest))?;
     Ok(())
+}
+
+/// What the last row of the table of objects is called.
+pub(crate) const REST: &str = "other types, and what is no object";
+
+/// The types that are shown, and the bytes of all else.
+pub(crate) fn object_rows(objects: &Objects) -> (&[TypeRow], u64) {
+    let (shown, hidden) = objects.types.split_at(TYPES.min(objects.types.len()));
+    let rest: u64 = hidden.iter().map(|row| row.bytes).sum();
+    (shown, rest + objects.other)
 }
 
 /// Prints what was found in the pages.
@@ -249,13 +261,12 @@ pub(crate) fn content(
 ) -> Result<()> {
     let size = |pages: u64| style.size(pages * page_size);
     writeln!(out, "\n  {STRONG}CONTENT{STRONG:#}")?;
-    writeln!(
-        out,
-        "  needless copies  {} of {} that were compared hold what the original holds: a reference count, for example, \
-         went up and down",
+    let text = format!(
+        "{} of {} that were compared hold what the original holds: a reference count, for example, went up and down",
         size(found.needless),
         size(found.pages)
-    )?;
+    );
+    paragraph(out, "  needless copies  ", 19, &text, style.columns)?;
     for row in found
         .mappings
         .iter()
@@ -271,19 +282,17 @@ pub(crate) fn content(
         )?;
     }
     if found.unknown > 0 {
-        writeln!(
-            out,
-            "  not compared     {}: nobody has the original, or it may not be read",
-            size(found.unknown)
-        )?;
+        let unknown = size(found.unknown);
+        let text = format!("{unknown}: nobody has the original, or it may not be read");
+        paragraph(out, "  not compared     ", 19, &text, style.columns)?;
     }
-    writeln!(
-        out,
-        "  duplicates       {}{} of {} that processes have for themselves are the same as in another process",
+    let text = format!(
+        "{}{} of {} that processes have for themselves are the same as in another process",
         if found.estimated { "about " } else { "" },
         size(found.duplicates),
         size(found.own)
-    )?;
+    );
+    paragraph(out, "  duplicates       ", 19, &text, style.columns)?;
     for denied in &found.denied {
         writeln!(out, "  not read: process {}: {}", denied.pid, denied.reason)?;
     }

@@ -276,7 +276,7 @@ fn print(arguments: &RunArguments, record: &Record, outputs: &mut Outputs) -> Re
         text::print(&mut out, record, style)?;
         return outputs.write_text(&out.into_inner());
     }
-    match text::print(&mut stderr(), record, style) {
+    match text::print(&mut stderr(), record, style.on(std::io::stderr())) {
         // Whoever reads has had enough, as in any pipeline.
         Err(error) if crate::is_closed_pipe(&error) => Ok(()),
         done => done.context("cannot write the report to standard error"),

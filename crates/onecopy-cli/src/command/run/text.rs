@@ -6,8 +6,9 @@ use std::io::Write;
 use anyhow::Result;
 
 use super::budget::CREDIT;
-use super::record::Record;
-use crate::output::{report as text, units, why};
+use super::record::{Overhead, Record};
+use crate::output::text::{paragraph, pids};
+use crate::output::{answer, report as text, units, why};
 
 /// Prints the report.
 pub(super) fn print(out: &mut dyn Write, record: &Record, style: units::Style) -> Result<()> {
@@ -26,15 +27,15 @@ pub(super) fn print(out: &mut dyn Write, record: &Record, style: units::Style) -
         }
     } else {
         let reason = record.reason.as_deref().unwrap_or("no reason is known");
-        writeln!(
-            out,
+        let text = format!(
             "── onecopy ─ {:.1} s ─ nothing measured: {reason}",
             record.seconds
-        )?;
+        );
+        paragraph(out, "", 11, &text, style.columns)?;
     }
     if !record.left_behind.is_empty() {
-        let pids: Vec<String> = record.left_behind.iter().map(u32::to_string).collect();
-        writeln!(out, "  note: still running: processes {}", pids.join(", "))?;
+        let text = format!("still running: {}", pids(&record.left_behind));
+        paragraph(out, "  note: ", 8, &text, style.columns)?;
     }
     out.flush()?;
     Ok(())
@@ -61,39 +62,75 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
         );
     }
     let overhead = &record.overhead;
-    let beyond = if overhead.fraction > overhead.allowed {
-        format!(
-            ", more than the {} % of --overhead: programs that run for a short time are measured on a credit of \
-             {:.1} s",
-            overhead.allowed * 100.0,
-            CREDIT.as_secs_f64()
-        )
-    } else {
-        String::new()
-    };
-    line(
-        "measuring",
-        format!(
-            "{} readings and {} glances took {:.2} % of one processor{beyond}",
-            overhead.readings,
-            overhead.glances,
-            overhead.fraction * 100.0
-        ),
-    );
+    line("measuring", measuring(overhead));
     if let Some(reason) = &record.not_counted {
         line("NOT COUNTED", reason.clone());
     }
-    // What one reading allocates is no more than this.
-    if record.faults_unseen > 256 {
-        line(
-            "unseen",
-            format!(
-                "{} page faults after the last reading: up to {} more may have been copied; a larger \
-                 --overhead looks more often and sooner",
-                units::grouped(record.faults_unseen),
-                style.size(record.faults_unseen * page_size)
-            ),
-        );
+    if let Some(unseen) = answer::unseen(record, page_size, style) {
+        line("unseen", unseen);
     }
     lines
+}
+
+/// What measuring took, and whether that was more than it may.
+fn measuring(overhead: &Overhead) -> String {
+    let count = |number: usize, one: &str| match number {
+        1 => format!("1 {one}"),
+        more => format!("{more} {one}s"),
+    };
+    let (readings, glances) = (
+        count(overhead.readings, "reading"),
+        count(overhead.glances, "glance"),
+    );
+    let took = format!(
+        "{readings} and {glances} took {:.2} s",
+        overhead.cpu_seconds
+    );
+    let (part, credit) = (overhead.fraction * 100.0, CREDIT.as_secs_f64());
+    let earned = overhead.cpu_seconds * overhead.allowed / overhead.fraction.max(1e-9);
+    if overhead.fraction <= overhead.allowed {
+        format!("{took} of processor time, {part:.2} % of one processor")
+    } else if overhead.cpu_seconds <= earned + credit {
+        format!("{took} of processor time, within the credit of {credit:.1} s")
+    } else {
+        let allowed = overhead.allowed * 100.0;
+        format!(
+            "{took} of processor time, {part:.2} % of one processor: beyond the {allowed} % of --overhead and the credit of {credit:.1} s"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_measuring_took_is_no_accusation_within_the_credit() {
+        let said = |cpu_seconds: f64, fraction: f64| {
+            measuring(&Overhead {
+                allowed: 0.01,
+                readings: 1,
+                glances: 12,
+                cpu_seconds,
+                fraction,
+                longest_reading: 0.01,
+            })
+        };
+        let short = said(0.05, 0.0225);
+        assert_eq!(
+            short,
+            "1 reading and 12 glances took 0.05 s of processor time, within the credit of 0.6 s"
+        );
+        let long = said(0.9, 0.009);
+        assert!(long.ends_with("0.90 % of one processor"), "{long}");
+        // A minute and a half, of which the first half spent what it had not earned yet.
+        assert!(said(1.4, 0.0155).ends_with("within the credit of 0.6 s"));
+        let beyond = said(2.0, 0.02);
+        assert!(
+            beyond.ends_with(
+                "2.00 % of one processor: beyond the 1 % of --overhead and the credit of 0.6 s"
+            ),
+            "{beyond}"
+        );
+    }
 }

@@ -130,7 +130,10 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
 }
 
 fn print(out: &mut dyn Write, found: &Found) -> Result<()> {
-    let (style, page_size) = (units::Style::default(), found.report.page_size);
+    let (style, page_size) = (
+        units::Style::default().on(std::io::stdout()),
+        found.report.page_size,
+    );
     text::report(out, &found.report, &text::Heading::default(), style)?;
     printed::before(out, &found.before, page_size, style)?;
     writeln!(out, "\n  Copied within the last {:.1} s:", found.seconds)?;

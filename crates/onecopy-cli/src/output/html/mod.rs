@@ -4,12 +4,14 @@
 //! both; the style sheet shows the one that fits.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod flame;
 mod page;
 mod strips;
 mod svg;
 mod timeline;
 mod treemap;
+mod why;
 
 use anyhow::{Context as _, Result};
 use onecopy_meter::Report;

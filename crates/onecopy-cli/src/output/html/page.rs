@@ -7,13 +7,14 @@ use anyhow::Result;
 use onecopy_meter::Report;
 
 use super::svg::{STYLE, escaped};
-use super::{NARROW, Subject, WIDE, flame, strips, timeline, treemap};
-use crate::output::report::{by_label, members, reason, role};
+use super::{NARROW, Subject, WIDE, answer, flame, strips, timeline, treemap, why};
+use crate::output::report::{WORDS, by_label, reason, role};
+use crate::output::text::shortened;
 use crate::output::units::Style;
 
 const PAGE_STYLE: &str = include_str!("page.css");
-/// Copies up to which the number is shown as good.
-const FEW: f64 = 1.1;
+/// Characters of a name in a table.
+const NAME: usize = 46;
 /// Rows of the table of mappings.
 const ROWS: usize = 30;
 
@@ -29,7 +30,7 @@ pub(crate) fn write(out: &mut dyn Write, subject: Subject<'_>) -> Result<()> {
     )?;
     writeln!(out, "<h1>{}</h1>", escaped(&heading(subject)))?;
     if let Some(report) = subject.report {
-        answer(out, subject, report)?;
+        answer::write(out, subject, report)?;
         drawings(out, subject, report)?;
         tables(out, report)?;
         notes(out, subject, report)?;
@@ -62,90 +63,32 @@ fn heading(subject: Subject<'_>) -> String {
     }
 }
 
-/// The number, blocks of which each is a whole copy, and the same in words.
-fn answer(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
-    let (copies, page, each) = (
-        &report.tree.copies,
-        report.page_size,
-        report.processes.len(),
-    );
-    let style = Style::default();
-    let Some(value) = copies.value else {
-        let reason = copies.reason.as_deref().unwrap_or("no reason is known");
-        writeln!(
-            out,
-            "<div class=\"answer\"><b>–</b><span>copies unknown</span></div>\n\
-             <p class=\"sentence\">{}.</p>",
-            escaped(reason)
-        )?;
+fn drawings(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
+    if let Some(record) = subject.record {
+        both(out, "Over time", &|width| timeline::draw(record, width))?;
+    }
+    both(out, "Why pages were copied", &|width| {
+        flame::draw(subject, width)
+    })?;
+    why::write(out, subject, report)?;
+    both(out, "Where the memory is", &|width| {
+        treemap::draw(report, width)
+    })?;
+    both(out, "Which pages each process has copied", &|width| {
+        strips::draw(report, width)
+    })
+}
+
+/// A drawing for wide windows and for narrow ones, if there is one.
+fn both(out: &mut dyn Write, name: &str, draw: &dyn Fn(f64) -> Option<String>) -> Result<()> {
+    let (Some(wide), Some(narrow)) = (draw(WIDE), draw(NARROW)) else {
         return Ok(());
-    };
-    let class = if value <= FEW { "good" } else { "bad" };
-    let noun = if (value - 1.0).abs() < 0.005 {
-        "copy"
-    } else {
-        "copies"
     };
     writeln!(
         out,
-        "<div class=\"answer\"><b class=\"{class}\">{value:.2}</b><span>{noun} of the data in {each} \
-         processes</span></div>"
+        "<h2>{name}</h2><div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div>"
     )?;
-    write!(out, "<div class=\"blocks\" aria-hidden=\"true\">")?;
-    for block in 0..each.min(32) {
-        let filled = ((value - block as f64) * 100.0).clamp(0.0, 100.0);
-        write!(out, "<i><b style=\"width:{filled:.0}%\"></b></i>")?;
-    }
-    writeln!(out, "</div>")?;
-    let distinct = copies.unique.zip(copies.shared);
-    if let (Some((unique, shared)), Some(wasted)) = (distinct, copies.wasted) {
-        let once = style.size((unique + shared) * page);
-        let sentence = if wasted == 0 {
-            format!("{once} are shared, and nothing of them was copied.")
-        } else {
-            let more = style.size(wasted * page);
-            format!("{once} are shared; {more} more exist because processes wrote to them.")
-        };
-        writeln!(out, "<p class=\"sentence\">{sentence}</p>")?;
-    }
-    let mut small = vec![
-        members(report),
-        format!("level {}", report.level),
-        format!("top would say {}", style.maybe(report.tree.sum_rss)),
-        format!("physical (PSS) {}", style.maybe(report.tree.sum_pss)),
-    ];
-    if let Some(agreement) = copies.agreement {
-        small.push(format!("agreement with PSS {:.1} %", agreement * 100.0));
-    }
-    if let Some(record) = subject.record {
-        let t = record.report_t.unwrap_or_default();
-        small.push(format!("read at {t:.1} s of {:.1} s", record.seconds));
-    }
-    writeln!(out, "<p class=\"soft\">{}</p>", escaped(&small.join(" · ")))?;
     Ok(())
-}
-
-fn drawings(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
-    let mut both = |name: &str, draw: &dyn Fn(f64) -> Option<String>| -> Result<()> {
-        let (Some(wide), Some(narrow)) = (draw(WIDE), draw(NARROW)) else {
-            return Ok(());
-        };
-        writeln!(
-            out,
-            "<h2>{name}</h2><div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div>"
-        )?;
-        Ok(())
-    };
-    if let Some(record) = subject.record {
-        both("Over time", &|width| timeline::draw(record, width))?;
-    }
-    both("Why pages were copied", &|width| {
-        flame::draw(subject, width)
-    })?;
-    both("Where the memory is", &|width| treemap::draw(report, width))?;
-    both("Which pages each process has copied", &|width| {
-        strips::draw(report, width)
-    })
 }
 
 fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
@@ -160,8 +103,9 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
         for row in rows.iter().take(ROWS) {
             writeln!(
                 out,
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                "<tr><td title=\"{}\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escaped(&row.label),
+                escaped(&shortened(&row.label, NAME)),
                 row.copies(),
                 style.size(row.pages * page),
                 style.size(row.extra() * page),
@@ -211,12 +155,6 @@ fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<(
             overhead.readings,
             overhead.glances
         ));
-        notes.extend(
-            record
-                .not_counted
-                .iter()
-                .map(|reason| format!("not counted: {reason}")),
-        );
     }
     writeln!(out, "<h2>What to know</h2><ul>")?;
     for note in notes {
@@ -224,7 +162,11 @@ fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<(
     }
     writeln!(
         out,
-        "<li>copies = physical frames / distinct pages; 1.00 is one copy</li></ul>"
+        "<li>copies = physical frames / distinct pages; 1.00 is one copy</li>"
     )?;
+    for words in WORDS.split("; ") {
+        writeln!(out, "<li>{words}</li>")?;
+    }
+    writeln!(out, "</ul>")?;
     Ok(())
 }
