@@ -166,7 +166,7 @@ fn daemons_stay_in_the_tree_and_are_named_when_left_behind() {
     )
     .unwrap();
     assert_eq!(left, [daemon]);
-    assert!(text(&output.stderr).contains(&format!("still running: processes {daemon}")));
+    assert!(text(&output.stderr).contains(&format!("still running: process {daemon}")));
 }
 
 /// What is known of a run: its record, rows of CSV by name of column, and what the command has said.
