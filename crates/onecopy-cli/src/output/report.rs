@@ -1,7 +1,7 @@
 //! A report of a tree as text: the number first, then what it is made of.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -60,17 +60,16 @@ fn words(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()
     let words = if has_common {
         WORDS
     } else {
-        "new: came after the fork, or no relative by fork is there"
+        "new: came after a fork, or without one"
     };
     paragraph(out, "  words: ", 9, words, style.columns)?;
     Ok(())
 }
 
 /// The words of the guide, short.
-pub(crate) const WORDS: &str = "in common: inherited once + shared memory, which the number of copies speaks of; \
-    inherited: existed when a process, or one of its children, was forked; once, distinct: each page counted once, \
-    however many have it; copied: inherited, and copied because a process wrote to it; last owner: inherited, copied by \
-    nobody, and nobody else has it any more; new: came after the fork, or no relative by fork is there";
+pub(crate) const WORDS: &str = "in common: inherited once + shared memory, which the copies are counted of; inherited: \
+    was there when a process was forked; once, distinct: each page counted once; copied: inherited, then written to; \
+    last owner: inherited, not copied, and nobody else has it any more; new: came after the fork, or without one";
 
 /// Kernel threads that are named by themselves.
 const THREADS: usize = 4;
@@ -183,7 +182,7 @@ fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()>
         }
     }
     if let Some(new) = answer.not_compared() {
-        let text = "new, in one process each; perhaps the same data: `onecopy why PID --content`";
+        let text = "new, in one process each; perhaps the same: `onecopy why PID --content`";
         line("not compared", &style.size(new), STRONG, text)?;
     }
     let (copies, page) = (&tree.copies, report.page_size);
@@ -230,6 +229,10 @@ pub(crate) struct Labelled {
     pub(crate) pages: u64,
     pub(crate) frames: u64,
     pub(crate) new: u64,
+    /// Whether a program has named it.
+    pub(crate) tagged: bool,
+    /// Everybody who has some of it.
+    pub(crate) users: BTreeSet<u32>,
     /// Bytes that each process has copied.
     copiers: BTreeMap<u32, u64>,
 }
@@ -250,10 +253,21 @@ impl Labelled {
     }
 }
 
+/// Labels of which not everything is known.
+pub(crate) fn unknown_labels(rows: &[MappingMemory]) -> BTreeSet<&str> {
+    let unknown = rows.iter().filter(|row| row.sums().is_none());
+    unknown.map(|row| row.label.as_str()).collect()
+}
+
 /// The mappings by label, the largest first; without those whose sums are not known.
 pub(crate) fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
     let mut found: Vec<Labelled> = Vec::new();
-    for (row, sums) in rows.iter().filter_map(|row| Some((row, row.sums()?))) {
+    // A part of a label is not the whole of it.
+    let unknown: BTreeSet<&str> = unknown_labels(rows);
+    let known = rows
+        .iter()
+        .filter(|row| !unknown.contains(row.label.as_str()));
+    for (row, sums) in known.filter_map(|row| Some((row, row.sums()?))) {
         let index = found.iter().position(|other| other.label == row.label);
         let index = index.unwrap_or_else(|| {
             found.push(Labelled {
@@ -261,6 +275,8 @@ pub(crate) fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
                 pages: 0,
                 frames: 0,
                 new: 0,
+                tagged: false,
+                users: BTreeSet::new(),
                 copiers: BTreeMap::new(),
             });
             found.len() - 1
@@ -269,6 +285,8 @@ pub(crate) fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
         sum.pages += sums.pages;
         sum.frames += sums.frames;
         sum.new += sums.new;
+        sum.tagged |= row.tagged;
+        sum.users.extend(row.processes.iter().map(|user| user.pid));
         for user in row.processes.iter().filter(|user| user.pages.copied > 0) {
             *sum.copiers.entry(user.pid).or_default() += user.pages.copied;
         }
@@ -411,7 +429,7 @@ mod tests {
         let text = printed(&loaded_by_each());
         let said = "1.00 ×       of the 4.00 KiB in common; 1.00 = one copy, 4.00 = one each";
         assert!(text.contains(said), "{text}");
-        let said = "  not compared 166 MiB      new, in one process each; perhaps the same data";
+        let said = "  not compared 166 MiB      new, in one process each; perhaps the same: `onecopy why PID --content`\n";
         assert!(text.contains(said), "{text}");
         // The same where the number itself is not known.
         let mut unknown = loaded_by_each();

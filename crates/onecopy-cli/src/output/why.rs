@@ -87,7 +87,8 @@ fn objects_and_advice(out: &mut dyn Write, why: &Why, style: units::Style) -> Re
     Ok(())
 }
 
-fn processes(count: u64) -> String {
+/// Who has copied, and when that was looked at.
+pub(crate) fn processes(count: u64) -> String {
     match count {
         1 => "one process, at its last reading".to_owned(),
         _ => format!(

@@ -27,14 +27,17 @@ fn shown(terminal: &mut DefaultTerminal, source: &mut Source, state: &mut State)
     loop {
         terminal.draw(|frame| {
             let area = frame.area();
-            let lines = screen::lines(state, area.width.into(), area.height.into());
+            let shown = screen::lines(state, area.width.into(), area.height.into());
             // Bold and reversed work on every terminal, and need no colour.
-            let styled = lines
+            let styled = shown
+                .lines
                 .into_iter()
                 .enumerate()
                 .map(|(number, line)| match number {
                     0 => Line::styled(line, Style::new().add_modifier(Modifier::BOLD)),
-                    2 => Line::styled(line, Style::new().add_modifier(Modifier::REVERSED)),
+                    number if number == shown.columns => {
+                        Line::styled(line, Style::new().add_modifier(Modifier::REVERSED))
+                    }
                     _ => Line::raw(line),
                 });
             frame.render_widget(Paragraph::new(styled.collect::<Text>()), area);

@@ -116,7 +116,7 @@ pub(crate) fn run(arguments: &TopArguments, out: &mut dyn Write) -> Result<i32> 
         live::run(source, state)?;
         return Ok(OK);
     }
-    for line in screen::lines(&state, 100, usize::MAX) {
+    for line in screen::lines(&state, 100, usize::MAX).lines {
         writeln!(out, "{line}")?;
     }
     Ok(report::verdict(&arguments.measuring, &state.report))

@@ -1,26 +1,50 @@
 //! The screen as lines of text: nothing here needs a terminal, so tests can read it.
 #![forbid(unsafe_code)]
 
-use onecopy_meter::{MappingMemory, MappingSums, ProcessMemory};
+use onecopy_meter::ProcessMemory;
 
 use super::{Sort, State, View};
-use crate::output::report::{reason, role};
-use crate::output::text::{column, first_columns, printable};
+use crate::output::answer::{Answer, agreement};
+use crate::output::report::{by_label, reason, role, unknown_labels};
+use crate::output::text::{column, first_columns, printable, wrapped};
 use crate::output::units::Style;
 
-/// The lines of a screen, none longer than `width`; the first two are the head.
-pub(super) fn lines(state: &State, width: usize, height: usize) -> Vec<String> {
-    let mut lines = vec![head(state), keys(state)];
+/// What bars are made of.
+const SHARED: char = '█';
+const COPIED: char = '▒';
+const LAST_OWNER: char = '░';
+const NEW: char = '·';
+
+/// A screen: a head, one line with the names of columns, rows.
+#[derive(Debug)]
+pub(super) struct Screen {
+    pub(super) lines: Vec<String>,
+    /// The line with the names of columns.
+    #[cfg_attr(not(feature = "top"), allow(dead_code))]
+    pub(super) columns: usize,
+}
+
+/// The lines of a screen, none longer than `width`.
+pub(super) fn lines(state: &State, width: usize, height: usize) -> Screen {
+    let mut lines = head(state);
+    lines.push(keys(state));
+    if state.view == View::Processes {
+        lines.push(format!(
+            " bars: SHARED {SHARED}  COPIED {COPIED}  LAST OWNER {LAST_OWNER}  NEW {NEW}"
+        ));
+    }
+    let columns = lines.len();
     lines.extend(match state.view {
         View::Processes => processes(state, width),
-        View::Mappings => mappings(state, width, |_| true),
-        View::Objects => mappings(state, width, |row| row.tagged),
+        View::Mappings => mappings(state, width, false),
+        View::Objects => mappings(state, width, true),
     });
-    if let Some(failure) = &state.failure {
-        lines.push(format!(" {failure}"));
+    // What went wrong may hold names.
+    for failure in &state.failure {
+        let failure = wrapped(&printable(failure), width.saturating_sub(1));
+        lines.extend(failure.into_iter().map(|line| format!(" {line}")));
     }
     for line in &mut lines {
-        // What went wrong may hold names.
         first_columns(&printable(line), width).clone_into(line);
     }
     if lines.len() > height {
@@ -28,26 +52,41 @@ pub(super) fn lines(state: &State, width: usize, height: usize) -> Vec<String> {
         lines.truncate(height.saturating_sub(1));
         lines.push(format!(" … and {hidden} more"));
     }
-    lines
+    Screen { lines, columns }
 }
 
-fn head(state: &State) -> String {
+/// The number and what it speaks of; what it is made of; what it does not speak of.
+fn head(state: &State) -> Vec<String> {
     let (tree, style) = (&state.report.tree, Style::default());
-    let copies = tree
+    let answer = Answer::of(&state.report);
+    let copies = answer
         .copies
-        .value
         .map_or_else(|| "?".to_owned(), |copies| format!("{copies:.2}×"));
-    let agreement = tree.copies.agreement.map_or_else(
-        || "?".to_owned(),
-        |agreement| format!("{:.0} %", agreement * 100.0),
-    );
-    format!(
-        " copies {copies} {}  physical {}  ΣRSS {}  level {} agreement {agreement}",
-        sparks(&state.copies),
-        style.maybe(tree.sum_pss),
-        style.maybe(tree.sum_rss),
-        state.report.level,
-    )
+    let mut lines = vec![
+        format!(
+            " copies {copies} of {} in common  {}  {}",
+            style.maybe(answer.common),
+            answer.scale(),
+            sparks(&state.copies),
+        ),
+        format!(
+            " physical {}  ΣRSS {}  level {}  agreement {}{}",
+            style.maybe(answer.physical),
+            style.maybe(tree.sum_rss),
+            state.report.level,
+            agreement(&state.report),
+            answer
+                .stores(style)
+                .map_or_else(String::new, |stores| format!("  stores {stores}")),
+        ),
+    ];
+    if let Some(new) = answer.not_compared() {
+        lines.push(format!(
+            " not compared: {} new, in one process each (onecopy why PID --content)",
+            style.size(new)
+        ));
+    }
+    lines
 }
 
 fn keys(state: &State) -> String {
@@ -82,8 +121,8 @@ fn sparks(copies: &[Option<f64>]) -> String {
 
 fn processes(state: &State, width: usize) -> Vec<String> {
     let mut lines = vec![format!(
-        " {:>8} {:<7} {:>5} {:>9} {:>9} {:>9} {:>9}  {}",
-        "PID", "ROLE", "AGE", "SHARED", "COPIED", "NEW", "COPY/s", "SHARED █ COPIED ▒ NEW ·"
+        " {:>7} {:<6} {:>4} {:>8} {:>8} {:>10} {:>8} {:>8}",
+        "PID", "ROLE", "AGE", "SHARED", "COPIED", "LAST OWNER", "NEW", "COPY/s"
     )];
     let mut rows: Vec<&ProcessMemory> = state.report.processes.iter().collect();
     let rate = |row: &ProcessMemory| state.rates.get(&row.pid).copied().unwrap_or(0);
@@ -109,25 +148,27 @@ fn processes(state: &State, width: usize) -> Vec<String> {
             .get(&row.pid)
             .map_or_else(|| "?".to_owned(), |age| duration(*age));
         let front = format!(
-            " {:>8} {:<7} {age:>5} {:>9} {:>9} {:>9} {:>9}  ",
+            " {:>7} {:<6} {age:>4} {:>8} {:>8} {:>10} {:>8} {:>8}  ",
             row.pid,
             role(row),
-            style.size(pages.shared + pages.last_owner),
+            style.size(pages.shared),
             style.size(pages.copied),
+            style.size(pages.last_owner),
             style.size(pages.new),
             style.size(rate(row)),
         );
         let room = width.saturating_sub(front.chars().count() + 1).min(40);
         let parts = [
-            (pages.shared + pages.last_owner, '█'),
-            (pages.copied, '▒'),
-            (pages.new, '·'),
+            (pages.shared, SHARED),
+            (pages.copied, COPIED),
+            (pages.last_owner, LAST_OWNER),
+            (pages.new, NEW),
         ];
         lines.push(front + &bar(&parts, most, room));
     }
     for skipped in &state.report.skipped {
         lines.push(format!(
-            " {:>8} {} not measured: {}",
+            " {:>7} {} not measured: {}",
             skipped.pid,
             column(&skipped.name, 7),
             reason(skipped.reason)
@@ -136,46 +177,51 @@ fn processes(state: &State, width: usize) -> Vec<String> {
     lines
 }
 
-fn mappings(state: &State, width: usize, shown: impl Fn(&MappingMemory) -> bool) -> Vec<String> {
+fn mappings(state: &State, width: usize, tagged: bool) -> Vec<String> {
     let (style, page) = (Style::default(), state.report.page_size);
     let label = width.saturating_sub(52).clamp(14, 46);
     let mut lines = vec![format!(
         " {:<label$} {:>9} {:>9} {:>9} {:>8}  {:>6}",
         "MAPPING", "DISTINCT", "COPIED", "NEW", "COPIES", "USERS"
     )];
-    let rows = state.report.mappings.iter().filter(|row| shown(row));
-    let mut rows: Vec<(&MappingMemory, Option<MappingSums>)> =
-        rows.map(|row| (row, row.sums())).collect();
-    let extra: fn(MappingSums) -> u64 = |sums| sums.frames.saturating_sub(sums.pages);
-    let by = |rows: &mut Vec<(_, Option<MappingSums>)>, size: fn(MappingSums) -> u64| {
-        rows.sort_by_key(|(_, sums)| std::cmp::Reverse(sums.map(size)));
-    };
+    let mut rows = by_label(&state.report.mappings);
+    rows.retain(|row| row.tagged || !tagged);
     match state.sort {
-        Sort::Copied | Sort::Rate => by(&mut rows, extra),
-        Sort::New => by(&mut rows, |sums| sums.new),
-        Sort::Shared => by(&mut rows, |sums| sums.pages),
+        Sort::Copied | Sort::Rate => rows.sort_by_key(|row| std::cmp::Reverse(row.extra())),
+        Sort::New => rows.sort_by_key(|row| std::cmp::Reverse(row.new)),
+        Sort::Shared => rows.sort_by_key(|row| std::cmp::Reverse(row.pages)),
         Sort::Tree => {}
     }
-    // Sums of a part of the tree are not known.
-    let size = |pages: Option<u64>| style.maybe(pages.map(|pages| pages * page));
-    for (row, sums) in &rows {
-        let copies = row
-            .copies
-            .map_or_else(|| "–".to_owned(), |copies| format!("{copies:.2} ×"));
-        let name = column(&row.label, label);
+    for row in &rows {
         lines.push(format!(
-            " {name} {:>9} {:>9} {:>9} {copies:>8}  {:>6}",
-            size(row.pages),
-            size(sums.map(extra)),
-            size(row.new),
-            row.processes.len(),
+            " {} {:>9} {:>9} {:>9} {:>8}  {:>6}",
+            column(&row.label, label),
+            style.size(row.pages * page),
+            style.size(row.extra() * page),
+            style.size(row.new * page),
+            row.copies(),
+            row.users.len(),
         ));
     }
-    if rows.is_empty() {
-        lines.push(
-            " nothing is tagged: onecopy.tag(name, object) in the program, under `onecopy run`"
-                .to_owned(),
-        );
+    // Sums of a part of the tree are not known.
+    let of_kind = |name: &&str| {
+        let rows = &state.report.mappings;
+        !tagged || rows.iter().any(|row| row.tagged && row.label == **name)
+    };
+    let unknown = unknown_labels(&state.report.mappings);
+    for name in unknown.into_iter().filter(of_kind) {
+        let name = column(name, label);
+        let unknown = "unknown";
+        lines.push(format!(
+            " {name} {unknown:>9} {unknown:>9} {unknown:>9} {:>8}",
+            "–"
+        ));
+    }
+    if lines.len() == 1 && tagged {
+        let hint =
+            "nothing is tagged: onecopy.tag(name, object) in the program, under `onecopy run`";
+        let hint = wrapped(hint, width.saturating_sub(1));
+        lines.extend(hint.into_iter().map(|line| format!(" {line}")));
     }
     lines
 }
@@ -236,7 +282,7 @@ mod tests {
                 Sort::Shared,
             ] {
                 state.sort = sort;
-                let lines = lines(&state, 80, 24);
+                let lines = lines(&state, 80, 24).lines;
                 assert!(lines.len() <= 24 && lines.len() > 3, "{lines:#?}");
                 assert!(
                     lines.iter().all(|line| line.chars().count() <= 80),
@@ -245,19 +291,118 @@ mod tests {
             }
         }
         assert_eq!(
-            lines(&state, 80, 4).len(),
-            4.min(lines(&state, 80, 100).len())
+            lines(&state, 80, 4).lines.len(),
+            4.min(lines(&state, 80, 100).lines.len())
         );
     }
 
     #[test]
     fn the_head_has_the_number_and_the_rows_have_bars() {
-        let lines = lines(&state(), 80, 24);
+        let mut state = state();
+        // Another number than what was counted.
+        state.report.tree.sum_pss = Some(1 << 20);
+        let lines = lines(&state, 80, 24).lines;
         assert!(
             lines[0].starts_with(" copies ") && lines[0].contains('×'),
             "{lines:#?}"
         );
-        assert!(lines[3].contains('█'), "{lines:#?}");
+        assert_eq!(
+            lines[0],
+            " copies 2.01× of 13.9 MiB in common  1.00 = one copy, 4.00 = one each   ▁█"
+        );
+        assert!(lines[1].contains("physical 33.0 MiB"), "{lines:#?}");
+        let rows: Vec<&String> = lines.iter().filter(|line| line.contains('█')).collect();
+        assert!(rows.len() > 3, "{lines:#?}");
+    }
+
+    #[test]
+    fn every_sign_of_the_bars_is_explained_and_no_column_means_two_things() {
+        let state = state();
+        let found = lines(&state, 80, 24);
+        let legend = &found.lines[found.columns - 1];
+        for sign in [SHARED, COPIED, LAST_OWNER, NEW] {
+            assert!(legend.contains(sign), "{legend}");
+        }
+        let names = found.lines[found.columns].split_whitespace();
+        assert_eq!(names.clone().next(), Some("PID"), "{found:#?}");
+        // The parent's row, as the report has it.
+        let pages = state.report.processes[0].pages.unwrap();
+        let style = Style::default();
+        let row = &found.lines[found.columns + 1];
+        let sizes = [pages.shared, pages.copied, pages.last_owner].map(|size| style.size(size));
+        let places: Vec<_> = sizes.iter().map(|size| row.find(size)).collect();
+        assert!(places.is_sorted() && places[0].is_some(), "{row}");
+    }
+
+    #[test]
+    fn new_memory_that_is_most_of_all_is_named_in_the_head() {
+        let mut state = state();
+        assert!(
+            !lines(&state, 80, 24)
+                .lines
+                .iter()
+                .any(|line| line.contains("not compared"))
+        );
+        let copies = &mut state.report.tree.copies;
+        (copies.unique, copies.shared, copies.new) = (Some(1), Some(0), Some(1000 << 8));
+        (copies.value, copies.reason) = (None, Some("next to nothing".to_owned()));
+        let lines = lines(&state, 80, 24).lines;
+        assert_eq!(
+            lines[2],
+            " not compared: 1000 MiB new, in one process each (onecopy why PID --content)"
+        );
+    }
+
+    #[test]
+    fn names_stand_in_one_row_and_hints_are_whole() {
+        let mut state = state();
+        state.view = View::Mappings;
+        let found = lines(&state, 80, 100).lines;
+        let count = |name: &str| found.iter().filter(|line| line.contains(name)).count();
+        assert_eq!(count(" anonymous "), 1, "{found:#?}");
+        state.view = View::Objects;
+        let found = lines(&state, 80, 24).lines.join("");
+        assert!(
+            found.contains("in the program, under `onecopy run`"),
+            "{found}"
+        );
+        for row in &mut state.report.mappings[..2] {
+            (row.label, row.tagged) = ("words".to_owned(), true);
+        }
+        let found = lines(&state, 80, 24).lines;
+        let words: Vec<_> = found
+            .iter()
+            .filter(|line| line.starts_with(" words "))
+            .collect();
+        assert_eq!(words.len(), 1, "{found:#?}");
+        // 765 + 756 distinct pages.
+        assert!(words[0].contains("5.94 MiB"), "{found:#?}");
+        (
+            state.report.mappings[0].pages,
+            state.report.mappings[0].frames,
+        ) = (None, None);
+        let found = lines(&state, 80, 24).lines;
+        let words: Vec<_> = found
+            .iter()
+            .filter(|line| line.starts_with(" words "))
+            .collect();
+        assert!(
+            words.len() == 1 && words[0].contains("unknown"),
+            "{found:#?}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_cut_at_eighty_columns() {
+        let mut state = state();
+        let whole = |state: &State| lines(state, 200, 24).lines;
+        for view in [View::Processes, View::Objects] {
+            state.view = view;
+            let (narrow, wide) = (lines(&state, 80, 24), whole(&state));
+            for (line, full) in narrow.lines[..narrow.columns].iter().zip(&wide) {
+                assert_eq!(line, full);
+            }
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn sentences(
         say(
             "sentence strong",
             format!(
-                "{} lie in one process each: they were not compared, and may hold the same data loaded or unpickled \
+                "{} more lie in one process each: they were not compared, and may hold the same data loaded or unpickled \
                  several times. `onecopy why PID --content` compares them.",
                 style.size(new)
             ),
@@ -190,7 +190,7 @@ mod tests {
                 "{page}"
             );
             assert!(
-                page.contains("166 MiB lie in one process each: they were not compared"),
+                page.contains("166 MiB more lie in one process each: they were not compared"),
                 "{page}"
             );
             assert!(page.contains("onecopy why PID --content"), "{page}");

@@ -73,3 +73,12 @@ fn shade(copies: f64) -> &'static str {
         _ => "c5",
     }
 }
+
+/// The start of a text of others, if it is longer than so many characters.
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let start = text.chars().take(most.saturating_sub(1));
+    start.chain(['…']).collect()
+}

@@ -13,8 +13,9 @@ use crate::output::text::shortened;
 use crate::output::units::Style;
 
 const PAGE_STYLE: &str = include_str!("page.css");
-/// Characters of a name in a table.
-const NAME: usize = 46;
+/// Characters of a name in a table, in wide windows and on phones.
+const NAME: usize = 38;
+const SHORT: usize = 18;
 /// Rows of the table of mappings.
 const ROWS: usize = 30;
 
@@ -103,9 +104,11 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
         for row in rows.iter().take(ROWS) {
             writeln!(
                 out,
-                "<tr><td title=\"{}\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                "<tr><td title=\"{}\"><span class=\"wide\">{}</span><span class=\"narrow\">{}</span></td>\
+                 <td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escaped(&row.label),
                 escaped(&shortened(&row.label, NAME)),
+                escaped(&shortened(&row.label, SHORT)),
                 row.copies(),
                 style.size(row.pages * page),
                 style.size(row.extra() * page),

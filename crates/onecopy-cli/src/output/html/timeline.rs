@@ -46,15 +46,20 @@ impl Scale {
     }
 }
 
+/// What was read, and how long it may be taken to hold.
+struct Span<'a> {
+    from: f64,
+    to: f64,
+    reading: &'a Reading,
+    /// After the last reading nobody knows.
+    is_known: bool,
+}
+
 /// Draws a run; `None` when nothing was read.
 pub(super) fn draw(record: &Record, width: f64) -> Option<String> {
-    let readings: Vec<(f64, &Reading)> = record
-        .samples
-        .iter()
-        .filter_map(|sample| Some((sample.t, sample.reading.as_ref()?)))
-        .filter(|(_, reading)| reading.complete)
-        .collect();
-    let physical = readings.iter().map(|(_, reading)| total(reading)).max()?;
+    let seconds = record.seconds.max(1e-3);
+    let spans = spans(&record.samples, seconds);
+    let physical = spans.iter().map(|span| total(span.reading)).max()?;
     let rss = record.peak_sum_rss;
     // Beyond this the picture of what exists would be squeezed by what does not.
     let broken = rss as f64 > 1.6 * physical as f64;
@@ -66,14 +71,14 @@ pub(super) fn draw(record: &Record, width: f64) -> Option<String> {
     let above = if broken { ABOVE } else { 0.0 };
     let scale = Scale {
         width,
-        seconds: record.seconds.max(1e-3),
+        seconds,
         most: most.max(1.0),
         base: TOP + above + MAIN,
     };
     let mut svg = Svg::new(width);
-    copies(&mut svg, &scale, &readings);
+    copies(&mut svg, &scale, &spans);
     grid(&mut svg, &scale);
-    layers(&mut svg, &scale, &readings);
+    layers(&mut svg, &scale, &spans);
     rss_line(&mut svg, &scale, &record.samples, broken.then_some(rss));
     let below = events(&mut svg, &scale, &record.events);
     svg.text(LEFT, below + 16.0, "soft", "0 s");
@@ -83,37 +88,151 @@ pub(super) fn draw(record: &Record, width: f64) -> Option<String> {
         "end",
         &format!("{:.1} s", record.seconds),
     );
-    let bottom = legend(&mut svg, width, below + 34.0, &record.events);
+    let is_unread = spans.iter().any(|span| !span.is_known);
+    let bottom = legend(&mut svg, width, below + 34.0, &record.events, is_unread);
     Some(svg.finish(bottom, "memory over time"))
 }
 
-/// A tick for each event below the axis; marks cross the picture and have their label in a row of their own, as far as
-/// there is room. Returns where the next row begins.
+/// The complete readings. Each holds until the next one, as far as anything is known of it; never when less RSS than
+/// this was there: then processes have ended, or given memory back.
+fn spans(samples: &[Sample], seconds: f64) -> Vec<Span<'_>> {
+    let is_read = |sample: &Sample| {
+        let reading = sample.reading.as_ref();
+        reading.is_some_and(|reading| reading.complete)
+    };
+    let mut found = Vec::new();
+    for (index, sample) in samples.iter().enumerate().filter(|(_, s)| is_read(s)) {
+        let Some(reading) = &sample.reading else {
+            continue;
+        };
+        let later = &samples[index + 1..];
+        let next = later.iter().position(is_read);
+        let until = next.map_or(seconds, |next| later[next].t);
+        let between = &later[..next.unwrap_or(later.len())];
+        let fell = between.iter().find(|s| s.sum_rss < total(reading));
+        let to = fell.map_or(until, |sample| sample.t);
+        let (from, is_known) = (sample.t, next.is_some());
+        // A hair, so that the last reading itself is seen.
+        let hair = if is_known {
+            to
+        } else {
+            (from + seconds * 0.004).min(to)
+        };
+        found.push(Span {
+            from,
+            to: hair,
+            reading,
+            is_known: true,
+        });
+        if hair < to {
+            found.push(Span {
+                from: hair,
+                to,
+                reading,
+                is_known: false,
+            });
+        }
+    }
+    found
+}
+
+/// Rows of labels below the axis.
+const ROWS: usize = 4;
+const ROW: f64 = 14.0;
+/// Characters of a label; the rest is seen by pointing at the line.
+const LABEL: usize = 28;
+
+/// A tick for each event below the axis; marks cross the picture and have their label in one of several rows. Returns
+/// where the next thing begins.
 fn events(svg: &mut Svg, scale: &Scale, events: &[Event]) -> f64 {
     let ticks = scale.base + 10.0;
-    let mut free = LEFT;
-    let mut is_labelled = false;
+    let marks = flags(scale, events);
+    // Where each row is free from.
+    let mut rows: Vec<f64> = Vec::new();
+    let mut hidden = 0;
+    for flag in &marks {
+        let need = flag.text.chars().count() as f64 * 6.5;
+        let room = scale.width - RIGHT;
+        let (from, to, class) = if flag.x + need <= room {
+            (flag.x, flag.x + need, "soft")
+        } else {
+            (flag.x - need, flag.x, "end")
+        };
+        let row = rows.iter().position(|free| *free <= from);
+        let row = row.or_else(|| {
+            (rows.len() < ROWS).then(|| {
+                rows.push(0.0);
+                rows.len() - 1
+            })
+        });
+        let Some(row) = row.filter(|_| from >= 0.0) else {
+            hidden += flag.count;
+            continue;
+        };
+        rows[row] = to + 10.0;
+        let y = ticks + 14.0 + row as f64 * ROW;
+        svg.line([flag.x, ticks, flag.x, y], "lead");
+        svg.text(flag.x, y, class, &flag.text);
+    }
     for event in events {
         let x = scale.x(event.t);
-        let class = class(event.kind);
         let top = if event.kind == EventKind::Mark {
             TOP
         } else {
             scale.base + 3.0
         };
-        svg.line([x, top, x, ticks], class);
-        let Some(label) = &event.label else { continue };
-        // A line is hard to hit with a pointer.
-        let title = format!("{label} (process {}, {:.2} s)", event.pid, event.t);
-        svg.rect([x - 3.0, TOP, 6.0, ticks - TOP], "target", &title);
-        let need = label.chars().count() as f64 * 6.5;
-        if event.kind == EventKind::Mark && x >= free && x + need <= scale.width {
-            svg.text(x, ticks + 14.0, "soft", label);
-            free = x + need + 8.0;
-            is_labelled = true;
+        svg.line([x, top, x, ticks], class(event.kind));
+        if let Some(label) = &event.label {
+            // A line is hard to hit with a pointer.
+            let title = format!("{label} (process {}, {:.2} s)", event.pid, event.t);
+            svg.rect([x - 3.0, TOP, 6.0, ticks - TOP], "target", &title);
         }
     }
-    ticks + if is_labelled { 16.0 } else { 0.0 }
+    let mut below = ticks + rows.len() as f64 * ROW;
+    if hidden > 0 {
+        below += ROW;
+        svg.text(
+            scale.width - RIGHT,
+            below,
+            "end",
+            &format!("+{hidden} more"),
+        );
+    }
+    below + if rows.is_empty() { 0.0 } else { 2.0 }
+}
+
+/// The label of one mark, or of several.
+struct Flag {
+    x: f64,
+    text: String,
+    count: usize,
+}
+
+/// The labels from left to right; marks that several processes have made at about the same time are one.
+fn flags(scale: &Scale, events: &[Event]) -> Vec<Flag> {
+    let marks = events.iter().filter(|event| event.kind == EventKind::Mark);
+    let mut marks: Vec<(f64, &str)> = marks
+        .filter_map(|event| Some((scale.x(event.t), event.label.as_deref()?)))
+        .collect();
+    marks.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let mut found: Vec<(f64, &str, usize)> = Vec::new();
+    for (x, label) in marks {
+        let same = |(begun, text, _): &&mut (f64, &str, usize)| *text == label && x - *begun < 24.0;
+        match found.iter_mut().rev().find(same) {
+            Some((_, _, count)) => *count += 1,
+            None => found.push((x, label, 1)),
+        }
+    }
+    let flag = |(x, label, count): (f64, &str, usize)| {
+        let short = super::cut(label, LABEL);
+        let times = format!(" ×{count}");
+        Flag {
+            x,
+            text: short + if count > 1 { &times } else { "" },
+            count,
+        }
+    };
+    found.into_iter().map(flag).collect()
 }
 
 fn class(kind: EventKind) -> &'static str {
@@ -130,58 +249,85 @@ fn total(reading: &Reading) -> u64 {
 }
 
 /// The number of copies as a strip on top, pale to dark.
-fn copies(svg: &mut Svg, scale: &Scale, readings: &[(f64, &Reading)]) {
+fn copies(svg: &mut Svg, scale: &Scale, spans: &[Span<'_>]) {
     svg.text(LEFT - 6.0, STRIP - 3.0, "end", "copies");
-    for (index, (t, reading)) in readings.iter().enumerate() {
-        let Some(copies) = reading.copies else {
+    for span in spans {
+        let Some(copies) = span.reading.copies else {
             continue;
         };
-        let end = readings.get(index + 1).map_or(scale.seconds, |(t, _)| *t);
-        let (x, w) = (scale.x(*t), scale.x(end) - scale.x(*t));
-        let title = format!("{copies:.2} copies at {t:.1} s");
-        svg.rect([x, 0.0, w, STRIP], super::shade(copies), &title);
+        let (x, w) = (scale.x(span.from), scale.x(span.to) - scale.x(span.from));
+        let title = format!("{copies:.2} copies at {:.1} s", span.from);
+        let class = format!("{}{}", super::shade(copies), faded(span));
+        svg.rect([x, 0.0, w, STRIP], &class, &title);
         if w > 44.0 {
             svg.text(x + w / 2.0, STRIP - 4.0, "middle", &format!("{copies:.2}"));
         }
     }
 }
 
+fn faded(span: &Span<'_>) -> &'static str {
+    if span.is_known { "" } else { " unread" }
+}
+
+/// A line for each round size.
 fn grid(svg: &mut Svg, scale: &Scale) {
-    for part in 0..4 {
-        let bytes = scale.most * f64::from(part) / 4.0;
-        #[expect(clippy::cast_sign_loss, reason = "a part of a size")]
-        let bytes = bytes as u64;
+    let step = step(scale.most);
+    let mut bytes = 0;
+    while (bytes as f64) < scale.most * 0.97 {
         let y = scale.y(bytes);
         svg.line([LEFT, y, scale.width - RIGHT, y], "grid");
-        svg.text(LEFT - 6.0, y + 4.0, "end", &Style::default().size(bytes));
+        svg.text(LEFT - 6.0, y + 4.0, "end", &round(bytes));
+        bytes += step;
     }
 }
 
-fn layers(svg: &mut Svg, scale: &Scale, readings: &[(f64, &Reading)]) {
-    // What was read holds until the next reading.
-    let steps = |height: &dyn Fn(&Reading) -> u64| -> Vec<(f64, f64)> {
-        let mut points = Vec::new();
-        for (index, (t, reading)) in readings.iter().enumerate() {
-            let end = readings.get(index + 1).map_or(scale.seconds, |(t, _)| *t);
-            let y = scale.y(height(reading));
-            points.extend([(scale.x(*t), y), (scale.x(end), y)]);
-        }
-        points
-    };
-    let below = |count: usize| {
-        move |reading: &Reading| -> u64 {
-            LAYERS[..count]
-                .iter()
-                .map(|(_, _, size)| size(reading))
-                .sum()
-        }
-    };
-    for (index, (class, _, _)) in LAYERS.iter().enumerate() {
-        let mut points = steps(&below(index + 1));
-        points.extend(steps(&below(index)).into_iter().rev());
-        svg.path(&points, true, class);
+/// The distance of lines: 1, 2 or 5, or ten or a hundred times as much, of a unit; two to five of them fit.
+fn step(most: f64) -> u64 {
+    let mut unit = 1;
+    while unit as f64 * 1024.0 * 2.0 < most {
+        unit *= 1024;
     }
-    svg.path(&steps(&below(LAYERS.len() - 1)), false, "ideal");
+    let nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+    let steps = nice.iter().map(|factor| unit * factor);
+    let step = steps.into_iter().find(|step| most / *step as f64 <= 5.0);
+    step.unwrap_or(unit * 1024)
+}
+
+/// A round size without needless digits.
+fn round(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units
+        .iter()
+        .find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size));
+    match unit {
+        Some((size, name)) => format!("{} {name}", bytes / size),
+        None if bytes == 0 => "0".to_owned(),
+        None => Style::default().size(bytes),
+    }
+}
+
+fn layers(svg: &mut Svg, scale: &Scale, spans: &[Span<'_>]) {
+    let below = |reading: &Reading, count: usize| -> u64 {
+        let layers = LAYERS[..count].iter();
+        layers.map(|(_, _, size)| size(reading)).sum()
+    };
+    // What follows without a gap is one shape.
+    for run in spans.chunk_by(|one, next| one.to >= next.from && one.is_known == next.is_known) {
+        let steps = |count: usize| -> Vec<(f64, f64)> {
+            let corners = |span: &Span<'_>| {
+                let y = scale.y(below(span.reading, count));
+                [(scale.x(span.from), y), (scale.x(span.to), y)]
+            };
+            run.iter().flat_map(corners).collect()
+        };
+        let faded = run.first().map_or("", faded);
+        for (index, (class, _, _)) in LAYERS.iter().enumerate() {
+            let mut points = steps(index + 1);
+            points.extend(steps(index).into_iter().rev());
+            svg.path(&points, true, &format!("{class}{faded}"));
+        }
+        svg.path(&steps(LAYERS.len() - 1), false, &format!("ideal{faded}"));
+    }
 }
 
 /// ΣRSS; on an axis of its own above a break when it would not fit.
@@ -205,8 +351,10 @@ fn rss_line(svg: &mut Svg, scale: &Scale, samples: &[Sample], broken: Option<u64
     }
 }
 
-fn legend(svg: &mut Svg, width: f64, top: f64, events: &[Event]) -> f64 {
-    let (mut x, mut y) = (LEFT, top);
+fn legend(svg: &mut Svg, width: f64, top: f64, events: &[Event], is_unread: bool) -> f64 {
+    // Labels take what room there is.
+    let left = LEFT.min(width * 0.07);
+    let (mut x, mut y) = (left, top);
     let lines = [
         ("rss", "sum of RSS (what top says)"),
         ("ideal", "one copy"),
@@ -221,10 +369,12 @@ fn legend(svg: &mut Svg, width: f64, top: f64, events: &[Event]) -> f64 {
     };
     let lines = lines.into_iter().filter(|(class, _)| is_there(class));
     let shapes = LAYERS.iter().map(|(class, name, _)| (true, *class, *name));
+    let unread = is_unread.then_some((true, "shared unread", "after the last reading"));
+    let shapes = shapes.chain(unread);
     for (filled, class, name) in shapes.chain(lines.map(|(class, name)| (false, class, name))) {
         let need = 30.0 + name.len() as f64 * 7.0;
-        if x + need > width && x > LEFT {
-            (x, y) = (LEFT, y + 18.0);
+        if x + need > width && x > left {
+            (x, y) = (left, y + 18.0);
         }
         if filled {
             svg.rect([x, y - 9.0, 12.0, 10.0], class, "");
@@ -238,50 +388,4 @@ fn legend(svg: &mut Svg, width: f64, top: f64, events: &[Event]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(events: &serde_json::Value) -> Record {
-        let record = serde_json::json!({
-            "schema": "onecopy.run/1", "command": ["x"], "exit": null, "seconds": 10.0, "level": "B",
-            "overhead": {"allowed": 0.01, "readings": 1, "cpu_seconds": 0.0, "fraction": 0.0, "longest_reading": 0.0},
-            "max_copies": 1.0, "max_copies_t": 1.0, "peak_sum_rss": 8192, "peak_physical": 4096,
-            "peak_physical_t": 1.0, "faults_unseen": 0, "left_behind": [], "events": events,
-            "samples": [{"t": 1.0, "processes": 2, "sum_rss": 8192, "faults": 0, "reading": {
-                "copies": 1.0, "once": 4096, "wasted": 0, "new": 0, "shared": 0, "file": 0, "physical": 4096,
-                "sum_pss": 4096, "complete": true, "cost": 0.0}}],
-            "report": null, "report_t": null, "why": null, "reason": null
-        });
-        serde_json::from_value(record).unwrap()
-    }
-
-    #[test]
-    fn marks_have_labels_and_collections_ticks() {
-        let none = draw(&record(&serde_json::json!([])), 1000.0).unwrap();
-        assert!(
-            !none.contains("full collection") && !none.contains(">mark<"),
-            "{none}"
-        );
-        let event = |t: f64, kind: &str, label: &str| {
-            let label = (!label.is_empty()).then_some(label);
-            serde_json::json!({"t": t, "kind": kind, "pid": 5, "label": label})
-        };
-        let events = [
-            event(1.0, "fork", ""),
-            event(2.0, "mark", "epoch <1>"),
-            event(2.1, "mark", "too close"),
-            event(3.0, "gc", "full collection, 0.1 s"),
-            event(9.99, "mark", "no room at the end"),
-        ];
-        let drawing = draw(&record(&serde_json::json!(events)), 1000.0).unwrap();
-        assert!(drawing.contains(">epoch &lt;1&gt;</text>"), "{drawing}");
-        assert!(drawing.contains("<title>epoch &lt;1&gt; (process 5, 2.00 s)</title>"));
-        for hidden in ["too close", "no room at the end"] {
-            assert!(!drawing.contains(&format!(">{hidden}</text>")), "{drawing}");
-            assert!(drawing.contains(&format!("<title>{hidden} (")), "{drawing}");
-        }
-        assert!(drawing.contains("<title>full collection, 0.1 s (process 5, 3.00 s)</title>"));
-        assert!(drawing.contains(">full collection</text>") && drawing.contains(">mark</text>"));
-        assert_eq!(drawing.matches("class=\"gc\"").count(), 2); // it, and the legend
-    }
-}
+mod tests;

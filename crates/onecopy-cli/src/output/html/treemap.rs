@@ -1,9 +1,12 @@
 //! Where the memory is: area is physical memory, colour the number of copies.
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
+
 use onecopy_meter::{MappingKind, Report};
 
 use super::svg::Svg;
+use crate::output::text::shortened;
 use crate::output::units::Style;
 
 const HEIGHT: f64 = 260.0;
@@ -69,8 +72,13 @@ fn cells(report: &Report) -> Vec<Cell> {
         rows.filter_map(|row| Some((row, row.sums()?)))
     };
     let all: u64 = known().map(|(_, sums)| sums.frames + sums.new).sum();
+    let mut of_label: HashMap<&str, u64> = HashMap::new();
     for (row, sums) in known() {
-        let small = ((sums.frames + sums.new) as f64) < SMALLEST * all as f64;
+        *of_label.entry(&row.label).or_default() += sums.frames + sums.new;
+    }
+    for (row, sums) in known() {
+        let size = of_label.get(row.label.as_str()).copied();
+        let small = (size.unwrap_or(0) as f64) < SMALLEST * all as f64;
         let (label, kind) = (
             if small {
                 "others".to_owned()
@@ -79,9 +87,9 @@ fn cells(report: &Report) -> Vec<Cell> {
             },
             if row.tagged { "tagged" } else { kind(row.kind) },
         );
-        let index = cells.iter().position(|cell| {
-            cell.label == label && cell.kind == kind && (small || label != "anonymous")
-        });
+        let index = cells
+            .iter()
+            .position(|cell| cell.label == label && cell.kind == kind);
         let index = index.unwrap_or_else(|| {
             cells.push(Cell {
                 label,
@@ -135,7 +143,7 @@ fn draw_cell(svg: &mut Svg, cell: &Cell, [x, y, w, h]: Area) {
     if w > 46.0 && h > 17.0 {
         svg.text(x + 4.0, y + 13.0, strong, &fitting(&copies, w));
         if h > 32.0 {
-            svg.text(x + 4.0, y + 27.0, soft, &fitting(&cell.label, w));
+            svg.text(x + 4.0, y + 27.0, soft, &fitting_name(&cell.label, w));
         }
         if h > 46.0 {
             svg.text(x + 4.0, y + 41.0, soft, &fitting(&size, w));
@@ -145,14 +153,18 @@ fn draw_cell(svg: &mut Svg, cell: &Cell, [x, y, w, h]: Area) {
 
 /// As much of a text as fits into so many pixels.
 pub(super) fn fitting(text: &str, width: f64) -> String {
+    super::cut(text, room(width))
+}
+
+/// What tells most of a name, likewise.
+fn fitting_name(name: &str, width: f64) -> String {
+    shortened(name, room(width))
+}
+
+fn room(width: f64) -> usize {
     #[expect(clippy::cast_sign_loss, reason = "the width of a rectangle")]
     let room = ((width - 6.0) / 7.3).max(0.0) as usize;
-    if text.chars().count() <= room {
-        return text.to_owned();
-    }
-    let mut cut: String = text.chars().take(room.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+    room
 }
 
 /// Divides an area into parts of these sizes, largest first, each as square as may be: rows are filled
@@ -215,5 +227,23 @@ mod tests {
             );
             assert!(x >= 10.0 && y >= 20.0 && x + w <= 510.001 && y + h <= 220.001);
         }
+    }
+
+    #[test]
+    fn ranges_of_one_name_are_one_cell() {
+        let text = include_str!("../../../tests/recorded/report.json");
+        let report: Report = serde_json::from_str(text).unwrap();
+        let cells = cells(&report);
+        let anonymous: Vec<_> = cells
+            .iter()
+            .filter(|cell| cell.label == "anonymous")
+            .collect();
+        assert_eq!(anonymous.len(), 1);
+        let rows = report
+            .mappings
+            .iter()
+            .filter(|row| row.label == "anonymous");
+        let frames: u64 = rows.filter_map(|row| row.frames).sum();
+        assert_eq!(anonymous[0].bytes - anonymous[0].new, frames * 4096);
     }
 }

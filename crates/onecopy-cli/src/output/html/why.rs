@@ -9,7 +9,7 @@ use onecopy_meter::Report;
 use super::Subject;
 use super::svg::escaped;
 use crate::output::units::{Style, grouped};
-use crate::output::why::{REST, lost, mapping_rows, object_rows, python, stacks};
+use crate::output::why::{REST, lost, mapping_rows, object_rows, processes, python, stacks};
 
 /// Writes the tables and the advice; nothing without `--why`.
 pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
@@ -27,11 +27,8 @@ pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) 
     }
     writeln!(
         out,
-        "<p>{size} copied in all, each process at its last reading: {}.</p>",
-        match why.processes {
-            1 => "one process".to_owned(),
-            count => format!("{} processes", grouped(count)),
-        }
+        "<p>{size} were copied by {}.</p>",
+        processes(why.processes)
     )?;
     for said in why.reason.iter().cloned().chain(lost(why)) {
         writeln!(out, "<p class=\"warning\">{}</p>", escaped(&said))?;
