@@ -40,7 +40,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize) -> Screen {
         View::Objects => mappings(state, width, true),
     });
     // What went wrong may hold names.
-    for failure in &state.failure {
+    if let Some(failure) = &state.failure {
         let failure = wrapped(&printable(failure), width.saturating_sub(1));
         lines.extend(failure.into_iter().map(|line| format!(" {line}")));
     }
