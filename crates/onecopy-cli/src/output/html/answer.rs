@@ -12,6 +12,8 @@ use crate::output::answer::{Answer, Verdict, agreement, moved, unseen};
 use crate::output::report::members;
 use crate::output::units::Style;
 
+/// What compares memory that is new.
+const COMPARE: &str = "onecopy why PID --content";
 /// Blocks that are drawn at most.
 const BLOCKS: usize = 32;
 
@@ -30,7 +32,8 @@ pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) 
         )?;
     }
     for (class, sentence) in sentences(subject, report, &answer) {
-        writeln!(out, "<p class=\"{class}\">{}</p>", escaped(&sentence))?;
+        let sentence = escaped(&sentence).replace(COMPARE, &format!("<code>{COMPARE}</code>"));
+        writeln!(out, "<p class=\"{class}\">{sentence}</p>")?;
     }
     let small = facts(subject, report, &answer).join(" · ");
     writeln!(out, "<p class=\"soft\">{}</p>", escaped(&small))?;
@@ -92,7 +95,7 @@ fn sentences(
             "sentence strong",
             format!(
                 "{} more lie in one process each: they were not compared, and may hold the same data loaded or unpickled \
-                 several times. `onecopy why PID --content` compares them.",
+                 several times. {COMPARE} compares them.",
                 style.size(new)
             ),
         );

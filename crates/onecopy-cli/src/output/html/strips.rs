@@ -20,6 +20,8 @@ const ROW: f64 = 14.0;
 /// Names and processes that are drawn.
 const NAMES: usize = 8;
 const PROCESSES: usize = 12;
+/// Below one part in so many of all memory nothing is drawn, unless it is tagged.
+const SMALLEST: u64 = 200;
 
 /// Draws the mappings with the most copied memory, what a program has tagged first.
 pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
@@ -61,9 +63,12 @@ pub(super) fn draw(report: &Report, width: f64) -> Option<String> {
 
 /// What is drawn: sums of each name, and its ranges.
 fn chosen(report: &Report) -> Vec<(Labelled, Vec<&MappingMemory>)> {
-    let mut found: Vec<(Labelled, Vec<&MappingMemory>)> = by_label(&report.mappings)
+    let size = |sum: &Labelled| sum.frames + sum.new;
+    let sums = by_label(&report.mappings);
+    let all: u64 = sums.iter().map(size).sum();
+    let mut found: Vec<(Labelled, Vec<&MappingMemory>)> = sums
         .into_iter()
-        .filter(|sum| sum.pages > 0)
+        .filter(|sum| sum.pages > 0 && (sum.tagged || size(sum) * SMALLEST >= all))
         .map(|sum| {
             let ranges = report.mappings.iter();
             let mut ranges: Vec<_> = ranges.filter(|row| row.label == sum.label).collect();
@@ -116,7 +121,10 @@ fn strips(svg: &mut Svg, ranges: &[&MappingMemory], top: f64, width: f64) -> f64
     if users.len() > PROCESSES {
         notes.push(format!("and {} more", users.len() - PROCESSES));
     }
-    if ranges.iter().any(|row| is_added_up(row)) {
+    let added_up = ranges.iter().filter(|row| is_added_up(row)).count();
+    if added_up == ranges.len() {
+        notes.push("small ranges, added up: places are not known".to_owned());
+    } else if added_up > 0 {
         notes.push("at the right: small ranges, added up".to_owned());
     }
     if !notes.is_empty() {
@@ -211,7 +219,9 @@ mod tests {
         let words = drawing.find(">words: ").unwrap();
         assert!(drawing[words..].contains("3.00 ×"), "{drawing}");
         assert!(words < drawing.find(">anonymous: ").unwrap(), "{drawing}");
-        let before = drawing.find(">at the right: small ranges").unwrap();
+        let before = drawing
+            .find(">small ranges, added up: places are not known<")
+            .unwrap();
         let copied = drawing[words..before].matches("class=\"wasted\"").count();
         assert_eq!(copied, 3, "{drawing}"); // the workers
     }
