@@ -107,9 +107,17 @@ fn copies_of_stores(report: &Report) -> Option<f64> {
 /// What was not seen after the last reading, as a sentence without its full stop.
 pub(crate) fn unseen(record: &Record, page_size: u64, style: Style) -> Option<String> {
     let faults = record.faults_unseen;
+    let report = record.report.as_ref();
+    let inherited = report.and_then(|report| report.tree.copies.unique);
+    // Where nothing was inherited, nothing can have been copied.
+    let what = if inherited == Some(0) {
+        "touched"
+    } else {
+        "copied"
+    };
     (faults > FEW_FAULTS).then(|| {
         format!(
-            "{} page faults after the last reading: up to {} more may have been copied; a larger --overhead looks more \
+            "{} page faults that no reading has seen: up to {} more may have been {what}; a larger --overhead looks more \
              often and sooner",
             grouped(faults),
             style.size(faults * page_size)

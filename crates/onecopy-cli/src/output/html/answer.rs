@@ -95,7 +95,7 @@ fn sentences(
             "sentence strong",
             format!(
                 "{} more lie in one process each: they were not compared, and may hold the same data loaded or unpickled \
-                 several times. {COMPARE} compares them.",
+                 several times. {COMPARE} compares them, and finds arrays, texts and files, but no lists and dicts.",
                 style.size(new)
             ),
         );
@@ -217,7 +217,7 @@ mod tests {
         }))
         .unwrap();
         let page = written(Some(&record), &found);
-        let said = "<p class=\"warning\">Unseen: 29,184 page faults after the last reading: up to 114 MiB more may \
+        let said = "<p class=\"warning\">Unseen: 29,184 page faults that no reading has seen: up to 114 MiB more may \
                     have been copied;";
         assert!(page.contains(said), "{page}");
         assert!(page.contains("Not counted: too &lt;soon&gt;."), "{page}");

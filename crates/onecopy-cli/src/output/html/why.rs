@@ -23,7 +23,7 @@ pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) 
             out,
             "<h2>Why pages were copied</h2><p>Nothing was copied.</p>"
         )?;
-        return Ok(());
+        return advice(out, &why.advice);
     }
     writeln!(
         out,
@@ -65,7 +65,11 @@ pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) 
         ];
         table(out, &head, rows)?;
     }
-    for line in &why.advice {
+    advice(out, &why.advice)
+}
+
+fn advice(out: &mut dyn Write, lines: &[String]) -> Result<()> {
+    for line in lines {
         writeln!(out, "<p class=\"sentence\">→ {}</p>", escaped(line))?;
     }
     Ok(())
