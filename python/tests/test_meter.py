@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -384,6 +388,25 @@ def family(tmp_path: Path) -> Iterator[int]:
             yield process.pid
         finally:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_report_is_as_wide_as_the_terminal(family: int) -> None:
+    lines: dict[int, list[str]] = {}
+    for columns in (84, 160):
+        terminal, inside = os.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("4H", 50, columns, 0, 0))
+        with subprocess.Popen([SCRIPT, "report", str(family)], stdout=inside, env={**os.environ, "NO_COLOR": "1"}) as run:
+            os.close(inside)
+            said = b""
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while part := os.read(terminal, 65536):
+                    said += part
+            os.close(terminal)
+        assert run.returncode == 0
+        lines[columns] = said.decode().splitlines()
+        wide = [line for line in lines[columns] if len(line) > columns and " processes" not in line]
+        assert wide == []
+    assert len(lines[160]) < len(lines[84])
 
 
 def test_top_prints_once_into_a_pipe(family: int) -> None:

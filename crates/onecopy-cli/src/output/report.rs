@@ -9,7 +9,7 @@ use anyhow::Result;
 use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason};
 
 use super::answer::{Answer, Verdict, agreement, moved};
-use super::text::{column, columns, paragraph, printable};
+use super::text::{column, columns, paragraph, printable, wrapped};
 use super::units;
 
 const STRONG: Style = Style::new().bold();
@@ -38,14 +38,16 @@ pub(crate) fn report(
     heading: &Heading,
     style: units::Style,
 ) -> Result<()> {
-    writeln!(out, "{STRONG}{}{STRONG:#}", title(report, heading))?;
+    for line in wrapped(&title(report, heading), style.columns) {
+        writeln!(out, "{STRONG}{line}{STRONG:#}")?;
+    }
     sums(out, report, style)?;
     for (name, text) in &heading.lines {
         paragraph(out, &format!("  {name:<12} "), 15, text, style.columns)?;
     }
     mappings(out, report, style)?;
     processes(out, report, style)?;
-    skipped(out, report)?;
+    skipped(out, report, style)?;
     words(out, report, style)?;
     for limit in &report.limits {
         // They may hold names of stores.
@@ -68,26 +70,22 @@ fn words(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()
 
 /// The words of the guide, short.
 pub(crate) const WORDS: &str = "in common: inherited once + shared memory, which the copies are counted of; inherited: \
-    was there when a process was forked; once, distinct: each page counted once; copied: inherited, then written to; \
+    was there when a process was forked; shared: inherited, and one with relatives; once, distinct: each page counted once; copied: inherited, then written to; \
     last owner: inherited, not copied, and nobody else has it any more; new: came after the fork, or without one";
 
 /// Kernel threads that are named by themselves.
 const THREADS: usize = 4;
 
-fn skipped(out: &mut dyn Write, report: &Report) -> Result<()> {
+fn skipped(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
     let mut threads = 0;
     for skipped in &report.skipped {
         threads += usize::from(skipped.reason == SkipReason::KernelThread);
         if skipped.reason == SkipReason::KernelThread && threads > THREADS {
             continue;
         }
-        writeln!(
-            out,
-            "  not measured: process {} ({}) {}",
-            skipped.pid,
-            printable(&skipped.name),
-            reason(skipped.reason)
-        )?;
+        let (name, reason) = (printable(&skipped.name), reason(skipped.reason));
+        let text = format!("process {} ({name}) {reason}", skipped.pid);
+        paragraph(out, "  not measured: ", 16, &text, style.columns)?;
     }
     if threads > THREADS {
         writeln!(
