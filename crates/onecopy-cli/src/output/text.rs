@@ -97,17 +97,34 @@ pub(crate) fn pids(pids: &[u32]) -> String {
     format!("{noun} {}", pids.join(", "))
 }
 
-/// Breaks a sentence at blanks into lines of at most `width` columns; longer words stay whole.
+/// What stays on the line of the number before it.
+const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "%", "×", "s"];
+
+/// Breaks a sentence at blanks into lines of at most `width` columns; longer words stay whole, and numbers with their
+/// units.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
+    let mut words: Vec<String> = Vec::new();
     for word in text.split(' ') {
+        let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
+        match words.last_mut() {
+            Some(number)
+                if UNITS.contains(&bare) && number.ends_with(|end: char| end.is_ascii_digit()) =>
+            {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    let mut lines = vec![String::new()];
+    for word in &words {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) if columns(line) + 1 + columns(word) <= width => {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word.clone()),
         }
     }
     lines
@@ -225,6 +242,10 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("immeasurable", 3), ["immeasurable"]);
         assert_eq!(wrapped("", 3), [""]);
+        assert_eq!(
+            wrapped("it is 1.50 MiB; so", 10),
+            ["it is", "1.50 MiB;", "so"]
+        );
         let mut out = Vec::new();
         paragraph(&mut out, "  name  ", 8, "one two three four five six", 30).unwrap();
         let text = String::from_utf8(out).unwrap();
