@@ -123,7 +123,7 @@ fn strips(svg: &mut Svg, ranges: &[&MappingMemory], top: f64, width: f64) -> f64
     }
     let added_up = ranges.iter().filter(|row| is_added_up(row)).count();
     if added_up == ranges.len() {
-        notes.push("small ranges, added up: places are not known".to_owned());
+        notes.push("small ranges only, added up".to_owned());
     } else if added_up > 0 {
         notes.push("at the right: small ranges, added up".to_owned());
     }
@@ -219,9 +219,7 @@ mod tests {
         let words = drawing.find(">words: ").unwrap();
         assert!(drawing[words..].contains("3.00 ×"), "{drawing}");
         assert!(words < drawing.find(">anonymous: ").unwrap(), "{drawing}");
-        let before = drawing
-            .find(">small ranges, added up: places are not known<")
-            .unwrap();
+        let before = drawing.find(">small ranges only, added up<").unwrap();
         let copied = drawing[words..before].matches("class=\"wasted\"").count();
         assert_eq!(copied, 3, "{drawing}"); // the workers
     }
