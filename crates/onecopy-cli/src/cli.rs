@@ -180,6 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_to_be_checked_is_looked_at_more_often() {
+        let overhead = |arguments: &[&str]| {
+            let line = [&["onecopy", "run"], arguments, &["--", "true"]].concat();
+            match Cli::try_parse_from(line).unwrap().command {
+                Command::Run(arguments) => arguments.overhead(),
+                _ => panic!("the word run was given"),
+            }
+        };
+        let both = ["--max-copies", "1.5", "--overhead", "2"];
+        let found = [&both[..0], &both[..2], &both[2..], &both].map(overhead);
+        assert_eq!(
+            found.map(|percent| percent.to_string()),
+            ["1", "10", "2", "2"]
+        );
+    }
+
+    #[test]
     fn values_out_of_range_are_refused() {
         for bad in [
             ["--n", "0"],

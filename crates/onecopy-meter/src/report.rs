@@ -377,6 +377,10 @@ pub struct StoreMemory {
 /// are left out: they are one copy anyway, and would flatter the number. With [`Baseline::Now`],
 /// memory that the parent has freed since the fork, or that both sides allocated at the same place
 /// afterwards, is judged wrongly, which [`Report::limits`] says. Memory that is nobody's inheritance is `new` and in neither part.
+///
+/// There is no number where it would speak of next to nothing: `frames + shared` must be at least one page in a hundred
+/// of all, files left out. Processes that were started anew and unpickle their data have a few KiB of semaphores in
+/// common, one copy of them, and all else is `new`, be it equal in each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Copies {

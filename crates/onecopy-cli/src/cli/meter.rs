@@ -28,9 +28,11 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) measuring: Measuring,
 
-    /// How much of one processor the measuring may take, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
-    pub(crate) overhead: f64,
+    /// How much of one processor the measuring may take, in percent [default: 1; with --max-copies 10]
+    ///
+    /// A limit is worth as much as has been looked at.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) overhead: Option<f64>,
 
     /// Write the report for people to this file instead of standard error; - is standard output
     #[arg(short, long, value_name = "FILE")]
@@ -50,6 +52,23 @@ pub(crate) struct RunArguments {
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Percent of one processor, if nothing is said: without and with a limit that has to be checked.
+const OVERHEAD: f64 = 1.0;
+const OVERHEAD_OF_CHECKS: f64 = 10.0;
+
+impl RunArguments {
+    /// How much of one processor the measuring may take, in percent.
+    pub(crate) fn overhead(&self) -> f64 {
+        let is_checked = self.measuring.max_copies.is_some();
+        let default = if is_checked {
+            OVERHEAD_OF_CHECKS
+        } else {
+            OVERHEAD
+        };
+        self.overhead.unwrap_or(default)
+    }
 }
 
 /// Files to be written beside what is printed.

@@ -3,7 +3,7 @@
 
 use super::Subject;
 use super::pass::Pass;
-use super::sums::{copies, explained, sums};
+use super::sums::{explained, of_tree, sums};
 use crate::error::MeterError;
 use crate::read::Proc;
 use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMemory};
@@ -37,7 +37,7 @@ pub(super) fn report(
     if complete {
         tree.allocated = stores.iter().map(|store| store.allocated).sum();
         let agreement = explained(&pass.pages, &tree, proc.page_size());
-        tree.copies = copies(&pass.pages, pass.by_pss);
+        tree.copies = of_tree(&pass.pages, pass.by_pss, proc.page_size());
         tree.copies.agreement = agreement;
     } else {
         pass.mappings

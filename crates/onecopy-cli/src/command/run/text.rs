@@ -6,6 +6,7 @@ use std::io::Write;
 use anyhow::Result;
 
 use super::budget::CREDIT;
+use super::faults;
 use super::record::Record;
 use crate::output::{report as text, units, why};
 
@@ -83,12 +84,21 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
     if let Some(reason) = &record.not_counted {
         line("NOT COUNTED", reason.clone());
     }
-    // What one reading allocates is no more than this.
-    if record.faults_unseen > 256 {
+    if record.faults_unseen > faults::FEW {
+        let inherited = record
+            .report
+            .as_ref()
+            .and_then(|report| report.tree.copies.unique);
+        // Where nothing was inherited, nothing can have been copied.
+        let what = if inherited == Some(0) {
+            "touched"
+        } else {
+            "copied"
+        };
         line(
             "unseen",
             format!(
-                "{} page faults after the last reading: up to {} more may have been copied; a larger \
+                "{} page faults that no reading has seen: up to {} more may have been {what}; a larger \
                  --overhead looks more often and sooner",
                 units::grouped(record.faults_unseen),
                 style.size(record.faults_unseen * page_size)
@@ -96,4 +106,37 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
         );
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sampler::Seen;
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_inherited_cannot_have_been_copied() {
+        let recorded = include_str!("../../../tests/recorded/report.json");
+        let mut report: onecopy_meter::Report = serde_json::from_str(recorded).unwrap();
+        let mut said = |unique, unseen| {
+            report.tree.copies.unique = Some(unique);
+            let seen = Seen {
+                faults_unseen: unseen,
+                report: Some((0.5, report.clone())),
+                ..Seen::default()
+            };
+            let record = super::super::record(Vec::new(), &seen, report.level, None, None);
+            let mut text = Vec::new();
+            print(&mut text, &record, units::Style::default()).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let (copied, touched) = (said(10, 512), said(0, 512));
+        assert!(
+            copied.contains(
+                "512 page faults that no reading has seen: up to 2.00 MiB more may have been copied"
+            ),
+            "{copied}"
+        );
+        assert!(touched.contains("may have been touched"), "{touched}");
+        assert!(!said(10, faults::FEW).contains("unseen"));
+    }
 }
