@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Run a command and say how many copies of its data its processes made
     ///
     /// The memory of the command and of everything that it starts is read from the kernel while it runs. Nothing in
-    /// the processes is changed, and no privilege is needed.
+    /// the processes is changed, unless --why asks them to help, and no privilege is needed.
     Run(RunArguments),
     /// Say how many copies of their data a process and its children have now
     Report(ReportArguments),

@@ -21,7 +21,12 @@ pub(crate) struct Measuring {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArguments {
-    /// Find out which code wrote to the pages that were copied
+    /// Find out which code wrote to the pages that were copied; costs Python programs seconds, see --help
+    ///
+    /// Page faults are recorded, which costs the command itself some time, not part of --overhead. Python
+    /// programs are changed: before its first fork, each writes a table of all its objects, which takes about a second per
+    /// 100,000 dicts, and memory that it may not give back to the system and that workers then inherit.
+    /// `PYTHONPATH`, `PYTHONPERFSUPPORT` and `ONECOPY_OBJECTS` are set for the command. For numbers, run it without --why.
     #[arg(long)]
     pub(crate) why: bool,
 
@@ -41,7 +46,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) files: Files,
 
-    /// No report for people
+    /// No report on standard error; files that were asked for are written
     #[arg(short, long)]
     pub(crate) quiet: bool,
 

@@ -258,3 +258,13 @@ fn a_hyphen_is_standard_output_after_the_command() {
     let help = onecopy(&["run", "--help"]);
     assert!(text(&help.stdout).contains("- is standard output"));
 }
+
+#[test]
+fn a_quiet_run_writes_the_report_that_was_asked_for() {
+    let folder = Folder::new("quiet");
+    let out = folder.file("run.txt");
+    let output = script(&["-q", "-o", &out], "sleep 0.1; exit 4");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(4), ""));
+    let report = fs::read_to_string(&out).unwrap();
+    assert!(report.starts_with("── onecopy"), "{report}");
+}

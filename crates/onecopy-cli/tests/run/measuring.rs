@@ -359,7 +359,7 @@ fn some_semaphores_are_no_number_of_copies_for_a_pool_that_was_started_anew() {
     let folder = Folder::new("anew");
     let json = folder.file("run.json");
     let options = ["--max-copies", "1.05", "--overhead", "50", "--json", &json];
-    let command = ["--", "python3", "-c", &program];
+    let command = ["--why", "--", "python3", "-c", &program];
     let output = onecopy(&[&["run"], &options[..], &command].concat());
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
@@ -372,6 +372,8 @@ fn some_semaphores_are_no_number_of_copies_for_a_pool_that_was_started_anew() {
         "{said}"
     );
     assert!(said.contains("why PID --content"), "{said}");
+    // What `--why` has to say of it.
+    assert!(said.contains("next to nothing was inherited"), "{said}");
     let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let copies = &record["report"]["tree"]["copies"];
     // What is known of the parts is there.

@@ -85,3 +85,19 @@ fn a_full_disk_is_a_failure_that_is_said() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
 }
+
+#[test]
+fn the_help_says_what_why_costs_and_changes() {
+    let help = onecopy(&["run", "--help"]);
+    let words: Vec<&str> = text(&help.stdout).split_whitespace().collect();
+    let help = words.join(" ");
+    for part in [
+        "about a second per 100,000 dicts",
+        "memory that it may not give back",
+        "not part of --overhead",
+        "ONECOPY_OBJECTS",
+        "[default: 1; with --max-copies 10]",
+    ] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+}

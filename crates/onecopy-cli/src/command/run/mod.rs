@@ -30,8 +30,8 @@ use onecopy_meter::{Proc, Session};
 
 use crate::cli::meter::RunArguments;
 use crate::command::report;
-use crate::command::why::Why;
 use crate::command::why::recorder::Recorder;
+use crate::command::why::{Why, of_their_own};
 use crate::output::{say, units};
 use cgroup::OwnCgroup;
 use child::{Asked, Happening, NotStarted, Running};
@@ -47,8 +47,7 @@ pub(crate) const OWN_FAILURE: i32 = 125;
 /// Runs the command and returns the exit code.
 pub(crate) fn run(arguments: &RunArguments) -> i32 {
     // Reports are written with names that must be good before hours are spent.
-    let text = arguments.output.as_deref().filter(|_| !arguments.quiet);
-    let outputs = match Outputs::open(&arguments.files, text) {
+    let outputs = match Outputs::open(&arguments.files, arguments.output.as_deref()) {
         Ok(outputs) => outputs,
         Err(error) => {
             say(format_args!("{error:#}"));
@@ -195,7 +194,10 @@ fn finish(
         .and_then(|watching| {
             let level = watching.level;
             let cgroup_peak = watching.cgroup.peak();
-            let (seen, why, mut outputs) = watching.stop(ended)?;
+            let (seen, mut why, mut outputs) = watching.stop(ended)?;
+            if let Some((why, (_, report))) = why.as_mut().zip(seen.report.as_ref()) {
+                why.advice.extend(of_their_own(report));
+            }
             let words = arguments.command.iter();
             let words = words
                 .map(|word| word.to_string_lossy().into_owned())
@@ -284,16 +286,16 @@ pub(crate) fn record(
     }
 }
 
-/// The report for people, to its file or to standard error.
+/// The report for people, to its file or to standard error, where it may be unwanted.
 fn print(arguments: &RunArguments, record: &Record, outputs: &mut Outputs) -> Result<()> {
-    if arguments.quiet {
-        return Ok(());
-    }
     let style = units::Style::new(arguments.bytes);
     if outputs.has_text() {
         let mut out = anstream::StripStream::new(Vec::new());
         text::print(&mut out, record, style)?;
         return outputs.write_text(&out.into_inner());
+    }
+    if arguments.quiet {
+        return Ok(());
     }
     match text::print(&mut stderr(), record, style) {
         // Whoever reads has had enough, as in any pipeline.

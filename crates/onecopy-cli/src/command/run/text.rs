@@ -72,10 +72,17 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
     } else {
         String::new()
     };
+    let objects = record.why.as_ref().and_then(|why| why.objects.as_ref());
+    let tables = match objects.and_then(|objects| objects.seconds) {
+        Some(seconds) => {
+            format!("; the programs themselves took {seconds:.1} s for tables of their objects")
+        }
+        None => String::new(),
+    };
     line(
         "measuring",
         format!(
-            "{} readings and {} glances took {:.2} % of one processor{beyond}",
+            "{} readings and {} glances took {:.2} % of one processor{beyond}{tables}",
             overhead.readings,
             overhead.glances,
             overhead.fraction * 100.0
@@ -138,5 +145,29 @@ mod tests {
         );
         assert!(touched.contains("may have been touched"), "{touched}");
         assert!(!said(10, faults::FEW).contains("unseen"));
+    }
+
+    #[test]
+    fn what_the_tables_of_objects_took_is_a_fact_of_the_measuring() {
+        let recorded = include_str!("../../../tests/recorded/report.json");
+        let report: onecopy_meter::Report = serde_json::from_str(recorded).unwrap();
+        let objects = serde_json::from_str(r#"{"types": [], "other": 0, "seconds": 4.5}"#).unwrap();
+        let why = crate::command::why::Why {
+            objects: Some(objects),
+            ..Default::default()
+        };
+        let seen = Seen {
+            report: Some((0.5, report)),
+            ..Seen::default()
+        };
+        let level = onecopy_meter::Level::B;
+        let record = super::super::record(Vec::new(), &seen, level, None, Some(why));
+        let mut text = Vec::new();
+        print(&mut text, &record, units::Style::default()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains("took 4.5 s for tables of their objects"),
+            "{text}"
+        );
     }
 }

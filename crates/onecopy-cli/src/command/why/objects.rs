@@ -25,6 +25,9 @@ struct Head {
     /// Bottom of the stack; older programs do not say.
     #[serde(default)]
     family: Option<u64>,
+    /// How long the program took for it; older ones do not say.
+    #[serde(default)]
+    seconds: Option<f64>,
     types: Vec<Kind>,
 }
 
@@ -48,6 +51,7 @@ struct Object {
 pub(super) struct Table {
     pid: u32,
     family: Option<u64>,
+    seconds: Option<f64>,
     types: Vec<Kind>,
     objects: Vec<Object>,
 }
@@ -75,12 +79,15 @@ pub(crate) struct TypeRow {
 }
 
 /// Objects on copied pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Objects {
     /// Most bytes first.
     pub(crate) types: Vec<TypeRow>,
     /// Bytes of copied pages that belong to no known object.
     pub(crate) other: u64,
+    /// How long programs took to write the tables that this comes from; `None` where they do not say.
+    #[serde(default)]
+    pub(crate) seconds: Option<f64>,
 }
 
 impl Objects {
@@ -162,7 +169,12 @@ impl Table {
     }
 
     fn parse(head: Head, bytes: &[u8]) -> Self {
-        let Head { pid, family, types } = head;
+        let Head {
+            pid,
+            family,
+            seconds,
+            types,
+        } = head;
         let (rows, _) = bytes.as_chunks::<16>();
         let mut objects: Vec<Object> = rows
             .iter()
@@ -181,6 +193,7 @@ impl Table {
         Self {
             pid,
             family,
+            seconds,
             types,
             objects,
         }
@@ -278,9 +291,14 @@ impl Sums {
         types.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         types.truncate(TYPES);
         let named: u64 = types.iter().map(|row| row.bytes).sum();
+        let seconds = self.counted.iter().map(|table| table.seconds);
+        let told = seconds
+            .flatten()
+            .filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         (!self.counted.is_empty()).then(|| Objects {
             types,
             other: self.all - named,
+            seconds: told.reduce(|sum, seconds| sum + seconds),
         })
     }
 }
@@ -301,7 +319,15 @@ mod tests {
             bytes.extend_from_slice(&kind.to_le_bytes());
         }
         let types = types.to_vec();
-        Rc::new(Table::parse(Head { pid, family, types }, &bytes))
+        Rc::new(Table::parse(
+            Head {
+                pid,
+                family,
+                seconds: Some(1.5),
+                types,
+            },
+            &bytes,
+        ))
     }
 
     fn pages(range: Range<u64>) -> Vec<Range<u64>> {
@@ -333,6 +359,7 @@ mod tests {
         assert_eq!(row.bytes, 100 + 96 + 100 + 200);
         assert_eq!(found.other, 4 * 4096 - row.bytes);
         assert_eq!(found.counted_bytes(), row.bytes);
+        assert_eq!(found.seconds, Some(1.5));
         assert!(Sums::default().finish().is_none());
     }
 

@@ -98,7 +98,8 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         subtract(&mut copied, before, page_size);
         feed.settle(copied);
     }
-    let why = recorder.stop();
+    let mut why = recorder.stop();
+    why.advice.extend(super::of_their_own(&last));
     let before = {
         let mut ledger = Ledger::new(folder, page_size);
         for copied in copied_before {
