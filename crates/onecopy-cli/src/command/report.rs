@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i3
         Format::Jsonl => json::line(out, &found)?,
         Format::Csv => csv::processes(out, &found, !arguments.no_header)?,
         Format::Html => html::write(out, html::Subject::reading(&found))?,
-        Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found))?.as_bytes())?,
+        Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found)).as_bytes())?,
     }
     Ok(verdict(&arguments.measuring, &found))
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason};
+use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason, Skipped};
 
 use super::text::{column, printable};
 use super::units;
@@ -67,7 +67,7 @@ fn skipped(out: &mut dyn Write, report: &Report) -> Result<()> {
             "  not measured: process {} ({}) {}",
             skipped.pid,
             printable(&skipped.name),
-            reason(skipped.reason)
+            reason(skipped)
         )?;
     }
     if threads > THREADS {
@@ -81,10 +81,13 @@ fn skipped(out: &mut dyn Write, report: &Report) -> Result<()> {
 }
 
 /// Why a process has no row, as the end of a sentence about it.
-pub(crate) fn reason(reason: SkipReason) -> &'static str {
-    match reason {
+pub(crate) fn reason(skipped: &Skipped) -> &'static str {
+    match skipped.reason {
         SkipReason::Exited => "has exited and waits for its parent to notice",
-        SkipReason::Denied => "belongs to somebody else",
+        SkipReason::Denied if skipped.foreign == Some(true) => "belongs to somebody else",
+        SkipReason::Denied => {
+            "may not be looked into: it has more privileges than this one, or is not dumpable"
+        }
         SkipReason::KernelThread => "is a kernel thread: it has no memory of its own",
         _ => "went away while the tree was read",
     }

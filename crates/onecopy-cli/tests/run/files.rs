@@ -268,3 +268,21 @@ fn a_quiet_run_writes_the_report_that_was_asked_for() {
     let report = fs::read_to_string(&out).unwrap();
     assert!(report.starts_with("── onecopy"), "{report}");
 }
+
+#[test]
+fn a_picture_of_next_to_nothing_costs_no_result() {
+    let folder = Folder::new("nothing");
+    let [svg, lines] = ["e.svg", "e.jsonl"].map(|name| folder.file(name));
+    // Over before anybody can look, as a rule.
+    for _ in 0..5 {
+        let options = ["run", "-q", "--svg", &svg, "--jsonl", &lines, "--"];
+        let output = onecopy(&[&options[..], &["true"]].concat());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        let picture = fs::read_to_string(&svg).unwrap();
+        assert!(
+            picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"),
+            "{picture}"
+        );
+        fs::read_to_string(&lines).unwrap();
+    }
+}

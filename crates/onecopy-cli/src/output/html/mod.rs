@@ -11,7 +11,6 @@ mod svg;
 mod timeline;
 mod treemap;
 
-use anyhow::{Context as _, Result};
 use onecopy_meter::Report;
 
 use crate::command::run::record::Record;
@@ -45,8 +44,9 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The one drawing that says most: the timeline of a run, the map of a single reading.
-pub(crate) fn drawing(subject: Subject<'_>) -> Result<String> {
+/// The one drawing that says most: the timeline of a run, the map of a single reading. Where nothing was measured, the
+/// picture says so: that is a result as well.
+pub(crate) fn drawing(subject: Subject<'_>) -> String {
     let timeline = subject
         .record
         .and_then(|record| timeline::draw(record, WIDE));
@@ -55,10 +55,16 @@ pub(crate) fn drawing(subject: Subject<'_>) -> Result<String> {
             .report
             .and_then(|report| treemap::draw(report, WIDE))
     };
-    let drawing = timeline
-        .or_else(map)
-        .context("there is nothing to draw: nothing was measured")?;
-    Ok(svg::alone(&drawing))
+    let drawing = timeline.or_else(map);
+    svg::alone(&drawing.unwrap_or_else(|| nothing(subject)))
+}
+
+fn nothing(subject: Subject<'_>) -> String {
+    let mut drawing = svg::Svg::new(WIDE);
+    drawing.text(8.0, 24.0, "", "nothing was measured");
+    let reason = subject.record.and_then(|record| record.reason.as_deref());
+    drawing.text(8.0, 44.0, "soft", reason.unwrap_or_default());
+    drawing.finish(56.0, "nothing was measured")
 }
 
 /// The class that colours a number of copies, pale to dark.
@@ -69,5 +75,27 @@ fn shade(copies: f64) -> &'static str {
         copies if copies < 2.0 => "c3",
         copies if copies < 4.0 => "c4",
         _ => "c5",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::run::{record, sampler::Seen};
+
+    #[test]
+    fn a_run_of_which_nothing_is_known_is_a_picture_that_says_so() {
+        let level = onecopy_meter::Level::B;
+        let record = record(Vec::new(), &Seen::default(), level, None, None);
+        let picture = drawing(Subject::run(&record));
+        assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+        assert!(
+            picture.contains(">nothing was measured</text>"),
+            "{picture}"
+        );
+        assert!(
+            picture.contains("before its pages could be counted"),
+            "{picture}"
+        );
     }
 }
