@@ -15,8 +15,15 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::foreign;
+
 /// Types that a report names.
 const TYPES: usize = 40;
+
+/// Bytes of all tables together: some seventy million objects. Others are not looked at.
+const MOST_BYTES: u64 = 1 << 30;
+/// Bytes of the head of a table.
+const MOST_HEAD_BYTES: u64 = 16 << 20;
 
 /// The head of a table.
 #[derive(Debug, Deserialize)]
@@ -61,6 +68,8 @@ pub(super) struct Table {
 pub(super) struct Tables {
     folder: Option<PathBuf>,
     read: HashSet<PathBuf>,
+    /// Bytes of those that were found.
+    bytes: u64,
     found: Vec<Rc<Table>>,
 }
 
@@ -154,18 +163,25 @@ impl Tables {
             let is_head = name.starts_with("objects-")
                 && Path::new(&name).extension() == Some("json".as_ref());
             if is_head && self.read.insert(path.clone()) {
-                self.found.extend(Table::read(&path).map(Rc::new));
+                let table = Table::read(&path, MOST_BYTES - self.bytes);
+                if let Some((table, bytes)) = table {
+                    self.found.push(Rc::new(table));
+                    self.bytes += bytes;
+                }
             }
         }
     }
 }
 
 impl Table {
-    fn read(head: &Path) -> Option<Self> {
+    /// The table, if it has no more bytes than that, and how many it has.
+    fn read(head: &Path, most: u64) -> Option<(Self, u64)> {
         let folder = head.parent()?;
-        let head: Head = serde_json::from_slice(&fs::read(head).ok()?).ok()?;
-        let bytes = fs::read(folder.join(format!("objects-{}.bin", head.pid))).ok()?;
-        Some(Self::parse(head, &bytes))
+        let head = foreign::whole(head, MOST_HEAD_BYTES).ok()?;
+        let head: Head = serde_json::from_slice(&head).ok()?;
+        let path = folder.join(format!("objects-{}.bin", head.pid));
+        let bytes = foreign::whole(&path, most).ok()?;
+        Some((Self::parse(head, &bytes), bytes.len() as u64))
     }
 
     fn parse(head: Head, bytes: &[u8]) -> Self {
