@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Run a command and say how many copies of its data its processes made
     ///
     /// The memory of the command and of everything that it starts is read from the kernel while it runs. Nothing in
-    /// the processes is changed, and no privilege is needed.
+    /// the processes is changed, unless --why asks them to help, and no privilege is needed.
     Run(RunArguments),
     /// Say how many copies of their data a process and its children have now
     Report(ReportArguments),
@@ -177,6 +177,23 @@ mod tests {
             (15_000, 4, Share::Fork)
         );
         assert!(plain.write.abs() < f64::EPSILON && !plain.json);
+    }
+
+    #[test]
+    fn a_limit_that_is_to_be_checked_is_looked_at_more_often() {
+        let overhead = |arguments: &[&str]| {
+            let line = [&["onecopy", "run"], arguments, &["--", "true"]].concat();
+            match Cli::try_parse_from(line).unwrap().command {
+                Command::Run(arguments) => arguments.overhead(),
+                _ => panic!("the word run was given"),
+            }
+        };
+        let both = ["--max-copies", "1.5", "--overhead", "2"];
+        let found = [&both[..0], &both[..2], &both[2..], &both].map(overhead);
+        assert_eq!(
+            found.map(|percent| percent.to_string()),
+            ["1", "10", "2", "2"]
+        );
     }
 
     #[test]

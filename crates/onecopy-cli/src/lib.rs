@@ -8,6 +8,7 @@
 
 mod cli;
 mod command;
+mod foreign;
 mod options;
 mod output;
 mod watch;

@@ -168,6 +168,7 @@ fn a_report_of_a_part_of_a_tree_is_valid_and_has_no_sums() {
     let report: Value = serde_json::from_str(&document).unwrap();
     assert_eq!(report["complete"], false);
     assert_eq!(report["skipped"][0]["reason"], "denied");
+    assert_eq!(report["skipped"][0]["foreign"], true);
     for part in [
         "unique", "frames", "shared", "new", "wasted", "saved", "by_pss",
     ] {

@@ -661,7 +661,7 @@ fn copies_that_were_needless_and_pages_that_exist_twice_are_counted() {
             "why",
             "--json",
             "--for",
-            "0",
+            "0.05",
             &std::process::id().to_string(),
         ])
         .output()

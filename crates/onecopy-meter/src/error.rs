@@ -22,8 +22,11 @@ pub enum MeterError {
         /// The process.
         pid: u32,
     },
-    /// The process belongs to somebody else, or has made itself unreadable (`PR_SET_DUMPABLE`).
-    #[error("process {pid} may not be looked into ({}): run as its user or as root", path.display())]
+    /// The process belongs to somebody else, has more privileges, or has made itself unreadable (`PR_SET_DUMPABLE`).
+    #[error(
+        "process {pid} may not be looked into ({}): that takes its user and all of its privileges, or CAP_SYS_PTRACE",
+        path.display()
+    )]
     Denied {
         /// The process.
         pid: u32,

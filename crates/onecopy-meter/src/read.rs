@@ -201,6 +201,13 @@ impl Proc {
         !self.root.join("1/stat").exists()
     }
 
+    /// Whether a process belongs to another user than this one. `/proc/PID` itself does not tell: it is root's where
+    /// the process is not dumpable (proc(5)).
+    pub(crate) fn is_foreign(&self, pid: u32) -> Option<bool> {
+        let status = fs::read(self.path(pid, "status")).ok()?;
+        Some(user(&status)? != rustix::process::geteuid().as_raw())
+    }
+
     /// Opens the page table of a process for [`Proc::pages`].
     pub(crate) fn open_pagemap(&self, pid: u32) -> Result<File, MeterError> {
         self.open(pid, "pagemap")
@@ -340,5 +347,27 @@ fn parse_failure(pid: u32, path: &Path, error: ParseError) -> MeterError {
             path: path.to_owned(),
             source,
         },
+    }
+}
+/// The real user id from `/proc/PID/status`; the name of the process, above it, has no lines of its own.
+fn user(status: &[u8]) -> Option<u32> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let ids = lines.find_map(|line| line.strip_prefix(b"Uid:"))?;
+    let ids = std::str::from_utf8(ids).ok()?;
+    ids.split_ascii_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_user_is_the_first_of_four() {
+        let status = b"Name:\t\xff Uid:\\n7\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nGid:\t5\t5\t5\t5\n";
+        assert_eq!(user(status), Some(1_000));
+        assert_eq!(user(b"Name:\tx\n"), None);
+        let proc = Proc::default();
+        assert_eq!(proc.is_foreign(std::process::id()), Some(false));
+        assert_eq!(proc.is_foreign(1 << 23), None);
     }
 }

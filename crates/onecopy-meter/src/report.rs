@@ -317,7 +317,7 @@ pub enum SkipReason {
     Exited,
     /// It went away while the tree was read, in each of several passes.
     Vanished,
-    /// This user may not look into it.
+    /// This process may not look into it; [`Skipped::foreign`] says whose it is.
     Denied,
     /// It is a thread of the kernel, which has no memory of its own.
     KernelThread,
@@ -335,6 +335,10 @@ pub struct Skipped {
     pub reason: SkipReason,
     /// Its RSS, which anybody may read; `None` when even that was gone.
     pub rss: Option<u64>,
+    /// Whether it belongs to another user than the one who asks. If not, it was refused because it has more privileges
+    /// than this process or is not dumpable (ptrace(2)). `None` where that is not known, and for all other reasons.
+    #[serde(default)]
+    pub foreign: Option<bool>,
 }
 
 /// One process's mappings of one store.
@@ -377,6 +381,10 @@ pub struct StoreMemory {
 /// are left out: they are one copy anyway, and would flatter the number. With [`Baseline::Now`],
 /// memory that the parent has freed since the fork, or that both sides allocated at the same place
 /// afterwards, is judged wrongly, which [`Report::limits`] says. Memory that is nobody's inheritance is `new` and in neither part.
+///
+/// There is no number where it would speak of next to nothing: `frames + shared` must be at least one page in a hundred
+/// of all, files left out. Processes that were started anew and unpickle their data have a few KiB of semaphores in
+/// common, one copy of them, and all else is `new`, be it equal in each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Copies {

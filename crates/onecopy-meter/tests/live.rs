@@ -104,6 +104,11 @@ fn a_tree_with_a_process_of_somebody_else_has_rows_but_no_sums() {
         assert!(!report.mappings.is_empty());
         let skipped = report.skipped.iter().find(|row| row.pid == hidden.pid());
         assert_eq!(skipped.unwrap().reason, SkipReason::Denied);
+        // It is one's own all the same.
+        assert_eq!(skipped.unwrap().foreign, Some(false));
+        let limits = report.limits.join("\n");
+        assert!(limits.contains("not dumpable"), "{limits}");
+        assert!(!limits.contains("somebody else"), "{limits}");
     });
 }
 
@@ -125,6 +130,7 @@ fn nobody_may_not_look_into_root_and_is_told_so() {
         assert_no_sums(&report);
         assert_eq!(report.skipped.len(), 1);
         assert_eq!(report.skipped[0].reason, SkipReason::Denied);
+        assert_eq!(report.skipped[0].foreign, Some(true));
         assert!(report.skipped[0].rss.unwrap() > 0);
         assert!(
             report

@@ -21,16 +21,23 @@ pub(crate) struct Measuring {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArguments {
-    /// Find out which code wrote to the pages that were copied
+    /// Find out which code wrote to the pages that were copied; costs Python programs seconds, see --help
+    ///
+    /// Page faults are recorded, which costs the command itself some time, not part of --overhead. Python
+    /// programs are changed: before its first fork, each writes a table of all its objects, which takes about a second per
+    /// 100,000 dicts, and memory that it may not give back to the system and that workers then inherit.
+    /// `PYTHONPATH`, `PYTHONPERFSUPPORT` and `ONECOPY_OBJECTS` are set for the command. For numbers, run it without --why.
     #[arg(long)]
     pub(crate) why: bool,
 
     #[command(flatten)]
     pub(crate) measuring: Measuring,
 
-    /// How much of one processor the measuring may take, in percent
-    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
-    pub(crate) overhead: f64,
+    /// How much of one processor the measuring may take, in percent [default: 1; with --max-copies 10]
+    ///
+    /// A limit is worth as much as has been looked at.
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) overhead: Option<f64>,
 
     /// Write the report for people to this file instead of standard error; - is standard output
     #[arg(short, long, value_name = "FILE")]
@@ -39,7 +46,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) files: Files,
 
-    /// No report for people
+    /// No report on standard error; files that were asked for are written
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
@@ -50,6 +57,23 @@ pub(crate) struct RunArguments {
     /// The command and its arguments, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Percent of one processor, if nothing is said: without and with a limit that has to be checked.
+const OVERHEAD: f64 = 1.0;
+const OVERHEAD_OF_CHECKS: f64 = 10.0;
+
+impl RunArguments {
+    /// How much of one processor the measuring may take, in percent.
+    pub(crate) fn overhead(&self) -> f64 {
+        let is_checked = self.measuring.max_copies.is_some();
+        let default = if is_checked {
+            OVERHEAD_OF_CHECKS
+        } else {
+            OVERHEAD
+        };
+        self.overhead.unwrap_or(default)
+    }
 }
 
 /// Files to be written beside what is printed.
@@ -136,7 +160,7 @@ pub(crate) struct DiffArguments {
     pub(crate) after: Option<String>,
 
     /// How long to wait between two readings of a process
-    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = some_seconds)]
     pub(crate) every: f64,
 
     #[command(flatten)]
@@ -178,7 +202,7 @@ pub(crate) struct WhyArguments {
     /// The process; its children are watched, too
     pub(crate) pid: u32,
 
-    /// How long to watch
+    /// How long to watch; 0 only with --content
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub(crate) seconds: f64,
 
@@ -230,6 +254,18 @@ pub(crate) enum Color {
     Never,
 }
 
+/// What is said after the help of each command: examples, and what its exit code means.
+macro_rules! after_help {
+    ($text:literal, $three:literal) => {
+        concat!(
+            $text,
+            "\n\nExit codes:\n  0  done\n  1  it could not be done; standard error says why\n  2  the command line was \
+             not understood\n  3  with --max-copies: ",
+            $three
+        )
+    };
+}
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   onecopy run -- gunicorn --preload -w 4 app:app
@@ -237,35 +273,62 @@ Examples:
   onecopy run --max-copies 1.10 -q -- python -m pytest   exit code 3 if there were more copies
   onecopy run --overhead 20 -- ./short-lived             look more often than one percent allows
 
-The command owns standard input and output; the report goes to standard error. The exit code is the
-command's own; 128+n when signal n ended it; 127 not found, 126 not executable, 125 own failure.
+Streams and files:
+  The command owns standard input and output; the report goes to standard error. Files are
+  opened before the command starts and written after its end; until then they keep what they
+  have. FILE can be - or /dev/stdout, after all that the command has written there (./- is a
+  file of that name), /dev/stderr, or a named pipe, whose reader is waited for three seconds.
 
-Files are opened before the command starts and written after its end; until then they keep what they
-have. FILE can be - or /dev/stdout, after all that the command has written there (./- is a file of that
-name), /dev/stderr, or a named pipe, whose reader is waited for three seconds.";
+Exit codes:
+  The command's own; 128+n when signal n ended it; 127 not found, 126 not executable.
+  If the command ended with 0:
+  3    with --max-copies: a reading found more copies, or there is no number of the largest
+       moment. Else 0, even if more may have been copied unseen: standard error says so then
+  125  onecopy itself failed, be it before the start or when a report was to be written
+  2    the command line was not understood";
 
-const REPORT_EXAMPLES: &str = "\
+const REPORT_EXAMPLES: &str = after_help!(
+    "\
 Examples:
   onecopy report $(pgrep -o gunicorn)
   onecopy report 4100 --json | jq .tree.copies.value
-  onecopy report 4100 --format html > report.html";
+  onecopy report 4100 --format html > report.html",
+    "there are more copies, or there is no number of copies"
+);
 
-const TOP_KEYS: &str = "\
+const TOP_KEYS: &str = after_help!(
+    "\
 Keys:
   s  sort by copied, copy/s, new, shared, tree     v  mappings     o  tagged objects
-  p  pause                                         q  quit";
+  p  pause                                         q  quit",
+    "there are more copies, or there is no number; only if it prints once"
+);
 
-const DIFF_EXAMPLES: &str = "\
+const DIFF_EXAMPLES: &str = after_help!(
+    "\
 Examples:
   onecopy report 4100 --json > a.json; sleep 60; onecopy report 4100 --json > b.json
   onecopy diff a.json b.json
-  onecopy diff 4100 --every 10";
+  onecopy diff 4100 --every 10",
+    "the second report has more copies, or no number of copies"
+);
 
-const WHY_EXAMPLES: &str = "\
+const WHY_EXAMPLES: &str = after_help!(
+    "\
 Examples:
   onecopy why $(pgrep -o gunicorn) --for 10
   onecopy why 4100 --content                at its end, compares pages; needs the right to trace
-  onecopy run --why -- python train.py      from the first fork on";
+  onecopy run --why -- python train.py      from the first fork on",
+    "there are more copies at the end, or there is no number of copies"
+);
+
+/// A time that is spent waiting for something to happen.
+fn some_seconds(text: &str) -> Result<f64, String> {
+    match seconds(text)? {
+        value if value > 0.0 => Ok(value),
+        _ => Err("nothing can change in no time".to_owned()),
+    }
+}
 
 fn seconds(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;

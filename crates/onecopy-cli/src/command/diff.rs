@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::cli::meter::DiffArguments;
 use crate::command::report;
 use crate::command::run::record;
-use crate::output::{json, text, units};
+use crate::output::{json, say, text, units};
 
 /// Pages of the mappings of one name before and after.
 #[derive(Debug, Default, Serialize, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32>
             let mut session = Session::new(report::proc(&arguments.measuring), pid).patient();
             let before = session.read()?;
             thread::sleep(Duration::from_secs_f64(arguments.every));
-            (before, session.read()?)
+            (before.into(), session.read()?.into())
         }
         (None, Err(_)) => bail!(
             "{} is one report: name a second one to compare with",
@@ -66,6 +66,10 @@ pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32>
         ),
         (Some(after), _) => (one(arguments, &arguments.before)?, one(arguments, after)?),
     };
+    for doubt in doubts(&before, &after) {
+        say(format_args!("{doubt}"));
+    }
+    let (before, after) = (before.report, after.report);
     if before.page_size != after.page_size {
         bail!(
             "pages of {} and of {} bytes cannot be compared",
@@ -91,17 +95,33 @@ pub(crate) fn run(arguments: &DiffArguments, out: &mut dyn Write) -> Result<i32>
     Ok(report::verdict(&arguments.measuring, &after))
 }
 
+/// One side of the comparison.
+struct Side {
+    report: Report,
+    /// The command and its arguments, where they are known.
+    command: Option<Vec<String>>,
+}
+
+impl From<Report> for Side {
+    fn from(report: Report) -> Self {
+        Self {
+            report,
+            command: None,
+        }
+    }
+}
+
 /// A process as it is now, or what a file holds.
-fn one(arguments: &DiffArguments, name: &str) -> Result<Report> {
+fn one(arguments: &DiffArguments, name: &str) -> Result<Side> {
     if let Ok(pid) = name.parse::<u32>() {
-        return Ok(report::proc(&arguments.measuring).tree(pid)?);
+        return Ok(report::proc(&arguments.measuring).tree(pid)?.into());
     }
     let content = fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
-    let value: Value =
+    let mut value: Value =
         serde_json::from_str(&content).with_context(|| format!("{name} is no JSON"))?;
     let found = match value["schema"].as_str() {
-        Some(SCHEMA) => value,
-        Some(record::SCHEMA) if !value["report"].is_null() => value["report"].clone(),
+        Some(SCHEMA) => value.take(),
+        Some(record::SCHEMA) if !value["report"].is_null() => value["report"].take(),
         Some(record::SCHEMA) => bail!("{name}: nothing was measured in that run"),
         other => bail!(
             "{name} is of the form {:?}; {SCHEMA} and {} are understood",
@@ -109,8 +129,38 @@ fn one(arguments: &DiffArguments, name: &str) -> Result<Report> {
             record::SCHEMA
         ),
     };
-    serde_json::from_value(found)
-        .with_context(|| format!("{name} does not hold what its schema says"))
+    Ok(Side {
+        report: serde_json::from_value(found)
+            .with_context(|| format!("{name} does not hold what its schema says"))?,
+        command: serde_json::from_value(value["command"].take()).ok(),
+    })
+}
+
+/// Why the two may be different for another reason than what memory has been used for.
+fn doubts(before: &Side, after: &Side) -> Vec<String> {
+    let first = |side: &Side| side.report.processes.first().map(|row| row.name.clone());
+    let words = |side: &Side| side.command.as_ref().map(|words| words.join(" "));
+    let mut doubts = Vec::new();
+    let programs = match (words(before), words(after)) {
+        (Some(before), Some(after)) => Some((before, after)),
+        _ => first(before).zip(first(after)),
+    };
+    if let Some((before, after)) = programs.filter(|(before, after)| before != after) {
+        doubts.push(format!(
+            "different commands are compared: {} and {}",
+            text::printable(&before),
+            text::printable(&after)
+        ));
+    }
+    let count = |side: &Side| side.report.processes.len();
+    if count(before) != count(after) {
+        doubts.push(format!(
+            "different numbers of processes are compared: {} and {}",
+            count(before),
+            count(after)
+        ));
+    }
+    doubts
 }
 
 fn changes(before: &Report, after: &Report) -> Vec<Change> {
@@ -191,4 +241,42 @@ fn print(out: &mut dyn Write, changes: &Changes) -> Result<()> {
         writeln!(out, "  nothing has changed")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(command: Option<&[&str]>) -> Side {
+        let recorded = include_str!("../../tests/recorded/report.json");
+        Side {
+            report: serde_json::from_str(recorded).unwrap(),
+            command: command.map(|words| words.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn different_commands_and_numbers_of_processes_are_said() {
+        let (sleep, copy) = (
+            side(Some(&["sleep", "5"])),
+            side(Some(&["cp", "\u{1b}[2J"])),
+        );
+        assert!(doubts(&sleep, &sleep).is_empty());
+        let said = doubts(&sleep, &copy);
+        assert_eq!(said.len(), 1);
+        assert!(said[0].contains("sleep 5 and cp \\u{1b}[2J"), "{said:?}");
+        // Of a reading only the name of the first process is known.
+        let mut other = side(None);
+        assert!(doubts(&sleep, &other).is_empty());
+        other.report.processes[0].name = "other".to_owned();
+        assert!(doubts(&sleep, &other)[0].contains("different commands"));
+        let mut fewer = side(None);
+        fewer.report.processes.pop();
+        let said = doubts(&side(None), &fewer);
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].contains("different numbers of processes"),
+            "{said:?}"
+        );
+    }
 }

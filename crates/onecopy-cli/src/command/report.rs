@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i3
         Format::Jsonl => json::line(out, &found)?,
         Format::Csv => csv::processes(out, &found, !arguments.no_header)?,
         Format::Html => html::write(out, html::Subject::reading(&found))?,
-        Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found))?.as_bytes())?,
+        Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found)).as_bytes())?,
     }
     Ok(verdict(&arguments.measuring, &found))
 }
@@ -43,15 +43,25 @@ pub(crate) fn verdict(measuring: &Measuring, found: &Report) -> i32 {
         return OK;
     };
     let copies = &found.tree.copies;
-    let (code, why) = check(most, copies.value, copies.reason.as_deref());
+    let (code, why) = check(most, copies.value, copies.reason.as_deref(), found.complete);
     if let Some(why) = why {
         crate::output::say(why);
     }
     code
 }
 
-/// What a number of copies means for a budget: the exit code, and what to say.
-pub(crate) fn check(most: f64, copies: Option<f64>, reason: Option<&str>) -> (i32, Option<String>) {
+/// What to do about data that are nobody's inheritance.
+const OF_THEIR_OWN: &str = "what each process has loaded or unpickled for itself, `onecopy why PID --content` compares; of \
+                            the data alone, onecopy.tag() and assert_shared() judge";
+
+/// What a number of copies means for a budget: the exit code, and what to say. `is_whole` says whether all of the tree
+/// was read, so that a number is missing for what was found there.
+pub(crate) fn check(
+    most: f64,
+    copies: Option<f64>,
+    reason: Option<&str>,
+    is_whole: bool,
+) -> (i32, Option<String>) {
     match copies {
         Some(copies) if copies > most => (
             BUDGET,
@@ -60,12 +70,14 @@ pub(crate) fn check(most: f64, copies: Option<f64>, reason: Option<&str>) -> (i3
             )),
         ),
         Some(_) => (OK, None),
-        None => (
-            BUDGET,
-            Some(format!(
-                "--max-copies {most:.3} cannot be checked: {}",
-                reason.unwrap_or("the number of copies is not known")
-            )),
-        ),
+        None => {
+            let reason = reason.unwrap_or("the number of copies is not known");
+            let mut text = format!("--max-copies {most:.3} cannot be checked: {reason}");
+            if is_whole {
+                text.push_str("; ");
+                text.push_str(OF_THEIR_OWN);
+            }
+            (BUDGET, Some(text))
+        }
     }
 }

@@ -7,15 +7,13 @@
 use onecopy_meter::Report;
 
 use super::units::{Style, grouped};
+use crate::command::run::faults;
 use crate::command::run::record::Record;
 
 /// Copies up to which the number is shown as good.
 const FEW: f64 = 1.1;
 /// How labels of the memory files of stores begin.
 const STORE: &str = "/memfd:onecopy-";
-/// Page faults after the last reading that are not worth a warning: one reading allocates as much.
-const FEW_FAULTS: u64 = 256;
-
 /// How the number is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -106,7 +104,7 @@ fn copies_of_stores(report: &Report) -> Option<f64> {
 
 /// What was not seen after the last reading, as a sentence without its full stop.
 pub(crate) fn unseen(record: &Record, page_size: u64, style: Style) -> Option<String> {
-    let faults = record.faults_unseen;
+    let unseen = record.faults_unseen;
     let report = record.report.as_ref();
     let inherited = report.and_then(|report| report.tree.copies.unique);
     // Where nothing was inherited, nothing can have been copied.
@@ -115,12 +113,12 @@ pub(crate) fn unseen(record: &Record, page_size: u64, style: Style) -> Option<St
     } else {
         "copied"
     };
-    (faults > FEW_FAULTS).then(|| {
+    (unseen > faults::FEW).then(|| {
         format!(
             "{} page faults that no reading has seen: up to {} more may have been {what}; a larger --overhead looks more \
              often and sooner",
-            grouped(faults),
-            style.size(faults * page_size)
+            grouped(unseen),
+            style.size(unseen * page_size)
         )
     })
 }

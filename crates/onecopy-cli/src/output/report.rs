@@ -6,7 +6,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason};
+use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason, Skipped};
 
 use super::answer::{Answer, Verdict, agreement, moved};
 use super::text::{column, columns, paragraph, printable, wrapped};
@@ -83,7 +83,7 @@ fn skipped(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<
         if skipped.reason == SkipReason::KernelThread && threads > THREADS {
             continue;
         }
-        let (name, reason) = (printable(&skipped.name), reason(skipped.reason));
+        let (name, reason) = (printable(&skipped.name), reason(skipped));
         let text = format!("process {} ({name}) {reason}", skipped.pid);
         paragraph(out, "  not measured: ", 16, &text, style.columns)?;
     }
@@ -98,10 +98,13 @@ fn skipped(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<
 }
 
 /// Why a process has no row, as the end of a sentence about it.
-pub(crate) fn reason(reason: SkipReason) -> &'static str {
-    match reason {
+pub(crate) fn reason(skipped: &Skipped) -> &'static str {
+    match skipped.reason {
         SkipReason::Exited => "has exited and waits for its parent to notice",
-        SkipReason::Denied => "belongs to somebody else",
+        SkipReason::Denied if skipped.foreign == Some(true) => "belongs to somebody else",
+        SkipReason::Denied => {
+            "may not be looked into: it has more privileges than this one, or is not dumpable"
+        }
         SkipReason::KernelThread => "is a kernel thread: it has no memory of its own",
         _ => "went away while the tree was read",
     }

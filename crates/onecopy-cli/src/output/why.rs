@@ -28,6 +28,9 @@ pub(crate) fn why(
 ) -> Result<()> {
     if why.pages == 0 {
         writeln!(out, "\n  {STRONG}WHY{STRONG:#}  nothing was copied")?;
+        for line in &why.advice {
+            writeln!(out, "  → {line}")?;
+        }
         return Ok(());
     }
     let joined = if why.reason.is_none() {
@@ -288,12 +291,15 @@ pub(crate) fn content(
         paragraph(out, "  not compared     ", 19, &text, style.columns)?;
     }
     let text = format!(
-        "{}{} of {} that processes have for themselves are the same as in another process",
+        "{}{} of {} that processes have for themselves could go: another process has the same page",
         if found.estimated { "about " } else { "" },
         size(found.duplicates),
         size(found.own)
     );
     paragraph(out, "  duplicates       ", 19, &text, style.columns)?;
+    let text = "whole pages are compared: found are buffers, such as arrays, texts and files read, but not lists, dicts and \
+                other objects that were unpickled twice, as these hold addresses";
+    paragraph(out, "                   ", 19, text, style.columns)?;
     for denied in &found.denied {
         writeln!(out, "  not read: process {}: {}", denied.pid, denied.reason)?;
     }
@@ -407,5 +413,33 @@ mod tests {
         };
         let (numbers, text) = printed(100, vec![deep("a", 60), deep("b", 40)]);
         assert_eq!(numbers, [100], "{text}");
+    }
+
+    #[test]
+    fn duplicates_are_what_could_go_and_what_cannot_be_found_is_said() {
+        let found = Content {
+            own: 1_000,
+            duplicates: 750,
+            ..Content::default()
+        };
+        let mut text = Vec::new();
+        content(&mut text, &found, 4096, units::Style::default()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = "2.93 MiB of 3.91 MiB that processes have for themselves could go: another process has the same page";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("but not lists, dicts"), "{text}");
+    }
+
+    #[test]
+    fn advice_is_given_even_where_nothing_was_copied() {
+        let found = Why {
+            advice: vec!["share it".to_owned()],
+            ..Why::default()
+        };
+        let mut text = Vec::new();
+        why(&mut text, &found, 4096, units::Style::default()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("nothing was copied\n  → share it"), "{text}");
     }
 }

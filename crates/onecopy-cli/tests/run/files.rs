@@ -258,3 +258,60 @@ fn a_hyphen_is_standard_output_after_the_command() {
     let help = onecopy(&["run", "--help"]);
     assert!(text(&help.stdout).contains("- is standard output"));
 }
+
+#[test]
+fn a_quiet_run_writes_the_report_that_was_asked_for() {
+    let folder = Folder::new("quiet");
+    let out = folder.file("run.txt");
+    let output = script(&["-q", "-o", &out], "sleep 0.1; exit 4");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(4), ""));
+    let report = fs::read_to_string(&out).unwrap();
+    assert!(report.starts_with("── onecopy"), "{report}");
+}
+
+#[test]
+fn a_picture_of_next_to_nothing_costs_no_result() {
+    let folder = Folder::new("nothing");
+    let [svg, lines] = ["e.svg", "e.jsonl"].map(|name| folder.file(name));
+    // Over before anybody can look, as a rule.
+    for _ in 0..5 {
+        let options = ["run", "-q", "--svg", &svg, "--jsonl", &lines, "--"];
+        let output = onecopy(&[&options[..], &["true"]].concat());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        let picture = fs::read_to_string(&svg).unwrap();
+        assert!(
+            picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"),
+            "{picture}"
+        );
+        fs::read_to_string(&lines).unwrap();
+    }
+}
+
+#[test]
+fn whatever_a_program_leaves_in_the_side_folder_nobody_hangs_or_drowns() {
+    let folder = Folder::new("traps");
+    let json = folder.file("run.json");
+    let kept = folder.file("kept");
+    fs::write(&kept, "kept").unwrap();
+    // Pipes without a writer, devices without an end, files larger than memory, and a link where `run` writes.
+    let traps = format!(
+        r#"cd "$ONECOPY_SIDE" && for kind in tags marks objects; do
+               for end in jsonl json bin; do
+                   mkfifo $kind-1.$end; ln -s /dev/zero $kind-2.$end; truncate -s 1T $kind-3.$end
+               done
+           done
+           echo '{{"pid":4,"types":[]}}' > objects-4.json; mkfifo objects-4.bin
+           echo '{{"pid":5,"types":[]}}' > objects-5.json; truncate -s 1T objects-5.bin
+           ln -s {kept} readings.new; echo ready
+           i=0; until [ -s readings ] && [ $i -ge 50 ]; do sleep 0.02 & wait; i=$((i+1)); done"#
+    );
+    for options in [&["--overhead", "50"][..], &["--why", "--overhead", "50"]] {
+        let options = [&["-q", "--json", &json], options].concat();
+        let output = script(&options, &traps);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "ready\n");
+        let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+        assert!(record["report"].is_object(), "{record:#}");
+        assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    }
+}

@@ -322,3 +322,121 @@ fn processes_that_come_and_go_all_the_time_do_not_put_off_the_first_reading() {
         "{record:#}"
     );
 }
+
+/// A pool that was started anew: two pages of shared memory, as semaphores take them, and much that each has for itself.
+const ANEW: &str = "
+import subprocess
+memory = os.memfd_create('semaphores')
+os.truncate(memory, 2 * mmap.PAGESIZE)
+own = '''
+import mmap, sys
+semaphores = mmap.mmap(int(sys.argv[1]), 2 * mmap.PAGESIZE)
+semaphores[0] = semaphores[mmap.PAGESIZE] = 1
+data = bytes(range(256)) * (20 << 12)
+print('ready', flush=True)
+sys.stdin.read()
+'''
+workers = [
+    subprocess.Popen(
+        [sys.executable, '-c', own, str(memory)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[memory],
+    )
+    for worker in range(2)
+]
+for worker in workers:
+    worker.stdout.readline()
+measured()
+for worker in workers:
+    worker.communicate()
+";
+
+#[test]
+fn some_semaphores_are_no_number_of_copies_for_a_pool_that_was_started_anew() {
+    if !has_python() {
+        return;
+    }
+    let program = MEASURED.to_owned() + ANEW;
+    let folder = Folder::new("anew");
+    let json = folder.file("run.json");
+    let options = ["--max-copies", "1.05", "--overhead", "50", "--json", &json];
+    let command = ["--why", "--", "python3", "-c", &program];
+    let output = onecopy(&[&["run"], &options[..], &command].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("in common: too little for a number"),
+        "{said}"
+    );
+    assert!(
+        said.contains("--max-copies 1.050 cannot be checked"),
+        "{said}"
+    );
+    assert!(said.contains("why PID --content"), "{said}");
+    // What `--why` has to say of it.
+    assert!(said.contains("next to nothing was inherited"), "{said}");
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let copies = &record["report"]["tree"]["copies"];
+    // What is known of the parts is there.
+    assert!(copies["value"].is_null() && copies["shared"].as_u64() >= Some(2));
+    assert!(copies["new"].as_u64().unwrap() > 2 * (20 << 20) / 4096);
+}
+
+/// A worker that copies everything after the last reading and ends; 7 if there was a reading meanwhile.
+const LATE: &str = "
+data = bytearray(40 << 20)
+data[::mmap.PAGESIZE] = b'x' * (len(data) // mmap.PAGESIZE)
+(r, w) = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(r, 1)
+    data[::mmap.PAGESIZE] = b'y' * (len(data) // mmap.PAGESIZE)
+    os._exit(0)
+measured()
+before = readings()
+os.write(w, b'x')
+os.waitpid(pid, 0)
+if readings() != before:
+    os._exit(7)
+";
+
+#[test]
+fn a_limit_that_held_at_every_reading_says_what_may_have_been_copied_since() {
+    if !has_python() {
+        return;
+    }
+    let program = MEASURED.to_owned() + LATE;
+    let folder = Folder::new("late-copies");
+    let json = folder.file("run.json");
+    let ran = || {
+        let options = [
+            "-q",
+            "--max-copies",
+            "1.2",
+            "--overhead",
+            "1",
+            "--json",
+            &json,
+        ];
+        let command = ["--", "python3", "-c", &program];
+        let output = onecopy(&[&["run"], &options[..], &command].concat());
+        let said = text(&output.stderr).to_owned();
+        (output.status.code(), said)
+    };
+    // A busy machine may put a reading into the middle; then the limit is broken, as it should be.
+    let (code, said) = (0..20)
+        .map(|_| ran())
+        .find(|(code, _)| *code != Some(7))
+        .unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    let begin = "onecopy: --max-copies 1.2 held at every reading, the last at ";
+    assert!(said.starts_with(begin), "{said}");
+    assert!(
+        said.ends_with(" more may have been copied since\n"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    // The worker has ended, and what it took is not forgotten.
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let pages = (40 << 20) / record["report"]["page_size"].as_u64().unwrap();
+    assert!(record["faults_unseen"].as_u64().unwrap() >= pages, "{said}");
+}

@@ -85,3 +85,58 @@ fn a_full_disk_is_a_failure_that_is_said() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
 }
+
+#[test]
+fn the_help_says_what_why_costs_and_changes() {
+    let help = onecopy(&["run", "--help"]);
+    let words: Vec<&str> = text(&help.stdout).split_whitespace().collect();
+    let help = words.join(" ");
+    for part in [
+        "about a second per 100,000 dicts",
+        "memory that it may not give back",
+        "not part of --overhead",
+        "ONECOPY_OBJECTS",
+        "[default: 1; with --max-copies 10]",
+    ] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+}
+
+#[test]
+fn the_other_commands_have_the_exit_codes_that_their_help_says() {
+    let pid = std::process::id().to_string();
+    // In no time nothing can change, and nothing be watched.
+    for arguments in [["diff", &pid, "--every", "0"], ["why", &pid, "--for", "0"]] {
+        let output = onecopy(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("nothing can change in no time"));
+    }
+    // A program alone has no number of copies, so that no limit can be checked.
+    let mut sleeps = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    let of = sleeps.id().to_string();
+    let commands: [&[&str]; 4] = [
+        &["report", &of],
+        &["top", &of],
+        &["diff", &of, "--every", "0.01"],
+        &["why", &of, "--for", "0.01"],
+    ];
+    let codes = commands.map(|arguments| {
+        let limited = onecopy(&[arguments, &["--max-copies", "1.5"]].concat());
+        let said = text(&limited.stderr).contains("cannot be checked");
+        let plain = onecopy(arguments).status.code();
+        (plain, limited.status.code(), said)
+    });
+    // What is there now takes no time.
+    let content = onecopy(&["why", &of, "--for", "0", "--content"]);
+    assert_eq!(content.status.code(), Some(0), "{}", text(&content.stderr));
+    sleeps.kill().unwrap();
+    sleeps.wait().unwrap();
+    assert_eq!(codes, [(Some(0), Some(3), true); 4]);
+    for arguments in commands {
+        let help = onecopy(&[arguments[0], "--help"]);
+        assert!(text(&help.stdout).contains("Exit codes:"), "{arguments:?}");
+    }
+}

@@ -106,6 +106,9 @@ impl Pass {
             name: stat.name.clone(),
             reason,
             rss: proc.statm(stat.pid).ok().map(|sizes| sizes.rss),
+            foreign: proc
+                .is_foreign(stat.pid)
+                .filter(|_| reason == SkipReason::Denied),
         });
     }
 

@@ -3,7 +3,7 @@
 
 use super::Subject;
 use super::pass::Pass;
-use super::sums::{copies, explained, sums};
+use super::sums::{explained, of_tree, sums};
 use crate::error::MeterError;
 use crate::read::Proc;
 use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMemory};
@@ -37,7 +37,7 @@ pub(super) fn report(
     if complete {
         tree.allocated = stores.iter().map(|store| store.allocated).sum();
         let agreement = explained(&pass.pages, &tree, proc.page_size());
-        tree.copies = copies(&pass.pages, pass.by_pss);
+        tree.copies = of_tree(&pass.pages, pass.by_pss, proc.page_size());
         tree.copies.agreement = agreement;
     } else {
         pass.mappings
@@ -64,17 +64,27 @@ pub(super) fn report(
 
 fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -> Vec<String> {
     let (mut limits, pages) = (Vec::new(), &pass.pages);
-    let denied: Vec<String> = pass
-        .skipped
-        .iter()
-        .filter(|skipped| skipped.reason == SkipReason::Denied)
-        .map(|skipped| skipped.pid.to_string())
-        .collect();
-    if !denied.is_empty() {
-        limits.push(format!(
-            "processes {} belong to somebody else: no sums, because a part is not the whole",
-            denied.join(", ")
-        ));
+    let denied = |is_foreign: bool| -> Vec<String> {
+        let skipped = pass.skipped.iter();
+        skipped
+            .filter(|skipped| skipped.reason == SkipReason::Denied)
+            .filter(|skipped| (skipped.foreign == Some(true)) == is_foreign)
+            .map(|skipped| skipped.pid.to_string())
+            .collect()
+    };
+    for (pids, why) in [
+        (denied(true), "belong to somebody else"),
+        (
+            denied(false),
+            "may not be looked into, as they have more privileges or are not dumpable",
+        ),
+    ] {
+        if !pids.is_empty() {
+            limits.push(format!(
+                "processes {} {why}: no sums, because a part is not the whole",
+                pids.join(", ")
+            ));
+        }
     }
     if !reading.steady {
         limits.push(match reading.passes {

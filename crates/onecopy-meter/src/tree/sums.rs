@@ -87,3 +87,79 @@ pub(super) fn copies(pages: &PageCounts, by_pss: u64) -> Copies {
         agreement: None,
     }
 }
+
+/// Of so many pages one must be common, or a copy of what is, for a number to speak of the tree.
+const TELLING: u64 = 100;
+
+/// The same of a whole tree, without a number where that would speak of next to nothing. The semaphores of a pool, say,
+/// are one copy, whatever else each of its workers has unpickled.
+pub(super) fn of_tree(pages: &PageCounts, by_pss: u64, page_size: u64) -> Copies {
+    let mut copies = copies(pages, by_pss);
+    let all = pages.frames_and_new();
+    // Copies count here: of what hundreds of workers have copied, the original is a small part as well.
+    let judged = pages.sums.frames + pages.shared;
+    if copies.value.is_some() && judged.saturating_mul(TELLING) < all {
+        copies.value = None;
+        copies.reason = Some(format!(
+            "processes have {} of {} in common: too little for a number",
+            size((pages.sums.unique + pages.shared) * page_size),
+            size(all * page_size)
+        ));
+    }
+    copies
+}
+
+/// Bytes in units of 1024, short.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        (value, unit) = (value / 1024.0, unit + 1);
+    }
+    let is_whole = value >= 9.95 || value.fract() < 0.05;
+    format!("{value:.*} {}", usize::from(!is_whole), UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(unique: u64, frames: u64, shared: u64, new: u64) -> Copies {
+        let mut pages = PageCounts {
+            shared,
+            ..PageCounts::default()
+        };
+        (pages.sums.unique, pages.sums.frames, pages.sums.new) = (unique, frames, new);
+        of_tree(&pages, 0, 4096)
+    }
+
+    #[test]
+    fn a_number_that_speaks_of_next_to_nothing_is_none() {
+        // A pool that was started anew: two pages of semaphores, and what each worker has unpickled.
+        let pool = of(0, 0, 2, 43_800);
+        assert_eq!(pool.value, None);
+        assert_eq!(
+            pool.reason.as_deref(),
+            Some("processes have 8 KiB of 171 MiB in common: too little for a number")
+        );
+        // The parts are known all the same.
+        assert_eq!((pool.shared, pool.new), (Some(2), Some(43_800)));
+        // One page in a hundred is enough.
+        assert_eq!(of(0, 0, 10, 990).value, Some(1.0));
+        assert_eq!(of(0, 0, 10, 991).value, None);
+        assert_eq!(of(9, 9, 1, 991).value, None);
+        // Where all have copied all, the original is a small part, and the number is the point.
+        assert_eq!(of(10, 3_000, 0, 1_000).value, Some(300.0));
+        let alone = of(0, 0, 0, 500);
+        assert!(alone.reason.unwrap().contains("shares nothing"));
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let shown = [0, 1023, 4096, 10_000, 1_300_000, 171 << 20, 40 << 40].map(size);
+        let expected = [
+            "0 B", "1023 B", "4 KiB", "9.8 KiB", "1.2 MiB", "171 MiB", "40 TiB",
+        ];
+        assert_eq!(shown, expected);
+    }
+}

@@ -101,7 +101,7 @@ impl Outputs {
             html::write(out, html::Subject::run(record))
         });
         file(&mut self.svg, &|out| {
-            Ok(out.write_all(html::drawing(html::Subject::run(record))?.as_bytes())?)
+            Ok(out.write_all(html::drawing(html::Subject::run(record)).as_bytes())?)
         });
         outcome
     }

@@ -4,8 +4,7 @@
 //! `CLOCK_MONOTONIC`, which is the same in all processes.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,9 +12,12 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
 use super::record::{Event, EventKind};
+use crate::foreign;
 
 /// Bytes that are read of each file: more than the thousand marks that a process leaves.
 const MOST_BYTES: u64 = 1 << 20;
+/// Bytes that are read of all of them.
+const MOST_BYTES_OF_ALL: u64 = 64 << 20;
 /// Marks of all processes together; the first ones count.
 const MOST: usize = 10_000;
 
@@ -38,18 +40,15 @@ pub(super) fn add(events: &mut Vec<Event>, folder: Option<&Path>, started: Insta
 }
 
 fn read(folder: &Path, origin: f64) -> Vec<Event> {
-    let mut found = Vec::new();
+    let (mut found, mut left) = (Vec::new(), MOST_BYTES_OF_ALL);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with("marks-") {
             continue;
         }
-        let mut text = Vec::new();
-        let Ok(file) = File::open(entry.path()) else {
+        let Ok(text) = foreign::start(&entry.path(), MOST_BYTES.min(left)) else {
             continue;
         };
-        if file.take(MOST_BYTES).read_to_end(&mut text).is_err() {
-            continue;
-        }
+        left -= text.len() as u64;
         // A last line that is not whole is none.
         let lines = text.split(|byte| *byte == b'\n');
         let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());

@@ -11,6 +11,7 @@
 mod budget;
 mod cgroup;
 mod child;
+pub(crate) mod faults;
 mod files;
 mod marks;
 pub(crate) mod record;
@@ -29,11 +30,12 @@ use onecopy_meter::{Proc, Session};
 
 use crate::cli::meter::RunArguments;
 use crate::command::report;
-use crate::command::why::Why;
 use crate::command::why::recorder::Recorder;
+use crate::command::why::{Why, of_their_own};
 use crate::output::{say, units};
 use cgroup::OwnCgroup;
 use child::{Asked, Happening, NotStarted, Running};
+use faults::Gap;
 use files::Outputs;
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
@@ -45,8 +47,7 @@ pub(crate) const OWN_FAILURE: i32 = 125;
 /// Runs the command and returns the exit code.
 pub(crate) fn run(arguments: &RunArguments) -> i32 {
     // Reports are written with names that must be good before hours are spent.
-    let text = arguments.output.as_deref().filter(|_| !arguments.quiet);
-    let outputs = match Outputs::open(&arguments.files, text) {
+    let outputs = match Outputs::open(&arguments.files, arguments.output.as_deref()) {
         Ok(outputs) => outputs,
         Err(error) => {
             say(format_args!("{error:#}"));
@@ -76,6 +77,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
         objects: arguments.why,
         frames: remove_maps && sees_faults,
     };
+    let of_children = faults::of_children();
     let running = match child::start(&arguments.command, side.as_ref(), asked) {
         Ok(running) => running,
         Err(NotStarted { code, message }) => {
@@ -83,7 +85,13 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
             return code;
         }
     };
-    let watching = Watching::start(arguments, running.started, side.as_ref(), recorder);
+    let watching = Watching::start(
+        arguments,
+        running.started,
+        side.as_ref(),
+        recorder,
+        of_children,
+    );
     let watching = watching.map(|watching| Watching {
         cgroup,
         outputs,
@@ -109,6 +117,7 @@ impl Watching {
         started: Instant,
         side: Option<&SideFolder>,
         recorder: Option<Recorder>,
+        of_children: u64,
     ) -> std::io::Result<Self> {
         let proc: Proc = report::proc(&arguments.measuring);
         let session = Session::new(proc, std::process::id())
@@ -117,8 +126,9 @@ impl Watching {
         let level = session.level();
         let side = side.map(|side| side.path().to_owned());
         let rows = arguments.files.csv.is_some();
-        let allowed = arguments.overhead / 100.0;
+        let allowed = arguments.overhead() / 100.0;
         let sampler = Sampler::new(session, started, allowed, side, rows)
+            .with_faults_since(of_children)
             .feeding(recorder.as_ref().map(Recorder::feed));
         let (stop, stopped) = channel();
         let thread = thread::Builder::new().name("sampler".to_owned());
@@ -184,7 +194,10 @@ fn finish(
         .and_then(|watching| {
             let level = watching.level;
             let cgroup_peak = watching.cgroup.peak();
-            let (seen, why, mut outputs) = watching.stop(ended)?;
+            let (seen, mut why, mut outputs) = watching.stop(ended)?;
+            if let Some((why, (_, report))) = why.as_mut().zip(seen.report.as_ref()) {
+                why.advice.extend(of_their_own(report));
+            }
             let words = arguments.command.iter();
             let words = words
                 .map(|word| word.to_string_lossy().into_owned())
@@ -194,10 +207,10 @@ fn finish(
             record.cgroup_peak_reason = cgroup_peak.err();
             outputs.write(&record, &files::Rows(&seen.rows))?;
             print(arguments, &record, &mut outputs)?;
-            Ok(record)
+            Ok((record, seen.gaps))
         });
     match done {
-        Ok(record) => budget(arguments, &record, passed),
+        Ok((record, gaps)) => budget(arguments, &record, &gaps, passed),
         Err(error) => {
             say(format_args!("{error:#}"));
             if exit.is_some() {
@@ -208,16 +221,24 @@ fn finish(
     }
 }
 
-fn budget(arguments: &RunArguments, record: &Record, passed: i32) -> i32 {
+fn budget(arguments: &RunArguments, record: &Record, gaps: &[Gap], passed: i32) -> i32 {
     let Some(most) = arguments.measuring.max_copies else {
         return passed;
     };
-    let reason = record.reason.as_deref().or_else(|| {
-        let report = record.report.as_ref()?;
-        report.tree.copies.reason.as_deref()
-    });
-    let (code, why) = report::check(most, record.max_copies, reason);
-    if let Some(why) = why {
+    let report = record.report.as_ref();
+    let unknown = report.and_then(|report| report.tree.copies.reason.as_deref());
+    let copies = match record.max_copies {
+        // Of the largest moment there is no number: one of a smaller moment says nothing about it.
+        Some(copies) if copies <= most && unknown.is_some() => None,
+        copies => copies,
+    };
+    let reason = record.reason.as_deref().or(unknown);
+    let is_whole = report.is_some_and(|report| report.complete);
+    let (code, why) = report::check(most, copies, reason, is_whole);
+    let page_size = report.map_or(0, |report| report.page_size);
+    let size = |pages: u64| units::Style::new(arguments.bytes).size(pages * page_size);
+    let caveat = || faults::caveat(most, record.seconds, gaps, size);
+    if let Some(why) = why.or_else(caveat) {
         say(format_args!("{why}"));
     }
     if passed == 0 { code } else { passed }
@@ -265,16 +286,16 @@ pub(crate) fn record(
     }
 }
 
-/// The report for people, to its file or to standard error.
+/// The report for people, to its file or to standard error, where it may be unwanted.
 fn print(arguments: &RunArguments, record: &Record, outputs: &mut Outputs) -> Result<()> {
-    if arguments.quiet {
-        return Ok(());
-    }
     let style = units::Style::new(arguments.bytes);
     if outputs.has_text() {
         let mut out = anstream::StripStream::new(Vec::new());
         text::print(&mut out, record, style)?;
         return outputs.write_text(&out.into_inner());
+    }
+    if arguments.quiet {
+        return Ok(());
     }
     match text::print(&mut stderr(), record, style.on(std::io::stderr())) {
         // Whoever reads has had enough, as in any pipeline.

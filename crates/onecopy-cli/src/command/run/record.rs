@@ -195,7 +195,8 @@ pub(crate) struct Record {
     pub(crate) cgroup_peak: Option<u64>,
     #[serde(default)]
     pub(crate) cgroup_peak_reason: Option<String>,
-    /// Page faults after the last reading: memory that may have been copied unseen, in pages.
+    /// Page faults that no whole reading has seen, of all processes that there were: memory that may have been copied
+    /// unseen, in pages.
     pub(crate) faults_unseen: u64,
     /// Processes of the command that were still there when it had ended.
     pub(crate) left_behind: Vec<u32>,

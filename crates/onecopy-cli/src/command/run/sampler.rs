@@ -20,6 +20,7 @@ use onecopy_meter::{Glance, Report, Session};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::budget::{Budget, Wanted};
+use super::faults::{self, Faults, Gap};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
 use super::waiting::Waiting;
 use super::{marks, tags};
@@ -52,6 +53,8 @@ pub(crate) struct Seen {
     /// The reading with the most physical memory of a family, or else of anything.
     pub(crate) report: Option<(f64, Report)>,
     pub(crate) faults_unseen: u64,
+    /// When they were, from each reading with a number of copies to the next.
+    pub(crate) gaps: Vec<Gap>,
     pub(crate) failure: Option<String>,
     /// Why nothing has been read yet.
     pub(crate) waiting: Option<Waiting>,
@@ -73,6 +76,7 @@ pub(crate) struct Sampler {
     why: Option<Feed>,
     seen: Seen,
     known: HashMap<(u32, u64), u64>,
+    faults: Faults,
     next_reading: Instant,
     /// What the last reading took.
     last_cost: Duration,
@@ -102,6 +106,7 @@ impl Sampler {
             why: None,
             seen: Seen::default(),
             known: HashMap::new(),
+            faults: Faults::new(faults::of_children()),
             next_reading: started,
             last_cost: Duration::ZERO,
             unsettled: 0,
@@ -113,6 +118,12 @@ impl Sampler {
     /// Tells what each process has copied.
     pub(crate) fn feeding(mut self, why: Option<Feed>) -> Self {
         self.why = why;
+        self
+    }
+
+    /// Counts faults of children from what they were when the command was started.
+    pub(super) fn with_faults_since(mut self, of_children: u64) -> Self {
+        self.faults = Faults::new(of_children);
         self
     }
 
@@ -128,6 +139,7 @@ impl Sampler {
         if let Ok(glance) = self.session.glance() {
             self.seen.overhead.glances += 1;
             let t = self.started.elapsed().as_secs_f64();
+            self.faults.see(&glance);
             let estimate = self.session.estimate(&glance);
             let reading = self.read(t, &glance, estimate);
             self.add_sample(t, &glance, reading);
@@ -155,6 +167,12 @@ impl Sampler {
         if let Some(why) = self.why.take() {
             why.finish();
         }
+        // Which of the processes have ended, for what their parents have been told of them.
+        if let Ok(glance) = self.session.glance() {
+            self.faults.see(&glance);
+        }
+        (self.seen.faults_unseen, self.seen.gaps) =
+            std::mem::take(&mut self.faults).finish(faults::of_children());
         self.seen.seconds = ended.duration_since(self.started).as_secs_f64();
         marks::add(
             &mut self.seen.events,
@@ -182,6 +200,7 @@ impl Sampler {
         let is_first = self.known.is_empty();
         let before = self.seen.events.len();
         self.note_events(t, &glance);
+        self.faults.see(&glance);
         if let Some(why) = &mut self.why {
             why.alive(&glance, began_ns);
         }
@@ -214,7 +233,6 @@ impl Sampler {
     }
 
     fn add_sample(&mut self, t: f64, glance: &Glance, reading: Option<Reading>) {
-        self.seen.faults_unseen = glance.faults().saturating_sub(self.read_at.faults());
         self.seen.samples.push(Sample {
             t,
             processes: glance.processes.len(),
@@ -308,6 +326,7 @@ impl Sampler {
             self.largest_read = self.largest_read.max(sum_rss);
         }
         self.read_at = glance.clone();
+        self.faults.read(t, &report);
         let reading = Reading::of(&report, cost.as_secs_f64());
         self.keep(t, &reading, report);
         if let Some(folder) = &self.side_folder {
@@ -387,10 +406,12 @@ impl Sampler {
     }
 }
 
-/// Whether anything in the tree can be shared. One process with a store of its own has a number of copies as well, and
+/// Whether anything in the tree is shared, be it too little for a number. One process with a store of its own has a number of copies as well, and
 /// before it forks may have more memory than all will have later; that moment is not what the report is about.
 fn has_company(report: &Report) -> bool {
-    report.tree.copies.value.is_some() && report.processes.len() > 1
+    let copies = &report.tree.copies;
+    let is_shared = copies.unique.zip(copies.shared);
+    is_shared.is_some_and(|(unique, shared)| unique + shared > 0) && report.processes.len() > 1
 }
 
 /// Processor time of this thread.

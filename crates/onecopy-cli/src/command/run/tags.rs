@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use onecopy_meter::Tag;
 use rustix::fs::{FlockOperation, OFlags, flock};
 
+use crate::foreign;
+
 /// The variable that tells a program where the folder is.
 pub(super) const VARIABLE: &str = "ONECOPY_SIDE";
 
@@ -156,9 +158,13 @@ pub(crate) fn folder_of(pid: u32) -> Option<PathBuf> {
 /// has been measured; one that cannot be told is none the worse.
 pub(super) fn write_readings(folder: &Path, readings: usize) {
     let unnamed = folder.join("readings.new");
-    let written = fs::write(&unnamed, readings.to_string());
+    let written = foreign::write(&unnamed, readings.to_string().as_bytes());
     let _ = written.and_then(|()| fs::rename(&unnamed, folder.join("readings")));
 }
+
+/// Bytes that are read of each file of tags, and of all of them.
+const MOST_BYTES: u64 = 4 << 20;
+const MOST_BYTES_OF_ALL: u64 = 64 << 20;
 
 /// The tags that are there now; lines that are not whole yet are left for the next time.
 pub(crate) fn read(folder: &Path) -> Vec<Tag> {
@@ -166,15 +172,17 @@ pub(crate) fn read(folder: &Path) -> Vec<Tag> {
         return Vec::new();
     };
     let mut tags: Vec<Tag> = Vec::new();
+    let mut left = MOST_BYTES_OF_ALL;
     for entry in entries.flatten() {
         let name = entry.file_name();
         if !name.to_string_lossy().starts_with("tags-") {
             continue;
         }
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        let text = foreign::start(&entry.path(), MOST_BYTES.min(left)).unwrap_or_default();
+        left -= text.len() as u64;
         for tag in text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Tag>(line).ok())
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice::<Tag>(line).ok())
         {
             if tag.len == 0 {
                 // The name is given anew: what had it before has it no more.

@@ -62,7 +62,14 @@ fn lines(record: &Record, page_size: u64, style: units::Style) -> Vec<(String, S
         );
     }
     let overhead = &record.overhead;
-    line("measuring", measuring(overhead));
+    let objects = record.why.as_ref().and_then(|why| why.objects.as_ref());
+    let tables = match objects.and_then(|objects| objects.seconds) {
+        Some(seconds) => {
+            format!("; the programs themselves took {seconds:.1} s for tables of their objects")
+        }
+        None => String::new(),
+    };
+    line("measuring", format!("{}{tables}", measuring(overhead)));
     if let Some(reason) = &record.not_counted {
         line("NOT COUNTED", reason.clone());
     }
@@ -102,6 +109,7 @@ fn measuring(overhead: &Overhead) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{faults, sampler::Seen};
     use super::*;
 
     #[test]
@@ -131,6 +139,57 @@ mod tests {
                 "2.00 % of one processor: beyond the 1 % of --overhead and the credit of 0.6 s"
             ),
             "{beyond}"
+        );
+    }
+
+    #[test]
+    fn what_nobody_has_inherited_cannot_have_been_copied() {
+        let recorded = include_str!("../../../tests/recorded/report.json");
+        let mut report: onecopy_meter::Report = serde_json::from_str(recorded).unwrap();
+        let mut said = |unique, unseen| {
+            report.tree.copies.unique = Some(unique);
+            let seen = Seen {
+                faults_unseen: unseen,
+                report: Some((0.5, report.clone())),
+                ..Seen::default()
+            };
+            let record = super::super::record(Vec::new(), &seen, report.level, None, None);
+            let mut text = Vec::new();
+            print(&mut text, &record, units::Style::default()).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let (copied, touched) = (said(10, 512), said(0, 512));
+        assert!(
+            copied.contains(
+                "512 page faults that no reading has seen: up to 2.00 MiB more may have been copied"
+            ),
+            "{copied}"
+        );
+        assert!(touched.contains("may have been touched"), "{touched}");
+        assert!(!said(10, faults::FEW).contains("unseen"));
+    }
+
+    #[test]
+    fn what_the_tables_of_objects_took_is_a_fact_of_the_measuring() {
+        let recorded = include_str!("../../../tests/recorded/report.json");
+        let report: onecopy_meter::Report = serde_json::from_str(recorded).unwrap();
+        let objects = serde_json::from_str(r#"{"types": [], "other": 0, "seconds": 4.5}"#).unwrap();
+        let why = crate::command::why::Why {
+            objects: Some(objects),
+            ..Default::default()
+        };
+        let seen = Seen {
+            report: Some((0.5, report)),
+            ..Seen::default()
+        };
+        let level = onecopy_meter::Level::B;
+        let record = super::super::record(Vec::new(), &seen, level, None, Some(why));
+        let mut text = Vec::new();
+        print(&mut text, &record, units::Style::default()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains("took 4.5 s for tables of their objects"),
+            "{text}"
         );
     }
 }

@@ -171,7 +171,7 @@ fn processes(state: &State, width: usize) -> Vec<String> {
             " {:>7} {} not measured: {}",
             skipped.pid,
             column(&skipped.name, 7),
-            reason(skipped.reason)
+            reason(skipped)
         ));
     }
     lines

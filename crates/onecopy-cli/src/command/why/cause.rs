@@ -4,6 +4,7 @@
 //! of the interpreter that counts references, or objects with reference counts on the copied pages.
 #![forbid(unsafe_code)]
 
+use onecopy_meter::Report;
 use serde::{Deserialize, Serialize};
 
 use super::Why;
@@ -141,6 +142,17 @@ pub(super) fn advice(why: &Why, nameless: u64) -> Vec<String> {
     advice
 }
 
+/// What is to be said where copying is not what memory goes into: in a pool that was started anew, say.
+pub(crate) fn of_their_own(report: &Report) -> Option<String> {
+    let copies = &report.tree.copies;
+    let is_unrelated = report.complete && report.processes.len() > 1 && copies.value.is_none();
+    (is_unrelated && copies.new > Some(0)).then(|| {
+        "next to nothing was inherited: what each process has, it has made, loaded or unpickled itself; \
+         onecopy.share() gives all of them one copy, and `onecopy why PID --content` compares what they have"
+            .to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +237,21 @@ mod tests {
         for stack in elsewhere {
             assert_eq!(cause(&named(stack, false)), Cause::Other, "{stack:?}");
         }
+    }
+
+    #[test]
+    fn where_nothing_is_inherited_sharing_is_the_advice() {
+        let text = include_str!("../../../tests/recorded/report.json");
+        let mut report: Report = serde_json::from_str(text).unwrap();
+        assert!(report.tree.copies.value.is_some() && report.processes.len() > 1);
+        assert_eq!(of_their_own(&report), None);
+        (report.tree.copies.value, report.tree.copies.new) = (None, Some(40_000));
+        assert!(of_their_own(&report).unwrap().contains("onecopy.share()"));
+        // One process alone has nobody to share with, and of a part nothing is known.
+        let mut alone = report.clone();
+        alone.processes.truncate(1);
+        assert_eq!(of_their_own(&alone), None);
+        report.complete = false;
+        assert_eq!(of_their_own(&report), None);
     }
 }

@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use crate::foreign;
 
 /// Files larger than this are not looked into.
 const LARGEST: u64 = 512 << 20;
@@ -51,7 +53,7 @@ impl Files {
             .or_insert_with(|| read(path).unwrap_or_default());
         let (named, file) = (
             symbols.functions.iter().filter(|(_, other)| other == name),
-            File::open(path),
+            foreign::open(Path::new(path)),
         );
         let Ok(file) = file else {
             return Vec::new();
@@ -84,10 +86,7 @@ fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
 }
 
 fn read(path: &str) -> Option<Symbols> {
-    if fs::metadata(path).ok()?.len() > LARGEST {
-        return None;
-    }
-    parse(&fs::read(path).ok()?)
+    parse(&foreign::whole(Path::new(path), LARGEST).ok()?)
 }
 
 /// Reads a 64-bit little-endian ELF file.
@@ -191,6 +190,8 @@ fn short(bytes: &[u8], at: u64) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -212,5 +213,7 @@ mod tests {
         let mut wild = whole[..4096].to_vec();
         wild[32..64].fill(0xff);
         assert!(parse(&wild).is_none());
+        // The name of a file that was mapped may be anything's by now.
+        assert!(read("/dev/zero").is_none());
     }
 }

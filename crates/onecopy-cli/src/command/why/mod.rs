@@ -25,7 +25,7 @@ mod verb;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use cause::Cause;
+pub(crate) use cause::{Cause, of_their_own};
 pub(crate) use ledger::{Copied, OTHERS};
 pub(crate) use refused::refused;
 pub(crate) use verb::run;

@@ -15,8 +15,15 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::foreign;
+
 /// Types that a report names.
 const TYPES: usize = 40;
+
+/// Bytes of all tables together: some seventy million objects. Others are not looked at.
+const MOST_BYTES: u64 = 1 << 30;
+/// Bytes of the head of a table.
+const MOST_HEAD_BYTES: u64 = 16 << 20;
 
 /// The head of a table.
 #[derive(Debug, Deserialize)]
@@ -25,6 +32,9 @@ struct Head {
     /// Bottom of the stack; older programs do not say.
     #[serde(default)]
     family: Option<u64>,
+    /// How long the program took for it; older ones do not say.
+    #[serde(default)]
+    seconds: Option<f64>,
     types: Vec<Kind>,
 }
 
@@ -48,6 +58,7 @@ struct Object {
 pub(super) struct Table {
     pid: u32,
     family: Option<u64>,
+    seconds: Option<f64>,
     types: Vec<Kind>,
     objects: Vec<Object>,
 }
@@ -57,6 +68,8 @@ pub(super) struct Table {
 pub(super) struct Tables {
     folder: Option<PathBuf>,
     read: HashSet<PathBuf>,
+    /// Bytes of those that were found.
+    bytes: u64,
     found: Vec<Rc<Table>>,
 }
 
@@ -75,12 +88,15 @@ pub(crate) struct TypeRow {
 }
 
 /// Objects on copied pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Objects {
     /// Most bytes first.
     pub(crate) types: Vec<TypeRow>,
     /// Bytes of copied pages that belong to no known object.
     pub(crate) other: u64,
+    /// How long programs took to write the tables that this comes from; `None` where they do not say.
+    #[serde(default)]
+    pub(crate) seconds: Option<f64>,
 }
 
 impl Objects {
@@ -147,22 +163,34 @@ impl Tables {
             let is_head = name.starts_with("objects-")
                 && Path::new(&name).extension() == Some("json".as_ref());
             if is_head && self.read.insert(path.clone()) {
-                self.found.extend(Table::read(&path).map(Rc::new));
+                let table = Table::read(&path, MOST_BYTES - self.bytes);
+                if let Some((table, bytes)) = table {
+                    self.found.push(Rc::new(table));
+                    self.bytes += bytes;
+                }
             }
         }
     }
 }
 
 impl Table {
-    fn read(head: &Path) -> Option<Self> {
+    /// The table, if it has no more bytes than that, and how many it has.
+    fn read(head: &Path, most: u64) -> Option<(Self, u64)> {
         let folder = head.parent()?;
-        let head: Head = serde_json::from_slice(&fs::read(head).ok()?).ok()?;
-        let bytes = fs::read(folder.join(format!("objects-{}.bin", head.pid))).ok()?;
-        Some(Self::parse(head, &bytes))
+        let head = foreign::whole(head, MOST_HEAD_BYTES).ok()?;
+        let head: Head = serde_json::from_slice(&head).ok()?;
+        let path = folder.join(format!("objects-{}.bin", head.pid));
+        let bytes = foreign::whole(&path, most).ok()?;
+        Some((Self::parse(head, &bytes), bytes.len() as u64))
     }
 
     fn parse(head: Head, bytes: &[u8]) -> Self {
-        let Head { pid, family, types } = head;
+        let Head {
+            pid,
+            family,
+            seconds,
+            types,
+        } = head;
         let (rows, _) = bytes.as_chunks::<16>();
         let mut objects: Vec<Object> = rows
             .iter()
@@ -181,6 +209,7 @@ impl Table {
         Self {
             pid,
             family,
+            seconds,
             types,
             objects,
         }
@@ -278,9 +307,14 @@ impl Sums {
         types.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
         types.truncate(TYPES);
         let named: u64 = types.iter().map(|row| row.bytes).sum();
+        let seconds = self.counted.iter().map(|table| table.seconds);
+        let told = seconds
+            .flatten()
+            .filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         (!self.counted.is_empty()).then(|| Objects {
             types,
             other: self.all - named,
+            seconds: told.reduce(|sum, seconds| sum + seconds),
         })
     }
 }
@@ -301,7 +335,15 @@ mod tests {
             bytes.extend_from_slice(&kind.to_le_bytes());
         }
         let types = types.to_vec();
-        Rc::new(Table::parse(Head { pid, family, types }, &bytes))
+        Rc::new(Table::parse(
+            Head {
+                pid,
+                family,
+                seconds: Some(1.5),
+                types,
+            },
+            &bytes,
+        ))
     }
 
     fn pages(range: Range<u64>) -> Vec<Range<u64>> {
@@ -333,6 +375,7 @@ mod tests {
         assert_eq!(row.bytes, 100 + 96 + 100 + 200);
         assert_eq!(found.other, 4 * 4096 - row.bytes);
         assert_eq!(found.counted_bytes(), row.bytes);
+        assert_eq!(found.seconds, Some(1.5));
         assert!(Sums::default().finish().is_none());
     }
 

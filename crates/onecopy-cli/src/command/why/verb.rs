@@ -23,7 +23,7 @@ use super::ledger::Ledger;
 use super::objects::Tables;
 use super::recorder::{Known, Recorder, mappings};
 use super::{Copied, Why};
-use crate::OK;
+use crate::USAGE;
 use crate::cli::meter::WhyArguments;
 use crate::command::report;
 use crate::command::run::tags;
@@ -49,6 +49,10 @@ struct Found {
 
 /// Watches and prints.
 pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> {
+    if arguments.seconds <= 0.0 && !arguments.content {
+        say("--for 0: nothing can change in no time; only --content looks at what is there");
+        return Ok(USAGE);
+    }
     let proc = report::proc(&arguments.measuring);
     let page_size = proc.page_size();
     let side = tags::folder_of(arguments.pid);
@@ -98,7 +102,8 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         subtract(&mut copied, before, page_size);
         feed.settle(copied);
     }
-    let why = recorder.stop();
+    let mut why = recorder.stop();
+    why.advice.extend(super::of_their_own(&last));
     let before = {
         let mut ledger = Ledger::new(folder, page_size);
         for copied in copied_before {
@@ -126,7 +131,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     } else {
         print(out, &found)?;
     }
-    Ok(OK)
+    Ok(report::verdict(&arguments.measuring, &found.report))
 }
 
 fn print(out: &mut dyn Write, found: &Found) -> Result<()> {

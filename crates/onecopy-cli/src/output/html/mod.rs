@@ -13,7 +13,6 @@ mod timeline;
 mod treemap;
 mod why;
 
-use anyhow::{Context as _, Result};
 use onecopy_meter::Report;
 
 use crate::command::run::record::Record;
@@ -47,8 +46,9 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The one drawing that says most: the timeline of a run, the map of a single reading.
-pub(crate) fn drawing(subject: Subject<'_>) -> Result<String> {
+/// The one drawing that says most: the timeline of a run, the map of a single reading. Where nothing was measured, the
+/// picture says so: that is a result as well.
+pub(crate) fn drawing(subject: Subject<'_>) -> String {
     let timeline = subject
         .record
         .and_then(|record| timeline::draw(record, WIDE));
@@ -57,10 +57,16 @@ pub(crate) fn drawing(subject: Subject<'_>) -> Result<String> {
             .report
             .and_then(|report| treemap::draw(report, WIDE))
     };
-    let drawing = timeline
-        .or_else(map)
-        .context("there is nothing to draw: nothing was measured")?;
-    Ok(svg::alone(&drawing))
+    let drawing = timeline.or_else(map);
+    svg::alone(&drawing.unwrap_or_else(|| nothing(subject)))
+}
+
+fn nothing(subject: Subject<'_>) -> String {
+    let mut drawing = svg::Svg::new(WIDE);
+    drawing.text(8.0, 24.0, "", "nothing was measured");
+    let reason = subject.record.and_then(|record| record.reason.as_deref());
+    drawing.text(8.0, 44.0, "soft", reason.unwrap_or_default());
+    drawing.finish(56.0, "nothing was measured")
 }
 
 /// The class that colours a number of copies, pale to dark.
@@ -81,4 +87,26 @@ fn cut(text: &str, most: usize) -> String {
     }
     let start = text.chars().take(most.saturating_sub(1));
     start.chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::run::{record, sampler::Seen};
+
+    #[test]
+    fn a_run_of_which_nothing_is_known_is_a_picture_that_says_so() {
+        let level = onecopy_meter::Level::B;
+        let record = record(Vec::new(), &Seen::default(), level, None, None);
+        let picture = drawing(Subject::run(&record));
+        assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+        assert!(
+            picture.contains(">nothing was measured</text>"),
+            "{picture}"
+        );
+        assert!(
+            picture.contains("before its pages could be counted"),
+            "{picture}"
+        );
+    }
 }

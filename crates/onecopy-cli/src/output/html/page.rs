@@ -144,7 +144,7 @@ fn tables(out: &mut dyn Write, report: &Report) -> Result<()> {
 fn notes(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {
     let mut notes = report.limits.clone();
     notes.extend(report.skipped.iter().map(|skipped| {
-        let why = reason(skipped.reason);
+        let why = reason(skipped);
         format!(
             "not measured: process {} ({}) {why}",
             skipped.pid, skipped.name
