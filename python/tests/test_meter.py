@@ -395,7 +395,9 @@ def test_report_is_as_wide_as_the_terminal(family: int) -> None:
     for columns in (84, 160):
         terminal, inside = os.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("4H", 50, columns, 0, 0))
-        with subprocess.Popen([SCRIPT, "report", str(family)], stdout=inside, env={**os.environ, "NO_COLOR": "1"}) as run:
+        with subprocess.Popen(
+            [SCRIPT, "report", str(family)], stdout=inside, env={**os.environ, "NO_COLOR": "1"}
+        ) as run:
             os.close(inside)
             said = b""
             with contextlib.suppress(OSError):  # the end of a terminal
