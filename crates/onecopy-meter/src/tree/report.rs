@@ -62,6 +62,19 @@ pub(super) fn report(
     })
 }
 
+/// Processes without a row, and why there are no sums then.
+fn gap(pids: &[String], one: &str, several: &str) -> Option<String> {
+    let (noun, why) = match pids.len() {
+        0 => return None,
+        1 => ("process", one),
+        _ => ("processes", several),
+    };
+    let pids = pids.join(", ");
+    Some(format!(
+        "{noun} {pids} {why}: no sums, because a part is not the whole"
+    ))
+}
+
 fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -> Vec<String> {
     let (mut limits, pages) = (Vec::new(), &pass.pages);
     let denied = |is_foreign: bool| -> Vec<String> {
@@ -72,19 +85,19 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
             .map(|skipped| skipped.pid.to_string())
             .collect()
     };
-    for (pids, why) in [
-        (denied(true), "belong to somebody else"),
+    for (pids, one, several) in [
+        (
+            denied(true),
+            "belongs to somebody else",
+            "belong to somebody else",
+        ),
         (
             denied(false),
+            "may not be looked into, as it has more privileges or is not dumpable",
             "may not be looked into, as they have more privileges or are not dumpable",
         ),
     ] {
-        if !pids.is_empty() {
-            limits.push(format!(
-                "processes {} {why}: no sums, because a part is not the whole",
-                pids.join(", ")
-            ));
-        }
+        limits.extend(gap(&pids, one, several));
     }
     if !reading.steady {
         limits.push(match reading.passes {
@@ -152,4 +165,22 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
         ));
     }
     limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_without_a_row_is_no_processes() {
+        let said = |pids: &[&str]| {
+            let pids: Vec<String> = pids.iter().map(|&pid| pid.to_owned()).collect();
+            gap(&pids, "belongs", "belong")
+        };
+        assert_eq!(said(&[]), None);
+        let one = "process 1 belongs: no sums, because a part is not the whole";
+        assert_eq!(said(&["1"]).as_deref(), Some(one));
+        let two = "processes 1, 2 belong: no sums, because a part is not the whole";
+        assert_eq!(said(&["1", "2"]).as_deref(), Some(two));
+    }
 }
