@@ -23,7 +23,7 @@ pub enum MeterError {
         pid: u32,
     },
     /// The process belongs to somebody else, or has made itself unreadable (`PR_SET_DUMPABLE`).
-    #[error("process {pid} may not be looked into ({}): run as its user or as root", path.display())]
+    #[error("process {pid} may not be looked into ({}): {}", path.display(), crate::read::way_in(*pid))]
     Denied {
         /// The process.
         pid: u32,
