@@ -94,9 +94,9 @@ class _Kind:
         self.number = number
         self.basic = kind.__basicsize__
         self.is_collected = bool(kind.__flags__ & IS_COLLECTED)
-        # Whatever __sizeof__ may say, it is at least this.
         self.is_fixed = not kind.__itemsize__
-        self.is_sized = not self.is_fixed or kind.__sizeof__ is not object.__sizeof__
+        sizeof: object = kind.__sizeof__
+        self.is_sized = not self.is_fixed or sizeof is not object.__sizeof__
         self.buffers = _BUFFERS.get(kind) or (_ndarray if kind.__name__ == "ndarray" else None)
 
 
