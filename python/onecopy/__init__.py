@@ -106,6 +106,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What is public, and no names that were only needed to say so."""
+    return sorted({*__all__, "SharedArray", *(name for name in globals() if name.startswith("__"))})
+
+
 def __getattr__(name: str) -> Any:
     """Imports what needs numpy when it is asked for."""
     if name == "SharedArray":

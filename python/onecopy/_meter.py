@@ -61,11 +61,13 @@ def tag(name: str, obj: Any) -> None:
 class Watch:
     """Samples this process and its children in a thread of its own; see `watch`."""
 
-    def __init__(self, overhead: float, pid: int | None) -> None:
+    def __init__(self, overhead: float, pid: int | None, *, earlier: bool = True) -> None:
         self._pid = pid
+        self._earlier = earlier
         self._overhead = overhead
         self._owner = os.getpid()
         self._sampler: Sampler | None = None
+        self._was_read = False
 
     def start(self) -> None:
         """Begins to sample.
@@ -78,8 +80,38 @@ class Watch:
         if self._sampler is not None:
             raise RuntimeError("a watch can be used once")
         self._owner = os.getpid()
-        self._sampler = Sampler(self._pid, self._overhead, _side.folder())
+        self._sampler = Sampler(self._pid, self._overhead, _side.folder(), self._earlier)
         _running.add(self)
+
+    def read(self) -> Report:
+        """Reads now, and returns when that is done, whatever the overhead may be.
+
+        Call it in a test while the workers are alive and have done their work: what a watch sees of itself depends on
+        when it looks.
+
+        Returns:
+            The report, of all processes of the tree.
+
+        Raises:
+            RuntimeError: The watch does not run, or belongs to the process that forked this one; or not all processes
+                could be read.
+
+        Example:
+            >>> import onecopy
+            >>> with onecopy.watch() as watched:
+            ...     report = watched.read()
+            >>> report.complete
+            True
+        """
+        if self._sampler is None or self not in _running:
+            self._refuse_others()
+            raise RuntimeError("the watch does not run")
+        report = self._sampler.read()
+        if report is None or not report.complete:
+            limits = [] if report is None else report.limits
+            raise RuntimeError("\n".join(["not all processes could be read", *limits]))
+        self._was_read = True
+        return report
 
     def stop(self) -> None:
         """Takes a last reading and ends; again is no error. In a child that was forked meanwhile nothing happens."""
@@ -103,9 +135,28 @@ class Watch:
 
     def _stopped(self) -> Sampler:
         self.stop()
-        if self._sampler is None or os.getpid() != self._owner:
-            raise RuntimeError(f"the watch belongs to process {self._owner}, which started it")
+        self._refuse_others()
+        assert self._sampler is not None  # noqa: S101 - stop() has looked
         return self._sampler
+
+    def _refuse_others(self) -> None:
+        if os.getpid() != self._owner:
+            raise RuntimeError(f"the watch belongs to process {self._owner}, which started it")
+
+    def _verdict(self) -> tuple[Report | None, str]:
+        """For tests: the reading with the most copies, if any was shared, and what no reading has seen. Ends the watch.
+
+        Who has asked for a reading has chosen its moment: other forks are no matter then.
+        """
+        sampler = self._stopped()
+        forked, sharers = sampler.forks()
+        unread = forked - sharers
+        if unread <= 0 or (self._was_read and sharers > 0):
+            return sampler.most_copied(), ""
+        if sharers == 0:
+            workers = "1 worker was" if forked == 1 else f"{forked} workers were"
+            return sampler.most_copied(), f"{workers} forked, and none was there long enough to be read"
+        return sampler.most_copied(), f"{unread} of {forked} workers that were forked were not read"
 
     @property
     def report(self) -> Report | None:
@@ -144,8 +195,9 @@ os.register_at_fork(before=_before_fork, after_in_child=_running.clear)
 def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
     """Samples the memory of this process and its children while a block runs.
 
-    A thread of the meter's own does it, which never takes the interpreter's lock. CPython 3.12 and later warn when a
-    process with threads forks; this thread is no danger to children, which go on without it.
+    A thread of the meter's own does it, which never takes the interpreter's lock. CPython 3.12 and later count it, and
+    give a DeprecationWarning when such a process forks; this thread is no danger to children, which go on without it.
+    The filter is `ignore:This process .* is multi-threaded:DeprecationWarning`.
 
     Just before each `os.fork()`, multiprocessing's included, the watch notes what the process has, which takes a
     millisecond or two and some five more per GiB, within the same budget. Only so can it tell what a child has copied

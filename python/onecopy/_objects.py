@@ -12,23 +12,36 @@ import contextlib
 import ctypes
 import gc
 import json
+import mmap
 import os
 import struct
 import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Seen = dict[int, mmap.mmap]
+    Buffers = Callable[[Any, int], list[tuple[int, int, str]]]
 
 __all__ = ["install", "write_objects"]
 
 HEAD_BYTES = 16
 """What the cyclic collector keeps before an object."""
 LARGEST = 2**32 - 1
+REGION_BITS = 26
+"""Addresses that one map of what was seen covers, 64 MiB."""
+PIECE = 1_024
+"""Objects whose referents are asked for at once, and rows that are written at once."""
+IS_COLLECTED = 1 << 14
+"""Py_TPFLAGS_HAVE_GC: objects of the type may refer to others."""
 
 
-def _everything() -> list[Any]:
-    """All objects that can be reached from modules and running frames, those that gc.freeze() has hidden included."""
+def _roots() -> list[Any]:
+    """What the collector knows, modules, and the variables of running frames."""
     # In this order: a list that is being built when all objects are asked for would find, and hold, itself.
     roots: list[Any] = gc.get_objects()
     roots.extend(sys.modules.values())
@@ -37,45 +50,152 @@ def _everything() -> list[Any]:
         for frame in sys._current_frames().values():  # noqa: SLF001 - documented
             inner: FrameType | None = frame
             while inner is not None:
-                # This function's own variables refer to everything.
+                # This module's own variables refer to everything.
                 if inner.f_globals is not globals():
                     roots.extend(inner.f_locals.values())
                 inner = inner.f_back
         # A frame that is its own variable would keep everything alive until a worker's collector finds it.
         del frame, inner
-    seen: dict[int, Any] = {}
-    while roots:
-        # A loop and no comprehension: before 3.12 that would be a function, and a cell would hold this dict, so that it
-        # found itself as well. A worker's collector would free it, and write to everything in it.
-        fresh: list[Any] = []
-        for obj in roots:
-            if id(obj) not in seen and type(obj) is not FrameType and obj is not seen:
-                seen[id(obj)] = obj
-                fresh.append(obj)
-        roots = gc.get_referents(*fresh) if fresh else []
-    found = list(seen.values())
-    # Whatever else may refer to it, it holds nothing any more.
-    seen.clear()
+    return roots
+
+
+def _new_region() -> mmap.mmap:
+    """A byte for each 16 of the addresses, of which no two objects begin in the same; memory only where it is used."""
+    region = mmap.mmap(-1, 1 << (REGION_BITS - 4), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # Kernels may be built without huge pages, and Python before 3.8 has no name for it.
+    with contextlib.suppress(OSError, AttributeError):
+        region.madvise(mmap.MADV_NOHUGEPAGE)
+    return region
+
+
+def _unseen(objects: list[Any], seen: Seen) -> list[Any]:
+    """Those that come for the first time."""
+    found = []
+    for obj in objects:
+        place = id(obj)
+        region = seen.get(place >> REGION_BITS)
+        if region is None:
+            region = seen[place >> REGION_BITS] = _new_region()
+        slot = (place & ((1 << REGION_BITS) - 1)) >> 4
+        if not region[slot]:
+            region[slot] = 1
+            # A frame refers to whatever its function is looking at.
+            if type(obj) is not FrameType:
+                found.append(obj)
     return found
 
 
-def _buffers(obj: Any) -> list[tuple[int, int, str]]:
-    """Memory of an object that lies elsewhere: address, length, what it is."""
-    if type(obj) is list and sys.implementation.name == "cpython":
-        # ob_item, behind the head and the length.
-        place = ctypes.c_void_p.from_address(id(obj) + 24).value or 0
-        return [(place, 8 * len(obj), "list items")]
-    if type(obj) is dict and sys.implementation.name == "cpython":
-        # ma_keys, behind the head, the length and a version.
-        place = ctypes.c_void_p.from_address(id(obj) + 32).value or 0
-        return [(place, max(sys.getsizeof(obj) - dict.__basicsize__ - HEAD_BYTES, 0), "dict keys")]
-    if type(obj) is bytearray and len(obj):
-        with contextlib.suppress(BufferError):
-            return [(ctypes.addressof(ctypes.c_char.from_buffer(obj)), len(obj), "bytearray data")]
-    interface = getattr(obj, "__array_interface__", None) if type(obj).__name__ == "ndarray" else None
+class _Kind:
+    """What the rows of one type have in common."""
+
+    __slots__ = ("basic", "buffers", "is_collected", "is_fixed", "is_sized", "number")
+
+    def __init__(self, kind: type, number: int) -> None:
+        self.number = number
+        self.basic = kind.__basicsize__
+        self.is_collected = bool(kind.__flags__ & IS_COLLECTED)
+        self.is_fixed = not kind.__itemsize__
+        sizeof: object = kind.__sizeof__
+        self.is_sized = not self.is_fixed or sizeof is not object.__sizeof__
+        self.buffers = _BUFFERS.get(kind) or (_ndarray if kind.__name__ == "ndarray" else None)
+
+
+class _Table:
+    """The file of the table, and the types in it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._rows: list[int] = []
+        self._kinds: dict[type, _Kind] = {}
+        self._numbers: dict[str, int] = {}
+        self._counted: list[bool] = []
+        self.count = 0
+
+    def _number(self, name: str, *, is_counted: bool) -> int:
+        number = self._numbers.setdefault(name, len(self._numbers))
+        if number == len(self._counted):
+            self._counted.append(is_counted)
+        return number
+
+    def _new_kind(self, kind: type) -> _Kind:
+        module = kind.__module__
+        name = kind.__qualname__ if module in {"builtins", "__main__"} else f"{module}.{kind.__qualname__}"
+        found = self._kinds[kind] = _Kind(kind, self._number(name, is_counted=True))
+        return found
+
+    def add_all(self, objects: list[Any], left: list[Any]) -> None:
+        """Adds their rows, and what may refer to others to what is left to be looked at."""
+        kinds, rows, is_tracked, getsizeof = self._kinds, self._rows, gc.is_tracked, sys.getsizeof
+        for obj in objects:
+            kind = kinds.get(type(obj)) or self._new_kind(type(obj))
+            head = 0
+            if kind.is_collected:
+                left.append(obj)
+                head = HEAD_BYTES if is_tracked(obj) else 0
+            length = kind.basic + head
+            if kind.is_sized:
+                try:
+                    size = getsizeof(obj)
+                except Exception:  # noqa: BLE001, S112 - objects may have any __sizeof__; one without a length is left out
+                    continue
+                if kind.buffers is not None:
+                    self._add_buffers(kind.buffers(obj, size))
+                elif not kind.is_fixed:
+                    length = size
+                # What lies elsewhere is in the size, and is no part of the object's own place.
+                length = min(length, size, LARGEST)
+            rows += (id(obj) - head, length, kind.number)
+            self.count += 1
+            if len(rows) >= 3 * PIECE:
+                self.flush()
+
+    def _add_buffers(self, buffers: list[tuple[int, int, str]]) -> None:
+        for start, extent, what in buffers:
+            if start and extent:
+                self._rows += (start, min(extent, LARGEST), self._number(what, is_counted=False))
+
+    def flush(self) -> None:
+        """Writes the rows that wait."""
+        self._file.write(struct.pack("<" + len(self._rows) // 3 * "QII", *self._rows))
+        self._rows.clear()
+
+    def head(self) -> str:
+        """What the rows mean."""
+        types = [{"name": name, "counted": self._counted[number]} for name, number in self._numbers.items()]
+        return json.dumps({"pid": os.getpid(), "family": _family(), "types": types})
+
+
+# Memory of an object that lies elsewhere: address, length, what it is. Offsets are those of CPython.
+
+
+def _list(obj: list[Any], _: int) -> list[tuple[int, int, str]]:
+    # ob_item, behind the head and the length.
+    return [(_WORDS[(id(obj) + 24) >> 3], 8 * len(obj), "list items")]
+
+
+def _dict(obj: dict[Any, Any], size: int) -> list[tuple[int, int, str]]:
+    # ma_keys, behind the head, the length and a version.
+    return [(_WORDS[(id(obj) + 32) >> 3], max(size - dict.__basicsize__ - HEAD_BYTES, 0), "dict keys")]
+
+
+def _bytearray(obj: bytearray, _: int) -> list[tuple[int, int, str]]:
+    with contextlib.suppress(BufferError):
+        return [(ctypes.addressof(ctypes.c_char.from_buffer(obj)), len(obj), "bytearray data")] if obj else []
+    return []
+
+
+def _ndarray(obj: Any, _: int) -> list[tuple[int, int, str]]:
+    interface = getattr(obj, "__array_interface__", None)
     if isinstance(interface, dict) and getattr(obj, "base", None) is None:
         return [(interface["data"][0], int(obj.nbytes), f"ndarray {obj.dtype}")]
     return []
+
+
+_BUFFERS: dict[type, Buffers] = {bytearray: _bytearray}
+if sys.implementation.name == "cpython" and sys.maxsize > 2**32:
+    # All memory by address: much quicker than an object for each word that is looked at.
+    _WORDS = (ctypes.c_size_t * 2**45).from_address(0)
+    _BUFFERS.update({list: _list, dict: _dict})
 
 
 def _family() -> int:
@@ -85,52 +205,72 @@ def _family() -> int:
     return int(fields[25])
 
 
+def _write(path: Path) -> _Table:
+    """Writes the rows of all objects that can be reached, those that gc.freeze() has hidden included."""
+    # Whatever is made from here on is no root, and nothing that is looked at refers to it: the walk does not find
+    # itself. It has no closures, as these would be cells that the collector knows.
+    objects = _roots()
+    seen: Seen = {}
+    left: list[Any] = []
+    with path.open("wb", buffering=0) as file:
+        table = _Table(file)
+        for start in range(0, len(objects), PIECE):
+            table.add_all(_unseen(objects[start : start + PIECE], seen), left)
+        del objects
+        while left:
+            # The last ones first, so that few are left at any time.
+            piece = left[-PIECE:]
+            del left[-PIECE:]
+            table.add_all(_unseen(gc.get_referents(*piece), seen), left)
+        table.flush()
+    return table
+
+
+def _give_back() -> None:
+    """Gives memory back to the kernel that the allocator has kept: workers would inherit it, and write to it."""
+    # Not every C library has it.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
+
+
 def write_objects(folder: str | os.PathLike[str]) -> int:
     """Writes the table of this process's objects into a folder and returns how many there are.
+
+    `onecopy why PID --objects FOLDER` reads it. Call it in the parent, before the fork. It takes some seconds for a
+    million objects, and next to no memory that stays.
 
     Args:
         folder: It must exist.
 
     Returns:
         The number of objects.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: There is no such folder.
+        OSError: The table cannot be written there.
+
+    Example:
+        >>> import onecopy, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     onecopy.write_objects(folder) > 1_000
+        True
     """
-    names: dict[str, int] = {}
-    counted: list[bool] = []
-    rows = bytearray()
-    pack = struct.Struct("<QII").pack
-    count = 0
-
-    def add(start: int, length: int, name: str, is_counted: bool) -> None:
-        kind = names.setdefault(name, len(names))
-        if kind == len(counted):
-            counted.append(is_counted)
-        rows.extend(pack(start, min(length, LARGEST), kind))
-
-    objects = _everything()
-    for obj in objects:
-        kind = type(obj)
-        try:
-            length = sys.getsizeof(obj)
-        except Exception:  # noqa: BLE001, S112 - objects may have any __sizeof__; one without a length is left out
-            continue
-        head = HEAD_BYTES if gc.is_tracked(obj) else 0
-        module = kind.__module__
-        name = kind.__qualname__ if module in {"builtins", "__main__"} else f"{module}.{kind.__qualname__}"
-        buffers = _buffers(obj)
-        # What lies elsewhere is in getsizeof, and is no part of the object's own place.
-        own = kind.__basicsize__ + head if buffers or not kind.__itemsize__ else length
-        add(id(obj) - head, min(own, length), name, is_counted=True)
-        for start, size, what in buffers:
-            if start and size:
-                add(start, size, what, is_counted=False)
-        count += 1
-    del objects
     path = Path(folder)
-    (path / f"objects-{os.getpid()}.bin").write_bytes(rows)
-    types = [{"name": name, "counted": counted[kind]} for name, kind in names.items()]
-    text = json.dumps({"pid": os.getpid(), "family": _family(), "types": types})
-    # The head says that the table is whole, so it comes last.
-    (path / f"objects-{os.getpid()}.json").write_text(text)
+    head = path / f"objects-{os.getpid()}.json"
+    # The head says that the table is whole, so it comes last, and an older one goes first.
+    with contextlib.suppress(FileNotFoundError):
+        head.unlink()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        table = _write(path / f"objects-{os.getpid()}.bin")
+    finally:
+        if was_enabled:
+            gc.enable()
+    head.write_text(table.head())
+    count = table.count
+    del table
+    _give_back()
     return count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -40,9 +41,15 @@ def test_report_is_a_table() -> None:
     text = str(report)
     assert text == repr(report)
     assert str(os.getpid()) in text
-    for word in ("PSS", "RSS", "USS", "copies"):
-        assert word in text
     assert len(view) == 100_000
+    # In the words of the command, and its order: the number, what it is made of, who has what.
+    assert text.startswith("── onecopy ─ 1 process ─ level ")
+    heads = [line.split()[0] for line in text.splitlines() if line.strip()]
+    places = [heads.index(word) for word in ("copies", "physical", "top/ps", "stores", "MAPPING", "PID")]
+    assert places == sorted(places)
+    (columns,) = [line.split() for line in text.splitlines() if line.split()[:1] == ["PID"]]
+    assert columns == ["PID", "NAME", "ROLE", "SHARED", "COPIED", "LAST", "OWNER", "NEW", "RSS"]
+    assert "\x1b" not in text
 
 
 def test_report_is_data() -> None:
@@ -246,3 +253,58 @@ def test_stats_are_data() -> None:
     # How much there is to collect depends on which workers of earlier tests have been noticed.
     pattern = r"Collected\(processes=\d+, holds=\d+, units=0, objects=\d+, bytes=\d+\)"
     assert re.fullmatch(pattern, repr(onecopy.collect()))
+
+
+SAME_USER = """
+import ctypes, os, signal, sys, onecopy
+prctl = ctypes.CDLL(None).prctl
+if "nobody" in sys.argv:
+    os.setgid(65534)
+    os.setuid(65534)
+    prctl(4, 1, 0, 0, 0)
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    assert prctl(4, 0, 0, 0, 0) == 0
+    os.write(writer, b"x")
+    signal.pause()
+assert os.read(reader, 1) == b"x"
+try:
+    onecopy.memory(child)
+except PermissionError as error:
+    print(error)
+finally:
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+"""
+
+
+def test_the_same_user_is_not_told_to_be_that_user() -> None:
+    # Root may look into what is not dumpable, as long as it has all its privileges.
+    arguments = ["nobody"] if os.geteuid() == 0 else []
+    run = subprocess.run(
+        [sys.executable, "-c", SAME_USER, *arguments], capture_output=True, text=True, timeout=WATCHDOG_S
+    )
+    assert run.stderr == ""
+    assert "its user is the same, but it has more privileges or is not dumpable" in run.stdout
+    assert "run as its user" not in run.stdout
+    refusal = None
+    try:
+        onecopy.memory(1)
+    except PermissionError as error:
+        refusal = str(error)
+    if os.geteuid() == 0 and refusal is not None:
+        # A container whose first process has more privileges than its root.
+        assert "more privileges than this process, though that is run by root" in refusal
+
+
+def test_help_says_what_arguments_mean_and_dir_shows_what_is_public() -> None:
+    text = inspect.getdoc(onecopy.memory) or ""
+    for word in ("Args:", "pid:", "children:", "Returns:", "Raises:", "PermissionError", "ValueError"):
+        assert word in text
+    text = inspect.getdoc(onecopy.write_objects) or ""
+    for word in ("Args:", "Returns:", "Raises:", "FileNotFoundError", ">>>"):
+        assert word in text
+    public = [name for name in dir(onecopy) if not name.startswith("_")]
+    assert public == sorted([*(name for name in onecopy.__all__ if not name.startswith("_")), "SharedArray"])
+    assert all(hasattr(onecopy, name) for name in dir(onecopy))

@@ -6,10 +6,12 @@ import gc
 import json
 import mmap
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,6 @@ from onecopy import _side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PAGE = mmap.PAGESIZE
 
@@ -189,6 +190,104 @@ def test_another_process_is_watched() -> None:
     assert watched.report is not None
     assert [row.pid for row in watched.report.processes] == workers.pids
     assert len(data) == 8 * MIB
+
+
+def test_a_reading_on_demand_sees_what_workers_have_done_by_then() -> None:
+    pages = Pages(1_000)
+    pages.write(0, 1_000)
+    # None would come by itself for minutes.
+    with onecopy.watch(overhead=0.00001) as watched, Workers(lambda: pages.write(0, 300)) as workers:
+        report = watched.read()
+        again = watched.read()
+    for read in (report, again):
+        sums, each = tagged({"report": read.to_dict()}, [os.getpid(), *workers.pids])
+        assert sums == [1_000, 1_300, 0]
+        assert each == [[0, 0], [300, 0]]
+    found = watched.to_dict()
+    assert found["max_copies"] >= (report.copies or 0) > 1
+    assert sum(sample["processes"] == 2 and sample["reading"] is not None for sample in found["samples"]) >= 2
+
+
+def test_only_a_running_watch_of_this_process_reads() -> None:
+    watched = onecopy.watch()
+    with pytest.raises(RuntimeError, match="does not run"):
+        watched.read()
+
+    def child() -> None:
+        with pytest.raises(RuntimeError, match="belongs to process"):
+            watched.read()
+
+    with watched:
+        in_a_child(child)
+    with pytest.raises(RuntimeError, match="does not run"):
+        watched.read()
+
+
+def test_threads_may_ask_for_readings_at_once_and_each_has_one() -> None:
+    reports: list[onecopy.Report] = []
+    with onecopy.watch() as watched:
+        threads = [threading.Thread(target=lambda: reports.append(watched.read())) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [report.root for report in reports] == [os.getpid()] * 8
+
+
+HIDDEN_CHILD = """
+import ctypes, os, signal, onecopy
+def become_nobody(dumpable):
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    assert ctypes.CDLL(None).prctl(4, dumpable, 0, 0, 0) == 0  # PR_SET_DUMPABLE: whether others may look
+with onecopy.watch() as watched:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        become_nobody(0)
+        os.write(writer, b"x")
+        signal.pause()
+    assert os.read(reader, 1) == b"x"
+    become_nobody(1)
+    try:
+        watched.read()
+    except RuntimeError as error:
+        print(error)
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+"""
+
+
+def test_a_reading_of_a_part_is_refused() -> None:
+    run = subprocess.run([sys.executable, "-c", HIDDEN_CHILD], capture_output=True, text=True, timeout=WATCHDOG_S)
+    assert run.stdout.startswith("not all processes could be read"), run.stderr
+
+
+FORKING = """
+import os, onecopy
+with onecopy.watch():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def test_the_warning_about_threads_is_what_the_guide_says() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "meter.md").read_text()
+    (entry,) = set(re.findall(r'"(ignore:[^"]*:DeprecationWarning)"', guide))
+    # As pytest reads it; -W would take the message literally.
+    _, message, category = entry.split(":")
+    filters = f"import warnings\nwarnings.filterwarnings('ignore', {message!r}, {category})\n"
+    strict = "import warnings\nwarnings.simplefilter('error')\n"
+    quiet, loud = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WATCHDOG_S)
+        for program in (strict + filters + FORKING, "import warnings\nwarnings.simplefilter('always')\n" + FORKING)
+    ]
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert ("DeprecationWarning" in loud.stderr) == (sys.version_info >= (3, 12))
 
 
 # Marks.

@@ -80,6 +80,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     }
 }
 
+/// A report as `onecopy report` prints it, without colours.
+#[must_use]
+pub fn text(report: &onecopy_meter::Report) -> String {
+    let mut out = anstream::StripStream::new(Vec::new());
+    let (heading, style) = Default::default();
+    // Memory takes whatever is written.
+    let _ = output::report::report(&mut out, report, &heading, style);
+    String::from_utf8_lossy(&out.into_inner())
+        .trim_end()
+        .to_owned()
+}
+
 /// Whether the reader of the output has had enough, as in `onecopy demo | head -3`.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

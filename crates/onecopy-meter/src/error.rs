@@ -23,10 +23,7 @@ pub enum MeterError {
         pid: u32,
     },
     /// The process belongs to somebody else, has more privileges, or has made itself unreadable (`PR_SET_DUMPABLE`).
-    #[error(
-        "process {pid} may not be looked into ({}): that takes its user and all of its privileges, or CAP_SYS_PTRACE",
-        path.display()
-    )]
+    #[error("process {pid} may not be looked into ({}): {}", path.display(), crate::read::way_in(*pid))]
     Denied {
         /// The process.
         pid: u32,

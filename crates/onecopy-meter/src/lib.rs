@@ -107,6 +107,7 @@ impl Proc {
             root,
             children,
             with_root: true,
+            without: &[],
             tags: &[],
             level: self.level(),
             patient: true,

@@ -321,6 +321,24 @@ fn is(error: &io::Error, codes: &[Errno]) -> bool {
         .is_some_and(|raw| codes.iter().any(|code| code.raw_os_error() == raw))
 }
 
+/// What to do about a process that may not be looked into; to be its user is not always enough (ptrace(2)).
+pub(crate) fn way_in(pid: u32) -> &'static str {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let user = users.and_then(|users| users.split_whitespace().next()?.parse().ok());
+    let own = rustix::process::getuid();
+    match (own.is_root(), user == Some(own.as_raw())) {
+        (false, false) => "run as its user or as root",
+        (false, true) => {
+            "its user is the same, but it has more privileges or is not dumpable (PR_SET_DUMPABLE): run as root"
+        }
+        (true, _) => {
+            "it has more privileges than this process, though that is run by root, or is not dumpable \
+             (PR_SET_DUMPABLE), which takes CAP_SYS_PTRACE"
+        }
+    }
+}
+
 fn failure(pid: u32, path: &Path, source: io::Error) -> MeterError {
     // An open file of a process that exits afterwards answers ESRCH; so do zombies, whose memory is
     // gone already.

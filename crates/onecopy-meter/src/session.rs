@@ -93,6 +93,7 @@ pub struct Session {
     history: History,
     tags: Vec<Tag>,
     with_root: bool,
+    without: Vec<Identity>,
     patient: bool,
 }
 
@@ -108,6 +109,7 @@ impl Session {
             history: History::default(),
             tags: Vec::new(),
             with_root: true,
+            without: Vec::new(),
             patient: false,
         }
     }
@@ -124,6 +126,16 @@ impl Session {
     #[must_use]
     pub fn without_root(mut self) -> Self {
         self.with_root = false;
+        self
+    }
+
+    /// Leaves the descendants out that are there already: the tree is the root, and what comes from now on.
+    #[must_use]
+    pub fn without_earlier(mut self) -> Self {
+        // A root that is gone has none.
+        let there = self.glance().unwrap_or_default();
+        let others = there.processes.iter().filter(|seen| seen.pid != self.root);
+        self.without = others.map(Seen::identity).collect();
         self
     }
 
@@ -167,7 +179,8 @@ impl Session {
             children.sort_unstable();
             queue.extend(children);
             let without_memory = stat.has_exited() || stat.is_kernel_thread();
-            if without_memory || (pid == self.root && !self.with_root) {
+            let is_left_out = self.without.contains(&stat.identity());
+            if is_left_out || without_memory || (pid == self.root && !self.with_root) {
                 continue;
             }
             glance.processes.push(Seen {
@@ -231,6 +244,7 @@ impl Session {
             root: self.root,
             children: true,
             with_root: self.with_root,
+            without: &self.without,
             tags: &self.tags,
             level: self.level,
             patient: self.patient,

@@ -290,20 +290,39 @@ impl Report {
     }
 
     fn __str__(&self) -> String {
-        table(&self.inner)
+        onecopy_cli::text(&self.inner)
     }
 
     fn __repr__(&self) -> String {
-        table(&self.inner)
+        onecopy_cli::text(&self.inner)
     }
 }
 
 /// Measures the memory of a process and its children, from the kernel's own accounting.
 ///
+/// Args:
+///     pid: The process; by default this one.
+///     children: Whether to measure all processes below it as well.
+///
+/// Returns:
+///     A report that prints as the one of the command `onecopy report`. A child that may not be looked into is in
+///     `skipped`, and leaves the sums None.
+///
+/// Raises:
+///     ProcessLookupError: There is no such process.
+///     PermissionError: It may not be looked into: it is somebody else's, say.
+///     TypeError: `pid` is no number.
+///     ValueError: `pid` is below 1.
+///
+/// Example:
 /// >>> import onecopy
 /// >>> report = onecopy.memory()
 /// >>> report.complete and report.sum_pss <= report.sum_rss
 /// True
+#[expect(
+    clippy::doc_markdown,
+    reason = "sections and names as in Python's help()"
+)]
 #[pyfunction]
 #[pyo3(signature = (pid = None, children = true))]
 pub(crate) fn memory(
@@ -351,85 +370,4 @@ pub(crate) fn process_id(pid: Option<&Bound<'_, PyAny>>) -> PyResult<u32> {
     number
         .extract::<u32>()
         .map_err(|_| PyProcessLookupError::new_err(format!("process {number} does not exist")))
-}
-
-/// The report for people: a row per process, the sums, and what they mean.
-fn table(report: &meter::Report) -> String {
-    let mut rows = vec![["pid", "name", "RSS", "PSS", "USS", "private dirty"].map(str::to_owned)];
-    for process in &report.processes {
-        rows.push([
-            process.pid.to_string(),
-            printable(&process.name),
-            mib(Some(process.rss)),
-            mib(Some(process.pss)),
-            mib(Some(process.uss)),
-            mib(Some(process.private_dirty)),
-        ]);
-    }
-    let tree = &report.tree;
-    rows.push([
-        "sum".to_owned(),
-        format!("{} processes", tree.processes),
-        mib(tree.sum_rss),
-        mib(tree.sum_pss),
-        mib(tree.sum_uss),
-        mib(tree.sum_private_dirty),
-    ]);
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
-    let mut lines: Vec<String> =
-        rows.iter()
-            .map(|row| {
-                let cells =
-                    row.iter().zip(widths).enumerate().map(
-                        |(column, (cell, width))| match column {
-                            1 => format!("{cell:<width$}"),
-                            _ => format!("{cell:>width$}"),
-                        },
-                    );
-                cells.collect::<Vec<_>>().join("  ")
-            })
-            .collect();
-    if let Some(allocated) = tree.allocated.filter(|_| !report.stores.is_empty()) {
-        lines.push(format!("stores: {}, counted once", mib(Some(allocated))));
-    }
-    lines.push(match (tree.copies.value, &tree.copies.reason) {
-        (Some(value), _) => format!("copies: {value:.2} (1.00 is one copy for all)"),
-        (None, Some(reason)) => format!("copies: unknown, {reason}"),
-        (None, None) => "copies: unknown".to_owned(),
-    });
-    for skipped in &report.skipped {
-        let reason = SkippedProcess::from(skipped).reason;
-        lines.push(format!(
-            "not measured: process {} ({}), {reason}",
-            skipped.pid,
-            printable(&skipped.name)
-        ));
-    }
-    lines.extend(report.limits.iter().map(|limit| format!("note: {limit}")));
-    lines.join("\n")
-}
-
-/// A name that a process has given itself, without what a terminal would obey.
-fn printable(name: &str) -> String {
-    let mut safe = String::with_capacity(name.len());
-    for character in name.chars() {
-        if character.is_control() {
-            safe.extend(character.escape_default());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
-fn mib(bytes: Option<u64>) -> String {
-    bytes.map_or_else(
-        || "unknown".to_owned(),
-        |bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
-    )
 }

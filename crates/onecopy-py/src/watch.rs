@@ -31,6 +31,7 @@ impl Sampler {
         pid: Option<&Bound<'_, PyAny>>,
         overhead: f64,
         side_folder: Option<PathBuf>,
+        earlier: bool,
     ) -> PyResult<Self> {
         let pid = process_id(pid)?;
         if !(overhead > 0.0 && overhead <= 1.0) {
@@ -44,7 +45,7 @@ impl Sampler {
             readable.map_err(Error::from)?;
         }
         Ok(Self {
-            running: Some(Sampling::start(pid, overhead, side_folder)),
+            running: Some(Sampling::start(pid, overhead, side_folder, earlier)),
             seen: None,
             owner: std::process::id(),
         })
@@ -55,6 +56,16 @@ impl Sampler {
         if let Some(running) = self.running.as_ref().filter(|_| self.is_owner()) {
             running.note_fork();
         }
+    }
+
+    /// Reads now, and returns when that is done; None if there is nothing to read, or if it has ended.
+    fn read(&self, py: Python<'_>) -> PyResult<Option<Report>> {
+        let Some(running) = self.running.as_ref().filter(|_| self.is_owner()) else {
+            return Ok(None);
+        };
+        let report = py.detach(|| running.read());
+        let report = report.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(report.map(Report::from))
     }
 
     /// Takes a last reading and ends; again is no error, and neither is it in a forked child, where there is nothing to
@@ -73,6 +84,18 @@ impl Sampler {
     fn report(&self) -> Option<Report> {
         let report = self.seen.as_ref()?.report()?;
         Some(Report::from(report.clone()))
+    }
+
+    /// The reading with the most copies among those in which another process had memory in common with somebody.
+    fn most_copied(&self) -> Option<Report> {
+        let report = self.seen.as_ref()?.most_copied()?;
+        Some(Report::from(report.clone()))
+    }
+
+    /// Forks noted, and processes that shared memory with somebody when they were read.
+    fn forks(&self) -> (usize, usize) {
+        let seen = self.seen.as_ref();
+        seen.map_or((0, 0), |seen| (seen.fork_count(), seen.sharers()))
     }
 
     /// The highest number of copies in any reading.

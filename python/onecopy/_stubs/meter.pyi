@@ -128,8 +128,8 @@ class StoreMemory:
 class Report:
     """What a process tree's memory is made of, and how many copies of its data exist.
 
-    Printed, it is a table. Sums are None as soon as one living process could not be read: a part is never shown as
-    the whole.
+    Printed, it is what `onecopy report` prints. Sums are None as soon as one living process could not be read: a part
+    is never shown as the whole.
     """
 
     @property
@@ -211,12 +211,13 @@ def memory(pid: int | None = None, children: bool = True) -> Report:
         children: Whether to measure all processes below it as well.
 
     Returns:
-        A report that prints as a table. A child that may not be looked into is in `skipped`, and leaves the sums
-        None.
+        A report that prints as the one of the command `onecopy report`. A child that may not be looked into is in
+        `skipped`, and leaves the sums None.
 
     Raises:
         ProcessLookupError: There is no such process.
-        PermissionError: It is somebody else's.
+        PermissionError: It may not be looked into: it is somebody else's, say.
+        TypeError: `pid` is no number.
         ValueError: `pid` is below 1.
 
     Example:
@@ -230,23 +231,33 @@ def memory(pid: int | None = None, children: bool = True) -> Report:
 class Sampler:
     """A thread that samples a process tree; use `onecopy.watch()` instead."""
 
-    def __new__(cls, pid: int | None, overhead: float, side_folder: str | PathLike[str] | None) -> Self:
+    def __new__(cls, pid: int | None, overhead: float, side_folder: str | PathLike[str] | None, earlier: bool) -> Self:
         """Starts at once.
 
         Args:
             pid: The process at the top; this one if None.
             overhead: The part of one processor that sampling may take.
             side_folder: Where tags are left.
+            earlier: Whether descendants that are there already are in it.
         """
 
     def note_fork(self) -> None:
         """Notes that this process is about to fork."""
+
+    def read(self) -> Report | None:
+        """Reads now, and returns when that is done; None if there is nothing to read, or if it has ended."""
 
     def stop(self) -> None:
         """Takes a last reading and ends; again is no error, and neither is it in a forked child."""
 
     def report(self) -> Report | None:
         """The reading with the most physical memory."""
+
+    def most_copied(self) -> Report | None:
+        """The reading with the most copies of those in which another process had memory in common with somebody."""
+
+    def forks(self) -> tuple[int, int]:
+        """Forks noted, and processes that shared memory with somebody when they were read."""
 
     def max_copies(self) -> float | None:
         """The highest number of copies in any reading."""

@@ -29,7 +29,8 @@ pub(super) fn list(subject: &Subject<'_>) -> Result<Vec<Stat>, MeterError> {
         let mut next = by_parent.remove(&stat.pid).unwrap_or_default();
         next.sort_by_key(|child| (child.start_time_ticks, child.pid));
         queue.extend(next);
-        if subject.with_root || stat.pid != root {
+        let is_left_out = subject.without.contains(&stat.identity());
+        if !is_left_out && (subject.with_root || stat.pid != root) {
             found.push(stat);
         }
     }

@@ -21,7 +21,7 @@ mod report;
 mod sums;
 
 use crate::read::Proc;
-use crate::report::{Level, Tag};
+use crate::report::{Identity, Level, Tag};
 
 pub(crate) use measure::measure;
 pub(crate) use range::range;
@@ -34,6 +34,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) children: bool,
     /// Whether it is part of the tree itself.
     pub(crate) with_root: bool,
+    /// Who is not, though what it has started is.
+    pub(crate) without: &'a [Identity],
     pub(crate) tags: &'a [Tag],
     pub(crate) level: Level,
     /// Whether it is read again when pages have moved meanwhile.

@@ -11,12 +11,12 @@
 //! only as long as it is cheap, so that the first fork finds the budget unspent.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use onecopy_meter::{Glance, Report, Session};
+use onecopy_meter::{Glance, Identity, MappingKind, ProcessMemory, Report, Session};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::budget::{Budget, Wanted};
@@ -55,6 +55,10 @@ pub(crate) struct Seen {
     pub(crate) faults_unseen: u64,
     /// When they were, from each reading with a number of copies to the next.
     pub(crate) gaps: Vec<Gap>,
+    /// The reading with the most copies among those in which somebody shared memory with another.
+    pub(crate) most_copied: Option<Report>,
+    /// Who shared memory with another in any complete reading, the root left out.
+    pub(crate) sharers: BTreeSet<Identity>,
     pub(crate) failure: Option<String>,
     /// Why nothing has been read yet.
     pub(crate) waiting: Option<Waiting>,
@@ -133,21 +137,24 @@ impl Sampler {
         self.finish(ended)
     }
 
-    /// The same, and reads once more at the end: for trees that are still there then.
-    pub(crate) fn run_with_last_reading(mut self, stop: &Receiver<Instant>) -> Seen {
-        let ended = self.sample(stop);
-        if let Ok(glance) = self.session.glance() {
-            self.seen.overhead.glances += 1;
-            let t = self.started.elapsed().as_secs_f64();
-            self.faults.see(&glance);
-            let estimate = self.session.estimate(&glance);
-            let reading = self.read(t, &glance, estimate);
-            self.add_sample(t, &glance, reading);
-        }
-        self.finish(ended)
+    /// Reads whatever it costs, as somebody waits for it. Returns the report, if there is one.
+    pub(crate) fn read_now(&mut self) -> Option<Report> {
+        let glance = self.session.glance().ok()?;
+        self.seen.overhead.glances += 1;
+        let t = self.started.elapsed().as_secs_f64();
+        self.faults.see(&glance);
+        let estimate = self.session.estimate(&glance);
+        let reading = self.read(t, &glance, estimate);
+        self.add_sample(
+            t,
+            &glance,
+            reading.as_ref().map(|(reading, _)| reading.clone()),
+        );
+        reading.map(|(_, report)| report)
     }
 
-    fn sample(&mut self, stop: &Receiver<Instant>) -> Instant {
+    /// Samples until a message comes, or until the other side is gone.
+    pub(crate) fn sample(&mut self, stop: &Receiver<Instant>) -> Instant {
         loop {
             let before = cpu_time();
             let read_for = self.tick();
@@ -163,7 +170,8 @@ impl Sampler {
         }
     }
 
-    fn finish(mut self, ended: Instant) -> Seen {
+    /// Everything that was seen until that moment.
+    pub(crate) fn finish(mut self, ended: Instant) -> Seen {
         if let Some(why) = self.why.take() {
             why.finish();
         }
@@ -228,7 +236,7 @@ impl Sampler {
             return Duration::ZERO;
         };
         let reading = self.read(t, &glance, estimate);
-        self.add_sample(t, &glance, reading);
+        self.add_sample(t, &glance, reading.map(|(reading, _)| reading));
         self.last_cost
     }
 
@@ -294,7 +302,7 @@ impl Sampler {
         })
     }
 
-    fn read(&mut self, t: f64, glance: &Glance, estimate: f64) -> Option<Reading> {
+    fn read(&mut self, t: f64, glance: &Glance, estimate: f64) -> Option<(Reading, Report)> {
         let before = cpu_time();
         if let Some(folder) = &self.side_folder {
             self.session.set_tags(tags::read(folder));
@@ -328,11 +336,11 @@ impl Sampler {
         self.read_at = glance.clone();
         self.faults.read(t, &report);
         let reading = Reading::of(&report, cost.as_secs_f64());
-        self.keep(t, &reading, report);
+        self.keep(t, &reading, report.clone());
         if let Some(folder) = &self.side_folder {
             tags::write_readings(folder, self.seen.overhead.readings);
         }
-        Some(reading)
+        Some((reading, report))
     }
 
     fn keep(&mut self, t: f64, reading: &Reading, report: Report) {
@@ -342,6 +350,15 @@ impl Sampler {
         {
             seen.max_copies = Some((t, copies));
         }
+        let sharers = sharers(&report);
+        let most = seen
+            .most_copied
+            .as_ref()
+            .and_then(|most| most.tree.copies.value);
+        if !sharers.is_empty() && reading.copies.is_some() && reading.copies > most {
+            seen.most_copied = Some(report.clone());
+        }
+        seen.sharers.extend(sharers);
         if let Some(physical) = reading.physical
             && seen.peak.is_none_or(|(_, most)| physical > most)
         {
@@ -406,12 +423,32 @@ impl Sampler {
     }
 }
 
-/// Whether anything in the tree is shared, be it too little for a number. One process with a store of its own has a number of copies as well, and
-/// before it forks may have more memory than all will have later; that moment is not what the report is about.
+/// Whether anything in the tree is shared, be it too little for a number. One process with a store of its own has a
+/// number of copies as well, and before it forks may have more memory than all will have later; that moment is not
+/// what the report is about.
 fn has_company(report: &Report) -> bool {
     let copies = &report.tree.copies;
     let is_shared = copies.unique.zip(copies.shared);
     is_shared.is_some_and(|(unique, shared)| unique + shared > 0) && report.processes.len() > 1
+}
+
+/// Who has memory in common with another process, or had it and copied it, the root left out. Nobody can be said to
+/// share where not all were read.
+fn sharers(report: &Report) -> Vec<Identity> {
+    let shares = |pid| {
+        let mut rows = report.mappings.iter();
+        rows.any(|row| {
+            let mut users = row.processes.iter().filter(|user| user.pid == pid);
+            row.kind == MappingKind::SharedMemory && users.any(|user| user.pages.shared > 0)
+        })
+    };
+    let others = report
+        .processes
+        .iter()
+        .filter(|row| row.pid != report.root && report.complete);
+    let found =
+        others.filter(|row| row.pages.is_some_and(|pages| pages.inherited > 0) || shares(row.pid));
+    found.map(ProcessMemory::identity).collect()
 }
 
 /// Processor time of this thread.
