@@ -422,18 +422,20 @@ fn a_limit_that_held_at_every_reading_says_what_may_have_been_copied_since() {
         let said = text(&output.stderr).to_owned();
         (output.status.code(), said)
     };
-    // A busy machine may put a reading into the middle; then the limit is broken, as it should be.
-    let (code, said) = (0..20)
-        .map(|_| ran())
-        .find(|(code, _)| *code != Some(7))
-        .unwrap();
-    assert_eq!(code, Some(0), "{said}");
     let begin = "onecopy: --max-copies 1.2 held at every reading, the last at ";
-    assert!(said.starts_with(begin), "{said}");
-    assert!(
-        said.ends_with(" more may have been copied since\n"),
-        "{said}"
-    );
+    // A busy machine may put a reading into the middle, which finds too many copies, or behind the worker's end, after
+    // which nothing was copied. The program knows of it only when the reading is done.
+    let said = (0..20).find_map(|_| {
+        let (code, said) = ran();
+        match code {
+            Some(0) => assert!(said.starts_with(begin), "{said}"),
+            Some(3) => assert!(said.contains("copies, and --max-copies"), "{said}"),
+            other => assert_eq!(other, Some(7), "{said}"),
+        }
+        let is_quiet = said.ends_with(" more may have been copied since\n");
+        (code == Some(0) && is_quiet).then_some(said)
+    });
+    let said = said.expect("there was a reading in the middle of each of twenty runs");
     assert_eq!(said.lines().count(), 1, "{said}");
     // The worker has ended, and what it took is not forgotten.
     let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
