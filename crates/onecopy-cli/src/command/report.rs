@@ -5,6 +5,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use onecopy_meter::{Proc, Report};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::meter::{Format, Measuring, ReportArguments};
 use crate::output::{csv, html, json, report, units};
@@ -27,14 +28,29 @@ pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i3
     Ok(verdict(&arguments.measuring, &found))
 }
 
-/// The way to read `/proc` that was asked for.
+/// The way to read `/proc` that was asked for. To be called when the command was started, if there is one: what this
+/// process may have opened then is not the command's affair.
 pub(crate) fn proc(measuring: &Measuring) -> Proc {
+    raise_limit_of_descriptors();
     let proc = Proc::default();
     if measuring.no_frames {
         proc.without_frames()
     } else {
         proc
     }
+}
+
+/// Lets this process open as many files as it may: a reading holds one per process of the tree, and the usual limit is
+/// 1,024 (`getrlimit(2)`). Where that is refused, a reading of so many processes fails and says so.
+fn raise_limit_of_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
 }
 
 /// The exit code; says on standard error when the budget is broken or cannot be checked.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Folder, Guarded, command, has_python, onecopy, script, text};
+use crate::support::{Folder, Guarded, MEASURED, command, has_python, onecopy, script, text};
 
 #[test]
 fn the_commands_exit_code_is_passed_through() {
@@ -155,6 +155,48 @@ fn too_few_descriptors_are_said_before_the_start_or_cost_nothing() {
         assert!(!said.contains("panicked"), "{limit}: {said}");
     }
     assert!(passed > 0, "a shell needs no more than 23");
+}
+
+/// Python: more children than there may be open files, and what the program itself may open.
+const MANY: &str = "
+import resource
+held = bytearray(8 << 20)
+children = []
+for number in range(80):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(240)
+        signal.pause()
+    children.append(child)
+measured()
+for child in children:
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+sys.exit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+";
+
+#[test]
+fn more_processes_than_a_program_may_open_files_are_counted() {
+    if !has_python() {
+        return;
+    }
+    let folder = Folder::new("descriptors");
+    let json = folder.file("run.json");
+    let line = format!(
+        "ulimit -Sn 64; exec {} run -q --overhead 60 --json {json} -- python3 -c \"$PROGRAM\"",
+        env!("CARGO_BIN_EXE_onecopy")
+    );
+    let program = MEASURED.to_owned() + MANY;
+    let output = Guarded::output_of(
+        Command::new("sh")
+            .args(["-c", &line])
+            .env("PROGRAM", program),
+    );
+    // The command's own limit is as it was.
+    assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let counted = record["report"]["processes"].as_array().unwrap().len();
+    assert_eq!(counted, 81, "{record:#}");
 }
 
 #[test]

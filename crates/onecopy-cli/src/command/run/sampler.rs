@@ -318,7 +318,10 @@ impl Sampler {
         overhead.readings += 1;
         overhead.longest_reading = overhead.longest_reading.max(cost.as_secs_f64());
         let report = match result {
-            Ok(report) => report,
+            Ok(report) => {
+                self.seen.failure = None;
+                report
+            }
             Err(error) => {
                 self.seen.failure = Some(error.to_string());
                 return None;

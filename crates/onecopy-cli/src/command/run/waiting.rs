@@ -56,11 +56,13 @@ impl Seen {
         if self.peak_sum_rss / 2 <= counted {
             return None;
         }
-        let waiting = self.uncounted?;
+        let failed = self.failure.as_ref();
+        let why = failed
+            .map(|failure| format!("reading it failed: {failure}"))
+            .or_else(|| Some(self.uncounted?.text(self.overhead.allowed)))?;
         Some(format!(
-            "the largest moment, with {} of RSS: {}",
+            "the largest moment, with {} of RSS: {why}",
             Style::new(false).size(self.peak_sum_rss),
-            waiting.text(self.overhead.allowed)
         ))
     }
 }
@@ -124,6 +126,13 @@ mod tests {
         let report = onecopy_meter::tree(std::process::id()).unwrap();
         seen.report = Some((0.0, report));
         assert_eq!(seen.reason(), None);
+        seen.failure = Some("Too many open files".to_owned());
+        let text = seen.not_counted().unwrap();
+        assert!(
+            text.ends_with(" of RSS: reading it failed: Too many open files"),
+            "{text}"
+        );
+        seen.failure = None;
         assert!(
             seen.not_counted()
                 .unwrap()

@@ -206,6 +206,12 @@ impl Table {
             .collect();
         objects.sort_unstable_by_key(|object| object.start);
         objects.dedup_by_key(|object| object.start);
+        // A type may say any size of its objects; none reaches into the next one.
+        let next: Vec<u64> = objects.iter().skip(1).map(|object| object.start).collect();
+        for (object, next) in objects.iter_mut().zip(next) {
+            object.len =
+                u32::try_from(next - object.start).map_or(object.len, |most| object.len.min(most));
+        }
         Self {
             pid,
             family,
@@ -313,7 +319,7 @@ impl Sums {
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         (!self.counted.is_empty()).then(|| Objects {
             types,
-            other: self.all - named,
+            other: self.all.saturating_sub(named),
             seconds: told.reduce(|sum, seconds| sum + seconds),
         })
     }
@@ -344,6 +350,25 @@ mod tests {
             },
             &bytes,
         ))
+    }
+
+    #[test]
+    fn objects_that_claim_too_much_end_where_the_next_one_begins() {
+        let table = table(
+            1,
+            None,
+            &[(0, u32::MAX, 0), (64, u32::MAX, 1), (128, 32, 0)],
+        );
+        let mut sums = Sums::default();
+        sums.add(Some(table), &pages(0..4096));
+        let found = sums.finish().unwrap();
+        let bytes: Vec<(&str, u64)> = found
+            .types
+            .iter()
+            .map(|row| (row.name.as_str(), row.bytes))
+            .collect();
+        assert_eq!(bytes, [("str", 96), ("buffer", 64)]);
+        assert_eq!(found.other, 4096 - 160);
     }
 
     fn pages(range: Range<u64>) -> Vec<Range<u64>> {
