@@ -24,6 +24,7 @@ mod family;
 mod forks;
 mod history;
 mod ioctl;
+mod kcmp;
 mod page_set;
 pub mod parse;
 mod read;

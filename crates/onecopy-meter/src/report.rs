@@ -321,6 +321,9 @@ pub enum SkipReason {
     Denied,
     /// It is a thread of the kernel, which has no memory of its own.
     KernelThread,
+    /// It runs in the address space of its parent, where its memory is counted: it has not executed its
+    /// program yet (`vfork(2)`), or was made for that (`CLONE_VM`).
+    ParentsMemory,
 }
 
 /// A process of the tree that has no row.

@@ -4,8 +4,8 @@
 mod common;
 
 use common::truth::{at_all_levels, data, me, pages_of, session, sums};
-use common::{Child, PAGE, Pages, in_a_process};
-use onecopy_meter::{Identity, Level, Proc, Session, Tag};
+use common::{Child, PAGE, Pages, clone_in_own_memory, end, in_a_process};
+use onecopy_meter::{Identity, Level, Proc, Session, SkipReason, Tag};
 
 #[test]
 fn each_writer_is_charged_exactly_what_it_wrote() {
@@ -199,6 +199,29 @@ fn a_report_of_the_same_state_is_the_same_at_both_levels() {
         );
         let (a, b) = (a.value.unwrap(), b.value.unwrap());
         assert!((a / b - 1.0).abs() < 0.005, "{a} {b}");
+    });
+}
+
+#[test]
+fn one_address_space_is_one_copy_however_many_processes_run_in_it() {
+    at_all_levels(|proc| {
+        let pages = Pages::reserved(1_000);
+        pages.write(0..1_000);
+        let second = clone_in_own_memory();
+        let child = Child::after(|| pages.write(0..100));
+        let report = session(proc, &pages).read().unwrap();
+        end(second);
+        assert_eq!(sums(data(&report)), (1_000, 1_100, 0));
+        let second = report
+            .skipped
+            .iter()
+            .find(|skipped| i64::from(skipped.pid) == i64::from(second));
+        assert_eq!(second.unwrap().reason, SkipReason::ParentsMemory);
+        let pids: Vec<u32> = report.processes.iter().map(|row| row.pid).collect();
+        assert_eq!(pids, [std::process::id(), child.pid()]);
+        // Half, where one address space is counted twice; some of it is shared with whoever runs the tests.
+        let agreement = report.tree.copies.agreement.unwrap();
+        assert!(agreement > 0.75, "{:?}", report.tree);
     });
 }
 

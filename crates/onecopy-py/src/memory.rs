@@ -114,6 +114,7 @@ impl From<&meter::Skipped> for SkippedProcess {
             SkipReason::Vanished => "vanished",
             SkipReason::Denied => "denied",
             SkipReason::KernelThread => "kernel_thread",
+            SkipReason::ParentsMemory => "parents_memory",
             _ => "other",
         };
         Self {

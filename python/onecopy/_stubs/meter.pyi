@@ -94,7 +94,7 @@ class SkippedProcess:
 
     @property
     def reason(self) -> str:
-        """`"exited"`, `"vanished"`, `"denied"` or `"kernel_thread"`."""
+        """`"exited"`, `"vanished"`, `"denied"`, `"kernel_thread"` or `"parents_memory"`."""
 
     @property
     def rss(self) -> int | None:

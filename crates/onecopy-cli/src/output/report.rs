@@ -106,6 +106,7 @@ pub(crate) fn reason(skipped: &Skipped) -> &'static str {
             "may not be looked into: it has more privileges than this one, or is not dumpable"
         }
         SkipReason::KernelThread => "is a kernel thread: it has no memory of its own",
+        SkipReason::ParentsMemory => "runs in its parent's memory, where it is counted",
         _ => "went away while the tree was read",
     }
 }

@@ -9,6 +9,7 @@ use crate::by_pss;
 use crate::error::MeterError;
 use crate::family;
 use crate::history::History;
+use crate::kcmp;
 use crate::parse::{Mapping, MappingKind, Rollup, Stat};
 use crate::read::Proc;
 use crate::report::{
@@ -58,6 +59,10 @@ impl Pass {
             }
             if stat.is_kernel_thread() {
                 pass.skip(proc, stat, SkipReason::KernelThread);
+                continue;
+            }
+            if has_parents_memory(stat, list) {
+                pass.skip(proc, stat, SkipReason::ParentsMemory);
                 continue;
             }
             match open(proc, stat) {
@@ -182,6 +187,14 @@ impl Pass {
             }
         }
     }
+}
+
+/// Whether a process runs in the address space of its parent, which is counted as well.
+pub(crate) fn has_parents_memory(stat: &Stat, list: &[Stat]) -> bool {
+    let mut others = list.iter();
+    stat.is_forked()
+        && others.any(|other| other.pid == stat.parent && other.start_code == stat.start_code)
+        && kcmp::same_address_space(stat.parent, stat.pid) == Some(true)
 }
 
 /// Families, each oldest first, parents before children; and how many processes may belong to several.

@@ -290,6 +290,31 @@ pub(crate) fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// A child in this process's own address space, which sleeps until it is killed.
+pub(crate) fn clone_in_own_memory() -> i32 {
+    extern "C" fn sleep(_: *mut libc::c_void) -> libc::c_int {
+        loop {
+            // SAFETY: takes nothing and touches no memory of the parent.
+            unsafe { libc::pause() };
+        }
+    }
+    const STACK: usize = 64 << 10;
+    let stack = Box::leak(vec![0u128; STACK / 16].into_boxed_slice());
+    // SAFETY: the stack is leaked, so it outlives the child, and nobody else uses it; its end is aligned to
+    // 16 bytes. The child calls one system call over and over, and takes no lock of this process.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr_range().end.cast();
+        libc::clone(
+            sleep,
+            top,
+            libc::CLONE_VM | libc::SIGCHLD,
+            std::ptr::null_mut(),
+        )
+    };
+    assert!(pid > 0, "{}", std::io::Error::last_os_error());
+    pid
+}
+
 pub(crate) fn sleep_for_ever() -> ! {
     loop {
         // SAFETY: a plain system call without pointers.
