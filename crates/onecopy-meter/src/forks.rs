@@ -58,11 +58,13 @@ impl ForkLog {
     pub fn note(&self, proc: &Proc, allowed: Duration) -> Result<(), MeterError> {
         let pid = std::process::id();
         let begun = Instant::now();
-        let found = if estimate(proc, pid)? + self.spent() <= allowed {
-            present(proc, pid)
-        } else {
-            Ok(None)
-        };
+        let found = estimate(proc, pid).and_then(|cost| {
+            if cost + self.spent() <= allowed {
+                present(proc, pid)
+            } else {
+                Ok(None)
+            }
+        });
         let (pages, result) = match found {
             Ok(pages) => (pages, Ok(())),
             Err(error) => (None, Err(error)),

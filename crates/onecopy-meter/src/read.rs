@@ -90,7 +90,13 @@ impl Proc {
     pub(crate) fn children(&self, pid: u32) -> Option<Vec<u32>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.path(pid, "task")).ok()?.flatten() {
-            let text = fs::read_to_string(entry.path().join("children")).ok()?;
+            let text = match fs::read_to_string(entry.path().join("children")) {
+                Ok(text) => text,
+                // A thread that has ended has no children: they went to another one, if it had any.
+                Err(_) if !entry.path().exists() => continue,
+                Err(error) if is(&error, &[Errno::SRCH]) => continue,
+                Err(_) => return None,
+            };
             found.extend(
                 text.split_ascii_whitespace()
                     .filter_map(|pid| pid.parse::<u32>().ok()),

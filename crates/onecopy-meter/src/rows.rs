@@ -2,9 +2,10 @@
 //! one label added up.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::account::{Part, Row};
+use crate::parse::MappingKind;
 use crate::report::{MappingMemory, MappingUse, ProcessPages};
 
 /// Pages from which on a mapping gets a row of its own.
@@ -13,16 +14,18 @@ const LARGE: u64 = 256;
 /// Adds up small mappings and puts numbers into the report's units.
 pub(crate) fn summed(rows: Vec<Row>, pids: &[u32], page_size: u64) -> Vec<MappingMemory> {
     let mut single = Vec::new();
-    let mut small: HashMap<String, Row> = HashMap::new();
+    // A tag may have any name, that of a mapping too.
+    let mut small: BTreeMap<(String, bool, MappingKind), Row> = BTreeMap::new();
     for row in rows {
         if row.len >= LARGE {
             single.push((true, row));
             continue;
         }
-        match small.get_mut(&row.label) {
+        let key = (row.label.clone(), row.tagged, row.kind);
+        match small.get_mut(&key) {
             Some(sum) => add(sum, &row),
             None => {
-                small.insert(row.label.clone(), row);
+                small.insert(key, row);
             }
         }
     }

@@ -159,7 +159,13 @@ impl Session {
     }
 
     /// Names ranges of memory.
-    pub fn set_tags(&mut self, tags: Vec<Tag>) {
+    pub fn set_tags(&mut self, mut tags: Vec<Tag>) {
+        // Whoever writes them may write anything; no memory lies up there.
+        tags.retain(|tag| {
+            tag.start
+                .checked_add(tag.len)
+                .is_some_and(|end| end < 1 << 63)
+        });
         self.tags = tags;
     }
 
@@ -175,7 +181,10 @@ impl Session {
             let (Ok(stat), Ok(sizes)) = (self.proc.stat(pid), self.proc.statm(pid)) else {
                 continue;
             };
-            let mut children = self.proc.children(pid).unwrap_or_default();
+            let mut children = self
+                .proc
+                .children(pid)
+                .unwrap_or_else(|| self.children_by_parent(pid));
             children.sort_unstable();
             queue.extend(children);
             let without_memory = stat.has_exited() || stat.is_kernel_thread();
@@ -199,6 +208,13 @@ impl Session {
             seen.family = u64::from(stats[family].pid);
         }
         Ok(glance)
+    }
+
+    /// The same where the kernel does not list children (`CONFIG_PROC_CHILDREN`).
+    fn children_by_parent(&self, parent: u32) -> Vec<u32> {
+        let pids = self.proc.pids().unwrap_or_default().into_iter();
+        pids.filter(|pid| self.proc.stat(*pid).is_ok_and(|stat| stat.parent == parent))
+            .collect()
     }
 
     /// What a reading of the tree would cost, in seconds of processor time, from the sizes in a glance and

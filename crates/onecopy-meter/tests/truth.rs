@@ -247,5 +247,15 @@ fn a_tag_of_a_process_that_had_the_pid_before_is_left_out() {
         assert!(is_named(None));
         assert!(is_named(Some(began)));
         assert!(!is_named(Some(began - 1)));
+        // Nor is anything at the end of all addresses.
+        session.set_tags(vec![Tag {
+            pid: std::process::id(),
+            start_time_ticks: None,
+            name: "nothing".to_owned(),
+            start: u64::MAX - 10,
+            len: 10,
+        }]);
+        let report = session.read().unwrap();
+        assert!(report.mappings.iter().all(|row| !row.tagged));
     });
 }

@@ -40,7 +40,7 @@ impl Files {
             .loads
             .iter()
             .find(|(start, len, _)| (*start..start.saturating_add(*len)).contains(&offset))?;
-        let address = offset - start + address;
+        let address = (offset - start).checked_add(*address)?;
         find(&symbols.functions, address)
     }
 
@@ -75,7 +75,7 @@ impl Symbols {
         let mut loads = self.loads.iter();
         let is_in = |start: u64, len: u64| (start..start.saturating_add(len)).contains(&address);
         let (start, _, base) = loads.find(|(_, len, base)| is_in(*base, *len))?;
-        Some(start + (address - base))
+        start.checked_add(address - base)
     }
 }
 
@@ -89,6 +89,12 @@ fn read(path: &str) -> Option<Symbols> {
     parse(&foreign::whole(Path::new(path), LARGEST).ok()?)
 }
 
+/// Where an entry of a table begins, if that is in the file: a few bytes more cannot overflow then.
+fn place(bytes: &[u8], table: u64, index: u64, size: u16) -> Option<u64> {
+    let at = table.checked_add(index * u64::from(size))?;
+    (at <= bytes.len() as u64).then_some(at)
+}
+
 /// Reads a 64-bit little-endian ELF file.
 fn parse(bytes: &[u8]) -> Option<Symbols> {
     if bytes.get(..6)? != [0x7f, b'E', b'L', b'F', 2, 1] {
@@ -97,7 +103,7 @@ fn parse(bytes: &[u8]) -> Option<Symbols> {
     let mut symbols = Symbols::default();
     let (programs, size, count) = (long(bytes, 32)?, short(bytes, 54)?, short(bytes, 56)?);
     for index in 0..u64::from(count) {
-        let at = programs.checked_add(index * u64::from(size))?;
+        let at = place(bytes, programs, index, size)?;
         // PT_LOAD
         if int(bytes, at)? == 1 {
             let load = (
@@ -110,10 +116,10 @@ fn parse(bytes: &[u8]) -> Option<Symbols> {
     }
     let (sections, size, count) = (long(bytes, 40)?, short(bytes, 58)?, short(bytes, 60)?);
     for index in 0..u64::from(count) {
-        let at = sections.checked_add(index * u64::from(size))?;
+        let at = place(bytes, sections, index, size)?;
         // SHT_SYMTAB, SHT_DYNSYM
         if matches!(int(bytes, at + 4)?, 2 | 11) {
-            let names = sections.checked_add(u64::from(int(bytes, at + 40)?) * u64::from(size))?;
+            let names = place(bytes, sections, u64::from(int(bytes, at + 40)?), size)?;
             let (strings, start, len) = (
                 long(bytes, names + 24)?,
                 long(bytes, at + 24)?,
@@ -212,6 +218,11 @@ mod tests {
         }
         let mut wild = whole[..4096].to_vec();
         wild[32..64].fill(0xff);
+        assert!(parse(&wild).is_none());
+        // No programs, and sections in a place where nothing is.
+        let mut wild = whole[..4096].to_vec();
+        wild[56..58].fill(0);
+        wild[40..48].copy_from_slice(&(u64::MAX - 2).to_le_bytes());
         assert!(parse(&wild).is_none());
         // The name of a file that was mapped may be anything's by now.
         assert!(read("/dev/zero").is_none());

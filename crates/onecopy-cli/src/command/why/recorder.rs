@@ -108,7 +108,10 @@ impl Recorder {
     /// Ends the recording. What has not been settled by then is in no sum.
     pub(crate) fn stop(self) -> Why {
         let _ = self.messages.send(Message::Stop);
-        self.thread.join().unwrap_or_default()
+        self.thread.join().unwrap_or_else(|_| Why {
+            reason: Some("the thread that records has failed".to_owned()),
+            ..Why::default()
+        })
     }
 }
 
