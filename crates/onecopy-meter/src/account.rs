@@ -25,7 +25,7 @@
 //! - I2: bit 56 of pages behind huge-page entries was replaced by what smaps says of the mapping, as
 //!   since Linux 6.15 the kernel shows the first page's bit for all of them (see `walk.rs`).
 //! - I3: per process `inherited = shared + copied + last_owner`; over the tree
-//!   `frames − unique = Σ copied`.
+//!   `frames − unique = Σ copied`, and at level B what only PSS tells of (see `by_pss.rs`).
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;

@@ -150,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn a_fork_is_noted_whatever_cannot_be_read() {
+        let log = ForkLog::default();
+        let nowhere = Proc::at("/no/such/folder", 4096);
+        assert!(log.note(&nowhere, Duration::MAX).is_err());
+        // The note before it says nothing of this fork.
+        assert_eq!(log.lock().notes.len(), 1);
+    }
+
+    #[test]
     fn the_last_note_before_the_start_counts() {
         let log = ForkLog::default();
         let set = |page| {

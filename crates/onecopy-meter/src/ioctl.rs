@@ -89,7 +89,7 @@ pub(crate) fn present(pagemap: &File, range: Range<u64>) -> io::Result<Vec<Regio
             size: size_of::<ScanArgument>() as u64,
             start,
             end: range.end,
-            vec: batch.as_mut_ptr().addr() as u64,
+            vec: batch.as_mut_ptr().expose_provenance() as u64,
             vec_len: BATCH as u64,
             category_mask: PRESENT,
             return_mask: PFNZERO | HUGE,
@@ -100,7 +100,7 @@ pub(crate) fn present(pagemap: &File, range: Range<u64>) -> io::Result<Vec<Regio
         // the argument's own type, whose size and layout are those of `struct pm_scan_arg` (the
         // assertion above). The kernel writes only to `argument`, which is exclusively borrowed,
         // and at most `vec_len` regions of 24 bytes at `vec`: `batch` has BATCH of them, is
-        // exclusively owned and outlives the call, and every bit pattern is a valid `Region`. Any
+        // exclusively owned and outlives the call, its address is exposed, and every bit pattern is a valid `Region`. Any
         // other ioctl on another kind of file would have to share this number to do otherwise;
         // callers pass only files opened as `/proc/PID/pagemap`.
         let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), request, &raw mut argument) };

@@ -1,7 +1,8 @@
 //! What a measurement says: rows per process, sums over the tree, and how far to trust them.
 //!
 //! **Invariants**
-//! - I1: all sizes are bytes.
+//! - I1: sizes of processes, stores and the tree are bytes; what is counted of copies and of mappings
+//!   ([`Copies`], [`MappingMemory`]) are pages of `page_size` bytes, unless a field says otherwise.
 //! - I2: a sum over the tree is `None` as soon as one living process could not be read; a part is
 //!   never shown as the whole.
 //! - I3: every process of the tree is in `processes` or in `skipped`, never in neither.
@@ -157,9 +158,9 @@ pub struct PageBytes {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
-    /// The oldest of a fork family of several.
+    /// The oldest of a fork family of several, living or not.
     Parent,
-    /// Forked from a living relative.
+    /// Forked from a relative, which may be gone.
     Worker,
     /// Shares no history with any other process of the tree.
     Alone,

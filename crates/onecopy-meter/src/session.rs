@@ -1,6 +1,6 @@
 //! A tree that is looked at again and again.
 //!
-//! A *reading* counts pages and costs milliseconds per GiB. A *glance* reads only what every user may
+//! A *reading* counts pages and costs up to 100 ms per GiB. A *glance* reads only what every user may
 //! read at once, and says whether a reading is worth it.
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,9 @@ use crate::error::MeterError;
 use crate::family::families;
 use crate::forks::ForkLog;
 use crate::history::History;
+use crate::kcmp;
 use crate::page_set::PageSet;
+use crate::parse::Stat;
 use crate::read::Proc;
 use crate::report::{Identity, Level, Report, Tag};
 use crate::tree::{self, Subject};
@@ -187,7 +189,8 @@ impl Session {
                 .unwrap_or_else(|| self.children_by_parent(pid));
             children.sort_unstable();
             queue.extend(children);
-            let without_memory = stat.has_exited() || stat.is_kernel_thread();
+            let without_memory =
+                stat.has_exited() || stat.is_kernel_thread() || self.has_parents_memory(&stat);
             let is_left_out = self.without.contains(&stat.identity());
             if is_left_out || without_memory || (pid == self.root && !self.with_root) {
                 continue;
@@ -210,7 +213,14 @@ impl Session {
         Ok(glance)
     }
 
-    /// The same where the kernel does not list children (`CONFIG_PROC_CHILDREN`).
+    /// Whether it has its parent's memory, as it has not executed its program yet (`vfork(2)`).
+    fn has_parents_memory(&self, stat: &Stat) -> bool {
+        stat.pid != self.root
+            && stat.is_forked()
+            && kcmp::same_address_space(stat.parent, stat.pid) == Some(true)
+    }
+
+    /// The children of a process where the kernel does not list children (`CONFIG_PROC_CHILDREN`).
     fn children_by_parent(&self, parent: u32) -> Vec<u32> {
         let pids = self.proc.pids().unwrap_or_default().into_iter();
         pids.filter(|pid| self.proc.stat(*pid).is_ok_and(|stat| stat.parent == parent))

@@ -209,8 +209,11 @@ fn one_address_space_is_one_copy_however_many_processes_run_in_it() {
         pages.write(0..1_000);
         let second = clone_in_own_memory();
         let child = Child::after(|| pages.write(0..100));
-        let report = session(proc, &pages).read().unwrap();
+        let mut session = session(proc, &pages);
+        let glance = session.glance().unwrap();
+        let report = session.read().unwrap();
         end(second);
+        assert_eq!(glance.processes.len(), 2, "RSS is not counted twice either");
         assert_eq!(sums(data(&report)), (1_000, 1_100, 0));
         let second = report
             .skipped

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! glance (statm, stat: microseconds) ─▶ something moved, and the last reading's cost × 100 is over?
-//!    ▲ not before its own cost × 100           └▶ reading (pages: milliseconds per GiB)
+//!    ▲ not before its own cost × 100           └▶ reading (pages: up to 100 ms per GiB)
 //!    └──────────────────────────────────────────────┘
 //! ```
 //! What it may cost is in [`budget`](super::budget). Costs are processor time of the sampling thread.
