@@ -205,7 +205,8 @@ def test_a_reading_on_demand_sees_what_workers_have_done_by_then() -> None:
         assert each == [[0, 0], [300, 0]]
     found = watched.to_dict()
     assert found["max_copies"] >= (report.copies or 0) > 1
-    assert sum(sample["processes"] == 2 and sample["reading"] is not None for sample in found["samples"]) >= 2
+    # Servers that earlier tests have started may be in the tree, too.
+    assert sum(sample["processes"] >= 2 and sample["reading"] is not None for sample in found["samples"]) >= 2
 
 
 def test_only_a_running_watch_of_this_process_reads() -> None:
