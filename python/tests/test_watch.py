@@ -373,3 +373,40 @@ def test_marking_from_many_threads_keeps_lines_whole() -> None:
         for thread in threads:
             thread.join()
     assert sum(event["kind"] == "mark" for event in watched.to_dict()["events"]) == 200
+
+
+HINDERED = """
+import os, sys, onecopy
+side, hindrance = os.environ["ONECOPY_SIDE"], sys.argv[1]
+if hindrance == "full":
+    for kind in ("marks", "tags"):
+        os.symlink("/dev/full", f"{side}/{kind}-{os.getpid()}.jsonl")
+elif hindrance == "a file":
+    os.environ["ONECOPY_SIDE"] = sys.executable
+elif os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+else:
+    os.chmod(side, 0o500)
+data = bytearray(10**6)
+onecopy.mark("label")
+onecopy.tag("first", data)
+onecopy.tag("second", data)
+"""
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "reason"),
+    [("full", "No space left on device"), ("a file", "Not a directory"), ("rights", "Permission denied")],
+)
+def test_a_program_goes_on_where_nothing_can_be_left_for_the_report(
+    hindrance: str, reason: str, tmp_path: Path
+) -> None:
+    side = tmp_path / "side"
+    side.mkdir(mode=0o700)
+    environment = {**os.environ, "ONECOPY_SIDE": str(side)}
+    program = [sys.executable, "-c", HINDERED, hindrance]
+    run = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=WATCHDOG_S)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("RuntimeWarning") == 1
+    assert re.search(f"RuntimeWarning: reports will not show the name 'first', .*{reason}", run.stderr)
