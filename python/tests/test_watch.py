@@ -410,3 +410,45 @@ def test_a_program_goes_on_where_nothing_can_be_left_for_the_report(
     assert run.returncode == 0, run.stderr
     assert run.stderr.count("RuntimeWarning") == 1
     assert re.search(f"RuntimeWarning: reports will not show the name 'first', .*{reason}", run.stderr)
+
+
+def test_threads_may_end_a_watch_at_once_and_each_finds_it_ended() -> None:
+    for _ in range(20):
+        watched = onecopy.watch()
+        watched.start()
+        together = threading.Barrier(8)
+        failed: list[BaseException] = []
+
+        def stop(watched: onecopy.Watch = watched, together: threading.Barrier = together) -> None:
+            together.wait(WATCHDOG_S)
+            try:
+                watched.stop()
+                assert watched.report is not None
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=stop) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed
+
+
+NO_THREADS = """
+import os, resource, onecopy
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+try:
+    onecopy.watch().start()
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_watch_says_that_no_thread_can_be_made() -> None:
+    run = subprocess.run([sys.executable, "-c", NO_THREADS], capture_output=True, text=True, timeout=WATCHDOG_S)
+    assert run.stdout.startswith("no thread can be made to measure"), run.stderr
+    assert (run.returncode, run.stderr) == (0, "")
