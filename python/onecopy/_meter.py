@@ -25,7 +25,8 @@ def tag(name: str, obj: Any) -> None:
 
     Call it in the parent, before the fork. Arrays and other buffers are one range; of lists, dicts, data frames and
     the like all that they refer to is walked once, and remembered for `assert_shared()`. What is added to them later
-    has no name until they are tagged again.
+    has no name until they are tagged again. Where the name cannot be left for the report (the disk is full, say), the
+    program goes on, and a RuntimeWarning says so once.
 
     Args:
         name: What to call it. Giving a name again takes it from what had it before.
@@ -55,7 +56,7 @@ def tag(name: str, obj: Any) -> None:
     who = {"pid": os.getpid(), "start_time_ticks": _side.start_time_ticks(), "name": name}
     lines = [{**who, "start": 0, "len": 0}]
     lines += [{**who, "start": start, "len": length} for start, length in place.ranges]
-    _side.leave("tags", lines)
+    _side.leave_name(name, lines)
 
 
 class Watch:

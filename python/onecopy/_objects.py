@@ -85,6 +85,10 @@ def _unseen(objects: list[Any], seen: Seen) -> list[Any]:
     return found
 
 
+_module = type.__dict__["__module__"].__get__
+_qualname = type.__dict__["__qualname__"].__get__
+
+
 class _Kind:
     """What the rows of one type have in common."""
 
@@ -97,7 +101,7 @@ class _Kind:
         self.is_fixed = not kind.__itemsize__
         sizeof: object = kind.__sizeof__
         self.is_sized = not self.is_fixed or sizeof is not object.__sizeof__
-        self.buffers = _BUFFERS.get(kind) or (_ndarray if kind.__name__ == "ndarray" else None)
+        self.buffers = _BUFFERS.get(kind) or (_ndarray if _is_ndarray(kind) else None)
 
 
 class _Table:
@@ -118,16 +122,24 @@ class _Table:
         return number
 
     def _new_kind(self, kind: type) -> _Kind:
-        module = kind.__module__
-        name = kind.__qualname__ if module in {"builtins", "__main__"} else f"{module}.{kind.__qualname__}"
+        # What the interpreter itself knows: metaclasses may say anything, and run any code.
+        module, name = _module(kind), str.__str__(_qualname(kind))
+        if type(module) is str and module not in {"builtins", "__main__"}:
+            name = f"{module}.{name}"
         found = self._kinds[kind] = _Kind(kind, self._number(name, is_counted=True))
         return found
 
-    def add_all(self, objects: list[Any], left: list[Any]) -> None:
+    def add_all(self, objects: list[Any], left: list[Any]) -> None:  # noqa: C901 - one loop for millions
         """Adds their rows, and what may refer to others to what is left to be looked at."""
         kinds, rows, is_tracked, getsizeof = self._kinds, self._rows, gc.is_tracked, sys.getsizeof
         for obj in objects:
-            kind = kinds.get(type(obj)) or self._new_kind(type(obj))
+            try:
+                kind = kinds.get(type(obj)) or self._new_kind(type(obj))
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001 - metaclasses may have anything; what the object holds is looked at
+                left.append(obj)
+                continue
             head = 0
             if kind.is_collected:
                 left.append(obj)
@@ -136,11 +148,13 @@ class _Table:
             if kind.is_sized:
                 try:
                     size = getsizeof(obj)
-                except Exception:  # noqa: BLE001, S112 - objects may have any __sizeof__; one without a length is left out
+                    if kind.buffers is not None:
+                        self._add_buffers(kind.buffers(obj, size))
+                except KeyboardInterrupt:
+                    raise
+                except BaseException:  # noqa: BLE001, S112 - any __sizeof__; one without a length is left out
                     continue
-                if kind.buffers is not None:
-                    self._add_buffers(kind.buffers(obj, size))
-                elif not kind.is_fixed:
+                if kind.buffers is None and not kind.is_fixed:
                     length = size
                 # What lies elsewhere is in the size, and is no part of the object's own place.
                 length = min(length, size, LARGEST)
@@ -182,6 +196,11 @@ def _bytearray(obj: bytearray, _: int) -> list[tuple[int, int, str]]:
     with contextlib.suppress(BufferError):
         return [(ctypes.addressof(ctypes.c_char.from_buffer(obj)), len(obj), "bytearray data")] if obj else []
     return []
+
+
+def _is_ndarray(kind: type) -> bool:
+    numpy = sys.modules.get("numpy")
+    return type(numpy) is type(sys) and numpy.__dict__.get("ndarray") is kind
 
 
 def _ndarray(obj: Any, _: int) -> list[tuple[int, int, str]]:

@@ -91,6 +91,12 @@ def _name(obj: Any) -> str:
     return type(obj).__qualname__
 
 
+def _library(kind: type) -> str:
+    # Classes may have anything there.
+    module: object = kind.__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
 def _refuse_small(obj: Any) -> None:
     """Refuses what is no data, or too small to be judged."""
     if isinstance(obj, _CODE):
@@ -135,14 +141,14 @@ def _data(obj: Any, *, is_root: bool = False) -> list[Range] | None:
     interface = getattr(obj, "__array_interface__", None) if is_root or _is_array(obj) else None
     if isinstance(interface, dict):
         return [_array(obj, interface)]
-    if type(obj).__module__.partition(".")[0] == "pyarrow":
+    if _library(type(obj)) == "pyarrow":
         return _arrow(obj)
     if type(obj) is bytearray:
         # An export would be counted in the object; ob_start lies behind the head, the length, ob_alloc and ob_bytes.
         return [(_pointer(obj, 40), len(obj))]
     try:
         return [_onecopy._buffer_range(obj)]  # noqa: SLF001
-    except (TypeError, BufferError, ValueError):
+    except Exception:  # noqa: BLE001 - a `__buffer__` may raise anything
         return None
 
 
@@ -251,7 +257,7 @@ class _Kind(enum.Enum):
 def _kind(kind: type) -> _Kind:
     if issubclass(kind, (*_CODE, *_CONSTANTS)):
         return _Kind.NONE
-    library = kind.__module__.partition(".")[0]
+    library = _library(kind)
     if library in _HIDDEN:
         raise TypeError(
             f"{kind.__qualname__}: {library} does not show where its data lie; give a numpy array or an Arrow table "

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import json
 import os
 import shutil
 import tempfile
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["check_text", "folder", "leave", "mark", "start_time_ticks"]
+__all__ = ["check_text", "folder", "leave", "leave_name", "mark", "start_time_ticks"]
 
 MOST_MARKS: Final = 1_000
 """Marks that one process leaves; the rest are dropped."""
 
 _own_folder: str | None = None
+_has_warned = False
 _marks_left = MOST_MARKS
 _counting = threading.Lock()
 
@@ -44,10 +47,22 @@ def _remove(folder: str, owner: int) -> None:
 def leave(kind: str, lines: list[dict[str, Any]]) -> None:
     """Appends to one of this process's own files, in one write, so that threads do not mix their lines."""
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    path = Path(folder(), f"{kind}-{os.getpid()}.jsonl")
     # The folder goes with whoever measures; this process may stay longer.
-    with contextlib.suppress(FileNotFoundError), path.open("ab", buffering=0) as file:
-        file.write(text)
+    with contextlib.suppress(FileNotFoundError), Path(folder(), f"{kind}-{os.getpid()}.jsonl").open("ab", 0) as file:
+        if file.write(text) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+
+
+def leave_name(name: str, lines: list[dict[str, Any]]) -> None:
+    """Leaves a tag. A program does not fail because it is measured: a name that is lost is said, the first time."""
+    global _has_warned  # noqa: PLW0603 - once per process
+    try:
+        leave("tags", lines)
+    except OSError as error:
+        if not _has_warned:
+            _has_warned = True
+            text = f"reports will not show the name {name!r}, nor perhaps later ones: {error}"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def start_time_ticks() -> int:
@@ -91,7 +106,9 @@ def mark(label: str) -> None:
         if _marks_left == 0:
             return
         _marks_left -= 1
-    leave("marks", [{"pid": os.getpid(), "kind": "mark", "label": label, "t": moment}])
+    # A program does not fail because it is measured.
+    with contextlib.suppress(OSError):
+        leave("marks", [{"pid": os.getpid(), "kind": "mark", "label": label, "t": moment}])
 
 
 def _after_fork_in_child() -> None:

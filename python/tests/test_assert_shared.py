@@ -541,3 +541,10 @@ def test_it_fails_in_another_tree() -> None:
     data = np.ones(MIB, np.uint8)
     with Workers(nothing) as workers, pytest.raises(AssertionError, match="not in the tree below process"):
         onecopy.assert_shared(data, pid=workers.pids[0])
+
+
+def test_classes_with_a_strange_module_can_be_tagged(side: Path) -> None:
+    strange = type("Strange", (), {"__module__": 5})()
+    strange.held = words()
+    onecopy.tag("strange", strange)
+    assert covered(side, "strange")

@@ -87,3 +87,28 @@ def test_objects_without_a_size_are_left_out_and_what_they_hold_is_not(tmp_path:
     assert id(held) - 16 in starts
     # Each object once, and the items of the list beside it.
     assert addresses.count(id(held) - 16) == 1
+
+
+STRANGE = """
+import sys, onecopy
+class Unhashable: pass
+Unhashable.__module__ = []
+class ndarray:
+    __array_interface__ = {"data": (1, False)}
+class Meta(type):
+    @property
+    def __module__(cls): raise RuntimeError("no module")
+    @property
+    def __basicsize__(cls): raise RuntimeError("no size")
+class Raises(metaclass=Meta): pass
+class Exits:
+    def __sizeof__(self): sys.exit("from __sizeof__")
+kept = [Unhashable(), ndarray(), Raises(), Exits()]
+assert onecopy.write_objects(sys.argv[1]) > 1_000
+"""
+
+
+def test_strange_classes_do_not_lose_the_table(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", STRANGE, str(tmp_path)], capture_output=True, text=True, timeout=240)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert list(tmp_path.glob("objects-*.json"))

@@ -374,3 +374,82 @@ def test_marking_from_many_threads_keeps_lines_whole() -> None:
         for thread in threads:
             thread.join()
     assert sum(event["kind"] == "mark" for event in watched.to_dict()["events"]) == 200
+
+
+HINDERED = """
+import os, sys, onecopy
+side, hindrance = os.environ["ONECOPY_SIDE"], sys.argv[1]
+if hindrance == "full":
+    for kind in ("marks", "tags"):
+        os.symlink("/dev/full", f"{side}/{kind}-{os.getpid()}.jsonl")
+elif hindrance == "a file":
+    os.environ["ONECOPY_SIDE"] = sys.executable
+elif os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+else:
+    os.chmod(side, 0o500)
+data = bytearray(10**6)
+onecopy.mark("label")
+onecopy.tag("first", data)
+onecopy.tag("second", data)
+"""
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "reason"),
+    [("full", "No space left on device"), ("a file", "Not a directory"), ("rights", "Permission denied")],
+)
+def test_a_program_goes_on_where_nothing_can_be_left_for_the_report(
+    hindrance: str, reason: str, tmp_path: Path
+) -> None:
+    side = tmp_path / "side"
+    side.mkdir(mode=0o700)
+    environment = {**os.environ, "ONECOPY_SIDE": str(side)}
+    program = [sys.executable, "-c", HINDERED, hindrance]
+    run = subprocess.run(program, capture_output=True, text=True, env=environment, timeout=WATCHDOG_S)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("RuntimeWarning") == 1
+    assert re.search(f"RuntimeWarning: reports will not show the name 'first', .*{reason}", run.stderr)
+
+
+def test_threads_may_end_a_watch_at_once_and_each_finds_it_ended() -> None:
+    for _ in range(20):
+        watched = onecopy.watch()
+        watched.start()
+        together = threading.Barrier(8)
+        failed: list[BaseException] = []
+
+        def stop(watched: onecopy.Watch = watched, together: threading.Barrier = together) -> None:
+            together.wait(WATCHDOG_S)
+            try:
+                watched.stop()
+                assert watched.report is not None
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=stop) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed
+
+
+NO_THREADS = """
+import os, resource, onecopy
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+try:
+    onecopy.watch().start()
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_watch_says_that_no_thread_can_be_made() -> None:
+    run = subprocess.run([sys.executable, "-c", NO_THREADS], capture_output=True, text=True, timeout=WATCHDOG_S)
+    assert run.stdout.startswith("no thread can be made to measure"), run.stderr
+    assert (run.returncode, run.stderr) == (0, "")

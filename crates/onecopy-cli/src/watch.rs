@@ -1,6 +1,7 @@
 //! The sampler of `onecopy run` for programs that watch themselves.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,8 +39,15 @@ impl Watch {
     /// Starts to sample. `overhead` is the part of one processor that this may take; in `side_folder`
     /// programs leave the names of memory that they want to see. Without `earlier`, descendants that are there already
     /// are left out.
-    #[must_use]
-    pub fn start(pid: u32, overhead: f64, side_folder: Option<PathBuf>, earlier: bool) -> Self {
+    ///
+    /// # Errors
+    /// The kernel makes no more threads.
+    pub fn start(
+        pid: u32,
+        overhead: f64,
+        side_folder: Option<PathBuf>,
+        earlier: bool,
+    ) -> io::Result<Self> {
         let started = Instant::now();
         let mut session = Session::new(Proc::default(), pid);
         if !earlier {
@@ -49,16 +57,17 @@ impl Watch {
         let forks = session.fork_log();
         let sampler = Sampler::new(session, started, overhead, side_folder, false);
         let ((wake, woken), (wanted, wants)) = (channel(), channel());
-        Self {
+        let thread = thread::Builder::new().spawn(move || serve(sampler, &woken, &wants))?;
+        Ok(Self {
             wake,
             wanted,
-            thread: thread::spawn(move || serve(sampler, &woken, &wants)),
+            thread,
             level,
             forks,
             fork_count: AtomicUsize::new(0),
             started,
             overhead,
-        }
+        })
     }
 
     /// Notes that this process is about to fork, and what it has now, as far as the budget goes: only then

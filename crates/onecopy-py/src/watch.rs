@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use onecopy_cli::{Watch as Sampling, Watched};
 use onecopy_meter::{MeterError, Proc, Session, Tag};
@@ -14,10 +15,12 @@ use crate::error::Error;
 use crate::memory::{Report, process_id};
 
 /// A thread that samples a process tree; use `onecopy.watch()` instead.
-#[pyclass(module = "onecopy._onecopy")]
+#[pyclass(module = "onecopy._onecopy", frozen)]
 pub(crate) struct Sampler {
-    running: Option<Sampling>,
-    seen: Option<Watched>,
+    /// Taken, with the lock held until the end, by whoever ends it. Children leave it alone: another thread
+    /// may have held the lock at the fork.
+    running: RwLock<Option<Sampling>>,
+    seen: OnceLock<Watched>,
     /// The process that has the thread; its children have not.
     owner: u32,
 }
@@ -44,63 +47,80 @@ impl Sampler {
             let readable = py.detach(|| Proc::default().process(pid));
             readable.map_err(Error::from)?;
         }
+        let running = Sampling::start(pid, overhead, side_folder, earlier).map_err(|error| {
+            PyRuntimeError::new_err(format!("no thread can be made to measure: {error}"))
+        })?;
         Ok(Self {
-            running: Some(Sampling::start(pid, overhead, side_folder, earlier)),
-            seen: None,
+            running: RwLock::new(Some(running)),
+            seen: OnceLock::new(),
             owner: std::process::id(),
         })
     }
 
     /// Notes that this process is about to fork.
     fn note_fork(&self) {
-        if let Some(running) = self.running.as_ref().filter(|_| self.is_owner()) {
+        if !self.is_owner() {
+            return;
+        }
+        // Whoever is ending it has the lock, and the last reading does not care.
+        if let Ok(running) = self.running.try_read()
+            && let Some(running) = running.as_ref()
+        {
             running.note_fork();
         }
     }
 
     /// Reads now, and returns when that is done; None if there is nothing to read, or if it has ended.
     fn read(&self, py: Python<'_>) -> PyResult<Option<Report>> {
-        let Some(running) = self.running.as_ref().filter(|_| self.is_owner()) else {
+        if !self.is_owner() {
             return Ok(None);
-        };
-        let report = py.detach(|| running.read());
+        }
+        let report = py.detach(|| {
+            let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
+            running.as_ref().map_or(Ok(None), Sampling::read)
+        });
         let report = report.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         Ok(report.map(Report::from))
     }
 
     /// Takes a last reading and ends; again is no error, and neither is it in a forked child, where there is nothing to
-    /// end.
-    fn stop(&mut self, py: Python<'_>) -> PyResult<()> {
+    /// end. Who comes while another thread does it waits until it is done.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
         if !self.is_owner() {
-            self.abandon();
-        } else if let Some(running) = self.running.take() {
-            let seen = py.detach(|| running.stop());
-            self.seen = Some(seen.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
+            return Ok(());
         }
-        Ok(())
+        let ended = py.detach(|| {
+            let mut running = self.running.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(running) = running.take() {
+                let seen = running.stop().map_err(|error| error.to_string())?;
+                self.seen.get_or_init(|| seen);
+            }
+            Ok(())
+        });
+        ended.map_err(PyRuntimeError::new_err::<String>)
     }
 
     /// The reading with the most physical memory.
     fn report(&self) -> Option<Report> {
-        let report = self.seen.as_ref()?.report()?;
+        let report = self.seen.get()?.report()?;
         Some(Report::from(report.clone()))
     }
 
     /// The reading with the most copies among those in which another process had memory in common with somebody.
     fn most_copied(&self) -> Option<Report> {
-        let report = self.seen.as_ref()?.most_copied()?;
+        let report = self.seen.get()?.most_copied()?;
         Some(Report::from(report.clone()))
     }
 
     /// Forks noted, and processes that shared memory with somebody when they were read.
     fn forks(&self) -> (usize, usize) {
-        let seen = self.seen.as_ref();
+        let seen = self.seen.get();
         seen.map_or((0, 0), |seen| (seen.fork_count(), seen.sharers()))
     }
 
     /// The highest number of copies in any reading.
     fn max_copies(&self) -> Option<f64> {
-        self.seen.as_ref()?.max_copies()
+        self.seen.get()?.max_copies()
     }
 
     /// Everything, as JSON.
@@ -116,8 +136,12 @@ impl Sampler {
 
 impl Drop for Sampler {
     fn drop(&mut self) {
+        // In a child there is no thread.
         if !self.is_owner() {
-            self.abandon();
+            let running = self.running.get_mut();
+            if let Some(running) = running.unwrap_or_else(PoisonError::into_inner).take() {
+                running.abandon();
+            }
         }
     }
 }
@@ -127,17 +151,11 @@ impl Sampler {
         std::process::id() == self.owner
     }
 
-    fn abandon(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.abandon();
-        }
-    }
-
     fn said<E: std::fmt::Display>(
         &self,
         say: impl Fn(&Watched) -> Result<String, E>,
     ) -> PyResult<Option<String>> {
-        let said = self.seen.as_ref().map(say).transpose();
+        let said = self.seen.get().map(say).transpose();
         said.map_err(|error| PyRuntimeError::new_err(error.to_string()))
     }
 }
