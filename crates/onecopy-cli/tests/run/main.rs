@@ -6,3 +6,4 @@ mod measuring;
 mod others;
 mod signals;
 mod support;
+mod top;

@@ -11,7 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM,
+};
 
 /// How long a program may take before it counts as hung.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -24,7 +26,9 @@ fn undo_ignored() {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2] {
+        for signal in [
+            SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM,
+        ] {
             if mask >> (signal - 1) & 1 == 1 {
                 // Nobody looks at the flag: to this process it is as good as ignored.
                 signal_hook::flag::register(signal, Arc::default()).unwrap();
@@ -111,6 +115,10 @@ impl Guarded {
 
     pub(crate) fn child(&mut self) -> &mut Child {
         self.child.as_mut().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     pub(crate) fn send(&mut self, signal: Signal) {

@@ -23,6 +23,15 @@ const TELLING: u64 = 64 << 20;
 /// What is added to what the last readings took.
 const MARGIN: f64 = 1.25;
 
+/// A pause that is as good as for ever, and can be added to any moment.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
+/// How long to pause after what has cost so much, if that part of one processor may be taken.
+pub(crate) fn pause(cost: Duration, allowed: f64) -> Duration {
+    Duration::try_from_secs_f64(cost.as_secs_f64() / allowed)
+        .map_or(FOR_EVER, |pause| pause.min(FOR_EVER))
+}
+
 /// What is wanted of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -55,7 +64,7 @@ impl Budget {
 
     /// I1.
     pub(super) fn pause_after(&self, cost: Duration) -> Duration {
-        cost.div_f64(self.allowed)
+        pause(cost, self.allowed)
     }
 
     /// What a reading will cost, from an estimate that knows nothing of this machine and this tree.
@@ -162,6 +171,15 @@ mod tests {
         let mut first = None;
         simulate(|_| ms(590), 5, |now, _, _| first = first.or(Some(now)));
         assert_eq!(first, Some(ms(0)));
+    }
+
+    #[test]
+    fn a_pause_has_an_end_whatever_is_allowed() {
+        assert_eq!(pause(ms(5), 1e-32), FOR_EVER);
+        assert_eq!(pause(ms(5), f64::MIN_POSITIVE), FOR_EVER);
+        assert_eq!(pause(ms(5), 1e-6).as_secs(), 5_000);
+        assert_eq!(pause(ms(5), 1.0), ms(5));
+        assert_eq!(pause(ms(0), 1e-32), ms(0));
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn taken(ignored: u64) -> Vec<i32> {
 }
 
 /// The signals that this process was started to ignore, bit n − 1 for signal n.
-fn ignored() -> u64 {
+pub(crate) fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())

@@ -34,12 +34,13 @@ struct Line {
 /// Adds what was marked since `started` to the events, which are in order of time afterwards.
 pub(super) fn add(events: &mut Vec<Event>, folder: Option<&Path>, started: Instant) {
     let Some(folder) = folder else { return };
-    let origin = monotonic() - started.elapsed().as_secs_f64();
-    events.extend(read(folder, origin));
+    let now = monotonic();
+    let origin = now - started.elapsed().as_secs_f64();
+    events.extend(read(folder, origin, now));
     events.sort_by(|a, b| a.t.total_cmp(&b.t));
 }
 
-fn read(folder: &Path, origin: f64) -> Vec<Event> {
+fn read(folder: &Path, origin: f64, now: f64) -> Vec<Event> {
     let (mut found, mut left) = (Vec::new(), MOST_BYTES_OF_ALL);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with("marks-") {
@@ -55,8 +56,8 @@ fn read(folder: &Path, origin: f64) -> Vec<Event> {
         found.extend(lines.filter_map(|line| {
             let is_marked = matches!(line.kind, EventKind::Mark | EventKind::Gc);
             let t = line.t - origin;
-            // Those of an earlier watch in the same folder.
-            (is_marked && t >= 0.0).then_some(Event {
+            // Not those of an earlier watch in the same folder, nor what claims to be yet to come.
+            (is_marked && t >= 0.0 && line.t <= now).then_some(Event {
                 t,
                 kind: line.kind,
                 pid: line.pid,
@@ -87,6 +88,7 @@ mod tests {
             "{\"pid\":7,\"kind\":\"mark\",\"label\":\"epoch 2\",\"t\":13.5}\n",
             "{\"pid\":7,\"kind\":\"mark\",\"label\":\"before\",\"t\":9.5}\n",
             "{\"pid\":7,\"kind\":\"exit\",\"label\":\"forged\",\"t\":12}\n",
+            "{\"pid\":7,\"kind\":\"mark\",\"label\":\"forged\",\"t\":1e300}\n",
             "no JSON\n\n",
             "{\"pid\":7,\"kind\":\"mark\",\"label\":\"cut of",
         );
@@ -94,7 +96,7 @@ mod tests {
         let first = "{\"pid\":8,\"kind\":\"gc\",\"label\":\"full collection\",\"t\":11.0}\n";
         fs::write(folder.join("marks-8.jsonl"), first).unwrap();
         fs::write(folder.join("tags-8.jsonl"), first).unwrap();
-        let found = read(&folder, 10.0);
+        let found = read(&folder, 10.0, 20.0);
         let event = |t, kind, pid, label: &str| Event {
             t,
             kind,
@@ -107,7 +109,7 @@ mod tests {
         ];
         assert_eq!(found, expected);
         fs::remove_dir_all(&folder).unwrap();
-        assert!(read(&folder, 10.0).is_empty());
+        assert!(read(&folder, 10.0, 20.0).is_empty());
     }
 
     #[test]

@@ -33,7 +33,10 @@ use crate::command::report;
 use crate::command::why::recorder::Recorder;
 use crate::command::why::{Why, of_their_own};
 use crate::output::{say, units};
+pub(crate) use budget::pause;
 use cgroup::OwnCgroup;
+#[cfg(feature = "top")]
+pub(crate) use child::ignored;
 use child::{Asked, Happening, NotStarted, Running};
 use faults::Gap;
 use files::Outputs;

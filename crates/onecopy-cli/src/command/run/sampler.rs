@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use onecopy_meter::{Glance, Identity, MappingKind, ProcessMemory, Report, Session};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::budget::{Budget, Wanted};
+use super::budget::{Budget, Wanted, pause};
 use super::faults::{self, Faults, Gap};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
 use super::waiting::Waiting;
@@ -159,9 +159,7 @@ impl Sampler {
             let before = cpu_time();
             let read_for = self.tick();
             let cost = cpu_time().saturating_sub(before).saturating_sub(read_for);
-            let pause = cost
-                .div_f64(self.budget.allowed() * GLANCES)
-                .clamp(SHORTEST, LONGEST);
+            let pause = pause(cost, self.budget.allowed() * GLANCES).clamp(SHORTEST, LONGEST);
             match stop.recv_timeout(pause) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(ended) => return ended,

@@ -10,21 +10,32 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
+use super::signals::Screen;
 use super::{Sort, Source, State, View, screen};
 
 /// How long keys may wait for a glance at the clock.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// Shows the state until `q`. The terminal is put back whatever happens, panics included.
+/// Shows the state until `q`. The terminal is put back whatever happens, panics and signals included.
 pub(super) fn run(mut source: Source, mut state: State) -> Result<()> {
-    let mut terminal = ratatui::try_init()?;
-    let done = shown(&mut terminal, &mut source, &mut state);
-    ratatui::restore();
+    let (taken, mut terminal) = Screen::take()?;
+    let done = shown(&taken, &mut terminal, &mut source, &mut state);
+    taken.leave();
     done
 }
 
-fn shown(terminal: &mut DefaultTerminal, source: &mut Source, state: &mut State) -> Result<()> {
+fn shown(
+    taken: &Screen,
+    terminal: &mut DefaultTerminal,
+    source: &mut Source,
+    state: &mut State,
+) -> Result<()> {
     loop {
+        let drawing = taken.lock();
+        if taken.is_lost() {
+            // Not `clear`, which asks the terminal where its cursor is.
+            terminal.swap_buffers();
+        }
         terminal.draw(|frame| {
             let area = frame.area();
             let shown = screen::lines(state, area.width.into(), area.height.into());
@@ -42,6 +53,7 @@ fn shown(terminal: &mut DefaultTerminal, source: &mut Source, state: &mut State)
                 });
             frame.render_widget(Paragraph::new(styled.collect::<Text>()), area);
         })?;
+        drop(drawing);
         let until = source.next.saturating_duration_since(Instant::now());
         if event::poll(until.clamp(Duration::from_millis(10), LONGEST))?
             && let Event::Key(key) = event::read()?

@@ -10,6 +10,8 @@
 #[cfg(feature = "top")]
 mod live;
 mod screen;
+#[cfg(feature = "top")]
+mod signals;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write};
@@ -22,7 +24,7 @@ use onecopy_meter::{Identity, Proc, ProcessMemory, Report, Session, families};
 use crate::OK;
 use crate::cli::meter::TopArguments;
 use crate::command::report;
-use crate::command::run::{sampler::cpu_time, tags};
+use crate::command::run::{pause, sampler::cpu_time, tags};
 
 /// Numbers of copies that are kept for the line in the head.
 const KEPT: usize = 12;
@@ -131,7 +133,7 @@ impl Source {
         let report = self.session.read();
         let cost = cpu_time().saturating_sub(before);
         self.last = Instant::now();
-        self.next = self.last + self.every.max(cost.div_f64(self.overhead));
+        self.next = self.last + self.every.max(pause(cost, self.overhead));
         Ok(report?)
     }
 
