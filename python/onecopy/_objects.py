@@ -173,10 +173,10 @@ class _Table:
         self._file.write(struct.pack("<" + len(self._rows) // 3 * "QII", *self._rows))
         self._rows.clear()
 
-    def head(self) -> str:
-        """What the rows mean."""
+    def head(self, seconds: float) -> str:
+        """What the rows mean, and how long it took to write them."""
         types = [{"name": name, "counted": self._counted[number]} for name, number in self._numbers.items()]
-        return json.dumps({"pid": os.getpid(), "family": _family(), "types": types})
+        return json.dumps({"pid": os.getpid(), "family": _family(), "seconds": seconds, "types": types})
 
 
 # Memory of an object that lies elsewhere: address, length, what it is. Offsets are those of CPython.
@@ -279,6 +279,7 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
     # The head says that the table is whole, so it comes last, and an older one goes first.
     with contextlib.suppress(FileNotFoundError):
         head.unlink()
+    begun = time.monotonic()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -286,7 +287,7 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
     finally:
         if was_enabled:
             gc.enable()
-    head.write_text(table.head())
+    head.write_text(table.head(time.monotonic() - begun))
     count = table.count
     del table
     _give_back()

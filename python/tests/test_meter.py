@@ -119,6 +119,7 @@ rows = (folder / f"objects-{os.getpid()}.bin").read_bytes()
 assert len(rows) % 16 == 0
 assert count <= len(rows) // 16
 assert {"dict", "str", "list items"} <= {kind["name"] for kind in head["types"]}
+assert 0 < head["seconds"] < 240
 addresses = {int.from_bytes(rows[at : at + 8], "little") for at in range(0, len(rows), 16)}
 found = [record for record in kept if {id(record), id(record) - 16} & addresses]
 assert len(found) == len(kept)

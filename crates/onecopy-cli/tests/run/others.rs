@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Guarded, command, onecopy, text};
+use crate::support::{Folder, Guarded, command, onecopy, text};
 
 #[test]
 fn a_report_has_every_form_and_the_exit_codes_of_the_others() {
@@ -139,4 +139,20 @@ fn the_other_commands_have_the_exit_codes_that_their_help_says() {
         let help = onecopy(&[arguments[0], "--help"]);
         assert!(text(&help.stdout).contains("Exit codes:"), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_folder_with_a_colon_comes_on_no_path() {
+    let folder = Folder::new("with:colon");
+    let run = |folder: &std::path::Path| {
+        let mut run = command();
+        run.env("TMPDIR", folder).env_remove("PYTHONPATH");
+        run.args(["run", "--why", "--", "sh", "-c", "test -z \"$PYTHONPATH\""]);
+        Guarded::output_of(&mut run)
+    };
+    let output = run(&folder.0);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("has a colon in its name"));
+    let plain = Folder::new("without");
+    assert_eq!(run(&plain.0).status.code(), Some(1));
 }

@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -23,6 +24,11 @@ struct Terminal {
     shown: Vec<u8>,
 }
 
+/// Ends a hang.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 60,
+    tv_nsec: 0,
+};
 const ENTERED: &str = "\u{1b}[?1049h";
 const LEFT: &str = "\u{1b}[?1049l";
 
@@ -66,8 +72,12 @@ impl Terminal {
             if let Some(at) = text.find(what) {
                 break text[at + what.len()..].to_owned();
             }
+            let outer = self.outer.as_mut().unwrap();
+            let mut waiting = [PollFd::new(&*outer, PollFlags::IN)];
+            let found = poll(&mut waiting, Some(&PATIENCE)).unwrap();
+            assert!(found > 0, "{what:?} never came, but {text:?}");
             let mut some = [0; 4096];
-            let count = self.outer.as_mut().unwrap().read(&mut some).unwrap();
+            let count = outer.read(&mut some).unwrap();
             self.shown.extend_from_slice(&some[..count]);
         };
         self.shown = end.into_bytes();

@@ -17,6 +17,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -33,6 +34,7 @@ use signal_hook::low_level;
 
 use super::record::Exit;
 use super::tags::{self, SideFolder};
+use crate::output::say;
 
 /// The exit code after a third Ctrl-C: 128 and SIGINT.
 const INTERRUPTED: i32 = 130;
@@ -172,6 +174,15 @@ pub(crate) fn ignored() -> u64 {
 /// `PYTHONPATH` with a folder before it that makes Python programs write tables of their objects.
 fn python_path(side: &Path) -> Option<OsString> {
     // Without it there is no table, and all else is as good.
+    if side.as_os_str().as_bytes().contains(&b':') {
+        // That would be two folders, and anybody might have made the first.
+        say(format_args!(
+            "no tables of objects: the folder for temporary files, {}, has a colon in its name, and PYTHONPATH cannot hold \
+             it; set TMPDIR to another one",
+            std::env::temp_dir().display()
+        ));
+        return None;
+    }
     let mut path = super::tags::write_site(side).ok()?.into_os_string();
     if let Some(others) = std::env::var_os("PYTHONPATH").filter(|others| !others.is_empty()) {
         path.push(":");
