@@ -52,6 +52,37 @@ fn a_noted_fork_tells_copied_from_new_at_the_first_reading() {
 }
 
 #[test]
+fn whoever_was_there_before_is_left_out_and_changes_nothing() {
+    if !Proc::default().can_scan() {
+        eprintln!("skipped: this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
+        return;
+    }
+    at_all_levels(|proc| {
+        let pages = Pages::reserved(1_000);
+        pages.write(0..1_000);
+        let earlier = Child::after(|| pages.write(0..200));
+        let mut session = session(proc.clone(), &pages).without_earlier();
+        session.fork_log().note(&proc, PLENTY).unwrap();
+        let later = Child::after(|| pages.write(300..400));
+        let pids = [std::process::id(), later.pid()];
+        for _ in 0..2 {
+            let glance = session.glance().unwrap();
+            assert!(
+                glance
+                    .processes
+                    .iter()
+                    .all(|seen| seen.pid != earlier.pid())
+            );
+            let report = session.read().unwrap();
+            assert!(report.complete && report.processes.iter().all(|row| row.pid != earlier.pid()));
+            let (sums, each) = counts(&report, &pids);
+            assert_eq!(sums, (1_000, 1_100, 0));
+            assert_eq!(each, [[0, 0], [100, 0]]);
+        }
+    });
+}
+
+#[test]
 fn what_came_between_the_note_and_the_fork_is_inherited_while_it_is_shared() {
     if !Proc::default().can_scan() {
         eprintln!("skipped: this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
