@@ -100,9 +100,9 @@ pub(crate) fn present(pagemap: &File, range: Range<u64>) -> io::Result<Vec<Regio
         // the argument's own type, whose size and layout are those of `struct pm_scan_arg` (the
         // assertion above). The kernel writes only to `argument`, which is exclusively borrowed,
         // and at most `vec_len` regions of 24 bytes at `vec`: `batch` has BATCH of them, is
-        // exclusively owned and outlives the call, its address is exposed, and every bit pattern is a valid `Region`. Any
-        // other ioctl on another kind of file would have to share this number to do otherwise;
-        // callers pass only files opened as `/proc/PID/pagemap`.
+        // exclusively owned and outlives the call, its address is exposed, and every bit pattern is
+        // a valid `Region`. Any other ioctl on another kind of file would have to share this number
+        // to do otherwise; callers pass only files opened as `/proc/PID/pagemap`.
         let count = unsafe { libc::ioctl(pagemap.as_raw_fd(), request, &raw mut argument) };
         let Ok(count) = usize::try_from(count) else {
             let error = io::Error::last_os_error();
