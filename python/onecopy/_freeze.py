@@ -162,18 +162,16 @@ class _State:
     """What this process remembers of earlier calls."""
 
     def __init__(self) -> None:
-        self.running = threading.Lock()
-        self.forked = False
+        self._locks: dict[int, threading.Lock] = {}
         self.frozen_before = False
 
-    def after_fork_in_child(self) -> None:
-        """Another thread may have been freezing."""
-        self.running = threading.Lock()
-        self.forked = True
+    @property
+    def running(self) -> threading.Lock:
+        """The lock of whoever freezes. A child has its own: another thread may have been freezing at the fork."""
+        return self._locks.setdefault(_onecopy._fork_count(), threading.Lock())  # noqa: SLF001 - our own module
 
 
 _state: Final = _State()
-os.register_at_fork(after_in_child=_state.after_fork_in_child)
 
 
 def freeze(
@@ -287,7 +285,7 @@ def freeze_check(obj: Any) -> FreezeReport:
 
 
 def _warn_of_history() -> None:
-    if _state.forked:
+    if _onecopy._fork_count() > 0:  # noqa: SLF001 - our own module
         warnings.warn(
             "freeze() in a forked process: its siblings do not share what it freezes; freeze in the parent, before "
             "the fork",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from onecopy import _kept, _ranges, _side
-from onecopy._onecopy import Sampler, _measure_ranges, _relatives
+from onecopy._onecopy import Sampler, _fork_count, _measure_ranges, _note_forks, _relatives
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -82,7 +80,6 @@ class Watch:
             raise RuntimeError("a watch can be used once")
         self._owner = os.getpid()
         self._sampler = Sampler(self._pid, self._overhead, _side.folder(), self._earlier)
-        _running.add(self)
 
     def read(self) -> Report:
         """Reads now, and returns when that is done, whatever the overhead may be.
@@ -104,7 +101,7 @@ class Watch:
             >>> report.complete
             True
         """
-        if self._sampler is None or self not in _running:
+        if self._sampler is None or not self._sampler.is_running():
             self._refuse_others()
             raise RuntimeError("the watch does not run")
         report = self._sampler.read()
@@ -118,12 +115,7 @@ class Watch:
         """Takes a last reading and ends; again is no error. In a child that was forked meanwhile nothing happens."""
         if self._sampler is None:
             raise RuntimeError("the watch was not started")
-        _running.discard(self)
         self._sampler.stop()
-
-    def _note_fork(self) -> None:
-        if self._sampler is not None:
-            self._sampler.note_fork()
 
     def __enter__(self) -> Self:
         self.start()
@@ -179,18 +171,7 @@ class Watch:
         Path(path).write_text(self._stopped().html() or "", encoding="utf-8")
 
 
-_running: weakref.WeakSet[Watch] = weakref.WeakSet()
-
-
-def _before_fork() -> None:
-    """What a child inherits is known best just before it is forked; see `crates/onecopy-meter/src/forks.rs`."""
-    for watched in list(_running):
-        # Another thread is ending it at this moment.
-        with contextlib.suppress(RuntimeError):
-            watched._note_fork()  # noqa: SLF001 - of this module
-
-
-os.register_at_fork(before=_before_fork, after_in_child=_running.clear)
+os.register_at_fork(before=_note_forks)
 
 
 def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
@@ -221,20 +202,9 @@ def watch(*, overhead: float = 0.01, pid: int | None = None) -> Watch:
     return Watch(overhead, pid)
 
 
-_is_forked = False
-
-
-def _after_fork_in_child() -> None:
-    global _is_forked  # noqa: PLW0603 - once per process
-    _is_forked = True
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
 def _must_be_quiet() -> bool:
     """Whether others share this process's pages, so that writing to them would copy some."""
-    return _is_forked or bool(_relatives(None))
+    return _fork_count() > 0 or bool(_relatives(None))
 
 
 def _sums(report: dict[str, Any]) -> tuple[dict[str, int], list[dict[str, int]]]:

@@ -8,12 +8,15 @@ This file stands alone: the command also hands it to interpreters that do not ha
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
+import functools
 import gc
 import json
 import mmap
 import os
+import signal
 import struct
 import sys
 import time
@@ -22,7 +25,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Seen = dict[int, mmap.mmap]
     Buffers = Callable[[Any, int], list[tuple[int, int, str]]]
@@ -325,17 +328,38 @@ def mark_collections(folder: str) -> None:
     gc.callbacks.append(on_collection)
 
 
+def interrupt_after_fork() -> None:
+    """Keeps Ctrl-C for the program: what a handler raises before a fork is lost (`os.register_at_fork`).
+
+    The signal is sent again by the last handler after the fork. No bytecode of that runs, so the signal finds the
+    program. It is sent once: afterwards the iterator is at its end.
+    """
+    again = map(_thread.interrupt_main, iter([signal.SIGINT]))
+    os.register_at_fork(after_in_parent=functools.partial(next, again, None))
+
+
+def before_forks(folder: str) -> Iterator[None]:
+    """Goes one step before each fork; the first one writes the table. Workers inherit that it is done.
+
+    A generator goes on inside its `try`, so that also a signal that arrived just before is caught: a function would
+    raise before its first line.
+    """
+    written = False
+    while True:
+        try:
+            yield
+            if not written:
+                written = True
+                write_objects(folder)
+        except OSError:
+            pass
+        except KeyboardInterrupt:
+            interrupt_after_fork()
+
+
 def install(folder: str) -> None:
     """Writes the table before the first fork, and never again: walking writes to pages that workers then share."""
-    written = False
     mark_collections(folder)
-
-    def before() -> None:
-        nonlocal written
-        # Workers inherit this, too, and with it that there is nothing left to do.
-        if not written:
-            written = True
-            with contextlib.suppress(OSError):
-                write_objects(folder)
-
-    os.register_at_fork(before=before)
+    steps = before_forks(folder)
+    next(steps)
+    os.register_at_fork(before=functools.partial(next, steps, None))

@@ -39,6 +39,8 @@ from onecopy._stubs.meter import (
     StoreMemory,
     _buffer_range,
     _measure_ranges,
+    _fork_count,
+    _note_forks,
     _relatives,
     memory,
 )
@@ -110,6 +112,8 @@ __all__ = [
     "_image_behind",
     "_measure_ranges",
     "_real",
+    "_fork_count",
+    "_note_forks",
     "_relatives",
     "array_allocate",
     "array_geometry",

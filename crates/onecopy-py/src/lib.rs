@@ -96,5 +96,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_relatives, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_note_forks, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_fork_count, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use onecopy_cli::{Watch as Sampling, Watched};
 use onecopy_meter::{MeterError, Proc, Session, Tag};
@@ -14,12 +14,18 @@ use pyo3::prelude::*;
 use crate::error::Error;
 use crate::memory::{Report, process_id};
 
+/// A measurement under way; `None` once it has ended. Taken, with the lock held until the end, by whoever ends it.
+/// Children leave it alone: another thread may have held the lock at the fork.
+type Running = RwLock<Option<Sampling>>;
+
+/// The measurements of this process, and in a child those of its parent, which are none of its own. Only threads that
+/// are attached to the interpreter touch it, and none of them forks meanwhile.
+static RUNNING: Mutex<Vec<(u32, Weak<Running>)>> = Mutex::new(Vec::new());
+
 /// A thread that samples a process tree; use `onecopy.watch()` instead.
 #[pyclass(module = "onecopy._onecopy", frozen)]
 pub(crate) struct Sampler {
-    /// Taken, with the lock held until the end, by whoever ends it. Children leave it alone: another thread
-    /// may have held the lock at the fork.
-    running: RwLock<Option<Sampling>>,
+    running: Arc<Running>,
     seen: OnceLock<Watched>,
     /// The process that has the thread; its children have not.
     owner: u32,
@@ -50,24 +56,25 @@ impl Sampler {
         let running = Sampling::start(pid, overhead, side_folder, earlier).map_err(|error| {
             PyRuntimeError::new_err(format!("no thread can be made to measure: {error}"))
         })?;
+        let running = Arc::new(RwLock::new(Some(running)));
+        let owner = std::process::id();
+        let mut all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push((owner, Arc::downgrade(&running)));
         Ok(Self {
-            running: RwLock::new(Some(running)),
+            running,
             seen: OnceLock::new(),
-            owner: std::process::id(),
+            owner,
         })
     }
 
-    /// Notes that this process is about to fork.
-    fn note_fork(&self) {
-        if !self.is_owner() {
-            return;
-        }
-        // Whoever is ending it has the lock, and the last reading does not care.
-        if let Ok(running) = self.running.try_read()
-            && let Some(running) = running.as_ref()
-        {
-            running.note_fork();
-        }
+    /// Whether it has neither ended nor been inherited by fork. One that is ending may still count as running.
+    fn is_running(&self) -> bool {
+        // Whoever has the lock is ending it.
+        self.is_owner()
+            && self
+                .running
+                .try_read()
+                .is_ok_and(|running| running.is_some())
     }
 
     /// Reads now, and returns when that is done; None if there is nothing to read, or if it has ended.
@@ -136,10 +143,15 @@ impl Sampler {
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        // In a child there is no thread.
-        if !self.is_owner() {
-            let running = self.running.get_mut();
-            if let Some(running) = running.unwrap_or_else(PoisonError::into_inner).take() {
+        let mut all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, running)| running.as_ptr() != Arc::as_ptr(&self.running));
+        drop(all);
+        // In a child there is no thread. Nobody else can have the measurement now, whatever its lock says.
+        if !self.is_owner()
+            && let Some(running) = Arc::get_mut(&mut self.running)
+        {
+            let running = running.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if let Some(running) = running.take() {
                 running.abandon();
             }
         }
@@ -158,6 +170,36 @@ impl Sampler {
         let said = self.seen.get().map(say).transpose();
         said.map_err(|error| PyRuntimeError::new_err(error.to_string()))
     }
+}
+
+/// Notes, for each measurement of this process, that it is about to fork: what a child inherits is known best just before.
+///
+/// It is a builtin, and calls nothing of Python's, so that a signal that arrives meanwhile waits until after the fork.
+/// An exception that a handler written in Python raised here would be lost (`os.register_at_fork`).
+#[pyfunction]
+pub(crate) fn _note_forks() {
+    let own = std::process::id();
+    let all: Vec<Arc<Running>> = {
+        let all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_own = all.iter().filter(|(owner, _)| *owner == own);
+        of_own
+            .filter_map(|(_, running)| running.upgrade())
+            .collect()
+    };
+    for running in all {
+        // Whoever is ending it has the lock, and the last reading does not care.
+        if let Ok(running) = running.try_read()
+            && let Some(running) = running.as_ref()
+        {
+            running.note_fork();
+        }
+    }
+}
+
+/// Forks between this process and the one of its ancestors, or itself, that imported the module.
+#[pyfunction]
+pub(crate) fn _fork_count() -> u64 {
+    onecopy::fork_count()
 }
 
 /// Address and length of the memory behind an object with the buffer protocol, from its lowest element to its highest.

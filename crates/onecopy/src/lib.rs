@@ -57,5 +57,5 @@ pub use file::{FileBuilder, FileIdentity, FileImage};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,
-    StoreOptions, Token, Uuid, View,
+    StoreOptions, Token, Uuid, View, fork_count,
 };

@@ -241,8 +241,8 @@ class Sampler:
             earlier: Whether descendants that are there already are in it.
         """
 
-    def note_fork(self) -> None:
-        """Notes that this process is about to fork."""
+    def is_running(self) -> bool:
+        """Whether it has neither ended nor been inherited by fork. One that is ending may still count as running."""
 
     def read(self) -> Report | None:
         """Reads now, and returns when that is done; None if there is nothing to read, or if it has ended."""
@@ -293,6 +293,8 @@ def _measure_ranges(pid: int | None, name: str, ranges: Sequence[tuple[int, int]
         The report as JSON, and who else has pages of what lies there in files or shared memory.
     """
 
+def _note_forks() -> None: ...
+def _fork_count() -> int: ...
 def _relatives(pid: int | None) -> list[int]:
     """Processes of a tree, but this one, that are relatives of this one by fork.
 

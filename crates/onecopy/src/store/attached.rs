@@ -119,8 +119,9 @@ pub(crate) fn forked() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// See [`FORKS`].
-pub(crate) fn fork_count() -> u64 {
+/// Forks between this process and the one of its ancestors, or itself, that first had a store or wanted one.
+#[must_use]
+pub fn fork_count() -> u64 {
     FORKS.load(Ordering::Relaxed)
 }
 

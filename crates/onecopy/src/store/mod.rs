@@ -41,6 +41,7 @@ mod units;
 mod verify;
 mod view;
 
+pub use attached::fork_count;
 pub use handle::{Huge, Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
 pub use object::{Building, Object, PrivateMapping, Sealed};
