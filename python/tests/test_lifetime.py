@@ -423,3 +423,30 @@ def test_no_address_space_for_a_store() -> None:
     word, requested = run_program(ADDRESS_SPACE)
     assert word == "MemoryError"
     assert int(requested) >= 1 << 30
+
+
+FILE_SIZE = """
+import resource, signal, sys, onecopy
+# Python ignores the signal; a program in which it is embedded may not.
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+limit = int(sys.argv[1]) << 20
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+kept = []
+try:
+    for number in range(100):
+        kept.append(onecopy.share([bytes([number]) * (16 << 20)]))
+except (MemoryError, onecopy.OnecopyError) as error:
+    print(type(error).__name__, len(kept), "RLIMIT_FSIZE" in str(error))
+print(all(view[0][-1] == number for number, view in enumerate(kept)))
+if kept:
+    print(onecopy.stats().live_objects, onecopy.stats().building_objects)
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit_mib", "error", "shared"), [(1, "OnecopyError", 0), (64, "MemoryError", 3), (1024, "MemoryError", 54)]
+)
+def test_a_limit_of_file_sizes_is_kept_and_named(limit_mib: int, error: str, shared: int) -> None:
+    words = run_program(FILE_SIZE, str(limit_mib))
+    # What could not be had has left nothing behind.
+    assert words == [error, str(shared), "True", "True", *([str(shared), "0"] if shared else [])]

@@ -241,10 +241,11 @@ fn kernel(source: &io::Error, otherwise: Kind) -> Shape {
         Some(libc::ENOMEM | libc::ENOSPC) => Kind::Memory,
         _ => otherwise,
     };
-    let errno = source
-        .raw_os_error()
-        .and_then(|code| u64::try_from(code).ok())
-        .unwrap_or(0);
+    let known = match source.kind() {
+        io::ErrorKind::FileTooLarge => Some(libc::EFBIG),
+        _ => source.raw_os_error(),
+    };
+    let errno = known.and_then(|code| u64::try_from(code).ok()).unwrap_or(0);
     (kind, facts!(errno))
 }
 

@@ -28,6 +28,22 @@ static UNASKED: AtomicU64 = AtomicU64::new(0);
 /// Capacities to try, largest first: empty address space costs nothing until it is refused.
 const CAPACITIES: [u64; 3] = [1 << 40, 1 << 36, 1 << 33];
 
+/// The capacities to try: the one that is asked for, or all that reach little further than a file of this process may.
+fn capacities(wanted: Option<u64>) -> Vec<u64> {
+    let possible = |bytes: u64| bytes.clamp(MIN_CAPACITY, MAX_CAPACITY);
+    if let Some(bytes) = wanted {
+        let bytes = bytes.checked_next_power_of_two().unwrap_or(MAX_CAPACITY);
+        return vec![possible(bytes)];
+    }
+    // The tables' places grow with the capacity, so a smaller store needs smaller offsets. It reaches beyond the limit,
+    // so that it is the limit that is named when there is no room left.
+    let limit = memory::file_size_limit().min(MAX_CAPACITY);
+    let largest = possible(limit.saturating_add(1).next_power_of_two());
+    let mut all: Vec<u64> = CAPACITIES.iter().map(|bytes| largest.min(*bytes)).collect();
+    all.dedup();
+    all
+}
+
 /// An open, mapped and checked memory file.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
@@ -44,16 +60,8 @@ impl StoreFile {
         let kernel = |step| move |source: io::Error| CreateError::Kernel { step, source };
         let uuid = Uuid::random().map_err(kernel("getrandom"))?;
         let fd = memory::create(&uuid.file_name()).map_err(kernel("memfd_create"))?;
-        let wanted = capacity.map(|bytes| {
-            [bytes
-                .checked_next_power_of_two()
-                .unwrap_or(MAX_CAPACITY)
-                .clamp(MIN_CAPACITY, MAX_CAPACITY)]
-        });
-        let capacities = wanted
-            .as_ref()
-            .map_or(CAPACITIES.as_slice(), |one| one.as_slice());
-        for capacity in capacities {
+        let capacities = capacities(capacity);
+        for capacity in &capacities {
             let Some(geometry) = Geometry::new(*capacity) else {
                 continue;
             };
@@ -244,7 +252,13 @@ impl StoreFile {
             self.collapse_holes(from, committed);
         }
         memory::commit(self.fd.as_fd(), from, committed).map_err(|source| {
-            if memory::is_out_of_memory(&source) {
+            if source.kind() == io::ErrorKind::FileTooLarge {
+                AllocateError::NoMemory {
+                    requested: len,
+                    available: memory::file_size_limit().saturating_sub(from),
+                    limit: memory::FILE_SIZE_LIMIT,
+                }
+            } else if memory::is_out_of_memory(&source) {
                 let (available, limit) = memory::available().unwrap_or((0, "the kernel"));
                 AllocateError::NoMemory {
                     requested: len,

@@ -50,8 +50,30 @@ pub(crate) fn open_path(path: &str) -> io::Result<OwnedFd> {
     )?)
 }
 
+/// How the limit of [`file_size_limit`] is called in errors.
+pub(crate) const FILE_SIZE_LIMIT: &str = "RLIMIT_FSIZE, `ulimit -f`";
+
+/// The offset that this process may not pass in any file, memory files included (`RLIMIT_FSIZE`, `getrlimit(2)`).
+pub(crate) fn file_size_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize)
+        .current
+        .unwrap_or(u64::MAX)
+}
+
 /// Commits `[offset, offset + len)`: afterwards no access there can fail for lack of memory.
+///
+/// # Errors
+/// What the kernel says; [`io::ErrorKind::FileTooLarge`] past [`file_size_limit`], where the kernel would also send
+/// SIGXFSZ, which ends a program that does not ignore it.
 pub(crate) fn commit(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
+    let (end, limit) = (offset.saturating_add(len), file_size_limit());
+    if end > limit {
+        let text = format!(
+            "the store's file would grow to {end} bytes, and this process may not write beyond {limit} \
+             ({FILE_SIZE_LIMIT}): raise the limit"
+        );
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
     let mut done = 0;
     while done < len {
         let step = FALLOCATE_STEP.min(len - done);
@@ -87,7 +109,7 @@ pub(crate) fn occupied(fd: BorrowedFd<'_>) -> io::Result<u64> {
 pub(crate) fn is_out_of_memory(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error().map(Errno::from_raw_os_error),
-        Some(Errno::NOSPC | Errno::NOMEM | Errno::FBIG | Errno::DQUOT)
+        Some(Errno::NOSPC | Errno::NOMEM | Errno::DQUOT)
     )
 }
 
