@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test develop fix bench torture loom fuzz docs clean prerequisites
+.PHONY: help demo test develop fix bench torture loom fuzz audit docs clean prerequisites
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -20,6 +20,7 @@ demo: develop  ## the fork experiment and the question, with tables (about a min
 	.venv/bin/python examples/question.py
 
 test: prerequisites  ## all checks: format, clippy, Rust tests, then every Python that is found
+	$(PYTHON3) tools/dependencies.py
 	cargo fmt --all --check
 	PYO3_PYTHON="$$($(PYTHON3) tools/pythons.py newest)" \
 	cargo clippy --workspace --all-targets --features onecopy/testing --locked -- -D warnings
@@ -52,6 +53,9 @@ loom: prerequisites  ## model check of the lock-free parts
 fuzz: develop  ## damaged images by the million for SECONDS=60: errors, never a crash (needs g++)
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	.venv/bin/python tools/fuzz.py --seconds $(or $(SECONDS),60)
+
+audit: prerequisites  ## known vulnerabilities, licences and sources of all that is pinned (needs a network)
+	$(PYTHON3) tools/audit.py
 
 docs: prerequisites  ## the Rust API's pages; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
