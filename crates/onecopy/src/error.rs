@@ -280,9 +280,11 @@ pub enum FileError {
         /// Whose file it is.
         owner: u32,
     },
-    /// What the kernel said.
-    #[error("{}: {source}", printable_path(path))]
+    /// What the kernel said, which is the source of this.
+    #[error("cannot {step} {}", printable_path(path))]
     Kernel {
+        /// What was to be done: `read` or `write`.
+        step: &'static str,
         /// As it was given.
         path: PathBuf,
         /// The kernel's word.

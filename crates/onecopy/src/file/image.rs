@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use memmap2::{Mmap, MmapMut};
 
 use super::new::{NewFile, Purpose};
-use super::place::{Links, kernel};
-use super::plain::open_regular;
+use super::place::{self, Links};
+use super::plain::{self, open_regular};
 use crate::error::FileError;
 use crate::store::PrivateMapping;
 use crate::sys;
@@ -48,7 +48,7 @@ impl FileImage {
     ///   that were checked, or die by SIGBUS. Files written by [`FileBuilder`] are replaced, never changed.
     #[allow(unsafe_code, reason = "see above")]
     pub unsafe fn open(path: &Path) -> Result<Self, FileError> {
-        let failed = |source| kernel(path, source);
+        let failed = |source| plain::kernel(path, source);
         let path = std::path::absolute(path).map_err(failed)?;
         let advice = "not an image file; name a file that save() wrote";
         let file = open_regular(&path, Links::Followed, advice)?;
@@ -115,7 +115,7 @@ impl FileBuilder {
     /// # Errors
     /// `target` is something that is not replaced, or what the kernel says, a full disk among it. Nothing is left then.
     pub fn create(target: &Path, len: u64) -> Result<Self, FileError> {
-        let failed = |source| kernel(target, source);
+        let failed = |source| place::kernel(target, source);
         // From here on the drop removes the file.
         let mut new = NewFile::create(target, Purpose::Data)?;
         sys::file::reserve(new.file(), len).map_err(failed)?;

@@ -13,4 +13,4 @@ pub use crate::error::{FileError, FileKind};
 pub use image::{FileBuilder, FileIdentity, FileImage};
 pub use new::{NewFile, Purpose, write};
 pub use place::Place;
-pub use plain::{open, open_own, start, whole};
+pub use plain::{open, open_own, remove_own, start, whole};

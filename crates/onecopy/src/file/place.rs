@@ -167,17 +167,14 @@ impl Place {
         self.found.as_ref().map(Found::identity)
     }
 
-    /// Whether two places are one: the same name in the same folder.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        let folder = |place: &Self| {
-            place
-                .folder
-                .about()
-                .map(|about| (about.st_dev, about.st_ino))
-        };
-        self.name == other.name
-            && matches!((folder(self), folder(other)), (Ok(one), Ok(two)) if one == two)
+    /// What tells places apart: device and inode of the folder, and the name there.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn key(&self) -> Result<(Identity, OsString), FileError> {
+        let about = self.folder.about();
+        let about = about.map_err(|source| self.kernel(source))?;
+        Ok(((about.st_dev, about.st_ino), self.name.clone()))
     }
 
     /// Whether somebody has removed the folder, so that nothing can be put there any more.
@@ -254,8 +251,10 @@ fn error(number: i32) -> io::Error {
     io::Error::from_raw_os_error(number)
 }
 
+/// What the kernel said about a file that was to be written.
 pub(super) fn kernel(path: &Path, source: io::Error) -> FileError {
     FileError::Kernel {
+        step: "write",
         path: path.to_owned(),
         source,
     }

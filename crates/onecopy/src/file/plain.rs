@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::place::{Links, kernel};
+use super::place::Links;
 use crate::error::{FileError, FileKind};
 use crate::sys::folder::own_user;
 
@@ -103,6 +103,32 @@ pub fn open_own(path: &Path) -> Result<File, FileError> {
     }
     let source = io::Error::from_raw_os_error(libc::EACCES);
     Err(kernel(path, source))
+}
+
+/// Removes an open file of this user, if the name still is its own.
+///
+/// # Errors
+/// It is somebody else's, or what the kernel says.
+pub fn remove_own(path: &Path, file: &File) -> Result<(), FileError> {
+    let kernel = |source| kernel(path, source);
+    let open = file.metadata().map_err(kernel)?;
+    if open.uid() != own_user() {
+        return Err(kernel(io::Error::from_raw_os_error(libc::EACCES)));
+    }
+    let named = fs::symlink_metadata(path).map_err(kernel)?;
+    if (named.dev(), named.ino()) == (open.dev(), open.ino()) {
+        fs::remove_file(path).map_err(kernel)?;
+    }
+    Ok(())
+}
+
+/// What the kernel said about a file that was to be read.
+pub(super) fn kernel(path: &Path, source: io::Error) -> FileError {
+    FileError::Kernel {
+        step: "read",
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]
