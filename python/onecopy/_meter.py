@@ -6,11 +6,10 @@ import contextlib
 import json
 import os
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from onecopy import _kept, _ranges, _side
-from onecopy._onecopy import Sampler, _measure_ranges, _relatives
+from onecopy._onecopy import Sampler, _measure_ranges, _relatives, _write_report
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -175,8 +174,14 @@ class Watch:
         return found
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Writes the report as a page that needs no network. Ends the watch."""
-        Path(path).write_text(self._stopped().html() or "", encoding="utf-8")
+        """Writes the report as a page that needs no network. Ends the watch.
+
+        A new file is one that only this user can read, as command lines may hold secrets.
+
+        Raises:
+            OSError: The file cannot be written; the old one is left then.
+        """
+        _write_report(os.fspath(path), (self._stopped().html() or "").encode())
 
 
 _running: weakref.WeakSet[Watch] = weakref.WeakSet()

@@ -1,6 +1,7 @@
 //! Outcomes as JSON: bytes and counts as numbers, what is not known as `null`.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use anyhow::Result;
@@ -23,8 +24,8 @@ fn print(out: &mut dyn Write, text: &str) -> Result<()> {
     let mut safe = String::with_capacity(text.len() + 1);
     for character in text.chars() {
         if character != '\n' && is_obeyed(character) {
-            // None of them is beyond the 16 bits that one escape has.
-            safe.push_str(&format!("\\u{:04x}", u32::from(character)));
+            // None of them is beyond the 16 bits that one escape has, and a text takes whatever is written.
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
         } else {
             safe.push(character);
         }

@@ -132,7 +132,7 @@ struct Place {
 #[derive(Debug)]
 enum Target {
     /// A file that takes its place when it is written; none after that.
-    File(Option<NewFile>),
+    File(Option<Box<NewFile>>),
     /// A pipe, a device, or what this process has open already.
     Stream(File),
 }
@@ -199,7 +199,7 @@ impl Place {
             identity: place.identity(),
         };
         let new = NewFile::at(place, Purpose::Report)?;
-        let target = Target::File(Some(new));
+        let target = Target::File(Some(Box::new(new)));
         let path = path.to_owned();
         Ok((Self { path, target }, known))
     }
@@ -227,12 +227,12 @@ impl Place {
     fn try_write(&mut self, fill: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<()> {
         let at = || format!("cannot write {}", printable_path(&self.path));
         match &mut self.target {
-            Target::Stream(file) => filled(file, fill).with_context(at),
+            Target::Stream(stream) => filled(stream, fill).with_context(at),
             Target::File(new) => {
                 let mut new = match new.take() {
                     Some(new) if !new.place().is_lost() => new,
                     // The command has put its folders in order; the report is wanted under this name.
-                    _ => NewFile::create(&self.path, Purpose::Report)?,
+                    _ => Box::new(NewFile::create(&self.path, Purpose::Report)?),
                 };
                 filled(new.file(), fill).with_context(at)?;
                 Ok(new.commit()?)
@@ -241,8 +241,8 @@ impl Place {
     }
 }
 
-fn filled(file: &File, fill: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let mut out = BufWriter::new(file);
+fn filled(target: &File, fill: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut out = BufWriter::new(target);
     let done = fill(&mut out).and_then(|()| Ok(out.flush()?));
     // What could not be written is not tried again.
     let _ = out.into_parts();
