@@ -19,17 +19,23 @@ Validate = Literal["lazy", "full"]
 def save(data: Any, path: str | os.PathLike[str], *, progress: Progress = False) -> None:
     """Writes the image of `data` to a file, which `open()` maps.
 
-    The file is written beside `path` under another name, flushed to the disk and renamed, so that a crash at any moment
-    leaves the old file or the new one.
+    The file is written in the folder of `path`, flushed to the disk and renamed, so that a crash at any moment leaves
+    the old file or the new one. Until then nobody but this user can read it. It gets the rights of the file that it
+    replaces, or those that the umask allows if there is none; the rights of somebody else's file only take some of
+    these away.
+
+    A symbolic link stays, and the file that it leads to is written, be it there yet or not. In a folder that everybody
+    can write to (sticky, like /tmp) links and files of others are refused, unless they are of the folder's owner.
 
     Args:
         data: Whatever `share()` takes, or a view.
-        path: The file; it is replaced if it exists.
+        path: The file. If it exists, it is replaced; whatever is no regular file is refused.
         progress: As for `share()`.
 
     Raises:
         Unsupported: (a `TypeError`) Something cannot be pickled; the text names the path to it.
-        OSError: The file cannot be written, for example because the disk is full. Nothing is left then.
+        IsADirectoryError, PermissionError: It is a folder; or a link or file of somebody else, as said above.
+        OSError: It is a pipe, device or socket; or cannot be written, as on a full disk. Nothing is left then.
 
     Example:
         >>> import onecopy, os, tempfile
@@ -62,8 +68,9 @@ def open(  # noqa: A001 - as in `gzip.open`; used by its full name
         another one meanwhile.
 
     Raises:
-        CorruptImage: The file is no image, is cut short, damaged, or of a newer format; `offset` says where.
+        CorruptImage: The file is empty, no image, cut short, damaged, or of a newer format; `offset` says where.
         FileNotFoundError, PermissionError, IsADirectoryError: As for any file.
+        OSError: It is a pipe, device or socket. None of them is waited for.
     """
     _check_validate(validate)
     return _onecopy.open_file(os.fspath(path), allow_pickle, validate == "full", copy)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from onecopy import _kept, _ranges, _side
-from onecopy._onecopy import Sampler, _fork_count, _measure_ranges, _note_forks, _relatives
+from onecopy._onecopy import Sampler, _fork_count, _measure_ranges, _note_forks, _relatives, _write_report
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -167,8 +166,14 @@ class Watch:
         return found
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Writes the report as a page that needs no network. Ends the watch."""
-        Path(path).write_text(self._stopped().html() or "", encoding="utf-8")
+        """Writes the report as a page that needs no network. Ends the watch.
+
+        A new file is one that only this user can read, as command lines may hold secrets.
+
+        Raises:
+            OSError: The file cannot be written; the old one is left then.
+        """
+        _write_report(os.fspath(path), (self._stopped().html() or "").encode())
 
 
 os.register_at_fork(before=_note_forks)

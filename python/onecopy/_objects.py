@@ -24,6 +24,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+if __package__:
+    from onecopy import _left
+else:
+    # An interpreter that does not have the package.
+    import onecopy_left as _left  # type: ignore[import-not-found,no-redef,unused-ignore]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -234,7 +240,7 @@ def _write(path: Path) -> _Table:
     objects = _roots()
     seen: Seen = {}
     left: list[Any] = []
-    with path.open("wb", buffering=0) as file:
+    with open(_left.create(str(path)), "wb", buffering=0) as file:  # noqa: PTH123 - of a descriptor
         table = _Table(file)
         for start in range(0, len(objects), PIECE):
             table.add_all(_unseen(objects[start : start + PIECE], seen), left)
@@ -258,8 +264,8 @@ def _give_back() -> None:
 def write_objects(folder: str | os.PathLike[str]) -> int:
     """Writes the table of this process's objects into a folder and returns how many there are.
 
-    `onecopy why PID --objects FOLDER` reads it. Call it in the parent, before the fork. It takes some seconds for a
-    million objects, and next to no memory that stays.
+    `onecopy why PID --objects FOLDER` reads it; nobody but this user can. Call it in the parent, before the fork. It
+    takes some seconds for a million objects, and next to no memory that stays.
 
     Args:
         folder: It must exist.
@@ -290,7 +296,8 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
     finally:
         if was_enabled:
             gc.enable()
-    head.write_text(table.head(time.monotonic() - begun))
+    with open(_left.create(str(head)), "w") as file:  # noqa: PTH123 - of a descriptor
+        file.write(table.head(time.monotonic() - begun))
     count = table.count
     del table
     _give_back()
@@ -321,9 +328,7 @@ def mark_collections(folder: str) -> None:
         line = json.dumps({"pid": pid, "kind": "gc", "label": label, "t": started}) + "\n"
         # Whoever measures may have ended.
         with contextlib.suppress(OSError):
-            file = os.open(os.path.join(folder, f"marks-{pid}.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # noqa: PTH118
-            os.write(file, line.encode())
-            os.close(file)
+            _left.append(folder, f"marks-{pid}.jsonl", line.encode())
 
     gc.callbacks.append(on_collection)
 
@@ -359,6 +364,11 @@ def before_forks(folder: str) -> Iterator[None]:
 
 def install(folder: str) -> None:
     """Writes the table before the first fork, and never again: walking writes to pages that workers then share."""
+    try:
+        os.close(_left.open_folder(folder))
+    except OSError:
+        # Somebody else's: nothing is left there.
+        return
     mark_collections(folder)
     steps = before_forks(folder)
     next(steps)

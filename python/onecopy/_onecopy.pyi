@@ -115,6 +115,8 @@ __all__ = [
     "_note_forks",
     "_real",
     "_relatives",
+    "_remove_stale_folders",
+    "_write_report",
     "array_allocate",
     "array_geometry",
     "collect",
@@ -246,6 +248,24 @@ def _cli_main(argv: Sequence[str]) -> int:
 
     Returns:
         The exit code.
+    """
+
+def _remove_stale_folders(base: str) -> None:
+    """Removes the side folders of this user whose owners have died.
+
+    Args:
+        base: The folder for temporary files.
+    """
+
+def _write_report(path: str, text: bytes) -> None:
+    """Writes a file for this user alone, or with the rights of the one that it replaces.
+
+    Args:
+        path: The file.
+        text: What it holds.
+
+    Raises:
+        OSError: It cannot be written, or is no regular file.
     """
 
 def _image_behind(view: Any) -> Image | None:

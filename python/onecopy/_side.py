@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -15,12 +14,15 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
+from onecopy import _left, _onecopy
+
 __all__ = ["check_text", "folder", "leave", "leave_name", "mark", "start_time_ticks"]
 
 MOST_MARKS: Final = 1_000
 """Marks that one process leaves; the rest are dropped."""
 
 _own_folder: str | None = None
+_refused_folder: str | None = None
 _has_warned = False
 _marks_left = MOST_MARKS
 _counting = threading.Lock()
@@ -29,13 +31,47 @@ _counting = threading.Lock()
 def folder() -> str:
     """Where things are left: the folder of `onecopy run`, or one of this program's own."""
     global _own_folder  # noqa: PLW0603 - made when it is first needed
-    given = os.environ.get("ONECOPY_SIDE")
-    if given:
+    given = _given()
+    if given is not None:
         return given
     if _own_folder is None:
         _own_folder = tempfile.mkdtemp(prefix="onecopy-tags-")
         atexit.register(_remove, _own_folder, os.getpid())
+        _hold(_own_folder)
+        _onecopy._remove_stale_folders(os.path.dirname(_own_folder))  # noqa: SLF001, PTH120 - our own module
     return _own_folder
+
+
+def _given() -> str | None:
+    """The folder of `onecopy run`, if there is one that can be trusted."""
+    global _refused_folder  # noqa: PLW0603 - said once
+    given = os.environ.get("ONECOPY_SIDE")
+    if not given or given == _refused_folder:
+        return None
+    try:
+        os.close(_left.open_folder(given))
+    except FileNotFoundError:
+        # It has gone with whoever measured.
+        return given
+    except OSError as error:
+        _refused_folder = given
+        warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
+        return None
+    return given
+
+
+def _hold(folder: str) -> None:
+    """Locks a file in the folder until this process, and every child that it forks, has ended.
+
+    Whoever finds the file unlocked may remove the folder. It has its name only once it is locked.
+    """
+    import fcntl
+
+    unnamed = os.path.join(folder, "lock.new")  # noqa: PTH118 - as all names here
+    # Where nothing can be locked, the folder stays behind if its owner is killed.
+    with contextlib.suppress(OSError):
+        fcntl.flock(_left.create(unnamed), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(unnamed, os.path.join(folder, "lock"))  # noqa: PTH104, PTH118
 
 
 def _remove(folder: str, owner: int) -> None:
@@ -48,9 +84,8 @@ def leave(kind: str, lines: list[dict[str, Any]]) -> None:
     """Appends to one of this process's own files, in one write, so that threads do not mix their lines."""
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     # The folder goes with whoever measures; this process may stay longer.
-    with contextlib.suppress(FileNotFoundError), Path(folder(), f"{kind}-{os.getpid()}.jsonl").open("ab", 0) as file:
-        if file.write(text) < len(text):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+    with contextlib.suppress(FileNotFoundError):
+        _left.append(folder(), f"{kind}-{os.getpid()}.jsonl", text)
 
 
 def leave_name(name: str, lines: list[dict[str, Any]]) -> None:
@@ -99,7 +134,7 @@ def mark(label: str) -> None:
     """
     global _marks_left  # noqa: PLW0603 - counts down
     check_text("a mark's label", label)
-    if _own_folder is None and "ONECOPY_SIDE" not in os.environ:
+    if _own_folder is None and _given() is None:
         return
     moment = time.monotonic()
     with _counting:

@@ -8,7 +8,6 @@
 
 mod cli;
 mod command;
-mod foreign;
 mod options;
 mod output;
 mod watch;
@@ -18,9 +17,11 @@ use std::io::{self, Write as _};
 
 use anstream::stdout;
 use clap::Parser as _;
+use onecopy::printable_path;
 
 use cli::meter::Color;
 use cli::{Cli, Command};
+pub use command::run::side::remove_stale_in as remove_stale_folders;
 pub use watch::{Watch, Watched};
 
 /// The command did what it was asked.
@@ -35,9 +36,11 @@ pub const BUDGET: i32 = 3;
 /// Runs a command line, whose first item is the program's name, and returns the exit code.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = named_safely(&arguments).unwrap_or(error);
             // Help goes to standard output and is no error; a reader that has left is none either.
             let printed = error.print().and_then(|()| stdout().flush());
             return match printed {
@@ -78,6 +81,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             FAILED
         }
     }
+}
+
+/// The error of a command line about arguments as a terminal may have them: they may be names of files, from a pattern.
+fn named_safely(arguments: &[OsString]) -> Option<clap::Error> {
+    let safe = arguments
+        .iter()
+        .map(|argument| printable_path(argument.as_ref()));
+    Cli::try_parse_from(safe).err()
 }
 
 /// A report as `onecopy report` prints it, without colours.

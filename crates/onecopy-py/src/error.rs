@@ -7,7 +7,9 @@
 use std::io;
 
 use onecopy::image::{BuildError, ImageError};
-use onecopy::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
+use onecopy::{
+    AccessError, AllocateError, AttachError, Corrupt, CreateError, FileError, printable_path,
+};
 use onecopy_meter::MeterError;
 use pyo3::exceptions::{
     PyException, PyLookupError, PyMemoryError, PyOSError, PyPermissionError, PyProcessLookupError,
@@ -46,6 +48,9 @@ pub(crate) enum Error {
     /// An image could not be written.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// A file could not be opened or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Memory could not be measured.
     #[error(transparent)]
     Meter(#[from] MeterError),
@@ -188,6 +193,7 @@ impl From<Error> for PyErr {
         let text = error.to_string();
         let (kind, facts) = match error {
             Error::Python(raised) => return raised,
+            Error::File(error) => return file(&error),
             Error::Create(error) => create(&error),
             Error::Allocate(error) => allocate(&error),
             Error::Access(error) => access(&error),
@@ -234,6 +240,43 @@ fn raise(
         }
     }
     Ok(PyErr::from_value(exception))
+}
+
+/// The exception with number and path, as Python's own functions raise it.
+fn file(error: &FileError) -> PyErr {
+    let (path, text) = match error {
+        FileError::NotRegular { path, kind, advice } => (path, format!("it is {kind}, {advice}")),
+        FileError::Kernel { path, source, .. } => {
+            let text = source.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            (path, text.to_owned())
+        }
+        FileError::ForeignLink { path, owner } => (
+            path,
+            format!(
+                "a link of user {owner} in a folder that everybody can write to is not followed; name the file itself, or \
+             another folder"
+            ),
+        ),
+        FileError::ForeignFile { path, owner } => (
+            path,
+            format!(
+                "it belongs to user {owner}, in a folder that everybody can write to; choose another name or folder"
+            ),
+        ),
+        other => {
+            // An empty file: no byte of an image is there.
+            let facts = vec![("offset", 0_u64.into())];
+            let text = other.to_string();
+            return Python::attach(|py| {
+                raise(py, &Kind::CorruptImage, text, facts).unwrap_or_else(|failure| failure)
+            });
+        }
+    };
+    match error.errno() {
+        Some(errno) => PyOSError::new_err((errno, text, path.as_os_str().to_owned())),
+        None => PyOSError::new_err(error.to_string()),
+    }
 }
 
 fn kernel(source: &io::Error, otherwise: Kind) -> Shape {
@@ -379,11 +422,11 @@ fn meter(error: &MeterError) -> Shape {
     match error {
         MeterError::Gone { pid } => (Kind::ProcessLookup, facts!(pid)),
         MeterError::Denied { pid, path, .. } => {
-            let path = path.display().to_string();
+            let path = printable_path(path);
             (Kind::Permission, facts!(pid, path))
         }
         MeterError::Read { path, source } => {
-            let path = path.display().to_string();
+            let path = printable_path(path);
             let (_, mut known) = kernel(source, Kind::Os);
             known.extend(facts!(path));
             (Kind::Os, known)

@@ -4,13 +4,13 @@
     reason = "arguments are extracted from Python objects"
 )]
 
-use std::io;
 use std::path::{Path, PathBuf};
 
+use onecopy::file::{Purpose, write};
 use onecopy::image::validate;
-use onecopy::{FileBuilder, FileIdentity, FileImage};
+use onecopy::{FileBuilder, FileIdentity, FileImage, printable_path};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyBufferError, PyOSError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
@@ -36,7 +36,7 @@ pub(crate) fn save_graph<'py>(
         let len = image.bytes().len() as u64;
         builder = py
             .detach(|| FileBuilder::create(&path, len))
-            .map_err(|error| os_error(error, &path))?;
+            .map_err(Error::from)?;
         let out = builder.as_mut_slice();
         py.detach(|| out.copy_from_slice(image.bytes()));
     } else {
@@ -44,22 +44,17 @@ pub(crate) fn save_graph<'py>(
         let len = planned.image_len as u64;
         builder = py
             .detach(|| FileBuilder::create(&path, len))
-            .map_err(|error| os_error(error, &path))?;
+            .map_err(Error::from)?;
         planned.write(builder.as_mut_slice(), progress)?;
     }
-    py.detach(|| builder.commit())
-        .map_err(|error| os_error(error, &path))?;
+    py.detach(|| builder.commit()).map_err(Error::from)?;
     Ok(())
 }
 
-/// The exception with number and path, as Python's own functions raise it.
-fn os_error(error: io::Error, path: &Path) -> PyErr {
-    let Some(code) = error.raw_os_error() else {
-        return error.into();
-    };
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    PyOSError::new_err((code, text.to_owned(), path.as_os_str().to_owned()))
+/// Writes a file for this user alone, or with the rights of the one that it replaces.
+#[pyfunction]
+pub(crate) fn _write_report(py: Python<'_>, path: PathBuf, text: &[u8]) -> Result<(), Error> {
+    Ok(py.detach(|| write(&path, Purpose::Report, text))?)
 }
 
 /// The image of a view that shows the whole of one.
@@ -121,10 +116,12 @@ pub(crate) fn open_file(
 }
 
 fn map(py: Python<'_>, path: &Path) -> PyResult<FileImage> {
-    // SAFETY: files that `save` writes are replaced and never changed; of other files `open` says that they must not be.
+    // SAFETY: nobody changes or shortens the file as long as the mapping lives, which is what `open` asks: files that `save`
+    // writes are replaced and never changed, and of other files the documentation of `onecopy.open` asks the same of whoever
+    // calls it.
     #[allow(unsafe_code)]
     let file = py.detach(|| unsafe { FileImage::open(path) });
-    file.map_err(|error| os_error(error, path))
+    Ok(file.map_err(Error::from)?)
 }
 
 /// Shows the image in a buffer.
@@ -187,7 +184,7 @@ pub(crate) fn _file_image(
     if file.identity() != expected {
         return Err(PyValueError::new_err(format!(
             "{}: the file was replaced or changed since the view was pickled; open it again",
-            path.display()
+            printable_path(&path)
         )));
     }
     let image = Image::of_file(file, allow_pickle);

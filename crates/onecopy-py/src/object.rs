@@ -223,7 +223,7 @@ impl Image {
     fn __repr__(&self) -> String {
         let place = match &self.backing {
             Backing::Store(object) => object.id().to_string(),
-            Backing::File(file) => file.path().display().to_string(),
+            Backing::File(file) => onecopy::printable_path(file.path()),
             Backing::Buffer(_) => "in a buffer".to_owned(),
         };
         format!("<onecopy image {place} of {} bytes>", self.bytes().len())

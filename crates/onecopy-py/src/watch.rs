@@ -226,6 +226,12 @@ pub(crate) fn _buffer_range(buffer: &Bound<'_, PyAny>) -> PyResult<(usize, usize
     Ok((low, high - low + buffer.item_size()))
 }
 
+/// Removes the side folders of this user whose owners have died.
+#[pyfunction]
+pub(crate) fn _remove_stale_folders(py: Python<'_>, base: PathBuf) {
+    py.detach(move || onecopy_cli::remove_stale_folders(&base));
+}
+
 /// Processes of the tree below `pid`, but this one, that are relatives of this one by fork.
 #[pyfunction]
 pub(crate) fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<u32>> {

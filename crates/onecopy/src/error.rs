@@ -1,8 +1,15 @@
 //! One error enum per family of operations; every variant carries its evidence.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
+use crate::printable_path;
 use crate::store::Uuid;
 
 /// Bytes of a store that break its invariants: a stray write, or a peer that is not onecopy.
@@ -224,5 +231,151 @@ impl From<Corrupt> for AttachError {
 impl From<Corrupt> for AllocateError {
     fn from(corrupt: Corrupt) -> Self {
         Self::Access(AccessError::Corrupt(corrupt))
+    }
+}
+
+/// Why a file could not be opened or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// Something that is no regular file has the name.
+    #[error("{} is {kind}, {advice}", printable_path(path))]
+    NotRegular {
+        /// As it was given.
+        path: PathBuf,
+        /// What it is.
+        kind: FileKind,
+        /// What follows from that.
+        advice: &'static str,
+    },
+    /// A file that is to be read has nothing in it.
+    #[error(
+        "{} is empty, and so no image: it was never filled, or its copying was interrupted; save() it again",
+        printable_path(path)
+    )]
+    Empty {
+        /// The file, from the root.
+        path: PathBuf,
+    },
+    /// The path leads through a link that anybody could have put there.
+    #[error(
+        "{} leads through a link of user {owner} in a folder that everybody can write to; name the file itself, or \
+         another folder",
+        printable_path(path)
+    )]
+    ForeignLink {
+        /// As it was given.
+        path: PathBuf,
+        /// Whose link it is.
+        owner: u32,
+    },
+    /// Somebody else's file has the name, in a folder in which anybody could have put it there.
+    #[error(
+        "{} belongs to user {owner}, in a folder that everybody can write to; choose another name or folder",
+        printable_path(path)
+    )]
+    ForeignFile {
+        /// As it was given.
+        path: PathBuf,
+        /// Whose file it is.
+        owner: u32,
+    },
+    /// What the kernel said, which is the source of this.
+    #[error("cannot {step} {}", printable_path(path))]
+    Kernel {
+        /// What was to be done: `read` or `write`.
+        step: &'static str,
+        /// As it was given.
+        path: PathBuf,
+        /// The kernel's word.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    pub(crate) fn not_replaced(path: &Path, kind: FileKind) -> Self {
+        Self::NotRegular {
+            path: path.to_owned(),
+            kind,
+            advice: "which no file is put in the place of; choose another name",
+        }
+    }
+
+    /// The number that the kernel would give for it (`errno(3)`), if there is one.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::NotRegular {
+                kind: FileKind::Folder,
+                ..
+            } => Some(libc::EISDIR),
+            Self::NotRegular { .. } => Some(libc::EINVAL),
+            Self::ForeignLink { .. } | Self::ForeignFile { .. } => Some(libc::EACCES),
+            Self::Kernel { source, .. } => source.raw_os_error(),
+            Self::Empty { .. } => None,
+        }
+    }
+}
+
+/// What a name may be that of, if not of a regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A directory.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A pipe with a name.
+    Pipe,
+    /// A socket with a name.
+    Socket,
+    /// A device of bytes, such as a terminal or `/dev/null`.
+    CharacterDevice,
+    /// A device of blocks, such as a disk.
+    BlockDevice,
+    /// A file that a process has open, named by its descriptor.
+    OpenFile,
+    /// None of these.
+    Unknown,
+}
+
+impl FileKind {
+    pub(crate) fn of(found: FileType) -> Self {
+        match found {
+            FileType::Directory => Self::Folder,
+            FileType::Symlink => Self::Link,
+            FileType::Fifo => Self::Pipe,
+            FileType::Socket => Self::Socket,
+            FileType::CharacterDevice => Self::CharacterDevice,
+            FileType::BlockDevice => Self::BlockDevice,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn of_std(found: fs::FileType) -> Self {
+        match found {
+            found if found.is_dir() => Self::Folder,
+            found if found.is_symlink() => Self::Link,
+            found if found.is_fifo() => Self::Pipe,
+            found if found.is_socket() => Self::Socket,
+            found if found.is_char_device() => Self::CharacterDevice,
+            found if found.is_block_device() => Self::BlockDevice,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Folder => "a folder",
+            Self::Link => "a symbolic link",
+            Self::Pipe => "a named pipe",
+            Self::Socket => "a socket",
+            Self::CharacterDevice => "a character device",
+            Self::BlockDevice => "a block device",
+            Self::OpenFile => "the descriptor of an open file",
+            Self::Unknown => "something unknown",
+        })
     }
 }

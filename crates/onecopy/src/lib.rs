@@ -23,12 +23,12 @@
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]
-#[cfg(not(loom))]
 pub mod file;
 #[cfg(not(loom))]
 pub mod fork;
 pub mod image;
 mod primitive;
+mod printable;
 #[cfg(not(loom))]
 pub mod store;
 #[cfg(not(loom))]
@@ -51,9 +51,12 @@ mod sys {
 }
 
 #[cfg(not(loom))]
-pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
+pub use error::{
+    AccessError, AllocateError, AttachError, Corrupt, CreateError, FileError, FileKind,
+};
 #[cfg(not(loom))]
 pub use file::{FileBuilder, FileIdentity, FileImage};
+pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,

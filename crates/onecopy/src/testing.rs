@@ -1,5 +1,5 @@
-//! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
-//! the metadata of a store. Without the feature everything here is empty.
+//! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to the metadata of a
+//! store, and a thread can look around after each step of writing a file. Without the feature everything here is empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
@@ -7,6 +7,42 @@ pub use armed::{arm, disarm};
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn stored() {}
+
+#[cfg(not(any(test, feature = "testing")))]
+pub(crate) fn step(_: &'static str) {}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use steps::step;
+#[cfg(any(test, feature = "testing"))]
+pub use steps::{ignore_steps, watch_steps};
+
+#[cfg(any(test, feature = "testing"))]
+mod steps {
+    use std::cell::RefCell;
+
+    type Look = Box<dyn FnMut(&'static str)>;
+
+    thread_local! {
+        static LOOK: RefCell<Option<Look>> = const { RefCell::new(None) };
+    }
+
+    /// Calls `look` after each step in which this thread writes a file, with its name.
+    pub fn watch_steps(look: impl FnMut(&'static str) + 'static) {
+        LOOK.set(Some(Box::new(look)));
+    }
+
+    /// Takes [`watch_steps`] back.
+    pub fn ignore_steps() {
+        LOOK.set(None);
+    }
+
+    pub(crate) fn step(name: &'static str) {
+        // Not while it looks: it may write files itself.
+        let Some(mut look) = LOOK.take() else { return };
+        look(name);
+        LOOK.set(Some(look));
+    }
+}
 
 #[cfg(feature = "testing")]
 pub(crate) use armed::stored;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use onecopy::printable;
 use onecopy_meter::{Report, SCHEMA, Session};
 use serde::Serialize;
 use serde_json::Value;
@@ -148,8 +149,8 @@ fn doubts(before: &Side, after: &Side) -> Vec<String> {
     if let Some((before, after)) = programs.filter(|(before, after)| before != after) {
         doubts.push(format!(
             "different commands are compared: {} and {}",
-            text::printable(&before),
-            text::printable(&after)
+            printable(&before),
+            printable(&after)
         ));
     }
     let count = |side: &Side| side.report.processes.len();

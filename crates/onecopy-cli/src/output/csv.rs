@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use super::text::printable;
 use anyhow::Result;
+use onecopy::printable;
 use onecopy_meter::{PageBytes, ProcessMemory, Report};
 
 /// The columns of a process, behind those that say when.

@@ -1,6 +1,10 @@
 //! Outcomes in the forms in which they are printed.
 #![forbid(unsafe_code)]
 
+use std::io::Write as _;
+
+use onecopy::printable;
+
 pub(crate) mod answer;
 pub(crate) mod csv;
 pub(crate) mod html;
@@ -11,9 +15,12 @@ pub(crate) mod text;
 pub(crate) mod units;
 pub(crate) mod why;
 
-/// Says something on standard error, for people. Where that cannot be written to, on a full disk say, nothing is said:
+/// Says something on standard error, for people, on one line, whatever names there are in it. Where that cannot be written to, on a full disk say, nothing is said:
 /// the exit code still tells.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    use std::io::Write as _;
-    let _ = writeln!(anstream::stderr(), "onecopy: {text}");
+    let _ = writeln!(
+        anstream::stderr(),
+        "onecopy: {}",
+        printable(&text.to_string())
+    );
 }

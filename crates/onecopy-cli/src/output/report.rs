@@ -9,7 +9,7 @@ use anyhow::Result;
 use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason, Skipped};
 
 use super::answer::{Answer, Verdict, agreement, moved};
-use super::text::{column, columns, paragraph, printable, wrapped};
+use super::text::{column, columns, paragraph, wrapped};
 use super::units;
 
 const STRONG: Style = Style::new().bold();
@@ -50,8 +50,7 @@ pub(crate) fn report(
     skipped(out, report, style)?;
     words(out, report, style)?;
     for limit in &report.limits {
-        // They may hold names of stores.
-        paragraph(out, "  note: ", 8, &printable(limit), style.columns)?;
+        paragraph(out, "  note: ", 8, limit, style.columns)?;
     }
     Ok(())
 }
@@ -83,7 +82,7 @@ fn skipped(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<
         if skipped.reason == SkipReason::KernelThread && threads > THREADS {
             continue;
         }
-        let (name, reason) = (printable(&skipped.name), reason(skipped));
+        let (name, reason) = (&skipped.name, reason(skipped));
         let text = format!("process {} ({name}) {reason}", skipped.pid);
         paragraph(out, "  not measured: ", 16, &text, style.columns)?;
     }

@@ -1,31 +1,13 @@
 //! Names that others have chosen, in columns on a terminal.
 //!
-//! A process, a mapping or a tag may be called anything: what would move the cursor, change colours or
-//! turn the direction of writing is shown by its number, and columns are counted as terminals do.
+//! A process, a mapping or a tag may be called anything: what a terminal would obey is shown by its number
+//! ([`onecopy::printable`]), and columns are counted as terminals do.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
 
+use onecopy::printable;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
-
-/// The text without anything that a terminal would obey.
-pub(crate) fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_obeyed(character) {
-            safe.extend(character.escape_default());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
-fn is_obeyed(character: char) -> bool {
-    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let breaks = matches!(character, '\u{2028}' | '\u{2029}');
-    character.is_control() || turns || breaks
-}
 
 /// Columns that a text takes.
 pub(crate) fn columns(text: &str) -> usize {
@@ -101,10 +83,10 @@ pub(crate) fn pids(pids: &[u32]) -> String {
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "%", "×", "s"];
 
 /// Breaks a sentence at blanks into lines of at most `width` columns; longer words stay whole, and numbers with their
-/// units.
+/// units. Names in it are made safe.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in printable(text).split(' ') {
         let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
         match words.last_mut() {
             Some(number)
@@ -176,16 +158,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown_by_its_number() {
-        assert_eq!(printable("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
-        assert_eq!(
-            printable("\u{9b}2J\u{7f}\u{202e}x"),
-            "\\u{9b}2J\\u{7f}\\u{202e}x"
-        );
-        assert_eq!(printable("naïve 中文 📦"), "naïve 中文 📦");
-    }
-
-    #[test]
     fn paths_keep_their_file_and_names_their_start() {
         assert_eq!(shortened("/usr/lib/python3/numpy.so", 12), "…/numpy.so");
         assert_eq!(
@@ -242,6 +214,7 @@ mod tests {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("immeasurable", 3), ["immeasurable"]);
         assert_eq!(wrapped("", 3), [""]);
+        assert_eq!(wrapped("a \u{1b}[2J\nb", 40), ["a \\u{1b}[2J\\nb"]);
         assert_eq!(
             wrapped("it is 1.50 MiB; so", 10),
             ["it is", "1.50 MiB;", "so"]

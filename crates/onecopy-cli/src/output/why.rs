@@ -7,7 +7,7 @@ use std::io::Write;
 use anstyle::Style;
 use anyhow::Result;
 
-use super::text::{column, paragraph, printable};
+use super::text::{column, paragraph};
 use super::units;
 use crate::command::why::content::Content;
 use crate::command::why::objects::{Objects, TypeRow};
@@ -105,7 +105,7 @@ pub(crate) fn processes(count: u64) -> String {
 fn parts(out: &mut dyn Write, rows: &[(u64, String)], style: units::Style) -> Result<()> {
     for (percent, text) in rows {
         let before = format!("  {percent:>4} %  ");
-        paragraph(out, &before, 10, &printable(text), style.columns)?;
+        paragraph(out, &before, 10, text, style.columns)?;
     }
     Ok(())
 }

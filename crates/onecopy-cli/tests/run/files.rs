@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -313,5 +314,114 @@ fn whatever_a_program_leaves_in_the_side_folder_nobody_hangs_or_drowns() {
         let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
         assert!(record["report"].is_object(), "{record:#}");
         assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    }
+}
+
+fn rights(path: &str) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+fn set_rights(path: impl AsRef<Path>, rights: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(rights)).unwrap();
+}
+
+#[test]
+fn reports_hold_command_lines_and_are_their_owners_alone_unless_he_has_said_otherwise() {
+    let folder = Folder::new("rights");
+    let [json, csv, html, text] =
+        ["new.json", "open.csv", "set.html", "new.txt"].map(|name| folder.file(name));
+    for (path, rights) in [(&csv, 0o644), (&html, 0o4755)] {
+        fs::write(path, "old").unwrap();
+        set_rights(path, rights);
+    }
+    let options = [
+        "-q", "--json", &json, "--csv", &csv, "--html", &html, "-o", &text,
+    ];
+    let output = script(&options, "echo a secret word >/dev/null");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        [&json, &csv, &html, &text].map(|path| rights(path)),
+        [0o600, 0o644, 0o755, 0o600]
+    );
+    let help = onecopy(&["run", "--help"]);
+    assert!(self::text(&help.stdout).contains("only you can read"));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_the_old_one() {
+    let folder = Folder::new("limit");
+    let json = folder.file("run.json");
+    fs::write(&json, "old").unwrap();
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 0; exec {} run -q --json {json} -- true",
+        env!("CARGO_BIN_EXE_onecopy")
+    );
+    let output = Guarded::output_of(Command::new("sh").args(["-c", &line]));
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    assert_eq!(fs::read_to_string(&json).unwrap(), "old");
+    assert_eq!(folder.names(), ["run.json"]);
+}
+
+#[test]
+fn what_others_put_into_a_shared_folder_gets_no_report() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can make files that belong to somebody else");
+        return;
+    }
+    let folder = Folder::new("shared");
+    let victim = Folder::new("victim");
+    set_rights(&folder.0, 0o1777);
+    let [link, pipe, file, ran] = ["link", "pipe", "file", "ran"].map(|name| folder.file(name));
+    symlink(victim.file("data"), &link).unwrap();
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    fs::write(&file, "theirs").unwrap();
+    // They would read it.
+    let _reader = open(
+        &pipe,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .unwrap();
+    for path in [&link, &pipe, &file] {
+        lchown(path, Some(65_534), None).unwrap();
+        let output = onecopy(&["run", "-q", "--json", path, "--", "touch", &ran]);
+        assert_eq!(output.status.code(), Some(125), "{path} {output:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains("user 65534"), "{said}");
+    }
+    assert!(!Path::new(&ran).exists() && victim.names().is_empty());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "theirs");
+}
+
+#[test]
+fn a_folder_that_the_command_has_made_anew_gets_the_report() {
+    let folder = Folder::new("anew");
+    let (inner, json) = (folder.file("inner"), folder.file("inner/run.json"));
+    fs::create_dir(&inner).unwrap();
+    let line = format!("rm -r {inner} && mkdir {inner}");
+    let output = script(&["-q", "--json", &json], &line);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(record["exit"]["code"], 0);
+}
+
+#[test]
+fn names_of_files_in_errors_are_no_commands_to_the_terminal() {
+    let folder = Folder::new("names");
+    let name = folder.file("\u{1b}[2J\u{9b}31m\u{202e}");
+    fs::write(&name, "no image").unwrap();
+    for arguments in [
+        &["inspect", &name][..],
+        &["inspect", &format!("{name}x")],
+        &["inspect", "x", &name],
+        &["diff", &name, &name],
+        &["run", "--json", &format!("{name}/x"), "--", "true"],
+        &["run", "--", &name],
+    ] {
+        let output = onecopy(arguments);
+        assert!(!output.status.success());
+        let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(said.contains("\\u{1b}[2J"), "{said:?}");
+        assert!(!said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{said:?}");
     }
 }

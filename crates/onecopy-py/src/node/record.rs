@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use onecopy::image::RowKind;
+use onecopy::printable;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
@@ -90,13 +91,15 @@ impl Record {
 
     fn repr(&self, py: Python<'_>) -> PyResult<String> {
         let name = self.core.table.class.unwrap_or_default();
-        let name = name.rsplit([':', '.']).next().unwrap_or_default();
+        // Whoever made the file wrote it, maybe for the terminal.
+        let name = printable(name.rsplit([':', '.']).next().unwrap_or_default());
         let (image, node) = text::row(&self.image, self.core.node, self.row);
         text::guarded(image, node, &format!("{name}View(...)"), || {
             let mut cells = Vec::new();
             for (position, field) in self.core.names.iter().enumerate() {
                 let cell = self.core.cell(py, position, self.row)?;
-                cells.push(format!("{}={}", field.bind(py), cell.repr()?));
+                let field = field.bind(py).to_string();
+                cells.push(format!("{}={}", printable(&field), cell.repr()?));
             }
             Ok(format!("{name}View({})", cells.join(", ")))
         })

@@ -3,6 +3,7 @@
 pub(crate) mod atfork;
 pub(crate) mod environment;
 pub(crate) mod file;
+pub(crate) mod folder;
 pub(crate) mod futex;
 pub(crate) mod life;
 pub(crate) mod lock;

@@ -19,6 +19,15 @@ pub(crate) fn boot_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The rights that files of this process are made without (`umask(2)`, whose own answer changes them for a moment in all
+/// threads). Where `/proc` does not say, others get none.
+pub(crate) fn umask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
+        .unwrap_or(0o077)
+}
+
 /// The state letter of a process (`proc_pid_stat(5)`), `None` when it is gone.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

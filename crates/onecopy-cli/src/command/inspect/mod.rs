@@ -8,6 +8,7 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 use onecopy::image::Image;
+use onecopy::printable;
 use serde::Serialize;
 
 use crate::cli::InspectArguments;
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &InspectArguments, out: &mut dyn Write) -> Result<(
         };
         return json::write(out, &inspection);
     }
-    writeln!(out, "{path}: {}", Bytes(bytes))?;
+    writeln!(out, "{}: {}", printable(&path), Bytes(bytes))?;
     print(out, &root, "", "")
 }
 

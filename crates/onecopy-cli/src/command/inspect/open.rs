@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use onecopy::FileImage;
+use onecopy::{FileError, FileImage};
 
 /// Maps a file for reading.
-pub(super) fn open(path: &Path) -> Result<FileImage> {
-    // SAFETY: files that `onecopy.save` writes are replaced and never changed. This command says in its help that the file
-    // must not be changed meanwhile, and ends after one look at it.
-    let file = unsafe { FileImage::open(path) };
-    file.with_context(|| path.display().to_string())
+pub(super) fn open(path: &Path) -> Result<FileImage, FileError> {
+    // SAFETY: nobody changes or shortens the file as long as the mapping lives, which is what `open` asks: files that
+    // `onecopy.save` writes are replaced and never changed, this command says in its help that the file must not be changed
+    // meanwhile, and it ends after one look at it.
+    unsafe { FileImage::open(path) }
 }

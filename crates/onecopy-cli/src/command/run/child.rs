@@ -33,7 +33,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
 use super::record::Exit;
-use super::tags::{self, SideFolder};
+use super::side::{self, SideFolder};
 use crate::output::say;
 
 /// The exit code after a third Ctrl-C: 128 and SIGINT.
@@ -114,13 +114,13 @@ pub(super) fn start(
     let mut prepared = Command::new(program);
     prepared.args(arguments);
     if let Some(side) = side {
-        prepared.env(tags::VARIABLE, side);
+        prepared.env(side::VARIABLE, side);
     }
     if asked.objects
         && let Some(path) = side.and_then(python_path)
     {
         prepared.env("PYTHONPATH", path);
-        prepared.env(tags::WANTS_OBJECTS, "1");
+        prepared.env(side::WANTS_OBJECTS, "1");
     }
     if asked.frames {
         prepared.env(FRAMES, "1");
@@ -183,7 +183,7 @@ fn python_path(side: &Path) -> Option<OsString> {
         ));
         return None;
     }
-    let mut path = super::tags::write_site(side).ok()?.into_os_string();
+    let mut path = side::write_site(side).ok()?.into_os_string();
     if let Some(others) = std::env::var_os("PYTHONPATH").filter(|others| !others.is_empty()) {
         path.push(":");
         path.push(others);
@@ -231,7 +231,7 @@ fn pass_signals(
         let mut interrupts = 0;
         let leave = || {
             if let Some(side) = &side {
-                tags::remove(side);
+                side::remove(side);
             }
         };
         for signal in signals.forever() {

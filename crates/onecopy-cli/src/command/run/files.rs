@@ -1,15 +1,17 @@
 //! The files that a run leaves behind.
 //!
 //! ```text
-//! open ─▶ the command runs ─▶ write: a regular file is emptied, everything else just written to
-//!   └▶ never written: what was there before is unharmed, and what was not there before is removed
+//! open ─▶ the command runs ─▶ write: a new file takes the place of a regular one; all else is just written to
+//!   └▶ never written: what was there before is unharmed
 //! ```
-//! Each is opened once, before the command is started: a wrong name is said then and not hours later, and
-//! a named pipe keeps its reader. The descriptors are closed on exec, so that the command has none of them.
+//! Each is opened once, before the command is started: a wrong name is said then and not hours later, and a named pipe
+//! keeps its reader. The descriptors are closed on exec, so that the command has none of them. Regular files are written as
+//! images are ([`onecopy::file`]), new ones for their owner alone: command lines may hold secrets.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Seek as _, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use onecopy::file::{self, NewFile, Purpose};
+use onecopy::printable_path;
 use onecopy_meter::Report;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -48,19 +52,17 @@ impl Outputs {
     /// # Errors
     /// One of them cannot be written to, or two of them are the same.
     pub(super) fn open(files: &Files, text: Option<&Path>) -> Result<Self> {
-        let mut opened = Vec::new();
+        let mut opened: Vec<(&'static str, Known)> = Vec::new();
         let mut open = |option: &'static str, path: Option<&Path>| -> Result<Option<Place>> {
             let Some(path) = path else { return Ok(None) };
-            let place = Place::open(path)
-                .with_context(|| format!("{option}: cannot write {}", path.display()))?;
-            let same = opened.iter().find(|(_, id)| *id == place.identity);
-            if let Some((other, _)) = same.filter(|_| place.identity.is_some()) {
+            let (place, known) = Place::open(path).context(option)?;
+            if let Some((other, _)) = opened.iter().find(|(_, other)| other.is_same(&known)) {
                 bail!(
                     "{other} and {option} both write to {}: give each a file of its own",
-                    path.display()
+                    printable_path(path)
                 );
             }
-            opened.push((option, place.identity));
+            opened.push((option, known));
             Ok(Some(place))
         };
         Ok(Self {
@@ -124,13 +126,31 @@ impl Outputs {
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    file: File,
-    /// Device and inode; `None` where several may write without harm.
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// A file that takes its place when it is written; none after that.
+    File(Option<Box<NewFile>>),
+    /// A pipe, a device, or what this process has open already.
+    Stream(File),
+}
+
+/// What tells a place from others.
+#[derive(Debug)]
+struct Known {
+    /// The folder, and the name in it.
+    key: Option<((u64, u64), OsString)>,
+    /// Device and inode of what is there; `None` for nothing, and where several may write without harm.
     identity: Option<(u64, u64)>,
-    /// A regular file that belongs to this output alone, and is emptied before it is written.
-    whole: bool,
-    /// It was not there before, and nothing has been written yet.
-    fresh: bool,
+}
+
+impl Known {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.key.is_some() && self.key == other.key)
+            || (self.identity.is_some() && self.identity == other.identity)
+    }
 }
 
 /// Names for a descriptor that this process has already.
@@ -157,102 +177,112 @@ impl Stream {
 }
 
 impl Place {
-    fn open(path: &Path) -> io::Result<Self> {
-        let stream = Stream::of(path);
-        let (file, fresh) = match stream {
+    fn open(path: &Path) -> Result<(Self, Known)> {
+        let stream = match Stream::of(path) {
             // Opened by its name, a file would be written from its start, over what the command wrote.
-            Some(Stream::Out) => (io::stdout().as_fd().try_clone_to_owned()?.into(), false),
-            Some(Stream::Error) => (io::stderr().as_fd().try_clone_to_owned()?.into(), false),
-            Some(Stream::Other) => open(path, true)?,
-            None => open(path, false)?,
+            Some(Stream::Out) => io::stdout().as_fd().try_clone_to_owned()?.into(),
+            Some(Stream::Error) => io::stderr().as_fd().try_clone_to_owned()?.into(),
+            Some(Stream::Other) => waited_for(path, || open_again(path))?,
+            None => return Self::open_place(path),
         };
-        let meta = file.metadata()?;
-        let is_null = meta.file_type().is_char_device()
-            && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == meta.rdev());
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            identity: (!is_null).then(|| (meta.dev(), meta.ino())),
-            whole: stream.is_none() && meta.is_file(),
-            fresh,
-        })
+        Self::stream(path, stream)
+    }
+
+    fn open_place(path: &Path) -> Result<(Self, Known)> {
+        let place = file::Place::find(path)?;
+        if place.special().is_some() {
+            let stream = waited_for(path, || place.open_special())?;
+            return Self::stream(path, stream);
+        }
+        let known = Known {
+            key: Some(place.key()?),
+            identity: place.identity(),
+        };
+        let new = NewFile::at(place, Purpose::Report)?;
+        let target = Target::File(Some(Box::new(new)));
+        let path = path.to_owned();
+        Ok((Self { path, target }, known))
+    }
+
+    fn stream(path: &Path, file: File) -> Result<(Self, Known)> {
+        let about = file.metadata()?;
+        let is_null = about.file_type().is_char_device()
+            && fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == about.rdev());
+        let known = Known {
+            key: None,
+            identity: (!is_null).then(|| (about.dev(), about.ino())),
+        };
+        let (path, target) = (path.to_owned(), Target::Stream(file));
+        Ok((Self { path, target }, known))
     }
 
     fn write(&mut self, fill: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<()> {
         match self.try_write(fill) {
             // Whoever reads has had enough, as in any pipeline.
             Err(error) if crate::is_closed_pipe(&error) => Ok(()),
-            done => done.with_context(|| format!("cannot write {}", self.path.display())),
+            done => done,
         }
     }
 
     fn try_write(&mut self, fill: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<()> {
-        if self.whole {
-            if !self.has_its_name() {
-                // The command has put its folder in order; the report is wanted under this name.
-                (self.file, _) = open(&self.path, false)?;
+        let at = || format!("cannot write {}", printable_path(&self.path));
+        match &mut self.target {
+            Target::Stream(stream) => filled(stream, fill).with_context(at),
+            Target::File(new) => {
+                let mut new = match new.take() {
+                    Some(new) if !new.place().is_lost() => new,
+                    // The command has put its folders in order; the report is wanted under this name.
+                    _ => Box::new(NewFile::create(&self.path, Purpose::Report)?),
+                };
+                filled(new.file(), fill).with_context(at)?;
+                Ok(new.commit()?)
             }
-            self.file.set_len(0)?;
-            self.file.seek(SeekFrom::Start(0))?;
-        }
-        self.fresh = false;
-        let mut out = BufWriter::new(&self.file);
-        let done = fill(&mut out).and_then(|()| Ok(out.flush()?));
-        // What could not be written is not tried again.
-        let _ = out.into_parts();
-        done
-    }
-
-    fn has_its_name(&self) -> bool {
-        let named = fs::metadata(&self.path);
-        named.is_ok_and(|meta| Some((meta.dev(), meta.ino())) == self.identity)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.fresh && self.has_its_name() {
-            let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Opens a file for writing without changing it, and says whether it was made for that.
-fn open(path: &Path, append: bool) -> io::Result<(File, bool)> {
-    let mut options = OpenOptions::new();
-    // Not blocking: the other end of a named pipe may never be opened.
+fn filled(target: &File, fill: &dyn Fn(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let mut out = BufWriter::new(target);
+    let done = fill(&mut out).and_then(|()| Ok(out.flush()?));
+    // What could not be written is not tried again.
+    let _ = out.into_parts();
+    done
+}
+
+/// Opens what the shell has opened for this process.
+fn open_again(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
     options
-        .write(true)
-        .append(append)
-        .custom_flags(flags.bits().cast_signed());
+        .append(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+/// Opens something without being held up: the other end of a named pipe may never be opened. Whoever opens it soon is
+/// waited for, and from then on a slow reader, too.
+fn waited_for(path: &Path, open: impl Fn() -> io::Result<File>) -> Result<File> {
     let give_up = Instant::now() + READER;
-    let (file, fresh) = loop {
-        match options.open(path) {
-            Ok(file) => break (file, false),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                match options.clone().create_new(true).open(path) {
-                    Ok(file) => break (file, true),
-                    // A link to a name that is not there yet.
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                        break (options.clone().create(true).open(path)?, false);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+    let file = loop {
+        match open() {
+            Ok(file) => break file,
             Err(error) if lacks_reader(path, &error) => {
                 if Instant::now() >= give_up {
-                    let text = format!("nobody reads it; open its other end within {READER:?}");
-                    return Err(io::Error::other(text));
+                    bail!(
+                        "cannot write {}: nobody reads it; open its other end within {READER:?}",
+                        printable_path(path)
+                    );
                 }
                 thread::sleep(Duration::from_millis(10));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                let at = format!("cannot write {}", printable_path(path));
+                return Err(error).context(at);
+            }
         }
     };
-    // From here on a slow reader is waited for.
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-    Ok((file, fresh))
+    Ok(file)
 }
 
 fn lacks_reader(path: &Path, error: &io::Error) -> bool {

@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use onecopy::file;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
 use super::record::{Event, EventKind};
-use crate::foreign;
 
 /// Bytes that are read of each file: more than the thousand marks that a process leaves.
 const MOST_BYTES: u64 = 1 << 20;
@@ -46,7 +46,7 @@ fn read(folder: &Path, origin: f64, now: f64) -> Vec<Event> {
         if !entry.file_name().to_string_lossy().starts_with("marks-") {
             continue;
         }
-        let Ok(text) = foreign::start(&entry.path(), MOST_BYTES.min(left)) else {
+        let Ok(text) = file::start(&entry.path(), MOST_BYTES.min(left)) else {
             continue;
         };
         left -= text.len() as u64;

@@ -16,6 +16,7 @@ mod files;
 mod marks;
 pub(crate) mod record;
 pub(crate) mod sampler;
+pub(crate) mod side;
 pub(crate) mod tags;
 mod text;
 mod waiting;
@@ -42,7 +43,7 @@ use faults::Gap;
 use files::Outputs;
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
-use tags::SideFolder;
+use side::SideFolder;
 
 /// The exit code when `run` itself has failed.
 pub(crate) const OWN_FAILURE: i32 = 125;
@@ -100,7 +101,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
         outputs,
         ..watching
     });
-    tags::remove_stale();
+    side::remove_stale();
     wait(&running, watching, arguments)
 }
 

@@ -23,7 +23,7 @@ use super::budget::{Budget, Wanted, pause};
 use super::faults::{self, Faults, Gap};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
 use super::waiting::Waiting;
-use super::{marks, tags};
+use super::{marks, side, tags};
 use crate::command::why::recorder::Feed;
 
 /// Samples that are kept; beyond, every second one is dropped.
@@ -339,7 +339,7 @@ impl Sampler {
         let reading = Reading::of(&report, cost.as_secs_f64());
         self.keep(t, &reading, report.clone());
         if let Some(folder) = &self.side_folder {
-            tags::write_readings(folder, self.seen.overhead.readings);
+            side::write_readings(folder, self.seen.overhead.readings);
         }
         Some((reading, report))
     }

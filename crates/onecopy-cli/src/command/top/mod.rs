@@ -24,7 +24,7 @@ use onecopy_meter::{Identity, Proc, ProcessMemory, Report, Session, families};
 use crate::OK;
 use crate::cli::meter::TopArguments;
 use crate::command::report;
-use crate::command::run::{pause, sampler::cpu_time, tags};
+use crate::command::run::{pause, sampler::cpu_time, side, tags};
 
 /// Numbers of copies that are kept for the line in the head.
 const KEPT: usize = 12;
@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &TopArguments, out: &mut dyn Write) -> Result<i32> 
         None => largest_family(&proc)?,
     };
     let mut source = Source {
-        side: tags::folder_of(pid),
+        side: side::folder_of(pid),
         session: Session::new(proc, pid),
         overhead: arguments.overhead / 100.0,
         every: Duration::from_secs_f64(arguments.every),

@@ -6,8 +6,9 @@ use onecopy_meter::ProcessMemory;
 use super::{Sort, State, View};
 use crate::output::answer::{Answer, agreement};
 use crate::output::report::{by_label, reason, role, unknown_labels};
-use crate::output::text::{column, first_columns, printable, wrapped};
+use crate::output::text::{column, first_columns, wrapped};
 use crate::output::units::Style;
+use onecopy::printable;
 
 /// What bars are made of.
 const SHARED: char = '█';
@@ -41,7 +42,7 @@ pub(super) fn lines(state: &State, width: usize, height: usize) -> Screen {
     });
     // What went wrong may hold names.
     if let Some(failure) = &state.failure {
-        let failure = wrapped(&printable(failure), width.saturating_sub(1));
+        let failure = wrapped(failure, width.saturating_sub(1));
         lines.extend(failure.into_iter().map(|line| format!(" {line}")));
     }
     for line in &mut lines {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use crate::foreign;
+use onecopy::file;
 
 /// Files larger than this are not looked into.
 const LARGEST: u64 = 512 << 20;
@@ -53,7 +53,7 @@ impl Files {
             .or_insert_with(|| read(path).unwrap_or_default());
         let (named, file) = (
             symbols.functions.iter().filter(|(_, other)| other == name),
-            foreign::open(Path::new(path)),
+            file::open(Path::new(path)),
         );
         let Ok(file) = file else {
             return Vec::new();
@@ -86,7 +86,7 @@ fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
 }
 
 fn read(path: &str) -> Option<Symbols> {
-    parse(&foreign::whole(Path::new(path), LARGEST).ok()?)
+    parse(&file::whole(Path::new(path), LARGEST).ok()?)
 }
 
 /// Where an entry of a table begins, if that is in the file: a few bytes more cannot overflow then.

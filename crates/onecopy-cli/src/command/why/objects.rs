@@ -13,9 +13,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use onecopy::file;
 use serde::{Deserialize, Serialize};
-
-use crate::foreign;
 
 /// Types that a report names.
 const TYPES: usize = 40;
@@ -177,10 +176,10 @@ impl Table {
     /// The table, if it has no more bytes than that, and how many it has.
     fn read(head: &Path, most: u64) -> Option<(Self, u64)> {
         let folder = head.parent()?;
-        let head = foreign::whole(head, MOST_HEAD_BYTES).ok()?;
+        let head = file::whole(head, MOST_HEAD_BYTES).ok()?;
         let head: Head = serde_json::from_slice(&head).ok()?;
         let path = folder.join(format!("objects-{}.bin", head.pid));
-        let bytes = foreign::whole(&path, most).ok()?;
+        let bytes = file::whole(&path, most).ok()?;
         Some((Self::parse(head, &bytes), bytes.len() as u64))
     }
 

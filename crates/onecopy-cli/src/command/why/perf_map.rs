@@ -11,12 +11,12 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::OFlags;
+use onecopy::file;
 
 /// Larger files are not read.
 const LARGEST: u64 = 64 << 20;
@@ -45,9 +45,8 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        if self.remove.get() && is_of_python(&self.path(), self.began) {
-            // One that cannot be removed stays in the folder for temporary files.
-            let _ = fs::remove_file(self.path());
+        if self.remove.get() {
+            remove(&self.path(), self.began);
         }
     }
 }
@@ -114,35 +113,30 @@ fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
 
 /// The file, if it is one to be believed for a process that began then.
 fn opened(path: &Path, began: SystemTime) -> Option<File> {
-    // A pipe would be waited for, and a link leads anywhere.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .ok()?;
+    let file = file::open(path).ok()?;
     let data = file.metadata().ok()?;
     let own = rustix::process::geteuid().as_raw();
     // Where no time of birth is kept, the last change has to do.
     let made = data.created().or_else(|_| data.modified()).ok()?;
-    let is_ours = data.is_file() && (data.uid() == own || data.uid() == 0);
+    let is_ours = data.uid() == own || data.uid() == 0;
     (is_ours && data.len() <= LARGEST && made + SLACK >= began).then_some(file)
 }
 
-/// Whether the interpreter has written a file, and no other program that names its code for itself. An
+/// Removes a file of this user that the interpreter has written, and no other program that names its code for itself. An
 /// empty one is from an interpreter that ended before it had compiled anything.
-fn is_of_python(path: &Path, began: SystemTime) -> bool {
-    let Some(file) = opened(path, began) else {
-        return false;
+fn remove(path: &Path, began: SystemTime) {
+    let Some(mut file) = opened(path, began) else {
+        return;
     };
     let mut start = Vec::new();
-    let read = file.take(LINE).read_to_end(&mut start);
-    let first = start
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let name = first.split(|byte| *byte == b' ').nth(2);
-    read.is_ok() && (start.is_empty() || name.is_some_and(|name| name.starts_with(b"py::")))
+    let read = (&mut file).take(LINE).read_to_end(&mut start);
+    let first = start.split(|byte| *byte == b'\n').next();
+    let name = first.and_then(|first| first.split(|byte| *byte == b' ').nth(2));
+    let is_of_python = start.is_empty() || name.is_some_and(|name| name.starts_with(b"py::"));
+    if read.is_ok() && is_of_python {
+        // One that cannot be removed stays in the folder for temporary files.
+        let _ = file::remove_own(path, &file);
+    }
 }
 
 fn read(path: &Path, began: SystemTime) -> Map {
@@ -282,9 +276,16 @@ mod tests {
             return;
         }
         let number = pid(8);
-        let file = Written::new(number, "1000 10 foreign\n");
+        let file = Written::new(number, "1000 10 py::foreign:a.py\n");
         std::os::unix::fs::chown(&file.0, Some(65_534), None).unwrap();
         assert!(read(&file.0, SystemTime::UNIX_EPOCH).functions.is_empty());
+        drop(Origin {
+            pid: number,
+            began: SystemTime::now() - Duration::from_secs(10),
+            parent: None,
+            remove: Cell::new(true),
+        });
+        assert!(file.0.exists());
     }
 
     #[test]

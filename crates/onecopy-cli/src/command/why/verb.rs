@@ -26,7 +26,7 @@ use super::{Copied, Why};
 use crate::USAGE;
 use crate::cli::meter::WhyArguments;
 use crate::command::report;
-use crate::command::run::tags;
+use crate::command::run::{side, tags};
 use crate::output::{json, report as text, say, units, why as printed};
 
 /// What `--json` prints.
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     }
     let proc = report::proc(&arguments.measuring);
     let page_size = proc.page_size();
-    let side = tags::folder_of(arguments.pid);
+    let side = side::folder_of(arguments.pid);
     let folder = arguments.objects.clone().or_else(|| side.clone());
     if arguments.objects.is_some() && !Tables::new(folder.clone()).any() {
         bail!(

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use onecopy::is_obeyed;
+
 /// What the charts look like, in light and dark; also inside pictures that stand alone.
 pub(super) const STYLE: &str = include_str!("chart.css");
 
@@ -83,7 +85,7 @@ pub(super) fn alone(drawing: &str) -> String {
     }
 }
 
-/// Text that cannot end an element or an attribute, and holds no character that XML forbids.
+/// Text that cannot end an element or an attribute, and holds no character that XML forbids or that would show a name as another one.
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -93,7 +95,7 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\t' | '\n' => safe.push(' '),
-            character if character.is_control() => safe.push('\u{fffd}'),
+            character if is_obeyed(character) => safe.push('\u{fffd}'),
             character => safe.push(character),
         }
     }
@@ -106,13 +108,13 @@ mod tests {
 
     #[test]
     fn names_of_files_cannot_become_elements() {
-        let name = "</svg><script>alert(\"&\u{1}\")</script>";
+        let name = "</svg><script>alert(\"&\u{1}\u{202e}\")</script>";
         let mut svg = Svg::new(10.0);
         svg.rect([0.0, 0.0, 1.0, 1.0], "once", name);
         svg.text(0.0, 0.0, "", name);
         let drawing = svg.finish(10.0, name);
         assert!(
-            !drawing.contains("<script") && !drawing.contains('\u{1}'),
+            !drawing.contains("<script") && !drawing.contains(['\u{1}', '\u{202e}']),
             "{drawing}"
         );
         assert_eq!(drawing.matches("</svg>").count(), 1);

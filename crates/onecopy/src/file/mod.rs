@@ -1,0 +1,16 @@
+//! Ordinary files: how they are opened and written where others may have put something in the way.
+//!
+//! Images are opened by mapping them ([`FileImage`]) and written by [`FileBuilder`]; [`NewFile`] writes anything, and
+//! [`open`], [`start`], [`whole`] read what others have left. [`Place`] says where a path leads.
+#![deny(unsafe_code)]
+
+mod image;
+mod new;
+mod place;
+mod plain;
+
+pub use crate::error::{FileError, FileKind};
+pub use image::{FileBuilder, FileIdentity, FileImage};
+pub use new::{NewFile, Purpose, write};
+pub use place::Place;
+pub use plain::{open, open_own, remove_own, start, whole};

@@ -1,0 +1,261 @@
+//! Where a file is to be written: its folder, held open, and its name there.
+//!
+//! ```text
+//! /data/now/x ─▶ [/] ─ data ─▶ [data] ─ now ─▶ a link: may it be followed? ─▶ [run-7] + "x"
+//! ```
+//! A path is walked name by name, each folder opened relative to the one before, so that a folder that somebody renames or
+//! replaces meanwhile leads nowhere else. In a folder that everybody can write to (sticky, like `/tmp`) only links of this
+//! user and of the folder's owner are followed, wherever in the path they stand, and files of others are no targets:
+//! whoever puts one there chooses what is written to. (`fs.protected_symlinks` and its kin, in `sysctl/fs`, are the
+//! kernel's own form of that; they may be off, and root is exempt from some.)
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Stat};
+
+use crate::error::{FileError, FileKind};
+use crate::sys::folder::{Folder, Found, Identity, own_user};
+
+/// Links that are followed before a path counts as a loop, as many as the kernel follows.
+const MOST_LINKS: usize = 40;
+/// Sticky, and writable by everybody.
+const IS_SHARED: u32 = 0o1002;
+
+/// Whether links are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Where their owners may be trusted.
+    Followed,
+    /// A link in the place of the file is refused.
+    Refused,
+}
+
+/// Where a file is to be written.
+#[derive(Debug)]
+pub struct Place {
+    pub(super) folder: Folder,
+    pub(super) name: OsString,
+    /// What has the name now.
+    pub(super) found: Option<Found>,
+    /// As it was given.
+    path: PathBuf,
+}
+
+impl Place {
+    /// Walks a path. A link at its end is followed: the place is where it leads, be there a file yet or not.
+    ///
+    /// # Errors
+    /// A folder; a link, or a file, of somebody else in a folder that everybody can write to; or what the kernel says.
+    pub fn find(path: &Path) -> Result<Self, FileError> {
+        Self::walk(path, Links::Followed)
+    }
+
+    pub(super) fn walk(path: &Path, links: Links) -> Result<Self, FileError> {
+        let kernel = |source| kernel(path, source);
+        let mut left = steps(path.as_os_str());
+        if left.is_empty() {
+            return Err(kernel(error(libc::ENOENT)));
+        }
+        let mut folder = Folder::start(path.is_absolute()).map_err(kernel)?;
+        let mut followed = 0;
+        while let Some(name) = left.pop_front() {
+            match name.as_bytes() {
+                b"." => continue,
+                b".." => {
+                    folder = folder.parent().map_err(kernel)?;
+                    continue;
+                }
+                _ => {}
+            }
+            let is_last = left.is_empty();
+            let found = match folder.look(&name).map_err(kernel)? {
+                None if !is_last => return Err(kernel(error(libc::ENOENT))),
+                None => return Ok(Self::new(folder, name, None, path)),
+                Some(found) => found,
+            };
+            match found.file_type() {
+                FileType::Directory => folder = found.into_folder(),
+                FileType::Symlink if is_last && links == Links::Refused => {
+                    return Err(FileError::not_replaced(path, FileKind::Link));
+                }
+                FileType::Symlink => {
+                    followed += 1;
+                    if followed > MOST_LINKS {
+                        return Err(kernel(error(libc::ELOOP)));
+                    }
+                    check_link(&folder, &found, path)?;
+                    if is_last && found.is_in_proc().map_err(kernel)? {
+                        return Self::open_elsewhere(folder, name, path);
+                    }
+                    let target = found.link_target().map_err(kernel)?;
+                    if target.as_bytes().starts_with(b"/") {
+                        folder = Folder::start(true).map_err(kernel)?;
+                    }
+                    let mut steps = steps(&target);
+                    steps.append(&mut left);
+                    left = steps;
+                }
+                _ if !is_last => return Err(kernel(error(libc::ENOTDIR))),
+                _ => {
+                    let place = Self::new(folder, name, Some(found), path);
+                    place.check_owner()?;
+                    return Ok(place);
+                }
+            }
+        }
+        Err(FileError::not_replaced(path, FileKind::Folder))
+    }
+
+    /// Behind a link of `/proc`: something that a process has open, which its text may not lead to.
+    fn open_elsewhere(folder: Folder, name: OsString, path: &Path) -> Result<Self, FileError> {
+        let found = folder.look_behind(&name);
+        let found = found.map_err(|source| kernel(path, source))?;
+        match found.as_ref().map(Found::file_type) {
+            None => Err(kernel(path, error(libc::ENOENT))),
+            Some(FileType::RegularFile) => Err(FileError::not_replaced(path, FileKind::OpenFile)),
+            Some(FileType::Directory) => Err(FileError::not_replaced(path, FileKind::Folder)),
+            Some(_) => Ok(Self::new(folder, name, found, path)),
+        }
+    }
+
+    fn new(folder: Folder, name: OsString, found: Option<Found>, path: &Path) -> Self {
+        let path = path.to_owned();
+        Self {
+            folder,
+            name,
+            found,
+            path,
+        }
+    }
+
+    /// Looks again at what has the name; what has come there meanwhile is not followed.
+    pub(super) fn look_again(&mut self) -> Result<(), FileError> {
+        let found = self.folder.look(&self.name);
+        self.found = found.map_err(|source| self.kernel(source))?;
+        self.check_owner()?;
+        self.check_regular()
+    }
+
+    /// What has the name, if that is no regular file, and so can be written to but not replaced.
+    #[must_use]
+    pub fn special(&self) -> Option<FileKind> {
+        let found = self.found.as_ref()?.file_type();
+        (found != FileType::RegularFile).then(|| FileKind::of(found))
+    }
+
+    /// Opens what has the name for writing, if it is no regular file. Nobody is waited for: of a pipe that nobody reads the
+    /// kernel says `ENXIO`, and what is written does not wait for room until the caller asks for that.
+    ///
+    /// # Errors
+    /// A regular file, or what the kernel says.
+    pub fn open_special(&self) -> io::Result<File> {
+        match &self.found {
+            Some(found) if self.special().is_some() => found.open_for_writing(),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// Device and inode of what has the name.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.found.as_ref().map(Found::identity)
+    }
+
+    /// What tells places apart: device and inode of the folder, and the name there.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn key(&self) -> Result<(Identity, OsString), FileError> {
+        let about = self.folder.about();
+        let about = about.map_err(|source| self.kernel(source))?;
+        Ok(((about.st_dev, about.st_ino), self.name.clone()))
+    }
+
+    /// Whether somebody has removed the folder, so that nothing can be put there any more.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.folder.about().is_ok_and(|about| about.st_nlink == 0)
+    }
+
+    /// The path that led here.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn check_regular(&self) -> Result<(), FileError> {
+        match self.special() {
+            Some(kind) => Err(FileError::not_replaced(&self.path, kind)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever has put something into a folder that everybody can write to has chosen where the data go.
+    fn check_owner(&self) -> Result<(), FileError> {
+        let Some(found) = &self.found else {
+            return Ok(());
+        };
+        let folder = self.folder.about().map_err(|source| self.kernel(source))?;
+        if is_trusted(found, &folder) {
+            return Ok(());
+        }
+        Err(FileError::ForeignFile {
+            path: self.path.clone(),
+            owner: found.owner(),
+        })
+    }
+
+    pub(super) fn kernel(&self, source: io::Error) -> FileError {
+        kernel(&self.path, source)
+    }
+}
+
+fn check_link(folder: &Folder, link: &Found, path: &Path) -> Result<(), FileError> {
+    let about = folder.about().map_err(|source| kernel(path, source))?;
+    if is_trusted(link, &about) {
+        return Ok(());
+    }
+    Err(FileError::ForeignLink {
+        path: path.to_owned(),
+        owner: link.owner(),
+    })
+}
+
+/// Whether what lies in a folder is of this user or of the folder's owner, or everybody who can write there could have
+/// changed it anyway.
+fn is_trusted(found: &Found, folder: &Stat) -> bool {
+    folder.st_mode & IS_SHARED != IS_SHARED
+        || found.owner() == own_user()
+        || found.owner() == folder.st_uid
+}
+
+/// The names of a path. A slash at the end asks for a folder, as `.` does.
+fn steps(path: &OsStr) -> VecDeque<OsString> {
+    let bytes = path.as_bytes();
+    let names = bytes.split(|byte| *byte == b'/');
+    let names = names.filter(|name| !name.is_empty());
+    let mut steps: VecDeque<OsString> = names.map(|name| OsStr::from_bytes(name).into()).collect();
+    if bytes.ends_with(b"/") {
+        steps.push_back(".".into());
+    }
+    steps
+}
+
+fn error(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number)
+}
+
+/// What the kernel said about a file that was to be written.
+pub(super) fn kernel(path: &Path, source: io::Error) -> FileError {
+    FileError::Kernel {
+        step: "write",
+        path: path.to_owned(),
+        source,
+    }
+}
