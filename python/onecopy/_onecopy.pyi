@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Buffer
 
 from onecopy._stubs.errors import (
+    AttachDenied,
     AttachError,
     CorruptImage,
     FreezeRefused,
@@ -62,6 +63,7 @@ _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 _Memory: TypeAlias = Buffer | _Array
 
 __all__ = [
+    "AttachDenied",
     "AttachError",
     "BuildBuffer",
     "Collected",
@@ -98,6 +100,7 @@ __all__ = [
     "_buffer_image",
     "_buffer_range",
     "_cli_main",
+    "_environment_is_untrusted",
     "_file_image",
     "_freeze_header",
     "_freeze_is_main",
@@ -128,6 +131,7 @@ __all__ = [
 ]
 
 __version__: Final[str]
+_environment_is_untrusted: Final[bool]
 
 def share_graph(data: Any, huge: _Huge | None = None, progress: Callable[[str, int, int], object] | None = None) -> Any:
     """Shares any object and returns a view of it; see `onecopy.share`."""

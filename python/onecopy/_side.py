@@ -15,6 +15,8 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
+from onecopy._onecopy import _environment_is_untrusted
+
 __all__ = ["check_text", "folder", "leave", "leave_name", "mark", "start_time_ticks"]
 
 MOST_MARKS: Final = 1_000
@@ -26,10 +28,15 @@ _marks_left = MOST_MARKS
 _counting = threading.Lock()
 
 
+def _given() -> str | None:
+    """The folder of `onecopy run`. A program with more rights than its caller does not write where that one says."""
+    return None if _environment_is_untrusted else os.environ.get("ONECOPY_SIDE")
+
+
 def folder() -> str:
     """Where things are left: the folder of `onecopy run`, or one of this program's own."""
     global _own_folder  # noqa: PLW0603 - made when it is first needed
-    given = os.environ.get("ONECOPY_SIDE")
+    given = _given()
     if given:
         return given
     if _own_folder is None:
@@ -99,7 +106,7 @@ def mark(label: str) -> None:
     """
     global _marks_left  # noqa: PLW0603 - counts down
     check_text("a mark's label", label)
-    if _own_folder is None and "ONECOPY_SIDE" not in os.environ:
+    if _own_folder is None and not _given():
         return
     moment = time.monotonic()
     with _counting:
