@@ -18,6 +18,7 @@ from onecopy._freeze import FreezeReport, freeze, freeze_check, freeze_supported
 from onecopy._meter import Watch, assert_shared, tag, watch
 from onecopy._objects import write_objects
 from onecopy._onecopy import (
+    AttachDenied,
     AttachError,
     Collected,
     CorruptImage,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from onecopy._array import SharedArray as SharedArray
 
 __all__ = [
+    "AttachDenied",
     "AttachError",
     "Collected",
     "CorruptImage",

@@ -12,6 +12,7 @@ import numpy as np
 from typing_extensions import Buffer
 
 from onecopy._stubs.errors import (
+    AttachDenied,
     AttachError,
     CorruptImage,
     FreezeRefused,
@@ -64,6 +65,7 @@ _Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 _Memory: TypeAlias = Buffer | _Array
 
 __all__ = [
+    "AttachDenied",
     "AttachError",
     "BuildBuffer",
     "Collected",
@@ -100,6 +102,7 @@ __all__ = [
     "_buffer_image",
     "_buffer_range",
     "_cli_main",
+    "_environment_is_untrusted",
     "_file_image",
     "_fork_count",
     "_freeze_header",
@@ -134,6 +137,7 @@ __all__ = [
 ]
 
 __version__: Final[str]
+_environment_is_untrusted: Final[bool]
 
 def share_graph(data: Any, huge: _Huge | None = None, progress: Callable[[str, int, int], object] | None = None) -> Any:
     """Shares any object and returns a view of it; see `onecopy.share`."""

@@ -46,7 +46,8 @@ def _given() -> str | None:
     """The folder of `onecopy run`, if there is one that can be trusted."""
     global _refused_folder  # noqa: PLW0603 - said once
     given = os.environ.get("ONECOPY_SIDE")
-    if not given or given == _refused_folder:
+    # A program with more rights than its caller does not write where that one says.
+    if not given or given == _refused_folder or _onecopy._environment_is_untrusted:  # noqa: SLF001 - our own module
         return None
     try:
         os.close(_left.open_folder(given))

@@ -63,6 +63,7 @@ pub(crate) enum Error {
 pub(crate) struct Exceptions {
     pub(crate) base: Py<PyType>,
     pub(crate) attach: Py<PyType>,
+    pub(crate) attach_denied: Py<PyType>,
     pub(crate) gone: Py<PyType>,
     pub(crate) corrupt_image: Py<PyType>,
     pub(crate) unsupported: Py<PyType>,
@@ -93,6 +94,11 @@ impl Exceptions {
                 "A token cannot be turned into a view: its store was not found or does not fit.",
                 &[base.bind(py), &py.get_type::<PyOSError>()],
             )?;
+            let attach_denied = new(
+                "AttachDenied",
+                "A token's store belongs to another user: `owner_uid`, not `expected_uid`.",
+                &[attach.bind(py), &py.get_type::<PyPermissionError>()],
+            )?;
             let gone = new(
                 "Gone",
                 "Every process that held the shared object has dropped it, and its token had been used before.",
@@ -118,7 +124,7 @@ impl Exceptions {
                 "An object cannot be frozen, and freeze() was told to be strict; `path` says where it is.",
                 &[base.bind(py), &py.get_type::<PyTypeError>()],
             )?;
-            Ok(Self { base, attach, gone, corrupt_image, unsupported, freeze_unsupported, freeze_refused })
+            Ok(Self { base, attach, attach_denied, gone, corrupt_image, unsupported, freeze_unsupported, freeze_refused })
         })
     }
 
@@ -127,6 +133,7 @@ impl Exceptions {
         let types = Self::get(module.py())?;
         module.add("OnecopyError", &types.base)?;
         module.add("AttachError", &types.attach)?;
+        module.add("AttachDenied", &types.attach_denied)?;
         module.add("Gone", &types.gone)?;
         module.add("CorruptImage", &types.corrupt_image)?;
         module.add("Unsupported", &types.unsupported)?;
@@ -139,6 +146,7 @@ impl Exceptions {
 enum Kind {
     Base,
     Attach,
+    AttachDenied,
     Gone,
     CorruptImage,
     Memory,
@@ -221,6 +229,7 @@ fn raise(
     let class = match kind {
         Kind::Base => types.base.bind(py).clone(),
         Kind::Attach => types.attach.bind(py).clone(),
+        Kind::AttachDenied => types.attach_denied.bind(py).clone(),
         Kind::Gone => types.gone.bind(py).clone(),
         Kind::CorruptImage => types.corrupt_image.bind(py).clone(),
         Kind::Memory => py.get_type::<PyMemoryError>(),
@@ -376,6 +385,14 @@ fn attach(error: &AttachError) -> Shape {
         AttachError::NotFound { store, pid, fd, .. } => {
             let store = store.to_string();
             (Kind::Attach, facts!(store, pid, fd))
+        }
+        AttachError::ForeignOwner {
+            store,
+            owner_uid,
+            expected_uid,
+        } => {
+            let store = store.to_string();
+            (Kind::AttachDenied, facts!(store, owner_uid, expected_uid))
         }
         AttachError::Layout { store, .. } => {
             let store = store.to_string();

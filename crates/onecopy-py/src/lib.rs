@@ -55,6 +55,10 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     onecopy::Store::create_at_fork()?;
 
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add(
+        "_environment_is_untrusted",
+        onecopy::environment_is_untrusted(),
+    )?;
     error::Exceptions::register(module)?;
     freeze::calibrate(py);
     module.add_class::<object::Image>()?;

@@ -188,6 +188,19 @@ pub enum AttachError {
         /// What was tried.
         reason: String,
     },
+    /// The store belongs to another user, who could change what this process reads.
+    #[error(
+        "store {store} belongs to user {owner_uid}, but this process runs as user {expected_uid}: the processes of one \
+         store must have one user (start them as the same user, or send the data itself)"
+    )]
+    ForeignOwner {
+        /// The store.
+        store: Uuid,
+        /// Whose memory file it is.
+        owner_uid: u32,
+        /// The effective user of this process.
+        expected_uid: u32,
+    },
     /// The file exists, but it was laid out by an incompatible version or is not a store.
     #[error("store {store} has an incompatible layout: {what}")]
     Layout {

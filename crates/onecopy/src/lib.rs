@@ -50,6 +50,14 @@ mod sys {
     pub(crate) mod futex;
 }
 
+/// Whether this program has more rights than whoever started it and wrote its environment (`AT_SECURE` in
+/// `getauxval(3)`): then no `ONECOPY_*` variable is read.
+#[cfg(not(loom))]
+#[must_use]
+pub fn environment_is_untrusted() -> bool {
+    sys::environment::is_untrusted()
+}
+
 #[cfg(not(loom))]
 pub use error::{
     AccessError, AllocateError, AttachError, Corrupt, CreateError, FileError, FileKind,

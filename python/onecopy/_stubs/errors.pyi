@@ -15,6 +15,15 @@ class AttachError(OnecopyError, OSError):
         fd: That process's file descriptor of the store.
     """
 
+class AttachDenied(AttachError, PermissionError):
+    """A token's store belongs to another user, whose processes could change what this one reads.
+
+    Attributes:
+        store: Id of the store.
+        owner_uid: Whose it is.
+        expected_uid: The effective user of this process, whose it would have to be.
+    """
+
 class Gone(AttachError, LookupError):
     """Every process that held the shared object has dropped it, and its token had been used before."""
 

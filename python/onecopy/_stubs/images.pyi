@@ -30,6 +30,7 @@ class Image:
         Raises:
             Gone: Nothing holds the image any more.
             AttachError: Its store was not found, or does not fit.
+            AttachDenied: Its store belongs to another user.
         """
 
     def __reduce__(self) -> tuple[Any, ...]: ...

@@ -50,6 +50,8 @@ thread_local! {
 pub(crate) struct Process {
     pub(crate) stores: Vec<(Uuid, Weak<Attached>)>,
     pub(crate) default: Option<Arc<Attached>>,
+    /// Default stores of users that this process was before; kept for ever.
+    pub(crate) former: Vec<Arc<Attached>>,
     /// Kept alive between the fork handlers.
     pub(crate) forking: Vec<Arc<Attached>>,
     /// Whether a fork makes the default store if there is none.
@@ -69,6 +71,7 @@ static GLOBAL: Global = Global {
     process: UnsafeCell::new(Process {
         stores: Vec::new(),
         default: None,
+        former: Vec::new(),
         forking: Vec::new(),
         create_at_fork: false,
     }),

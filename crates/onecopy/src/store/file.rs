@@ -17,6 +17,7 @@ use super::mem::Mem;
 use crate::error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::mapping::{HUGE_PAGE, Mapping, PAGE};
+use crate::sys::memory::MemoryFile;
 use crate::sys::{life, memory, procfs};
 
 /// Tables grow in steps of this many bytes.
@@ -52,6 +53,7 @@ pub(crate) struct StoreFile {
     pub(crate) mem: Mem,
     pub(crate) geometry: Geometry,
     pub(crate) uuid: Uuid,
+    owner_uid: u32,
 }
 
 impl StoreFile {
@@ -86,6 +88,7 @@ impl StoreFile {
                 mem,
                 geometry,
                 uuid,
+                owner_uid: memory::effective_uid(),
             });
         }
         Err(CreateError::NoAddressSpace {
@@ -94,14 +97,12 @@ impl StoreFile {
     }
 
     /// Takes over a memory file that another process made.
-    pub(crate) fn open(fd: OwnedFd, expected: Uuid) -> Result<Self, AttachError> {
+    pub(crate) fn open(file: MemoryFile, expected: Uuid) -> Result<Self, AttachError> {
+        let MemoryFile { fd, owner_uid } = file;
         let layout = |what| AttachError::Layout {
             store: expected,
             what,
         };
-        if !memory::is_sealed(fd.as_fd()) {
-            return Err(layout("it is not sealed against shrinking"));
-        }
         let mut bytes = [0; PAGE as usize];
         let read = rustix::io::pread(&fd, &mut bytes, 0).map_err(|source| AccessError::Kernel {
             store: expected,
@@ -125,6 +126,25 @@ impl StoreFile {
             mem,
             geometry,
             uuid: expected,
+            owner_uid,
+        })
+    }
+
+    /// Whether this process, with the rights that it has *now*, may go on using the store: its own user's, or
+    /// root's, who can read this process's memory anyway. A process that dropped its privileges so stays in the
+    /// family of its parent; one that gained some leaves that of the user it was.
+    ///
+    /// # Errors
+    /// [`AttachError::ForeignOwner`].
+    pub(crate) fn check_owner(&self) -> Result<(), AttachError> {
+        let expected_uid = memory::effective_uid();
+        if self.owner_uid == expected_uid || self.owner_uid == 0 {
+            return Ok(());
+        }
+        Err(AttachError::ForeignOwner {
+            store: self.uuid,
+            owner_uid: self.owner_uid,
+            expected_uid,
         })
     }
 

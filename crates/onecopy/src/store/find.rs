@@ -8,6 +8,12 @@
 //! A token's store is looked for in this order: already attached; the variable; `/proc/PID/fd/N` of the
 //! token; the descriptors of all processes of this user. Opening those needs ptrace *read* access only
 //! (`proc_pid_fd(5)`), which Yama does not restrict.
+//!
+//! **Whose.** Whoever owns a store can change what its readers see, and pickled elements in it run code. So a file that
+//! comes by any of these roads must be the effective user's (`MemoryFile::inspect`), and a store that is attached
+//! already is looked at again (`StoreFile::check_owner`), since the process may have another user by now. A variable
+//! that names another user's store is as good as none; a token of one is an error. A store that the process turned
+//! away from stays attached for the views that it has.
 #![forbid(unsafe_code)]
 
 use std::os::fd::OwnedFd;
@@ -18,6 +24,7 @@ use super::attached::{Attached, ProcessGuard};
 use super::file::StoreFile;
 use super::token::Token;
 use crate::error::{AccessError, AttachError, CreateError};
+use crate::sys::memory::{MemoryFile, Refused};
 use crate::sys::{environment, procfs};
 
 /// The variable that names a family's store.
@@ -25,7 +32,9 @@ const VARIABLE: &str = "ONECOPY_STORE";
 
 /// The process's default store, made if need be.
 pub(crate) fn default_store(guard: &mut ProcessGuard) -> Result<Arc<Attached>, CreateError> {
-    if let Some(store) = &guard.process().default {
+    if let Some(store) = &guard.process().default
+        && store.file.check_owner().is_ok()
+    {
         return Ok(Arc::clone(store));
     }
     let adopted = adopt(guard);
@@ -59,10 +68,11 @@ pub(crate) fn store_of(
     token: &Token,
 ) -> Result<Arc<Attached>, AttachError> {
     if let Some(store) = attached(guard, token.store) {
+        store.file.check_owner()?;
         return Ok(store);
     }
-    let fd = locate(token)?;
-    let store = open(guard, fd, token.store)?;
+    let file = locate(token)?;
+    let store = open(guard, file, token.store)?;
     if guard.process().default.is_none() {
         set_default(guard, &store);
     }
@@ -75,10 +85,27 @@ pub(crate) fn store_from_fd(
     fd: OwnedFd,
     uuid: Uuid,
 ) -> Result<Arc<Attached>, AttachError> {
-    match attached(guard, uuid) {
-        Some(store) => Ok(store),
-        None => open(guard, fd, uuid),
+    if let Some(store) = attached(guard, uuid) {
+        store.file.check_owner()?;
+        return Ok(store);
     }
+    let file = MemoryFile::inspect(fd).map_err(|refused| match refused {
+        Refused::Owner {
+            owner_uid,
+            expected_uid,
+        } => AttachError::ForeignOwner {
+            store: uuid,
+            owner_uid,
+            expected_uid,
+        },
+        Refused::Kind(what) => AttachError::Layout { store: uuid, what },
+        Refused::Kernel(source) => AttachError::Access(AccessError::Kernel {
+            store: uuid,
+            step: "fstat of the descriptor",
+            source,
+        }),
+    })?;
+    open(guard, file, uuid)
 }
 
 fn attached(guard: &mut ProcessGuard, uuid: Uuid) -> Option<Arc<Attached>> {
@@ -91,47 +118,61 @@ fn attached(guard: &mut ProcessGuard, uuid: Uuid) -> Option<Arc<Attached>> {
         .find_map(|store| store.1.upgrade())
 }
 
-fn open(guard: &mut ProcessGuard, fd: OwnedFd, uuid: Uuid) -> Result<Arc<Attached>, AttachError> {
+fn open(
+    guard: &mut ProcessGuard,
+    file: MemoryFile,
+    uuid: Uuid,
+) -> Result<Arc<Attached>, AttachError> {
     super::at_fork::register().map_err(|source| AccessError::Kernel {
         store: uuid,
         step: "pthread_atfork",
         source,
     })?;
-    Ok(Attached::join(StoreFile::open(fd, uuid)?, guard)?)
+    Ok(Attached::join(StoreFile::open(file, uuid)?, guard)?)
 }
 
-fn locate(token: &Token) -> Result<OwnedFd, AttachError> {
+fn locate(token: &Token) -> Result<MemoryFile, AttachError> {
     let name = token.store.file_name();
-    if let Some((pid, fd, uuid)) = variable()
-        && uuid == token.store
-        && let Ok(fd) = procfs::open_fd(pid, fd, &name)
+    let named = variable().filter(|(_, _, uuid)| *uuid == token.store);
+    if let Some((pid, fd, _)) = named
+        && let Ok(file) = procfs::open_fd(pid, fd, &name)
     {
-        return Ok(fd);
+        return Ok(file);
     }
-    let direct = procfs::open_fd(token.pid, token.fd, &name);
-    match direct {
-        Ok(fd) => Ok(fd),
-        Err(error) => procfs::find_memfd(&name).ok_or_else(|| AttachError::NotFound {
+    let refused = match procfs::open_fd(token.pid, token.fd, &name) {
+        Ok(file) => return Ok(file),
+        Err(refused) => refused,
+    };
+    procfs::find_memfd(&name).ok_or_else(|| match refused {
+        Refused::Owner {
+            owner_uid,
+            expected_uid,
+        } => AttachError::ForeignOwner {
+            store: token.store,
+            owner_uid,
+            expected_uid,
+        },
+        _ => AttachError::NotFound {
             store: token.store,
             pid: token.pid,
             fd: token.fd,
-            reason: format!("/proc/{}/fd/{}: {error}", token.pid, token.fd),
-        }),
-    }
+            reason: format!("/proc/{}/fd/{}: {refused}", token.pid, token.fd),
+        },
+    })
 }
 
 fn adopt(guard: &mut ProcessGuard) -> Option<Arc<Attached>> {
     let (pid, fd, uuid) = variable()?;
     if let Some(store) = attached(guard, uuid) {
-        return Some(store);
+        return store.file.check_owner().is_ok().then_some(store);
     }
     let name = uuid.file_name();
     // The process that set the variable may have ended while others of the family live, or this one was
     // forked from it and had its variable: then the store is looked for by name, once.
-    let fd = procfs::open_fd(pid, fd, &name)
+    let file = procfs::open_fd(pid, fd, &name)
         .ok()
         .or_else(|| procfs::find_memfd(&name))?;
-    open(guard, fd, uuid).ok()
+    open(guard, file, uuid).ok()
 }
 
 fn variable() -> Option<(u32, u32, Uuid)> {
@@ -143,7 +184,11 @@ fn variable() -> Option<(u32, u32, Uuid)> {
 }
 
 fn set_default(guard: &mut ProcessGuard, store: &Arc<Attached>) {
-    guard.process().default = Some(Arc::clone(store));
+    let process = guard.process();
+    // Dropping a last owner here would wait for the process lock, which this thread holds.
+    process
+        .former
+        .extend(process.default.replace(Arc::clone(store)));
     name_default(guard);
 }
 

@@ -16,7 +16,9 @@ impl Uuid {
         Ok(Self(bytes))
     }
 
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads a name back from its 32 hexadecimal digits, for [`crate::Store::from_fd`] in another process.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }

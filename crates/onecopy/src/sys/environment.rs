@@ -1,13 +1,26 @@
 //! One environment variable, as child processes inherit it.
+//!
+//! A program that runs with more rights than whoever started it (set-user-id, set-group-id, file capabilities:
+//! `AT_SECURE` in `getauxval(3)`) reads none: its environment was written by somebody with fewer rights.
 #![allow(
     unsafe_code,
-    reason = "changing the environment is unsafe while others read it"
+    reason = "changing the environment is unsafe while others read it, and getauxval has no safe form"
 )]
 
 use std::ffi::CString;
 
-/// The variable's value, if it is set and UTF-8.
+/// Whether the environment was written by somebody with fewer rights than this program has.
+pub(crate) fn is_untrusted() -> bool {
+    // SAFETY: getauxval(3) takes a number and reads what the kernel gave to this process at exec; an unknown number
+    // gives 0.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The variable's value, if it is set and UTF-8 and the environment is to be believed.
 pub(crate) fn get(name: &str) -> Option<String> {
+    if is_untrusted() {
+        return None;
+    }
     std::env::var(name).ok()
 }
 

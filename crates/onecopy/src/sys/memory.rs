@@ -9,8 +9,11 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FallocateFlags, MemfdFlags, OFlags, SealFlags};
+use rustix::fs::{FallocateFlags, FileType, MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
+
+/// What `fstatfs(2)` says of memory files and of files on a tmpfs.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// What one `fallocate` asks for at most: tmpfs undoes an interrupted call, so a retry must be small.
 const FALLOCATE_STEP: u64 = 64 << 20;
@@ -31,9 +34,78 @@ pub(crate) fn create(name: &str) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Whether the file can never be truncated under its mappings.
-pub(crate) fn is_sealed(fd: BorrowedFd<'_>) -> bool {
-    rustix::fs::fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
+/// Why a file is not taken for a store.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// It is another user's, who could change what this process reads.
+    Owner {
+        /// Whose it is.
+        owner_uid: u32,
+        /// Whose it would have to be: the effective user's.
+        expected_uid: u32,
+    },
+    /// It is no memory file that [`create`] could have made.
+    Kind(&'static str),
+    /// It could not be opened or asked.
+    Kernel(io::Error),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Owner { owner_uid, .. } => write!(formatter, "it belongs to user {owner_uid}"),
+            Self::Kind(what) => formatter.write_str(what),
+            Self::Kernel(error) => error.fmt(formatter),
+        }
+    }
+}
+
+impl From<Errno> for Refused {
+    fn from(error: Errno) -> Self {
+        Self::Kernel(error.into())
+    }
+}
+
+/// A memory file that another process made and that this one may map: the effective user's, without a name, and
+/// sealed, so that no access below its length raises SIGBUS.
+#[derive(Debug)]
+pub(crate) struct MemoryFile {
+    pub(crate) fd: OwnedFd,
+    pub(crate) owner_uid: u32,
+}
+
+impl MemoryFile {
+    /// Looks at what was opened. Nothing that a path or a link says about a file counts: only what the kernel says
+    /// of the open descriptor.
+    pub(crate) fn inspect(fd: OwnedFd) -> Result<Self, Refused> {
+        let stat = rustix::fs::fstat(&fd)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Refused::Kind("it is a pipe, a device or a folder"));
+        }
+        if rustix::fs::fstatfs(&fd)?.f_type as u64 != TMPFS_MAGIC || stat.st_nlink != 0 {
+            return Err(Refused::Kind("it is an ordinary file"));
+        }
+        let expected_uid = effective_uid();
+        if stat.st_uid != expected_uid {
+            return Err(Refused::Owner {
+                owner_uid: stat.st_uid,
+                expected_uid,
+            });
+        }
+        // A deleted file of a tmpfs has no seals and can be given none: only a memory file passes.
+        if !rustix::fs::fcntl_get_seals(&fd)?.contains(SealFlags::SHRINK | SealFlags::SEAL) {
+            return Err(Refused::Kind("it is not sealed against shrinking"));
+        }
+        Ok(Self {
+            fd,
+            owner_uid: stat.st_uid,
+        })
+    }
+}
+
+/// The user whose rights this process has, and whose the memory files are that it makes.
+pub(crate) fn effective_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// Opens the same file again: a new open file description, with locks of its own.
@@ -41,11 +113,12 @@ pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     open_path(&format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-/// Opens a memory file through `/proc`.
+/// Opens a memory file through `/proc`. Whatever else may stand under that number by now neither blocks this process
+/// nor becomes its terminal.
 pub(crate) fn open_path(path: &str) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(
         path,
-        OFlags::RDWR | OFlags::CLOEXEC,
+        OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY,
         rustix::fs::Mode::empty(),
     )?)
 }
@@ -199,12 +272,36 @@ mod tests {
     #[test]
     fn a_sealed_file_cannot_shrink_and_gives_memory_back() {
         let fd = create("onecopy-test").unwrap();
-        assert!(is_sealed(fd.as_fd()));
         commit(fd.as_fd(), 0, 1 << 20).unwrap();
         assert!(rustix::fs::ftruncate(&fd, 0).is_err());
         assert_eq!(occupied(fd.as_fd()).unwrap(), 1 << 20);
         punch(fd.as_fd(), 0, 1 << 20).unwrap();
         assert_eq!(occupied(fd.as_fd()).unwrap(), 0);
+        assert!(MemoryFile::inspect(fd).is_ok());
+    }
+
+    #[test]
+    fn only_a_sealed_memory_file_is_taken_for_a_store() {
+        let refused = |fd: OwnedFd| match MemoryFile::inspect(fd) {
+            Err(Refused::Kind(what)) => what,
+            other => panic!("{other:?}"),
+        };
+        let (pipe, _writer) = rustix::pipe::pipe().unwrap();
+        assert_eq!(refused(pipe), "it is a pipe, a device or a folder");
+        let program = File::open("/proc/self/exe").unwrap();
+        assert_eq!(refused(program.into()), "it is an ordinary file");
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let bare = rustix::fs::memfd_create("onecopy-test", flags).unwrap();
+        assert_eq!(refused(bare), "it is not sealed against shrinking");
+        // A file with a fitting name on a tmpfs, deleted but open: as good as a hostile user can make it.
+        let path = format!("/dev/shm/memfd:onecopy-test-{}", std::process::id());
+        if let Ok(file) = File::create_new(&path) {
+            std::fs::remove_file(&path).unwrap();
+            let what = refused(file.into());
+            assert!(what.starts_with("it is not sealed") || what.starts_with("it is an ordinary"));
+        } else {
+            eprintln!("SKIPPED: no file can be made in /dev/shm");
+        }
     }
 
     #[test]

@@ -2,12 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use super::memory;
+use super::memory::{self, MemoryFile, Refused};
 
 /// Milliseconds since boot, the same clock in every process.
 pub(crate) fn boot_ms() -> u64 {
@@ -37,22 +36,20 @@ pub(crate) fn state(pid: u32) -> Option<char> {
 
 /// Opens descriptor `fd` of process `pid` if it is the memory file called `name`.
 ///
-/// The name is read first, so that a recycled number never opens a pipe or a device.
-pub(crate) fn open_fd(pid: u32, fd: u32, name: &str) -> io::Result<OwnedFd> {
+/// The name is read first, so that a recycled number does not open a pipe or a device. It proves nothing, since the
+/// other process may put something else there before the file is opened: what was opened is looked at afterwards.
+pub(crate) fn open_fd(pid: u32, fd: u32, name: &str) -> Result<MemoryFile, Refused> {
     let path = format!("/proc/{pid}/fd/{fd}");
-    let target = fs::read_link(&path)?;
+    let target = fs::read_link(&path).map_err(Refused::Kernel)?;
     if !is_memfd(target.to_str().unwrap_or(""), name) {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the descriptor is another file now",
-        ));
+        return Err(Refused::Kind("the descriptor is another file now"));
     }
-    memory::open_path(&path)
+    MemoryFile::inspect(memory::open_path(&path).map_err(Refused::Kernel)?)
 }
 
 /// Looks through the descriptors of all processes of this user for the memory file called `name`.
-pub(crate) fn find_memfd(name: &str) -> Option<OwnedFd> {
-    let own_uid = rustix::process::geteuid().as_raw();
+pub(crate) fn find_memfd(name: &str) -> Option<MemoryFile> {
+    let own_uid = memory::effective_uid();
     let processes = fs::read_dir("/proc").ok()?.flatten();
     for process in processes {
         let Some(pid) = process
@@ -77,8 +74,8 @@ pub(crate) fn find_memfd(name: &str) -> Option<OwnedFd> {
                 .file_name()
                 .to_str()
                 .and_then(|name| name.parse().ok());
-            if let Some(Ok(fd)) = number.map(|number| open_fd(pid, number, name)) {
-                return Some(fd);
+            if let Some(Ok(file)) = number.map(|number| open_fd(pid, number, name)) {
+                return Some(file);
             }
         }
     }
