@@ -53,7 +53,7 @@ pub(crate) fn class<'py>(
     if !image.get().allows_pickle() {
         return Err(PyErr::from_value(helper.call_method1("refusal", (image,))?));
     }
-    let class = helper.call_method1("find_class", (core.table.class.unwrap_or_default(),))?;
+    let class = helper.call_method1("find_class", (core.class_name.as_str(),))?;
     Ok(core.class.get_or_init(|| class.unbind()).bind(py).clone())
 }
 
@@ -89,7 +89,7 @@ impl Record {
     }
 
     fn repr(&self, py: Python<'_>) -> PyResult<String> {
-        let name = self.core.table.class.unwrap_or_default();
+        let name = &self.core.class_name;
         let name = name.rsplit([':', '.']).next().unwrap_or_default();
         let (image, node) = text::row(&self.image, self.core.node, self.row);
         text::guarded(image, node, &format!("{name}View(...)"), || {
