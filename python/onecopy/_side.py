@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import json
 import os
 import shutil
 import tempfile
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -24,8 +24,8 @@ MOST_MARKS: Final = 1_000
 _own_folder: str | None = None
 _refused_folder: str | None = None
 _has_warned = False
-_marks_left = MOST_MARKS
-_counting = threading.Lock()
+_marks: dict[int, itertools.count[int]] = {}
+"""Counts the marks of this process, by the number of forks between it and the one that imported this module."""
 
 
 def folder() -> str:
@@ -133,24 +133,13 @@ def mark(label: str) -> None:
         >>> [event["label"] for event in watched.to_dict()["events"] if event["kind"] == "mark"]
         ['epoch 1']
     """
-    global _marks_left  # noqa: PLW0603 - counts down
     check_text("a mark's label", label)
     if _own_folder is None and _given() is None:
         return
     moment = time.monotonic()
-    with _counting:
-        if _marks_left == 0:
-            return
-        _marks_left -= 1
+    marks = _marks.setdefault(_onecopy._fork_count(), itertools.count())  # noqa: SLF001 - our own module
+    if next(marks) >= MOST_MARKS:
+        return
     # A program does not fail because it is measured.
     with contextlib.suppress(OSError):
         leave("marks", [{"pid": os.getpid(), "kind": "mark", "label": label, "t": moment}])
-
-
-def _after_fork_in_child() -> None:
-    """A thread of the parent may have been marking."""
-    global _counting, _marks_left
-    _counting, _marks_left = threading.Lock(), MOST_MARKS
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""A short slice of the fuzzing of views, and everything that it ever found; `make fuzz` takes its time."""
+"""Short slices of the fuzzing of views, and everything that it ever found; `make fuzz` and `make torture` take longer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "crates" / "onecopy" / "tests" / "fixtures"
 
 
-def run_fuzzer(*arguments: str) -> None:
+def run_fuzzer(*arguments: str, tool: str = "fuzz_views.py") -> None:
     run = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "fuzz_views.py"), *arguments], capture_output=True, text=True, timeout=240
+        [sys.executable, str(ROOT / "tools" / tool), *arguments], capture_output=True, text=True, timeout=240
     )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
 
 
 def test_damaged_images_never_kill_python(tmp_path: Path) -> None:
     run_fuzzer("--seconds=5", "--seed=1", f"--findings={tmp_path}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_are_written_to_while_they_are_read_never_kill_python(tmp_path: Path) -> None:
+    run_fuzzer("--runs=80", "--seconds=10", "--seed=2", f"--findings={tmp_path}", tool="fuzz_changes.py")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,34 +2,13 @@
 #![forbid(unsafe_code)]
 
 use onecopy::Store;
-use onecopy::image::{ArrayLayout, ArrayShape};
+use onecopy::image::{ArrayLayout, ArraySpec};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::buffer::BuildBuffer;
 use crate::error::Error;
 use crate::object::{self, Image};
-
-/// An array's description, owned.
-pub(crate) struct ArraySpec {
-    pub(crate) dtype: String,
-    pub(crate) item_size: u32,
-    pub(crate) shape: Vec<u64>,
-    pub(crate) strides: Vec<i64>,
-}
-
-impl ArraySpec {
-    /// The same, borrowed, as the image's node has it.
-    pub(crate) fn shape(&self) -> ArrayShape<'_> {
-        ArrayShape {
-            dtype: &self.dtype,
-            item_size: self.item_size,
-            shape: &self.shape,
-            strides: &self.strides,
-            read_only: false,
-        }
-    }
-}
 
 /// Takes memory for an array of `byte_len` bytes of data and describes it; the data are zero.
 #[pyfunction]
@@ -48,8 +27,9 @@ pub(crate) fn array_allocate(
         item_size,
         shape,
         strides,
+        read_only: false,
     };
-    let layout = ArrayLayout::new(&spec.shape(), byte_len)?;
+    let layout = ArrayLayout::new(&spec.as_shape(), byte_len)?;
     py.detach(|| {
         let building = Store::current()?.allocate(layout.image_len as usize, huge)?;
         BuildBuffer::new(building, layout, &spec)
@@ -68,9 +48,9 @@ pub(crate) fn array_geometry<'py>(
 ) -> Result<Geometry<'py>, Error> {
     let array = image.array_at(node)?;
     Ok((
-        array.shape.dtype.to_owned(),
-        PyTuple::new(py, array.shape.shape)?,
-        PyTuple::new(py, array.shape.strides)?,
+        array.spec.dtype,
+        PyTuple::new(py, array.spec.shape)?,
+        PyTuple::new(py, array.spec.strides)?,
         array.data_offset,
         array.data.len(),
     ))

@@ -11,14 +11,13 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use onecopy::image::ArrayLayout;
+use onecopy::image::{ArrayLayout, ArraySpec};
 use onecopy::store::{Building, PrivateMapping, Sealed};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::array::ArraySpec;
 use crate::copy::{self, Address};
 use crate::error::Error;
 use crate::object::Image;
@@ -205,7 +204,7 @@ impl BuildBuffer {
         layout: ArrayLayout,
         spec: &ArraySpec,
     ) -> Result<Self, Error> {
-        layout.write(&spec.shape(), building.as_mut_slice())?;
+        layout.write(&spec.as_shape(), building.as_mut_slice())?;
         let address = Address(
             building
                 .as_mut_ptr()
@@ -318,8 +317,9 @@ impl BuildBuffer {
             item_size,
             shape,
             strides,
+            read_only: false,
         };
-        let layout = ArrayLayout::new(&spec.shape(), self.layout.data.len)?;
+        let layout = ArrayLayout::new(&spec.as_shape(), self.layout.data.len)?;
         if layout.image_len != self.layout.image_len || layout.data != self.layout.data {
             return Ok(None);
         }
@@ -333,7 +333,7 @@ impl BuildBuffer {
         let head_len = layout.data.offset as usize;
         // Only the data have ever been exported, so the head is this value's alone.
         let head = &mut building.as_mut_slice()[..head_len];
-        if let Err(error) = layout.write_head(&spec.shape(), head) {
+        if let Err(error) = layout.write_head(&spec.as_shape(), head) {
             *self.lock() = State::Building(building);
             return Err(error.into());
         }

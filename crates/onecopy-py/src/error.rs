@@ -4,6 +4,7 @@
 //! `OnecopyError`. What the error knows stands in the exception's attributes, so that nobody has to read its text.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
 use std::io;
 
 use onecopy::image::{BuildError, ImageError};
@@ -217,6 +218,18 @@ impl From<Error> for PyErr {
         };
         Python::attach(|py| raise(py, &kind, text, facts).unwrap_or_else(|failure| failure))
     }
+}
+
+/// What is raised in the place of a panic while shared bytes were read.
+pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> PyErr {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = format!(
+        "shared bytes contradict themselves, or another process changed them while they were read: {}",
+        said.unwrap_or("a panic without a message")
+    );
+    let facts = vec![("offset", 0_u64.into())];
+    Python::attach(|py| raise(py, &Kind::CorruptImage, text, facts).unwrap_or_else(|error| error))
 }
 
 fn raise(

@@ -6,7 +6,7 @@
 //! | `buffer` | the buffer protocol over images, images being built, private mappings |
 //! | `array` | how arrays describe themselves in their image |
 //! | `build`, `progress` | `share()` |
-//! | `list`, `slots` | views of lists and tuples |
+//! | `list`, `slots`, `cpython` | views of lists and tuples |
 //! | `node` | views of dicts, sets, tables, rows, pickled objects |
 //! | `file` | `save()`, `open()`, `from_buffer()` |
 //! | `freeze` | `freeze()`, `is_frozen()` |
@@ -25,6 +25,7 @@ mod buffer;
 mod build;
 mod cli;
 mod copy;
+mod cpython;
 mod error;
 mod file;
 mod freeze;

@@ -1,8 +1,8 @@
 //! The slots behind `view[i]` and `len(view)`, put in the place of those that `PyO3` generates.
 //!
 //! A generated slot enters a trampoline that counts attachments, catches panics and converts arguments: more work than
-//! the access itself. These functions do none of it. They cannot panic: indexes are checked, arithmetic wraps, and what
-//! is not the plain case goes to the generated slot, which is kept.
+//! the access itself. These functions do none of it. They cannot panic: indexes are checked, arithmetic wraps, what can
+//! fail goes through `cpython::slot`, and what is not the plain case to the generated slot, which is kept.
 #![allow(unsafe_code)] // Slots are functions over raw objects.
 
 use std::ffi::c_int;
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::{PyClass, PyTypeInfo};
 
+use crate::cpython::slot;
 use crate::list::pylong;
 use crate::list::view::View;
 
@@ -90,9 +91,7 @@ unsafe extern "C" fn subscript<T: ViewClass>(
 #[cold]
 fn raise_index<T: ViewClass>() -> *mut PyObject {
     // SAFETY: slots are called attached to the interpreter.
-    let py = unsafe { Python::assume_attached() };
-    super::list::view::index_error(T::KIND).restore(py);
-    std::ptr::null_mut()
+    unsafe { slot::enter(|_| Err(super::list::view::index_error(T::KIND))) }
 }
 
 /// Puts the slots of this file into the type of `T`. Called once, when the module is made, before any instance exists.

@@ -19,6 +19,8 @@
     reason = "reads arrays of NumPy and writes one, without the interpreter's lock"
 )]
 
+use std::sync::atomic::{Ordering, compiler_fence};
+
 use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -113,7 +115,10 @@ impl Nodes {
         // SAFETY: `node < count`, so all of the node lies inside the buffer, which its owner has exported.
         let place = unsafe { self.bytes.start.0.add(node * NODE_BYTES) };
         // SAFETY: 32 bytes are readable at `place`, and every pattern of bits is a `Split`.
-        Some(unsafe { place.cast::<Split>().read_unaligned() })
+        let split = unsafe { place.cast::<Split>().read_unaligned() };
+        // So that a field that is used later is not loaded again: another process may have changed it.
+        compiler_fence(Ordering::SeqCst);
+        Some(split)
     }
 
     /// The child that a value leads to.

@@ -229,7 +229,7 @@ fn arrays_are_written_and_read_as_released() {
         let Node::Array(array) = Image::open(&bytes).unwrap().root().unwrap() else {
             panic!("{name} is no array")
         };
-        assert_eq!(array.shape, shape, "{name}");
+        assert_eq!(array.spec.as_shape(), shape, "{name}");
         assert_eq!(array.data, data, "{name}");
         assert!(array.data_offset.is_multiple_of(64), "{name}");
     }

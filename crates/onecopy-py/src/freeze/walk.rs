@@ -10,8 +10,10 @@
 //! never let go of them.
 #![allow(unsafe_code)] // Visits objects through their raw slots.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 
@@ -72,6 +74,8 @@ pub(super) struct Walk<'a> {
     pub(super) skipped: HashMap<usize, Skipped>,
     /// Tuples that hold tuples: hashed at the end, the inner ones first.
     tuples: Vec<*mut PyObject>,
+    /// What panicked under a C function.
+    panic: Option<Box<dyn Any + Send>>,
     pub(super) objects: u64,
     pub(super) bytes: u64,
 }
@@ -91,6 +95,7 @@ impl<'a> Walk<'a> {
             seen_skipped: HashSet::new(),
             skipped: HashMap::new(),
             tuples: Vec::new(),
+            panic: None,
             objects: 0,
             bytes: 0,
         }
@@ -296,6 +301,9 @@ impl<'a> Walk<'a> {
             // SAFETY: the traversal of the object's own class, which calls `visit_held` with `walk` while `self` is
             // not used otherwise.
             let failed = unsafe { function(object, visit_held, walk.cast()) };
+            if let Some(panic) = self.panic.take() {
+                resume_unwind(panic);
+            }
             if failed != 0 {
                 return Err(NoMemory);
             }
@@ -406,8 +414,14 @@ unsafe extern "C" fn visit_held(object: *mut PyObject, walk: *mut c_void) -> c_i
     // SAFETY: `descend` passes its own walk, which nothing else uses now. The lifetimes outlive the traversal.
     let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
     // SAFETY: the traversed object holds it.
-    match unsafe { walk.visit(object) } {
-        Ok(()) => 0,
-        Err(NoMemory) => -1,
+    let visit = AssertUnwindSafe(|| unsafe { walk.visit(object) });
+    match catch_unwind(visit) {
+        Ok(Ok(())) => 0,
+        Ok(Err(NoMemory)) => -1,
+        // A panic must not cross the C function that calls this; `descend` goes on with it.
+        Err(panic) => {
+            walk.panic = Some(panic);
+            -1
+        }
     }
 }

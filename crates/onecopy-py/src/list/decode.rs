@@ -6,12 +6,14 @@
 //! **Invariants** of [`Parts`], established by [`Parts::of`] from a resolved `Sequence` and relied on below. `P1`:
 //! `items` points to as many items of the codec's type as the sequence has elements (offsets: one more), aligned. `P2`:
 //! `validity` has a bit for each element if the codec looks at it. `P3`: `data` can be read for `data_len` bytes. `P4`:
-//! all of it is unchanged as long as the `Object` beside it lives.
+//! all of it stays where it is as long as the image beside it lives. It is published and nobody should write to it, but
+//! another process of the user could. `P5`: so no decoder relies on what the bytes are. A number is loaded once; text and
+//! digits are copied, and the copy is checked.
 #![allow(unsafe_code)] // The hot path of every view: bounds were proved when the image was resolved.
 
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
 use onecopy::image::{
     Decoded, ImageError, Items, Offsets, Scalar, Sequence, Spans, Text, TextKind, Word, read_blob,
@@ -22,6 +24,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::iterator;
+use crate::cpython::slot;
 use crate::error::Error;
 use crate::node;
 use crate::object::Image;
@@ -37,9 +40,9 @@ pub(crate) struct Parts {
     image: *mut PyObject,
 }
 
-// SAFETY: the pointers lead to memory that nobody changes (P4).
+// SAFETY: the pointers lead to memory that this process only reads (P4).
 unsafe impl Send for Parts {}
-// SAFETY: the pointers lead to memory that nobody changes (P4).
+// SAFETY: the pointers lead to memory that this process only reads (P4).
 unsafe impl Sync for Parts {}
 
 /// Which elements of an image, in which order: element `i` of the view is element `start + i * step` of the image.
@@ -260,8 +263,8 @@ impl Parts {
     unsafe fn item<T: Copy>(&self, index: usize) -> T {
         // SAFETY: inside the section, by the caller's word.
         let at = unsafe { self.items.cast::<T>().add(index) };
-        // SAFETY: aligned and readable (P1), never written (P4).
-        unsafe { *at }
+        // SAFETY: aligned and readable (P1). Volatile: loaded once, so that what is checked is what is used (P5).
+        unsafe { at.read_volatile() }
     }
 
     /// Whether element `index` is something else than `None`.
@@ -272,15 +275,15 @@ impl Parts {
     unsafe fn is_valid(&self, index: usize) -> bool {
         // SAFETY: the bitmap has a bit for every element (P2).
         let at = unsafe { self.validity.add(index >> 3) };
-        // SAFETY: as above.
-        let byte = unsafe { *at };
+        // SAFETY: the byte at `at` can be read as long as the image is there (P4).
+        let byte = unsafe { at.read_volatile() };
         byte & (1 << (index & 7)) != 0
     }
 
     /// The bytes from `start` to `end` of the data, or `None` if they do not lie there.
     #[inline]
     fn data(&self, start: usize, end: usize) -> Option<&[u8]> {
-        // SAFETY: the data can be read for `data_len` bytes (P3) and never change (P4).
+        // SAFETY: the data can be read for `data_len` bytes (P3) as long as the image is there (P4).
         let data = unsafe { std::slice::from_raw_parts(self.data, self.data_len) };
         data.get(start..end)
     }
@@ -554,9 +557,10 @@ fn bytes(content: &[u8]) -> *mut PyObject {
 /// A str of ASCII characters; checked, as a str that says so wrongly would break the interpreter.
 #[inline]
 fn ascii(content: &[u8]) -> *mut PyObject {
-    if content.len() == 1 || !content.is_ascii() {
+    let kind = TextKind::Ascii;
+    if content.len() == 1 {
         return text(Text {
-            kind: TextKind::Ascii,
+            kind,
             bytes: content,
         });
     }
@@ -567,41 +571,72 @@ fn ascii(content: &[u8]) -> *mut PyObject {
     }
     // SAFETY: an ASCII str has its characters right behind this head.
     let to = unsafe { object.cast::<ffi::PyASCIIObject>().add(1) }.cast::<u8>();
-    // SAFETY: the str was made for this many characters and nobody else has seen it. The empty str is shared, but then
-    // nothing is copied.
+    // SAFETY: the str was made for this many characters, and nobody else has it; nothing is copied into the empty one.
+    let copied = unsafe { copy(content, to) };
+    if copied.is_ascii() {
+        return object;
+    }
+    not_narrowest(object)
+}
+
+/// Copies bytes of the image to where no other process can change them; what counts is what has been copied (P5).
+///
+/// # Safety
+/// - as many bytes can be written at `to`, they lie outside the image, and nobody else refers to them for now.
+#[inline]
+unsafe fn copy<'a>(content: &[u8], to: *mut u8) -> &'a [u8] {
+    // SAFETY: the caller's word.
     unsafe { ptr::copy_nonoverlapping(content.as_ptr(), to, content.len()) };
-    object
+    // So that the compiler does not take the bytes from where they were copied from.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: just written.
+    unsafe { std::slice::from_raw_parts(to, content.len()) }
 }
 
 /// A str of any kind; checked to be in its narrowest form, as otherwise it would not equal the same text.
 fn text(content: Text<'_>) -> *mut PyObject {
-    if !content.is_canonical() {
-        return raise(ImageError::Corrupt {
-            offset: 0,
-            what: "text is not in its narrowest form",
-        });
-    }
-    if content.bytes.len() == 1 {
+    let kind = content.kind;
+    if kind.width() == 1 && content.bytes.len() == 1 {
+        let mut letter = 0;
+        // SAFETY: one byte, of this function alone.
+        let bytes = unsafe { copy(content.bytes, &raw mut letter) };
+        if !(Text { kind, bytes }).is_canonical() {
+            return not_narrowest(ptr::null_mut());
+        }
         // SAFETY: one byte at a valid address. The interpreter has these as singletons.
-        return unsafe { ffi::PyUnicode_FromKindAndData(1, content.bytes.as_ptr().cast(), 1) };
+        return unsafe { ffi::PyUnicode_FromKindAndData(1, bytes.as_ptr().cast(), 1) };
     }
-    let widest = match content.kind {
+    let widest = match kind {
         TextKind::Ascii => 0x7f,
         TextKind::Latin1 => 0xff,
         TextKind::Ucs2 => 0xffff,
         TextKind::Ucs4 => 0x0010_ffff,
     };
-    let count = content.char_count().cast_signed();
     // SAFETY: the thread is attached.
-    let object = unsafe { ffi::PyUnicode_New(count, widest) };
+    let object = unsafe { ffi::PyUnicode_New(content.char_count().cast_signed(), widest) };
     if object.is_null() {
         return object;
     }
     // SAFETY: `object` is a new str.
     let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-    // SAFETY: the str was made for `count` characters of this width and nobody else has seen it.
-    unsafe { ptr::copy_nonoverlapping(content.bytes.as_ptr(), to, content.bytes.len()) };
-    object
+    // SAFETY: the str was made for as many characters of this width, and nobody else has it; nothing is copied into the
+    // empty one.
+    let bytes = unsafe { copy(content.bytes, to) };
+    if (Text { kind, bytes }).is_canonical() {
+        return object;
+    }
+    not_narrowest(object)
+}
+
+/// Raises for text that is not what it is marked as, and releases the str that was made of it.
+#[cold]
+fn not_narrowest(made: *mut PyObject) -> *mut PyObject {
+    // SAFETY: null, or a reference of the caller's; a str is released without a look at its characters.
+    unsafe { ffi::Py_XDECREF(made) };
+    raise(ImageError::Corrupt {
+        offset: 0,
+        what: "text is not in its narrowest form",
+    })
 }
 
 /// The object of a value that came from a blob.
@@ -628,15 +663,17 @@ pub(crate) fn scalar(value: &Scalar<'_>) -> *mut PyObject {
 
 /// An int past 64 bits, from two's complement.
 fn big(content: &[u8]) -> *mut PyObject {
+    // The interpreter goes through the bytes more than once (P5).
+    let content = content.to_vec();
     let start = content.as_ptr();
     #[cfg(Py_3_13)]
-    // SAFETY: a slice's pointer and length; the thread is attached.
+    // SAFETY: a vector's pointer and length; the thread is attached.
     return unsafe {
         let flags = ffi::Py_ASNATIVEBYTES_LITTLE_ENDIAN;
         ffi::PyLong_FromNativeBytes(start.cast(), content.len(), flags)
     };
     #[cfg(not(Py_3_13))]
-    // SAFETY: as above; little-endian and with a sign.
+    // SAFETY: a vector's pointer and length, little-endian and with a sign; the thread is attached.
     return unsafe { ffi::_PyLong_FromByteArray(start, content.len(), 1, 1) };
 }
 
@@ -647,24 +684,17 @@ fn raise_corrupt(
     item_size: usize,
     what: &'static str,
 ) -> *mut PyObject {
-    // SAFETY: decoders run attached to the interpreter.
-    let py = unsafe { Python::assume_attached() };
-    // SAFETY: whoever has the parts keeps their image alive, which is of this class.
-    let image = unsafe { Borrowed::<PyAny>::from_ptr(py, parts.image) };
-    // SAFETY: as above.
-    let image = unsafe { image.cast_unchecked::<Image>() };
-    let items = parts
-        .items
-        .addr()
-        .wrapping_sub(image.get().bytes().as_ptr().addr());
-    let offset = items.wrapping_add(index.wrapping_mul(item_size)) as u64;
-    raise(ImageError::Corrupt { offset, what })
+    let offset = |image: &Bound<'_, Image>| {
+        let start = image.get().bytes().as_ptr().addr();
+        let items = parts.items.addr().wrapping_sub(start);
+        items.wrapping_add(index.wrapping_mul(item_size)) as u64
+    };
+    // SAFETY: whoever has the parts keeps their image alive; decoders run attached to the interpreter.
+    unsafe { node::with_image(parts.image, |image| Err(node::corrupt(offset(image), what))) }
 }
 
 #[cold]
 fn raise(error: ImageError) -> *mut PyObject {
     // SAFETY: decoders run attached to the interpreter.
-    let py = unsafe { Python::assume_attached() };
-    PyErr::from(Error::from(error)).restore(py);
-    ptr::null_mut()
+    unsafe { slot::enter(|_| Err(Error::from(error).into())) }
 }

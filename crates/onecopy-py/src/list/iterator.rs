@@ -18,6 +18,7 @@ use pyo3::types::{PyList, PyTuple, PyType};
 
 use super::decode::{Codec, Parts, Steps};
 use super::view::{View, wrap};
+use crate::cpython::slot;
 
 #[repr(C)]
 struct Iterator {
@@ -107,23 +108,15 @@ unsafe extern "C" fn length_hint(object: *mut PyObject, _: *mut PyObject) -> *mu
 
 /// `iter(rest of the view)`: what pickling and copying an iterator give.
 unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: methods are called attached to the interpreter.
-    let py = unsafe { Python::assume_attached() };
     // SAFETY: a method of the type made here.
     let iterator = unsafe { &*object.cast::<Iterator>() };
-    let result = rest(py, iterator).and_then(|rest| {
+    let work = |py: Python<'_>| {
         let iter = py.import("builtins")?.getattr("iter")?;
-        Ok((iter, PyTuple::new(py, [rest])?)
-            .into_pyobject(py)?
-            .into_any())
-    });
-    match result {
-        Ok(pair) => pair.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
-    }
+        let pair = (iter, PyTuple::new(py, [rest(py, iterator)?])?);
+        Ok(pair.into_pyobject(py)?.into_ptr())
+    };
+    // SAFETY: methods are called attached to the interpreter.
+    unsafe { slot::enter(work) }
 }
 
 fn rest<'py>(py: Python<'py>, iterator: &Iterator) -> PyResult<Bound<'py, PyAny>> {

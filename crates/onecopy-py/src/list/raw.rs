@@ -9,11 +9,14 @@ use pyo3::types::{PyInt, PyString};
 
 use super::decode::Steps;
 use super::view::View;
+use crate::node;
 
-/// The object of element `at` of the image.
+/// The object of element `at` of the sequence.
 pub(crate) fn get<'py>(py: Python<'py>, view: &View, at: usize) -> PyResult<Bound<'py, PyAny>> {
-    // An index from elsewhere than the view's steps would be our bug; it costs nothing to be sure.
-    assert!(at < view.count, "element {at} does not lie in the image");
+    // Positions of keys are kept for all views of them, and another process may have changed their number meanwhile.
+    if at >= view.count {
+        return Err(node::corrupt(view.node, "an element that is not there"));
+    }
     // SAFETY: just checked, and the view keeps the parts (P1 to P4).
     let object = unsafe { (view.get)(&view.parts, at) };
     // SAFETY: null with an exception, or a new reference.

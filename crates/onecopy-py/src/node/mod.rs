@@ -25,13 +25,12 @@ mod set;
 pub(crate) mod table;
 pub(crate) mod text;
 
-use std::ptr;
-
 use onecopy::image::{Decoded, Node, read_blob};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::cpython::slot;
 use crate::error::Error;
 use crate::list::decode;
 use crate::list::view::{self, ListView, TupleView, View};
@@ -84,12 +83,7 @@ pub(crate) fn function<'py>(
 
 /// What `share()` returns for a whole image.
 pub(crate) fn root_object<'py>(image: &Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>> {
-    let root = image.get().open()?.root_offset();
-    let opened = image.get().open()?;
-    if let Node::Object(_) = opened.node(root).map_err(Error::from)? {
-        return Ok(object::ObjectView::new(image, root)?.into_any());
-    }
-    object_at(image, root)
+    attach_node(image, image.get().open()?.root_offset())
 }
 
 /// The Python object of a node: a view, an array, or a rebuilt object.
@@ -169,23 +163,19 @@ pub(crate) fn corrupt(offset: u64, what: &'static str) -> PyErr {
 ///
 /// # Safety
 /// - `image` is a live `Image`, and the thread is attached to the interpreter.
-unsafe fn with_image(
+pub(crate) unsafe fn with_image(
     image: *mut PyObject,
     make: impl for<'py> FnOnce(&Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>>,
 ) -> *mut PyObject {
-    // SAFETY: decoders run attached to the interpreter.
-    let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller gives a live object.
-    let image = unsafe { Bound::from_borrowed_ptr(py, image) };
-    // SAFETY: the caller gives an instance of this class.
-    let image = unsafe { image.cast_into_unchecked::<Image>() };
-    match make(&image) {
-        Ok(object) => object.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
-    }
+    let work = |py: Python<'_>| {
+        // SAFETY: the caller gives a live object, which becomes one reference more.
+        let image = unsafe { Bound::from_borrowed_ptr(py, image) };
+        // SAFETY: the caller gives an instance of this class.
+        let image = unsafe { image.cast_into_unchecked::<Image>() };
+        make(&image).map(Bound::into_ptr)
+    };
+    // SAFETY: the caller's thread is attached.
+    unsafe { slot::enter(work) }
 }
 
 /// The object of a node that is an element, as a new reference; null with an exception set.

@@ -54,7 +54,7 @@ pub(crate) fn class<'py>(
     if !image.get().allows_pickle() {
         return Err(PyErr::from_value(helper.call_method1("refusal", (image,))?));
     }
-    let class = helper.call_method1("find_class", (core.table.class.unwrap_or_default(),))?;
+    let class = helper.call_method1("find_class", (core.class_name.as_str(),))?;
     Ok(core.class.get_or_init(|| class.unbind()).bind(py).clone())
 }
 
@@ -90,9 +90,9 @@ impl Record {
     }
 
     fn repr(&self, py: Python<'_>) -> PyResult<String> {
-        let name = self.core.table.class.unwrap_or_default();
         // Whoever made the file wrote it, maybe for the terminal.
-        let name = printable(name.rsplit([':', '.']).next().unwrap_or_default());
+        let name = self.core.class_name.rsplit([':', '.']).next();
+        let name = printable(name.unwrap_or_default());
         let (image, node) = text::row(&self.image, self.core.node, self.row);
         text::guarded(image, node, &format!("{name}View(...)"), || {
             let mut cells = Vec::new();

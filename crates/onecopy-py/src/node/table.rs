@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use onecopy::image::{Container, Node, Scalar, Table};
+use onecopy::image::{Container, Element, Node, Scalar, Table};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -44,6 +44,8 @@ pub(crate) struct TableCore {
     pub(crate) names: Vec<Py<PyAny>>,
     pub(crate) columns: Vec<Column>,
     pub(crate) shapes: Vec<Shape>,
+    /// `module:qualname`; empty for dicts.
+    pub(crate) class_name: String,
     pub(crate) class: OnceLock<Py<PyAny>>,
 }
 
@@ -61,18 +63,15 @@ impl TableCore {
         let Node::Table(table) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a table was expected"));
         };
-        let keys = View::of_sequence(image, &table.names.items);
         let (mut names, mut columns) = (Vec::new(), Vec::new());
         for field in 0..table.field_count() {
-            // Looked at before it is made: a row of this very table would need the names again.
+            // Made of what was looked at: an element that is a row of this very table would need the names again.
             let element = table.names.items.get(field).map_err(Error::from)?;
-            if !element.is_some_and(|name| matches!(name.as_scalar(), Scalar::Str(_))) {
+            let name = element.as_ref().map(Element::as_scalar);
+            let Some(name @ Scalar::Str(_)) = name else {
                 return Err(corrupt(table.names_offset, "the name of a field is a str"));
-            }
-            let name = raw::get(py, &keys, field)?;
-            let name = name
-                .cast_into::<PyString>()
-                .map_err(|_| corrupt(table.names_offset, "the name of a field is a str"))?;
+            };
+            let name = super::scalar_object(py, &name)?;
             let name = py.import("sys")?.call_method1("intern", (name,))?;
             names.push(name.unbind());
             let column = table.column(field).map_err(Error::from)?;
@@ -94,6 +93,7 @@ impl TableCore {
         }
         let core = Arc::new(Self {
             node,
+            class_name: table.class().map_err(Error::from)?.unwrap_or_default(),
             table,
             names,
             columns,
@@ -106,16 +106,8 @@ impl TableCore {
 
     /// The shape of a row; `None` if every row has all fields in order.
     pub(crate) fn shape(&self, row: usize) -> PyResult<Option<&Shape>> {
-        let Some(row_shapes) = self.table.row_shapes() else {
-            return Ok(None);
-        };
-        let shape = row_shapes
-            .get(row)
-            .and_then(|&shape| usize::try_from(shape).ok());
-        match shape.and_then(|shape| self.shapes.get(shape)) {
-            Some(shape) => Ok(Some(shape)),
-            None => Err(corrupt(self.node, "a row has a shape that is not there")),
-        }
+        let shape = self.table.row_shape(row).map_err(Error::from)?;
+        Ok(shape.and_then(|shape| self.shapes.get(shape)))
     }
 
     /// The position of a field by its name.
@@ -146,15 +138,17 @@ impl TableCore {
         Ok(None)
     }
 
-    /// The cell of a row, which must be one of the table's.
+    /// The cell of a row.
     pub(crate) fn cell<'py>(
         &self,
         py: Python<'py>,
         position: usize,
         row: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let column = &self.columns[position];
-        assert!(row < self.table.rows, "a row of the table");
+        let column = self.columns.get(position);
+        let Some(column) = column.filter(|_| row < self.table.rows) else {
+            return Err(corrupt(self.node, "the table has no such cell"));
+        };
         // SAFETY: the column has a cell for each row, as was checked when the table was resolved, and whoever has the
         // core keeps the image (P1 to P4).
         #[allow(unsafe_code)]
@@ -341,9 +335,9 @@ impl TableView {
         let position = self.core.position(name)?;
         let missing = || PyKeyError::new_err(name.clone().unbind());
         let position = position.ok_or_else(missing)?;
-        let offset = self.core.table.column_offset(position);
-        let offset = offset.ok_or_else(missing)?;
-        let mut view = View::of_node(self.image.bind(py), offset)?;
+        // Looked at anew, and found to have as many cells as the steps were checked against (S1).
+        let column = self.core.table.column(position).map_err(Error::from)?;
+        let mut view = View::of_sequence(self.image.bind(py), &column);
         view.steps = self.steps;
         wrap(py, view)
     }

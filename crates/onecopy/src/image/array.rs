@@ -38,6 +38,35 @@ pub struct ArrayShape<'a> {
     pub read_only: bool,
 }
 
+/// An array's description of its own, which stays what it is when the image changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArraySpec {
+    /// The type of its items as `NumPy` writes it.
+    pub dtype: String,
+    /// Bytes per item.
+    pub item_size: u32,
+    /// Elements along each dimension.
+    pub shape: Vec<u64>,
+    /// Bytes from one element to the next along each dimension; none negative.
+    pub strides: Vec<i64>,
+    /// Whether the array was read-only where it came from.
+    pub read_only: bool,
+}
+
+impl ArraySpec {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_shape(&self) -> ArrayShape<'_> {
+        ArrayShape {
+            dtype: &self.dtype,
+            item_size: self.item_size,
+            shape: &self.shape,
+            strides: &self.strides,
+            read_only: self.read_only,
+        }
+    }
+}
+
 impl ArrayShape<'_> {
     /// Number of elements; `None` past the end of `u64`.
     #[must_use]
@@ -251,10 +280,10 @@ fn after(section: Section, len: u64, align: u64) -> Option<Section> {
 }
 
 /// An array, resolved: its elements all lie in `data`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Array<'a> {
     /// Type, shape and strides.
-    pub shape: ArrayShape<'a>,
+    pub spec: ArraySpec,
     /// The data.
     pub data: &'a [u8],
     /// Where the data lie, from the image's start.
@@ -270,14 +299,19 @@ impl<'a> Array<'a> {
             return Err(corrupt(at, "flag that an array cannot have"));
         }
         let dimensions = (shape.len >> 3) as usize;
-        let array = ArrayShape {
-            dtype: std::str::from_utf8(dtype.of(image)?)
+        if dimensions > DIMENSION_LIMIT {
+            return Err(corrupt(at, "more dimensions than an array has"));
+        }
+        let spec = ArraySpec {
+            dtype: String::from_utf8(dtype.of(image)?.to_vec())
                 .map_err(|_| corrupt(dtype.offset, "the type of an array is not UTF-8"))?,
             item_size: head.item_size,
-            shape: typed(image, shape, dimensions)?,
-            strides: typed(image, strides, dimensions)?,
+            shape: typed(image, shape, dimensions)?.to_vec(),
+            strides: typed(image, strides, dimensions)?.to_vec(),
             read_only: head.flags & FLAG_READ_ONLY != 0,
         };
+        // What is checked is the copy (O1 of `bytes`).
+        let array = spec.as_shape();
         if array.count() != Some(head.count) {
             return Err(corrupt(at, "element count does not match the shape"));
         }
@@ -285,8 +319,8 @@ impl<'a> Array<'a> {
             return Err(corrupt(at, "shape and strides reach past the data"));
         }
         Ok(Self {
-            shape: array,
             data: data.of(image)?,
+            spec,
             data_offset: data.offset,
         })
     }

@@ -1,4 +1,8 @@
 //! Bounds-checked little-endian access: the only way the reader touches numbers in an image.
+//!
+//! **Invariant.** `O1`: a number that decides anything (an offset, a length, a kind) is loaded once, by [`once`], and what
+//! was loaded is checked and used. Nothing in the kernel keeps another process of the user from writing to a published
+//! image; a number that was checked and then loaded again would be another one by then.
 
 use super::error::{ImageError, corrupt};
 
@@ -8,6 +12,17 @@ pub(crate) const fn round_up(value: u64, align: u64) -> Option<u64> {
     match value.checked_add(mask) {
         Some(sum) => Some(sum & !mask),
         None => None,
+    }
+}
+
+/// What is there now, loaded exactly once however often the result is used.
+#[inline]
+pub(crate) fn once<T: Copy>(place: &T) -> T {
+    // SAFETY: a reference is aligned and valid for reads. The compiler neither repeats nor splits up the use of a
+    // volatile load, so whatever is written to the bytes meanwhile, the result stays what it is.
+    #[allow(unsafe_code, reason = "safe code has no load that is done once")]
+    unsafe {
+        std::ptr::from_ref(place).read_volatile()
     }
 }
 
@@ -30,8 +45,9 @@ fn array<const N: usize>(
     what: &'static str,
 ) -> Result<[u8; N], ImageError> {
     slice(bytes, offset, N as u64, what)?
-        .try_into()
-        .map_err(|_| corrupt(offset, what))
+        .first_chunk()
+        .map(once)
+        .ok_or(corrupt(offset, what))
 }
 
 /// The `u32` at `offset`.

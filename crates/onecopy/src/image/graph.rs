@@ -16,9 +16,9 @@
 //! of the row; without shapes, every row has all columns in order. A cell that a row does not have is `None`.
 
 use super::arena::Arena;
-use super::bytes::u64_at;
+use super::bytes::{once, u64_at};
 use super::error::{BuildError, ImageError, corrupt};
-use super::keys::{Keys, fields, put_fields};
+use super::keys::{Keys, field_list, fields, put_fields};
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
 use super::plan::{Container, LARGE_LEN, PAGE_ALIGN, SECTION_ALIGN};
 use super::view::{Image, Items, Sequence};
@@ -39,9 +39,7 @@ pub struct Dict<'a> {
 
 impl<'a> Dict<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let &[keys_offset, values_offset] = fields(image.bytes(), at, 2)? else {
-            return Err(corrupt(at, "dict node"));
-        };
+        let [keys_offset, values_offset] = fields(image.bytes(), at)?;
         let keys = image.keys_at(keys_offset)?;
         let values = image.sequence_at(values_offset)?;
         if keys.len() as u64 != head.count || values.len() as u64 != head.count {
@@ -69,9 +67,7 @@ pub struct Set<'a> {
 
 impl<'a> Set<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let &[keys_offset] = fields(image.bytes(), at, 1)? else {
-            return Err(corrupt(at, "set node"));
-        };
+        let [keys_offset] = fields(image.bytes(), at)?;
         let keys = image.keys_at(keys_offset)?;
         if keys.len() as u64 != head.count {
             return Err(corrupt(at, "number of members does not match"));
@@ -109,8 +105,7 @@ pub struct Table<'a> {
     pub names: Keys<'a>,
     /// Offset of the keys node with the names.
     pub names_offset: u64,
-    /// The class of the rows, `module:qualname`.
-    pub class: Option<&'a str>,
+    class: Option<&'a [u8]>,
     shapes: Option<Sequence<'a>>,
     row_shapes: Option<&'a [i8]>,
     columns: &'a [u64],
@@ -125,10 +120,7 @@ const MOST_SHAPES: usize = 128;
 impl<'a> Table<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
         let bytes = image.bytes();
-        let &[count, names_offset, class, shapes, row_shapes] = fields(bytes, at, TABLE_FIELDS)?
-        else {
-            return Err(corrupt(at, "table node"));
-        };
+        let [count, names_offset, class, shapes, row_shapes] = fields::<TABLE_FIELDS>(bytes, at)?;
         let container = match u64_at(bytes, at, "table node")?.to_le_bytes() {
             [_, 1, ..] => Container::List,
             [_, 2, ..] => Container::Tuple,
@@ -146,14 +138,14 @@ impl<'a> Table<'a> {
         if names.len() != field_count {
             return Err(corrupt(at, "a table has as many names as columns"));
         }
-        let all = fields(bytes, at, TABLE_FIELDS.saturating_add(field_count))?;
+        let all = field_list(bytes, at, TABLE_FIELDS.saturating_add(field_count))?;
         let shapes = match shapes {
             0 => None,
             at => Some(image.sequence_at(at)?),
         };
         // Some column has to vouch for the number of rows: nobody reads cells that are not there, but rows would be made.
         match all.get(TABLE_FIELDS) {
-            Some(&column) if image.sequence_at(column)?.len() == rows => {}
+            Some(column) if image.sequence_at(once(column))?.len() == rows => {}
             None if rows == 0 => {}
             _ => return Err(corrupt(at, "a column has one cell per row")),
         }
@@ -174,10 +166,7 @@ impl<'a> Table<'a> {
         let class = match class {
             0 => None,
             at => match read_blob(bytes, at)? {
-                Scalar::Class(name) => {
-                    let name = std::str::from_utf8(name);
-                    Some(name.map_err(|_| corrupt(at, "the name of a class is not UTF-8"))?)
-                }
+                Scalar::Class(name) => Some(name),
                 _ => return Err(corrupt(at, "the name of a class was expected")),
             },
         };
@@ -205,7 +194,17 @@ impl<'a> Table<'a> {
     /// Offset of the list node of a column.
     #[must_use]
     pub fn column_offset(&self, field: usize) -> Option<u64> {
-        self.columns.get(field).copied()
+        self.columns.get(field).map(once)
+    }
+
+    /// The class of the rows, `module:qualname`.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if the name is not UTF-8.
+    pub fn class(&self) -> Result<Option<String>, ImageError> {
+        let name = self.class.map(|name| String::from_utf8(name.to_vec()));
+        let wrong = |_| corrupt(self.at, "the name of a class is not UTF-8");
+        name.transpose().map_err(wrong)
     }
 
     /// A column.
@@ -220,6 +219,12 @@ impl<'a> Table<'a> {
             return Err(corrupt(offset, "a column has one cell per row"));
         }
         Ok(column)
+    }
+
+    /// Whether rows have shapes of their own.
+    #[must_use]
+    pub const fn has_shapes(&self) -> bool {
+        self.row_shapes.is_some()
     }
 
     /// Number of shapes; 0 if every row has all fields in order.
@@ -260,10 +265,21 @@ impl<'a> Table<'a> {
         Ok(positions)
     }
 
-    /// The shape of each row, if there are shapes; not checked against their number.
-    #[must_use]
-    pub const fn row_shapes(&self) -> Option<&'a [i8]> {
-        self.row_shapes
+    /// The shape of a row, which must be one of the table's; `None` if every row has all fields in order.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is not among the shapes.
+    #[inline]
+    pub fn row_shape(&self, row: usize) -> Result<Option<usize>, ImageError> {
+        let Some(row_shapes) = self.row_shapes else {
+            return Ok(None);
+        };
+        let shape = row_shapes.get(row).map(once);
+        let shape = shape.and_then(|shape| usize::try_from(shape).ok());
+        match shape.filter(|&shape| shape < self.shape_count()) {
+            Some(shape) => Ok(Some(shape)),
+            None => Err(corrupt(self.at, "a row has a shape that is not there")),
+        }
     }
 }
 
@@ -278,9 +294,7 @@ pub struct RowNode {
 
 impl RowNode {
     pub(crate) fn resolve(image: &Image<'_>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let &[table] = fields(image.bytes(), at, 1)? else {
-            return Err(corrupt(at, "row node"));
-        };
+        let [table] = fields(image.bytes(), at)?;
         let table_head = NodeHead::read(image.bytes(), table)?;
         if table_head.kind != NodeKind::Table || head.count >= table_head.count {
             return Err(corrupt(at, "a row of a table was expected"));
@@ -313,10 +327,11 @@ impl<'a> ObjectNode<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
         let bytes = image.bytes();
         let count = usize::try_from(head.count).unwrap_or(usize::MAX);
-        let all = fields(bytes, at, count.saturating_mul(2).saturating_add(2))?;
-        let (&[offset, len], buffers) = all
+        let all = field_list(bytes, at, count.saturating_mul(2).saturating_add(2))?;
+        let (pickle, buffers) = all
             .split_first_chunk::<2>()
             .ok_or(corrupt(at, "object node"))?;
+        let [offset, len] = once(pickle);
         Ok(Self {
             pickle: Section { offset, len }.of(bytes)?,
             buffers,
@@ -336,10 +351,8 @@ impl<'a> ObjectNode<'a> {
     /// [`ImageError::Corrupt`] if it does not lie in the image.
     pub fn buffer(&self, index: usize) -> Result<Section, ImageError> {
         let missing = corrupt(0, "the object has no such buffer");
-        let pair = self.buffers.chunks_exact(2).nth(index);
-        let Some(&[offset, len]) = pair else {
-            return Err(missing);
-        };
+        let pair = self.buffers.as_chunks::<2>().0.get(index);
+        let [offset, len] = pair.map(once).ok_or(missing)?;
         let section = Section { offset, len };
         section.of(self.bytes)?;
         Ok(section)

@@ -14,7 +14,7 @@
 //! check covers the header alone, so that opening an image stays a matter of microseconds whatever its size; it tells
 //! a damaged header from a newer one.
 
-use super::bytes::{put, slice, u32_at, u64_at};
+use super::bytes::{once, put, slice, u32_at, u64_at};
 use super::error::{ImageError, corrupt};
 
 /// The first eight bytes of every image.
@@ -84,6 +84,9 @@ impl Header {
                 found,
             });
         }
+        // What is checked is a copy (O1).
+        let bytes = bytes.first_chunk::<HEADER_LEN>().map(once);
+        let bytes = bytes.as_ref().ok_or(corrupt(0, "header"))?;
         if slice(bytes, 0, MAGIC.len() as u64, "magic")? != MAGIC {
             return Err(corrupt(0, "the magic of an image"));
         }

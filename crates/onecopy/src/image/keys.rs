@@ -13,7 +13,7 @@
 //! only Python can compare, are not in the index.
 
 use super::arena::Arena;
-use super::bytes::{slice, u64_at};
+use super::bytes::{once, slice, u64_at};
 use super::error::{BuildError, ImageError, corrupt};
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
 use super::text::Text;
@@ -247,7 +247,7 @@ impl Iterator for Candidates<'_> {
         let mask = (self.slots.len() as u64).wrapping_sub(1);
         while self.left > 0 {
             self.left = self.left.wrapping_sub(1);
-            let slot = *self.slots.get(self.next as usize)?;
+            let slot = self.slots.get(self.next as usize).map(once)?;
             self.next = self.next.wrapping_add(1) & mask;
             if slot == 0 {
                 self.left = 0;
@@ -351,8 +351,14 @@ pub(crate) fn put_fields(
     arena.put(at, bytemuck::cast_slice(fields))
 }
 
-/// The fields behind a head.
-pub(crate) fn fields(image: &[u8], at: u64, count: usize) -> Result<&[u64], ImageError> {
+/// The first fields behind a head.
+pub(crate) fn fields<const N: usize>(image: &[u8], at: u64) -> Result<[u64; N], ImageError> {
+    let chunk = field_list(image, at, N)?.first_chunk();
+    chunk.map(once).ok_or(corrupt(at, "node outside the image"))
+}
+
+/// The fields behind a head, as they lie.
+pub(crate) fn field_list(image: &[u8], at: u64, count: usize) -> Result<&[u64], ImageError> {
     let start = at.saturating_add(NODE_HEAD_LEN as u64);
     let len = (count as u64).saturating_mul(8);
     let bytes = slice(image, start, len, "node outside the image")?;

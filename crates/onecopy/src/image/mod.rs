@@ -26,7 +26,8 @@
 //! | `validate` | does the whole image hold together? |
 //!
 //! **Invariants.** `I1`: an image never changes once it is published. `I2`: bytes are input: reading checks every
-//! offset and length it uses, yields [`ImageError`] for what does not hold, and never panics. `I3`: the same elements
+//! offset and length it uses, yields [`ImageError`] for what does not hold, and never panics; that is so even for bytes
+//! that another process changes meanwhile, against `I1` (see `bytes`). `I3`: the same elements
 //! give the same bytes, on every machine.
 
 #![deny(
@@ -59,7 +60,7 @@ mod view;
 mod word;
 
 pub use arena::Arena;
-pub use array::{Array, ArrayLayout, ArrayShape, DIMENSION_LIMIT, place_array};
+pub use array::{Array, ArrayLayout, ArrayShape, ArraySpec, DIMENSION_LIMIT, place_array};
 pub use build::{ImageBuf, Writer, sequence_image};
 pub use cursor::{COMPACT_LIMIT, ColumnCursor};
 pub use error::{BuildError, ImageError};

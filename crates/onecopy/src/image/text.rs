@@ -4,8 +4,6 @@
 //! UCS-4 (little-endian). That is `CPython`'s own form, so a reader makes the object with one allocation and one copy,
 //! no decoder runs, and lone surrogates need no exception. Measured against UTF-8 in `docs/format.md`.
 
-use std::borrow::Cow;
-
 /// The width of a string's characters; its number is the one stored in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -82,16 +80,13 @@ impl<'a> Text<'a> {
             .unwrap_or_default()
     }
 
-    /// The text as Rust has it, or `None` if it holds a lone surrogate.
+    /// A copy of the text as Rust has it, or `None` if it holds a lone surrogate.
     #[must_use]
-    pub fn to_str(&self) -> Option<Cow<'a, str>> {
+    pub fn to_str(&self) -> Option<String> {
         if self.kind == TextKind::Ascii {
-            return std::str::from_utf8(self.bytes).ok().map(Cow::Borrowed);
+            return String::from_utf8(self.bytes.to_vec()).ok();
         }
-        self.codes()
-            .map(char::from_u32)
-            .collect::<Option<String>>()
-            .map(Cow::Owned)
+        self.codes().map(char::from_u32).collect()
     }
 
     /// Whether the bytes are what the kind promises: whole characters, all in range, the widest needing this kind.

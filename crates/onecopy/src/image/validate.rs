@@ -65,8 +65,8 @@ impl<'a> Walk<'a> {
     fn node(&mut self, offset: u64) -> Result<(), ImageError> {
         match self.image.node(offset)? {
             Node::Array(array) => {
-                let dimensions = array.shape.shape.len().saturating_mul(16);
-                self.spend(offset, array.shape.dtype.len().saturating_add(dimensions))
+                let dimensions = array.spec.shape.len().saturating_mul(16);
+                self.spend(offset, array.spec.dtype.len().saturating_add(dimensions))
             }
             Node::Sequence(sequence) => self.sequence(&sequence),
             Node::Dict(dict) => {
@@ -153,8 +153,9 @@ impl<'a> Walk<'a> {
     fn table(&mut self, table: &Table<'a>) -> Result<(), ImageError> {
         let at = table.names_offset;
         self.spend(at, table.field_count().saturating_mul(8))?;
-        self.spend(at, table.class.map_or(0, str::len))?;
-        self.spend(at, table.row_shapes().map_or(0, <[i8]>::len))?;
+        self.spend(at, table.class()?.map_or(0, |name| name.len()))?;
+        let shaped = if table.has_shapes() { table.rows } else { 0 };
+        self.spend(at, shaped)?;
         self.meet(table.names_offset);
         for field in 0..table.field_count() {
             let name = table.names.items.get(field)?;
@@ -166,19 +167,11 @@ impl<'a> Walk<'a> {
             let column = table.column(field)?;
             self.meet(column.offset());
         }
-        let count = table.shape_count();
-        for shape in 0..count {
+        for shape in 0..table.shape_count() {
             table.shape(shape)?;
         }
-        let rows = table.row_shapes().unwrap_or_default();
-        if rows
-            .iter()
-            .any(|&shape| usize::try_from(shape).map_or(true, |shape| shape >= count))
-        {
-            return Err(corrupt(
-                table.names_offset,
-                "a row has a shape that is not there",
-            ));
+        for row in 0..shaped {
+            table.row_shape(row)?;
         }
         Ok(())
     }

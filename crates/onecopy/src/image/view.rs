@@ -9,7 +9,7 @@ use bytemuck::AnyBitPattern;
 
 use super::array::Array;
 use super::build::{KIND_SHIFT_NARROW, KIND_SHIFT_WIDE};
-use super::bytes::{round_up, slice, u32_at, u64_at};
+use super::bytes::{once, round_up, slice, u32_at, u64_at};
 use super::error::{ImageError, corrupt};
 use super::graph::{Dict, ObjectNode, RowNode, Set, Table};
 use super::header::Header;
@@ -30,7 +30,7 @@ pub struct Image<'a> {
 }
 
 /// A node, resolved.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Node<'a> {
     /// A list or tuple.
     Sequence(Sequence<'a>),
@@ -403,7 +403,7 @@ impl<'a> Sequence<'a> {
             return Ok(None);
         }
         if let Some(bits) = self.validity {
-            let byte = bits.get(index >> 3).copied().unwrap_or_default();
+            let byte = bits.get(index >> 3).map(once).unwrap_or_default();
             if byte & (1 << (index & 7)) == 0 {
                 return Ok(Some(Scalar::None.into()));
             }
@@ -535,13 +535,13 @@ impl<'a> Spans<'a> {
         match self.offsets {
             Offsets::Narrow(offsets) => {
                 const MASK: u32 = (1 << KIND_SHIFT_NARROW) - 1;
-                let (start, end) = (*offsets.get(index)?, *offsets.get(end)?);
+                let (start, end) = (once(offsets.get(index)?), once(offsets.get(end)?));
                 let kind = (start >> KIND_SHIFT_NARROW) as u8;
                 Some((u64::from(start & MASK), u64::from(end & MASK), kind))
             }
             Offsets::Wide(offsets) => {
                 const MASK: u64 = (1 << KIND_SHIFT_WIDE) - 1;
-                let (start, end) = (*offsets.get(index)?, *offsets.get(end)?);
+                let (start, end) = (once(offsets.get(index)?), once(offsets.get(end)?));
                 Some((start & MASK, end & MASK, (start >> KIND_SHIFT_WIDE) as u8))
             }
         }
@@ -578,7 +578,7 @@ impl<'a> Words<'a> {
     pub fn get(&self, index: usize) -> Result<Element<'a>, ImageError> {
         let at = self.at.saturating_add((index as u64).saturating_mul(8));
         let wrong = || corrupt(at, "word with an unknown tag");
-        let word = *self.words.get(index).ok_or_else(wrong)?;
+        let word = once(self.words.get(index).ok_or_else(wrong)?);
         Ok(match Word(word).decode().ok_or_else(wrong)? {
             Decoded::None => Scalar::None.into(),
             Decoded::Bool(value) => Scalar::Bool(value).into(),

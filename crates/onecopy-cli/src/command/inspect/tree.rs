@@ -203,7 +203,7 @@ impl<'a> Looker<'a> {
             RowKind::NamedTuple => "namedtuples",
         };
         entry.kind = format!("table of {rows}");
-        if let Some(class) = table.class {
+        if let Some(class) = table.class()? {
             // Whoever made the file wrote it, maybe for the terminal.
             entry.kind = format!("{} ({})", entry.kind, class.escape_debug());
         }
@@ -259,10 +259,10 @@ fn element(sequence: &Sequence<'_>, index: usize) -> Result<String, ImageError> 
 }
 
 fn describe_array(entry: &mut Entry, array: &Array<'_>) {
-    let shape: Vec<_> = array.shape.shape.iter().map(u64::to_string).collect();
-    let dtype = array.shape.dtype.escape_debug();
+    let shape: Vec<_> = array.spec.shape.iter().map(u64::to_string).collect();
+    let dtype = array.spec.dtype.escape_debug();
     entry.kind = format!("array {} of {dtype}", shape.join(" × "));
-    entry.count = array.shape.count().unwrap_or_default();
+    entry.count = array.spec.as_shape().count().unwrap_or_default();
     entry.bytes = 80 + array.data.len() as u64;
 }
 
