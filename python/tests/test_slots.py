@@ -98,7 +98,22 @@ def many(make: Callable[[int], Any]) -> Callable[[], list[Any]]:
     return lambda: [make(at) for at in range(MANY)]
 
 
-MIXTURE = (7, 2**40, 2**70, 1.5, True, None, "a", "é", "日本", b"b", b"longer bytes", (1, "x"), 3 + 4j, "some longer text")
+MIXTURE = (
+    7,
+    2**40,
+    2**70,
+    1.5,
+    True,
+    None,
+    "a",
+    "é",
+    "日本",
+    b"b",
+    b"longer bytes",
+    (1, "x"),
+    3 + 4j,
+    "some longer text",
+)
 
 ELEMENTS: dict[str, Callable[[], list[Any]]] = {
     "small int": few(lambda at: at - 20),

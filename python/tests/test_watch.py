@@ -338,7 +338,8 @@ def test_labels_are_printable(label: Any) -> None:
 
 def test_marks_are_bounded_in_each_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONECOPY_SIDE", str(tmp_path))
-    monkeypatch.setattr(_side, "_marks_left", 5)
+    monkeypatch.setattr(_side, "MOST_MARKS", 5)
+    monkeypatch.setattr(_side, "_marks", {})
 
     def child() -> None:
         onecopy.mark("of the child")
