@@ -21,6 +21,7 @@
 
 mod at_fork;
 mod attached;
+mod check;
 mod file;
 mod find;
 mod handle;
@@ -40,6 +41,8 @@ mod token;
 mod units;
 mod verify;
 mod view;
+#[cfg(feature = "testing")]
+mod words;
 
 pub use handle::{Huge, Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
@@ -47,3 +50,6 @@ pub use object::{Building, Object, PrivateMapping, Sealed};
 pub use stats::{Collected, Stats};
 pub use token::Token;
 pub use view::{Portable, View};
+
+#[cfg(feature = "testing")]
+pub(crate) use words::in_use as words_in_use;
