@@ -1,12 +1,19 @@
-//! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to the metadata of a
-//! store, and a thread can look around after each step of writing a file. Without the feature everything here is empty.
+//! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
+//! the metadata of a store, be less patient with holders of its lock, and learn where its words stand;
+//! and a thread can look around after each step of writing a file. Without the feature everything here
+//! is empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
-pub use armed::{arm, disarm};
+pub use armed::{arm, disarm, set_patience, words_in_use};
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn stored() {}
+
+#[cfg(not(feature = "testing"))]
+pub(crate) fn patience(usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
 
 #[cfg(not(any(test, feature = "testing")))]
 pub(crate) fn step(_: &'static str) {}
@@ -45,13 +52,31 @@ mod steps {
 }
 
 #[cfg(feature = "testing")]
-pub(crate) use armed::stored;
+pub(crate) use armed::{patience, stored};
 
 #[cfg(feature = "testing")]
 mod armed {
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     static LEFT: AtomicU64 = AtomicU64::new(0);
+    static PATIENCE_MS: AtomicU64 = AtomicU64::new(u64::MAX);
+
+    /// From now on this process waits for a living holder of a store's lock this long at most.
+    pub fn set_patience(patience: Duration) {
+        let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        PATIENCE_MS.store(ms, Ordering::SeqCst);
+    }
+
+    pub(crate) fn patience(usual: Duration) -> Duration {
+        usual.min(Duration::from_millis(PATIENCE_MS.load(Ordering::Relaxed)))
+    }
+
+    /// Offsets in the memory file of the words of its metadata that are in use, by kind.
+    #[must_use]
+    pub fn words_in_use(store: &crate::Store) -> Vec<(&'static str, Vec<u64>)> {
+        crate::store::words_in_use(store)
+    }
 
     /// Kills this process by SIGKILL right after its `stores`-th store from now (1 is the next one).
     pub fn arm(stores: u64) {

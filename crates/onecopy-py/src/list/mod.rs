@@ -40,7 +40,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(view::_attach_view, module)?)?;
     module.add_function(wrap_pyfunction!(export::private_items, module)?)?;
     // Also lets `match` take views for sequences.
-    let sequence = py.import("collections.abc")?.getattr("Sequence")?;
+    let sequence = py.import("_collections_abc")?.getattr("Sequence")?;
     sequence.call_method1("register", (py.get_type::<ListView>(),))?;
     sequence.call_method1("register", (py.get_type::<TupleView>(),))?;
     Ok(())

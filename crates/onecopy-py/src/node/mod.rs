@@ -55,7 +55,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
     module.add_function(wrap_pyfunction!(crate::object::_image, module)?)?;
     // Also lets `match` take views for mappings and sequences.
-    let abc = py.import("collections.abc")?;
+    let abc = py.import("_collections_abc")?;
     let mapping = abc.getattr("Mapping")?;
     mapping.call_method1("register", (py.get_type::<dict::DictView>(),))?;
     mapping.call_method1("register", (py.get_type::<row::RowView>(),))?;

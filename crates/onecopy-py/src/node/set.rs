@@ -165,7 +165,7 @@ fn is_set(object: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(true);
     }
     // The keys of a dict and the like.
-    object.is_instance(&object.py().import("collections.abc")?.getattr("Set")?)
+    object.is_instance(&object.py().import("_collections_abc")?.getattr("Set")?)
 }
 
 macro_rules! set_class {

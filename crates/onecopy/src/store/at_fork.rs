@@ -23,7 +23,7 @@ use super::attached::{Attached, PATIENCE, ProcessGuard, forked};
 use super::processes::{self, ProcessSlot};
 use super::{find, spans};
 use crate::error::AccessError;
-use crate::sys::atfork;
+use crate::sys::{atfork, life};
 
 /// Registers the handlers; the first store of a process does this.
 pub(crate) fn register() -> std::io::Result<()> {
@@ -60,10 +60,10 @@ fn prepare_store(
     guard: &mut ProcessGuard,
 ) -> Result<ProcessSlot, AccessError> {
     let reserved = ProcessSlot::reserve(&store.file)?;
-    let (_, holder) = store.identify(guard)?;
-    let locked = store.file.lock(holder, PATIENCE)?;
+    let (_, thread) = store.identify(guard)?;
+    let locked = store.file.lock(&thread, PATIENCE)?;
     // The pid is not known yet; the child signs.
-    locked.enlist(reserved.slot, 0);
+    locked.enlist(reserved.slot, 0)?;
     for (id, held) in &store.local(guard).held {
         if let Some(row) = locked.object(*id)? {
             locked.add_hold(&row, reserved.slot, held.handle)?;
@@ -88,6 +88,7 @@ extern "C" fn child() {
     // SAFETY: `prepare` ran in the thread that this one was forked from and suspended its guard.
     let mut guard = unsafe { ProcessGuard::resume() };
     forked();
+    life::forget_all();
     let stores = std::mem::take(&mut guard.process().forking);
     let _ = catch_unwind(AssertUnwindSafe(|| {
         let pid = std::process::id();

@@ -20,11 +20,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::file::{Locked, StoreFile};
-use super::lock::Holder;
 use super::objects::Row;
 use super::processes::ProcessSlot;
 use super::recover::{self, Swept};
-use super::{ObjectId, Uuid, threads};
+use super::threads::{self, ThreadSlot};
+use super::{ObjectId, Uuid};
 use crate::error::AccessError;
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::lock::LocalLock;
@@ -42,8 +42,8 @@ static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// (attachment, fork count, holder) for each store this thread has locked.
-    static HOLDERS: RefCell<Vec<(u64, u64, Holder)>> = const { RefCell::new(Vec::new()) };
+    /// (attachment, fork count, slot) for each store this thread has locked.
+    static SLOTS: RefCell<Vec<(u64, u64, ThreadSlot)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Everything process-local: the stores this process knows.
@@ -167,34 +167,34 @@ impl Local {
 /// Takes a process slot of a store.
 fn enlist(file: &StoreFile, key: u64) -> Result<ProcessSlot, AccessError> {
     let reserved = ProcessSlot::reserve(file)?;
-    let holder = holder(file, key, reserved.slot)?;
-    file.lock(holder, PATIENCE)?
-        .enlist(reserved.slot, std::process::id());
+    let own = thread_slot(file, key, reserved.slot)?;
+    file.lock(&own, PATIENCE)?
+        .enlist(reserved.slot, std::process::id())?;
     Ok(reserved)
 }
 
-/// The calling thread's name in the lock word, claimed at its first operation.
-fn holder(file: &StoreFile, key: u64, slot: u64) -> Result<Holder, AccessError> {
+/// The calling thread's slot, claimed at its first operation.
+fn thread_slot(file: &StoreFile, key: u64, slot: u64) -> Result<ThreadSlot, AccessError> {
     let forks = fork_count();
-    let known = HOLDERS.try_with(|holders| {
-        let holders = holders.borrow();
-        holders
+    let known = SLOTS.try_with(|slots| {
+        let slots = slots.borrow();
+        slots
             .iter()
             .find(|(owner, fork, _)| *owner == key && *fork == forks)
             .map(|known| known.2)
     });
-    if let Ok(Some(holder)) = known {
-        return Ok(holder);
+    if let Ok(Some(own)) = known {
+        return Ok(own);
     }
-    let holder = threads::claim(file, slot)?;
+    let own = threads::claim(file, slot)?;
     // During a thread's last breath its table may be gone: the slot then serves one operation and is
     // freed like that of any ended thread.
-    let _ = HOLDERS.try_with(|holders| {
-        let mut holders = holders.borrow_mut();
-        holders.retain(|(_, fork, _)| *fork == forks);
-        holders.push((key, forks, holder));
+    let _ = SLOTS.try_with(|slots| {
+        let mut slots = slots.borrow_mut();
+        slots.retain(|(_, fork, _)| *fork == forks);
+        slots.push((key, forks, own));
     });
-    Ok(holder)
+    Ok(own)
 }
 
 /// A store that this process is attached to.
@@ -256,8 +256,11 @@ impl Attached {
         unsafe { &mut *self.local.get() }
     }
 
-    /// This process's slot and this thread's name in the lock word.
-    pub(crate) fn identify(&self, guard: &mut ProcessGuard) -> Result<(u64, Holder), AccessError> {
+    /// This process's slot and this thread's.
+    pub(crate) fn identify(
+        &self,
+        guard: &mut ProcessGuard,
+    ) -> Result<(u64, ThreadSlot), AccessError> {
         let slot = if let Some(process) = &self.local(guard).process {
             process.slot
         } else {
@@ -266,18 +269,18 @@ impl Attached {
             self.local(guard).process = Some(reserved);
             slot
         };
-        Ok((slot, holder(&self.file, self.key, slot)?))
+        Ok((slot, thread_slot(&self.file, self.key, slot)?))
     }
 
     /// Begins an operation.
     pub(crate) fn session(&self) -> Result<Session<'_>, AccessError> {
         let mut guard = ProcessGuard::lock();
-        let (slot, holder) = self.identify(&mut guard)?;
+        let (slot, thread) = self.identify(&mut guard)?;
         Ok(Session {
             attached: self,
             guard,
             slot,
-            holder,
+            thread,
         })
     }
 
@@ -346,17 +349,15 @@ impl Drop for Attached {
         let mut leak = true;
         if let Some(slot) = slot {
             self.leave(slot, &mut guard);
-            let own = self.forget_holder();
-            leak = threads::has_others(&self.file, slot, own);
-            if let (Some(holder), false) = (own, leak) {
-                threads::release(&self.file, holder);
-            }
+            let own = self.forget_thread();
+            leak = self.file.has_other_lives()
+                || own.is_some_and(|own| !threads::release(&self.file, &own));
         }
         drop(guard);
         // SAFETY: this is the only place that takes the file, and `drop` runs once.
         let file = unsafe { ManuallyDrop::take(&mut self.file) };
         if leak {
-            // Other threads have life words in the metadata: it must stay mapped (life.rs).
+            // There are life words in the metadata: it must stay mapped (life.rs).
             file.mapping.leak_metadata();
         }
     }
@@ -365,43 +366,46 @@ impl Drop for Attached {
 impl Attached {
     /// Gives back what is left (holds that waited for the lock) and the process slot.
     fn leave(&self, slot: u64, guard: &mut ProcessGuard) {
-        let Ok(holder) = holder(&self.file, self.key, slot) else {
-            return;
-        };
-        let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) else {
+        let Ok(own) = thread_slot(&self.file, self.key, slot) else {
             return;
         };
         let mut dying = std::mem::take(&mut self.local(guard).unfinished);
-        for handle in 0..locked.handle_high(slot) {
-            if let Ok(row) = locked.drop_hold(slot, handle, slot) {
-                dying.extend(row);
+        if let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
+            for handle in 0..locked.handle_high(slot).unwrap_or(0) {
+                if let Ok(row) = locked.drop_hold(slot, handle, None, slot) {
+                    dying.extend(row);
+                }
             }
+        } else {
+            return;
         }
-        drop(locked);
         for row in &dying {
             let _ = self.file.punch_data(row.first, row.committed());
         }
-        if let Ok(locked) = self.file.lock(holder, DROP_PATIENCE) {
+        if let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
             for row in &dying {
                 let _ = locked.finish_free(row);
             }
-            if locked.own_dying(slot).is_ok_and(|rows| rows.is_empty()) {
-                locked.delist(slot);
+            // With anything left, the slot is recovered like that of a dead process.
+            if locked.own_dying(slot).is_ok_and(|rows| rows.is_empty())
+                && locked.holds_nothing(slot)
+            {
+                let _ = locked.delist(slot);
             }
         }
         // Closes the life descriptor: what was not finished is swept like that of a dead process.
         *self.local(guard) = Local::default();
     }
 
-    fn forget_holder(&self) -> Option<Holder> {
+    fn forget_thread(&self) -> Option<ThreadSlot> {
         let forks = fork_count();
-        HOLDERS
-            .try_with(|holders| {
-                let mut holders = holders.borrow_mut();
-                let at = holders
+        SLOTS
+            .try_with(|slots| {
+                let mut slots = slots.borrow_mut();
+                let at = slots
                     .iter()
                     .position(|(key, fork, _)| *key == self.key && *fork == forks);
-                at.map(|at| holders.swap_remove(at).2)
+                at.map(|at| slots.swap_remove(at).2)
             })
             .ok()
             .flatten()
@@ -413,7 +417,7 @@ pub(crate) struct Session<'a> {
     attached: &'a Attached,
     guard: ProcessGuard,
     pub(crate) slot: u64,
-    holder: Holder,
+    thread: ThreadSlot,
 }
 
 impl<'a> Session<'a> {
@@ -424,7 +428,7 @@ impl<'a> Session<'a> {
 
     /// Takes the store's lock.
     pub(crate) fn lock(&self, patience: Duration) -> Result<Locked<'a>, AccessError> {
-        self.attached.file.lock(self.holder, patience)
+        self.attached.file.lock(&self.thread, patience)
     }
 
     /// Gives back the holds that nobody here owns any more. Returns what died of it.
@@ -445,7 +449,7 @@ impl<'a> Session<'a> {
             if held.count > 0 {
                 continue;
             }
-            if let Ok(row) = locked.drop_hold(slot, held.handle, slot) {
+            if let Ok(row) = locked.drop_hold(slot, held.handle, Some(id), slot) {
                 dying.extend(row);
                 local.held.remove(&id);
                 local.building.remove(&id);
@@ -455,21 +459,22 @@ impl<'a> Session<'a> {
         dying
     }
 
-    /// Recovers dead processes, at most once a second unless `always`.
-    pub(crate) fn sweep(&mut self, always: bool) -> Result<Swept, AccessError> {
+    /// Recovers dead processes, at most once a second unless `always`. What was found before an error stays in `swept`.
+    pub(crate) fn sweep(&mut self, always: bool, swept: &mut Swept) -> Result<(), AccessError> {
         let now = Instant::now();
         let last = self.local().last_sweep;
         if !always && last.is_some_and(|last| now.duration_since(last) < SWEEP_INTERVAL) {
-            return Ok(Swept::default());
+            return Ok(());
         }
-        let (attached, holder, slot) = (self.attached, self.holder, self.slot);
+        let (attached, thread, slot) = (self.attached, self.thread, self.slot);
         let local = self.local();
         local.last_sweep = Some(now);
         match &local.process {
             Some(process) => {
-                recover::sweep(&attached.file, holder, process.life.as_fd(), slot, PATIENCE)
+                let life = process.life.as_fd();
+                recover::sweep(&attached.file, &thread, life, slot, PATIENCE, swept)
             }
-            None => Ok(Swept::default()),
+            None => Ok(()),
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! **Invariants.** `I1`: the header was checked, so `geometry` fits the file. `I2`: a table word is
 //! touched only below what its `Counter::…Table` says is committed; a span's bytes only after
-//! [`StoreFile::commit_data`]. So no access can raise SIGBUS for lack of memory.
+//! [`StoreFile::commit_data`]. So no access can raise SIGBUS for lack of memory. `I3`: the file is at least
+//! `data_start` bytes long and never shrinks (it is sealed), so no access to the metadata can raise SIGBUS for being
+//! past the end either, whatever a damaged word says.
 #![allow(unsafe_code, reason = "the mapping is turned into metadata words here")]
 
 use std::io;
@@ -10,15 +12,18 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::Uuid;
-use super::intent;
+use super::check;
+use super::intent::{self, Intent};
 use super::layout::{Counter, Geometry, Header, LOCK, MAX_CAPACITY, MIN_CAPACITY};
 use super::lock::{self, Holder, Taken};
 use super::mem::Mem;
+use super::processes;
+use super::threads::{self, ThreadSlot};
 use crate::error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::mapping::{HUGE_PAGE, Mapping, PAGE};
 use crate::sys::memory::MemoryFile;
-use crate::sys::{life, memory, procfs};
+use crate::sys::{life, memory, procfs, user};
 
 /// Tables grow in steps of this many bytes.
 const TABLE_STEP: u64 = 64 << 10;
@@ -54,6 +59,10 @@ pub(crate) struct StoreFile {
     pub(crate) geometry: Geometry,
     pub(crate) uuid: Uuid,
     owner_uid: u32,
+    /// Whether this process may one day have another user than when it attached the store.
+    may_change_user: bool,
+    /// The file is at least so long.
+    known_len: AtomicU64,
 }
 
 impl StoreFile {
@@ -71,6 +80,9 @@ impl StoreFile {
                 continue;
             };
             let (mapping, mem) = file;
+            // Empty, but for what is committed: I3.
+            rustix::fs::ftruncate(&fd, geometry.data_start)
+                .map_err(|error| kernel("ftruncate")(error.into()))?;
             memory::commit(fd.as_fd(), 0, PAGE).map_err(kernel("fallocate"))?;
             let slots = geometry.threads.saturating_sub(geometry.processes);
             memory::commit(fd.as_fd(), geometry.processes, slots).map_err(kernel("fallocate"))?;
@@ -81,14 +93,23 @@ impl StoreFile {
             for (index, word) in header.words().iter().enumerate() {
                 mem.set((index as u64).saturating_mul(8), *word);
             }
-            mem.set(Counter::MaxBytes.offset(), max_bytes);
+            for counter in Counter::ALL {
+                let value = if counter == Counter::MaxBytes {
+                    max_bytes
+                } else {
+                    0
+                };
+                mem.set(counter.offset(), counter.word(value.min(Counter::MAX)));
+            }
             return Ok(Self {
                 fd,
                 mapping,
                 mem,
                 geometry,
                 uuid,
-                owner_uid: memory::effective_uid(),
+                owner_uid: user::effective(),
+                may_change_user: !user::is_fixed(),
+                known_len: AtomicU64::new(geometry.data_start),
             });
         }
         Err(CreateError::NoAddressSpace {
@@ -114,6 +135,10 @@ impl StoreFile {
             return Err(layout("it is another store"));
         }
         let geometry = header.geometry;
+        let len = memory::len(fd.as_fd()).unwrap_or(0);
+        if len < geometry.data_start {
+            return Err(layout("the file is shorter than its tables"));
+        }
         let (mapping, mem) =
             Self::map(&fd, geometry).map_err(|source| AttachError::NoAddressSpace {
                 store: expected,
@@ -127,7 +152,41 @@ impl StoreFile {
             geometry,
             uuid: expected,
             owner_uid,
+            may_change_user: !user::is_fixed(),
+            known_len: AtomicU64::new(len),
         })
+    }
+
+    /// Whether the file has `end` bytes: past its end an access would raise SIGBUS.
+    pub(crate) fn reaches(&self, end: u64) -> bool {
+        // Relaxed: the file never shrinks, so an old value only means a look at the file.
+        if end <= self.known_len.load(Ordering::Relaxed) {
+            return true;
+        }
+        let len = memory::len(self.fd.as_fd()).unwrap_or(0);
+        self.known_len.fetch_max(len, Ordering::Relaxed);
+        end <= len
+    }
+
+    /// Reads a counter.
+    pub(crate) fn counter(&self, counter: Counter) -> Result<u64, Corrupt> {
+        let at = counter.offset();
+        check::value(at, Counter::BITS, self.mem.get(at))
+            .ok_or_else(|| self.corrupt(at, "a counter that fails its check"))
+    }
+
+    /// Reads a high-water mark: no more rows than the table has, and than are committed.
+    pub(crate) fn high(&self, counter: Counter) -> Result<u64, Corrupt> {
+        let high = self.counter(counter)?;
+        let (rows, bytes, committed) = self.geometry.table_of(counter);
+        let is_committed = match committed {
+            Some(committed) => high.saturating_mul(bytes) <= self.counter(committed)?,
+            None => true,
+        };
+        if high > rows || !is_committed {
+            return Err(self.corrupt(counter.offset(), "more rows than its table has"));
+        }
+        Ok(high)
     }
 
     /// Whether this process, with the rights that it has *now*, may go on using the store: its own user's, or
@@ -137,8 +196,12 @@ impl StoreFile {
     /// # Errors
     /// [`AttachError::ForeignOwner`].
     pub(crate) fn check_owner(&self) -> Result<(), AttachError> {
-        let expected_uid = memory::effective_uid();
-        if self.owner_uid == expected_uid || self.owner_uid == 0 {
+        // A process that cannot change its user need not be asked, which costs 0.1–0.2 µs with each token.
+        if self.owner_uid == 0 || !self.may_change_user {
+            return Ok(());
+        }
+        let expected_uid = user::effective();
+        if self.owner_uid == expected_uid {
             return Ok(());
         }
         Err(AttachError::ForeignOwner {
@@ -163,15 +226,31 @@ impl StoreFile {
         Ok((mapping, mem))
     }
 
-    /// Takes the store's lock and, if its last holder died, finishes what that one began.
-    pub(crate) fn lock(&self, me: Holder, patience: Duration) -> Result<Locked<'_>, AccessError> {
+    /// Takes the store's lock and, if its last holder died, finishes what that one began. `me` is the calling thread,
+    /// which has the process lock.
+    pub(crate) fn lock(
+        &self,
+        me: &ThreadSlot,
+        patience: Duration,
+    ) -> Result<Locked<'_>, AccessError> {
+        if !threads::is_own(self, me) {
+            let at = self.geometry.thread(u64::from(me.holder.slot));
+            return Err(self
+                .corrupt(at, "the slot of this thread is no longer its own")
+                .into());
+        }
         let word = self.mem.half(LOCK);
-        let taken = match lock::try_take(word, me) {
+        let patience = crate::testing::patience(patience);
+        let is_absent = |holder| threads::is_absent(self, holder, me);
+        let taken = match lock::try_take(word, me.holder) {
             Some(taken) => taken,
-            None => lock::take(word, me, patience, |holder| self.is_dead(holder))
+            None => lock::take(word, me.holder, patience, is_absent)
                 .map_err(|word| self.timeout(word, patience))?,
         };
-        let locked = Locked { file: self };
+        let locked = Locked {
+            file: self,
+            me: me.holder,
+        };
         // Replaying also after an orderly release costs one load and forgives a corrupt holder.
         if taken == Taken::FromTheDead || intent::is_armed(self.mem) {
             intent::replay(self.mem)
@@ -181,12 +260,8 @@ impl StoreFile {
     }
 
     fn timeout(&self, word: u32, patience: Duration) -> AccessError {
-        let pid = Holder::of(word).map_or(0, |holder| {
-            let state = self.mem.get(self.geometry.thread(u64::from(holder.slot)));
-            let process = super::threads::process_of(state);
-            self.mem
-                .get(self.geometry.process(process).saturating_add(8)) as u32
-        });
+        let process = Holder::of(word).and_then(|holder| threads::process_of(self, holder));
+        let pid = process.map_or(0, |process| processes::pid_of(self, process));
         AccessError::LockTimeout {
             store: self.uuid,
             waited_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
@@ -212,7 +287,12 @@ impl StoreFile {
     }
 
     /// Commits the pages of a table up to `needed` bytes from its start. Concurrent calls are harmless.
-    pub(crate) fn commit_table(&self, table: u64, counter: Counter, needed: u64) -> io::Result<()> {
+    pub(crate) fn commit_table(
+        &self,
+        table: u64,
+        counter: Counter,
+        needed: u64,
+    ) -> Result<(), AccessError> {
         self.commit_table_at(table, counter.offset(), needed)
     }
 
@@ -222,20 +302,30 @@ impl StoreFile {
         table: u64,
         watermark: u64,
         needed: u64,
-    ) -> io::Result<()> {
-        let committed = self.mem.get(watermark);
+    ) -> Result<(), AccessError> {
+        let value = |word| check::value_or_zero(watermark, Counter::BITS, word);
+        let committed = value(self.mem.get(watermark))
+            .ok_or_else(|| self.corrupt(watermark, "a committed length that fails its check"))?;
         if committed >= needed {
             return Ok(());
         }
         let end = needed.next_multiple_of(TABLE_STEP);
-        let last = self.geometry.meta_len.saturating_sub(table);
+        let end = end.min(self.geometry.meta_len.saturating_sub(table));
         memory::commit(
             self.fd.as_fd(),
             table.saturating_add(committed),
-            end.min(last).saturating_sub(committed),
-        )?;
-        // Two processes may do this at once (thread slots); the smaller value only means more work.
-        self.mem.set(watermark, end.min(last));
+            end.saturating_sub(committed),
+        )
+        .map_err(|source| AccessError::Kernel {
+            store: self.uuid,
+            step: "fallocate",
+            source,
+        })?;
+        // Two processes may do this at once (thread slots); the larger value stays.
+        self.mem.raise(watermark, |old| {
+            let is_less = value(old).is_some_and(|old| old < end);
+            is_less.then_some(check::with(watermark, Counter::BITS, end))
+        });
         Ok(())
     }
 
@@ -324,24 +414,24 @@ impl StoreFile {
         memory::punch(self.fd.as_fd(), from, len.next_multiple_of(PAGE))
     }
 
-    /// Whether the thread that a lock word names has died.
-    pub(crate) fn is_dead(&self, holder: Holder) -> bool {
-        super::threads::is_dead(self, holder)
-    }
-
     /// Makes and locks the calling thread's life word in `slot`.
     pub(crate) fn start_life(&self, slot: u64) -> bool {
         let place = self.mem.life_place(self.life_offset(slot));
         // SAFETY: the caller owns `slot` (threads.rs claims it by compare-and-swap and only when no
-        // living thread has it); metadata stays mapped until `end_life` or for ever.
+        // living thread has it); metadata stays mapped until `end_life` succeeded or for ever.
         unsafe { life::lock(place) }
     }
 
-    /// Unlocks the calling thread's life word in `slot`.
-    pub(crate) fn end_life(&self, slot: u64) {
+    /// Unlocks the calling thread's life word in `slot`; `false` if it must stay mapped.
+    pub(crate) fn end_life(&self, slot: u64) -> bool {
         let place = self.mem.life_place(self.life_offset(slot));
-        // SAFETY: the caller is the thread that `start_life` was called on, in the same process.
-        unsafe { life::unlock(place) };
+        // SAFETY: the metadata is mapped; so is that of all stores in which this thread has a life word (see `start_life`).
+        unsafe { life::unlock(place) }
+    }
+
+    /// Whether other threads of this process may have life words in the metadata.
+    pub(crate) fn has_other_lives(&self) -> bool {
+        life::has_others(self.mapping.meta(), self.mapping.meta_len())
     }
 
     /// The descriptor for mapping and growing.
@@ -354,17 +444,54 @@ impl StoreFile {
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {
     pub(crate) file: &'a StoreFile,
+    me: Holder,
 }
 
 impl Locked<'_> {
     /// Reads a counter.
-    pub(crate) fn counter(&self, counter: Counter) -> u64 {
-        self.file.mem.get(counter.offset())
+    pub(crate) fn counter(&self, counter: Counter) -> Result<u64, Corrupt> {
+        self.file.counter(counter)
+    }
+
+    /// Reads a high-water mark.
+    pub(crate) fn high(&self, counter: Counter) -> Result<u64, Corrupt> {
+        self.file.high(counter)
+    }
+
+    /// Reads where to begin to look for a free row; `high` is the end of the used ones.
+    pub(crate) fn hint(&self, counter: Counter, high: u64) -> Result<u64, Corrupt> {
+        let hint = self.counter(counter)?;
+        if hint > high {
+            return Err(self
+                .file
+                .corrupt(counter.offset(), "a hint past the last row"));
+        }
+        Ok(hint)
+    }
+
+    /// Does all writes of a change or, if this process dies, leaves them to the next holder of the lock.
+    ///
+    /// # Errors
+    /// Somebody has overwritten the lock word: another process may have been inside at the same time, and the change
+    /// may be half another's.
+    pub(crate) fn commit(&self, intent: &Intent) -> Result<(), Corrupt> {
+        self.check_held()?;
+        intent.commit(self.file.mem);
+        self.check_held()
+    }
+
+    fn check_held(&self) -> Result<(), Corrupt> {
+        if lock::is_held_by(self.file.mem.half(LOCK), self.me) {
+            return Ok(());
+        }
+        Err(self
+            .file
+            .corrupt(LOCK, "a lock that was taken away from its holder"))
     }
 }
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        lock::give_back(self.file.mem.half(LOCK));
+        lock::give_back(self.file.mem.half(LOCK), self.me);
     }
 }

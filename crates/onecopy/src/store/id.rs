@@ -51,15 +51,16 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
-    /// As it stands in handles and units; never 0, since generations start at 1.
-    pub(crate) fn word(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
+    /// As it stands in handles and units, 54 bits: an index has 22 (`Geometry::new`). Never 0, since generations
+    /// start at 1.
+    pub(crate) fn packed(self) -> u64 {
+        u64::from(self.generation) << 22 | u64::from(self.index)
     }
 
-    pub(crate) fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self {
-            index: word as u32,
-            generation: (word >> 32) as u32,
+    pub(crate) fn from_packed(value: u64) -> Option<Self> {
+        (value != 0).then_some(Self {
+            index: value as u32 & ((1 << 22) - 1),
+            generation: (value >> 22) as u32,
         })
     }
 }
@@ -84,7 +85,7 @@ mod tests {
             index: 0,
             generation: 1,
         };
-        assert_eq!(ObjectId::from_word(id.word()), Some(id));
-        assert_eq!(ObjectId::from_word(0), None);
+        assert_eq!(ObjectId::from_packed(id.packed()), Some(id));
+        assert_eq!(ObjectId::from_packed(0), None);
     }
 }

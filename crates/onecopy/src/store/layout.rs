@@ -10,15 +10,17 @@
 //! 128  u32  lock word
 //! 192  u64  armed  + 16 × {u64 offset, u64 value}       the intent record (see intent.rs)
 //! 512  u64 × 16  counters (`Counter`): high-water marks, hints, sums, quota
-//! PAGE       process slots    64 B each   {state|generation, pid, start of life, handle high-water,
+//! PAGE       process slots    64 B each   {live|generation, pid, start of life, handle high-water,
 //!                                          handle bytes committed, …}
 //!            thread slots    128 B each   {state|process|generation, …; at 64: life word}
 //!            handle tables     8 B each   one table per process slot: object ids this process holds
-//!            span words        8 B each   FREE = 0, or HEAD|n at the first span of n
+//!            span words        8 B each   used|n or n at the first span of a run of n
 //!            object entries   64 B each   {state|owner|generation, first span, length, count, …}
-//!            units            32 B each   {generation|used, object id, born}
+//!            units            32 B each   {used|generation, object id, born}
 //! data_start, 2 MiB aligned: the spans
 //! ```
+//! All words but the lock word and the times carry a check of themselves (check.rs); in an object entry that of the
+//! count covers the row, in the intent record that of `armed` covers the list.
 //!
 //! **Invariants.** `I1`: the geometry is a function of the capacity, so a header whose check fits
 //! cannot place tables on top of each other. `I2`: all words of the metadata are accessed as atomics.
@@ -28,13 +30,14 @@
     reason = "indices are checked against the geometry before they get here; 2^46 bounds every sum"
 )]
 
+use super::check;
 use crate::sys::life::LIFE_BYTES;
 use crate::sys::mapping::{HUGE_PAGE, PAGE};
 
 /// "ONECOPY\0" as a little-endian word.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"ONECOPY\0");
 /// Raised whenever anything in this file's table changes.
-pub(crate) const LAYOUT_VERSION: u64 = 1;
+pub(crate) const LAYOUT_VERSION: u64 = 2;
 /// The smallest and the largest address range of a mapping, in bytes.
 pub(crate) const MIN_CAPACITY: u64 = 1 << 28;
 /// See [`MIN_CAPACITY`].
@@ -92,6 +95,33 @@ pub(crate) enum Counter {
 }
 
 impl Counter {
+    /// All of them, in the order of their places.
+    pub(crate) const ALL: [Self; 14] = [
+        Self::ProcessHigh,
+        Self::ThreadHigh,
+        Self::SpanHigh,
+        Self::SpanHint,
+        Self::EntryHigh,
+        Self::EntryHint,
+        Self::UnitHigh,
+        Self::UnitHint,
+        Self::Allocated,
+        Self::MaxBytes,
+        Self::SpanTable,
+        Self::EntryTable,
+        Self::UnitTable,
+        Self::ThreadTable,
+    ];
+    /// Bits of a counter's value, and of a watermark in a process slot: more than `MAX_CAPACITY` needs.
+    pub(crate) const BITS: u32 = 47;
+    /// The largest value.
+    pub(crate) const MAX: u64 = (1 << Self::BITS) - 1;
+
+    /// The word that says `value`.
+    pub(crate) const fn word(self, value: u64) -> u64 {
+        check::with(self.offset(), Self::BITS, value)
+    }
+
     /// Where the counter stands.
     pub(crate) const fn offset(self) -> u64 {
         COUNTERS + 8 * self as u64
@@ -175,6 +205,18 @@ impl Geometry {
             meta_len,
             data_start,
         })
+    }
+
+    /// What a high-water mark counts: how many there can be, bytes of each, and what says how many bytes of their
+    /// table are committed.
+    pub(crate) fn table_of(&self, high: Counter) -> (u64, u64, Option<Counter>) {
+        match high {
+            Counter::ThreadHigh => (THREAD_SLOTS, THREAD_BYTES, Some(Counter::ThreadTable)),
+            Counter::SpanHigh => (self.span_count, 8, Some(Counter::SpanTable)),
+            Counter::EntryHigh => (self.entry_count, ENTRY_BYTES, Some(Counter::EntryTable)),
+            Counter::UnitHigh => (self.unit_count, UNIT_BYTES, Some(Counter::UnitTable)),
+            _ => (self.process_slots, PROCESS_BYTES, None),
+        }
     }
 
     /// Offset of process slot `slot`.

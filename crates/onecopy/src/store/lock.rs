@@ -11,6 +11,11 @@
 //! **Crash points.** A holder that dies before the swap to 0: taken over as above. After it, before the
 //! wake: a waiter's timeout passes, nothing else.
 //!
+//! **Damage.** A word that names nobody, or a thread that is not inside, is taken over like a dead holder's: by anybody
+//! if there is no such thread, by the process of the thread that it names otherwise, which alone knows that none of
+//! its threads is inside. One that is overwritten while its holder is inside lets two in; each looks before and after
+//! its change whether the word still names it (`Locked::commit`).
+//!
 //! **Invariants.** `I1`: a thread slot is not given to another thread while the word names it
 //! (threads.rs), so the word's holder is dead exactly if the slot's life word says so.
 #![forbid(unsafe_code)]
@@ -126,12 +131,25 @@ pub(crate) fn take(
     }
 }
 
-/// Gives the lock back.
-pub(crate) fn give_back(word: &AtomicU32) {
-    // Release: publishes all that was done under the lock; pairs with Acquire in `take`.
-    let old = word.swap(0, Ordering::Release);
+/// Whether the word names `me`: nobody has overwritten it since `me` took the lock.
+pub(crate) fn is_held_by(word: &AtomicU32, me: Holder) -> bool {
+    // Acquire: what this thread reads under the lock afterwards is no older than the answer.
+    Holder::of(word.load(Ordering::Acquire)) == Some(me)
+}
+
+/// Gives the lock back. A word that was overwritten is left as it is: whomever it names, it is not this thread's.
+pub(crate) fn give_back(word: &AtomicU32, me: Holder) {
+    let mut seen = me.word();
+    while Holder::of(seen) == Some(me) {
+        // Release: publishes all that was done under the lock; pairs with Acquire in `take`. Relaxed: only the
+        // waiters bit can be new.
+        match word.compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => break,
+            Err(now) => seen = now,
+        }
+    }
     crate::testing::stored();
-    if old & WAITERS != 0 {
+    if seen & WAITERS != 0 {
         futex::wake(word);
     }
 }
@@ -169,7 +187,9 @@ mod tests {
             take(&word, B, Duration::ZERO, |who| who == A),
             Ok(Taken::FromTheDead)
         );
-        give_back(&word);
+        give_back(&word, A);
+        assert!(is_held_by(&word, B), "only its holder gives it back");
+        give_back(&word, B);
         assert_eq!(try_take(&word, A), Some(Taken::Orderly));
     }
 }

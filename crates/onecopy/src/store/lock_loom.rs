@@ -34,7 +34,7 @@ fn add_one(guarded: &Guarded, slot: u32) -> Taken {
         // SAFETY: the lock is held, and loom fails the run if it did not exclude.
         unsafe { *value += 1 };
     });
-    give_back(&guarded.word);
+    give_back(&guarded.word, me);
     taken
 }
 

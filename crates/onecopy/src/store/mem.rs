@@ -96,6 +96,17 @@ impl Mem {
         done
     }
 
+    /// Writes a word unless it says more already, by words whose order is that of what they say.
+    pub(crate) fn raise(&self, offset: u64, to: impl Fn(u64) -> Option<u64>) {
+        let mut old = self.get(offset);
+        while let Some(new) = to(old) {
+            if self.replace(offset, old, new) {
+                return;
+            }
+            old = self.get(offset);
+        }
+    }
+
     /// Whether the thread whose life word stands at `offset` has died.
     pub(crate) fn owner_died(&self, offset: u64) -> bool {
         // Acquire: what the dead thread stored is seen.

@@ -21,6 +21,7 @@
 
 mod at_fork;
 mod attached;
+mod check;
 mod file;
 mod find;
 mod handle;
@@ -40,6 +41,8 @@ mod token;
 mod units;
 mod verify;
 mod view;
+#[cfg(feature = "testing")]
+mod words;
 
 pub use attached::fork_count;
 pub use handle::{Huge, Store, StoreOptions};
@@ -48,3 +51,6 @@ pub use object::{Building, Object, PrivateMapping, Sealed};
 pub use stats::{Collected, Stats};
 pub use token::Token;
 pub use view::{Portable, View};
+
+#[cfg(feature = "testing")]
+pub(crate) use words::in_use as words_in_use;

@@ -17,6 +17,7 @@ use super::attached::{Attached, Held, PATIENCE, ProcessGuard, fork_count};
 use super::handle::{Huge, Store};
 use super::layout::SPAN;
 use super::objects::Row;
+use super::recover::Swept;
 use super::token::Token;
 use super::{ObjectId, find, spans};
 use crate::error::{AccessError, AllocateError, AttachError};
@@ -38,13 +39,11 @@ impl Building {
     ) -> Result<Self, AllocateError> {
         let len = byte_len as u64;
         let mut session = attached.session()?;
+        let mut swept = Swept::default();
         // Failing to recover a dead process is no reason to fail here: the next sweep tries again.
-        let swept = session
-            .sweep(false)
-            .map(|swept| swept.dying)
-            .unwrap_or_default();
+        let _ = session.sweep(false, &mut swept);
         let mut dying = session.settle(PATIENCE);
-        dying.extend(swept);
+        dying.append(&mut swept.dying);
         let slot = session.slot;
         let locked = session.lock(PATIENCE)?;
         let local = session.local();
@@ -188,7 +187,7 @@ impl Building {
 
     fn publish_row(&self) -> Result<(), AccessError> {
         let mut session = self.attached.session()?;
-        session.lock(PATIENCE)?.publish(self.row.id, session.slot)?;
+        session.lock(PATIENCE)?.publish(&self.row, session.slot)?;
         session.local().building.remove(&self.row.id);
         Ok(())
     }
@@ -279,10 +278,9 @@ impl Object {
 
     fn attach_in(attached: &Arc<Attached>, token: &Token) -> Result<Self, AttachError> {
         let mut session = attached.session()?;
-        let swept = session
-            .sweep(false)
-            .map(|swept| swept.dying)
-            .unwrap_or_default();
+        let mut swept = Swept::default();
+        // As in `Building::new`.
+        let _ = session.sweep(false, &mut swept);
         let slot = session.slot;
         let locked = session.lock(PATIENCE)?;
         let local = session.local();
@@ -293,7 +291,7 @@ impl Object {
         } else {
             None
         };
-        let result = locked.redeem(id, token.unit, slot, handle);
+        let result = locked.redeem(token, slot, handle);
         drop(locked);
         match (&result, handle) {
             (Ok(_), Some(handle)) => {
@@ -308,7 +306,7 @@ impl Object {
             (Err(_), None) => {}
         }
         drop(session);
-        attached.free(swept);
+        attached.free(swept.dying);
         let row = result?;
         Ok(Self::of(Arc::clone(attached), id, row.first, row.len))
     }

@@ -1,13 +1,16 @@
 //! The object table: allocation, publication, holds and units, as changes under the store's lock.
 //!
 //! ```text
-//! state word:  state (8) | process slot (24) | generation (32)
+//! state word:  state (8) | process slot (24) | generation (32)         count word: count (32) and its check (check.rs)
 //! FREE ─▶ BUILDING(builder) ─▶ LIVE ─▶ DYING(who frees it) ─▶ FREE, generation + 1
 //!              └──────── count falls to 0 ────────┘
 //! ```
 //! A **hold** is one word in the handle table of its process; a **unit** is one row of the unit table:
 //! a token in flight. Both name an object by index and generation. `count` is their sum. A builder has
 //! a hold from the beginning, so a failed or killed build is an object whose last hold goes.
+//!
+//! The check of the count covers the whole row, and a row counts as read only if the run of spans that it names begins
+//! there and is as long as its bytes need: freeing an object punches its own pages, never another's.
 //!
 //! **Invariants.** `I1`: `count` = handles + units that name the object. `I2`: BUILDING or LIVE ⇒
 //! count ≥ 1. `I3`: heads of runs ↔ entries that are not FREE, one to one. `I4`: `Allocated` = Σ
@@ -21,11 +24,12 @@
 #![forbid(unsafe_code)]
 
 use super::ObjectId;
+use super::check;
 use super::file::Locked;
 use super::intent::Intent;
 use super::layout::{Counter, ENTRY_BYTES};
 use super::spans;
-use crate::error::{AccessError, AllocateError};
+use crate::error::{AccessError, AllocateError, Corrupt};
 use crate::sys::mapping::PAGE;
 
 /// States of an entry.
@@ -56,62 +60,92 @@ impl Row {
     }
 }
 
-pub(crate) const fn state_word(state: State, owner: u64, generation: u32) -> u64 {
-    state as u64 | owner << 8 | (generation as u64) << 32
-}
-
 const FIRST: u64 = 8;
 const LEN: u64 = 16;
 const COUNT: u64 = 24;
+/// Bits of a count.
+const COUNT_BITS: u32 = 32;
+
+impl Row {
+    fn state_word(&self) -> u64 {
+        self.state as u64 | self.owner << 8 | u64::from(self.id.generation) << 32
+    }
+
+    /// What the check of the count is made from: the rest of the row and its place.
+    const fn digest(at: u64, state_word: u64, first: u64, len: u64) -> u64 {
+        check::mix(check::mix(state_word, first), check::mix(len, at))
+    }
+}
 
 impl Locked<'_> {
+    /// Adds the words of a row that change with its state to a change.
+    fn set_row(&self, intent: &mut Intent, row: &Row) {
+        let at = self.file.geometry.entry(u64::from(row.id.index));
+        let word = row.state_word();
+        let digest = Row::digest(at, word, row.first, row.len);
+        let count = row.count.min(u64::from(u32::MAX));
+        intent
+            .set(
+                at.saturating_add(COUNT),
+                check::with(digest, COUNT_BITS, count),
+            )
+            .set(at, word);
+    }
+
     /// Reads entry `index`, whatever its state.
-    pub(crate) fn row(&self, index: u32) -> Result<Row, AccessError> {
+    pub(crate) fn row(&self, index: u32) -> Result<Row, Corrupt> {
         let file = self.file;
-        let high = self
-            .counter(Counter::EntryHigh)
-            .min(file.geometry.entry_count);
         let at = file.geometry.entry(u64::from(index));
-        if u64::from(index) >= high {
-            return Err(file
-                .corrupt(at, "an object beyond the end of the table")
-                .into());
+        let corrupt = |what| file.corrupt(at, what);
+        if u64::from(index) >= self.high(Counter::EntryHigh)? {
+            return Err(corrupt("an object beyond the end of the table"));
         }
-        let word = file.mem.get(at);
-        let state = match word & 0xff {
-            0 => State::Free,
-            1 => State::Building,
-            2 => State::Live,
-            3 => State::Dying,
-            _ => return Err(file.corrupt(at, "an unknown object state").into()),
-        };
+        self.row_at(index, at)
+    }
+
+    /// The same for an index below `EntryHigh`.
+    fn row_at(&self, index: u32, at: u64) -> Result<Row, Corrupt> {
+        let file = self.file;
+        let corrupt = |what| file.corrupt(at, what);
         let read = |offset: u64| file.mem.get(at.saturating_add(offset));
+        let (word, first, len) = (read(0), read(FIRST), read(LEN));
+        let count = check::value(Row::digest(at, word, first, len), COUNT_BITS, read(COUNT))
+            .ok_or_else(|| corrupt("an object entry that fails its check"))?;
         let row = Row {
             id: ObjectId {
                 index,
                 generation: (word >> 32) as u32,
             },
-            state,
+            state: match word & 0xff {
+                0 => State::Free,
+                1 => State::Building,
+                2 => State::Live,
+                3 => State::Dying,
+                _ => return Err(corrupt("an unknown object state")),
+            },
             owner: word >> 8 & 0xff_ffff,
-            first: read(FIRST),
-            len: read(LEN),
-            count: read(COUNT),
+            first,
+            len,
+            count,
         };
-        let end = row.first.checked_add(spans::spans_of(row.len));
-        if state != State::Free && end.is_none_or(|end| end > file.geometry.span_count) {
-            return Err(file
-                .corrupt(at, "an object beyond the end of the store")
-                .into());
+        if row.state != State::Free {
+            if first >= file.geometry.span_count {
+                return Err(corrupt("an object beyond the end of the store"));
+            }
+            let run = self.run_at(first)?;
+            if !run.is_used || run.n != spans::spans_of(len) {
+                return Err(corrupt("an object whose spans are not headed by it"));
+            }
         }
         Ok(row)
     }
 
     /// Reads an object by id; `None` when it is free or another one by now.
-    pub(crate) fn object(&self, id: ObjectId) -> Result<Option<Row>, AccessError> {
-        if u64::from(id.index) >= self.counter(Counter::EntryHigh) {
+    pub(crate) fn object(&self, id: ObjectId) -> Result<Option<Row>, Corrupt> {
+        if u64::from(id.index) >= self.high(Counter::EntryHigh)? {
             return Ok(None);
         }
-        let row = self.row(id.index)?;
+        let row = self.row_at(id.index, self.file.geometry.entry(u64::from(id.index)))?;
         Ok((row.id == id && row.state != State::Free).then_some(row))
     }
 
@@ -119,60 +153,42 @@ impl Locked<'_> {
     pub(crate) fn allocate(&self, slot: u64, handle: u64, len: u64) -> Result<Row, AllocateError> {
         let file = self.file;
         self.check_quota(len)?;
-        let n = spans::spans_of(len);
-        let first = self.find_run(n, len)?;
-        let index = self.find_entry()?;
-        let at = file.geometry.entry(index);
+        let room = self.find_room(spans::spans_of(len), len)?;
+        let (index, generation) = self.find_entry()?;
+        let at = file.geometry.entry(u64::from(index));
         self.commit_handle(slot, handle)?;
-        let generation = ((file.mem.get(at) >> 32) as u32).max(1);
         let row = Row {
-            id: ObjectId {
-                index: index as u32,
-                generation,
-            },
+            id: ObjectId { index, generation },
             state: State::Building,
             owner: slot,
-            first,
+            first: room.first,
             len,
             count: 1,
         };
-        let end = first.saturating_add(n);
-        let table_bytes = end.saturating_mul(8);
-        file.commit_table(file.geometry.spans, Counter::SpanTable, table_bytes)
-            .map_err(|source| AllocateError::Kernel {
-                requested: len,
-                source,
-            })?;
+        let table_bytes = room.object_end().saturating_mul(8);
+        file.commit_table(file.geometry.spans, Counter::SpanTable, table_bytes)?;
+        let next = u64::from(index).saturating_add(1);
         let allocated = self
-            .counter(Counter::Allocated)
+            .counter(Counter::Allocated)?
             .saturating_add(row.committed());
+        let high = self.high(Counter::EntryHigh)?;
         let mut intent = Intent::default();
+        self.take_room(&mut intent, &room);
         intent
-            .set(file.geometry.span_word(first), spans::head(n))
-            .set(
-                Counter::SpanHigh.offset(),
-                self.counter(Counter::SpanHigh).max(end),
-            )
-            .set(Counter::SpanHint.offset(), self.hint_after_take(first, n))
-            .set(
-                Counter::EntryHigh.offset(),
-                self.counter(Counter::EntryHigh)
-                    .max(index.saturating_add(1)),
-            )
-            .set(Counter::EntryHint.offset(), index.saturating_add(1))
-            .set(Counter::Allocated.offset(), allocated)
-            .set(at.saturating_add(FIRST), first)
-            .set(at.saturating_add(LEN), len)
-            .set(at.saturating_add(COUNT), 1)
-            .set(at, state_word(State::Building, slot, generation));
-        self.set_handle(&mut intent, slot, handle, row.id.word());
-        intent.commit(file.mem);
+            .set_counter(Counter::EntryHigh, high.max(next))
+            .set_counter(Counter::EntryHint, next)
+            .set_counter(Counter::Allocated, allocated)
+            .set(at.saturating_add(FIRST), room.first)
+            .set(at.saturating_add(LEN), len);
+        self.set_row(&mut intent, &row);
+        self.set_handle(&mut intent, slot, handle, row.id)?;
+        self.commit(&intent)?;
         Ok(row)
     }
 
     fn check_quota(&self, requested: u64) -> Result<(), AllocateError> {
-        let max_bytes = self.counter(Counter::MaxBytes);
-        let allocated = self.counter(Counter::Allocated);
+        let max_bytes = self.counter(Counter::MaxBytes)?;
+        let allocated = self.counter(Counter::Allocated)?;
         let after = allocated.saturating_add(requested.next_multiple_of(PAGE));
         if max_bytes != 0 && after > max_bytes {
             return Err(AllocateError::QuotaExceeded {
@@ -184,16 +200,18 @@ impl Locked<'_> {
         Ok(())
     }
 
-    fn find_entry(&self) -> Result<u64, AllocateError> {
+    /// A free entry and the generation that its next object has.
+    fn find_entry(&self) -> Result<(u32, u32), AllocateError> {
         let file = self.file;
-        let high = self
-            .counter(Counter::EntryHigh)
-            .min(file.geometry.entry_count);
-        let hint = self.counter(Counter::EntryHint);
+        let high = self.high(Counter::EntryHigh)?;
+        let hint = self.hint(Counter::EntryHint, high)?;
         let state = |index: u64| file.mem.get(file.geometry.entry(index)) as u8;
         let free = (hint..high).find(|index| state(*index) == State::Free as u8);
-        let index = free.unwrap_or(high);
-        if index >= file.geometry.entry_count {
+        if let Some(index) = free {
+            let row = self.row(index as u32)?;
+            return Ok((row.id.index, row.id.generation));
+        }
+        if high >= file.geometry.entry_count {
             let capacity = file.geometry.entry_count;
             return Err(AllocateError::Full {
                 store: file.uuid,
@@ -201,26 +219,34 @@ impl Locked<'_> {
                 capacity,
             });
         }
-        let needed = index.saturating_add(1).saturating_mul(ENTRY_BYTES);
-        file.commit_table(file.geometry.entries, Counter::EntryTable, needed)
-            .map_err(|source| AllocateError::Kernel {
-                requested: needed,
-                source,
-            })?;
-        Ok(index)
+        let needed = high.saturating_add(1).saturating_mul(ENTRY_BYTES);
+        file.commit_table(file.geometry.entries, Counter::EntryTable, needed)?;
+        Ok((high as u32, 1))
     }
 
-    /// BUILDING → LIVE, by its builder.
-    pub(crate) fn publish(&self, id: ObjectId, slot: u64) -> Result<(), AccessError> {
-        match self.object(id)? {
+    /// BUILDING → LIVE, by its builder, who knows the row; `slot` is the caller's.
+    pub(crate) fn publish(&self, built: &Row, slot: u64) -> Result<(), AccessError> {
+        match self.object(built.id)? {
             Some(row) if row.state == State::Building && row.owner == slot => {
-                let at = self.file.geometry.entry(u64::from(id.index));
+                if (row.first, row.len) != (built.first, built.len) {
+                    let at = self.file.geometry.entry(u64::from(row.id.index));
+                    return Err(self
+                        .file
+                        .corrupt(at, "an object that lies elsewhere by now")
+                        .into());
+                }
                 let mut intent = Intent::default();
-                intent.set(at, state_word(State::Live, 0, id.generation));
-                intent.commit(self.file.mem);
-                Ok(())
+                let live = Row {
+                    state: State::Live,
+                    owner: 0,
+                    ..row
+                };
+                self.set_row(&mut intent, &live);
+                Ok(self.commit(&intent)?)
             }
-            _ => Err(AccessError::Inherited { index: id.index }),
+            _ => Err(AccessError::Inherited {
+                index: built.id.index,
+            }),
         }
     }
 
@@ -228,22 +254,35 @@ impl Locked<'_> {
     pub(crate) fn add_hold(&self, row: &Row, slot: u64, handle: u64) -> Result<(), AccessError> {
         self.commit_handle(slot, handle)?;
         let mut intent = Intent::default();
-        intent.set(self.count_at(row), row.count.saturating_add(1));
-        self.set_handle(&mut intent, slot, handle, row.id.word());
-        intent.commit(self.file.mem);
-        Ok(())
+        self.set_count(&mut intent, row, row.count.saturating_add(1));
+        self.set_handle(&mut intent, slot, handle, row.id)?;
+        Ok(self.commit(&intent)?)
     }
 
-    /// Drops the hold in a handle. Returns the object if that was the last interest in it: then it is
-    /// DYING, and the caller (process slot `me`) punches it and calls [`Locked::finish_free`].
+    /// Adds a row's new count to a change.
+    pub(super) fn set_count(&self, intent: &mut Intent, row: &Row, count: u64) {
+        self.set_row(intent, &Row { count, ..*row });
+    }
+
+    /// Drops the hold in a handle; `expected` is the object that its process knows to be there. Returns the object if
+    /// that was the last interest in it: then it is DYING, and the caller (process slot `me`) punches it and calls
+    /// [`Locked::finish_free`].
     pub(crate) fn drop_hold(
         &self,
         slot: u64,
         handle: u64,
+        expected: Option<ObjectId>,
         me: u64,
     ) -> Result<Option<Row>, AccessError> {
         let at = self.file.geometry.handle(slot, handle);
-        let Some(id) = ObjectId::from_word(self.file.mem.get(at)) else {
+        let found = self.handle(slot, handle)?;
+        if expected.is_some() && found != expected {
+            return Err(self
+                .file
+                .corrupt(at, "a hold on another object than was taken")
+                .into());
+        }
+        let Some(id) = found else {
             return Ok(None);
         };
         let Some(row) = self.object(id)? else {
@@ -253,27 +292,27 @@ impl Locked<'_> {
                 .into());
         };
         let mut intent = Intent::default();
-        intent.set(at, 0);
+        self.clear_handle(&mut intent, slot, handle);
         let dying = self.subtract(&mut intent, &row, me);
-        intent.commit(self.file.mem);
+        self.commit(&intent)?;
         Ok(dying)
     }
 
     /// Adds "count − 1", and DYING at 0, to a change.
     pub(super) fn subtract(&self, intent: &mut Intent, row: &Row, me: u64) -> Option<Row> {
         let left = row.count.saturating_sub(1);
-        intent.set(self.count_at(row), left);
         if left > 0 || row.state == State::Dying {
+            self.set_count(intent, row, left);
             return None;
         }
-        let at = self.file.geometry.entry(u64::from(row.id.index));
-        intent.set(at, state_word(State::Dying, me, row.id.generation));
-        Some(Row {
+        let dying = Row {
             state: State::Dying,
             owner: me,
             count: 0,
             ..*row
-        })
+        };
+        self.set_row(intent, &dying);
+        Some(dying)
     }
 
     /// DYING → FREE after the pages were punched out. Does nothing if somebody else did it.
@@ -284,52 +323,45 @@ impl Locked<'_> {
         if now.state != State::Dying {
             return Ok(());
         }
-        let file = self.file;
-        let at = file.geometry.entry(u64::from(row.id.index));
-        let next = row.id.generation.wrapping_add(1).max(1);
         let index = u64::from(row.id.index);
+        let high = self.high(Counter::EntryHigh)?;
+        let hint = self.hint(Counter::EntryHint, high)?;
         let allocated = self
-            .counter(Counter::Allocated)
+            .counter(Counter::Allocated)?
             .saturating_sub(now.committed());
         let mut intent = Intent::default();
+        self.free_run(&mut intent, now.first, spans::spans_of(now.len))?;
         intent
-            .set(file.geometry.span_word(now.first), 0)
-            .set(
-                Counter::SpanHint.offset(),
-                self.counter(Counter::SpanHint).min(now.first),
-            )
-            .set(
-                Counter::EntryHint.offset(),
-                self.counter(Counter::EntryHint).min(index),
-            )
-            .set(Counter::Allocated.offset(), allocated)
-            .set(at, state_word(State::Free, 0, next));
-        intent.commit(file.mem);
-        Ok(())
+            .set_counter(Counter::EntryHint, hint.min(index))
+            .set_counter(Counter::Allocated, allocated);
+        let free = Row {
+            id: ObjectId {
+                generation: row.id.generation.wrapping_add(1).max(1),
+                ..row.id
+            },
+            state: State::Free,
+            owner: 0,
+            count: 0,
+            ..now
+        };
+        self.set_row(&mut intent, &free);
+        Ok(self.commit(&intent)?)
     }
 
     /// Makes `me` the one who frees a DYING object.
-    pub(crate) fn adopt_dying(&self, row: &Row, me: u64) {
-        let at = self.file.geometry.entry(u64::from(row.id.index));
+    pub(crate) fn adopt_dying(&self, row: &Row, me: u64) -> Result<Row, AccessError> {
+        let mine = Row { owner: me, ..*row };
         let mut intent = Intent::default();
-        intent.set(at, state_word(State::Dying, me, row.id.generation));
-        intent.commit(self.file.mem);
+        self.set_row(&mut intent, &mine);
+        self.commit(&intent)?;
+        Ok(mine)
     }
 
     /// All entries that are not FREE.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Row, AccessError>> + '_ {
-        let high = self
-            .counter(Counter::EntryHigh)
-            .min(self.file.geometry.entry_count);
-        (0..high as u32)
-            .map(|index| self.row(index))
-            .filter(|row| row.as_ref().map_or(true, |row| row.state != State::Free))
-    }
-
-    pub(super) fn count_at(&self, row: &Row) -> u64 {
-        self.file
-            .geometry
-            .entry(u64::from(row.id.index))
-            .saturating_add(COUNT)
+    pub(crate) fn rows(&self) -> Result<impl Iterator<Item = Result<Row, Corrupt>> + '_, Corrupt> {
+        let high = self.high(Counter::EntryHigh)?;
+        Ok((0..high as u32)
+            .map(|index| self.row_at(index, self.file.geometry.entry(u64::from(index))))
+            .filter(|row| row.as_ref().map_or(true, |row| row.state != State::Free)))
     }
 }

@@ -13,8 +13,9 @@
 use std::os::fd::BorrowedFd;
 
 use super::file::{Locked, StoreFile};
-use super::lock::Holder;
+use super::layout::Counter;
 use super::objects::{Row, State};
+use super::threads::ThreadSlot;
 use super::{processes, threads};
 use crate::error::AccessError;
 
@@ -30,58 +31,90 @@ pub(crate) struct Swept {
 }
 
 /// Recovers all dead processes. `me` is the caller's process slot, `life` its own description.
+///
+/// # Errors
+/// The first failure; what is damaged about one process does not keep the others from being recovered.
 pub(crate) fn sweep(
     file: &StoreFile,
-    holder: Holder,
+    own: &ThreadSlot,
     life: BorrowedFd<'_>,
     me: u64,
     patience: std::time::Duration,
-) -> Result<Swept, AccessError> {
-    let mut swept = Swept::default();
+    swept: &mut Swept,
+) -> Result<(), AccessError> {
     // The dead may have left a change half done, the enlisting of their own slot for instance.
-    drop(file.lock(holder, patience)?);
-    let high = file.mem.get(super::layout::Counter::ProcessHigh.offset());
-    for slot in 0..high.min(file.geometry.process_slots) {
-        if slot != me && processes::is_dead(file, life, slot) {
-            let locked = file.lock(holder, patience)?;
-            // Under the lock the answer is final: slots are enlisted under it, with their lock held.
-            if processes::is_dead(file, life, slot) {
-                locked.recover(slot, me, &mut swept)?;
-            }
+    drop(file.lock(own, patience)?);
+    let mut result = Ok(());
+    for slot in 0..file.high(Counter::ProcessHigh)? {
+        let recovered = if slot == me {
+            Ok(())
+        } else {
+            recover_if_dead(file, own, life, slot, me, patience, swept)
+        };
+        match recovered {
+            Err(error @ AccessError::LockTimeout { .. }) => return Err(error),
+            failed => result = result.and(failed),
         }
     }
-    Ok(swept)
+    result
+}
+
+fn recover_if_dead(
+    file: &StoreFile,
+    own: &ThreadSlot,
+    life: BorrowedFd<'_>,
+    slot: u64,
+    me: u64,
+    patience: std::time::Duration,
+    swept: &mut Swept,
+) -> Result<(), AccessError> {
+    if processes::is_dead(file, life, slot)? {
+        let locked = file.lock(own, patience)?;
+        // Under the lock the answer is final: slots are enlisted under it, with their lock held.
+        if processes::is_dead(file, life, slot)? {
+            locked.recover(slot, me, swept)?;
+        }
+    }
+    Ok(())
 }
 
 impl Locked<'_> {
     fn recover(&self, slot: u64, me: u64, swept: &mut Swept) -> Result<(), AccessError> {
-        for handle in 0..self.handle_high(slot) {
-            if self.handle(slot, handle).is_some() {
+        for handle in 0..self.handle_high(slot)? {
+            if self.handle(slot, handle)?.is_some() {
+                swept.dying.extend(self.drop_hold(slot, handle, None, me)?);
                 swept.holds = swept.holds.saturating_add(1);
-                swept.dying.extend(self.drop_hold(slot, handle, me)?);
             }
         }
-        for row in self.rows() {
+        for row in self.rows()? {
             let row = row?;
             if row.state == State::Dying && row.owner == slot {
-                self.adopt_dying(&row, me);
-                swept.dying.push(Row { owner: me, ..row });
+                swept.dying.push(self.adopt_dying(&row, me)?);
             }
         }
-        threads::free_all_of(self.file, slot);
-        self.delist(slot);
+        threads::free_all_of(self.file, slot)?;
+        self.delist(slot)?;
         swept.processes = swept.processes.saturating_add(1);
         Ok(())
+    }
+
+    /// Whether a slot has no holds.
+    pub(crate) fn holds_nothing(&self, slot: u64) -> bool {
+        let is_empty = |handle| matches!(self.handle(slot, handle), Ok(None));
+        self.handle_high(slot)
+            .is_ok_and(|high| (0..high).all(is_empty))
     }
 
     /// Objects that this process began to free and did not finish, for instance because the lock was
     /// not to be had then.
     pub(crate) fn own_dying(&self, me: u64) -> Result<Vec<Row>, AccessError> {
-        self.rows()
-            .filter(|row| {
-                row.as_ref()
-                    .map_or(true, |row| row.state == State::Dying && row.owner == me)
-            })
-            .collect()
+        let mut dying = Vec::new();
+        for row in self.rows()? {
+            let row = row?;
+            if row.state == State::Dying && row.owner == me {
+                dying.push(row);
+            }
+        }
+        Ok(dying)
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::attached::{Attached, PATIENCE};
 use super::layout::Counter;
 use super::objects::State;
+use super::recover::Swept;
 use crate::error::AccessError;
 use crate::sys::memory;
 
@@ -54,14 +55,14 @@ pub(crate) fn stats(attached: &Arc<Attached>) -> Result<Stats, AccessError> {
     let session = attached.session()?;
     let locked = session.lock(PATIENCE)?;
     let mut stats = Stats {
-        units: locked.units().count() as u64,
-        allocated_bytes: locked.counter(Counter::Allocated),
-        max_bytes: locked.counter(Counter::MaxBytes),
+        units: locked.units()?.len() as u64,
+        allocated_bytes: locked.counter(Counter::Allocated)?,
+        max_bytes: locked.counter(Counter::MaxBytes)?,
         capacity_bytes: attached.file.geometry.capacity,
         ..Stats::default()
     };
     let mut interests = 0u64;
-    for row in locked.rows() {
+    for row in locked.rows()? {
         let row = row?;
         let field = match row.state {
             State::Live => &mut stats.live_objects,
@@ -72,10 +73,10 @@ pub(crate) fn stats(attached: &Arc<Attached>) -> Result<Stats, AccessError> {
         interests = interests.saturating_add(row.count);
     }
     stats.holds = interests.saturating_sub(stats.units);
-    let slots = 0..locked.process_high();
-    stats.processes = slots
-        .filter(|slot| locked.generation_of(*slot).is_some())
-        .count() as u64;
+    for slot in 0..locked.high(Counter::ProcessHigh)? {
+        let taken = u64::from(locked.is_taken(slot)?);
+        stats.processes = stats.processes.saturating_add(taken);
+    }
     stats.occupied_bytes = memory::occupied(attached.file.fd()).unwrap_or(0);
     Ok(stats)
 }
@@ -84,34 +85,40 @@ pub(crate) fn collect(
     attached: &Arc<Attached>,
     max_age: Option<Duration>,
 ) -> Result<Collected, AccessError> {
-    let mut session = attached.session()?;
-    let swept = session.sweep(true)?;
-    let mut dying = swept.dying;
-    dying.extend(session.settle(PATIENCE));
+    let mut swept = Swept::default();
     let mut units = 0u64;
-    let locked = session.lock(PATIENCE)?;
-    if let Some(max_age) = max_age {
-        let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-        let old: Vec<u64> = locked
-            .units()
-            .filter(|unit| unit.2 >= max_age)
-            .map(|unit| unit.0)
-            .collect();
-        for index in old {
-            dying.extend(locked.drop_unit(index, session.slot)?);
-            units = units.saturating_add(1);
-        }
-    }
-    drop(locked);
-    dying.append(&mut session.local().unfinished);
-    drop(session);
-    let collected = Collected {
+    let collected = collect_into(attached, max_age, &mut swept, &mut units);
+    let dying = std::mem::take(&mut swept.dying);
+    let found = Collected {
         processes: swept.processes,
         holds: swept.holds,
         units,
         objects: dying.len() as u64,
         bytes: dying.iter().map(super::objects::Row::committed).sum(),
     };
+    // Also after an error: nobody else frees what is DYING by now.
     attached.free(dying);
-    Ok(collected)
+    collected.map(|()| found)
+}
+
+fn collect_into(
+    attached: &Arc<Attached>,
+    max_age: Option<Duration>,
+    swept: &mut Swept,
+    units: &mut u64,
+) -> Result<(), AccessError> {
+    let mut session = attached.session()?;
+    session.sweep(true, swept)?;
+    swept.dying.extend(session.settle(PATIENCE));
+    swept.dying.append(&mut session.local().unfinished);
+    let Some(max_age) = max_age else {
+        return Ok(());
+    };
+    let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
+    let locked = session.lock(PATIENCE)?;
+    for unit in locked.units()?.iter().filter(|unit| unit.age_ms >= max_age) {
+        swept.dying.extend(locked.drop_unit(unit, session.slot)?);
+        *units = units.saturating_add(1);
+    }
+    Ok(())
 }

@@ -1,53 +1,99 @@
 //! Thread slots: who holds the lock, and whether that thread is alive (liveness, tier 1).
 //!
 //! ```text
-//! state word:  state (8) | process slot (24) | generation (32)
+//! word of 47 bits and its check (check.rs):  state (2) | process slot (13) | generation (32)
 //! FREE ──claim──▶ CLAIMED ──life word locked──▶ LIVE ──thread dies──▶ LIVE, OWNER_DIED ──claim──▶ CLAIMED
 //! ```
 //! **Crash points.** Dead after CLAIMED: the slot is freed when its process is recovered. Dead after
 //! LIVE: the kernel has set the bit; the next claim takes the slot, unless the lock still names it.
+//!
+//! **Damage.** A slot whose word fails its check is given to nobody. A thread looks at its own before each operation
+//! and goes no further when it is not as it left it.
 #![forbid(unsafe_code)]
 
+use super::check;
 use super::file::StoreFile;
 use super::layout::{Counter, LOCK, THREAD_BYTES, THREAD_SLOTS};
 use super::lock::Holder;
 use crate::error::AccessError;
 use crate::primitive::Ordering;
 
+const FREE: u64 = 0;
 const CLAIMED: u64 = 1;
 const LIVE: u64 = 2;
 
-const fn state(kind: u64, process: u64, generation: u64) -> u64 {
-    kind | process << 8 | generation << 32
+/// What the word of a slot says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    kind: u64,
+    process: u64,
+    generation: u64,
 }
 
-/// The process slot in a state word.
-pub(crate) const fn process_of(state: u64) -> u64 {
-    state >> 8 & 0xff_ffff
-}
+impl State {
+    const BITS: u32 = 47;
 
-/// Whether the thread in a holder's slot has died; a slot that is somebody else's by now counts so.
-pub(crate) fn is_dead(file: &StoreFile, holder: Holder) -> bool {
-    let slot = u64::from(holder.slot);
-    let high = file.mem.get(Counter::ThreadHigh.offset());
-    if slot >= high.min(THREAD_SLOTS) {
-        return true;
+    fn word(self, at: u64) -> u64 {
+        let value = self.kind | self.process << 2 | self.generation << 15;
+        check::with(at, Self::BITS, value)
     }
-    let word = file.mem.get(file.geometry.thread(slot));
-    word & 0xff != LIVE
-        || (word >> 32) as u16 != holder.generation
-        || file.mem.owner_died(file.life_offset(slot))
+
+    /// `None` for a word that fails its check; one that was never written is a free slot.
+    fn of(at: u64, word: u64) -> Option<Self> {
+        let value = check::value_or_zero(at, Self::BITS, word)?;
+        Some(Self {
+            kind: value & 3,
+            process: value >> 2 & 0x1fff,
+            generation: value >> 15,
+        })
+    }
+}
+
+/// The calling thread's slot in a store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThreadSlot {
+    pub(crate) holder: Holder,
+    process: u64,
+    word: u64,
+}
+
+/// Whether the slot is still as the calling thread left it when it took it.
+pub(crate) fn is_own(file: &StoreFile, own: &ThreadSlot) -> bool {
+    let slot = u64::from(own.holder.slot);
+    file.mem.get(file.geometry.thread(slot)) == own.word
+        && !file.mem.owner_died(file.life_offset(slot))
+}
+
+/// Whether the thread that the lock word names is not inside: it has died, there is none, or it is one of the calling
+/// process's own, which holds its process lock and so knows that none of its threads is inside.
+pub(crate) fn is_absent(file: &StoreFile, holder: Holder, own: &ThreadSlot) -> bool {
+    let slot = u64::from(holder.slot);
+    let at = file.geometry.thread(slot);
+    match State::of(at, file.mem.get(at)) {
+        Some(state) if state.kind == LIVE && state.generation as u16 == holder.generation => {
+            state.process == own.process || file.mem.owner_died(file.life_offset(slot))
+        }
+        Some(_) => true,
+        None => file.mem.owner_died(file.life_offset(slot)),
+    }
+}
+
+/// The process slot of the thread that a lock word names.
+pub(crate) fn process_of(file: &StoreFile, holder: Holder) -> Option<u64> {
+    let at = file.geometry.thread(u64::from(holder.slot));
+    let process = State::of(at, file.mem.get(at))?.process;
+    (process < file.geometry.process_slots).then_some(process)
 }
 
 /// Takes a slot for the calling thread.
-pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<Holder, AccessError> {
+pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<ThreadSlot, AccessError> {
     let mem = file.mem;
-    let counter = Counter::ThreadHigh.offset();
+    let counter = Counter::ThreadHigh;
     loop {
-        let high = mem.get(counter).min(THREAD_SLOTS);
+        let high = file.high(counter)?;
         for slot in 0..high {
-            if let Some(holder) = try_claim(file, slot, process) {
-                return Ok(holder);
+            if let Some(own) = try_claim(file, slot, process) {
+                return Ok(own);
             }
         }
         if high == THREAD_SLOTS {
@@ -58,40 +104,45 @@ pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<Holder, AccessErro
                 advice: "",
             });
         }
-        let needed = high.saturating_add(1).saturating_mul(THREAD_BYTES);
-        file.commit_table(file.geometry.threads, Counter::ThreadTable, needed)
-            .map_err(|source| AccessError::Kernel {
-                store: file.uuid,
-                step: "fallocate",
-                source,
-            })?;
+        let next = high.saturating_add(1);
+        let needed = next.saturating_mul(THREAD_BYTES);
+        file.commit_table(file.geometry.threads, Counter::ThreadTable, needed)?;
         // Lost to another thread or not, the next round finds the new slot or a higher mark.
-        mem.replace(counter, high, high.saturating_add(1));
+        mem.replace(counter.offset(), counter.word(high), counter.word(next));
     }
 }
 
-fn try_claim(file: &StoreFile, slot: u64, process: u64) -> Option<Holder> {
+fn try_claim(file: &StoreFile, slot: u64, process: u64) -> Option<ThreadSlot> {
     let mem = file.mem;
     let at = file.geometry.thread(slot);
     let old = mem.get(at);
-    let generation = old >> 32;
-    let reusable = match old & 0xff {
+    let was = State::of(at, old)?;
+    let reusable = match was.kind {
         LIVE => mem.owner_died(file.life_offset(slot)) && !is_named(file, slot),
-        CLAIMED => false,
-        _ => true,
+        kind => kind == FREE,
     };
-    let next = generation.wrapping_add(1) & u64::from(u32::MAX);
-    if !reusable || !mem.replace(at, old, state(CLAIMED, process, next)) {
+    let generation = was.generation.wrapping_add(1) & u64::from(u32::MAX);
+    let state = |kind| State {
+        kind,
+        process,
+        generation,
+    };
+    if !reusable || !mem.replace(at, old, state(CLAIMED).word(at)) {
         return None;
     }
     if !file.start_life(slot) {
-        mem.set(at, state(0, 0, next));
+        mem.set(at, state(FREE).word(at));
         return None;
     }
-    mem.set(at, state(LIVE, process, next));
-    Some(Holder {
-        slot: slot as u32,
-        generation: next as u16,
+    let word = state(LIVE).word(at);
+    mem.set(at, word);
+    Some(ThreadSlot {
+        holder: Holder {
+            slot: slot as u32,
+            generation: generation as u16,
+        },
+        process,
+        word,
     })
 }
 
@@ -102,34 +153,54 @@ fn is_named(file: &StoreFile, slot: u64) -> bool {
     Holder::of(word).is_some_and(|holder| u64::from(holder.slot) == slot)
 }
 
-/// Gives the calling thread's own slot back; its life word is unlocked.
-pub(crate) fn release(file: &StoreFile, holder: Holder) {
-    let at = file.geometry.thread(u64::from(holder.slot));
-    file.end_life(u64::from(holder.slot));
-    let word = file.mem.get(at);
-    file.mem.set(at, state(0, 0, word >> 32));
+/// Gives the calling thread's own slot back. `false` if its life word could not be unlocked: it must stay mapped.
+pub(crate) fn release(file: &StoreFile, own: &ThreadSlot) -> bool {
+    let at = file.geometry.thread(u64::from(own.holder.slot));
+    if !file.end_life(u64::from(own.holder.slot)) {
+        return false;
+    }
+    free(file, at, own.word);
+    true
 }
 
 /// Frees the slots of a dead process.
-pub(crate) fn free_all_of(file: &StoreFile, process: u64) {
-    let high = file.mem.get(Counter::ThreadHigh.offset()).min(THREAD_SLOTS);
-    for slot in 0..high {
+pub(crate) fn free_all_of(file: &StoreFile, process: u64) -> Result<(), AccessError> {
+    for slot in 0..file.high(Counter::ThreadHigh)? {
         let at = file.geometry.thread(slot);
         let word = file.mem.get(at);
-        if word & 0xff != 0 && process_of(word) == process && !is_named(file, slot) {
-            file.mem.replace(at, word, state(0, 0, word >> 32));
+        let is_its =
+            State::of(at, word).is_some_and(|state| state.kind != FREE && state.process == process);
+        if is_its && !is_named(file, slot) {
+            free(file, at, word);
         }
+    }
+    Ok(())
+}
+
+/// Frees the slot at `at` if its word is still `word`.
+fn free(file: &StoreFile, at: u64, word: u64) {
+    if let Some(state) = State::of(at, word) {
+        let freed = State {
+            kind: FREE,
+            process: 0,
+            ..state
+        };
+        file.mem.replace(at, word, freed.word(at));
     }
 }
 
-/// Whether another thread of process slot `process` than `own` has a living slot.
-pub(crate) fn has_others(file: &StoreFile, process: u64, own: Option<Holder>) -> bool {
-    let high = file.mem.get(Counter::ThreadHigh.offset()).min(THREAD_SLOTS);
-    (0..high).any(|slot| {
-        let word = file.mem.get(file.geometry.thread(slot));
-        word & 0xff != 0
-            && process_of(word) == process
-            && own.is_none_or(|own| u64::from(own.slot) != slot)
-            && !file.mem.owner_died(file.life_offset(slot))
-    })
+/// Checks the slots that were ever used.
+pub(crate) fn verify(file: &StoreFile) -> Result<(), AccessError> {
+    for slot in 0..file.high(Counter::ThreadHigh)? {
+        let at = file.geometry.thread(slot);
+        let state = State::of(at, file.mem.get(at));
+        if state
+            .is_none_or(|state| state.kind > LIVE || state.process >= file.geometry.process_slots)
+        {
+            return Err(file
+                .corrupt(at, "a thread slot that fails its check")
+                .into());
+        }
+    }
+    Ok(())
 }

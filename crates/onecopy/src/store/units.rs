@@ -1,8 +1,10 @@
 //! Units: the interest of tokens in flight.
 //!
 //! ```text
-//! row of 32 bytes:  {used (1) … generation (32) in the high half | object id | born, ms since boot | -}
+//! row of 32 bytes:  {used (1) | generation (32), object id (54), born, ms since boot, -}
 //! ```
+//! All but the last word carry a check (check.rs).
+//!
 //! Pickling counts a unit, the first unpickling turns it into the receiver's hold, or drops it if the
 //! receiver holds the object already. A unit outlives its sender: the token may still be in a pipe. One
 //! that is never consumed stays until `collect(max_age)` or the end of the store.
@@ -12,11 +14,13 @@
 #![forbid(unsafe_code)]
 
 use super::ObjectId;
+use super::check;
 use super::file::Locked;
 use super::intent::Intent;
 use super::layout::{Counter, UNIT_BYTES};
 use super::objects::{Row, State};
-use crate::error::{AccessError, AttachError};
+use super::token::Token;
+use crate::error::{AccessError, AttachError, Corrupt};
 use crate::sys::procfs;
 
 /// Which unit a token counts.
@@ -26,7 +30,19 @@ pub(crate) struct UnitId {
     pub(crate) generation: u32,
 }
 
+/// A unit in flight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unit {
+    pub(crate) index: u64,
+    pub(crate) object: ObjectId,
+    pub(crate) age_ms: u64,
+}
+
+/// Bits of a state: USED and the generation.
+const STATE_BITS: u32 = 33;
 const USED: u64 = 1;
+/// Bits of an object id.
+const OBJECT_BITS: u32 = 54;
 const OBJECT: u64 = 8;
 const BORN: u64 = 16;
 
@@ -34,12 +50,16 @@ impl Locked<'_> {
     /// Counts a token in flight.
     pub(crate) fn add_unit(&self, row: &Row) -> Result<UnitId, AccessError> {
         let file = self.file;
-        let high = self
-            .counter(Counter::UnitHigh)
-            .min(file.geometry.unit_count);
-        let hint = self.counter(Counter::UnitHint);
-        let free = (hint..high).find(|index| file.mem.get(file.geometry.unit(*index)) & USED == 0);
-        let index = free.unwrap_or(high);
+        let high = self.high(Counter::UnitHigh)?;
+        let hint = self.hint(Counter::UnitHint, high)?;
+        let mut found = None;
+        for index in hint..high {
+            if self.unit_state(index)? & USED == 0 {
+                found = Some(index);
+                break;
+            }
+        }
+        let index = found.unwrap_or(high);
         if index >= file.geometry.unit_count {
             return Err(AccessError::Full {
                 store: file.uuid,
@@ -53,43 +73,73 @@ impl Locked<'_> {
             file.geometry.units,
             Counter::UnitTable,
             next.saturating_mul(UNIT_BYTES),
-        )
-        .map_err(|source| AccessError::Kernel {
-            store: file.uuid,
-            step: "fallocate",
-            source,
-        })?;
+        )?;
         let at = file.geometry.unit(index);
-        let generation = (file.mem.get(at) >> 32) as u32;
+        let last = if index < high {
+            self.unit_state(index)? >> 1
+        } else {
+            0
+        };
+        let (object_at, born_at) = (at.saturating_add(OBJECT), at.saturating_add(BORN));
+        let born = procfs::boot_ms().min(Counter::MAX);
         let mut intent = Intent::default();
         intent
-            .set(at.saturating_add(OBJECT), row.id.word())
-            .set(at.saturating_add(BORN), procfs::boot_ms())
-            .set(at, u64::from(generation) << 32 | USED)
-            .set(Counter::UnitHigh.offset(), high.max(next))
-            .set(Counter::UnitHint.offset(), next)
-            .set(self.count_at(row), row.count.saturating_add(1));
-        intent.commit(file.mem);
+            .set(
+                object_at,
+                check::with(object_at, OBJECT_BITS, row.id.packed()),
+            )
+            .set(born_at, check::with(born_at, Counter::BITS, born))
+            .set(at, check::with(at, STATE_BITS, last << 1 | USED))
+            .set_counter(Counter::UnitHigh, high.max(next))
+            .set_counter(Counter::UnitHint, next);
+        self.set_count(&mut intent, row, row.count.saturating_add(1));
+        self.commit(&intent)?;
         Ok(UnitId {
             index: index as u32,
-            generation,
+            generation: last as u32,
         })
+    }
+
+    /// USED and the generation of a unit below `UnitHigh`.
+    fn unit_state(&self, index: u64) -> Result<u64, Corrupt> {
+        let at = self.file.geometry.unit(index);
+        check::value(at, STATE_BITS, self.file.mem.get(at))
+            .ok_or_else(|| self.file.corrupt(at, "a unit that fails its check"))
+    }
+
+    fn unit_object(&self, index: u64) -> Result<ObjectId, Corrupt> {
+        let at = self.file.geometry.unit(index).saturating_add(OBJECT);
+        check::value(at, OBJECT_BITS, self.file.mem.get(at))
+            .and_then(ObjectId::from_packed)
+            .ok_or_else(|| self.file.corrupt(at, "a unit without an object"))
     }
 
     /// Turns a token into a hold in `handle` of `slot`; without a handle (the process holds the object
     /// already) only its unit is dropped.
     pub(crate) fn redeem(
         &self,
-        id: ObjectId,
-        unit: UnitId,
+        token: &Token,
         slot: u64,
         handle: Option<u64>,
     ) -> Result<Row, AttachError> {
+        let (id, unit) = (token.object, token.unit);
         let row = match self.object(id)? {
             Some(row) if row.state == State::Live => row,
             _ => return Err(AttachError::Gone),
         };
-        let in_flight = self.is_in_flight(unit, id);
+        let end = self
+            .file
+            .geometry
+            .span_data(row.first)
+            .saturating_add(row.committed());
+        if row.len != token.len || !self.file.reaches(end) {
+            let at = self.file.geometry.entry(u64::from(id.index));
+            return Err(self
+                .file
+                .corrupt(at, "an object of another length than was shared")
+                .into());
+        }
+        let in_flight = self.is_in_flight(unit, id)?;
         let held = u64::from(handle.is_some());
         // Every LIVE object is counted at least once (objects.rs I2), so it cannot vanish here.
         let count = row
@@ -99,76 +149,66 @@ impl Locked<'_> {
         let mut intent = Intent::default();
         if let Some(handle) = handle {
             self.commit_handle(slot, handle)?;
-            self.set_handle(&mut intent, slot, handle, id.word());
+            self.set_handle(&mut intent, slot, handle, id)?;
         }
         if in_flight {
-            self.free_unit(&mut intent, u64::from(unit.index));
+            self.free_unit(&mut intent, u64::from(unit.index))?;
         }
-        intent.set(self.count_at(&row), count);
-        intent.commit(self.file.mem);
+        self.set_count(&mut intent, &row, count);
+        self.commit(&intent)?;
         Ok(Row { count, ..row })
     }
 
-    fn is_in_flight(&self, unit: UnitId, id: ObjectId) -> bool {
-        let file = self.file;
+    fn is_in_flight(&self, unit: UnitId, id: ObjectId) -> Result<bool, Corrupt> {
         let index = u64::from(unit.index);
-        let at = file.geometry.unit(index);
-        index
-            < self
-                .counter(Counter::UnitHigh)
-                .min(file.geometry.unit_count)
-            && file.mem.get(at) == u64::from(unit.generation) << 32 | USED
-            && file.mem.get(at.saturating_add(OBJECT)) == id.word()
+        Ok(index < self.high(Counter::UnitHigh)?
+            && self.unit_state(index)? == u64::from(unit.generation) << 1 | USED
+            && self.unit_object(index)? == id)
     }
 
-    fn free_unit(&self, intent: &mut Intent, index: u64) {
+    fn free_unit(&self, intent: &mut Intent, index: u64) -> Result<(), Corrupt> {
         let at = self.file.geometry.unit(index);
-        let next = (self.file.mem.get(at) >> 32).wrapping_add(1) & u64::from(u32::MAX);
-        intent.set(at, next << 32).set(
-            Counter::UnitHint.offset(),
-            self.counter(Counter::UnitHint).min(index),
-        );
+        let next = (self.unit_state(index)? >> 1).wrapping_add(1) & u64::from(u32::MAX);
+        let hint = self.hint(Counter::UnitHint, self.high(Counter::UnitHigh)?)?;
+        intent
+            .set(at, check::with(at, STATE_BITS, next << 1))
+            .set_counter(Counter::UnitHint, hint.min(index));
+        Ok(())
     }
 
-    /// The object and the age in milliseconds of each unit in flight.
-    pub(crate) fn units(&self) -> impl Iterator<Item = (u64, Option<ObjectId>, u64)> + '_ {
-        let file = self.file;
-        let high = self
-            .counter(Counter::UnitHigh)
-            .min(file.geometry.unit_count);
+    /// All units in flight.
+    pub(crate) fn units(&self) -> Result<Vec<Unit>, Corrupt> {
+        let mut units = Vec::new();
         let now = procfs::boot_ms();
-        (0..high).filter_map(move |index| {
-            let at = file.geometry.unit(index);
-            let used = file.mem.get(at) & USED != 0;
-            used.then(|| {
-                let object = ObjectId::from_word(file.mem.get(at.saturating_add(OBJECT)));
-                (
-                    index,
-                    object,
-                    now.saturating_sub(file.mem.get(at.saturating_add(BORN))),
-                )
-            })
-        })
+        for index in 0..self.high(Counter::UnitHigh)? {
+            if self.unit_state(index)? & USED == 0 {
+                continue;
+            }
+            let at = self.file.geometry.unit(index).saturating_add(BORN);
+            let born = check::value(at, Counter::BITS, self.file.mem.get(at))
+                .ok_or_else(|| self.file.corrupt(at, "a unit's time that fails its check"))?;
+            units.push(Unit {
+                index,
+                object: self.unit_object(index)?,
+                age_ms: now.saturating_sub(born),
+            });
+        }
+        Ok(units)
     }
 
     /// Gives up a unit. Returns the object if that was the last interest in it (see `drop_hold`).
-    pub(crate) fn drop_unit(&self, index: u64, me: u64) -> Result<Option<Row>, AccessError> {
-        let at = self.file.geometry.unit(index);
-        let object = ObjectId::from_word(self.file.mem.get(at.saturating_add(OBJECT)));
-        let row = match object {
-            Some(id) => self.object(id)?,
-            None => None,
-        };
-        let Some(row) = row else {
+    pub(crate) fn drop_unit(&self, unit: &Unit, me: u64) -> Result<Option<Row>, AccessError> {
+        let Some(row) = self.object(unit.object)? else {
+            let at = self.file.geometry.unit(unit.index);
             return Err(self
                 .file
                 .corrupt(at, "a unit of an object that is gone")
                 .into());
         };
         let mut intent = Intent::default();
-        self.free_unit(&mut intent, index);
+        self.free_unit(&mut intent, unit.index)?;
         let dying = self.subtract(&mut intent, &row, me);
-        intent.commit(self.file.mem);
+        self.commit(&intent)?;
         Ok(dying)
     }
 }

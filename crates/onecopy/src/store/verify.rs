@@ -9,21 +9,43 @@ use std::sync::Arc;
 use super::ObjectId;
 use super::attached::{Attached, PATIENCE};
 use super::file::Locked;
-use super::layout::{Counter, INTENT};
+use super::layout::{Counter, Header, INTENT};
 use super::objects::State;
-use super::{intent, spans};
+use super::{intent, threads};
 use crate::error::AccessError;
 
 pub(crate) fn verify(attached: &Arc<Attached>) -> Result<(), AccessError> {
     let session = attached.session()?;
     let locked = session.lock(PATIENCE)?;
+    locked.verify_header()?;
     locked.verify_intent()?;
+    for counter in Counter::ALL {
+        locked.counter(counter)?;
+    }
+    threads::verify(locked.file)?;
     let interests = locked.count_interests()?;
     locked.verify_objects(&interests)?;
     locked.verify_spans()
 }
 
 impl Locked<'_> {
+    fn verify_header(&self) -> Result<(), AccessError> {
+        let header = Header {
+            uuid: self.file.uuid.0,
+            geometry: self.file.geometry,
+        };
+        for (index, word) in header.words().into_iter().enumerate() {
+            let at = (index as u64).saturating_mul(8);
+            if self.file.mem.get(at) != word {
+                return Err(self
+                    .file
+                    .corrupt(at, "a header that is not what it was")
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
     fn verify_intent(&self) -> Result<(), AccessError> {
         if intent::is_armed(self.file.mem) {
             return Err(self
@@ -42,10 +64,11 @@ impl Locked<'_> {
             let count = interests.entry(id).or_default();
             *count = count.saturating_add(1);
         };
-        for slot in 0..self.process_high() {
-            let taken = self.generation_of(slot).is_some();
-            for handle in 0..self.handle_high(slot) {
-                if let Some(id) = self.handle(slot, handle) {
+        for slot in 0..self.high(Counter::ProcessHigh)? {
+            self.verify_slot(slot)?;
+            let taken = self.is_taken(slot)?;
+            for handle in 0..self.handle_high(slot)? {
+                if let Some(id) = self.handle(slot, handle)? {
                     if !taken {
                         let at = geometry.handle(slot, handle);
                         return Err(self
@@ -57,9 +80,8 @@ impl Locked<'_> {
                 }
             }
         }
-        for (index, object, _) in self.units() {
-            let at = geometry.unit(index);
-            let id = object.ok_or_else(|| self.file.corrupt(at, "a unit without an object"))?;
+        for unit in self.units()? {
+            let (at, id) = (geometry.unit(unit.index), unit.object);
             let row = self.object(id)?;
             if row.is_none_or(|row| row.state != State::Live) {
                 return Err(self
@@ -76,7 +98,7 @@ impl Locked<'_> {
         let geometry = &self.file.geometry;
         let mut known = 0usize;
         let mut allocated = 0u64;
-        for row in self.rows() {
+        for row in self.rows()? {
             let row = row?;
             let at = geometry.entry(u64::from(row.id.index));
             let corrupt = |what| AccessError::from(self.file.corrupt(at, what));
@@ -90,9 +112,6 @@ impl Locked<'_> {
                     "BUILDING or LIVE without interest, or DYING with it",
                 ));
             }
-            if self.run_at(row.first)? != spans::spans_of(row.len) {
-                return Err(corrupt("its spans are not headed by it"));
-            }
             allocated = allocated.saturating_add(row.committed());
         }
         if known != interests.len() {
@@ -102,17 +121,14 @@ impl Locked<'_> {
                 .corrupt(at, "a hold or unit of an object that is gone")
                 .into());
         }
-        if allocated != self.counter(Counter::Allocated) {
+        if allocated != self.counter(Counter::Allocated)? {
             let at = Counter::Allocated.offset();
             return Err(self
                 .file
                 .corrupt(at, "Allocated is not the sum of the objects")
                 .into());
         }
-        for index in 0..self
-            .counter(Counter::EntryHint)
-            .min(self.counter(Counter::EntryHigh))
-        {
+        for index in 0..self.hint(Counter::EntryHint, self.high(Counter::EntryHigh)?)? {
             if self.row(index as u32)?.state == State::Free {
                 let at = geometry.entry(index);
                 return Err(self.file.corrupt(at, "a free entry below the hint").into());
@@ -124,7 +140,7 @@ impl Locked<'_> {
     fn verify_spans(&self) -> Result<(), AccessError> {
         let geometry = &self.file.geometry;
         let mut heads = HashMap::new();
-        for row in self.rows() {
+        for row in self.rows()? {
             let row = row?;
             if heads.insert(row.first, row.id).is_some() {
                 let at = geometry.entry(u64::from(row.id.index));
@@ -134,30 +150,29 @@ impl Locked<'_> {
                     .into());
             }
         }
-        let (hint, high) = (
-            self.counter(Counter::SpanHint),
-            self.counter(Counter::SpanHigh),
-        );
+        let high = self.high(Counter::SpanHigh)?;
+        let hint = self.hint(Counter::SpanHint, high)?;
         let mut span = 0;
+        let mut is_hint_a_boundary = false;
         while span < high {
+            is_hint_a_boundary |= span == hint;
             let at = geometry.span_word(span);
+            let corrupt = |what| AccessError::from(self.file.corrupt(at, what));
             let run = self.run_at(span)?;
-            if run == 0 && span < hint {
-                return Err(self.file.corrupt(at, "a free span below the hint").into());
+            if !run.is_used && span < hint {
+                return Err(corrupt("a free span below the hint"));
             }
-            if run > 0 && heads.remove(&span).is_none() {
-                return Err(self
-                    .file
-                    .corrupt(at, "a run of spans without an object")
-                    .into());
+            if run.is_used && heads.remove(&span).is_none() {
+                return Err(corrupt("a run of spans without an object"));
             }
-            for inside in span.saturating_add(1)..span.saturating_add(run) {
-                let at = geometry.span_word(inside);
-                if self.file.mem.get(at) != 0 {
-                    return Err(self.file.corrupt(at, "a head inside a run").into());
-                }
-            }
-            span = span.saturating_add(run.max(1));
+            span = span.saturating_add(run.n);
+        }
+        if span != high || !is_hint_a_boundary && hint != high {
+            let at = Counter::SpanHigh.offset();
+            return Err(self
+                .file
+                .corrupt(at, "runs of spans that do not end where they should")
+                .into());
         }
         if !heads.is_empty() {
             let at = geometry.spans;

@@ -1,13 +1,23 @@
-//! The life word: a robust, process-shared mutex that a thread locks once and never unlocks.
+//! The life word: a robust, process-shared mutex that a thread locks once and unlocks at most when its store goes.
 //!
 //! When the thread dies, however it dies, the kernel walks its robust list and sets bit 30
 //! (`FUTEX_OWNER_DIED`) of the futex word (`get_robust_list(2)`, kernel documentation "Robust
-//! futexes"). Peers only load that bit. Nobody else ever locks the mutex, so libc never follows a
-//! pointer that another process wrote; thread ids are never compared, so pid namespaces do not matter.
+//! futexes"). Peers only load that bit, and nobody else ever locks the mutex; thread ids are never compared between
+//! processes, so pid namespaces do not matter.
+//!
+//! **Damage.** The mutex stands in shared memory, and with it the links of the thread's robust list. The kernel reads
+//! them with care and stops at the first that leads nowhere. Libc follows them when a mutex is *unlocked*, so
+//! [`unlock`] first looks whether they lead to places that this process knows, and puts back the rest of the mutex
+//! from a copy; otherwise the mutex is not touched, and its memory has to stay mapped for ever. What this process
+//! knows is kept in its own memory, in [`LIVES`]. Not guarded against is a write between that look and libc's own,
+//! or between [`lock`] making the mutex and locking it: nanoseconds, for a process of the same user.
 #![allow(unsafe_code, reason = "robust mutexes exist only in libc")]
 
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes that a life word may take in a thread slot.
 pub(crate) const LIFE_BYTES: u64 = 64;
@@ -20,15 +30,59 @@ pub(crate) const FUTEX_WORD_OFFSET: u64 = 0;
 #[cfg(not(target_env = "gnu"))]
 pub(crate) const FUTEX_WORD_OFFSET: u64 = 4;
 
-const _: () = assert!(size_of::<libc::pthread_mutex_t>() as u64 <= LIFE_BYTES);
+/// Words of a locked mutex that its owner alone changes: all that stands before the links, in glibc and in musl.
+const FIXED_WORDS: usize = 3;
 
-/// Makes and locks the calling thread's mutex at `place`; `false` when libc refuses.
+const _: () = assert!(size_of::<libc::pthread_mutex_t>() as u64 <= LIFE_BYTES);
+const _: () = assert!(size_of::<libc::pthread_mutex_t>() >= 8 * (FIXED_WORDS + 2));
+
+/// A life word that a thread of this process has locked.
+struct Life {
+    place: usize,
+    thread: u32,
+    fixed: [u64; FIXED_WORDS],
+}
+
+/// The life words of this process. Only used with the store's process lock held, so no fork happens meanwhile.
+static LIVES: Mutex<Vec<Life>> = Mutex::new(Vec::new());
+
+fn lives() -> MutexGuard<'static, Vec<Life>> {
+    LIVES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn own_thread() -> u32 {
+    rustix::thread::gettid()
+        .as_raw_nonzero()
+        .get()
+        .unsigned_abs()
+}
+
+/// Whether a thread of this process has not ended, as far as the kernel says.
+fn may_live(thread: u32) -> bool {
+    thread == own_thread()
+        || Path::new("/proc/self/task")
+            .join(thread.to_string())
+            .try_exists()
+            .unwrap_or(true)
+}
+
+/// Makes and locks the calling thread's mutex at `place`; `false` when libc refuses, or when another living thread of
+/// this process has one there, which only damage can bring about.
 ///
 /// # Safety
 /// - `place` is valid for [`LIFE_BYTES`] bytes, aligned to 8, and stays mapped until the thread ends
 ///   or [`unlock`] was called by it.
-/// - Nobody else uses these bytes as a mutex, and no living thread has one there.
+/// - Nobody else uses these bytes as a mutex, and no living thread of another process has one there.
 pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
+    let mut lives = lives();
+    let address = place.as_ptr().addr();
+    if lives
+        .iter()
+        .any(|life| life.place == address && may_live(life.thread))
+    {
+        return false;
+    }
+    lives.retain(|life| life.place != address);
     let mutex = place.cast::<libc::pthread_mutex_t>().as_ptr();
     let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
     let attributes = attributes.as_mut_ptr();
@@ -39,7 +93,7 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
     // SAFETY: `attributes` was initialised above.
     let shared =
         unsafe { libc::pthread_mutexattr_setpshared(attributes, libc::PTHREAD_PROCESS_SHARED) };
-    // SAFETY: as above.
+    // SAFETY: `attributes` was initialised above.
     let robust =
         unsafe { libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST) };
     // SAFETY: the caller gives valid, exclusively ours bytes; `attributes` is initialised.
@@ -50,31 +104,130 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
         return false;
     }
     // SAFETY: the mutex was initialised above and nobody else locks it, so this cannot block.
-    unsafe { libc::pthread_mutex_lock(mutex) == 0 }
+    if unsafe { libc::pthread_mutex_lock(mutex) } != 0 {
+        return false;
+    }
+    let fixed = std::array::from_fn(|index| word(address + 8 * index).load(Ordering::Relaxed));
+    lives.push(Life {
+        place: address,
+        thread: own_thread(),
+        fixed,
+    });
+    true
 }
 
-/// Unlocks the calling thread's own mutex, so that its memory may be unmapped.
+/// Unlocks the calling thread's own mutex, so that its memory may be unmapped. `false` if it was damaged: then nothing
+/// was done, and its memory must stay mapped for the rest of the process.
 ///
 /// # Safety
-/// - The calling thread locked the mutex at `place` by [`lock`] and has not forked since.
-pub(crate) unsafe fn unlock(place: NonNull<u8>) {
-    // SAFETY: the caller holds the mutex, so unlocking only takes it off this thread's list.
-    unsafe { libc::pthread_mutex_unlock(place.cast::<libc::pthread_mutex_t>().as_ptr()) };
+/// - The bytes at `place` are mapped readable and writable, as are those of all other life words of this thread.
+/// - No `&mut` to them exists; other processes access them as atomics.
+pub(crate) unsafe fn unlock(place: NonNull<u8>) -> bool {
+    let mut lives = lives();
+    let (address, thread) = (place.as_ptr().addr(), own_thread());
+    let own = |life: &Life| life.place == address && life.thread == thread;
+    let (Some(at), Some(list)) = (lives.iter().position(own), RobustList::of_this_thread()) else {
+        return false;
+    };
+    // The kernel's list links these; libc keeps the way back in the word before (glibc and musl alike).
+    let entry = list.entry_of(address);
+    let is_known = |link: u64| {
+        let link = link as usize;
+        link == list.head
+            || lives
+                .iter()
+                .any(|life| life.thread == thread && list.entry_of(life.place) == link)
+    };
+    let next = word(entry).load(Ordering::Acquire);
+    let previous = word(entry - 8).load(Ordering::Acquire);
+    if !is_known(next) || !is_known(previous) {
+        return false;
+    }
+    for (index, fixed) in lives[at].fixed.into_iter().enumerate() {
+        word(address + 8 * index).store(fixed, Ordering::Release);
+    }
+    // SAFETY: this thread holds the mutex (`LIVES`), its own fields are as they were, and both links, which libc follows
+    // to take it off the list, lead to the head or to mutexes of this thread, which are mapped (the caller's duty).
+    let unlocked = unsafe { libc::pthread_mutex_unlock(place.cast().as_ptr()) } == 0;
+    if unlocked {
+        lives.swap_remove(at);
+    }
+    unlocked
+}
+
+/// Whether a thread of this process other than the calling one may have a life word in `len` bytes from `start`.
+pub(crate) fn has_others(start: NonNull<u8>, len: u64) -> bool {
+    let start = start.as_ptr().addr();
+    let range = start..start.saturating_add(len as usize);
+    lives().iter().any(|life| {
+        range.contains(&life.place) && life.thread != own_thread() && may_live(life.thread)
+    })
+}
+
+/// Forgets all life words: in a fork child, whose only thread begins with an empty list.
+pub(crate) fn forget_all() {
+    // Nobody has it: it is used with the process lock held, which the fork waited for.
+    if let Ok(mut lives) = LIVES.try_lock() {
+        lives.clear();
+    }
+}
+
+/// Where the kernel finds the robust mutexes of a thread (`get_robust_list(2)`).
+struct RobustList {
+    head: usize,
+    /// From an entry of the list to its futex word.
+    futex_offset: usize,
+}
+
+impl RobustList {
+    fn of_this_thread() -> Option<Self> {
+        let mut head: *const [usize; 3] = std::ptr::null();
+        let mut len = 0usize;
+        // SAFETY: two valid places for the results; 0 is the calling thread.
+        let result =
+            unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut len) };
+        if result != 0 || len != size_of::<[usize; 3]>() || head.is_null() {
+            return None;
+        }
+        // SAFETY: the kernel gave back what libc registered for this thread: a `struct robust_list_head` of three words,
+        // in memory that lives as long as the thread and that only the thread itself changes.
+        let [_, futex_offset, _] = unsafe { head.read() };
+        Some(Self {
+            head: head.addr(),
+            futex_offset,
+        })
+    }
+
+    /// The address that stands in the list for the life word at `place`.
+    fn entry_of(&self, place: usize) -> usize {
+        (place + FUTEX_WORD_OFFSET as usize).wrapping_sub(self.futex_offset)
+    }
+}
+
+/// A word of a mutex.
+fn word<'a>(address: usize) -> &'a AtomicU64 {
+    // SAFETY: callers pass addresses of words inside a life word that `LIVES` or the caller of `lock` vouches for: mapped,
+    // aligned to 8, accessed by nobody but as words while they look.
+    unsafe { AtomicU64::from_ptr(address as *mut u64) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use super::*;
 
     #[repr(align(64))]
     struct Place([u8; LIFE_BYTES as usize]);
 
+    fn place() -> NonNull<u8> {
+        let place = Box::leak(Box::new(Place([0; LIFE_BYTES as usize])));
+        NonNull::from(&mut place.0).cast::<u8>()
+    }
+
     #[test]
     fn the_bit_appears_when_the_thread_ends_and_not_before() {
-        let place = Box::leak(Box::new(Place([0; LIFE_BYTES as usize])));
-        let address = NonNull::from(&mut place.0).cast::<u8>();
+        let address = place();
         let word = address.as_ptr() as usize + FUTEX_WORD_OFFSET as usize;
         // SAFETY: leaked, so valid for ever; aligned to 64; only ever accessed as an atomic from here.
         let word = unsafe { AtomicU32::from_ptr(word as *mut u32) };
@@ -90,5 +243,33 @@ mod tests {
         assert_eq!(during, 0);
         // The kernel sets the bit before the joiner is woken: it walks the robust list first.
         assert_ne!(word.load(Ordering::Acquire) & OWNER_DIED, 0);
+    }
+
+    #[test]
+    fn a_damaged_life_word_is_unlocked_only_if_that_follows_no_wild_pointer() {
+        // In a thread of its own: what stays locked is taken off its list when it ends.
+        std::thread::spawn(|| {
+            for index in 0..5 {
+                for damage in [0, 8, u64::MAX, 0x5555_5555_5555_5550] {
+                    let (before, place, after) = (place(), place(), place());
+                    for place in [before, place, after] {
+                        // SAFETY: leaked memory, used by this thread alone.
+                        assert!(unsafe { lock(place) });
+                    }
+                    let address = place.as_ptr().addr() + 8 * index;
+                    let kept = word(address).swap(damage, Ordering::Relaxed);
+                    // SAFETY: leaked, so mapped for ever.
+                    let unlocked = unsafe { unlock(place) };
+                    assert_eq!(unlocked, index < FIXED_WORDS, "word {index}, {damage:#x}");
+                    word(address).store(kept, Ordering::Relaxed);
+                    for place in [after, before] {
+                        // SAFETY: leaked, so mapped for ever.
+                        assert!(unsafe { unlock(place) }, "the others are whole");
+                    }
+                }
+            }
+        })
+        .join()
+        .unwrap();
     }
 }

@@ -85,7 +85,7 @@ impl MemoryFile {
         if rustix::fs::fstatfs(&fd)?.f_type as u64 != TMPFS_MAGIC || stat.st_nlink != 0 {
             return Err(Refused::Kind("it is an ordinary file"));
         }
-        let expected_uid = effective_uid();
+        let expected_uid = super::user::effective();
         if stat.st_uid != expected_uid {
             return Err(Refused::Owner {
                 owner_uid: stat.st_uid,
@@ -101,11 +101,6 @@ impl MemoryFile {
             owner_uid: stat.st_uid,
         })
     }
-}
-
-/// The user whose rights this process has, and whose the memory files are that it makes.
-pub(crate) fn effective_uid() -> u32 {
-    rustix::process::geteuid().as_raw()
 }
 
 /// Opens the same file again: a new open file description, with locks of its own.
@@ -171,6 +166,11 @@ pub(crate) fn punch(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()>
             other => return Ok(other?),
         }
     }
+}
+
+/// Bytes of the file, holes included.
+pub(crate) fn len(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(fd.as_fd())?.st_size.unsigned_abs())
 }
 
 /// Bytes of memory that the file occupies now (`st_blocks`).

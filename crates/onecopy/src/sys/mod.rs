@@ -11,3 +11,4 @@ pub(crate) mod mapping;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod procfs;
+pub(crate) mod user;

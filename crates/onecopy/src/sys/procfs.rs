@@ -49,7 +49,7 @@ pub(crate) fn open_fd(pid: u32, fd: u32, name: &str) -> Result<MemoryFile, Refus
 
 /// Looks through the descriptors of all processes of this user for the memory file called `name`.
 pub(crate) fn find_memfd(name: &str) -> Option<MemoryFile> {
-    let own_uid = memory::effective_uid();
+    let own_uid = super::user::effective();
     let processes = fs::read_dir("/proc").ok()?.flatten();
     for process in processes {
         let Some(pid) = process
