@@ -1,0 +1,376 @@
+//! A member of a family loses its memory before every single look that a reading takes at any of them: the
+//! reading is wholly of the time before, wholly of the time after, or says that it is not complete.
+//!
+//! ```text
+//! the root, a process of its own for each step, reads
+//! ├── the target: wrote pages, and loses its memory at the step
+//! │   └── its child, which wrote the same pages, in some scenarios
+//! └── a worker that is idle
+//! ```
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use common::truth::{data, me, pages_of, session, sums};
+use common::{Child, PAGE, Pages, answer_of_a_process, become_nobody};
+use onecopy_meter::testing::{arm, disarm};
+use onecopy_meter::{Proc, Report, Session};
+
+const PAGES: usize = 2_048;
+const WRITTEN: usize = 600;
+/// Pages by which sums of PSS may differ: heap and libraries are shared with the harness and its other children.
+const SLACK: u64 = 250;
+/// Memory that takes the kernel a while to give back.
+const LARGE: usize = 16_384;
+
+/// How the target loses its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// By SIGKILL; its parent has not waited for it yet.
+    Kill,
+    /// By itself; its parent has waited for it.
+    Exit,
+    /// By executing another program.
+    Exec,
+    /// By SIGKILL, and it is held where its address space is gone and the process is not.
+    HalfExit,
+    /// By SIGKILL, held before its exit, and the kernel has taken its pages though its address space stands, as when
+    /// memory runs out (`process_mrelease(2)`).
+    Reclaim,
+    /// By SIGKILL, at any moment from the step on.
+    Meanwhile,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Scenario {
+    loss: Loss,
+    /// Whether the target has a child that lives on.
+    has_child: bool,
+    as_nobody: bool,
+}
+
+struct Family {
+    pages: Pages,
+    target: Rc<Child>,
+    idle: Child,
+    /// What lets the target end that is held.
+    held: Option<i32>,
+}
+
+impl Family {
+    fn make(scenario: Scenario) -> Self {
+        let pages = Pages::new(PAGES);
+        let large = Pages::reserved(LARGE);
+        let idle = Child::after(|| {
+            if scenario.as_nobody {
+                become_nobody();
+            }
+        });
+        if scenario.loss == Loss::HalfExit {
+            // SAFETY: a plain system call without pointers.
+            let done = unsafe { libc::unshare(libc::CLONE_NEWPID) };
+            assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+        }
+        if scenario.as_nobody {
+            assert!(become_nobody());
+        }
+        common::reap_orphans();
+        let target = Rc::new(Child::in_stages(&[
+            &|| {
+                pages.write(0..WRITTEN);
+                if scenario.loss == Loss::Meanwhile {
+                    large.write(0..LARGE);
+                }
+                if scenario.has_child {
+                    std::mem::forget(Child::after(|| {
+                        common::outlive_parent();
+                        pages.write(0..WRITTEN);
+                    }));
+                }
+            },
+            &|| {
+                if scenario.loss == Loss::Exec {
+                    let words = [c"sleep".as_ptr(), c"1000".as_ptr(), std::ptr::null()];
+                    // SAFETY: the words end with zeros and their list with a null pointer; on success nothing of
+                    // this program is left.
+                    unsafe { libc::execvp(c"sleep".as_ptr(), words.as_ptr()) };
+                }
+                common::exit(0);
+            },
+        ]));
+        let held = match scenario.loss {
+            // The first process of a namespace ends when all others there were waited for (pid_namespaces(7)).
+            Loss::HalfExit => Some(zombie()),
+            Loss::Reclaim => {
+                trace_exit(target.pid());
+                None
+            }
+            _ => None,
+        };
+        Self {
+            pages,
+            target,
+            idle,
+            held,
+        }
+    }
+
+    /// All of its processes.
+    fn pids(&self) -> Vec<u32> {
+        let target = self.target.pid();
+        let path = format!("/proc/{target}/task/{target}/children");
+        let children = fs::read_to_string(path).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        children.chain([me(), target, self.idle.pid()]).collect()
+    }
+
+    /// Ends whoever would not end with this process.
+    fn end(self, scenario: Scenario, pids: &[u32]) {
+        if let Some(zombie) = self.held {
+            wait_for(zombie, 0);
+        }
+        if scenario.loss == Loss::Reclaim {
+            let none = std::ptr::null_mut::<libc::c_void>();
+            // SAFETY: lets a process go on that this one traces; no address is looked at.
+            unsafe { libc::ptrace(libc::PTRACE_CONT, self.target.pid(), none, none) };
+        }
+        let known = [me(), self.target.pid(), self.idle.pid()];
+        for pid in pids.iter().filter(|pid| !known.contains(pid)) {
+            // SAFETY: it is an orphan that this process gets, or a child of one that is.
+            unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+        }
+    }
+}
+
+/// A child that has exited and was not waited for.
+fn zombie() -> i32 {
+    let Some(pid) = common::fork() else {
+        common::exit(0);
+    };
+    wait_for(pid, libc::WNOWAIT);
+    pid
+}
+
+/// Waits until a child has exited.
+fn wait_for(pid: i32, flags: i32) {
+    let id = libc::id_t::try_from(pid).unwrap();
+    // SAFETY: all zeros are a `siginfo_t`.
+    let mut info = unsafe { std::mem::zeroed() };
+    // SAFETY: there is room for what is written.
+    let done = unsafe { libc::waitid(libc::P_PID, id, &raw mut info, libc::WEXITED | flags) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+fn kill(pid: u32) {
+    // SAFETY: it is a child of this process that was not waited for, so the number is still its own.
+    let done = unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+    assert_eq!(done, 0);
+}
+
+/// The process stops in its exit, before it lets go of its memory (`PTRACE_EVENT_EXIT`).
+fn trace_exit(pid: u32) {
+    let (none, options) = (
+        std::ptr::null_mut::<libc::c_void>(),
+        libc::PTRACE_O_TRACEEXIT,
+    );
+    // SAFETY: the options are a number; no address is looked at.
+    let done = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, none, i64::from(options)) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Kills a process that stops in its exit, and has the kernel take its pages.
+fn reclaim(pid: u32) {
+    // SAFETY: a plain system call without pointers.
+    let file = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    assert!(file >= 0, "{}", std::io::Error::last_os_error());
+    kill(pid);
+    let mut status = 0;
+    // SAFETY: there is room for the status.
+    let found = unsafe { libc::waitpid(pid.cast_signed(), &raw mut status, libc::__WALL) };
+    assert!(found == pid.cast_signed() && libc::WIFSTOPPED(status));
+    // SAFETY: a plain system call without pointers.
+    let done = unsafe { libc::syscall(libc::SYS_process_mrelease, file, 0) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Waits until a file of a process says that.
+fn wait_until(pid: u32, name: &str, is_there: impl Fn(&str) -> bool) {
+    while !is_there(&fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap()) {
+        std::thread::yield_now();
+    }
+}
+
+/// Takes the target's memory, and waits until that is done.
+fn lose(loss: Loss, target: &Child) {
+    let pid = target.pid();
+    match loss {
+        Loss::Kill => {
+            kill(pid);
+            wait_for(pid.cast_signed(), libc::WNOWAIT);
+        }
+        Loss::Exit => {
+            target.go();
+            wait_for(pid.cast_signed(), 0);
+        }
+        Loss::Exec => {
+            target.go();
+            wait_until(pid, "comm", |name| name == "sleep\n");
+            // It has come to its own code, and sleeps there.
+            wait_until(pid, "syscall", |call| {
+                call.starts_with(&libc::SYS_clock_nanosleep.to_string())
+            });
+        }
+        Loss::HalfExit => {
+            kill(pid);
+            wait_until(pid, "stat", |stat| stat.contains(") S ") && gone(pid));
+        }
+        Loss::Reclaim => reclaim(pid),
+        Loss::Meanwhile => kill(pid),
+    }
+}
+
+/// Whether a process has no address space.
+fn gone(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/statm")).is_ok_and(|sizes| sizes.starts_with("0 0 "))
+}
+
+/// A folder like `/proc`, in which nothing is but these processes: whatever else runs here would be looked at as well,
+/// which takes most of the time. Removed in the end.
+struct Machine(PathBuf);
+
+impl Machine {
+    fn of(pids: &[u32]) -> Self {
+        let path = std::env::temp_dir().join(format!("onecopy-steps-{}", me()));
+        fs::create_dir_all(&path).unwrap();
+        let machine = Self(path);
+        let names = pids.iter().map(u32::to_string);
+        for name in names.chain(["thread-self".to_owned()]) {
+            symlink(Path::new("/proc").join(&name), machine.0.join(&name)).unwrap();
+        }
+        machine
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn judge(scenario: Scenario, report: &Report, target: u32, calm: u64) {
+    if !report.complete {
+        assert_eq!(report.tree.sum_pss, None, "{report:#?}");
+        assert_eq!(report.tree.copies.frames, None, "{report:#?}");
+        let mut rows = report.mappings.iter();
+        assert!(rows.all(|row| row.sums().is_none()), "{report:#?}");
+        assert!(!report.limits.is_empty());
+        return;
+    }
+    let row = data(report);
+    let (all, written) = (PAGES as u64, WRITTEN as u64);
+    let of_child = if scenario.has_child { written } else { 0 };
+    let process = report.processes.iter().find(|row| row.pid == target);
+    let is_after = process.is_none_or(|row| row.name == "sleep");
+    let of_target = if is_after { 0 } else { written };
+    assert_eq!(
+        sums(row),
+        (all, all + of_child + of_target, 0),
+        "{report:#?}"
+    );
+    let of_target = if is_after {
+        [0; 4]
+    } else {
+        [all - written, written, 0, 0]
+    };
+    assert_eq!(pages_of(row, target), of_target, "{report:#?}");
+    let others = 2 + usize::from(scenario.has_child);
+    let count = others + usize::from(process.is_some());
+    assert_eq!(report.processes.len(), count, "{report:#?}");
+    let may_be_there = !is_after || scenario.loss == Loss::Exec;
+    assert!(process.is_none() || may_be_there, "{report:#?}");
+    // What the target had for itself is all that goes.
+    let lost = if is_after { written * PAGE as u64 } else { 0 };
+    let found = report.tree.sum_pss.unwrap() + lost;
+    let wrong = found.abs_diff(calm) / PAGE as u64;
+    assert!(wrong < SLACK, "PSS is {wrong} pages off: {report:#?}");
+}
+
+/// One reading with the loss at a step; whether it has that many.
+fn has_step(scenario: Scenario, proc: impl Fn(&Path) -> Proc, step: u64) -> bool {
+    let family = Family::make(scenario);
+    let (pids, target) = (family.pids(), Rc::clone(&family.target));
+    let machine = Machine::of(&pids);
+    let proc = proc(&machine.0);
+    let calm = Session::new(proc.clone(), me()).read().unwrap();
+    let mut session = session(proc, &family.pages);
+    arm(&pids, step, move || lose(scenario.loss, &target));
+    let report = session.read().unwrap();
+    let has_happened = disarm();
+    judge(
+        scenario,
+        &report,
+        family.target.pid(),
+        calm.tree.sum_pss.unwrap(),
+    );
+    family.end(scenario, &pids);
+    has_happened
+}
+
+fn at_every_step(loss: Loss, has_child: bool) {
+    let stride = if loss == Loss::Meanwhile { 7 } else { 1 };
+    for as_nobody in [false, true] {
+        let scenario = Scenario {
+            loss,
+            has_child,
+            as_nobody,
+        };
+        let begun = std::time::Instant::now();
+        let mut step = 1;
+        let proc = |path: &Path| Proc::at(path, PAGE as u64);
+        while answer_of_a_process(|| has_step(scenario, proc, step)) {
+            step += stride;
+        }
+        eprintln!("{scenario:?} {step} steps in {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn killed() {
+    at_every_step(Loss::Kill, false);
+}
+#[test]
+fn killed_parent() {
+    at_every_step(Loss::Kill, true);
+}
+#[test]
+fn exited() {
+    at_every_step(Loss::Exit, false);
+}
+#[test]
+fn exited_parent() {
+    at_every_step(Loss::Exit, true);
+}
+#[test]
+fn execed() {
+    at_every_step(Loss::Exec, false);
+}
+#[test]
+fn execed_parent() {
+    at_every_step(Loss::Exec, true);
+}
+#[test]
+fn half() {
+    at_every_step(Loss::HalfExit, false);
+}
+#[test]
+fn reclaimed() {
+    at_every_step(Loss::Reclaim, false);
+}
+#[test]
+fn meanwhile() {
+    at_every_step(Loss::Meanwhile, false);
+}
