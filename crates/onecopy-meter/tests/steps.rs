@@ -58,6 +58,8 @@ struct Family {
     pages: Pages,
     target: Rc<Child>,
     idle: Child,
+    /// The target's child.
+    child: Option<u32>,
     /// What lets the target end that is held.
     held: Option<i32>,
 }
@@ -112,37 +114,40 @@ impl Family {
             }
             _ => None,
         };
+        let (pid, mut child) = (target.pid(), None);
+        if scenario.has_child {
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            let children = fs::read_to_string(path).unwrap();
+            child = Some(children.trim().parse().unwrap());
+        }
         Self {
             pages,
             target,
             idle,
+            child,
             held,
         }
     }
 
     /// All of its processes.
     fn pids(&self) -> Vec<u32> {
-        let target = self.target.pid();
-        let path = format!("/proc/{target}/task/{target}/children");
-        let children = fs::read_to_string(path).unwrap();
-        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
-        children.chain([me(), target, self.idle.pid()]).collect()
+        let known = [me(), self.target.pid(), self.idle.pid()];
+        known.into_iter().chain(self.child).collect()
     }
+}
 
-    /// Ends whoever would not end with this process.
-    fn end(self, scenario: Scenario, pids: &[u32]) {
+impl Drop for Family {
+    /// Ends whoever would not end with this process, and lets those end that are held: they are waited for.
+    fn drop(&mut self) {
         if let Some(zombie) = self.held {
             wait_for(zombie, 0);
         }
-        if scenario.loss == Loss::Reclaim {
-            let none = std::ptr::null_mut::<libc::c_void>();
-            // SAFETY: lets a process go on that this one traces; no address is looked at.
-            unsafe { libc::ptrace(libc::PTRACE_CONT, self.target.pid(), none, none) };
-        }
-        let known = [me(), self.target.pid(), self.idle.pid()];
-        for pid in pids.iter().filter(|pid| !known.contains(pid)) {
-            // SAFETY: it is an orphan that this process gets, or a child of one that is.
-            unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: lets a process go on if this one has stopped it; no address is looked at.
+        unsafe { libc::ptrace(libc::PTRACE_CONT, self.target.pid(), none, none) };
+        if let Some(child) = self.child {
+            // SAFETY: it is an orphan that this process gets, or the child of one that is about to be.
+            unsafe { libc::kill(child.cast_signed(), libc::SIGKILL) };
         }
     }
 }
@@ -320,7 +325,6 @@ fn has_step(scenario: Scenario, step: u64) -> bool {
     let report = session.read().unwrap();
     let has_happened = disarm();
     judge(scenario, &report, family.target.pid());
-    family.end(scenario, &pids);
     has_happened
 }
 
