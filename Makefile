@@ -47,6 +47,7 @@ torture: develop  ## kill -9 at random for SECONDS=60, after every store, and ta
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)
 	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash
+	STEP_STRIDE=1 cargo test --locked -p onecopy-meter --test steps
 	cargo run --release --locked -p onecopy --example exhaust
 
 loom: prerequisites  ## model check of the lock-free parts

@@ -258,6 +258,68 @@ def test_stats_are_data() -> None:
     assert re.fullmatch(pattern, repr(onecopy.collect()))
 
 
+KILLED_WORKERS = """
+import mmap, os, random, signal, threading, time, onecopy
+SIZE, WORKERS, ROUNDS, SLACK = 16 << 20, 4, 8, 1 << 20
+data = mmap.mmap(-1, SIZE, mmap.MAP_PRIVATE)
+def write(value):
+    for place in range(0, SIZE, mmap.PAGESIZE):
+        data[place] = value
+def started(number):
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.alarm(240)
+            write(number)
+            os.write(writer, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    assert os.read(reader, 1) == b"x"
+    os.close(reader)
+    return pid
+write(1)
+chance = random.Random(7)
+whole = 0
+for _ in range(ROUNDS):
+    pids = [started(2 + number) for number in range(WORKERS)]
+    for victim in pids:
+        begins = threading.Event()
+        def kill(victim=victim, after=chance.uniform(0, 0.02)):
+            begins.wait()
+            time.sleep(after)
+            os.kill(victim, signal.SIGKILL)
+        killer = threading.Thread(target=kill)
+        killer.start()
+        begins.set()
+        report = onecopy.memory()
+        killer.join()
+        if not report.complete:
+            assert report.wasted is report.sum_pss is report.copies is None, report
+            assert report.limits
+            continue
+        whole += 1
+        counted = [row for row in report.processes if row.pid in pids]
+        # Whoever is there has all that it wrote, and nobody who is not there was left in the sums.
+        assert all(row.copied >= SIZE for row in counted), report
+        wasted = len(counted) * SIZE
+        assert wasted <= report.wasted < wasted + len(counted) * SLACK + SLACK, report
+    for pid in pids:
+        os.waitpid(pid, 0)
+print(whole)
+"""
+
+
+def test_a_reading_while_workers_are_killed_is_whole_or_not_complete() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", KILLED_WORKERS], capture_output=True, text=True, timeout=2 * WATCHDOG_S
+    )
+    assert run.stderr == ""
+    assert run.stdout.split()
+
+
 SAME_USER = """
 import ctypes, os, signal, sys, onecopy
 prctl = ctypes.CDLL(None).prctl

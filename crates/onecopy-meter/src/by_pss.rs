@@ -39,7 +39,7 @@ pub(crate) fn correct(proc: &Proc, account: &mut Account, members: &[Read]) -> u
     // what is missing both times is no matter of moments.
     let again: Vec<Vec<Mapping>> = members
         .iter()
-        .map_while(|read| proc.mappings(read.stat.pid).ok())
+        .map_while(|read| proc.mappings(read.stat.thread).ok())
         .collect();
     let mut total = 0;
     for (row, before) in found {

@@ -32,6 +32,10 @@ mod report;
 mod rows;
 mod session;
 mod sharers;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(not(feature = "testing"))]
+mod testing;
 mod tree;
 mod walk;
 
@@ -123,6 +127,6 @@ impl Proc {
     /// Measures one process, as [`process`].
     pub fn process(&self, pid: u32) -> Result<ProcessMemory, MeterError> {
         let stat = self.stat_with_memory(pid)?;
-        Ok(ProcessMemory::new(&stat, &self.rollup(pid)?))
+        Ok(ProcessMemory::new(&stat, &self.rollup(stat.thread)?))
     }
 }

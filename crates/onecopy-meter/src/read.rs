@@ -14,6 +14,7 @@ use crate::error::MeterError;
 use crate::ioctl;
 use crate::parse::{self, Mapping, Meminfo, PageState, ParseError, Rollup, Stat, Statm};
 use crate::report::Level;
+use crate::testing;
 
 /// A `/proc` to read: the machine's own, or captured texts laid out in the same way.
 #[derive(Debug, Clone)]
@@ -147,7 +148,24 @@ impl Proc {
 
     /// Who a process is; anybody may ask.
     pub fn stat(&self, pid: u32) -> Result<Stat, MeterError> {
-        self.read(pid, "stat", parse::stat)
+        let stat = self.read(pid, "stat", parse::stat)?;
+        // The first thread may be a zombie while others use the memory that it shows no more.
+        let seen_by = (stat.has_exited() && stat.threads > 1).then(|| self.living_thread(&stat));
+        Ok(seen_by.flatten().unwrap_or(stat))
+    }
+
+    /// The process whose first thread has exited, as another of its threads sees it.
+    fn living_thread(&self, stat: &Stat) -> Option<Stat> {
+        let threads = fs::read_dir(self.path(stat.pid, "task")).ok()?.flatten();
+        let ids = threads.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let mut others = ids.filter_map(|thread| self.read(thread, "stat", parse::stat).ok());
+        let other = others.find(|other| !other.has_exited())?;
+        Some(Stat {
+            pid: stat.pid,
+            name: stat.name.clone(),
+            start_time_ticks: stat.start_time_ticks,
+            ..other
+        })
     }
 
     /// The same, of a process that has memory.
@@ -180,12 +198,23 @@ impl Proc {
 
     /// A process's mappings.
     pub fn mappings(&self, pid: u32) -> Result<Vec<Mapping>, MeterError> {
-        self.read(pid, "smaps", parse::smaps)
+        let found = self.read(pid, "smaps", parse::smaps)?;
+        self.unless_gone(pid, found)
     }
 
     /// A process's mappings without their counts, which is much cheaper.
     pub fn maps(&self, pid: u32) -> Result<Vec<Mapping>, MeterError> {
-        self.read(pid, "maps", parse::maps)
+        let found = self.read(pid, "maps", parse::maps)?;
+        self.unless_gone(pid, found)
+    }
+
+    /// No program runs without a mapping, so none at all means that the address space is gone.
+    fn unless_gone(&self, pid: u32, found: Vec<Mapping>) -> Result<Vec<Mapping>, MeterError> {
+        if found.is_empty() {
+            self.stat_with_memory(pid)?;
+            return Err(MeterError::Gone { pid });
+        }
+        Ok(found)
     }
 
     /// All processes, in no order. One that comes or goes meanwhile may be in it or not.
@@ -219,6 +248,16 @@ impl Proc {
         self.open(pid, "pagemap")
     }
 
+    /// Whether a thread's process was killed, or is gone.
+    pub(crate) fn is_killed(&self, thread: u32) -> bool {
+        let status = self.read(thread, "status", |mut text| {
+            let mut bytes = Vec::new();
+            text.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        });
+        status.map_or(true, |status| has_pending_kill(&status))
+    }
+
     /// Opens a file of a process.
     pub(crate) fn open(&self, pid: u32, name: &str) -> Result<File, MeterError> {
         let path = self.path(pid, name);
@@ -232,6 +271,7 @@ impl Proc {
         pagemap: &File,
         range: Range<u64>,
     ) -> Result<Option<Vec<ioctl::Region>>, MeterError> {
+        testing::step(pid);
         match ioctl::present(pagemap, range) {
             Ok(regions) => Ok(Some(regions)),
             Err(error) if is(&error, &[Errno::NOTTY, Errno::INVAL]) => Ok(None),
@@ -249,6 +289,7 @@ impl Proc {
         let start = range.start / self.page_size * 8;
         let count = range.end.div_ceil(self.page_size) * 8 - start;
         let source = Section {
+            pid,
             file: pagemap,
             offset: start,
         }
@@ -291,7 +332,9 @@ impl Proc {
         None
     }
 
+    /// Whatever is opened of a process goes by here.
     fn path(&self, pid: u32, name: &str) -> PathBuf {
+        testing::step(pid);
         self.root.join(pid.to_string()).join(name)
     }
 
@@ -299,22 +342,37 @@ impl Proc {
         &self,
         pid: u32,
         name: &str,
-        parse: impl FnOnce(File) -> Result<T, ParseError>,
+        parse: impl FnOnce(Text) -> Result<T, ParseError>,
     ) -> Result<T, MeterError> {
         let path = self.path(pid, name);
         let file = File::open(&path).map_err(|error| failure(pid, &path, error))?;
-        parse(file).map_err(|error| parse_failure(pid, &path, error))
+        parse(Text { pid, file }).map_err(|error| parse_failure(pid, &path, error))
+    }
+}
+
+/// A file of a process, read from its start. The kernel writes a long one piece by piece.
+struct Text {
+    pid: u32,
+    file: File,
+}
+
+impl io::Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        testing::step(self.pid);
+        self.file.read(buffer)
     }
 }
 
 /// Reads a file from an offset on without moving anybody's position.
 struct Section<'a> {
+    pid: u32,
     file: &'a File,
     offset: u64,
 }
 
 impl io::Read for Section<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        testing::step(self.pid);
         let count = self.file.read_at(buffer, self.offset)?;
         self.offset += count as u64;
         Ok(count)
@@ -373,6 +431,7 @@ fn parse_failure(pid: u32, path: &Path, error: ParseError) -> MeterError {
         },
     }
 }
+
 /// The real user id from `/proc/PID/status`; the name of the process, above it, has no lines of its own.
 fn user(status: &[u8]) -> Option<u32> {
     let mut lines = status.split(|byte| *byte == b'\n');
@@ -381,9 +440,46 @@ fn user(status: &[u8]) -> Option<u32> {
     ids.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// Whether the address space whose page table is open still has all that its program left in it: the kernel
+/// gives no entry of one that nobody uses any more.
+pub(crate) fn has_memory(pid: u32, pagemap: &File) -> bool {
+    testing::step(pid);
+    let entry = pagemap.read_at(&mut [0; 8], 0);
+    entry.is_ok_and(|count| count == 8)
+}
+
+/// Whether SIGKILL waits in `/proc/PID/status`, for the thread or for its process.
+fn has_pending_kill(status: &[u8]) -> bool {
+    const SIGKILL: u64 = 1 << 8;
+    let mut lines = status.split(|byte| *byte == b'\n');
+    lines.any(|line| {
+        let set = line
+            .strip_prefix(b"SigPnd:")
+            .or_else(|| line.strip_prefix(b"ShdPnd:"));
+        let set = set.and_then(|set| std::str::from_utf8(set).ok());
+        let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+        set.is_some_and(|set| set & SIGKILL != 0)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kill_that_waits_is_seen_for_the_thread_and_for_the_process() {
+        let status = |thread: &str, process: &str| {
+            let text = format!(
+                "Name:\tShdPnd:\\t100\nSigPnd:\t{thread}\nShdPnd:\t{process}\nSigBlk:\t0000000000000100\n"
+            );
+            has_pending_kill(text.as_bytes())
+        };
+        let (none, kill) = ("0000000000000000", "0000000000000100");
+        assert!(!status(none, none) && status(kill, none) && status(none, kill));
+        assert!(!status("0000000000004000", none));
+        assert!(Proc::default().is_killed(1 << 23));
+        assert!(!Proc::default().is_killed(std::process::id()));
+    }
 
     #[test]
     fn the_real_user_is_the_first_of_four() {

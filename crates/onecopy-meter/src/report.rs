@@ -316,7 +316,8 @@ impl ProcessMemory {
 pub enum SkipReason {
     /// It has exited and waits for its parent to notice; it keeps no memory.
     Exited,
-    /// It went away while the tree was read, in each of several passes.
+    /// It went away, was killed, or lost its memory to another program (`exec`) while the tree was read, in each of several
+    /// passes.
     Vanished,
     /// This process may not look into it; [`Skipped::foreign`] says whose it is.
     Denied,
@@ -465,12 +466,13 @@ pub struct Report {
     pub page_size: u64,
     /// The process at the top.
     pub root: u32,
-    /// Readings it took until no process came or went, and next to no page moved, meanwhile.
+    /// Readings it took until no process came, went or lost its memory, and next to no page moved, meanwhile.
     pub passes: u32,
     /// Pages that were written, allocated or given back while the tree was read, as page faults and RSS
     /// tell; those of the reading itself are not in it.
     pub drift: u64,
-    /// Whether every living process of the tree was read, in one steady pass.
+    /// Whether every living process of the tree was read, in one steady pass: all of them were there, with all their
+    /// memory and the same program, until the last page was read.
     pub complete: bool,
     /// The sums.
     pub tree: Tree,

@@ -180,7 +180,10 @@ impl Session {
         let (mut glance, mut stats) = (Glance::default(), Vec::new());
         let mut queue = VecDeque::from([self.root]);
         while let Some(pid) = queue.pop_front() {
-            let (Ok(stat), Ok(sizes)) = (self.proc.stat(pid), self.proc.statm(pid)) else {
+            let Ok(stat) = self.proc.stat(pid) else {
+                continue;
+            };
+            let Ok(sizes) = self.proc.statm(stat.thread) else {
                 continue;
             };
             let mut children = self
@@ -190,7 +193,7 @@ impl Session {
             children.sort_unstable();
             queue.extend(children);
             let without_memory =
-                stat.has_exited() || stat.is_kernel_thread() || self.has_parents_memory(&stat);
+                stat.has_exited() || sizes.size == 0 || self.has_parents_memory(&stat);
             let is_left_out = self.without.contains(&stat.identity());
             if is_left_out || without_memory || (pid == self.root && !self.with_root) {
                 continue;

@@ -15,6 +15,9 @@ use crate::report::Identity;
 pub struct Stat {
     /// Its id.
     pub pid: u32,
+    /// The thread through which its memory is seen: the first one, whose id is `pid`, unless that has exited and
+    /// others live on.
+    pub thread: u32,
     /// Its name, at most 15 bytes; may hold any character, blanks and brackets too.
     pub name: String,
     /// State letter: `R`, `S`, `D`, `Z` (exited, not yet waited for), `T`, …
@@ -27,6 +30,8 @@ pub struct Stat {
     pub flags: u64,
     /// Page faults that needed no disk, of all threads.
     pub minor_faults: u64,
+    /// The same of its children that it has waited for, and of theirs.
+    pub children_minor_faults: u64,
     /// Threads.
     pub threads: u32,
     /// When it started, in clock ticks since boot: with the pid it names one process for ever.
@@ -40,6 +45,9 @@ pub struct Stat {
     pub start_stack: u64,
 }
 
+/// Exits, is past a core dump, dumps core, was ended by a signal (`PF_EXITING`, `PF_POSTCOREDUMP`, `PF_DUMPCORE`,
+/// `PF_SIGNALED`).
+const PF_DYING: u64 = 0x4 | 0x8 | 0x200 | 0x400;
 /// Has not executed a program since it was forked.
 const PF_FORKNOEXEC: u64 = 0x40;
 /// A thread of the kernel.
@@ -66,6 +74,12 @@ impl Stat {
         self.flags & PF_FORKNOEXEC != 0
     }
 
+    /// Whether it is on its way out: what is left of its memory may go at any moment.
+    #[must_use]
+    pub fn is_dying(&self) -> bool {
+        self.flags & PF_DYING != 0 && !self.is_kernel_thread() && !self.has_exited()
+    }
+
     /// Whether the process has exited and keeps no memory, only its entry in the table.
     #[must_use]
     pub fn has_exited(&self) -> bool {
@@ -77,6 +91,8 @@ impl Stat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Statm {
+    /// Address space. 0 says that there is none: the process has exited, or is about to have.
+    pub size: u64,
     /// RSS; since Linux 6.2 it may lag by some pages per processor.
     pub rss: u64,
     /// The part of `rss` in files and shared memory. Memory shared by fork is **not** in it.
@@ -117,6 +133,7 @@ pub fn stat(source: impl Read) -> Result<Stat, ParseError> {
     };
     Ok(Stat {
         pid,
+        thread: pid,
         name: name.to_owned(),
         state: fields
             .first()
@@ -129,6 +146,7 @@ pub fn stat(source: impl Read) -> Result<Stat, ParseError> {
             .ok_or_else(|| bad("field 6, the session"))?,
         flags: number(9, "field 9, the flags")?,
         minor_faults: number(10, "field 10, the minor faults")?,
+        children_minor_faults: number(11, "field 11, the minor faults of children")?,
         threads: small(20, "field 20, the number of threads")?,
         start_time_ticks: number(22, "field 22, the start time")?,
         rss_pages: number(24, "field 24, the pages present")?,
@@ -156,8 +174,8 @@ pub fn statm(source: impl Read, page_size: u64) -> Result<Statm, ParseError> {
             .ok_or_else(bad)
     });
     let mut next = || numbers.next().unwrap_or_else(|| Err(bad()));
-    let _size = next()?;
     Ok(Statm {
+        size: next()?,
         rss: next()?,
         shared: next()?,
     })
@@ -184,7 +202,7 @@ mod tests {
         assert!(!stat.has_exited());
         assert_eq!(stat.session, 3257);
         assert_eq!((stat.rss_pages, stat.start_code), (350, 94_217_569_845_248));
-        assert!(!stat.is_kernel_thread() && !stat.is_forked());
+        assert!(!stat.is_kernel_thread() && !stat.is_forked() && !stat.is_dying());
     }
 
     #[test]
@@ -194,6 +212,17 @@ mod tests {
         assert!(stat(kthreadd.as_bytes()).unwrap().is_kernel_thread());
         let forked = STAT.replace(" 4194304 ", " 4194368 ");
         assert!(stat(forked.as_bytes()).unwrap().is_forked());
+        for flag in [0x4, 0x8, 0x200, 0x400] {
+            let with = STAT.replace(" 4194304 ", &format!(" {} ", 0x0040_0000 | flag));
+            let dying = stat(with.as_bytes()).unwrap();
+            assert!(dying.is_dying());
+            // A zombie keeps the flags, and has nothing left to lose.
+            let zombie = Stat {
+                state: 'Z',
+                ..dying
+            };
+            assert!(!zombie.is_dying());
+        }
     }
 
     #[test]
@@ -228,6 +257,7 @@ mod tests {
         assert_eq!(
             sizes,
             Statm {
+                size: 765 * 4096,
                 rss: 350 * 4096,
                 shared: 320 * 4096
             }

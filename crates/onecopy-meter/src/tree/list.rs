@@ -1,7 +1,7 @@
 //! Who belongs to the tree.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::Subject;
 use crate::error::MeterError;
@@ -35,13 +35,4 @@ pub(super) fn list(subject: &Subject<'_>) -> Result<Vec<Stat>, MeterError> {
         }
     }
     Ok(found)
-}
-
-/// What names the same processes for ever, exited ones included. Threads of the kernel come and go
-/// without a trace in any number.
-pub(super) fn identities(list: &[Stat]) -> HashSet<(u32, u64, bool)> {
-    list.iter()
-        .filter(|stat| !stat.is_kernel_thread())
-        .map(|stat| (stat.pid, stat.start_time_ticks, stat.has_exited()))
-        .collect()
 }

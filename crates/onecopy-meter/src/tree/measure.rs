@@ -1,14 +1,15 @@
 //! Passes over the tree, until one can be believed.
 //!
 //! `/proc` is not read at one moment. What happened meanwhile is seen by looking at the processes once
-//! more: who came or went, and how many page faults they took or pages they gave back. The second look
-//! costs microseconds per process, whatever their size.
+//! more: who came, went, or lost its memory (see `bracket.rs`), and how many page faults they took or pages they
+//! gave back. The second look costs microseconds per process, whatever their size.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 
 use super::Subject;
-use super::list::{identities, list};
+use super::bracket::looks;
+use super::list::list;
 use super::pass::Pass;
 use super::report::{Reading, report};
 use crate::error::MeterError;
@@ -26,7 +27,7 @@ struct Attempt {
     pass: Pass,
     /// What is to be remembered if this pass is the one.
     known: History,
-    /// Whether nobody came or went.
+    /// Whether nobody came, went or lost its memory.
     steady: bool,
     /// Pages that moved.
     drift: u64,
@@ -47,7 +48,7 @@ impl Attempt {
         let drift = drift(&before, &now, own);
         let pages: u64 = before.iter().map(|stat| stat.rss_pages).sum();
         Ok(Self {
-            steady: !pass.vanished() && identities(&now) == identities(&before),
+            steady: !pass.vanished() && looks(&now) == looks(&before),
             moved: drift > pages / TOLERANCE,
             pass,
             known,

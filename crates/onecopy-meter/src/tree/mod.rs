@@ -1,10 +1,10 @@
-//! Finds a process and its descendants, reads them all, and reads again until nobody came or went and
-//! next to nothing moved meanwhile.
+//! Finds a process and its descendants, reads them all, and reads again until nobody came, went or lost its
+//! memory, and next to nothing moved meanwhile.
 //!
 //! ```text
-//! list (pid, start time, faults) ─▶ read each ─▶ list again ─▶ same list, nobody vanished, no faults: done
-//!        ▲                                           └─ otherwise, at most PASSES times
-//!        └───────────────────────────────────────────┘
+//! list ─▶ open each ─▶ read all pages ─▶ look at each again ─▶ list again ─▶ the same, no faults: done
+//!  ▲        (bracket.rs) ···························┘                  └─ otherwise, at most PASSES times
+//!  └───────────────────────────────────────────────────────────────────┘
 //! ```
 //! What moved in the pass that is shown is said as its *drift*. A session that is read again and again
 //! is not repeated for it: that would cost more than it tells.
@@ -13,6 +13,7 @@
 //! leaving it out would be a part shown as the whole.
 #![forbid(unsafe_code)]
 
+mod bracket;
 mod list;
 mod measure;
 mod pass;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Subject;
+use super::bracket::has_kept_its_memory;
 use crate::account::{Account, PageCounts, SharedPages};
 use crate::by_pss;
 use crate::error::MeterError;
@@ -22,6 +23,8 @@ use crate::walk::{Read, Walk};
 pub(super) struct Pass {
     pub(super) processes: Vec<ProcessMemory>,
     pub(super) skipped: Vec<Skipped>,
+    /// Who went away or lost its memory.
+    lost: Vec<Stat>,
     pub(super) stores: BTreeMap<((u32, u32), u64), StoreMemory>,
     pub(super) pages: PageCounts,
     pub(super) mappings: Vec<MappingMemory>,
@@ -42,6 +45,7 @@ impl Pass {
         let mut pass = Self {
             processes: Vec::with_capacity(list.len()),
             skipped: Vec::new(),
+            lost: Vec::new(),
             stores: BTreeMap::new(),
             pages: PageCounts {
                 special_known: true,
@@ -68,21 +72,22 @@ impl Pass {
             match open(proc, stat) {
                 Ok((rollup, read)) => {
                     pass.processes.push(ProcessMemory::new(stat, &rollup));
-                    pass.add_stores(proc, stat.pid, &read.mappings);
+                    pass.add_stores(proc, stat, &read.mappings);
                     reads.push(read);
                 }
-                Err(MeterError::Gone { .. }) => pass.skip(proc, stat, SkipReason::Vanished),
+                Err(MeterError::Gone { .. }) => pass.lose(proc, stat),
                 Err(MeterError::Denied { .. }) => pass.skip(proc, stat, SkipReason::Denied),
                 // A text that ends in the middle is what a process leaves that dies while read.
                 Err(error) => match proc.stat(stat.pid) {
                     Ok(now) if !now.has_exited() => return Err(error),
-                    _ => pass.skip(proc, stat, SkipReason::Vanished),
+                    _ => pass.lose(proc, stat),
                 },
             }
         }
         let mut shared = SharedPages::default();
         let (families, doubtful) = in_families(reads);
         pass.doubtful = doubtful;
+        let mut counted = Vec::with_capacity(families.len());
         for mut members in families {
             let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
             let by_frame = subject.level == Level::A;
@@ -93,9 +98,19 @@ impl Pass {
             if !by_frame {
                 pass.by_pss += by_pss::correct(proc, &mut account, &members);
             }
+            counted.push((members, account));
+        }
+        // Not before all pages were read: those of one depend on the others'.
+        for read in counted.iter_mut().flat_map(|(members, _)| members) {
+            read.lost = !has_kept_its_memory(proc, read);
+        }
+        for (members, mut account) in counted {
             pass.add_family(&mut account, &members, proc);
-            let stats: Vec<Stat> = members.into_iter().map(|read| read.stat).collect();
-            history.remember(&stats, &mut account.members);
+            // What is known of relatives of one that was lost would be a part.
+            if pass.has_all_relatives(&members) {
+                let stats: Vec<Stat> = members.into_iter().map(|read| read.stat).collect();
+                history.remember(&stats, &mut account.members);
+            }
         }
         pass.pages.shared = shared.count();
         pass.mappings.sort_by_key(|row| {
@@ -105,12 +120,27 @@ impl Pass {
         Ok(pass)
     }
 
+    fn lose(&mut self, proc: &Proc, stat: &Stat) {
+        self.lost.push(stat.clone());
+        self.skip(proc, stat, SkipReason::Vanished);
+    }
+
+    /// Whether none of the lost may have been a relative by fork.
+    fn has_all_relatives(&self, members: &[Read]) -> bool {
+        let place = |stat: &Stat| (stat.start_stack, stat.start_code);
+        let mut places = self.lost.iter().map(place);
+        !places.any(|lost| members.iter().any(|read| place(&read.stat) == lost))
+    }
+
     fn skip(&mut self, proc: &Proc, stat: &Stat, reason: SkipReason) {
+        // Who has lost its memory had some.
+        let sizes = proc.statm(stat.thread).ok();
+        let sizes = sizes.filter(|sizes| sizes.size > 0 || reason != SkipReason::Vanished);
         self.skipped.push(Skipped {
             pid: stat.pid,
             name: stat.name.clone(),
             reason,
-            rss: proc.statm(stat.pid).ok().map(|sizes| sizes.rss),
+            rss: sizes.map(|sizes| sizes.rss),
             foreign: proc
                 .is_foreign(stat.pid)
                 .filter(|_| reason == SkipReason::Denied),
@@ -125,7 +155,7 @@ impl Pass {
             let pid = read.stat.pid;
             if read.lost {
                 self.processes.retain(|row| row.pid != pid);
-                self.skip(proc, &read.stat, SkipReason::Vanished);
+                self.lose(proc, &read.stat);
                 continue;
             }
             if let Some(row) = self.processes.iter_mut().find(|row| row.pid == pid) {
@@ -146,12 +176,11 @@ impl Pass {
     }
 
     pub(super) fn vanished(&self) -> bool {
-        self.skipped
-            .iter()
-            .any(|skipped| skipped.reason == SkipReason::Vanished)
+        !self.lost.is_empty()
     }
 
-    fn add_stores(&mut self, proc: &Proc, pid: u32, mappings: &[Mapping]) {
+    fn add_stores(&mut self, proc: &Proc, stat: &Stat, mappings: &[Mapping]) {
+        let pid = stat.pid;
         for mapping in mappings {
             let Some(id) = store_id(mapping) else {
                 continue;
@@ -166,7 +195,7 @@ impl Pass {
                 users: Vec::new(),
             });
             if store.allocated.is_none() {
-                let file = proc.memory_file(pid, mapping.device, mapping.inode);
+                let file = proc.memory_file(stat.thread, mapping.device, mapping.inode);
                 store.allocated = file.map(|file| file.allocated_bytes);
                 store.len = file.map(|file| file.len_bytes);
             }
@@ -218,11 +247,13 @@ pub(super) fn in_families(reads: Vec<Read>) -> (Vec<Vec<Read>>, usize) {
 
 /// What is needed to read a process's pages.
 pub(super) fn open(proc: &Proc, stat: &Stat) -> Result<(Rollup, Read), MeterError> {
-    let rollup = proc.rollup(stat.pid)?;
+    // Opened before all else: that the other files were of the same address space is seen by it later.
+    let pagemap = proc.open_pagemap(stat.thread)?;
+    let rollup = proc.rollup(stat.thread)?;
     let read = Read {
         stat: stat.clone(),
-        mappings: proc.mappings(stat.pid)?,
-        pagemap: proc.open_pagemap(stat.pid)?,
+        mappings: proc.mappings(stat.thread)?,
+        pagemap,
         lost: false,
     };
     Ok((rollup, read))

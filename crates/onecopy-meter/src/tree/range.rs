@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::bracket::has_kept_its_memory;
 use super::pass::{in_families, open};
 use super::sums::{agreement, copies};
 use crate::account::{Account, PageCounts, SharedPages};
@@ -38,15 +39,17 @@ pub(crate) fn range(
         reads.push(read);
     }
     let (mut pages, mut shared) = (PageCounts::default(), SharedPages::default());
-    for mut members in in_families(reads).0 {
+    let mut families = in_families(reads).0;
+    for members in &mut families {
         let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
         let members_of = History::default().members(&stats);
         let mut account = Account::new(members_of, level == Level::A, false);
-        Walk::new(proc, &mut members, &[], &mut account, &mut shared).run(&part)?;
-        if let Some(lost) = members.iter().find(|read| read.lost) {
-            return Err(MeterError::Gone { pid: lost.stat.pid });
-        }
+        Walk::new(proc, members, &[], &mut account, &mut shared).run(&part)?;
         pages.add(&account.counts);
+    }
+    let mut reads = families.iter().flatten();
+    if let Some(lost) = reads.find(|read| !has_kept_its_memory(proc, read)) {
+        return Err(MeterError::Gone { pid: lost.stat.pid });
     }
     pages.shared = shared.count();
     let mut copies = copies(&pages, 0);

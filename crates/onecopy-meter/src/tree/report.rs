@@ -12,7 +12,7 @@ use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMe
 pub(super) struct Reading {
     /// Passes that were made.
     pub(super) passes: u32,
-    /// Whether nobody came or went during the one that is shown.
+    /// Whether nobody came, went or lost its memory during the one that is shown.
     pub(super) steady: bool,
     /// Pages that moved during it.
     pub(super) drift: u64,
@@ -101,8 +101,11 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
     }
     if !reading.steady {
         limits.push(match reading.passes {
-            1 => "processes came or went while the tree was read: no sums".to_owned(),
-            passes => format!("processes came or went in each of {passes} readings: no sums"),
+            1 => "processes came, went or lost their memory while the tree was read: no sums"
+                .to_owned(),
+            passes => format!(
+                "processes came, went or lost their memory in each of {passes} readings: no sums"
+            ),
         });
     }
     if reading.drift > 0 {

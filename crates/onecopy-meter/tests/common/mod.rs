@@ -247,6 +247,11 @@ impl Child {
         assert!(receive(&self.done), "the child died on the way");
     }
 
+    /// Lets the child do its next stage.
+    pub(crate) fn go(&self) {
+        send(&self.go);
+    }
+
     /// Lets the child do its next stage, which is to become another program, and waits for that.
     pub(crate) fn step_into_another_program(&self) {
         send(&self.go);
@@ -270,7 +275,10 @@ impl Drop for Child {
 /// Kills a child of this process, or one that it has become the parent of, and waits for it.
 pub(crate) fn end(pid: i32) {
     // SAFETY: it is this process's child and was not waited for, so the number is still its own.
-    unsafe { libc::kill(pid, libc::SIGKILL) };
+    if unsafe { libc::kill(pid, libc::SIGKILL) } != 0 {
+        // Gone, or another user's by now: to wait for that one would be for ever.
+        return;
+    }
     // SAFETY: a null pointer asks for no status.
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
 }
@@ -375,6 +383,16 @@ pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
 
 /// Runs `check` in a forked process of its own, so that other tests' children are not in the tree.
 pub(crate) fn in_a_process(check: impl FnOnce()) {
+    let done = answer_of_a_process(|| {
+        check();
+        true
+    });
+    assert!(done);
+}
+
+/// The same for a check that answers something.
+pub(crate) fn answer_of_a_process(check: impl FnOnce() -> bool) -> bool {
+    const NO: i32 = 3;
     let Some(pid) = fork() else {
         // Its children die with it.
         watchdog();
@@ -382,8 +400,8 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
         std::panic::set_hook(Box::new(|panic| {
             let _ = writeln!(io::stderr(), "{panic}");
         }));
-        let passed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check)).is_ok();
-        exit(i32::from(!passed));
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
+        exit(answer.map_or(1, |yes| if yes { 0 } else { NO }));
     };
     let mut status = 0;
     // SAFETY: there is room for the status.
@@ -393,7 +411,11 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
         !hung,
         "the checking process hung for {HANG_SECONDS} seconds"
     );
+    if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == NO {
+        return false;
+    }
     assert_eq!(status, 0, "the checking process failed; its panic is above");
+    true
 }
 
 pub(crate) fn become_nobody() -> bool {

@@ -112,7 +112,7 @@ mod tests {
 pub(crate) struct Sample {
     /// Seconds since the command was started.
     pub(crate) t: f64,
-    /// Living processes.
+    /// Living processes: those that were counted, if all were.
     pub(crate) processes: usize,
     /// ΣRSS, in bytes.
     pub(crate) sum_rss: u64,

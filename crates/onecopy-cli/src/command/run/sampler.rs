@@ -145,11 +145,7 @@ impl Sampler {
         self.faults.see(&glance);
         let estimate = self.session.estimate(&glance);
         let reading = self.read(t, &glance, estimate);
-        self.add_sample(
-            t,
-            &glance,
-            reading.as_ref().map(|(reading, _)| reading.clone()),
-        );
+        self.add_sample(t, &glance, reading.as_ref());
         reading.map(|(_, report)| report)
     }
 
@@ -234,17 +230,24 @@ impl Sampler {
             return Duration::ZERO;
         };
         let reading = self.read(t, &glance, estimate);
-        self.add_sample(t, &glance, reading.map(|(reading, _)| reading));
+        self.add_sample(t, &glance, reading.as_ref());
         self.last_cost
     }
 
-    fn add_sample(&mut self, t: f64, glance: &Glance, reading: Option<Reading>) {
+    fn add_sample(&mut self, t: f64, glance: &Glance, found: Option<&(Reading, Report)>) {
+        let (mut processes, mut sum_rss) = (glance.processes.len(), glance.sum_rss());
+        // Since the glance, processes may have gone for which the reading was begun again.
+        if let Some((_, report)) = found.filter(|(reading, _)| reading.complete) {
+            processes = report.processes.len();
+            sum_rss = report.tree.sum_rss.unwrap_or(sum_rss);
+        }
+        self.seen.peak_sum_rss = self.seen.peak_sum_rss.max(sum_rss);
         self.seen.samples.push(Sample {
             t,
-            processes: glance.processes.len(),
-            sum_rss: glance.sum_rss(),
+            processes,
+            sum_rss,
             faults: glance.faults(),
-            reading,
+            reading: found.map(|(reading, _)| reading.clone()),
         });
         if self.seen.samples.len() > SAMPLES {
             let mut keep = false;
@@ -470,6 +473,30 @@ mod tests {
     fn sampler() -> Sampler {
         let session = Session::new(Proc::default(), std::process::id());
         Sampler::new(session, Instant::now(), 0.01, None, false)
+    }
+
+    #[test]
+    fn a_sample_counts_the_processes_that_its_reading_has_counted() {
+        let mut sampler = sampler();
+        let text = include_str!("../../../tests/recorded/report.json");
+        let mut report: Report = serde_json::from_str(text).unwrap();
+        assert!(report.complete && report.processes.len() > 1);
+        let before = sampler.session.glance().unwrap();
+        let count = report.processes.len();
+        let sample = |sampler: &mut Sampler, report: &Report| {
+            let found = (Reading::of(report, 0.0), report.clone());
+            sampler.add_sample(0.0, &before, Some(&found));
+            sampler.seen.samples.pop().unwrap()
+        };
+        let whole = sample(&mut sampler, &report);
+        assert_eq!(whole.processes, count);
+        assert_eq!(Some(whole.sum_rss), report.tree.sum_rss);
+        assert!(sampler.seen.peak_sum_rss >= whole.sum_rss);
+        report.complete = false;
+        assert_eq!(
+            sample(&mut sampler, &report).processes,
+            before.processes.len()
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use onecopy_meter::parse::Stat;
-use onecopy_meter::{Identity, Proc, ProcessMemory, Report, Session, families};
+use onecopy_meter::{Identity, Proc, Report, Session, SkipReason, families};
 
 use crate::OK;
 use crate::cli::meter::TopArguments;
@@ -76,8 +76,10 @@ struct State {
     report: Report,
     /// Ages in seconds.
     ages: HashMap<u32, u64>,
-    /// Bytes copied per second since the reading before.
+    /// Bytes copied per second between the last two readings in which nobody went away.
     rates: HashMap<u32, u64>,
+    /// The later of the two, and when it was.
+    rated: Rated,
     /// The last numbers of copies.
     copies: Vec<Option<f64>>,
     view: View,
@@ -85,6 +87,13 @@ struct State {
     paused: bool,
     /// What went wrong at the last attempt.
     failure: Option<String>,
+}
+
+/// Bytes that each process had copied at a moment.
+#[derive(Debug, Clone)]
+struct Rated {
+    moment: Instant,
+    copied: HashMap<Identity, u64>,
 }
 
 /// The tree, and when it may be read again.
@@ -143,6 +152,10 @@ impl Source {
         Ok(State {
             ages: ages(&report),
             rates: HashMap::new(),
+            rated: Rated {
+                moment: self.last,
+                copied: copied(&report),
+            },
             copies,
             report,
             view: View::Processes,
@@ -158,11 +171,9 @@ impl Source {
         if state.paused || Instant::now() < self.next {
             return;
         }
-        let before = self.last;
         match self.read() {
             Ok(report) => {
-                let seconds = (self.last - before).as_secs_f64();
-                state.rates = rates(&state.report, &report, seconds);
+                state.rate(&report, self.last);
                 state.copies.push(report.tree.copies.value);
                 if state.copies.len() > KEPT {
                     state.copies.remove(0);
@@ -180,21 +191,34 @@ impl Source {
 }
 
 #[cfg_attr(not(feature = "top"), allow(dead_code))]
-fn rates(before: &Report, now: &Report, seconds: f64) -> HashMap<u32, u64> {
-    let bytes = |row: &ProcessMemory| row.pages.unwrap_or_default().copied;
-    let copied = |report: &Report| -> HashMap<Identity, u64> {
-        let rows = report.processes.iter();
-        rows.map(|row| (row.identity(), bytes(row))).collect()
-    };
-    let old = copied(before);
-    copied(now)
-        .into_iter()
-        .map(|(process, bytes)| {
-            let more = bytes.saturating_sub(old.get(&process).copied().unwrap_or(0));
+impl State {
+    /// Compares what was copied with the reading before, unless a relative went away while this one was made: then it
+    /// says less than there is, and the next one would seem to jump.
+    fn rate(&mut self, report: &Report, moment: Instant) {
+        let mut skipped = report.skipped.iter();
+        if skipped.any(|skipped| skipped.reason == SkipReason::Vanished) {
+            self.rates.clear();
+            return;
+        }
+        let now = Rated {
+            moment,
+            copied: copied(report),
+        };
+        let before = std::mem::replace(&mut self.rated, now);
+        let seconds = (moment - before.moment).as_secs_f64().max(1e-3);
+        let rates = self.rated.copied.iter().map(|(process, bytes)| {
+            let old = before.copied.get(process).copied().unwrap_or(0);
             #[expect(clippy::cast_sign_loss, reason = "neither is negative")]
-            let rate = (more as f64 / seconds.max(1e-3)) as u64;
+            let rate = (bytes.saturating_sub(old) as f64 / seconds) as u64;
             (process.pid, rate)
-        })
+        });
+        self.rates = rates.collect();
+    }
+}
+
+fn copied(report: &Report) -> HashMap<Identity, u64> {
+    let rows = report.processes.iter();
+    rows.map(|row| (row.identity(), row.pages.unwrap_or_default().copied))
         .collect()
 }
 

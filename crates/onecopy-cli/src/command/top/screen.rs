@@ -253,8 +253,11 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::collections::HashMap;
+    use std::time::{Duration, Instant};
+
+    use super::super::Rated;
+    use super::*;
 
     fn state() -> State {
         let text = include_str!("../../../tests/recorded/report.json");
@@ -262,6 +265,10 @@ mod tests {
             report: serde_json::from_str(text).unwrap(),
             ages: HashMap::new(),
             rates: HashMap::new(),
+            rated: Rated {
+                moment: Instant::now(),
+                copied: HashMap::new(),
+            },
             copies: vec![None, Some(1.0), Some(1.7)],
             view: View::Processes,
             sort: Sort::Tree,
@@ -295,6 +302,30 @@ mod tests {
             lines(&state, 80, 4).lines.len(),
             4.min(lines(&state, 80, 100).lines.len())
         );
+    }
+
+    #[test]
+    fn a_reading_in_which_somebody_went_away_is_no_step_of_a_rate() {
+        let (mut state, begun) = (state(), Instant::now());
+        let mut report = state.report.clone();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        state.rate(&report, at(1));
+        let worker = report.processes.len() - 1;
+        let pid = report.processes[worker].pid;
+        let mut read = |state: &mut State, copied: u64, seconds, vanished: bool| {
+            report.processes[worker].pages.as_mut().unwrap().copied = copied;
+            report.skipped.clear();
+            if vanished {
+                let gone = r#"{"pid": 1, "name": "x", "reason": "vanished", "rss": null}"#;
+                report.skipped.push(serde_json::from_str(gone).unwrap());
+            }
+            state.rate(&report, at(seconds));
+            state.rates.get(&pid).copied()
+        };
+        read(&mut state, 1000, 2, false);
+        assert_eq!(read(&mut state, 0, 3, true), None);
+        // Since the second reading, not since the third.
+        assert_eq!(read(&mut state, 1200, 4, false), Some(100));
     }
 
     #[test]

@@ -87,6 +87,12 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     let _ = interrupted.recv_timeout(Duration::from_secs_f64(arguments.seconds));
     let seconds = begun.elapsed().as_secs_f64();
     let (last, copied) = read(&proc, &mut session, side.as_ref(), &glance)?;
+    if !last.complete {
+        say(format_args!(
+            "the last reading is not complete, so more may have been copied than follows: {}",
+            last.limits.join("; ")
+        ));
+    }
     let tags = side.as_deref().map(tags::read).unwrap_or_default();
     let parents = glance
         .processes
