@@ -37,8 +37,8 @@ def folder() -> str:
     if _own_folder is None:
         _own_folder = tempfile.mkdtemp(prefix="onecopy-tags-")
         atexit.register(_remove, _own_folder, os.getpid())
-        _hold(_own_folder)
-        _onecopy._remove_stale_folders(os.path.dirname(_own_folder))  # noqa: SLF001, PTH120 - our own module
+        # If all of the family are killed, the next program that makes such a folder removes this one.
+        _onecopy._hold_side_folder(_own_folder)  # noqa: SLF001 - our own module
     return _own_folder
 
 
@@ -58,20 +58,6 @@ def _given() -> str | None:
         warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
         return None
     return given
-
-
-def _hold(folder: str) -> None:
-    """Locks a file in the folder until this process, and every child that it forks, has ended.
-
-    Whoever finds the file unlocked may remove the folder. It has its name only once it is locked.
-    """
-    import fcntl
-
-    unnamed = os.path.join(folder, "lock.new")  # noqa: PTH118 - as all names here
-    # Where nothing can be locked, the folder stays behind if its owner is killed.
-    with contextlib.suppress(OSError):
-        fcntl.flock(_left.create(unnamed), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.rename(unnamed, os.path.join(folder, "lock"))  # noqa: PTH104, PTH118
 
 
 def _remove(folder: str, owner: int) -> None:

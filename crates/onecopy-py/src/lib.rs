@@ -96,7 +96,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_relatives, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_remove_stale_folders, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_hold_side_folder, module)?)?;
     module.add_function(wrap_pyfunction!(file::_write_report, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }
