@@ -22,7 +22,7 @@ MOST_MARKS: Final = 1_000
 """Marks that one process leaves; the rest are dropped."""
 
 _own_folder: str | None = None
-_refused_folder: str | None = None
+_trusted: Final[dict[str, bool]] = {}
 _has_warned = False
 _marks_left = MOST_MARKS
 _counting = threading.Lock()
@@ -43,21 +43,21 @@ def folder() -> str:
 
 
 def _given() -> str | None:
-    """The folder of `onecopy run`, if there is one that can be trusted."""
-    global _refused_folder  # noqa: PLW0603 - said once
+    """The folder of `onecopy run`, if there is one that can be trusted. Whatever is left there looks at it again."""
     given = os.environ.get("ONECOPY_SIDE")
-    if not given or given == _refused_folder:
+    if not given:
         return None
-    try:
-        os.close(_left.open_folder(given))
-    except FileNotFoundError:
-        # It has gone with whoever measured.
-        return given
-    except OSError as error:
-        _refused_folder = given
-        warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
-        return None
-    return given
+    if given not in _trusted:
+        try:
+            os.close(_left.open_folder(given))
+            _trusted[given] = True
+        except FileNotFoundError:
+            # It has gone with whoever measured.
+            return given
+        except OSError as error:
+            _trusted[given] = False
+            warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
+    return given if _trusted[given] else None
 
 
 def _remove(folder: str, owner: int) -> None:
