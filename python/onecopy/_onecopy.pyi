@@ -112,13 +112,13 @@ __all__ = [
     "_freeze_seal",
     "_freeze_trouble",
     "_freeze_walk",
+    "_hold_side_folder",
     "_image",
     "_image_behind",
     "_measure_ranges",
     "_note_forks",
     "_real",
     "_relatives",
-    "_remove_stale_folders",
     "_write_report",
     "array_allocate",
     "array_geometry",
@@ -254,11 +254,11 @@ def _cli_main(argv: Sequence[str]) -> int:
         The exit code.
     """
 
-def _remove_stale_folders(base: str) -> None:
-    """Removes the side folders of this user whose owners have died.
+def _hold_side_folder(folder: str) -> None:
+    """Holds a side folder until this process, and every child that it forks, has ended; removes those nobody holds.
 
     Args:
-        base: The folder for temporary files.
+        folder: The folder, which is new.
     """
 
 def _write_report(path: str, text: bytes) -> None:

@@ -22,7 +22,7 @@ MOST_MARKS: Final = 1_000
 """Marks that one process leaves; the rest are dropped."""
 
 _own_folder: str | None = None
-_refused_folder: str | None = None
+_trusted: Final[dict[str, bool]] = {}
 _has_warned = False
 _marks: dict[int, itertools.count[int]] = {}
 """Counts the marks of this process, by the number of forks between it and the one that imported this module."""
@@ -37,42 +37,28 @@ def folder() -> str:
     if _own_folder is None:
         _own_folder = tempfile.mkdtemp(prefix="onecopy-tags-")
         atexit.register(_remove, _own_folder, os.getpid())
-        _hold(_own_folder)
-        _onecopy._remove_stale_folders(os.path.dirname(_own_folder))  # noqa: SLF001, PTH120 - our own module
+        # If all of the family are killed, the next program that makes such a folder removes this one.
+        _onecopy._hold_side_folder(_own_folder)  # noqa: SLF001 - our own module
     return _own_folder
 
 
 def _given() -> str | None:
-    """The folder of `onecopy run`, if there is one that can be trusted."""
-    global _refused_folder  # noqa: PLW0603 - said once
+    """The folder of `onecopy run`, if there is one that can be trusted. Whatever is left there looks at it again."""
     given = os.environ.get("ONECOPY_SIDE")
     # A program with more rights than its caller does not write where that one says.
-    if not given or given == _refused_folder or _onecopy._environment_is_untrusted:  # noqa: SLF001 - our own module
+    if not given or _onecopy._environment_is_untrusted:  # noqa: SLF001 - our own module
         return None
-    try:
-        os.close(_left.open_folder(given))
-    except FileNotFoundError:
-        # It has gone with whoever measured.
-        return given
-    except OSError as error:
-        _refused_folder = given
-        warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
-        return None
-    return given
-
-
-def _hold(folder: str) -> None:
-    """Locks a file in the folder until this process, and every child that it forks, has ended.
-
-    Whoever finds the file unlocked may remove the folder. It has its name only once it is locked.
-    """
-    import fcntl
-
-    unnamed = os.path.join(folder, "lock.new")  # noqa: PTH118 - as all names here
-    # Where nothing can be locked, the folder stays behind if its owner is killed.
-    with contextlib.suppress(OSError):
-        fcntl.flock(_left.create(unnamed), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.rename(unnamed, os.path.join(folder, "lock"))  # noqa: PTH104, PTH118
+    if given not in _trusted:
+        try:
+            os.close(_left.open_folder(given))
+            _trusted[given] = True
+        except FileNotFoundError:
+            # It has gone with whoever measured.
+            return given
+        except OSError as error:
+            _trusted[given] = False
+            warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
+    return given if _trusted[given] else None
 
 
 def _remove(folder: str, owner: int) -> None:

@@ -180,7 +180,8 @@ if child == 0:
     onecopy.tag("of the child", data)
     sys.exit()  # with everything that is done at exit
 assert os.waitpid(child, 0)[1] == 0
-assert sorted(file.name for file in folder.iterdir()) == sorted(f"tags-{pid}.jsonl" for pid in (os.getpid(), child))
+expected = sorted(["lock", *(f"tags-{pid}.jsonl" for pid in (os.getpid(), child))])
+assert sorted(file.name for file in folder.iterdir()) == expected
 print(folder)
 os.environ["ONECOPY_SIDE"] = str(folder / "gone")
 onecopy.tag("data", data)  # whoever measured has ended

@@ -21,7 +21,7 @@ use onecopy::printable_path;
 
 use cli::meter::Color;
 use cli::{Cli, Command};
-pub use command::run::side::remove_stale_in as remove_stale_folders;
+pub use command::run::side::hold as hold_side_folder;
 pub use watch::{Watch, Watched};
 
 /// The command did what it was asked.

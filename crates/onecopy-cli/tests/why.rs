@@ -433,9 +433,13 @@ for generation in range(8):
 /// A family that has copied something, and copies more when told to.
 const ATTACHED: &str = r#"
 import importlib.util, json, os, sys
-spec = importlib.util.spec_from_file_location("objects", sys.argv[1])
-objects = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(objects)
+def load(name, file):
+    spec = importlib.util.spec_from_file_location(name, f"{sys.argv[1]}/{file}")
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+load("onecopy_left", "_left.py")
+load("onecopy_objects", "_objects.py")
+objects = sys.modules["onecopy_objects"]
 side = os.environ["ONECOPY_SIDE"]
 class Early:
     __slots__ = ("number",)
@@ -476,13 +480,10 @@ for line in sys.stdin:
 "#;
 
 fn attached(python: &str, side: &Folder) -> Family {
-    let objects = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../python/onecopy/_objects.py"
-    );
+    let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../python/onecopy");
     let mut command = Command::new(python);
     command
-        .args(["-c", ATTACHED, objects])
+        .args(["-c", ATTACHED, package])
         .env("ONECOPY_SIDE", &side.0);
     Family::start(command)
 }

@@ -103,7 +103,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watch::_relatives, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_note_forks, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_fork_count, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_remove_stale_folders, module)?)?;
+    module.add_function(wrap_pyfunction!(watch::_hold_side_folder, module)?)?;
     module.add_function(wrap_pyfunction!(file::_write_report, module)?)?;
     module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
@@ -226,10 +227,12 @@ pub(crate) fn _buffer_range(buffer: &Bound<'_, PyAny>) -> PyResult<(usize, usize
     Ok((low, high - low + buffer.item_size()))
 }
 
-/// Removes the side folders of this user whose owners have died.
+/// Holds a side folder until this process, and every child that it forks, has ended; removes those that nobody holds.
 #[pyfunction]
-pub(crate) fn _remove_stale_folders(py: Python<'_>, base: PathBuf) {
-    py.detach(move || onecopy_cli::remove_stale_folders(&base));
+pub(crate) fn _hold_side_folder(py: Python<'_>, folder: PathBuf) {
+    // It is never closed: the kernel does that at the end, in every process that has it.
+    let held = py.detach(move || onecopy_cli::hold_side_folder(&folder));
+    let _ = held.map(IntoRawFd::into_raw_fd);
 }
 
 /// Processes of the tree below `pid`, but this one, that are relatives of this one by fork.

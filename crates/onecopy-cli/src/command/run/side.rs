@@ -101,8 +101,18 @@ pub(super) fn remove_stale() {
     remove_stale_in(&std::env::temp_dir());
 }
 
+/// Takes a lock in a new side folder of a program that is measured without `run`, and removes those whose owners are dead.
+/// The lock is that of an open file: children that are forked keep it, and the folder with it.
+#[must_use]
+pub fn hold(folder: &Path) -> Option<File> {
+    // Where nothing can be locked, the folder stays behind if its owner is killed.
+    let lock = lock(folder).ok();
+    remove_stale_in(folder.parent()?);
+    lock
+}
+
 /// Removes the side folders of this user in a folder for temporary files whose owners are dead.
-pub fn remove_stale_in(base: &Path) {
+fn remove_stale_in(base: &Path) {
     let own = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         // Of the entry itself, not of what a link leads to.
