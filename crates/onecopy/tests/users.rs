@@ -17,7 +17,9 @@ const VARIABLE: &str = "ONECOPY_STORE";
 /// `nobody`, or any number that is not root's.
 const OTHER: u32 = 65_534;
 
-const TESTS: [(&str, fn(&Stage)); 8] = [
+type Test = (&'static str, fn(&Stage));
+
+const TESTS: [Test; 8] = [
     ("a variable of another user is as good as none", variable),
     ("a token of another user is refused", token),
     ("a token of root is refused for another user", token_of_root),
@@ -234,7 +236,7 @@ fn dropped(_: &Stage) {
                 assert_eq!(
                     mine[0] + Store::current().unwrap().share_slice(&[4u64]).unwrap()[0],
                     7
-                )
+                );
             });
             rustix::io::write(&writer, &mine.token().unwrap().to_bytes()).unwrap();
         });

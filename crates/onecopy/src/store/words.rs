@@ -1,5 +1,9 @@
 //! Which words of the metadata mean something at the moment: what the tests damage.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "numbers of words, far below any limit"
+)]
 
 use super::handle::Store;
 use super::layout::{

@@ -13,7 +13,7 @@ use rustix::fs::{FallocateFlags, FileType, MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 
 /// What `fstatfs(2)` says of memory files and of files on a tmpfs.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// What one `fallocate` asks for at most: tmpfs undoes an interrupted call, so a retry must be small.
 const FALLOCATE_STEP: u64 = 64 << 20;
@@ -82,7 +82,7 @@ impl MemoryFile {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(Refused::Kind("it is a pipe, a device or a folder"));
         }
-        if rustix::fs::fstatfs(&fd)?.f_type as u64 != TMPFS_MAGIC || stat.st_nlink != 0 {
+        if rustix::fs::fstatfs(&fd)?.f_type != TMPFS_MAGIC || stat.st_nlink != 0 {
             return Err(Refused::Kind("it is an ordinary file"));
         }
         let expected_uid = super::user::effective();
