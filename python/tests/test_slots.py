@@ -98,7 +98,22 @@ def many(make: Callable[[int], Any]) -> Callable[[], list[Any]]:
     return lambda: [make(at) for at in range(MANY)]
 
 
-MIXTURE = (7, 2**40, 2**70, 1.5, True, None, "a", "é", "日本", b"b", b"longer bytes", (1, "x"), 3 + 4j, "some longer text")
+MIXTURE = (
+    7,
+    2**40,
+    2**70,
+    1.5,
+    True,
+    None,
+    "a",
+    "é",
+    "日本",
+    b"b",
+    b"longer bytes",
+    (1, "x"),
+    3 + 4j,
+    "some longer text",
+)
 
 ELEMENTS: dict[str, Callable[[], list[Any]]] = {
     "small int": few(lambda at: at - 20),
@@ -128,10 +143,9 @@ ELEMENTS: dict[str, Callable[[], list[Any]]] = {
 }
 
 
-def loop(things: Any) -> None:
-    """Takes one after the other."""
-    for _ in things:
-        pass
+def loop(things: Any) -> int:
+    """Takes one after the other; how many there were."""
+    return sum(1 for _ in things)
 
 
 def raises(use: Callable[[], Any]) -> Callable[[], None]:
@@ -176,7 +190,7 @@ def of_sequence(view: Any, real: Any) -> Iterator[Operation]:
     yield "pickled iterator", lambda: loop(pickle.loads(pickle.dumps(iter(view[:5]))))
     yield "list", lambda: list(view)
     yield "tuple", lambda: tuple(view)
-    yield "tolist", lambda: view.tolist()
+    yield "tolist", view.tolist
     yield "to_python", lambda: onecopy.to_python(view)
     yield "part to_python", lambda: onecopy.to_python(view[1:])
     yield "repr", lambda: repr(view)
