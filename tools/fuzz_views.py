@@ -117,10 +117,13 @@ def key(chance: Chance) -> Any:
     return plain(chance)
 
 
+STRUCTURE = [("a", "<i4"), ("b", "<f8", (2,)), ("c", "<U2")]
+DTYPES: list[Any] = ["<f8", "|u1", "<i2", ">i4", "|b1", "<M8[ns]", "<U3", "|S4", "<c16", STRUCTURE, "<f2"]
+
+
 def array(chance: Chance) -> np.ndarray[Any, Any]:
     """A small array of any type."""
-    dtype = chance.choice(["<f8", "|u1", "<i2", ">i4", "|b1", "<M8[ns]", "<U3", "|S4", "<c16", "struct", "<f2"])
-    kind: Any = [("a", "<i4"), ("b", "<f8", (2,)), ("c", "<U2")] if dtype == "struct" else dtype
+    kind: Any = chance.choice(DTYPES)
     shape = tuple(chance.randrange(4) for _ in range(chance.randrange(4)))
     made: np.ndarray[Any, Any] = np.zeros(shape, kind)
     return made.T if chance.random() < 0.3 else made  # noqa: PLR2004

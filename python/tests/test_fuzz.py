@@ -1,4 +1,4 @@
-"""Short slices of the fuzzing of views, and everything that it ever found; `make fuzz` and `make torture` take longer."""
+"""Short slices of the fuzzing, and everything that it ever found; `make fuzz` and `make torture` take longer."""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 //! Arrays, list views and buffers keep it alive; when the last of them goes, the process's hold is given back.
 #![deny(unsafe_code)]
 
+use std::sync::OnceLock;
+
+use onecopy::image::Header;
 use onecopy::store::{Huge, Object, PrivateMapping, Token};
 use onecopy::{FileImage, Store, image};
 use pyo3::buffer::PyBuffer;
@@ -29,6 +32,8 @@ enum Backing {
 #[pyclass(frozen, module = "onecopy._onecopy")]
 pub(crate) struct Image {
     backing: Backing,
+    /// What the image's header says, once it has been read.
+    header: OnceLock<Header>,
     /// Whether pickles in it may be read: those of a store were written by this user's processes.
     allow_pickle: bool,
     pub(crate) rebuilt: Rebuilt,
@@ -38,6 +43,7 @@ impl Image {
     fn with(backing: Backing, allow_pickle: bool) -> Self {
         Self {
             backing,
+            header: OnceLock::new(),
             allow_pickle,
             rebuilt: Rebuilt::default(),
         }
@@ -89,9 +95,16 @@ impl Image {
         }
     }
 
-    /// The image, its header checked.
+    /// The image. Its header is checked the first time; all views go by what it said then.
     pub(crate) fn open(&self) -> Result<image::Image<'_>, Error> {
-        Ok(image::Image::open(self.bytes())?)
+        let bytes = self.bytes();
+        if let Some(header) = self.header.get() {
+            return Ok(image::Image::with_header(bytes, *header)?);
+        }
+        let opened = image::Image::open(bytes)?;
+        let (image_len, root) = (opened.bytes().len() as u64, opened.root_offset());
+        let _ = self.header.set(Header { image_len, root });
+        Ok(opened)
     }
 
     /// The array at a node, or the root if that is 0.

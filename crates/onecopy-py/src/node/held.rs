@@ -13,9 +13,8 @@ use crate::object::Image;
 /// - whatever is made from it is not used after the last reference to `image` has gone: it is kept in a structure that
 ///   holds one, or is used only through such.
 pub(crate) unsafe fn lasting(image: &Bound<'_, Image>) -> Result<Opened<'static>, Error> {
-    let bytes = image.get().bytes();
-    // SAFETY: an `Image`'s bytes are mapped, in place and unchanged as long as it lives; the caller sees to it that it
-    // lives for as long as the slice is used.
-    let bytes: &'static [u8] = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), bytes.len()) };
-    Ok(Opened::open(bytes)?)
+    // SAFETY: an `Image`'s bytes are mapped and in place as long as it lives; the caller sees to it that it lives for as
+    // long as the reference is used.
+    let image: &'static Image = unsafe { &*std::ptr::from_ref(image.get()) };
+    image.open()
 }

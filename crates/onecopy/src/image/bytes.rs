@@ -4,6 +4,8 @@
 //! was loaded is checked and used. Nothing in the kernel keeps another process of the user from writing to a published
 //! image; a number that was checked and then loaded again would be another one by then.
 
+use bytemuck::AnyBitPattern;
+
 use super::error::{ImageError, corrupt};
 
 /// Rounds `value` up to a multiple of `align`, a power of two; `None` past the end of `u64`.
@@ -15,7 +17,7 @@ pub(crate) const fn round_up(value: u64, align: u64) -> Option<u64> {
     }
 }
 
-/// What is there now, loaded exactly once however often the result is used.
+/// The number that is there now, loaded exactly once however often it is used.
 #[inline]
 pub(crate) fn once<T: Copy>(place: &T) -> T {
     // SAFETY: a reference is aligned and valid for reads. The compiler neither repeats nor splits up the use of a
@@ -39,25 +41,24 @@ pub(crate) fn slice<'a>(
     bytes.get(start..end).ok_or(corrupt(offset, what))
 }
 
-fn array<const N: usize>(
+fn number<T: AnyBitPattern>(
     bytes: &[u8],
     offset: u64,
     what: &'static str,
-) -> Result<[u8; N], ImageError> {
-    slice(bytes, offset, N as u64, what)?
-        .first_chunk()
-        .map(once)
-        .ok_or(corrupt(offset, what))
+) -> Result<T, ImageError> {
+    let place = slice(bytes, offset, size_of::<T>() as u64, what)?;
+    let place = bytemuck::try_from_bytes(place).map_err(|_| corrupt(offset, what))?;
+    Ok(once(place))
 }
 
-/// The `u32` at `offset`.
+/// The `u32` at `offset`, a multiple of 4.
 pub(crate) fn u32_at(bytes: &[u8], offset: u64, what: &'static str) -> Result<u32, ImageError> {
-    array(bytes, offset, what).map(u32::from_le_bytes)
+    number(bytes, offset, what)
 }
 
-/// The `u64` at `offset`.
+/// The `u64` at `offset`, a multiple of 8.
 pub(crate) fn u64_at(bytes: &[u8], offset: u64, what: &'static str) -> Result<u64, ImageError> {
-    array(bytes, offset, what).map(u64::from_le_bytes)
+    number(bytes, offset, what)
 }
 
 /// Copies `value` to the start of `out[offset..]`; `false` if it does not fit.

@@ -62,7 +62,14 @@ impl<'a> Image<'a> {
         if !address.is_multiple_of(8) {
             return Err(ImageError::Misaligned { address });
         }
-        let header = Header::read(bytes)?;
+        Self::with_header(bytes, Header::read(bytes)?)
+    }
+
+    /// The image in bytes whose header was read before.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if there are fewer bytes than the header says.
+    pub fn with_header(bytes: &'a [u8], header: Header) -> Result<Self, ImageError> {
         let len = usize::try_from(header.image_len).unwrap_or(usize::MAX);
         let bytes = bytes.get(..len).ok_or(corrupt(0, "image length"))?;
         Ok(Self {

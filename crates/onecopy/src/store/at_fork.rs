@@ -75,13 +75,16 @@ fn prepare_store(
 extern "C" fn parent() {
     // SAFETY: `prepare` ran in this thread before the fork and suspended its guard.
     let mut guard = unsafe { ProcessGuard::resume() };
-    let stores = std::mem::take(&mut guard.process().forking);
-    for store in &stores {
-        store.local(&mut guard).child = None;
-    }
-    drop(guard);
-    // After the guard: this may be the last owner, and its drop takes the process lock.
-    drop(stores);
+    // As in `prepare`, a panic must not cross into C.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        let stores = std::mem::take(&mut guard.process().forking);
+        for store in &stores {
+            store.local(&mut guard).child = None;
+        }
+        drop(guard);
+        // After the guard: this may be the last owner, and its drop takes the process lock.
+        drop(stores);
+    }));
 }
 
 extern "C" fn child() {
