@@ -84,9 +84,22 @@ impl Pass {
                 },
             }
         }
+        pass.count(subject, reads, history, keep)?;
+        Ok(pass)
+    }
+
+    /// Counts the pages of everybody who was opened, and looks whether they have kept their memory meanwhile.
+    fn count(
+        &mut self,
+        subject: &Subject<'_>,
+        reads: Vec<Read>,
+        history: &mut History,
+        keep: bool,
+    ) -> Result<(), MeterError> {
+        let proc = subject.proc;
         let mut shared = SharedPages::default();
         let (families, doubtful) = in_families(reads);
-        pass.doubtful = doubtful;
+        self.doubtful = doubtful;
         let mut counted = Vec::with_capacity(families.len());
         for mut members in families {
             let stats: Vec<&Stat> = members.iter().map(|read| &read.stat).collect();
@@ -96,7 +109,7 @@ impl Pass {
             let tags: Vec<Tag> = subject.tags.iter().filter(of_family).cloned().collect();
             Walk::new(proc, &mut members, &tags, &mut account, &mut shared).run(&(0..u64::MAX))?;
             if !by_frame {
-                pass.by_pss += by_pss::correct(proc, &mut account, &members);
+                self.by_pss += by_pss::correct(proc, &mut account, &members);
             }
             counted.push((members, account));
         }
@@ -105,19 +118,19 @@ impl Pass {
             read.lost = !has_kept_its_memory(proc, read);
         }
         for (members, mut account) in counted {
-            pass.add_family(&mut account, &members, proc);
+            self.add_family(&mut account, &members, proc);
             // What is known of relatives of one that was lost would be a part.
-            if pass.has_all_relatives(&members) {
+            if self.has_all_relatives(&members) {
                 let stats: Vec<Stat> = members.into_iter().map(|read| read.stat).collect();
                 history.remember(&stats, &mut account.members);
             }
         }
-        pass.pages.shared = shared.count();
-        pass.mappings.sort_by_key(|row| {
+        self.pages.shared = shared.count();
+        self.mappings.sort_by_key(|row| {
             let sums = row.sums().unwrap_or_default();
             std::cmp::Reverse(sums.frames + sums.new)
         });
-        Ok(pass)
+        Ok(())
     }
 
     fn lose(&mut self, proc: &Proc, stat: &Stat) {
