@@ -84,6 +84,7 @@ def test_process_that_does_not_exist() -> None:
 
 OTHER_USER = """
 import os, onecopy
+from onecopy import *  # another user may not be able to load it later
 if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
@@ -108,7 +109,7 @@ def test_process_of_somebody_else() -> None:
 
 
 DENIED_CHILD = """
-import os, signal, onecopy
+import ctypes, os, signal, onecopy
 reader, writer = os.pipe()
 child = os.fork()
 if child == 0:
@@ -116,7 +117,6 @@ if child == 0:
         os.setgid(65534)
         os.setuid(65534)
     # Nobody but root may look into what is not dumpable.
-    import ctypes
     assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
     os.write(writer, b"x")
     signal.pause()
@@ -124,7 +124,7 @@ assert os.read(reader, 1) == b"x"
 if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
-    assert __import__("ctypes").CDLL(None).prctl(4, 1, 0, 0, 0) == 0
+    assert ctypes.CDLL(None).prctl(4, 1, 0, 0, 0) == 0
 try:
     report = onecopy.memory()
     (skipped,) = report.skipped

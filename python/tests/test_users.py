@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 KEEP = """
 import ctypes, os, pickle, sys, numpy, onecopy
+from onecopy import *  # another user may not be able to load it later
 os.setgid(65534)
 os.setuid(65534)
 view = onecopy.share([1, 2, 3])
@@ -103,9 +104,10 @@ def test_the_variable_of_another_user_is_as_good_as_none(foreign: tuple[str, byt
 
 
 def share_as_nobody(connection: Any, view: Any) -> None:
+    share = onecopy.share  # nobody may not be able to load it later
     os.setgid(NOBODY)
     os.setuid(NOBODY)
-    connection.send((list(view), onecopy.share(["mine"])))
+    connection.send((list(view), share(["mine"])))
     connection.recv()
 
 

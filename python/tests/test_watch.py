@@ -379,6 +379,7 @@ def test_marking_from_many_threads_keeps_lines_whole() -> None:
 
 HINDERED = """
 import os, resource, sys, onecopy
+from onecopy import *  # another user may not be able to load it later
 side, hindrance = os.environ["ONECOPY_SIDE"], sys.argv[1]
 if hindrance == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -439,6 +440,7 @@ def test_threads_may_end_a_watch_at_once_and_each_finds_it_ended() -> None:
 
 NO_THREADS = """
 import os, resource, onecopy
+from onecopy import *  # another user may not be able to load it later
 if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
