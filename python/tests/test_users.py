@@ -179,3 +179,23 @@ def test_a_set_user_id_interpreter_reads_no_variable(tmp_path_factory: pytest.Te
         pytest.skip(f"no set-user-id interpreter works here: {found[-300:]}")
     assert found == "True True True None"
     assert run(program, 0) == "False False False /somewhere"
+
+
+SWITCHES = """
+import os
+from onecopy import *  # another user may not be able to load it later
+descriptors = []
+for turn in range(12):
+    os.seteuid(1000 + turn % 2)
+    view = share([turn])
+    os.seteuid(0)
+    descriptors.append(len(os.listdir("/proc/self/fd")))
+print(descriptors[1:] == descriptors[1:2] * 11)
+"""
+
+
+def test_a_process_that_changes_its_user_again_and_again_has_one_store_for_each() -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SWITCHES], env=without_store(), capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == ("True\n", "")

@@ -146,7 +146,8 @@ pub(crate) struct Local {
     pub(crate) free_handles: Vec<u64>,
     pub(crate) next_handle: u64,
     pub(crate) pending: Vec<ObjectId>,
-    /// Objects that this process has to free and could not, because the lock was not to be had.
+    /// Objects that became DYING and that this process has to free: at the end of the operation, or, if that failed,
+    /// of the next one. No thread is at work on what stands here: a late punch would hit the next object in the room.
     pub(crate) unfinished: Vec<Row>,
     /// Objects that this process is building: their writable pages are not for fork children.
     pub(crate) building: HashMap<ObjectId, Row>,
@@ -228,15 +229,19 @@ impl Attached {
     ) -> Result<Arc<Self>, AccessError> {
         // Relaxed: only uniqueness matters.
         let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
-        // From here on a life word may stand in the metadata, so a failure leaves the file mapped.
-        let file = ManuallyDrop::new(file);
-        let reserved = enlist(&file, key)?;
+        let reserved = match enlist(&file, key) {
+            Ok(reserved) => reserved,
+            Err(error) => {
+                close(file, forget_thread(key));
+                return Err(error);
+            }
+        };
         let local = Local {
             process: Some(reserved),
             ..Local::default()
         };
         let attached = Arc::new(Self {
-            file,
+            file: ManuallyDrop::new(file),
             key,
             void_before_fork: AtomicU64::new(0),
             local: UnsafeCell::new(local),
@@ -284,21 +289,27 @@ impl Attached {
         })
     }
 
-    /// Frees objects that became DYING: punches their pages without any lock, then clears their rows.
-    pub(crate) fn free(&self, dying: Vec<Row>) {
+    /// Frees objects that became DYING: punches their pages without any lock, then clears their rows. When the lock is
+    /// not to be had in time, the rest is left to the next operation: nobody else frees it.
+    pub(crate) fn free(&self, dying: &[Row], patience: Duration) {
         for row in dying {
             // A failed punch leaves pages in a range that the next object commits again: no leak.
             let _ = self.file.punch_data(row.first, row.committed());
-            if let Ok(session) = self.session()
-                && let Ok(locked) = session.lock(PATIENCE)
-            {
-                let _ = locked.finish_free(&row);
-                continue;
-            }
-            // The row stays DYING and ours: nobody else frees it, `collect` tries again. Only rows that no
-            // thread is at work on stand here, since a late punch would hit the next object in the room.
+        }
+        let is_left = |row: &Row| {
+            let Ok(session) = self.session() else {
+                return true;
+            };
+            let Ok(locked) = session.lock(patience) else {
+                return true;
+            };
+            let _ = locked.finish_free(row);
+            false
+        };
+        if let Some(first) = dying.iter().position(is_left) {
             let mut guard = ProcessGuard::lock();
-            self.local(&mut guard).unfinished.push(row);
+            let unfinished = &mut self.local(&mut guard).unfinished;
+            unfinished.extend(dying.iter().skip(first));
         }
     }
 
@@ -328,9 +339,9 @@ impl Attached {
             return;
         }
         local.pending.push(id);
-        let dying = session.settle(DROP_PATIENCE);
-        drop(session);
-        self.free(dying);
+        // What cannot be given back now waits for the next operation.
+        let _ = session.settle(DROP_PATIENCE);
+        session.end(DROP_PATIENCE);
     }
 }
 
@@ -346,18 +357,16 @@ impl Drop for Attached {
             .process
             .as_ref()
             .map(|process| process.slot);
-        let mut leak = true;
         if let Some(slot) = slot {
             self.leave(slot, &mut guard);
-            let own = self.forget_thread();
-            leak = self.file.has_other_lives()
-                || own.is_some_and(|own| !threads::release(&self.file, &own));
         }
         drop(guard);
         // SAFETY: this is the only place that takes the file, and `drop` runs once.
         let file = unsafe { ManuallyDrop::take(&mut self.file) };
-        if leak {
-            // There are life words in the metadata: it must stay mapped (life.rs).
+        if slot.is_some() {
+            close(file, forget_thread(self.key));
+        } else {
+            // Life words of before the fork may stand in the metadata.
             file.mapping.leak_metadata();
         }
     }
@@ -396,19 +405,28 @@ impl Attached {
         // Closes the life descriptor: what was not finished is swept like that of a dead process.
         *self.local(guard) = Local::default();
     }
+}
 
-    fn forget_thread(&self) -> Option<ThreadSlot> {
-        let forks = fork_count();
-        SLOTS
-            .try_with(|slots| {
-                let mut slots = slots.borrow_mut();
-                let at = slots
-                    .iter()
-                    .position(|(key, fork, _)| *key == self.key && *fork == forks);
-                at.map(|at| slots.swap_remove(at).2)
-            })
-            .ok()
-            .flatten()
+/// Takes the calling thread's slot of a store out of its table.
+fn forget_thread(key: u64) -> Option<ThreadSlot> {
+    let forks = fork_count();
+    SLOTS
+        .try_with(|slots| {
+            let mut slots = slots.borrow_mut();
+            let at = slots
+                .iter()
+                .position(|(owner, fork, _)| *owner == key && *fork == forks);
+            at.map(|at| slots.swap_remove(at).2)
+        })
+        .ok()
+        .flatten()
+}
+
+/// Unmaps a store; with life words in it, its metadata stay mapped (life.rs).
+fn close(file: StoreFile, own: Option<ThreadSlot>) {
+    let stays = file.has_other_lives() || own.is_some_and(|own| !threads::release(&file, &own));
+    if stays {
+        file.mapping.leak_metadata();
     }
 }
 
@@ -431,15 +449,38 @@ impl<'a> Session<'a> {
         self.attached.file.lock(&self.thread, patience)
     }
 
-    /// Gives back the holds that nobody here owns any more. Returns what died of it.
-    pub(crate) fn settle(&mut self, patience: Duration) -> Vec<Row> {
-        let mut dying = Vec::new();
-        if self.local().pending.is_empty() {
-            return dying;
+    /// Before an operation that adds something: looks for the dead, and gives back what waits.
+    ///
+    /// # Errors
+    /// The lock is not to be had.
+    pub(crate) fn tidy_up(&mut self) -> Result<(), AccessError> {
+        // Failing to recover a dead process is no reason to fail: the next sweep tries again.
+        let swept = self.sweep(false, &mut Swept::default());
+        if let Err(timeout @ AccessError::LockTimeout { .. }) = swept {
+            return Err(timeout);
         }
-        let Ok(locked) = self.lock(patience) else {
-            return dying;
-        };
+        self.settle(PATIENCE)
+    }
+
+    /// Ends the operation, and frees what died of it.
+    pub(crate) fn end(mut self, patience: Duration) {
+        let dying = std::mem::take(&mut self.local().unfinished);
+        let Self {
+            attached, guard, ..
+        } = self;
+        drop(guard);
+        attached.free(&dying, patience);
+    }
+
+    /// Gives back the holds that nobody here owns any more.
+    ///
+    /// # Errors
+    /// The lock is not to be had.
+    pub(crate) fn settle(&mut self, patience: Duration) -> Result<(), AccessError> {
+        if self.local().pending.is_empty() {
+            return Ok(());
+        }
+        let locked = self.lock(patience)?;
         let slot = self.slot;
         let local = self.local();
         for id in std::mem::take(&mut local.pending) {
@@ -450,16 +491,16 @@ impl<'a> Session<'a> {
                 continue;
             }
             if let Ok(row) = locked.drop_hold(slot, held.handle, Some(id), slot) {
-                dying.extend(row);
+                local.unfinished.extend(row);
                 local.held.remove(&id);
                 local.building.remove(&id);
                 local.free_handles.push(held.handle);
             }
         }
-        dying
+        Ok(())
     }
 
-    /// Recovers dead processes, at most once a second unless `always`. What was found before an error stays in `swept`.
+    /// Recovers dead processes, at most once a second unless `always`. What was found before an error is counted.
     pub(crate) fn sweep(&mut self, always: bool, swept: &mut Swept) -> Result<(), AccessError> {
         let now = Instant::now();
         let last = self.local().last_sweep;
@@ -469,12 +510,40 @@ impl<'a> Session<'a> {
         let (attached, thread, slot) = (self.attached, self.thread, self.slot);
         let local = self.local();
         local.last_sweep = Some(now);
-        match &local.process {
-            Some(process) => {
-                let life = process.life.as_fd();
-                recover::sweep(&attached.file, &thread, life, slot, PATIENCE, swept)
-            }
-            None => Ok(()),
-        }
+        let Some(process) = &local.process else {
+            return Ok(());
+        };
+        let life = process.life.as_fd();
+        let done = recover::sweep(&attached.file, &thread, life, slot, PATIENCE, swept);
+        local.unfinished.append(&mut swept.dying);
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Huge, Store};
+
+    #[test]
+    fn what_died_in_an_operation_that_failed_is_freed_by_the_next_one() {
+        let store = Store::options().capacity_bytes(1 << 28).create().unwrap();
+        let object = store.allocate(10, Huge::Never).unwrap();
+        let object = object.publish().unwrap();
+        let id = object.id();
+        // This test gives the hold back.
+        std::mem::forget(object);
+        let mut session = store.0.session().unwrap();
+        let local = session.local();
+        local.held.get_mut(&id).unwrap().count = 0;
+        local.pending.push(id);
+        session.settle(PATIENCE).unwrap();
+        // The operation goes no further: the lock is not to be had, for instance.
+        drop(session);
+        assert_eq!(store.stats().unwrap().dying_objects, 1);
+        drop(store.allocate(10, Huge::Never).unwrap());
+        let stats = store.stats().unwrap();
+        assert_eq!((stats.dying_objects, stats.allocated_bytes), (0, 0));
+        store.verify().unwrap();
     }
 }

@@ -37,13 +37,21 @@ pub(crate) fn default_store(guard: &mut ProcessGuard) -> Result<Arc<Attached>, C
     {
         return Ok(Arc::clone(store));
     }
-    let adopted = adopt(guard);
-    let store = match adopted {
+    let store = match former(guard).or_else(|| adopt(guard)) {
         Some(store) => store,
         None => create(guard, None, 0)?,
     };
     set_default(guard, &store);
     Ok(store)
+}
+
+/// The default store of when this process was the same user before, if it was.
+fn former(guard: &mut ProcessGuard) -> Option<Arc<Attached>> {
+    let former = &mut guard.process().former;
+    let at = former
+        .iter()
+        .position(|store| store.file.check_owner().is_ok())?;
+    Some(former.swap_remove(at))
 }
 
 /// Makes a store and joins it.

@@ -17,7 +17,6 @@ use super::attached::{Attached, Held, PATIENCE, ProcessGuard, fork_count};
 use super::handle::{Huge, Store};
 use super::layout::SPAN;
 use super::objects::Row;
-use super::recover::Swept;
 use super::token::Token;
 use super::{ObjectId, find, spans};
 use crate::error::{AccessError, AllocateError, AttachError};
@@ -39,11 +38,7 @@ impl Building {
     ) -> Result<Self, AllocateError> {
         let len = byte_len as u64;
         let mut session = attached.session()?;
-        let mut swept = Swept::default();
-        // Failing to recover a dead process is no reason to fail here: the next sweep tries again.
-        let _ = session.sweep(false, &mut swept);
-        let mut dying = session.settle(PATIENCE);
-        dying.append(&mut swept.dying);
+        session.tidy_up()?;
         let slot = session.slot;
         let locked = session.lock(PATIENCE)?;
         let local = session.local();
@@ -53,16 +48,14 @@ impl Building {
             Err(error) => {
                 local.free_handles.push(handle);
                 drop(locked);
-                drop(session);
-                attached.free(dying);
+                session.end(PATIENCE);
                 return Err(error);
             }
         };
         local.held.insert(row.id, Held { handle, count: 1 });
         local.building.insert(row.id, row);
         drop(locked);
-        drop(session);
-        attached.free(dying);
+        session.end(PATIENCE);
         // From here on dropping the value gives everything back.
         let building = Self {
             attached: Arc::clone(attached),
@@ -278,9 +271,7 @@ impl Object {
 
     fn attach_in(attached: &Arc<Attached>, token: &Token) -> Result<Self, AttachError> {
         let mut session = attached.session()?;
-        let mut swept = Swept::default();
-        // As in `Building::new`.
-        let _ = session.sweep(false, &mut swept);
+        session.tidy_up()?;
         let slot = session.slot;
         let locked = session.lock(PATIENCE)?;
         let local = session.local();
@@ -305,8 +296,7 @@ impl Object {
             (Err(_), Some(handle)) => local.free_handles.push(handle),
             (Err(_), None) => {}
         }
-        drop(session);
-        attached.free(swept.dying);
+        session.end(PATIENCE);
         let row = result?;
         Ok(Self::of(Arc::clone(attached), id, row.first, row.len))
     }

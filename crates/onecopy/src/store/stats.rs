@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attached::{Attached, PATIENCE};
+use super::attached::{Attached, PATIENCE, Session};
 use super::layout::Counter;
 use super::objects::State;
 use super::recover::Swept;
@@ -85,10 +85,11 @@ pub(crate) fn collect(
     attached: &Arc<Attached>,
     max_age: Option<Duration>,
 ) -> Result<Collected, AccessError> {
+    let mut session = attached.session()?;
     let mut swept = Swept::default();
-    let mut units = 0u64;
-    let collected = collect_into(attached, max_age, &mut swept, &mut units);
-    let dying = std::mem::take(&mut swept.dying);
+    let mut units = 0;
+    let collected = collect_in(&mut session, max_age, &mut swept, &mut units);
+    let dying = &session.local().unfinished;
     let found = Collected {
         processes: swept.processes,
         holds: swept.holds,
@@ -96,28 +97,26 @@ pub(crate) fn collect(
         objects: dying.len() as u64,
         bytes: dying.iter().map(super::objects::Row::committed).sum(),
     };
-    // Also after an error: nobody else frees what is DYING by now.
-    attached.free(dying);
+    session.end(PATIENCE);
     collected.map(|()| found)
 }
 
-fn collect_into(
-    attached: &Arc<Attached>,
+fn collect_in(
+    session: &mut Session<'_>,
     max_age: Option<Duration>,
     swept: &mut Swept,
     units: &mut u64,
 ) -> Result<(), AccessError> {
-    let mut session = attached.session()?;
     session.sweep(true, swept)?;
-    swept.dying.extend(session.settle(PATIENCE));
-    swept.dying.append(&mut session.local().unfinished);
+    session.settle(PATIENCE)?;
     let Some(max_age) = max_age else {
         return Ok(());
     };
     let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
-    let locked = session.lock(PATIENCE)?;
+    let (locked, slot) = (session.lock(PATIENCE)?, session.slot);
     for unit in locked.units()?.iter().filter(|unit| unit.age_ms >= max_age) {
-        swept.dying.extend(locked.drop_unit(unit, session.slot)?);
+        let died = locked.drop_unit(unit, slot)?;
+        session.local().unfinished.extend(died);
         *units = units.saturating_add(1);
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::rounds::Player;
 
 type Test = (&'static str, fn());
 
-pub(crate) const TESTS: [Test; 4] = [
+pub(crate) const TESTS: [Test; 5] = [
     (
         "verify finds every damaged word",
         verify_finds_every_damaged_word,
@@ -20,6 +20,10 @@ pub(crate) const TESTS: [Test; 4] = [
     (
         "a lock that nobody has is found by whom it names",
         a_lock_that_nobody_has_is_found_by_whom_it_names,
+    ),
+    (
+        "a store that cannot be joined is left without a trace",
+        a_store_that_cannot_be_joined_is_left_without_a_trace,
     ),
 ];
 
@@ -157,4 +161,32 @@ fn a_lock_that_nobody_has_is_found_by_whom_it_names() {
     store.stats().unwrap();
     assert_eq!(words.get(at), 0);
     store.verify().unwrap();
+}
+
+/// Joining fails as often as one tries, and descriptors and mappings stay what they were.
+fn a_store_that_cannot_be_joined_is_left_without_a_trace() {
+    let store = Store::options().capacity_bytes(1 << 28).create().unwrap();
+    let (words, uuid) = (Words::of(&store), store.uuid());
+    let at = offsets(&store, "lock")[0];
+    in_child(|| {
+        set_patience(Duration::from_millis(1));
+        let descriptor = store.duplicate_fd().unwrap();
+        drop(store);
+        // Of the parent's thread, which lives and is not inside.
+        words.set(at, 1 << 17 | 1 << 1);
+        let counts = || ["fd", "map_files"].map(|what| entries(&format!("/proc/self/{what}")));
+        let before = counts();
+        for _ in 0..20 {
+            let error = Store::from_fd(descriptor.try_clone().unwrap(), uuid).unwrap_err();
+            assert!(
+                matches!(error, AttachError::Access(AccessError::LockTimeout { .. })),
+                "{error}"
+            );
+        }
+        assert_eq!(counts(), before);
+    });
+}
+
+fn entries(folder: &str) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
 }
