@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROOT = environment.ROOT
+RUST_SKIPS = ROOT / "build" / "rust-skips.txt"
+"""What Rust tests that could not run have written; see crates/skip."""
 TYPED = ["python/onecopy", "python/tests", "python/benchmarks", "examples", "tools"]
 
 
@@ -109,6 +111,10 @@ def close(outcomes: list[Outcome]) -> int:
     for outcome in outcomes:
         for skip in outcome.skips:
             print(f"  {outcome.python.minor:8} DID NOT RUN  {skip}")
+    rust = RUST_SKIPS.read_text().splitlines() if RUST_SKIPS.is_file() else []
+    for skip in rust:
+        print(f"  Rust     DID NOT RUN  {skip}")
+    print(f"rust: {len(rust)} skipped, which cargo counts as passed")
     passed = sum(outcome.tests - outcome.failures - len(outcome.skips) for outcome in outcomes)
     failed = sum(max(outcome.failures, bool(outcome.failed_step)) for outcome in outcomes)
     print(f"python: {passed} passed, {failed} failed, {sum(len(outcome.skips) for outcome in outcomes)} skipped")

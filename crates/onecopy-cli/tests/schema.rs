@@ -151,7 +151,7 @@ fn a_report_of_a_part_of_a_tree_is_valid_and_has_no_sums() {
     use std::os::unix::process::CommandExt as _;
     // This process, looked at by somebody who may not.
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        eprintln!("skipped: only root can become somebody who may not look into this process");
+        skip::skipped("only root can become somebody who may not look into this process");
         return;
     }
     let program = env!("CARGO_BIN_EXE_onecopy");

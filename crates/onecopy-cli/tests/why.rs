@@ -69,7 +69,9 @@ fn python(condition: &str) -> Option<String> {
         output.is_ok_and(|output| output.status.success())
     });
     if found.is_none() {
-        eprintln!("skipped: no python3 on PATH or of pyenv with {condition}; this was NOT tried");
+        skip::skipped(format_args!(
+            "no python3 on PATH or of pyenv with {condition}; this was NOT tried"
+        ));
     }
     found?.to_str().map(str::to_owned)
 }
@@ -330,7 +332,7 @@ fn python_frames_are_the_ones_that_were_running() {
     let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let why = &record["why"];
     if let Some(reason) = why["reason"].as_str() {
-        eprintln!("skipped: {reason}; frames were NOT tried");
+        skip::skipped(format_args!("{reason}; frames were NOT tried"));
         return;
     }
     let rows = why["python"].as_array().unwrap();

@@ -24,7 +24,7 @@ fn counts(report: &Report, pids: &[u32]) -> ((u64, u64, u64), Vec<[u64; 2]>) {
 fn a_noted_fork_tells_copied_from_new_at_the_first_reading() {
     let proc = Proc::default();
     if !proc.can_scan() {
-        eprintln!("skipped: this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
+        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
         return;
     }
     at_all_levels(|proc| {
@@ -54,7 +54,7 @@ fn a_noted_fork_tells_copied_from_new_at_the_first_reading() {
 #[test]
 fn whoever_was_there_before_is_left_out_and_changes_nothing() {
     if !Proc::default().can_scan() {
-        eprintln!("skipped: this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
+        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
         return;
     }
     at_all_levels(|proc| {
@@ -85,7 +85,7 @@ fn whoever_was_there_before_is_left_out_and_changes_nothing() {
 #[test]
 fn what_came_between_the_note_and_the_fork_is_inherited_while_it_is_shared() {
     if !Proc::default().can_scan() {
-        eprintln!("skipped: this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
+        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
         return;
     }
     at_all_levels(|proc| {
@@ -105,7 +105,7 @@ fn what_came_between_the_note_and_the_fork_is_inherited_while_it_is_shared() {
 #[test]
 fn forks_of_children_that_note_nothing_are_judged_as_before() {
     if !Proc::default().can_scan() {
-        eprintln!("skipped: this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
+        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
         return;
     }
     at_all_levels(|proc| {

@@ -177,7 +177,7 @@ fn kernel_threads_of_this_machine_are_no_gap_in_the_tree() {
         .ok()
         .filter(|stat| stat.name == "kthreadd")
     else {
-        eprintln!("skipped: process 2 is not kthreadd here, as in most containers");
+        skip::skipped("process 2 is not kthreadd here, as in most containers");
         return;
     };
     assert!(kthreadd.is_kernel_thread());

@@ -337,11 +337,11 @@ fn at_each_step(number: u64, stride: u64, loss: Loss, has_child: bool) {
     };
     let is_root = rustix::process::geteuid().is_root();
     if loss == Loss::HalfExit && !is_root {
-        eprintln!("skipped: a namespace of process numbers needs CAP_SYS_ADMIN");
+        skip::skipped("a namespace of process numbers needs CAP_SYS_ADMIN");
         return;
     }
     if !is_root {
-        eprintln!("skipped: level A needs CAP_SYS_ADMIN");
+        skip::skipped("level A needs CAP_SYS_ADMIN");
     }
     for as_nobody in [false, true].into_iter().take(1 + usize::from(is_root)) {
         let scenario = Scenario {

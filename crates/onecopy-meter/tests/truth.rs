@@ -140,7 +140,7 @@ fn what_both_sides_allocate_after_the_fork_is_new_and_not_copied() {
 #[test]
 fn single_pages_of_huge_pages_are_copied_alone() {
     if !Pages::huge_pages_are_to_be_had() {
-        eprintln!("skipped: this kernel gives no transparent huge pages");
+        skip::skipped("this kernel gives no transparent huge pages");
         return;
     }
     // With and without the first page of a huge one, whose bit newer kernels show for all of them.
@@ -179,7 +179,7 @@ fn shared_mappings_are_one_copy_however_many_touch_them() {
 fn a_report_of_the_same_state_is_the_same_at_both_levels() {
     in_a_process(|| {
         if Proc::default().level() != Level::A {
-            eprintln!("skipped: level A needs CAP_SYS_ADMIN");
+            skip::skipped("level A needs CAP_SYS_ADMIN");
             return;
         }
         let pages = Pages::new(8_192);

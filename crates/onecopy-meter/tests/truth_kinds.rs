@@ -129,7 +129,7 @@ fn private_copies_of_a_memory_file_are_shared_by_fork_and_copied_again() {
 #[test]
 fn a_parent_that_writes_to_huge_pages_is_charged_for_small_ones() {
     if !Pages::huge_pages_are_to_be_had() {
-        eprintln!("skipped: this kernel gives no transparent huge pages");
+        skip::skipped("this kernel gives no transparent huge pages");
         return;
     }
     // With and without the first page of a huge one, and whole ones.
@@ -157,7 +157,7 @@ fn locked_pages_are_shared_until_a_child_locks_them_itself() {
     at_all_levels(|proc| {
         let pages = Pages::new(1_024);
         if !pages.lock(0..1_024) {
-            eprintln!("skipped: this user may not lock four MiB (RLIMIT_MEMLOCK)");
+            skip::skipped("this user may not lock four MiB (RLIMIT_MEMLOCK)");
             return;
         }
         let mut session = session(proc, &pages);
@@ -252,7 +252,7 @@ fn a_name_given_to_memory_is_its_label() {
             )
         };
         if named != 0 {
-            eprintln!("skipped: this kernel gives no names to memory (CONFIG_ANON_VMA_NAME)");
+            skip::skipped("this kernel gives no names to memory (CONFIG_ANON_VMA_NAME)");
             return;
         }
         let report = onecopy_meter::tree(me()).unwrap();
@@ -267,7 +267,7 @@ fn swapped_memory_is_none_where_there_is_no_swap() {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total = memory.lines().find(|line| line.starts_with("SwapTotal:"));
     if total.is_none_or(|line| line.split_whitespace().nth(1) != Some("0")) {
-        eprintln!("skipped: there is swap here, and whether pages go there is the kernel's choice");
+        skip::skipped("there is swap here, and whether pages go there is the kernel's choice");
         return;
     }
     at_all_levels(|proc| {

@@ -365,7 +365,7 @@ fn a_report_that_cannot_be_written_leaves_the_old_one() {
 #[test]
 fn what_others_put_into_a_shared_folder_gets_no_report() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can make files that belong to somebody else");
+        skip::skipped("only root can make files that belong to somebody else");
         return;
     }
     let folder = Folder::new("shared");

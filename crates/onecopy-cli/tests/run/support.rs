@@ -194,7 +194,7 @@ pub(crate) fn has_python() -> bool {
         .output()
         .is_ok_and(|output| output.status.success());
     if !found {
-        eprintln!("skipped: python3 is not on PATH");
+        skip::skipped("python3 is not on PATH");
     }
     found
 }

@@ -421,7 +421,7 @@ pub(crate) fn answer_of_a_process(check: impl FnOnce() -> bool) -> bool {
 pub(crate) fn become_nobody() -> bool {
     // SAFETY: a plain system call without pointers.
     if unsafe { libc::geteuid() } != 0 {
-        eprintln!("skipped: needs root to become nobody");
+        skip::skipped("needs root to become nobody");
         return false;
     }
     // SAFETY: a list of no groups is not read.

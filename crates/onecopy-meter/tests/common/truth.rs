@@ -10,7 +10,7 @@ pub(crate) fn at_all_levels(scenario: impl Fn(Proc)) {
         if Proc::default().level() == Level::A {
             scenario(Proc::default());
         } else {
-            eprintln!("skipped: level A needs CAP_SYS_ADMIN");
+            skip::skipped("level A needs CAP_SYS_ADMIN");
         }
     });
     in_a_process(|| scenario(Proc::default().without_frames()));

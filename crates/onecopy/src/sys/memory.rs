@@ -300,7 +300,7 @@ mod tests {
             let what = refused(file.into());
             assert!(what.starts_with("it is not sealed") || what.starts_with("it is an ordinary"));
         } else {
-            eprintln!("SKIPPED: no file can be made in /dev/shm");
+            skip::skipped("no file can be made in /dev/shm");
         }
     }
 

@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn files_of_somebody_else_do_not_count() {
         if !rustix::process::geteuid().is_root() {
-            eprintln!("skipped: only root can make a file that belongs to somebody else");
+            skip::skipped("only root can make a file that belongs to somebody else");
             return;
         }
         let number = pid(8);

@@ -65,7 +65,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
-        eprintln!("SKIPPED: only root can make files that belong to somebody else");
+        skip::skipped("only root can make files that belong to somebody else");
     }
     is_root
 }
