@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from onecopy import _onecopy, _progress
 
 if TYPE_CHECKING:
+    from _typeshed import StrOrBytesPath
     from typing_extensions import Buffer
 
     from onecopy._onecopy import ImageBuffer
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Validate = Literal["lazy", "full"]
 
 
-def save(data: Any, path: str | os.PathLike[str], *, progress: Progress = False) -> None:
+def save(data: Any, path: StrOrBytesPath, *, progress: Progress = False) -> None:
     """Writes the image of `data` to a file, which `open()` maps.
 
     The file is written in the folder of `path`, flushed to the disk and renamed, so that a crash at any moment leaves
@@ -45,11 +46,11 @@ def save(data: Any, path: str | os.PathLike[str], *, progress: Progress = False)
         3
     """
     with _progress.reporter(progress) as report:
-        _onecopy.save_graph(data, os.fspath(path), report)
+        _onecopy.save_graph(data, os.fsdecode(path), report)
 
 
 def open(  # noqa: A001 - as in `gzip.open`; used by its full name
-    path: str | os.PathLike[str], *, allow_pickle: bool = False, validate: Validate = "lazy", copy: bool = False
+    path: StrOrBytesPath, *, allow_pickle: bool = False, validate: Validate = "lazy", copy: bool = False
 ) -> Any:
     """Maps a file that `save()` wrote and returns a view of it.
 
@@ -73,7 +74,7 @@ def open(  # noqa: A001 - as in `gzip.open`; used by its full name
         OSError: It is a pipe, device or socket. None of them is waited for.
     """
     _check_validate(validate)
-    return _onecopy.open_file(os.fspath(path), allow_pickle, validate == "full", copy)
+    return _onecopy.open_file(os.fsdecode(path), allow_pickle, validate == "full", copy)
 
 
 def from_buffer(buffer: Buffer, *, allow_pickle: bool = False, validate: Validate = "lazy") -> Any:

@@ -12,6 +12,8 @@ from onecopy._onecopy import Sampler, _fork_count, _measure_ranges, _note_forks,
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from _typeshed import StrOrBytesPath
+
     from onecopy._onecopy import Report
 
 __all__ = ["Watch", "assert_shared", "tag", "watch"]
@@ -165,7 +167,7 @@ class Watch:
         found: dict[str, Any] = json.loads(self._stopped().json() or "null")
         return found
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
+    def to_html(self, path: StrOrBytesPath) -> None:
         """Writes the report as a page that needs no network. Ends the watch.
 
         A new file is one that only this user can read, as command lines may hold secrets.
@@ -173,7 +175,7 @@ class Watch:
         Raises:
             OSError: The file cannot be written; the old one is left then.
         """
-        _write_report(os.fspath(path), (self._stopped().html() or "").encode())
+        _write_report(os.fsdecode(path), (self._stopped().html() or "").encode())
 
 
 os.register_at_fork(before=_note_forks)

@@ -144,6 +144,13 @@ def test_errors_of_files(tmp_path: Path) -> None:
         assert caught.value.offset == offset  # type: ignore[attr-defined]
 
 
+def test_names_may_be_bytes_as_elsewhere_in_python(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff"
+    onecopy.save([1, 2], name)
+    assert os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
+    assert onecopy.open(name) == [1, 2]
+
+
 def test_a_file_past_the_size_limit_leaves_nothing(tmp_path: Path) -> None:
     limit = f"""
 import resource, signal, sys
