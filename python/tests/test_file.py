@@ -147,7 +147,7 @@ def test_errors_of_files(tmp_path: Path) -> None:
 def test_names_may_be_bytes_as_elsewhere_in_python(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/\xff"
     onecopy.save([1, 2], name)
-    assert os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
+    assert [os.fsencode(path.name) for path in tmp_path.iterdir()] == [b"\xff"]
     assert onecopy.open(name) == [1, 2]
 
 
