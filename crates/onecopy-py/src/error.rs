@@ -220,6 +220,11 @@ impl From<Error> for PyErr {
     }
 }
 
+/// The error for bytes that contradict themselves.
+pub(crate) fn corrupt(offset: u64, what: &'static str) -> PyErr {
+    Error::from(ImageError::Corrupt { offset, what }).into()
+}
+
 /// What is raised in the place of a panic while shared bytes were read.
 pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> PyErr {
     let said = panic.downcast_ref::<&str>().copied();

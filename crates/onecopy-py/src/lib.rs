@@ -37,6 +37,7 @@ mod progress;
 mod slots;
 mod store;
 mod tree;
+mod value;
 mod watch;
 
 /// The native part of onecopy; import `onecopy` instead.
@@ -61,7 +62,8 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
         onecopy::environment_is_untrusted(),
     )?;
     error::Exceptions::register(module)?;
-    freeze::calibrate(py);
+    cpython::check(py)?;
+    freeze::register(module)?;
     module.add_class::<object::Image>()?;
     module.add_class::<buffer::ImageBuffer>()?;
     module.add_class::<buffer::PrivateBuffer>()?;
@@ -90,14 +92,6 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::stats, module)?)?;
     module.add_function(wrap_pyfunction!(store::collect, module)?)?;
     module.add_function(wrap_pyfunction!(memory::memory, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_walk, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_look, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_seal, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_trouble, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_rows, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_is_main, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_header, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::is_frozen, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
     module.add_function(wrap_pyfunction!(watch::_relatives, module)?)?;

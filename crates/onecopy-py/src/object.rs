@@ -15,6 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyString, PyTuple};
 
 use crate::buffer::{ImageBuffer, PrivateBuffer};
+use crate::cpython::own_function;
 use crate::error::Error;
 use crate::node::rebuilt::Rebuilt;
 
@@ -186,18 +187,18 @@ impl Image {
         let allowed = self.allow_pickle;
         match &self.backing {
             Backing::Store(_) => {
-                let attach = crate::node::function(py, &ATTACH, "_image")?;
+                let attach = own_function(py, &ATTACH, "_image")?;
                 Ok((attach, (self.token(py)?, allowed).into_pyobject(py)?))
             }
             Backing::File(file) => {
-                let attach = crate::node::function(py, &ATTACH_FILE, "_file_image")?;
+                let attach = own_function(py, &ATTACH_FILE, "_file_image")?;
                 let known = file.identity();
                 let identity = (known.len, known.inode, known.modified_ns);
                 let path = file.path().as_os_str();
                 Ok((attach, (path, identity, allowed).into_pyobject(py)?))
             }
             Backing::Buffer(_) => {
-                let attach = crate::node::function(py, &ATTACH_BUFFER, "_buffer_image")?;
+                let attach = own_function(py, &ATTACH_BUFFER, "_buffer_image")?;
                 let content = PyBytes::new(py, self.bytes());
                 Ok((attach, (content, allowed).into_pyobject(py)?))
             }

@@ -14,9 +14,9 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::{PyClass, PyTypeInfo};
 
-use crate::cpython::slot;
-use crate::list::pylong;
+use crate::cpython::{pylong, slot};
 use crate::list::view::View;
+use crate::value::index;
 
 /// A class whose instances hold a view and nothing else.
 pub(crate) trait ViewClass: PyClass<Frozen = True> + Sync {
@@ -91,7 +91,7 @@ unsafe extern "C" fn subscript<T: ViewClass>(
 #[cold]
 fn raise_index<T: ViewClass>() -> *mut PyObject {
     // SAFETY: slots are called attached to the interpreter.
-    unsafe { slot::enter(|_| Err(super::list::view::index_error(T::KIND))) }
+    unsafe { slot::enter(|_| Err(index::out_of_range(T::KIND))) }
 }
 
 /// Puts the slots of this file into the type of `T`. Called once, when the module is made, before any instance exists.

@@ -26,7 +26,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::copy::Address;
-use crate::node::corrupt;
+use crate::error::corrupt;
 
 const NODE_BYTES: usize = 64;
 const MISSING_GO_TO_LEFT: usize = 56;

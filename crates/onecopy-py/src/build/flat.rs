@@ -10,8 +10,9 @@ use onecopy::image::{BuildError, ColumnKind, IntWidth, Layout, Plan, Survey, Wri
 use onecopy::store::{Building, Huge, Object, Store};
 use pyo3::prelude::*;
 
-use super::source::{CHUNK_LEN, Item, Repeats, Source};
+use super::source::{CHUNK_LEN, Repeats, Source};
 use crate::error::Error;
+use crate::value::item::Item;
 
 /// Elements that the guess is made from.
 const SAMPLE_LEN: usize = 4096;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use onecopy::image::{BuildError, Container, KEY_DEPTH, hash, put_keys};
+use onecopy::image::{BuildError, Container, put_keys};
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyList, PyTuple};
+use pyo3::types::PyList;
 
 use super::path::Step;
-use super::source::Item;
 use super::walk::Walk;
 use crate::error::Error;
+use crate::value::key_hash;
 
 /// Dicts of more keys than this have keys nodes of their own.
 const SHARED_KEYS: usize = 64;
@@ -62,28 +62,4 @@ impl<'py> Walk<'_, '_, 'py> {
         });
         Ok(node.map_err(Error::from)?)
     }
-}
-
-/// The hash of a key; `None` if it is opaque.
-pub(crate) fn key_hash(key: &Bound<'_, PyAny>, seed: u64, depth: usize) -> Option<u64> {
-    let mut scratch = Vec::new();
-    if let Some(scalar) = Item::of(key).scalar(&mut scratch) {
-        return hash::scalar(&scalar, seed);
-    }
-    if depth > KEY_DEPTH {
-        return None;
-    }
-    if let Ok(tuple) = key.cast_exact::<PyTuple>() {
-        let hashes: Option<Vec<u64>> = tuple
-            .iter()
-            .map(|element| key_hash(&element, seed, depth + 1))
-            .collect();
-        return Some(hash::tuple(&hashes?, seed));
-    }
-    let set = key.cast_exact::<PyFrozenSet>().ok()?;
-    let hashes: Option<Vec<u64>> = set
-        .iter()
-        .map(|element| key_hash(&element, seed, depth + 1))
-        .collect();
-    Some(hash::frozenset(hashes?.into_iter(), seed))
 }

@@ -22,8 +22,6 @@ pub(crate) mod source;
 mod special;
 mod walk;
 
-pub(crate) use keys::key_hash;
-
 use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
 use onecopy::store::{Huge, Store};
 use pyo3::prelude::*;

@@ -16,9 +16,10 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::flat::INT_WIDTH;
 use super::path::Step;
-use super::source::{CHUNK_LEN, Item, Repeats, Source, is_of_heap_type};
+use super::source::{CHUNK_LEN, Repeats, Source, is_of_heap_type};
 use super::walk::{Known, Walk, node_word, source};
 use crate::error::Error;
+use crate::value::item::Item;
 
 /// Fewer rows are not worth a table.
 const FEWEST_ROWS: usize = 2;

@@ -17,11 +17,12 @@ use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet};
 use super::flat::INT_WIDTH;
 use super::keys::KnownKeys;
 use super::path::Step;
-use super::source::{CHUNK_LEN, Item, LONG_LEN, Repeats, Source};
+use super::source::{CHUNK_LEN, LONG_LEN, Repeats, Source};
 use super::special::Spool;
 use crate::error::Error;
 use crate::node;
 use crate::progress::Reporter;
+use crate::value::item::Item;
 
 /// Containers in containers that are filled at once; deeper ones wait in a queue.
 const DEPTH: usize = 64;

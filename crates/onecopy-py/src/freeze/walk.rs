@@ -18,8 +18,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 
 use super::classes::{Class, Native, Types};
-use super::table::{MANAGED_DICT_OFFSET, Row};
-use super::{header, prepare, size};
+use super::{prepare, size};
+use crate::cpython::immortal::Version;
+use crate::cpython::{header, items};
 
 /// No memory for the queue.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ const CACHE_LEN: usize = 256;
 
 /// A walk, and what it found.
 pub(super) struct Walk<'a> {
-    row: &'a Row,
+    version: &'a Version,
     types: &'a Types,
     marks: Marks,
     queue: Vec<Node>,
@@ -81,9 +82,9 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(row: &'a Row, types: &'a Types, marks: Marks) -> Self {
+    pub(super) fn new(version: &'a Version, types: &'a Types, marks: Marks) -> Self {
         Self {
-            row,
+            version,
             types,
             marks,
             queue: Vec::new(),
@@ -220,18 +221,18 @@ impl<'a> Walk<'a> {
             if holds {
                 self.queue.try_reserve(1).map_err(|_| NoMemory)?;
             }
-            if wanted.hash && self.row.tuples_keep_hash && class.native == Native::Tuple {
+            if wanted.hash && self.version.tuples_keep_hash && class.native == Native::Tuple {
                 self.tuples.try_reserve(1).map_err(|_| NoMemory)?;
             }
             // SAFETY: a live instance of this class.
-            let later = unsafe { prepare::leaf(object, class, wanted, self.row) };
+            let later = unsafe { prepare::leaf(object, class, wanted, self.version) };
             if later {
                 self.tuples.push(object);
             }
             // SAFETY: live, and the interpreter was calibrated, which the caller of `run` vouches for.
-            unsafe { header::immortalise(object, self.row) };
+            unsafe { header::immortalise(object, self.version) };
             let dict_stays = class.native == Native::Dict
-                && (self.row.dicts_stay_tracked || self.types.debug_build);
+                && (self.version.dicts_stay_tracked || self.types.debug_build);
             if class.collected && !dict_stays {
                 // SAFETY: instances of this class have the collector's header.
                 unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
@@ -271,7 +272,7 @@ impl<'a> Walk<'a> {
         };
         self.at_class = class.raw;
         let (native, traverse, has_dict) = (class.native, class.traverse, class.has_dict);
-        let beside = class.managed_dict && self.row.dict_beside_values;
+        let beside = class.managed_dict && self.version.dict_beside_values;
         let raw = class.raw;
         // SAFETY: the caller's word.
         unsafe { self.descend_native(object, native, traverse) }?;
@@ -286,10 +287,8 @@ impl<'a> Walk<'a> {
             }
         }
         if beside {
-            // SAFETY: a class with a managed dict has this word before each instance (see the table).
-            let slot = unsafe { object.byte_offset(MANAGED_DICT_OFFSET) }.cast::<*mut PyObject>();
-            // SAFETY: as above; null, or a dict that the object holds.
-            let dict = unsafe { slot.read() };
+            // SAFETY: a live instance of a class with a managed dict, in an interpreter that was calibrated.
+            let dict = unsafe { header::managed_dict(object) };
             if !dict.is_null() {
                 // SAFETY: the object holds it.
                 unsafe { self.visit(dict) }?;
@@ -324,13 +323,13 @@ impl<'a> Walk<'a> {
         match native {
             Native::List if !traverse => {
                 // SAFETY: a list, which does not change (W1).
-                let items = unsafe { prepare::list_items(object) };
+                let items = unsafe { items::list_items(object) };
                 // SAFETY: the list holds them.
                 unsafe { self.items(items) }?;
             }
             Native::Tuple if !traverse => {
                 // SAFETY: a tuple.
-                let items = unsafe { prepare::tuple_items(object) };
+                let items = unsafe { items::tuple_items(object) };
                 // SAFETY: the tuple holds them.
                 unsafe { self.items(items) }?;
             }
@@ -346,7 +345,7 @@ impl<'a> Walk<'a> {
                 // SAFETY: an array of objects, or it would not have been queued.
                 let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
                 // SAFETY: a list of our own.
-                let items = unsafe { prepare::list_items(elements.as_ptr()) };
+                let items = unsafe { items::list_items(elements.as_ptr()) };
                 // SAFETY: the list holds them, and so does the array.
                 unsafe { self.items(items) }?;
             }

@@ -13,10 +13,9 @@
 
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
 use onecopy::image::{
-    Decoded, ImageError, Items, Offsets, Scalar, Sequence, Spans, Text, TextKind, Word, read_blob,
+    Decoded, Items, Offsets, Scalar, Sequence, Spans, Text, TextKind, Word, read_blob,
 };
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
@@ -24,10 +23,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::iterator;
-use crate::cpython::slot;
-use crate::error::Error;
+use crate::error::corrupt;
 use crate::node;
 use crate::object::Image;
+use crate::value::{scalar, text};
 
 /// Where the elements of an image lie in this process.
 #[derive(Clone, Copy)]
@@ -313,7 +312,7 @@ impl<T: Copy + Into<i64>> Decode for Int<T> {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: the caller's word is P1 for items of this type.
         let value: T = unsafe { parts.item(index) };
-        int(value.into())
+        scalar::int(value.into())
     }
 }
 
@@ -342,7 +341,7 @@ impl Decode for Bool {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: the caller's word is P1 for items of this type.
         let value: u8 = unsafe { parts.item(index) };
-        bool_object(value != 0)
+        scalar::bool_object(value != 0)
     }
 }
 
@@ -397,7 +396,7 @@ impl<O: Offset> Decode for Ascii<O> {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
-            Some((bytes, _)) => ascii(bytes),
+            Some((bytes, _)) => text::ascii(bytes),
             None => raise_corrupt(
                 parts,
                 index,
@@ -413,8 +412,8 @@ impl<O: Offset> Decode for Str<O> {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
-            Some((bytes, TextKind::Ascii)) => ascii(bytes),
-            Some((bytes, kind)) => text(Text { kind, bytes }),
+            Some((bytes, TextKind::Ascii)) => text::ascii(bytes),
+            Some((bytes, kind)) => text::new(Text { kind, bytes }),
             None => raise_corrupt(
                 parts,
                 index,
@@ -430,7 +429,7 @@ impl<O: Offset> Decode for Bytes<O> {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: the caller's word.
         match unsafe { span::<O>(parts, index) } {
-            Some((content, _)) => bytes(content),
+            Some((content, _)) => scalar::bytes(content),
             None => raise_corrupt(
                 parts,
                 index,
@@ -449,22 +448,22 @@ impl Decode for Words {
         // SAFETY: the caller's word is P1 for items of this type.
         let word = Word(unsafe { parts.item(index) });
         match word.decode() {
-            Some(Decoded::Int(value)) => int(value),
+            Some(Decoded::Int(value)) => scalar::int(value),
             // SAFETY: the thread is attached.
             Some(Decoded::Float(value)) => unsafe { ffi::PyFloat_FromDouble(value) },
-            Some(Decoded::None) => none(),
-            Some(Decoded::Bool(value)) => bool_object(value),
-            Some(Decoded::Str(kind, short)) => text(Text {
+            Some(Decoded::None) => scalar::none(),
+            Some(Decoded::Bool(value)) => scalar::bool_object(value),
+            Some(Decoded::Str(kind, short)) => text::new(Text {
                 kind,
                 bytes: short.as_bytes(),
             }),
-            Some(Decoded::Bytes(short)) => bytes(short.as_bytes()),
+            Some(Decoded::Bytes(short)) => scalar::bytes(short.as_bytes()),
             Some(Decoded::Blob(offset)) => {
                 match read_blob(parts.data(0, parts.data_len).unwrap_or_default(), offset) {
                     // SAFETY: the parts' image is alive.
                     Ok(Scalar::Pickle(_)) => unsafe { node::pickled(parts.image, offset) },
-                    Ok(value) => scalar(&value),
-                    Err(error) => raise(error),
+                    Ok(value) => scalar::raw(&value),
+                    Err(error) => scalar::raise(error),
                 }
             }
             // SAFETY: the parts' image is alive.
@@ -482,199 +481,9 @@ impl<D: Decode> Decode for Nullable<D> {
             // SAFETY: the caller's word.
             unsafe { D::decode(parts, index) }
         } else {
-            none()
+            scalar::none()
         }
     }
-}
-
-/// Ints kept in this process once one of them has been read: what most small columns are made of. `CPython` keeps those
-/// from −5 to 256 itself; with these, a list of ints to a thousand is read without allocating.
-const SMALL_LOW: i64 = -1024;
-const SMALL_COUNT: usize = 5120;
-static SMALL: [AtomicPtr<PyObject>; SMALL_COUNT] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; SMALL_COUNT];
-
-/// An int as a new reference.
-#[inline]
-fn int(value: i64) -> *mut PyObject {
-    let slot = value.wrapping_sub(SMALL_LOW).cast_unsigned();
-    if slot >= SMALL_COUNT as u64 {
-        // SAFETY: decoders run attached to the interpreter.
-        return unsafe { ffi::PyLong_FromLongLong(value) };
-    }
-    let kept = &SMALL[slot as usize];
-    // Relaxed: the interpreter's lock orders this load after the store that filled the slot.
-    let object = kept.load(Ordering::Relaxed);
-    if object.is_null() {
-        keep(kept, value)
-    } else {
-        new_reference(object)
-    }
-}
-
-#[cold]
-fn keep(slot: &AtomicPtr<PyObject>, value: i64) -> *mut PyObject {
-    // SAFETY: decoders run attached to the interpreter.
-    let object = unsafe { ffi::PyLong_FromLongLong(value) };
-    if object.is_null() {
-        return object;
-    }
-    slot.store(object, Ordering::Relaxed);
-    // The slot owns the first reference for the rest of the process.
-    new_reference(object)
-}
-
-#[inline]
-fn new_reference(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called with objects that live for the rest of the process, attached to the interpreter.
-    unsafe { ffi::Py_INCREF(object) };
-    object
-}
-
-#[inline]
-fn none() -> *mut PyObject {
-    // SAFETY: reads the address of a static.
-    new_reference(unsafe { ffi::Py_None() })
-}
-
-#[inline]
-fn bool_object(value: bool) -> *mut PyObject {
-    if value {
-        // SAFETY: reads the address of a static.
-        new_reference(unsafe { ffi::Py_True() })
-    } else {
-        // SAFETY: reads the address of a static.
-        new_reference(unsafe { ffi::Py_False() })
-    }
-}
-
-#[inline]
-fn bytes(content: &[u8]) -> *mut PyObject {
-    // SAFETY: a slice's pointer and length; the thread is attached.
-    unsafe { ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), content.len().cast_signed()) }
-}
-
-/// A str of ASCII characters; checked, as a str that says so wrongly would break the interpreter.
-#[inline]
-fn ascii(content: &[u8]) -> *mut PyObject {
-    let kind = TextKind::Ascii;
-    if content.len() == 1 {
-        return text(Text {
-            kind,
-            bytes: content,
-        });
-    }
-    // SAFETY: the thread is attached.
-    let object = unsafe { ffi::PyUnicode_New(content.len().cast_signed(), 0x7f) };
-    if object.is_null() {
-        return object;
-    }
-    // SAFETY: an ASCII str has its characters right behind this head.
-    let to = unsafe { object.cast::<ffi::PyASCIIObject>().add(1) }.cast::<u8>();
-    // SAFETY: the str was made for this many characters, and nobody else has it; nothing is copied into the empty one.
-    let copied = unsafe { copy(content, to) };
-    if copied.is_ascii() {
-        return object;
-    }
-    not_narrowest(object)
-}
-
-/// Copies bytes of the image to where no other process can change them; what counts is what has been copied (P5).
-///
-/// # Safety
-/// - as many bytes can be written at `to`, they lie outside the image, and nobody else refers to them for now.
-#[inline]
-unsafe fn copy<'a>(content: &[u8], to: *mut u8) -> &'a [u8] {
-    // SAFETY: the caller's word.
-    unsafe { ptr::copy_nonoverlapping(content.as_ptr(), to, content.len()) };
-    // So that the compiler does not take the bytes from where they were copied from.
-    compiler_fence(Ordering::SeqCst);
-    // SAFETY: just written.
-    unsafe { std::slice::from_raw_parts(to, content.len()) }
-}
-
-/// A str of any kind; checked to be in its narrowest form, as otherwise it would not equal the same text.
-fn text(content: Text<'_>) -> *mut PyObject {
-    let kind = content.kind;
-    if kind.width() == 1 && content.bytes.len() == 1 {
-        let mut letter = 0;
-        // SAFETY: one byte, of this function alone.
-        let bytes = unsafe { copy(content.bytes, &raw mut letter) };
-        if !(Text { kind, bytes }).is_canonical() {
-            return not_narrowest(ptr::null_mut());
-        }
-        // SAFETY: one byte at a valid address. The interpreter has these as singletons.
-        return unsafe { ffi::PyUnicode_FromKindAndData(1, bytes.as_ptr().cast(), 1) };
-    }
-    let widest = match kind {
-        TextKind::Ascii => 0x7f,
-        TextKind::Latin1 => 0xff,
-        TextKind::Ucs2 => 0xffff,
-        TextKind::Ucs4 => 0x0010_ffff,
-    };
-    // SAFETY: the thread is attached.
-    let object = unsafe { ffi::PyUnicode_New(content.char_count().cast_signed(), widest) };
-    if object.is_null() {
-        return object;
-    }
-    // SAFETY: `object` is a new str.
-    let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-    // SAFETY: the str was made for as many characters of this width, and nobody else has it; nothing is copied into the
-    // empty one.
-    let bytes = unsafe { copy(content.bytes, to) };
-    if (Text { kind, bytes }).is_canonical() {
-        return object;
-    }
-    not_narrowest(object)
-}
-
-/// Raises for text that is not what it is marked as, and releases the str that was made of it.
-#[cold]
-fn not_narrowest(made: *mut PyObject) -> *mut PyObject {
-    // SAFETY: null, or a reference of the caller's; a str is released without a look at its characters.
-    unsafe { ffi::Py_XDECREF(made) };
-    raise(ImageError::Corrupt {
-        offset: 0,
-        what: "text is not in its narrowest form",
-    })
-}
-
-/// The object of a value that came from a blob.
-pub(crate) fn scalar(value: &Scalar<'_>) -> *mut PyObject {
-    match *value {
-        Scalar::None => none(),
-        Scalar::Bool(value) => bool_object(value),
-        Scalar::Int(value) => int(value),
-        // SAFETY: the thread is attached.
-        Scalar::Uint(value) => unsafe { ffi::PyLong_FromUnsignedLongLong(value) },
-        Scalar::Big(content) => big(content),
-        // SAFETY: the thread is attached.
-        Scalar::Float(value) => unsafe { ffi::PyFloat_FromDouble(value) },
-        Scalar::Str(content) => text(content),
-        Scalar::Bytes(content) => bytes(content),
-        // SAFETY: the thread is attached.
-        Scalar::Complex(real, imaginary) => unsafe { ffi::PyComplex_FromDoubles(real, imaginary) },
-        Scalar::Pickle(_) | Scalar::Class(_) => raise(ImageError::Corrupt {
-            offset: 0,
-            what: "a pickle or class where a value was expected",
-        }),
-    }
-}
-
-/// An int past 64 bits, from two's complement.
-fn big(content: &[u8]) -> *mut PyObject {
-    // The interpreter goes through the bytes more than once (P5).
-    let content = content.to_vec();
-    let start = content.as_ptr();
-    #[cfg(Py_3_13)]
-    // SAFETY: a vector's pointer and length; the thread is attached.
-    return unsafe {
-        let flags = ffi::Py_ASNATIVEBYTES_LITTLE_ENDIAN;
-        ffi::PyLong_FromNativeBytes(start.cast(), content.len(), flags)
-    };
-    #[cfg(not(Py_3_13))]
-    // SAFETY: a vector's pointer and length, little-endian and with a sign; the thread is attached.
-    return unsafe { ffi::_PyLong_FromByteArray(start, content.len(), 1, 1) };
 }
 
 #[cold]
@@ -690,11 +499,5 @@ fn raise_corrupt(
         items.wrapping_add(index.wrapping_mul(item_size)) as u64
     };
     // SAFETY: whoever has the parts keeps their image alive; decoders run attached to the interpreter.
-    unsafe { node::with_image(parts.image, |image| Err(node::corrupt(offset(image), what))) }
-}
-
-#[cold]
-fn raise(error: ImageError) -> *mut PyObject {
-    // SAFETY: decoders run attached to the interpreter.
-    unsafe { slot::enter(|_| Err(Error::from(error).into())) }
+    unsafe { node::with_image(parts.image, |image| Err(corrupt(offset(image), what))) }
 }

@@ -2,7 +2,6 @@
 //!
 //! | file | question it answers |
 //! |---|---|
-//! | `pylong` | how does `CPython` lay out an int? |
 //! | `view` | what are `ListView` and `TupleView`? |
 //! | `decode` | how does an element become an object again? |
 //! | `iterator` | how does `for x in view` step? |
@@ -19,7 +18,6 @@ mod export;
 mod iterator;
 pub(crate) mod level;
 pub(crate) mod ops;
-pub(crate) mod pylong;
 pub(crate) mod raw;
 mod scan;
 pub(crate) mod view;
@@ -32,7 +30,6 @@ use view::{ListView, TupleView};
 /// Adds the classes to the extension module and puts the fast slots into them.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    pylong::check(py)?;
     slots::install::<ListView>(py)?;
     slots::install::<TupleView>(py)?;
     module.add_class::<ListView>()?;

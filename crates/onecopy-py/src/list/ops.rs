@@ -15,6 +15,8 @@ use super::level::Level;
 use super::view::{self, View};
 use super::{raw, scan};
 use crate::node::table::TableView;
+use crate::value::index::range;
+use crate::value::key::equal;
 
 /// Element `index` of the view, which must have one.
 fn element<'py>(py: Python<'py>, view: &View, index: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -34,7 +36,7 @@ pub(crate) fn find(
     }
     let py = value.py();
     for index in start..stop {
-        if raw::equal(&element(py, view, index)?, value)? {
+        if equal(&element(py, view, index)?, value)? {
             return Ok(Some(index));
         }
     }
@@ -48,9 +50,7 @@ pub(crate) fn index(
     start: Option<&Bound<'_, PyAny>>,
     stop: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<usize> {
-    let len = view.steps.len;
-    let start = bound(start, len, 0)?;
-    let stop = bound(stop, len, len)?;
+    let (start, stop) = range(start, stop, view.steps.len)?;
     if let Some(found) = find(view, value, start, stop)? {
         return Ok(found);
     }
@@ -60,27 +60,6 @@ pub(crate) fn index(
         Container::List => PyValueError::new_err(format!("{} is not in list", value.repr()?)),
         Container::Tuple => PyValueError::new_err("tuple.index(x): x not in tuple"),
     })
-}
-
-/// A limit of a search, counted from the end if negative and cut to what exists.
-pub(crate) fn bound(
-    limit: Option<&Bound<'_, PyAny>>,
-    len: usize,
-    absent: usize,
-) -> PyResult<usize> {
-    let Some(limit) = limit else {
-        return Ok(absent);
-    };
-    let Some(limit) = raw::as_index(limit, false)? else {
-        let text = "slice indices must be integers or have an __index__ method";
-        return Err(PyTypeError::new_err(text));
-    };
-    let from_front = if limit < 0 {
-        limit.saturating_add(len.cast_signed())
-    } else {
-        limit
-    };
-    Ok(from_front.max(0).unsigned_abs().min(len))
 }
 
 /// `view.count(value)`.
@@ -160,7 +139,7 @@ pub(crate) fn compare<'py>(
     let mut index = 0;
     while index < view.steps.len && index < other.len() {
         let (left, right) = (element(py, view, index)?, other.get(py, index)?);
-        if !raw::equal(&left, &right)? {
+        if !equal(&left, &right)? {
             return match op {
                 CompareOp::Eq | CompareOp::Ne => bool_object(matches!(op, CompareOp::Ne)),
                 _ => left.rich_compare(&right, op),

@@ -27,9 +27,11 @@ use pyo3::types::{PyDict, PySlice, PyTuple, PyType};
 
 use super::decode::{Codec, Getter, Parts, Steps};
 use super::{export, iterator, ops, raw};
+use crate::cpython::own_function;
 use crate::error::Error;
 use crate::object::Image;
 use crate::slots::ViewClass;
+use crate::value::index;
 
 /// Numbers that can be handed out as they lie: the buffer protocol's letter for them, and bytes per item.
 #[derive(Clone, Copy)]
@@ -120,19 +122,9 @@ impl View {
         if let Ok(slice) = key.cast::<PySlice>() {
             return wrap(py, self.slice(slice)?);
         }
-        let Some(index) = raw::as_index(key, true)? else {
-            let found = key.get_type();
-            let text = format!(
-                "{} indices must be integers or slices, not {}",
-                self.kind(),
-                found.name()?
-            );
-            return Err(PyTypeError::new_err(text));
-        };
-        let at = self
-            .steps
-            .position(index)
-            .ok_or_else(|| index_error(self.kind()))?;
+        let index = index::subscript(key, self.kind())?;
+        let at = self.steps.position(index);
+        let at = at.ok_or_else(|| index::out_of_range(self.kind()))?;
         raw::get(py, self, at)
     }
 }
@@ -155,10 +147,6 @@ fn format(sequence: &Sequence<'_>) -> Option<Format> {
 }
 
 const _: () = assert!(size_of::<std::ffi::c_long>() == 8); // what the letters l and L stand for
-
-pub(crate) fn index_error(kind: &str) -> PyErr {
-    PyIndexError::new_err(format!("{kind} index out of range"))
-}
 
 /// The Python object of a view.
 pub(crate) fn wrap(py: Python<'_>, view: View) -> PyResult<Bound<'_, PyAny>> {
@@ -445,7 +433,7 @@ view_class!(
 static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn reduce<'py>(py: Python<'py>, view: &View) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-    let attach = crate::node::function(py, &ATTACH, "_attach_view")?;
+    let attach = own_function(py, &ATTACH, "_attach_view")?;
     let Steps { start, step, len } = view.steps;
     let image = view.image.get();
     let arguments = if image.has_token() && image.open()?.root_offset() == view.node {

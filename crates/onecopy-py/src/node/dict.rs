@@ -12,12 +12,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::finder::Finder;
-use super::{corrupt, held, text};
-use crate::error::Error;
+use super::{held, text};
+use crate::error::{Error, corrupt};
 use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, wrap};
 use crate::object::Image;
+use crate::value::key::equal;
 
 /// A shared dict: looks like a dict, never changes, and is one copy in memory for all processes.
 ///
@@ -268,7 +269,7 @@ fn equal_mappings(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult
     }
     for key in left.try_iter()? {
         let key = key?;
-        if !right.contains(&key)? || !raw::equal(&left.get_item(&key)?, &right.get_item(&key)?)? {
+        if !right.contains(&key)? || !equal(&left.get_item(&key)?, &right.get_item(&key)?)? {
             return Ok(false);
         }
     }

@@ -7,10 +7,11 @@ use onecopy::image::{Keys, Scalar, hash};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
-use crate::build::{key_hash, source::Item};
 use crate::error::Error;
 use crate::list::raw;
 use crate::list::view::View;
+use crate::value::item::Item;
+use crate::value::{key, key_hash};
 
 /// The keys of a dict, set or table.
 pub(crate) struct Finder {
@@ -63,7 +64,7 @@ impl Finder {
             key.hash()?;
             if let Some(hash) = key_hash(key, self.keys.seed, 0) {
                 for position in self.keys.candidates(hash) {
-                    if raw::equal(&raw::get(py, &self.view, position)?, key)? {
+                    if key::equal(&raw::get(py, &self.view, position)?, key)? {
                         return Ok(Some(position));
                     }
                 }
@@ -72,10 +73,7 @@ impl Finder {
                 }
             }
         }
-        if let Some(plain) = raw::plain_key(key)? {
-            return self.find(&plain);
-        }
-        if let Some(plain) = numpy_key(key)? {
+        if let Some(plain) = key::plain(key)? {
             return self.find(&plain);
         }
         self.find_by_python(key)
@@ -106,23 +104,4 @@ impl Finder {
         rebuilt.keep_positions(offset, positions.clone().unbind());
         Ok(positions)
     }
-}
-
-/// What a number of NumPy's is in Python, which has the same hash and equals the same keys.
-fn numpy_key<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if key.get_type().module()?.to_cow()? != "numpy" {
-        return Ok(None);
-    }
-    let generic = key.py().import("numpy")?.getattr("generic")?;
-    if !key.is_instance(&generic)? {
-        return Ok(None);
-    }
-    let kind: char = key.getattr("dtype")?.getattr("kind")?.extract()?;
-    if !matches!(kind, 'b' | 'i' | 'u' | 'f' | 'c') {
-        return Ok(None);
-    }
-    let item = key.call_method0("item")?;
-    // A long double stays one.
-    let plain = !item.is_instance(&generic)?;
-    Ok(plain.then_some(item))
 }

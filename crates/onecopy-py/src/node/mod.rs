@@ -30,11 +30,11 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::cpython::slot;
-use crate::error::Error;
-use crate::list::decode;
+use crate::cpython::{own_function, slot};
+use crate::error::{Error, corrupt};
 use crate::list::view::{self, ListView, TupleView, View};
 use crate::object::Image;
+use crate::value::scalar;
 
 pub(crate) use real::to_python;
 
@@ -66,19 +66,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     sequence.call_method1("register", (py.get_type::<table::TableView>(),))?;
     sequence.call_method1("register", (py.get_type::<record::NamedTupleView>(),))?;
     Ok(())
-}
-
-/// A function of this module, looked up once.
-pub(crate) fn function<'py>(
-    py: Python<'py>,
-    kept: &PyOnceLock<Py<PyAny>>,
-    name: &str,
-) -> PyResult<Bound<'py, PyAny>> {
-    let found = kept.get_or_try_init(py, || {
-        let module = py.import("onecopy._onecopy")?;
-        Ok::<_, PyErr>(module.getattr(name)?.unbind())
-    })?;
-    Ok(found.bind(py).clone())
 }
 
 /// What `share()` returns for a whole image.
@@ -142,21 +129,7 @@ fn word_object<'py>(
         Some(Decoded::Node(offset)) => return object_at(image, offset),
         None => return Err(corrupt(at, "word with an unknown tag")),
     };
-    scalar_object(image.py(), &value)
-}
-
-/// The object of a plain value.
-pub(crate) fn scalar_object<'py>(
-    py: Python<'py>,
-    value: &onecopy::image::Scalar<'_>,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: null with an exception, or a new reference.
-    unsafe { Bound::from_owned_ptr_or_err(py, decode::scalar(value)) }
-}
-
-/// The error for bytes that contradict themselves.
-pub(crate) fn corrupt(offset: u64, what: &'static str) -> PyErr {
-    Error::from(onecopy::image::ImageError::Corrupt { offset, what }).into()
+    scalar::object(image.py(), &value)
 }
 
 /// Calls a function with the image of a decoder, and hands its object over as decoders do.
@@ -242,7 +215,7 @@ pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (Py<Image>, u64));
 
 /// Pickles a view as its image and node.
 pub(crate) fn reduce<'py>(py: Python<'py>, image: &Py<Image>, node: u64) -> PyResult<Reduced<'py>> {
-    let attach = function(py, &ATTACH_NODE, "_attach_node")?;
+    let attach = own_function(py, &ATTACH_NODE, "_attach_node")?;
     Ok((attach, (image.clone_ref(py), node)))
 }
 

@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
 use super::table::TableCore;
-use super::{corrupt, object, rebuilt, record};
-use crate::error::Error;
+use super::{object, rebuilt, record};
+use crate::error::{Error, corrupt};
 use crate::list::decode::Steps;
 use crate::list::raw;
 use crate::list::view::{self, View};

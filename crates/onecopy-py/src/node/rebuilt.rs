@@ -14,9 +14,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList};
 
-use super::corrupt;
 use super::table::TableCore;
-use crate::error::Error;
+use crate::error::{Error, corrupt};
 use crate::object::Image;
 
 /// Unpickled elements that an image keeps.

@@ -17,6 +17,8 @@ use pyo3::types::{PyDict, PyTuple};
 use super::dict::{compare_mappings, merge, part, read_only};
 use super::table::TableCore;
 use super::{record, text};
+use crate::cpython::own_function;
+use crate::error::corrupt;
 use crate::object::Image;
 
 /// A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns.
@@ -50,7 +52,7 @@ pub(crate) fn of_table<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let core = TableCore::of(image, table)?;
     if row >= core.table.rows {
-        return Err(super::corrupt(table, "the table has no such row"));
+        return Err(corrupt(table, "the table has no such row"));
     }
     new(image.py(), image.as_unbound(), &core, row)
 }
@@ -232,7 +234,7 @@ pub(crate) fn reduce<'py>(
     core: &TableCore,
     row: usize,
 ) -> PyResult<ReducedRow<'py>> {
-    let attach = super::function(py, &ATTACH, "_attach_row")?;
+    let attach = own_function(py, &ATTACH, "_attach_row")?;
     Ok((attach, (image.clone_ref(py), core.node, row)))
 }
 

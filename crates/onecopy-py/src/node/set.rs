@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFrozenSet, PySet, PyType};
 
 use super::finder::Finder;
-use super::{corrupt, held, text};
-use crate::error::Error;
+use super::{held, text};
+use crate::error::{Error, corrupt};
 use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, wrap};

@@ -13,13 +13,16 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyList, PySlice, PyString, PyTuple, PyType};
 
-use super::{corrupt, held, row, text};
-use crate::error::Error;
+use super::{held, row, text};
+use crate::cpython::own_function;
+use crate::error::{Error, corrupt};
 use crate::list::decode::{Codec, Getter, Parts, Steps};
 use crate::list::level::Level;
-use crate::list::view::{self, View, index_error, wrap};
-use crate::list::{ops, raw};
+use crate::list::view::{self, View, wrap};
 use crate::object::Image;
+use crate::value::index::{self, range};
+use crate::value::key::equal;
+use crate::value::scalar;
 
 /// A column of a table.
 pub(crate) struct Column {
@@ -71,7 +74,7 @@ impl TableCore {
             let Some(name @ Scalar::Str(_)) = name else {
                 return Err(corrupt(table.names_offset, "the name of a field is a str"));
             };
-            let name = super::scalar_object(py, &name)?;
+            let name = scalar::object(py, &name)?;
             let name = py.import("sys")?.call_method1("intern", (name,))?;
             names.push(name.unbind());
             let column = table.column(field).map_err(Error::from)?;
@@ -131,7 +134,7 @@ impl TableCore {
             return Ok(None);
         }
         for (position, known) in self.names.iter().enumerate() {
-            if raw::equal(known.bind(name.py()), name)? {
+            if equal(known.bind(name.py()), name)? {
                 return Ok(Some(position));
             }
         }
@@ -228,7 +231,7 @@ impl TableView {
 
     fn find(&self, value: &Bound<'_, PyAny>, start: usize, stop: usize) -> PyResult<Option<usize>> {
         for index in start..stop {
-            if raw::equal(&self.row(value.py(), index)?, value)? {
+            if equal(&self.row(value.py(), index)?, value)? {
                 return Ok(Some(index));
             }
         }
@@ -262,18 +265,8 @@ impl TableView {
             return Ok(Bound::new(py, self.with_steps(py, steps))?.into_any());
         }
         let kind = if self.is_list() { "list" } else { "tuple" };
-        let Some(index) = raw::as_index(key, true)? else {
-            let found = key.get_type();
-            let text = format!(
-                "{kind} indices must be integers or slices, not {}",
-                found.name()?
-            );
-            return Err(PyTypeError::new_err(text));
-        };
-        let at = self
-            .steps
-            .position(index)
-            .ok_or_else(|| index_error(kind))?;
+        let at = self.steps.position(index::subscript(key, kind)?);
+        let at = at.ok_or_else(|| index::out_of_range(kind))?;
         row::new(py, &self.image, &self.core, at)
     }
 
@@ -303,8 +296,7 @@ impl TableView {
         start: Option<&Bound<'_, PyAny>>,
         stop: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<usize> {
-        let len = self.steps.len;
-        let (start, stop) = (ops::bound(start, len, 0)?, ops::bound(stop, len, len)?);
+        let (start, stop) = range(start, stop, self.steps.len)?;
         let missing = || PyValueError::new_err("no row equals this value");
         self.find(value, start, stop)?.ok_or_else(missing)
     }
@@ -368,7 +360,7 @@ impl TableView {
         let mut index = 0;
         while index < this.steps.len && index < other.len()? {
             let (left, right) = (this.row(py, index)?, other.get_item(index)?);
-            if !raw::equal(&left, &right)? {
+            if !equal(&left, &right)? {
                 return match op {
                     CompareOp::Eq | CompareOp::Ne => bool_object(matches!(op, CompareOp::Ne)),
                     _ => left.rich_compare(&right, op),
@@ -436,7 +428,7 @@ impl TableView {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        let attach = super::function(py, &ATTACH, "_attach_table")?;
+        let attach = own_function(py, &ATTACH, "_attach_table")?;
         let Steps { start, step, len } = self.steps;
         let image = self.image.clone_ref(py);
         Ok((attach, (image, self.core.node, start, step, len)))

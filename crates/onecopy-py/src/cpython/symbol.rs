@@ -8,7 +8,7 @@ use std::ffi::CStr;
 ///
 /// # Safety
 /// - `F` is a function pointer type, and the function of this name has it.
-pub(super) unsafe fn find<F: Copy>(name: &CStr) -> Option<F> {
+pub(crate) unsafe fn find<F: Copy>(name: &CStr) -> Option<F> {
     const { assert!(size_of::<F>() == size_of::<*mut libc::c_void>()) };
     // SAFETY: a search among the loaded libraries for a name (dlsym(3)).
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };

@@ -17,30 +17,30 @@
 
 /// One audited minor version.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Version {
     /// The 12 of 3.12.
-    pub(super) minor: u32,
+    pub(crate) minor: u32,
     /// Patch levels below are refused.
-    pub(super) first_patch: u32,
+    pub(crate) first_patch: u32,
     /// The low half in `None`: what this version itself writes.
-    pub(super) own: u32,
+    pub(crate) own: u32,
     /// Which of the upper 32 bits of the header are kept.
-    pub(super) kept: u64,
+    pub(crate) kept: u64,
     /// What is written to the others.
-    pub(super) written: u64,
+    pub(crate) written: u64,
     /// The flags that `_Py_SetImmortalUntracked` leaves, where that function exists.
-    pub(super) own_flags: Option<u16>,
+    pub(crate) own_flags: Option<u16>,
     /// Whether a `__dict__` that shares its values with the object is missing in `tp_traverse`, so that the word at
     /// [`MANAGED_DICT_OFFSET`] has to be read.
-    pub(super) dict_beside_values: bool,
+    pub(crate) dict_beside_values: bool,
     /// Whether dicts stay with the collector: copies of an untracked dict are untracked too, and could leak a cycle.
-    pub(super) dicts_stay_tracked: bool,
+    pub(crate) dicts_stay_tracked: bool,
     /// Whether tuples remember their hash.
-    pub(super) tuples_keep_hash: bool,
+    pub(crate) tuples_keep_hash: bool,
 }
 
-const fn old(minor: u32, dict_beside_values: bool) -> Row {
-    Row {
+const fn old(minor: u32, dict_beside_values: bool) -> Version {
+    Version {
         minor,
         first_patch: 0,
         own: 0xFFFF_FFFF,
@@ -53,8 +53,8 @@ const fn old(minor: u32, dict_beside_values: bool) -> Row {
     }
 }
 
-const fn new(minor: u32, first_patch: u32) -> Row {
-    Row {
+const fn new(minor: u32, first_patch: u32) -> Version {
+    Version {
         minor,
         first_patch,
         own: 0xC000_0000,
@@ -68,13 +68,13 @@ const fn new(minor: u32, first_patch: u32) -> Row {
 }
 
 /// The audited versions. 3.14.0 to 3.14.4 had an incremental collector that was taken back later.
-pub(super) const ROWS: [Row; 4] = [old(12, false), old(13, true), new(14, 5), new(15, 0)];
+pub(crate) const VERSIONS: [Version; 4] = [old(12, false), old(13, true), new(14, 5), new(15, 0)];
 
 /// Where the pointer to a managed `__dict__` lies, from the object's start (3.13 and later, builds with the GIL).
-pub(super) const MANAGED_DICT_OFFSET: isize = -24;
+pub(crate) const MANAGED_DICT_OFFSET: isize = -24;
 
-/// The row of the `CPython` that this extension was compiled for; `None` if nobody has audited it.
-pub(super) const fn row() -> Option<&'static Row> {
+/// The version of the `CPython` that this extension was compiled for; `None` if nobody has audited it.
+pub(crate) const fn version() -> Option<&'static Version> {
     if cfg!(any(
         Py_3_16,
         Py_GIL_DISABLED,
@@ -84,13 +84,13 @@ pub(super) const fn row() -> Option<&'static Row> {
     )) {
         None
     } else if cfg!(Py_3_15) {
-        Some(&ROWS[3])
+        Some(&VERSIONS[3])
     } else if cfg!(Py_3_14) {
-        Some(&ROWS[2])
+        Some(&VERSIONS[2])
     } else if cfg!(Py_3_13) {
-        Some(&ROWS[1])
+        Some(&VERSIONS[1])
     } else if cfg!(Py_3_12) {
-        Some(&ROWS[0])
+        Some(&VERSIONS[0])
     } else {
         None
     }
@@ -100,4 +100,4 @@ const _: () = assert!(
     cfg!(target_endian = "little"),
     "headers are read as little-endian words"
 );
-const _: () = assert!(ROWS[0].minor == 12 && ROWS[3].minor == 15);
+const _: () = assert!(VERSIONS[0].minor == 12 && VERSIONS[3].minor == 15);
