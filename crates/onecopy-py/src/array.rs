@@ -3,12 +3,14 @@
 
 use onecopy::Store;
 use onecopy::image::{ArrayLayout, ArraySpec};
+use onecopy::store::Huge;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBool, PyString, PyTuple};
 
-use crate::buffer::BuildBuffer;
 use crate::error::Error;
-use crate::object::{self, Image};
+use crate::image::Image;
+use crate::image::build_buffer::BuildBuffer;
 
 /// Takes memory for an array of `byte_len` bytes of data and describes it; the data are zero.
 #[pyfunction]
@@ -21,7 +23,7 @@ pub(crate) fn array_allocate(
     byte_len: u64,
     huge: &Bound<'_, PyAny>,
 ) -> Result<BuildBuffer, Error> {
-    let huge = object::huge(huge)?;
+    let huge = read_huge(huge)?;
     let spec = ArraySpec {
         dtype,
         item_size,
@@ -54,4 +56,29 @@ pub(crate) fn array_geometry<'py>(
         array.data_offset,
         array.data.len(),
     ))
+}
+
+/// Reads the argument `huge`: `"auto"`, `True` or `False`.
+pub(crate) fn read_huge(value: &Bound<'_, PyAny>) -> PyResult<Huge> {
+    if let Ok(flag) = value.cast_exact::<PyBool>() {
+        return Ok(if flag.is_true() {
+            Huge::Always
+        } else {
+            Huge::Never
+        });
+    }
+    let Ok(text) = value.cast::<PyString>() else {
+        let found = value.get_type();
+        return Err(PyTypeError::new_err(format!(
+            "huge must be \"auto\", True or False, not {}",
+            found.name()?
+        )));
+    };
+    if text.to_str()? == "auto" {
+        return Ok(Huge::Auto);
+    }
+    Err(PyValueError::new_err(format!(
+        "huge must be \"auto\", True or False, not {}",
+        text.repr()?
+    )))
 }

@@ -14,12 +14,12 @@ use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
-use crate::buffer::ImageBuffer;
 use crate::build;
 use crate::error::Error;
+use crate::image::Image;
+use crate::image::buffer::ImageBuffer;
 use crate::list::view;
 use crate::node;
-use crate::object::Image;
 
 /// Writes the image of any object to a file, by way of a temporary file beside it.
 #[pyfunction]

@@ -21,18 +21,16 @@
 use pyo3::prelude::*;
 
 mod array;
-mod buffer;
 mod build;
 mod cli;
-mod copy;
 mod cpython;
 mod error;
 mod file;
 mod freeze;
+mod image;
 mod list;
 mod memory;
 mod node;
-mod object;
 mod progress;
 mod slots;
 mod store;
@@ -64,10 +62,6 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::Exceptions::register(module)?;
     cpython::check(py)?;
     freeze::register(module)?;
-    module.add_class::<object::Image>()?;
-    module.add_class::<buffer::ImageBuffer>()?;
-    module.add_class::<buffer::PrivateBuffer>()?;
-    module.add_class::<buffer::BuildBuffer>()?;
     module.add_class::<store::Stats>()?;
     module.add_class::<store::Collected>()?;
     module.add_class::<memory::Report>()?;
@@ -75,6 +69,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<memory::SkippedProcess>()?;
     module.add_class::<memory::StoreMemory>()?;
     module.add_class::<watch::Sampler>()?;
+    image::register(module)?;
     list::register(module)?;
     node::register(module)?;
     module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;

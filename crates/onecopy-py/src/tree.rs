@@ -25,8 +25,8 @@ use pyo3::buffer::{Element, PyBuffer};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::copy::Address;
 use crate::error::corrupt;
+use crate::image::copy::Address;
 
 const NODE_BYTES: usize = 64;
 const MISSING_GO_TO_LEFT: usize = 56;

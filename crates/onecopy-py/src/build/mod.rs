@@ -26,8 +26,9 @@ use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
 use onecopy::store::{Huge, Store};
 use pyo3::prelude::*;
 
+use crate::array::read_huge;
 use crate::error::Error;
-use crate::object::{self, Image};
+use crate::image::Image;
 use crate::{node, progress};
 use special::Spool;
 use walk::Walk;
@@ -95,7 +96,7 @@ pub(crate) fn share_graph<'py>(
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
-    let huge = huge.map_or(Ok(Huge::Auto), object::huge)?;
+    let huge = huge.map_or(Ok(Huge::Auto), read_huge)?;
     let object = if let Some(object) = flat::share(data, huge)? {
         object
     } else {

@@ -12,8 +12,8 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::path;
 use super::walk::{Walk, node_word};
-use crate::copy;
 use crate::error::{Error, Exceptions};
+use crate::image::copy;
 
 /// What was made while measuring, in the order in which writing needs it.
 #[derive(Default)]

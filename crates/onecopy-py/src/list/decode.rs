@@ -24,8 +24,7 @@ use pyo3::types::PyType;
 
 use super::iterator;
 use crate::error::corrupt;
-use crate::node;
-use crate::object::Image;
+use crate::image::{Image, element};
 use crate::value::{scalar, text};
 
 /// Where the elements of an image lie in this process.
@@ -461,13 +460,13 @@ impl Decode for Words {
             Some(Decoded::Blob(offset)) => {
                 match read_blob(parts.data(0, parts.data_len).unwrap_or_default(), offset) {
                     // SAFETY: the parts' image is alive.
-                    Ok(Scalar::Pickle(_)) => unsafe { node::pickled(parts.image, offset) },
+                    Ok(Scalar::Pickle(_)) => unsafe { element::pickled(parts.image, offset) },
                     Ok(value) => scalar::raw(&value),
                     Err(error) => scalar::raise(error),
                 }
             }
             // SAFETY: the parts' image is alive.
-            Some(Decoded::Node(offset)) => unsafe { node::element(parts.image, offset) },
+            Some(Decoded::Node(offset)) => unsafe { element::node(parts.image, offset) },
             None => raise_corrupt(parts, index, 8, "word with an unknown tag"),
         }
     }
@@ -499,5 +498,5 @@ fn raise_corrupt(
         items.wrapping_add(index.wrapping_mul(item_size)) as u64
     };
     // SAFETY: whoever has the parts keeps their image alive; decoders run attached to the interpreter.
-    unsafe { node::with_image(parts.image, |image| Err(corrupt(offset(image), what))) }
+    unsafe { element::with_image(parts.image, |image| Err(corrupt(offset(image), what))) }
 }

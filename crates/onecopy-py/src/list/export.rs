@@ -13,7 +13,7 @@ use super::decode::Steps;
 use super::level::Level;
 use super::ops;
 use super::view::{self, View};
-use crate::buffer::PrivateBuffer;
+use crate::image::buffer::PrivateBuffer;
 
 /// What an exported buffer points to for its length and stride.
 struct Geometry {

@@ -29,7 +29,7 @@ use super::decode::{Codec, Getter, Parts, Steps};
 use super::{export, iterator, ops, raw};
 use crate::cpython::own_function;
 use crate::error::Error;
-use crate::object::Image;
+use crate::image::Image;
 use crate::slots::ViewClass;
 use crate::value::index;
 

@@ -12,12 +12,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::finder::Finder;
-use super::{held, text};
+use super::text;
 use crate::error::{Error, corrupt};
+use crate::image::{Image, lasting};
 use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, wrap};
-use crate::object::Image;
 use crate::value::key::equal;
 
 /// A shared dict: looks like a dict, never changes, and is one copy in memory for all processes.
@@ -41,7 +41,7 @@ impl DictView {
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
         // SAFETY: the dict goes into the view, which holds the image.
         #[allow(unsafe_code)]
-        let opened = unsafe { held::lasting(image)? };
+        let opened = unsafe { lasting(image)? };
         let Node::Dict(Dict { keys, values, .. }) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a dict was expected"));
         };

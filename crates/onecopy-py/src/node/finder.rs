@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
 use crate::error::Error;
+use crate::image::objects;
 use crate::list::raw;
 use crate::list::view::View;
 use crate::value::item::Item;
@@ -90,18 +91,18 @@ impl Finder {
 
     /// Each key's position.
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let rebuilt = &self.view.image.get().rebuilt;
+        let kept = &self.view.image.get().kept;
         let offset = self.keys.offset();
-        if let Some(known) = rebuilt.positions(py, offset) {
+        if let Some(known) = kept.positions(py, offset) {
             return Ok(known);
         }
         let positions = PyDict::new(py);
         for position in 0..self.len() {
             // A real key, as a view does not equal what it was made of in every class's eyes.
-            let key = super::to_python(&raw::get(py, &self.view, position)?)?;
+            let key = objects::real(&raw::get(py, &self.view, position)?)?;
             positions.set_item(key, position)?;
         }
-        rebuilt.keep_positions(offset, positions.clone().unbind());
+        kept.keep_positions(offset, positions.clone().unbind());
         Ok(positions)
     }
 }

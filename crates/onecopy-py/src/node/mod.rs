@@ -2,23 +2,19 @@
 //!
 //! | file | question it answers |
 //! |---|---|
-//! | `held` | how can a view keep references into its image? |
 //! | `finder` | where is a key? |
 //! | `dict`, `set` | what are `DictView`, `SetView` and `FrozenSetView`? |
 //! | `table` | what is `TableView`, and what do its rows share? |
 //! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
 //! | `object` | what is `ObjectView`? |
-//! | `rebuilt` | which unpickled objects are kept? |
 //! | `real` | how does the real thing come back? |
 //! | `text` | what does `repr()` do about cycles? |
-#![allow(unsafe_code)] // Decoders hand over raw objects.
+#![deny(unsafe_code)]
 
 mod dict;
 mod finder;
-mod held;
 mod object;
 mod real;
-pub(crate) mod rebuilt;
 mod record;
 mod row;
 mod set;
@@ -26,14 +22,14 @@ pub(crate) mod table;
 pub(crate) mod text;
 
 use onecopy::image::{Decoded, Node, read_blob};
-use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::cpython::{own_function, slot};
+use crate::cpython::own_function;
 use crate::error::{Error, corrupt};
+use crate::image::objects::{self, Objects};
+use crate::image::{Image, rebuilt};
 use crate::list::view::{self, ListView, TupleView, View};
-use crate::object::Image;
 use crate::value::scalar;
 
 pub(crate) use real::to_python;
@@ -41,6 +37,7 @@ pub(crate) use real::to_python;
 /// Adds the classes to the extension module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    objects::register(&Views);
     module.add_class::<dict::DictView>()?;
     module.add_class::<set::SetView>()?;
     module.add_class::<set::FrozenSetView>()?;
@@ -53,7 +50,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(attach_node, module)?)?;
     module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
     module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
-    module.add_function(wrap_pyfunction!(crate::object::_image, module)?)?;
     // Also lets `match` take views for mappings and sequences.
     let abc = py.import("_collections_abc")?;
     let mapping = abc.getattr("Mapping")?;
@@ -66,6 +62,19 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     sequence.call_method1("register", (py.get_type::<table::TableView>(),))?;
     sequence.call_method1("register", (py.get_type::<record::NamedTupleView>(),))?;
     Ok(())
+}
+
+/// Objects of nodes, as views.
+struct Views;
+
+impl Objects for Views {
+    fn node<'py>(&self, image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, PyAny>> {
+        object_at(image, node)
+    }
+
+    fn real<'py>(&self, view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(view)
+    }
 }
 
 /// What `share()` returns for a whole image.
@@ -130,43 +139,6 @@ fn word_object<'py>(
         None => return Err(corrupt(at, "word with an unknown tag")),
     };
     scalar::object(image.py(), &value)
-}
-
-/// Calls a function with the image of a decoder, and hands its object over as decoders do.
-///
-/// # Safety
-/// - `image` is a live `Image`, and the thread is attached to the interpreter.
-pub(crate) unsafe fn with_image(
-    image: *mut PyObject,
-    make: impl for<'py> FnOnce(&Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>>,
-) -> *mut PyObject {
-    let work = |py: Python<'_>| {
-        // SAFETY: the caller gives a live object, which becomes one reference more.
-        let image = unsafe { Bound::from_borrowed_ptr(py, image) };
-        // SAFETY: the caller gives an instance of this class.
-        let image = unsafe { image.cast_into_unchecked::<Image>() };
-        make(&image).map(Bound::into_ptr)
-    };
-    // SAFETY: the caller's thread is attached.
-    unsafe { slot::enter(work) }
-}
-
-/// The object of a node that is an element, as a new reference; null with an exception set.
-///
-/// # Safety
-/// - `image` is a live `Image`, and the thread is attached to the interpreter.
-pub(crate) unsafe fn element(image: *mut PyObject, offset: u64) -> *mut PyObject {
-    // SAFETY: the caller's word is that of `with_image`.
-    unsafe { with_image(image, |image| object_at(image, offset)) }
-}
-
-/// The object of a pickle that is an element, as a new reference; null with an exception set.
-///
-/// # Safety
-/// - `image` is a live `Image`, and the thread is attached to the interpreter.
-pub(crate) unsafe fn pickled(image: *mut PyObject, offset: u64) -> *mut PyObject {
-    // SAFETY: the caller's word is that of `with_image`.
-    unsafe { with_image(image, |image| rebuilt::pickled(image, offset)) }
 }
 
 /// Whether an object is a view that the walk takes apart again, and not an array.

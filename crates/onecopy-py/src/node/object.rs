@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
-use super::rebuilt;
-use crate::object::Image;
+use crate::image::{Image, rebuilt};
 
 /// A shared object of a type that images do not know: `get()` gives it, rebuilt once per view, its buffers read-only
 /// memory of the image.

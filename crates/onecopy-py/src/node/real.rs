@@ -13,12 +13,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
 use super::table::TableCore;
-use super::{object, rebuilt, record};
+use super::{object, record};
 use crate::error::{Error, corrupt};
+use crate::image::{Image, rebuilt};
 use crate::list::decode::Steps;
 use crate::list::raw;
 use crate::list::view::{self, View};
-use crate::object::Image;
 
 /// Tuples in tuples deeper than this have no real thing: making one would overflow the stack of a small thread.
 const TUPLE_DEPTH: usize = 100;

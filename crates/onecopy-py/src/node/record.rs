@@ -14,7 +14,7 @@ use pyo3::types::{PyString, PyTuple};
 
 use super::table::TableCore;
 use super::{row, text};
-use crate::object::Image;
+use crate::image::Image;
 
 /// A row and its table.
 struct Record {

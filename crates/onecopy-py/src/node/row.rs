@@ -19,7 +19,7 @@ use super::table::TableCore;
 use super::{record, text};
 use crate::cpython::own_function;
 use crate::error::corrupt;
-use crate::object::Image;
+use crate::image::Image;
 
 /// A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns.
 #[pyclass(frozen, mapping, weakref, module = "onecopy")]

@@ -8,12 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFrozenSet, PySet, PyType};
 
 use super::finder::Finder;
-use super::{held, text};
+use super::text;
 use crate::error::{Error, corrupt};
+use crate::image::{Image, lasting};
 use crate::list::level::Level;
 use crate::list::raw;
 use crate::list::view::{View, wrap};
-use crate::object::Image;
 
 /// The members of a set.
 struct Members {
@@ -26,7 +26,7 @@ impl Members {
     fn of(image: &Bound<'_, Image>, node: u64) -> PyResult<Self> {
         // SAFETY: the set goes into a view, which holds the image.
         #[allow(unsafe_code)]
-        let opened = unsafe { held::lasting(image)? };
+        let opened = unsafe { lasting(image)? };
         let Node::Set(Set { keys, .. }) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a set was expected"));
         };

@@ -13,13 +13,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyList, PySlice, PyString, PyTuple, PyType};
 
-use super::{held, row, text};
+use super::{row, text};
 use crate::cpython::own_function;
 use crate::error::{Error, corrupt};
+use crate::image::{Image, lasting};
 use crate::list::decode::{Codec, Getter, Parts, Steps};
 use crate::list::level::Level;
 use crate::list::view::{self, View, wrap};
-use crate::object::Image;
 use crate::value::index::{self, range};
 use crate::value::key::equal;
 use crate::value::scalar;
@@ -55,14 +55,14 @@ pub(crate) struct TableCore {
 impl TableCore {
     /// The table at `node`.
     pub(crate) fn of(image: &Bound<'_, Image>, node: u64) -> PyResult<Arc<Self>> {
-        if let Some(core) = image.get().rebuilt.table(node) {
+        if let Some(core) = image.get().kept.table(node) {
             return Ok(core);
         }
         let py = image.py();
         // SAFETY: the table goes into a core, which is used only through views and rows, which hold the image, and
         // through the image's own cache.
         #[allow(unsafe_code)]
-        let opened = unsafe { held::lasting(image)? };
+        let opened = unsafe { lasting(image)? };
         let Node::Table(table) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a table was expected"));
         };
@@ -103,7 +103,7 @@ impl TableCore {
             shapes,
             class: OnceLock::new(),
         });
-        image.get().rebuilt.keep_table(node, &core);
+        image.get().kept.keep_table(node, core.clone());
         Ok(core)
     }
 

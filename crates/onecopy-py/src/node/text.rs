@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 
-use crate::object::Image;
+use crate::image::Image;
 
 /// As many as calls of Python functions may be nested by default; each takes about a KiB of the stack.
 const LEVELS: usize = 1000;

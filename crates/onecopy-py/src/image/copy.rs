@@ -20,7 +20,7 @@ pub(crate) struct Address(pub(crate) *mut u8);
 
 // SAFETY: an address by itself gives no access; those who use it answer for it.
 unsafe impl Send for Address {}
-// SAFETY: as above.
+// SAFETY: an address by itself gives no access; those who use it answer for it.
 unsafe impl Sync for Address {}
 
 /// Copies a buffer of as many bytes to `target`.
@@ -58,7 +58,7 @@ pub(crate) unsafe fn bytes(from: Address, target: Address, len: usize) {
             let (from, target) = (from, target);
             // SAFETY: `first <= len`, so the address stays inside the caller's range or at its end.
             let from = unsafe { from.0.add(first) };
-            // SAFETY: likewise.
+            // SAFETY: `first <= len`, so this address stays inside the caller's other range or at its end.
             let target = unsafe { target.0.add(first) };
             // SAFETY: the second part of the caller's ranges.
             unsafe { std::ptr::copy_nonoverlapping(from, target, len - first) };
