@@ -18,8 +18,7 @@ use crate::build;
 use crate::error::Error;
 use crate::image::Image;
 use crate::image::buffer::ImageBuffer;
-use crate::list::view;
-use crate::node;
+use crate::view::{self, kinds};
 
 /// Writes the image of any object to a file, by way of a temporary file beside it.
 #[pyfunction]
@@ -59,21 +58,10 @@ pub(crate) fn _write_report(py: Python<'_>, path: PathBuf, text: &[u8]) -> Resul
 
 /// The image of a view that shows the whole of one.
 fn whole_image<'py>(data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Image>>> {
-    let py = data.py();
-    let (image, node) = if let Some(view) = view::of(data) {
-        let steps = &view.steps;
-        if steps.start != 0 || steps.step != 1 || steps.len != view.count {
-            return Ok(None);
-        }
-        (view.image.bind(py).clone(), view.node)
-    } else if let Some((image, node)) = node::place_of(data) {
-        if node::is_part_of_table(data) {
-            return Ok(None);
-        }
-        (image.bind(py).clone(), node)
-    } else {
+    let Some((image, node)) = kinds::shown(data).filter(|_| !kinds::is_part(data)) else {
         return Ok(None);
     };
+    let image = image.into_bound(data.py());
     let whole = image.get().open()?.root_offset() == node;
     Ok(whole.then_some(image))
 }
@@ -87,12 +75,8 @@ pub(crate) fn image_of_view<'py>(view: &Bound<'py, PyAny>) -> PyResult<Option<Bo
 /// The image that a view shows, or shows a part of.
 #[pyfunction]
 pub(crate) fn _image_behind<'py>(view: &Bound<'py, PyAny>) -> Option<Bound<'py, Image>> {
-    let py = view.py();
-    if let Some(view) = view::of(view) {
-        return Some(view.image.bind(py).clone());
-    }
-    let (image, _) = node::place_of(view)?;
-    Some(image.bind(py).clone())
+    let (image, _) = kinds::shown(view)?;
+    Some(image.into_bound(view.py()))
 }
 
 /// Maps the image in a file and returns a view of it.
@@ -163,7 +147,7 @@ fn checked(py: Python<'_>, image: Image, full: bool) -> PyResult<Bound<'_, PyAny
     if full {
         py.detach(|| validate(image.bytes())).map_err(Error::from)?;
     }
-    node::root_object(&Bound::new(py, image)?)
+    view::root_object(&Bound::new(py, image)?)
 }
 
 /// Unpickles the image of a file: maps it again, if it is the same.

@@ -23,19 +23,18 @@ use pyo3::prelude::*;
 mod array;
 mod build;
 mod cli;
+mod column;
 mod cpython;
 mod error;
 mod file;
 mod freeze;
 mod image;
-mod list;
 mod memory;
-mod node;
 mod progress;
-mod slots;
 mod store;
 mod tree;
 mod value;
+mod view;
 mod watch;
 
 /// The native part of onecopy; import `onecopy` instead.
@@ -70,8 +69,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<memory::StoreMemory>()?;
     module.add_class::<watch::Sampler>()?;
     image::register(module)?;
-    list::register(module)?;
-    node::register(module)?;
+    view::register(module)?;
     module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;
     module.add_function(wrap_pyfunction!(file::save_graph, module)?)?;
     module.add_function(wrap_pyfunction!(file::open_file, module)?)?;

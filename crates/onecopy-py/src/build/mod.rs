@@ -29,7 +29,7 @@ use pyo3::prelude::*;
 use crate::array::read_huge;
 use crate::error::Error;
 use crate::image::Image;
-use crate::{node, progress};
+use crate::{progress, view};
 use special::Spool;
 use walk::Walk;
 
@@ -109,5 +109,5 @@ pub(crate) fn share_graph<'py>(
         planned.write(building.as_mut_slice(), progress)?;
         py.detach(|| building.publish()).map_err(Error::from)?
     };
-    node::root_object(&Bound::new(py, Image::new(object))?)
+    view::root_object(&Bound::new(py, Image::new(object))?)
 }

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use super::path;
 use super::walk::{Walk, node_word};
 use crate::error::{Error, Exceptions};
-use crate::image::copy;
+use crate::image::{copy, objects};
 
 /// What was made while measuring, in the order in which writing needs it.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl<'py> Spool<'py> {
                 _ => Err(Error::from(BuildError::Outgrown).into()),
             };
         }
-        let real = crate::node::to_python(view)?;
+        let real = objects::real(view)?;
         self.put(view, Content::Real(real.clone()));
         Ok(real)
     }

@@ -20,9 +20,9 @@ use super::path::Step;
 use super::source::{CHUNK_LEN, LONG_LEN, Repeats, Source};
 use super::special::Spool;
 use crate::error::Error;
-use crate::node;
 use crate::progress::Reporter;
 use crate::value::item::Item;
+use crate::view::kinds;
 
 /// Containers in containers that are filled at once; deeper ones wait in a queue.
 const DEPTH: usize = 64;
@@ -105,7 +105,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
             let word = self.arena.blob(&scalar).map_err(Error::from)?;
             return Ok(put_value(self.arena, word).map_err(Error::from)?);
         }
-        if node::is_view(data) {
+        if kinds::is_view(data) {
             let real = self.spool.real(self.arena.is_measuring(), data)?;
             return self.root(&real);
         }
@@ -129,7 +129,7 @@ impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
         if let Some(known) = self.recall(item, extra)? {
             return Ok(known);
         }
-        if node::is_view(object) {
+        if kinds::is_view(object) {
             let real = self.spool.real(self.arena.is_measuring(), object)?;
             let word = self.value(&real, 1)?;
             self.remember(object, extra, Known::Word(word));

@@ -1,5 +1,5 @@
 //! Functions that the interpreter exports and no header declares for us.
-#![allow(unsafe_code)] // Turns an address into a function.
+#![allow(unsafe_code, reason = "turns an address into a function")]
 
 use std::ffi::CStr;
 
@@ -15,6 +15,6 @@ pub(crate) unsafe fn find<F: Copy>(name: &CStr) -> Option<F> {
     if found.is_null() {
         return None;
     }
-    // SAFETY: a function pointer has the size of an address, and the caller vouches for its type.
+    // SAFETY: a function pointer has the size of an address, and `F` is its type, as this function asks.
     Some(unsafe { (&raw const found).cast::<F>().read() })
 }

@@ -1,6 +1,8 @@
 //! Indexes and the limits of searches, as lists take them.
 #![allow(unsafe_code, reason = "`__index__` with the errors that lists raise")]
 
+use std::ops::Range;
+
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -29,8 +31,8 @@ pub(crate) fn range(
     start: Option<&Bound<'_, PyAny>>,
     stop: Option<&Bound<'_, PyAny>>,
     len: usize,
-) -> PyResult<(usize, usize)> {
-    Ok((bound(start, len, 0)?, bound(stop, len, len)?))
+) -> PyResult<Range<usize>> {
+    Ok(bound(start, len, 0)?..bound(stop, len, len)?)
 }
 
 /// A limit of a search, counted from the end if negative and cut to what exists.

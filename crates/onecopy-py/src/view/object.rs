@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
+use super::reduce::{Reduced, reduce};
 use crate::image::{Image, rebuilt};
 
 /// A shared object of a type that images do not know: `get()` gives it, rebuilt once per view, its buffers read-only
@@ -54,8 +55,8 @@ impl ObjectView {
         Ok(format!("ObjectView({})", self.get(py)?.repr()?))
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<super::Reduced<'py>> {
-        super::reduce(py, &self.image, self.node)
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, &self.image, self.node)
     }
 
     fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -64,9 +65,5 @@ impl ObjectView {
 
     fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
         slf
-    }
-
-    fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        rebuilt::build(self.image.bind(py), self.node, false)
     }
 }

@@ -3,7 +3,7 @@
 //! A generated slot enters a trampoline that counts attachments, catches panics and converts arguments: more work than
 //! the access itself. These functions do none of it. They cannot panic: indexes are checked, arithmetic wraps, what can
 //! fail goes through `cpython::slot`, and what is not the plain case to the generated slot, which is kept.
-#![allow(unsafe_code)] // Slots are functions over raw objects.
+#![allow(unsafe_code, reason = "slots are functions over raw objects")]
 
 use std::ffi::c_int;
 use std::sync::OnceLock;
@@ -14,53 +14,53 @@ use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::{PyClass, PyTypeInfo};
 
+use crate::column::Elements;
 use crate::cpython::{pylong, slot};
-use crate::list::view::View;
 use crate::value::index;
 
-/// A class whose instances hold a view and nothing else.
+/// A class whose instances hold elements and nothing else.
 pub(crate) trait ViewClass: PyClass<Frozen = True> + Sync {
     /// What the builtin is called: `list` or `tuple`.
     const KIND: &'static str;
-    /// The view in it.
-    fn view(&self) -> &View;
+    /// What it shows.
+    fn elements(&self) -> &Elements;
     /// Where the generated slot behind `view[key]` is kept.
     fn generated_subscript() -> &'static OnceLock<ffi::binaryfunc>;
 }
 
-/// The view in an object.
+/// The elements that an object shows.
 ///
 /// # Safety
 /// - `object` is a live instance of `T`, and the thread is attached;
 /// - the reference is not used after the object may have died.
 #[inline]
-unsafe fn view_of<'a, T: ViewClass + 'a>(object: *mut PyObject) -> &'a View {
-    // SAFETY: the caller's word.
+unsafe fn elements_of<'a, T: ViewClass + 'a>(object: *mut PyObject) -> &'a Elements {
+    // SAFETY: the thread is attached, as this function asks. Nothing is dropped with this `py`.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's word.
+    // SAFETY: a live object, as this function asks, and it stays so while the reference is used.
     let object = unsafe { Borrowed::<'a, '_, PyAny>::from_ptr(py, object) };
-    // SAFETY: the caller's word.
+    // SAFETY: an instance of `T`, as this function asks.
     let object = unsafe { object.cast_unchecked::<T>() };
     let inner: *const T = object.get();
-    // SAFETY: the instance lives as long as the object, which the caller vouches for.
-    unsafe { &*inner }.view()
+    // SAFETY: the instance lives as long as the object, which outlives the reference, as this function asks.
+    unsafe { &*inner }.elements()
 }
 
 unsafe extern "C" fn length<T: ViewClass>(object: *mut PyObject) -> Py_ssize_t {
     // SAFETY: the interpreter calls this slot with an instance of the type that has it.
-    unsafe { view_of::<T>(object) }.steps.len.cast_signed()
+    unsafe { elements_of::<T>(object) }.steps.len.cast_signed()
 }
 
 /// `view[i]` for callers that have the index as a number.
 unsafe extern "C" fn item<T: ViewClass>(object: *mut PyObject, index: Py_ssize_t) -> *mut PyObject {
     // SAFETY: the interpreter calls this slot with an instance of the type that has it.
-    let view = unsafe { view_of::<T>(object) };
+    let ours = unsafe { elements_of::<T>(object) };
     // The interpreter has added the length to a negative index before, as with every sequence.
-    if index.cast_unsigned() >= view.steps.len {
+    if index.cast_unsigned() >= ours.steps.len {
         return raise_index::<T>();
     }
     // SAFETY: an element of the image (S1), whose parts the view keeps (P1 to P4).
-    unsafe { (view.get)(&view.parts, view.steps.at(index.cast_unsigned())) }
+    unsafe { (ours.get)(&ours.parts, ours.steps.at(index.cast_unsigned())) }
 }
 
 /// `view[key]`.
@@ -68,15 +68,15 @@ unsafe extern "C" fn subscript<T: ViewClass>(
     object: *mut PyObject,
     key: *mut PyObject,
 ) -> *mut PyObject {
-    // SAFETY: a live object.
+    // SAFETY: the interpreter calls this slot with a live key.
     if unsafe { pylong::is_exact_int(key) } {
-        // SAFETY: just checked.
+        // SAFETY: an exact int: its class was just looked at.
         if let Some(index) = unsafe { pylong::small(key) } {
             // SAFETY: the interpreter calls this slot with an instance of the type that has it.
-            let view = unsafe { view_of::<T>(object) };
-            return match view.steps.position(index as isize) {
+            let ours = unsafe { elements_of::<T>(object) };
+            return match ours.steps.position(index as isize) {
                 // SAFETY: an element of the image (S1), whose parts the view keeps (P1 to P4).
-                Some(at) => unsafe { (view.get)(&view.parts, at) },
+                Some(at) => unsafe { (ours.get)(&ours.parts, at) },
                 None => raise_index::<T>(),
             };
         }
@@ -102,7 +102,7 @@ pub(crate) fn install<T: ViewClass + PyTypeInfo>(py: Python<'_>) -> PyResult<()>
     let mapping = unsafe { (*class).tp_as_mapping };
     // SAFETY: null, or the type's own table, which nobody else refers to now.
     let mapping = unsafe { mapping.as_mut() }.ok_or_else(incomplete)?;
-    // SAFETY: as above.
+    // SAFETY: a type that is ready; its slots are changed before anybody uses it.
     let sequence = unsafe { (*class).tp_as_sequence };
     // SAFETY: null, or the type's own table, which nobody else refers to now.
     let sequence = unsafe { sequence.as_mut() }.ok_or_else(incomplete)?;

@@ -1,5 +1,5 @@
 //! `SetView` and `FrozenSetView`: members, found by hash where they lie.
-#![forbid(unsafe_op_in_unsafe_fn)]
+#![deny(unsafe_code)]
 
 use onecopy::image::{Node, Set};
 use pyo3::basic::CompareOp;
@@ -8,12 +8,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFrozenSet, PySet, PyType};
 
 use super::finder::Finder;
-use super::text;
+use super::generic::generic;
+use super::level::Level;
+use super::reduce::{Reduced, reduce};
+use super::repr;
+use super::sequence::wrap;
+use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::{Image, lasting};
-use crate::list::level::Level;
-use crate::list::raw;
-use crate::list::view::{View, wrap};
 
 /// The members of a set.
 struct Members {
@@ -30,11 +32,11 @@ impl Members {
         let Node::Set(Set { keys, .. }) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a set was expected"));
         };
-        let view = View::of_sequence(image, &keys.items);
+        let shown = Elements::of_sequence(image, &keys.items);
         Ok(Self {
             image: image.clone().unbind(),
             node,
-            finder: Finder::new(keys, view),
+            finder: Finder::new(keys, shown),
         })
     }
 
@@ -54,14 +56,14 @@ impl Members {
     }
 
     fn iterate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let members = wrap(py, self.finder.view.with_steps(py, self.finder.view.steps))?;
+        let members = wrap(py, self.finder.keys.with_steps(py, self.finder.keys.steps))?;
         Ok(members.try_iter()?.into_any())
     }
 
     fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         let real = PySet::empty(py)?;
         for position in 0..self.finder.len() {
-            real.add(raw::get(py, &self.finder.view, position)?)?;
+            real.add(self.finder.keys.at(py, position)?)?;
         }
         Ok(real)
     }
@@ -90,7 +92,7 @@ impl Members {
     /// Whether every member is one of `other`.
     fn inside(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         for position in 0..self.finder.len() {
-            if !other.contains(raw::get(other.py(), &self.finder.view, position)?)? {
+            if !other.contains(self.finder.keys.at(other.py(), position)?)? {
                 return Ok(false);
             }
         }
@@ -142,10 +144,10 @@ impl Members {
 
     fn repr(&self, py: Python<'_>, class: &str) -> PyResult<String> {
         let again = format!("{class}({{...}})");
-        text::guarded(self.image.as_ptr().addr(), self.node, &again, || {
+        repr::guarded(self.image.as_ptr().addr(), self.node, &again, || {
             let mut members = Vec::with_capacity(self.finder.len());
             for position in 0..self.finder.len() {
-                let member = raw::get(py, &self.finder.view, position)?;
+                let member = self.finder.keys.at(py, position)?;
                 members.push(member.repr()?.to_string());
             }
             if members.is_empty() {
@@ -287,8 +289,8 @@ macro_rules! set_class {
                 self.0.repr(py, stringify!($class))
             }
 
-            fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<super::Reduced<'py>> {
-                super::reduce(py, &self.0.image, self.0.node)
+            fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+                reduce(py, &self.0.image, self.0.node)
             }
 
             /// Returns the view itself: what cannot change need not be copied.
@@ -307,11 +309,7 @@ macro_rules! set_class {
                 class: &Bound<'py, PyType>,
                 item: &Bound<'py, PyAny>,
             ) -> PyResult<Bound<'py, PyAny>> {
-                super::dict::generic(class, item)
-            }
-
-            fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-                super::real::of_node(self.0.image.bind(py), self.0.node)
+                generic(class, item)
             }
 
             $($extra)*

@@ -1,5 +1,5 @@
 //! Columns of numbers without a copy: the buffer protocol and `__array__`.
-#![allow(unsafe_code)] // The buffer protocol is a raw structure to fill.
+#![allow(unsafe_code, reason = "the buffer protocol is a raw structure to fill")]
 
 use std::ffi::c_int;
 use std::ptr;
@@ -9,10 +9,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView};
 
-use super::decode::Steps;
 use super::level::Level;
-use super::ops;
-use super::view::{self, View};
+use super::sequence;
+use crate::column::{Elements, Steps};
 use crate::image::buffer::PrivateBuffer;
 
 /// What an exported buffer points to for its length and stride.
@@ -27,11 +26,11 @@ struct Geometry {
 /// - `buffer` points to a structure that may be written.
 pub(crate) unsafe fn get_buffer(
     owner: &Bound<'_, PyAny>,
-    view: &View,
+    view: &Elements,
     buffer: *mut ffi::Py_buffer,
     flags: c_int,
 ) -> PyResult<()> {
-    // SAFETY: the caller's word. The protocol wants no owner in a structure that was not filled.
+    // SAFETY: `buffer` may be written, as this function asks. The protocol wants no owner in one that was not filled.
     unsafe { (*buffer).obj = ptr::null_mut() };
     let Some(format) = view.format else {
         return Err(PyBufferError::new_err(
@@ -66,7 +65,7 @@ pub(crate) unsafe fn get_buffer(
         strides: [stride],
     }));
     // SAFETY: `start` is an element of the image (S1), or 0 in an empty view: inside the items or at their start.
-    let first = unsafe { view.parts.items.offset(start * item_size) };
+    let first = unsafe { view.parts.first().offset(start * item_size) };
     // SAFETY: the address of a field of a live box.
     let shape = unsafe { &raw mut (*geometry).shape }.cast();
     // SAFETY: the address of a field of a live box.
@@ -96,7 +95,7 @@ pub(crate) unsafe fn get_buffer(
         suboffsets: ptr::null_mut(),
         internal: geometry.cast(),
     };
-    // SAFETY: the caller's word.
+    // SAFETY: `buffer` may be written, as this function asks.
     unsafe { buffer.write(filled) };
     Ok(())
 }
@@ -106,7 +105,7 @@ pub(crate) unsafe fn get_buffer(
 /// # Safety
 /// - `buffer` was filled by [`get_buffer`] and is not used again.
 pub(crate) unsafe fn release_buffer(buffer: *mut ffi::Py_buffer) {
-    // SAFETY: the caller's word.
+    // SAFETY: `get_buffer` has filled the structure, as this function asks.
     let geometry = unsafe { (*buffer).internal }.cast::<Geometry>();
     if !geometry.is_null() {
         // SAFETY: came from `Box::into_raw` in `get_buffer`, and each buffer is released once.
@@ -117,7 +116,7 @@ pub(crate) unsafe fn release_buffer(buffer: *mut ffi::Py_buffer) {
 /// `view.__array__(dtype, copy)`.
 pub(crate) fn array<'py>(
     owner: &Bound<'py, PyAny>,
-    view: &View,
+    view: &Elements,
     dtype: Option<&Bound<'py, PyAny>>,
     copy: Option<bool>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -132,7 +131,7 @@ pub(crate) fn array<'py>(
         }
         let _level = Level::of_array()?;
         py.check_signals()?;
-        let list = ops::to_builtin(py, view, view.container)?;
+        let list = view.to_builtin(py, view.container)?;
         let options = PyDict::new(py);
         if let Some(dtype) = dtype {
             options.set_item("dtype", dtype)?;
@@ -160,7 +159,8 @@ pub(crate) fn array<'py>(
 #[pyfunction]
 pub(crate) fn private_items(view: &Bound<'_, PyAny>) -> PyResult<PrivateBuffer> {
     let py = view.py();
-    let Some((view, format)) = view::of(view).and_then(|view| Some((view, view.format?))) else {
+    let Some((view, format)) = sequence::of(view).and_then(|view| Some((view, view.format?)))
+    else {
         return Err(PyTypeError::new_err(
             "view: only a view of numbers without None has items of its own",
         ));
@@ -177,7 +177,7 @@ pub(crate) fn private_items(view: &Bound<'_, PyAny>) -> PyResult<PrivateBuffer> 
         first.abs_diff(last) + 1
     };
     let image = view.image.get();
-    let items = view.parts.items.addr() - image.bytes().as_ptr().addr();
+    let items = view.parts.first().addr() - image.bytes().as_ptr().addr();
     let mapping = image.private_mapping(py)?;
     let offset = items + first.min(last) * format.item_size;
     Ok(PrivateBuffer::new(

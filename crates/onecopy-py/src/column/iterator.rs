@@ -5,60 +5,94 @@
 //!
 //! **Invariants.** `T1`: while `view` is not null it is a strong reference, and `parts` belong to its image. `T2`:
 //! `left` more elements exist, from `at` on, `step` apart; with `left` at 0 `parts` are not used any more.
-#![allow(unsafe_code)] // Slots of a type made with the C API.
+#![allow(unsafe_code, reason = "slots of a type made with the C API")]
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple, PyType};
 
-use super::decode::{Codec, Parts, Steps};
-use super::view::{View, wrap};
+use super::parts::Parts;
+use super::steps::Steps;
 use crate::cpython::slot;
 
 #[repr(C)]
 struct Iterator {
     base: PyObject,
+    fields: Fields,
+}
+
+/// What follows the head of an iterator object. All of it may be zero.
+struct Fields {
     view: Cell<*mut PyObject>,
     parts: Parts,
+    rest: Option<Rest>,
     at: Cell<usize>,
     step: usize,
     left: Cell<usize>,
 }
 
-/// An iterator over `steps` of the view that `owner` is.
-pub(crate) fn new<'py>(
-    owner: &Bound<'py, PyAny>,
-    view: &View,
-    steps: &Steps,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = owner.py();
-    let class = iterator_type(py, view.codec)?
-        .as_ptr()
-        .cast::<ffi::PyTypeObject>();
-    // SAFETY: a type made below, without items and without garbage collection.
-    let object = unsafe { ffi::PyType_GenericAlloc(class, 0) };
-    // SAFETY: null with an exception, or a new reference.
-    let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    let fields = object.cast::<Iterator>();
-    // SAFETY: the address of a field of an object of this layout, which nobody else has seen.
-    let slot = unsafe { &raw mut (*fields).parts };
-    // SAFETY: as above; the bytes there are zero and need no drop.
-    unsafe { slot.write(view.parts) };
-    // SAFETY: as above.
-    let slot = unsafe { &raw mut (*fields).step };
-    // SAFETY: as above.
-    unsafe { slot.write(steps.step.cast_unsigned()) };
-    // SAFETY: all fields now hold what T1 and T2 ask for, or zero.
-    let iterator = unsafe { &*fields };
-    iterator.at.set(steps.start.cast_unsigned());
-    iterator.left.set(steps.len);
-    iterator.view.set(owner.clone().into_ptr());
-    Ok(bound)
+/// Makes a view of some elements of the image that a view shows a part of.
+pub(crate) type Rest = for<'py> fn(&Bound<'py, PyAny>, Steps) -> PyResult<Bound<'py, PyAny>>;
+
+/// The iterator type of a kind of column, made at the first use.
+pub(crate) struct IteratorType {
+    next: ffi::iternextfunc,
+    class: PyOnceLock<Py<PyType>>,
+}
+
+impl IteratorType {
+    /// The type whose step is `next`.
+    pub(super) const fn new(next: ffi::iternextfunc) -> Self {
+        let class = PyOnceLock::new();
+        Self { next, class }
+    }
+
+    /// An iterator over `steps` of the elements in `parts`, which `owner` keeps. `rest` makes a view of those that are left.
+    pub(crate) fn iterate<'py>(
+        &self,
+        owner: &Bound<'py, PyAny>,
+        parts: Parts,
+        steps: &Steps,
+        rest: Rest,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = owner.py();
+        let class = self
+            .class
+            .get_or_try_init(py, || make_type(py, self.next))?;
+        let class = class.as_ptr().cast::<ffi::PyTypeObject>();
+        // SAFETY: a type made below, without items and without garbage collection.
+        let object = unsafe { ffi::PyType_GenericAlloc(class, 0) };
+        // SAFETY: null with an exception, or a new reference.
+        let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+        let fields = Fields {
+            view: Cell::new(owner.clone().into_ptr()),
+            parts,
+            rest: Some(rest),
+            at: Cell::new(steps.start.cast_unsigned()),
+            step: steps.step.cast_unsigned(),
+            left: Cell::new(steps.len),
+        };
+        // SAFETY: the address of a field of an object of this layout, which nobody else has seen.
+        let place = unsafe { &raw mut (*object.cast::<Iterator>()).fields };
+        // SAFETY: inside the new object, whose bytes are zero there and need no drop; T1 and T2 hold for what is written.
+        unsafe { place.write(fields) };
+        Ok(bound)
+    }
+}
+
+/// The fields of an iterator.
+///
+/// # Safety
+/// - `iterator` is a live object of one of the types made here, and stays alive while the reference is used.
+#[inline]
+unsafe fn fields<'a>(iterator: *mut PyObject) -> &'a Fields {
+    // SAFETY: a live object of this layout; the fields that change are cells.
+    unsafe { &(*iterator.cast::<Iterator>()).fields }
 }
 
 /// Takes one step: where the next element lies, or `None` at the end.
@@ -67,8 +101,8 @@ pub(crate) fn new<'py>(
 /// - `iterator` is an object of one of the types made here.
 #[inline]
 pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, usize)> {
-    // SAFETY: the caller's word; the fields that change are cells.
-    let iterator = unsafe { &*iterator.cast::<Iterator>() };
+    // SAFETY: an object of a type made here, as this function asks, alive as long as the slot runs that is called with it.
+    let iterator = unsafe { fields(iterator) };
     let left = iterator.left.get();
     if left == 0 {
         release(iterator);
@@ -82,7 +116,7 @@ pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, 
 
 /// Gives the view back.
 #[cold]
-fn release(iterator: &Iterator) {
+fn release(iterator: &Fields) {
     let view = iterator.view.replace(ptr::null_mut());
     // SAFETY: null, or the reference that the iterator owned (T1) and owns no longer.
     unsafe { ffi::Py_XDECREF(view) };
@@ -90,7 +124,7 @@ fn release(iterator: &Iterator) {
 
 unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: the interpreter calls this slot with an object of the type that has it.
-    release(unsafe { &*object.cast::<Iterator>() });
+    release(unsafe { fields(object) });
     // SAFETY: a live object.
     let class = unsafe { ffi::Py_TYPE(object) };
     // SAFETY: allocated by `PyType_GenericAlloc`, with no reference left.
@@ -100,16 +134,16 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
 }
 
 unsafe extern "C" fn length_hint(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: a method of the type made here.
-    let iterator = unsafe { &*object.cast::<Iterator>() };
+    // SAFETY: a method of the type made here, called with an object of it.
+    let iterator = unsafe { fields(object) };
     // SAFETY: the thread is attached.
     unsafe { ffi::PyLong_FromSize_t(iterator.left.get()) }
 }
 
 /// `iter(rest of the view)`: what pickling and copying an iterator give.
 unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: a method of the type made here.
-    let iterator = unsafe { &*object.cast::<Iterator>() };
+    // SAFETY: a method of the type made here, called with an object of it.
+    let iterator = unsafe { fields(object) };
     let work = |py: Python<'_>| {
         let iter = py.import("builtins")?.getattr("iter")?;
         let pair = (iter, PyTuple::new(py, [rest(py, iterator)?])?);
@@ -119,11 +153,11 @@ unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyO
     unsafe { slot::enter(work) }
 }
 
-fn rest<'py>(py: Python<'py>, iterator: &Iterator) -> PyResult<Bound<'py, PyAny>> {
+fn rest<'py>(py: Python<'py>, iterator: &Fields) -> PyResult<Bound<'py, PyAny>> {
     let owner = iterator.view.get();
-    if owner.is_null() {
+    let Some(rest) = iterator.rest.filter(|_| !owner.is_null()) else {
         return Ok(PyList::empty(py).into_any());
-    }
+    };
     // SAFETY: a live object that the iterator holds (T1).
     let owner = unsafe { Bound::from_borrowed_ptr(py, owner) };
     let steps = Steps {
@@ -131,17 +165,7 @@ fn rest<'py>(py: Python<'py>, iterator: &Iterator) -> PyResult<Bound<'py, PyAny>
         step: iterator.step.cast_signed(),
         len: iterator.left.get(),
     };
-    let view = super::view::of(&owner)
-        .ok_or_else(|| PyRuntimeError::new_err("an iterator holds something that is no view"))?;
-    wrap(py, view.with_steps(py, steps))
-}
-
-/// The iterator type of a codec, made at the first use.
-fn iterator_type<'py>(py: Python<'py>, codec: &'static Codec) -> PyResult<&'py Bound<'py, PyType>> {
-    let class = codec
-        .iterator
-        .get_or_try_init(py, || make_type(py, codec))?;
-    Ok(class.bind(py))
+    rest(&owner, steps)
 }
 
 #[allow(
@@ -151,7 +175,7 @@ fn iterator_type<'py>(py: Python<'py>, codec: &'static Codec) -> PyResult<&'py B
 const BASIC_SIZE: c_int = size_of::<Iterator>() as c_int;
 const NAME: &CStr = c"onecopy.ViewIterator";
 
-fn make_type(py: Python<'_>, codec: &Codec) -> PyResult<Py<PyType>> {
+fn make_type(py: Python<'_>, next: ffi::iternextfunc) -> PyResult<Py<PyType>> {
     let method = |name: &CStr, function: ffi::PyCFunction| ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer {
@@ -172,7 +196,7 @@ fn make_type(py: Python<'_>, codec: &Codec) -> PyResult<Py<PyType>> {
         slot(ffi::Py_tp_doc, doc.cast_mut().cast()),
         slot(ffi::Py_tp_dealloc, dealloc as *mut c_void),
         slot(ffi::Py_tp_iter, ffi::PyObject_SelfIter as *mut c_void),
-        slot(ffi::Py_tp_iternext, codec.next as *mut c_void),
+        slot(ffi::Py_tp_iternext, next as *mut c_void),
         slot(ffi::Py_tp_methods, methods.as_mut_ptr().cast()),
         slot(0, ptr::null_mut()),
     ];

@@ -3,6 +3,7 @@
 //! Lists, rows, dicts and sets are made empty and filled from queues, so neither depth nor a cycle is a problem; tuples and
 //! frozensets, which cannot be made before their elements, are made in place. Dicts and sets are filled last, as they
 //! hash what they are filled with.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +13,12 @@ use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
-use super::table::TableCore;
-use super::{object, record};
+use super::table::TableView;
+use super::table_core::{TableCore, TableRow};
+use super::{kinds, record, row, sequence};
+use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};
-use crate::image::{Image, rebuilt};
-use crate::list::decode::Steps;
-use crate::list::raw;
-use crate::list::view::{self, View};
+use crate::image::{Image, objects, rebuilt};
 
 /// Tuples in tuples deeper than this have no real thing: making one would overflow the stack of a small thread.
 const TUPLE_DEPTH: usize = 100;
@@ -45,7 +45,7 @@ struct Real<'py> {
 }
 
 /// The real thing behind a node.
-pub(crate) fn of_node<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, PyAny>> {
+fn of_node<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, PyAny>> {
     let mut real = Real::new(image);
     let made = real.node(node)?;
     real.run()?;
@@ -53,7 +53,7 @@ pub(crate) fn of_node<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bou
 }
 
 /// The real row of a table.
-pub(crate) fn of_row<'py>(
+fn of_row<'py>(
     image: &Bound<'py, Image>,
     core: &Arc<TableCore>,
     row: usize,
@@ -65,7 +65,7 @@ pub(crate) fn of_row<'py>(
 }
 
 /// A real list or tuple of some rows.
-pub(crate) fn of_rows<'py>(
+fn of_rows<'py>(
     image: &Bound<'py, Image>,
     core: &Arc<TableCore>,
     steps: &Steps,
@@ -86,21 +86,32 @@ pub(crate) fn of_rows<'py>(
 }
 
 /// The real thing behind any view; other objects are returned as they are.
-pub(crate) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = view.py();
-    if let Some(view) = view::of(view) {
-        if view.codec.leads_on() {
-            let mut real = Real::new(view.image.bind(py));
-            let made = real.part(view)?;
-            real.run()?;
-            return Ok(made);
-        }
-        return raw::to_builtin(py, view, view.container);
+    if let Some(elements) = sequence::of(view) {
+        return of_elements(py, elements);
     }
-    if super::is_view(view) || view.is_exact_instance_of::<object::ObjectView>() {
-        return view.call_method0("_to_python");
+    if let Some(TableRow { image, core, row }) = row::of(view) {
+        return of_row(image.bind(py), core, *row);
     }
-    Ok(view.clone())
+    if let Ok(table) = view.cast_exact::<TableView>() {
+        let TableView { image, core, steps } = table.get();
+        return of_rows(image.bind(py), core, steps);
+    }
+    match kinds::place_of(view) {
+        Some((image, node)) => of_node(image.bind(py), node),
+        None => Ok(view.clone()),
+    }
+}
+
+fn of_elements<'py>(py: Python<'py>, elements: &Elements) -> PyResult<Bound<'py, PyAny>> {
+    if !elements.lead_on() {
+        return elements.to_builtin(py, elements.container);
+    }
+    let mut real = Real::new(elements.image.bind(py));
+    let made = real.part(elements)?;
+    real.run()?;
+    Ok(made)
 }
 
 /// Returns the real thing behind a view; for the package's own use.
@@ -192,7 +203,7 @@ impl<'py> Real<'py> {
                 arrays.call_method1("real_array", (array,))?
             }
             Node::Object(_) => rebuilt::build(&image, offset, false)?,
-            _ => super::object_at(&image, offset)?,
+            _ => objects::node(&image, offset)?,
         };
         self.made.insert(offset, made.clone());
         Ok(made)
@@ -203,8 +214,8 @@ impl<'py> Real<'py> {
         let plain = !matches!(sequence.items(), Items::Words(_));
         let made = match sequence.container() {
             container if plain => {
-                let view = View::of_sequence(&self.image, sequence);
-                raw::to_builtin(py, &view, container)?
+                let view = Elements::of_sequence(&self.image, sequence);
+                view.to_builtin(py, container)?
             }
             Container::List => {
                 let list = PyList::empty(py);
@@ -238,7 +249,7 @@ impl<'py> Real<'py> {
     /// The real elements of a sequence.
     fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.enter()?;
-        let view = View::of_sequence(&self.image, sequence);
+        let view = Elements::of_sequence(&self.image, sequence);
         // A plain loop: each level of nested tuples needs little of the stack.
         let mut elements = Vec::with_capacity(sequence.len());
         for index in 0..sequence.len() {
@@ -250,7 +261,7 @@ impl<'py> Real<'py> {
 
     fn element(
         &mut self,
-        view: &View,
+        view: &Elements,
         sequence: &Sequence<'_>,
         index: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -260,7 +271,7 @@ impl<'py> Real<'py> {
         {
             return Ok(special);
         }
-        raw::get(self.py(), view, index)
+        view.at(self.py(), index)
     }
 
     /// The real thing that a word leads to, if it leads to a node or pickle.
@@ -288,10 +299,9 @@ impl<'py> Real<'py> {
     }
 
     /// The real elements of a view that may show a part of a list.
-    fn part(&mut self, view: &View) -> PyResult<Bound<'py, PyAny>> {
+    fn part(&mut self, view: &Elements) -> PyResult<Bound<'py, PyAny>> {
         let py = self.py();
-        let whole = view.steps.start == 0 && view.steps.step == 1 && view.steps.len == view.count;
-        if whole {
+        if view.is_whole() {
             return self.node(view.node);
         }
         let image = self.image.clone();
@@ -311,7 +321,7 @@ impl<'py> Real<'py> {
         let image = self.image.clone();
         let opened = image.get().open()?;
         let sequence = opened.sequence_at(offset).map_err(Error::from)?;
-        let view = View::of_sequence(&image, &sequence);
+        let view = Elements::of_sequence(&image, &sequence);
         for index in 0..sequence.len() {
             list.append(self.element(&view, &sequence, index)?)?;
         }
@@ -324,8 +334,8 @@ impl<'py> Real<'py> {
         let Node::Dict(found) = opened.node(offset).map_err(Error::from)? else {
             return Err(corrupt(offset, "a dict was expected"));
         };
-        let keys = View::of_sequence(&image, &found.keys.items);
-        let values = View::of_sequence(&image, &found.values);
+        let keys = Elements::of_sequence(&image, &found.keys.items);
+        let values = Elements::of_sequence(&image, &found.values);
         for index in 0..found.keys.len() {
             let key = self.element(&keys, &found.keys.items, index)?;
             self.complete()?;
@@ -403,11 +413,7 @@ impl<'py> Real<'py> {
         object: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = self.py();
-        let positions: Vec<usize> = match core.shape(row)? {
-            Some(shape) => shape.positions.clone(),
-            None => (0..core.names.len()).collect(),
-        };
-        for position in positions {
+        for position in core.positions(row)? {
             let cell = self.cell(core, position, row)?;
             let name = core.names[position].bind(py);
             match object.cast::<PyDict>() {

@@ -2,8 +2,10 @@
 //!
 //! Elements are compared as lists do it, first by identity and then with `==`, and Python code may run at each
 //! comparison; nothing here holds on to memory of another object across one.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use onecopy::image::Container;
 use pyo3::basic::CompareOp;
@@ -12,60 +14,57 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyList, PyTuple};
 
 use super::level::Level;
-use super::view::{self, View};
-use super::{raw, scan};
-use crate::node::table::TableView;
-use crate::value::index::range;
+use super::sequential::Sequential;
+use super::table::TableView;
+use super::{repr, sequence};
+use crate::column::Elements;
+use crate::value::index;
 use crate::value::key::equal;
 
-/// Element `index` of the view, which must have one.
-fn element<'py>(py: Python<'py>, view: &View, index: usize) -> PyResult<Bound<'py, PyAny>> {
-    debug_assert!(index < view.steps.len);
-    raw::get(py, view, view.steps.at(index))
-}
-
-/// The first element from `start` to `stop` that equals `value`, counted in the view.
-pub(crate) fn find(
-    view: &View,
+/// The first element in `range` that equals `value`, counted in the view.
+pub(super) fn find(
+    ours: &impl Sequential,
     value: &Bound<'_, PyAny>,
-    start: usize,
-    stop: usize,
+    range: Range<usize>,
 ) -> PyResult<Option<usize>> {
-    if let Some(found) = scan::find(view, value, start, stop)? {
+    if let Some(found) = ours.scan(value, range.clone())? {
         return Ok(found);
     }
-    let py = value.py();
-    for index in start..stop {
-        if equal(&element(py, view, index)?, value)? {
+    for index in range {
+        if equal(&ours.element(value.py(), index)?, value)? {
             return Ok(Some(index));
         }
     }
     Ok(None)
 }
 
-/// `view.index(value, start, stop)`.
-pub(crate) fn index(
-    view: &View,
+/// `view.index(value, start, stop)`; `None` if there is no such element.
+pub(super) fn index(
+    ours: &impl Sequential,
     value: &Bound<'_, PyAny>,
     start: Option<&Bound<'_, PyAny>>,
     stop: Option<&Bound<'_, PyAny>>,
-) -> PyResult<usize> {
-    let (start, stop) = range(start, stop, view.steps.len)?;
-    if let Some(found) = find(view, value, start, stop)? {
-        return Ok(found);
-    }
-    Err(match view.container {
+) -> PyResult<Option<usize>> {
+    find(ours, value, index::range(start, stop, ours.len())?)
+}
+
+/// The error for a value that a list or tuple does not have, in the builtin's words.
+pub(super) fn not_in(container: Container, value: &Bound<'_, PyAny>) -> PyErr {
+    match container {
         // The builtin's text, which 3.14 changed.
         Container::List if cfg!(Py_3_14) => PyValueError::new_err("list.index(x): x not in list"),
-        Container::List => PyValueError::new_err(format!("{} is not in list", value.repr()?)),
+        Container::List => match value.repr() {
+            Ok(value) => PyValueError::new_err(format!("{value} is not in list")),
+            Err(error) => error,
+        },
         Container::Tuple => PyValueError::new_err("tuple.index(x): x not in tuple"),
-    })
+    }
 }
 
 /// `view.count(value)`.
-pub(crate) fn count(view: &View, value: &Bound<'_, PyAny>) -> PyResult<usize> {
+pub(super) fn count(ours: &impl Sequential, value: &Bound<'_, PyAny>) -> PyResult<usize> {
     let (mut count, mut from) = (0, 0);
-    while let Some(found) = find(view, value, from, view.steps.len)? {
+    while let Some(found) = find(ours, value, from..ours.len())? {
         count += 1;
         from = found + 1;
     }
@@ -74,23 +73,23 @@ pub(crate) fn count(view: &View, value: &Bound<'_, PyAny>) -> PyResult<usize> {
 
 /// What a view can be compared with element by element.
 enum Other<'a, 'py> {
-    View(&'a View),
+    View(&'a Elements),
     List(&'a Bound<'py, PyList>),
     Tuple(&'a Bound<'py, PyTuple>),
     Table(&'a TableView),
 }
 
 impl<'a, 'py> Other<'a, 'py> {
-    /// The builtin of the same kind, or a view of it; lists and tuples differ as in Python.
-    fn of(view: &View, object: &'a Bound<'py, PyAny>) -> Option<Self> {
-        if let Some(other) = view::of(object) {
-            return (other.container == view.container).then_some(Self::View(other));
+    /// The builtin of this kind, or a view of it; lists and tuples differ as in Python.
+    fn of(kind: Container, object: &'a Bound<'py, PyAny>) -> Option<Self> {
+        if let Some(other) = sequence::of(object) {
+            return (other.container == kind).then_some(Self::View(other));
         }
         if let Ok(table) = object.cast_exact::<TableView>() {
             let table = table.get();
-            return (table.container() == view.container).then_some(Self::Table(table));
+            return (table.container() == kind).then_some(Self::Table(table));
         }
-        match view.container {
+        match kind {
             Container::List => object.cast::<PyList>().ok().map(Self::List),
             Container::Tuple => object.cast::<PyTuple>().ok().map(Self::Tuple),
         }
@@ -99,46 +98,41 @@ impl<'a, 'py> Other<'a, 'py> {
     /// How many elements there are now: comparing may change a list.
     fn len(&self) -> usize {
         match self {
-            Self::View(view) => view.steps.len,
+            Self::View(view) => view.len(),
             Self::List(list) => list.len(),
             Self::Tuple(tuple) => tuple.len(),
-            Self::Table(table) => table.steps.len,
+            Self::Table(table) => table.len(),
         }
     }
 
     fn get(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
         match self {
-            Self::View(view) => element(py, view, index),
+            Self::View(view) => view.element(py, index),
             Self::List(list) => list.get_item(index),
             Self::Tuple(tuple) => tuple.get_item(index),
-            Self::Table(table) => table.row(py, index),
+            Self::Table(table) => table.element(py, index),
         }
     }
 }
 
 /// The six comparisons.
-pub(crate) fn compare<'py>(
-    slf: &Bound<'py, PyAny>,
-    view: &View,
+pub(super) fn compare<'py>(
+    ours: &impl Sequential,
     object: &Bound<'py, PyAny>,
     op: CompareOp,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = slf.py();
+    let py = object.py();
     let bool_object = |value: bool| Ok(PyBool::new(py, value).to_owned().into_any());
-    if slf.is(object) {
-        // A list equals itself whatever its elements say of themselves.
-        return bool_object(matches!(op, CompareOp::Eq | CompareOp::Le | CompareOp::Ge));
-    }
-    let Some(other) = Other::of(view, object) else {
+    let Some(other) = Other::of(ours.container(), object) else {
         return Ok(py.NotImplemented().into_bound(py));
     };
-    if matches!(op, CompareOp::Eq | CompareOp::Ne) && view.steps.len != other.len() {
+    if matches!(op, CompareOp::Eq | CompareOp::Ne) && ours.len() != other.len() {
         return bool_object(matches!(op, CompareOp::Ne));
     }
     let _level = Level::of_comparison()?;
     let mut index = 0;
-    while index < view.steps.len && index < other.len() {
-        let (left, right) = (element(py, view, index)?, other.get(py, index)?);
+    while index < ours.len() && index < other.len() {
+        let (left, right) = (ours.element(py, index)?, other.get(py, index)?);
         if !equal(&left, &right)? {
             return match op {
                 CompareOp::Eq | CompareOp::Ne => bool_object(matches!(op, CompareOp::Ne)),
@@ -147,11 +141,11 @@ pub(crate) fn compare<'py>(
         }
         index += 1;
     }
-    bool_object(op.matches(view.steps.len.cmp(&other.len())))
+    bool_object(op.matches(ours.len().cmp(&other.len())))
 }
 
 /// `repr(view)`: like the builtin's, in the name of the class.
-pub(crate) fn repr(py: Python<'_>, view: &View, class: &str) -> PyResult<String> {
+pub(super) fn text(py: Python<'_>, view: &Elements, class: &str) -> PyResult<String> {
     let (open, close) = match (view.container, view.steps.len) {
         (Container::List, _) => ("[", "]"),
         (Container::Tuple, 1) => ("(", ",)"),
@@ -159,13 +153,13 @@ pub(crate) fn repr(py: Python<'_>, view: &View, class: &str) -> PyResult<String>
     };
     let again = format!("{class}({open}...{close})");
     let image = view.image.as_ptr().addr();
-    crate::node::text::guarded(image, view.node, &again, || {
+    repr::guarded(image, view.node, &again, || {
         let mut text = format!("{class}({open}");
         for index in 0..view.steps.len {
             if index > 0 {
                 text.push_str(", ");
             }
-            text.push_str(element(py, view, index)?.repr()?.to_str()?);
+            text.push_str(view.get(py, index)?.repr()?.to_str()?);
         }
         // Writing to a String does not fail.
         let _ = write!(text, "{close})");
@@ -173,20 +167,14 @@ pub(crate) fn repr(py: Python<'_>, view: &View, class: &str) -> PyResult<String>
     })
 }
 
-/// The real list or tuple.
-pub(crate) fn to_builtin<'py>(
-    py: Python<'py>,
-    view: &View,
-    container: Container,
-) -> PyResult<Bound<'py, PyAny>> {
-    raw::to_builtin(py, view, container)
-}
-
 /// The builtin that a view shows, or the object itself if it is one.
-fn as_builtin<'py>(view: &View, object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    match Other::of(view, object) {
+fn as_builtin<'py>(
+    view: &Elements,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match Other::of(view.container, object) {
         None => Ok(None),
-        Some(Other::View(other)) => to_builtin(object.py(), other, other.container).map(Some),
+        Some(Other::View(other)) => other.to_builtin(object.py(), other.container).map(Some),
         Some(Other::Table(table)) => {
             let list = table.container() == Container::List;
             table.rows(object.py(), list).map(Some)
@@ -196,10 +184,10 @@ fn as_builtin<'py>(view: &View, object: &Bound<'py, PyAny>) -> PyResult<Option<B
 }
 
 /// `view + other`.
-pub(crate) fn concat<'py>(
+pub(super) fn concat<'py>(
     slf: &Bound<'py, PyAny>,
     other: &Bound<'py, PyAny>,
-    view: &View,
+    view: &Elements,
 ) -> PyResult<Bound<'py, PyAny>> {
     let Some(other) = as_builtin(view, other)? else {
         let (kind, found) = (view.kind(), other.get_type());
@@ -209,26 +197,26 @@ pub(crate) fn concat<'py>(
         );
         return Err(PyTypeError::new_err(text));
     };
-    to_builtin(slf.py(), view, view.container)?.add(other)
+    view.to_builtin(slf.py(), view.container)?.add(other)
 }
 
 /// `other + view`, where `other` is a real list or tuple.
-pub(crate) fn reflected_concat<'py>(
+pub(super) fn reflected_concat<'py>(
     other: &Bound<'py, PyAny>,
     slf: &Bound<'py, PyAny>,
-    view: &View,
+    view: &Elements,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = slf.py();
     match as_builtin(view, other)? {
         None => Ok(py.NotImplemented().into_bound(py)),
-        Some(other) => other.add(to_builtin(py, view, view.container)?),
+        Some(other) => other.add(view.to_builtin(py, view.container)?),
     }
 }
 
 /// `view * count`.
-pub(crate) fn repeat<'py>(
+pub(super) fn repeat<'py>(
     py: Python<'py>,
-    view: &View,
+    view: &Elements,
     count: isize,
 ) -> PyResult<Bound<'py, PyAny>> {
     let times = count.max(0).unsigned_abs();
@@ -242,11 +230,11 @@ pub(crate) fn repeat<'py>(
             "repeated view would be longer than a list can be",
         ));
     }
-    to_builtin(py, view, view.container)?.mul(count)
+    view.to_builtin(py, view.container)?.mul(count)
 }
 
 /// `hash(view)`: that of the tuple, by `CPython`'s function (`Objects/tupleobject.c`, a form of xxHash).
-pub(crate) fn hash(py: Python<'_>, view: &View) -> PyResult<isize> {
+pub(super) fn hash(py: Python<'_>, view: &Elements) -> PyResult<isize> {
     const PRIME_1: u64 = 11_400_714_785_074_694_791;
     const PRIME_2: u64 = 14_029_467_366_897_019_727;
     const PRIME_5: u64 = 2_870_177_450_012_600_261;
@@ -256,7 +244,7 @@ pub(crate) fn hash(py: Python<'_>, view: &View) -> PyResult<isize> {
     let _level = Level::of_hash()?;
     let mut sum = PRIME_5;
     for index in 0..view.steps.len {
-        let lane = element(py, view, index)?.hash()? as i64;
+        let lane = view.get(py, index)?.hash()? as i64;
         sum = sum.wrapping_add(lane.cast_unsigned().wrapping_mul(PRIME_2));
         sum = sum.rotate_left(31).wrapping_mul(PRIME_1);
     }

@@ -3,8 +3,6 @@
 //! Fields are read where they lie. Everything else that an instance can do (its methods, comparing, hashing) is done by
 //! a real instance, made for the purpose.
 
-use std::sync::Arc;
-
 use onecopy::image::RowKind;
 use onecopy::printable;
 use pyo3::basic::CompareOp;
@@ -12,34 +10,21 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use super::table::TableCore;
-use super::{row, text};
+use super::repr;
+use super::table_core::{ReducedRow, TableCore, TableRow};
 use crate::image::Image;
 
-/// A row and its table.
-struct Record {
-    image: Py<Image>,
-    core: Arc<TableCore>,
-    row: usize,
-}
-
-/// The view of a row, which must be one of the table's.
-pub(crate) fn new<'py>(
-    py: Python<'py>,
-    image: &Py<Image>,
-    core: &Arc<TableCore>,
-    row: usize,
-) -> PyResult<Bound<'py, PyAny>> {
-    let record = Record {
-        image: image.clone_ref(py),
-        core: core.clone(),
-        row,
-    };
-    Ok(match core.table.row_kind {
+/// The view of a row that is no dict.
+pub(super) fn wrap(py: Python<'_>, row: TableRow) -> PyResult<Bound<'_, PyAny>> {
+    let record = Record(row);
+    Ok(match record.0.core.table.row_kind {
         RowKind::NamedTuple => Bound::new(py, NamedTupleView(record))?.into_any(),
         _ => Bound::new(py, RecordView(record))?.into_any(),
     })
 }
+
+/// A row that was an instance.
+struct Record(TableRow);
 
 /// The class of a table's rows, imported when it is needed.
 pub(crate) fn class<'py>(
@@ -60,25 +45,25 @@ pub(crate) fn class<'py>(
 
 impl Record {
     fn cells<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let cells = (0..self.core.names.len())
-            .map(|position| self.core.cell(py, position, self.row))
+        let cells = (0..self.0.core.names.len())
+            .map(|position| self.0.cell(py, position))
             .collect::<PyResult<Vec<_>>>()?;
         PyTuple::new(py, cells)
     }
 
     /// An instance of the class, whose fields are what the view's are.
     fn instance<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let class = class(self.image.bind(py), &self.core)?;
-        let names = PyTuple::new(py, &self.core.names)?;
-        let kind = self.core.table.row_kind as u8;
+        let class = class(self.0.image.bind(py), &self.0.core)?;
+        let names = PyTuple::new(py, &self.0.core.names)?;
+        let kind = self.0.core.table.row_kind as u8;
         let helper = py.import("onecopy._pickle")?;
         helper.call_method1("new_row", (class, kind, names, self.cells(py)?))
     }
 
     fn attribute<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         let py = name.py();
-        if let Some(position) = self.core.position(name.as_any())? {
-            return self.core.cell(py, position, self.row);
+        if let Some(position) = self.0.core.position(name.as_any())? {
+            return self.0.cell(py, position);
         }
         let text = name.to_string_lossy();
         if text.starts_with("__") {
@@ -91,13 +76,13 @@ impl Record {
 
     fn repr(&self, py: Python<'_>) -> PyResult<String> {
         // Whoever made the file wrote it, maybe for the terminal.
-        let name = self.core.class_name.rsplit([':', '.']).next();
+        let name = self.0.core.class_name.rsplit([':', '.']).next();
         let name = printable(name.unwrap_or_default());
-        let (image, node) = text::row(&self.image, self.core.node, self.row);
-        text::guarded(image, node, &format!("{name}View(...)"), || {
+        let (image, node) = repr::row(&self.0.image, self.0.core.node, self.0.row);
+        repr::guarded(image, node, &format!("{name}View(...)"), || {
             let mut cells = Vec::new();
-            for (position, field) in self.core.names.iter().enumerate() {
-                let cell = self.core.cell(py, position, self.row)?;
+            for (position, field) in self.0.core.names.iter().enumerate() {
+                let cell = self.0.cell(py, position)?;
                 let field = field.bind(py).to_string();
                 cells.push(format!("{}={}", printable(&field), cell.repr()?));
             }
@@ -113,6 +98,11 @@ fn record_of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Record> {
     }
     let view = object.cast_exact::<NamedTupleView>().ok()?;
     Some(&view.get().0)
+}
+
+/// The row that an object shows, if it is a view of a record.
+pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a TableRow> {
+    record_of(object).map(|record| &record.0)
 }
 
 macro_rules! record_class {
@@ -149,11 +139,11 @@ macro_rules! record_class {
             }
 
             fn __dir__(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-                Ok(self.0.core.names.iter().map(|name| name.clone_ref(py)).collect())
+                Ok(self.0.0.core.names.iter().map(|name| name.clone_ref(py)).collect())
             }
 
-            fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<row::ReducedRow<'py>> {
-                row::reduce(py, &self.0.image, &self.0.core, self.0.row)
+            fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
+                self.0.0.reduce(py)
             }
 
             /// Returns the view itself: what cannot change need not be copied.
@@ -164,10 +154,6 @@ macro_rules! record_class {
             /// Returns the view itself: what cannot change need not be copied.
             fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
                 slf
-            }
-
-            fn _to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-                super::real::of_row(self.0.image.bind(py), &self.0.core, self.0.row)
             }
 
             $($extra)*
@@ -187,7 +173,7 @@ record_class!(
      changes.",
     {
         fn __len__(&self) -> usize {
-            self.0.core.names.len()
+            self.0.0.core.names.len()
         }
 
         fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

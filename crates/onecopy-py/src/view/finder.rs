@@ -7,30 +7,29 @@ use onecopy::image::{Keys, Scalar, hash};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
+use crate::column::Elements;
 use crate::error::Error;
 use crate::image::objects;
-use crate::list::raw;
-use crate::list::view::View;
 use crate::value::item::Item;
 use crate::value::{key, key_hash};
 
 /// The keys of a dict, set or table.
 pub(crate) struct Finder {
-    /// References into the image that `view` keeps alive.
-    keys: Keys<'static>,
+    /// Where each key is found, in the image that `keys` keeps.
+    table: Keys<'static>,
     /// The keys as a tuple.
-    pub(crate) view: View,
+    pub(crate) keys: Elements,
 }
 
 impl Finder {
-    /// A finder for keys of the image that `view` shows the keys of.
-    pub(crate) fn new(keys: Keys<'static>, view: View) -> Self {
-        Self { keys, view }
+    /// A finder for the keys that `keys` shows.
+    pub(crate) fn new(table: Keys<'static>, keys: Elements) -> Self {
+        Self { table, keys }
     }
 
     /// Number of keys.
     pub(crate) fn len(&self) -> usize {
-        self.view.count
+        self.keys.count
     }
 
     /// The position of a key that equals this one.
@@ -39,17 +38,17 @@ impl Finder {
         let mut scratch = Vec::new();
         let found = match Item::of(key).scalar(&mut scratch) {
             Some(Scalar::Str(text)) => {
-                let hash = hash::text(text, self.keys.seed);
-                self.keys.find_text(text, hash).map_err(Error::from)?
+                let hash = hash::text(text, self.table.seed);
+                self.table.find_text(text, hash).map_err(Error::from)?
             }
-            Some(scalar) => match hash::scalar(&scalar, self.keys.seed) {
-                Some(hash) => self.keys.find_scalar(&scalar, hash).map_err(Error::from)?,
+            Some(scalar) => match hash::scalar(&scalar, self.table.seed) {
+                Some(hash) => self.table.find_scalar(&scalar, hash).map_err(Error::from)?,
                 None => return self.find_rare(key),
             },
             None => return self.find_rare(key),
         };
         // No other key equals one that was found.
-        if found.is_some() || !self.keys.opaque {
+        if found.is_some() || !self.table.opaque {
             return Ok(found);
         }
         self.find_by_python(key)
@@ -63,13 +62,13 @@ impl Finder {
         if nested {
             // Raises what the builtin would for a tuple with a list in it.
             key.hash()?;
-            if let Some(hash) = key_hash(key, self.keys.seed, 0) {
-                for position in self.keys.candidates(hash) {
-                    if key::equal(&raw::get(py, &self.view, position)?, key)? {
+            if let Some(hash) = key_hash(key, self.table.seed, 0) {
+                for position in self.table.candidates(hash) {
+                    if key::equal(&self.keys.at(py, position)?, key)? {
                         return Ok(Some(position));
                     }
                 }
-                if !self.keys.opaque {
+                if !self.table.opaque {
                     return Ok(None);
                 }
             }
@@ -91,15 +90,15 @@ impl Finder {
 
     /// Each key's position.
     fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let kept = &self.view.image.get().kept;
-        let offset = self.keys.offset();
+        let kept = &self.keys.image.get().kept;
+        let offset = self.table.offset();
         if let Some(known) = kept.positions(py, offset) {
             return Ok(known);
         }
         let positions = PyDict::new(py);
         for position in 0..self.len() {
             // A real key, as a view does not equal what it was made of in every class's eyes.
-            let key = objects::real(&raw::get(py, &self.view, position)?)?;
+            let key = objects::real(&self.keys.at(py, position)?)?;
             positions.set_item(key, position)?;
         }
         kept.keep_positions(offset, positions.clone().unbind());

@@ -17,12 +17,12 @@ thread_local! {
 }
 
 /// What tells a row from others in [`guarded`]: no node has an odd offset, and no two rows of an image the same sum.
-pub(crate) fn row(image: &Py<Image>, table: u64, row: usize) -> (usize, u64) {
+pub(super) fn row(image: &Py<Image>, table: u64, row: usize) -> (usize, u64) {
     (image.as_ptr().addr().wrapping_add(row), (table << 1) | 1)
 }
 
 /// Makes the text of a node, or gives `again` if that is what is being made already.
-pub(crate) fn guarded(
+pub(super) fn guarded(
     image: usize,
     node: u64,
     again: &str,

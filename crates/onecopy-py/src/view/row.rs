@@ -1,0 +1,90 @@
+//! `RowView`: a dict that is a row of a table; and rows of any kind.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use onecopy::image::RowKind;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::table_core::{TableCore, TableRow};
+use super::{record, repr};
+use crate::error::corrupt;
+use crate::image::Image;
+
+/// A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns.
+#[pyclass(frozen, mapping, weakref, module = "onecopy")]
+pub(crate) struct RowView(pub(super) TableRow);
+
+/// The view of a row, which must be one of the table's.
+#[inline]
+pub(super) fn new<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let kind = core.table.row_kind;
+    let (image, core) = (image.clone_ref(py), core.clone());
+    let row = TableRow { image, core, row };
+    if kind == RowKind::Dict {
+        return Ok(Bound::new(py, RowView(row))?.into_any());
+    }
+    record::wrap(py, row)
+}
+
+/// The row of the table at `table`, whichever kind it is.
+pub(super) fn of_table<'py>(
+    image: &Bound<'py, Image>,
+    table: u64,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let core = TableCore::of(image, table)?;
+    if row >= core.table.rows {
+        return Err(corrupt(table, "the table has no such row"));
+    }
+    new(image.py(), image.as_unbound(), &core, row)
+}
+
+/// The row that an object shows, if it is a view of one.
+pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a TableRow> {
+    match object.cast_exact::<RowView>() {
+        Ok(row) => Some(&row.get().0),
+        Err(_) => record::of(object),
+    }
+}
+
+impl RowView {
+    /// A real dict of the cells.
+    pub(super) fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let real = PyDict::new(py);
+        for position in self.0.positions()? {
+            let name = self.0.core.names[position].bind(py);
+            real.set_item(name, self.0.cell(py, position)?)?;
+        }
+        Ok(real)
+    }
+
+    pub(super) fn text(&self, py: Python<'_>) -> PyResult<String> {
+        let (image, node) = repr::row(&self.0.image, self.0.core.node, self.0.row);
+        repr::guarded(image, node, "RowView({...})", || {
+            let mut cells = Vec::new();
+            for position in self.0.positions()? {
+                let cell = self.0.cell(py, position)?;
+                let name = self.0.core.names[position].bind(py).repr()?;
+                cells.push(format!("{name}: {}", cell.repr()?));
+            }
+            Ok(format!("RowView({{{}}})", cells.join(", ")))
+        })
+    }
+}
+
+/// Unpickles a row.
+#[pyfunction(name = "_attach_row")]
+pub(crate) fn attach_row<'py>(
+    image: &Bound<'py, Image>,
+    table: u64,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    of_table(image, table, row)
+}
