@@ -3,18 +3,23 @@
 
 use onecopy::Store;
 use onecopy::image::{ArrayLayout, ArraySpec};
-use onecopy::store::Huge;
-use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyString, PyTuple};
+use pyo3::types::PyTuple;
 
+use super::share::read_huge;
 use crate::error::Error;
 use crate::image::Image;
 use crate::image::build_buffer::BuildBuffer;
 
+/// Adds the functions to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(array_allocate, module)?)?;
+    module.add_function(wrap_pyfunction!(array_geometry, module)?)
+}
+
 /// Takes memory for an array of `byte_len` bytes of data and describes it; the data are zero.
 #[pyfunction]
-pub(crate) fn array_allocate(
+fn array_allocate(
     py: Python<'_>,
     dtype: String,
     item_size: u32,
@@ -43,11 +48,7 @@ type Geometry<'py> = (String, Bound<'py, PyTuple>, Bound<'py, PyTuple>, u64, usi
 
 /// What the image says of the array at a node (0: its root): dtype, shape, strides, offset of the data in the image, bytes of data.
 #[pyfunction]
-pub(crate) fn array_geometry<'py>(
-    py: Python<'py>,
-    image: &Image,
-    node: u64,
-) -> Result<Geometry<'py>, Error> {
+fn array_geometry<'py>(py: Python<'py>, image: &Image, node: u64) -> Result<Geometry<'py>, Error> {
     let array = image.array_at(node)?;
     Ok((
         array.spec.dtype,
@@ -56,29 +57,4 @@ pub(crate) fn array_geometry<'py>(
         array.data_offset,
         array.data.len(),
     ))
-}
-
-/// Reads the argument `huge`: `"auto"`, `True` or `False`.
-pub(crate) fn read_huge(value: &Bound<'_, PyAny>) -> PyResult<Huge> {
-    if let Ok(flag) = value.cast_exact::<PyBool>() {
-        return Ok(if flag.is_true() {
-            Huge::Always
-        } else {
-            Huge::Never
-        });
-    }
-    let Ok(text) = value.cast::<PyString>() else {
-        let found = value.get_type();
-        return Err(PyTypeError::new_err(format!(
-            "huge must be \"auto\", True or False, not {}",
-            found.name()?
-        )));
-    };
-    if text.to_str()? == "auto" {
-        return Ok(Huge::Auto);
-    }
-    Err(PyValueError::new_err(format!(
-        "huge must be \"auto\", True or False, not {}",
-        text.repr()?
-    )))
 }

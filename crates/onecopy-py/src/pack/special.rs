@@ -10,8 +10,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use super::packer::{Packer, node_word};
 use super::path;
-use super::walk::{Walk, node_word};
 use crate::error::{Error, Exceptions};
 use crate::image::{copy, objects};
 
@@ -75,7 +75,7 @@ impl<'py> Spool<'py> {
     }
 }
 
-impl<'py> Walk<'_, '_, 'py> {
+impl<'py> Packer<'_, '_, 'py> {
     /// The word of an object that is neither plain nor a container.
     pub(super) fn special(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Word> {
         let content = self.content(object)?;

@@ -6,8 +6,8 @@ use onecopy::image::{BuildError, Container, put_keys};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use super::packer::Packer;
 use super::path::Step;
-use super::walk::Walk;
 use crate::error::Error;
 use crate::value::key_hash;
 
@@ -23,7 +23,7 @@ pub(crate) struct KnownKeys<'py> {
     scratch: Vec<usize>,
 }
 
-impl<'py> Walk<'_, '_, 'py> {
+impl<'py> Packer<'_, '_, 'py> {
     /// The keys node of these keys; dicts with the very same keys share one. `extra` references of the walk hold each.
     pub(crate) fn keys(&mut self, keys: &Bound<'py, PyList>, step: Step<'py>) -> PyResult<u64> {
         if keys.len() > SHARED_KEYS {

@@ -5,11 +5,16 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 
+/// Adds the function to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(_cli_main, module)?)
+}
+
 /// Runs the command line `argv`, whose first item is the program's name, and returns its exit code.
 ///
 /// Ctrl-C and a closed pipe end the process as they end any command, instead of becoming Python exceptions.
 #[pyfunction]
-pub(crate) fn _cli_main(py: Python<'_>, argv: Vec<OsString>) -> PyResult<i32> {
+fn _cli_main(py: Python<'_>, argv: Vec<OsString>) -> PyResult<i32> {
     for stream in ["stdout", "stderr"] {
         let stream = py.import("sys")?.getattr(stream)?;
         // None under pythonw-like conditions, and in a process whose descriptors are closed.

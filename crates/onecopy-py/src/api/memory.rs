@@ -7,6 +7,15 @@ use pyo3::prelude::*;
 
 use crate::error::Error;
 
+/// Adds the classes and functions to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Report>()?;
+    module.add_class::<ProcessMemory>()?;
+    module.add_class::<SkippedProcess>()?;
+    module.add_class::<StoreMemory>()?;
+    module.add_function(wrap_pyfunction!(memory, module)?)
+}
+
 /// One process's memory; sizes in bytes, as the kernel accounts for them.
 #[pyclass(frozen, eq, get_all, module = "onecopy")]
 #[derive(Clone, PartialEq)]
@@ -326,11 +335,7 @@ impl Report {
 )]
 #[pyfunction]
 #[pyo3(signature = (pid = None, children = true))]
-pub(crate) fn memory(
-    py: Python<'_>,
-    pid: Option<&Bound<'_, PyAny>>,
-    children: bool,
-) -> PyResult<Report> {
+fn memory(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>, children: bool) -> PyResult<Report> {
     let pid = process_id(pid)?;
     let measured = py.detach(|| {
         let proc = Proc::default();

@@ -15,9 +15,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::flat::INT_WIDTH;
+use super::packer::{Known, Packer, node_word, source};
 use super::path::Step;
 use super::source::{CHUNK_LEN, Repeats, Source, is_of_heap_type};
-use super::walk::{Known, Walk, node_word, source};
 use crate::error::Error;
 use crate::value::item::Item;
 
@@ -57,7 +57,7 @@ struct Filling<'py> {
     scratch: Vec<u8>,
 }
 
-impl<'py> Walk<'_, '_, 'py> {
+impl<'py> Packer<'_, '_, 'py> {
     /// The node of a list or tuple as a table, if its elements are rows.
     pub(super) fn table(
         &mut self,

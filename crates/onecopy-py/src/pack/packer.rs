@@ -17,10 +17,10 @@ use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet};
 use super::flat::INT_WIDTH;
 use super::keys::KnownKeys;
 use super::path::Step;
+use super::progress::Reporter;
 use super::source::{CHUNK_LEN, LONG_LEN, Repeats, Source};
 use super::special::Spool;
 use crate::error::Error;
-use crate::progress::Reporter;
 use crate::value::item::Item;
 use crate::view::kinds;
 
@@ -54,8 +54,8 @@ enum Job<'py> {
     },
 }
 
-/// One walk.
-pub(crate) struct Walk<'w, 'm, 'py> {
+/// One walk over the objects.
+pub(crate) struct Packer<'w, 'm, 'py> {
     pub(super) py: Python<'py>,
     pub(super) arena: &'w mut Arena<'m>,
     pub(super) spool: &'w mut Spool<'py>,
@@ -68,7 +68,7 @@ pub(crate) struct Walk<'w, 'm, 'py> {
     depth: usize,
 }
 
-impl<'w, 'm, 'py> Walk<'w, 'm, 'py> {
+impl<'w, 'm, 'py> Packer<'w, 'm, 'py> {
     pub(crate) fn new(
         py: Python<'py>,
         arena: &'w mut Arena<'m>,

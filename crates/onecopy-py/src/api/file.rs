@@ -14,16 +14,28 @@ use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
-use crate::build;
 use crate::error::Error;
 use crate::image::Image;
 use crate::image::buffer::ImageBuffer;
+use crate::pack;
 use crate::view::{self, kinds};
+
+/// Adds the functions to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(save_graph, module)?)?;
+    module.add_function(wrap_pyfunction!(open_file, module)?)?;
+    module.add_function(wrap_pyfunction!(open_buffer, module)?)?;
+    module.add_function(wrap_pyfunction!(image_of_view, module)?)?;
+    module.add_function(wrap_pyfunction!(_image_behind, module)?)?;
+    module.add_function(wrap_pyfunction!(_file_image, module)?)?;
+    module.add_function(wrap_pyfunction!(_buffer_image, module)?)?;
+    module.add_function(wrap_pyfunction!(_write_report, module)?)
+}
 
 /// Writes the image of any object to a file, by way of a temporary file beside it.
 #[pyfunction]
 #[pyo3(signature = (data, path, progress = None))]
-pub(crate) fn save_graph<'py>(
+fn save_graph<'py>(
     data: &Bound<'py, PyAny>,
     path: PathBuf,
     progress: Option<&Bound<'py, PyAny>>,
@@ -39,7 +51,7 @@ pub(crate) fn save_graph<'py>(
         let out = builder.as_mut_slice();
         py.detach(|| out.copy_from_slice(image.bytes()));
     } else {
-        let mut planned = build::measure(data, progress)?;
+        let mut planned = pack::measure(data, progress)?;
         let len = planned.image_len as u64;
         builder = py
             .detach(|| FileBuilder::create(&path, len))
@@ -52,7 +64,7 @@ pub(crate) fn save_graph<'py>(
 
 /// Writes a file for this user alone, or with the rights of the one that it replaces.
 #[pyfunction]
-pub(crate) fn _write_report(py: Python<'_>, path: PathBuf, text: &[u8]) -> Result<(), Error> {
+fn _write_report(py: Python<'_>, path: PathBuf, text: &[u8]) -> Result<(), Error> {
     Ok(py.detach(|| write(&path, Purpose::Report, text))?)
 }
 
@@ -68,20 +80,20 @@ fn whole_image<'py>(data: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Imag
 
 /// The image that a view shows the whole of.
 #[pyfunction]
-pub(crate) fn image_of_view<'py>(view: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Image>>> {
+fn image_of_view<'py>(view: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Image>>> {
     whole_image(view)
 }
 
 /// The image that a view shows, or shows a part of.
 #[pyfunction]
-pub(crate) fn _image_behind<'py>(view: &Bound<'py, PyAny>) -> Option<Bound<'py, Image>> {
+fn _image_behind<'py>(view: &Bound<'py, PyAny>) -> Option<Bound<'py, Image>> {
     let (image, _) = kinds::shown(view)?;
     Some(image.into_bound(view.py()))
 }
 
 /// Maps the image in a file and returns a view of it.
 #[pyfunction]
-pub(crate) fn open_file(
+fn open_file(
     py: Python<'_>,
     path: PathBuf,
     allow_pickle: bool,
@@ -110,7 +122,7 @@ fn map(py: Python<'_>, path: &Path) -> PyResult<FileImage> {
 
 /// Shows the image in a buffer.
 #[pyfunction]
-pub(crate) fn open_buffer<'py>(
+fn open_buffer<'py>(
     buffer: &Bound<'py, PyAny>,
     allow_pickle: bool,
     full: bool,
@@ -152,7 +164,7 @@ fn checked(py: Python<'_>, image: Image, full: bool) -> PyResult<Bound<'_, PyAny
 
 /// Unpickles the image of a file: maps it again, if it is the same.
 #[pyfunction]
-pub(crate) fn _file_image(
+fn _file_image(
     py: Python<'_>,
     path: PathBuf,
     identity: (u64, u64, i64),
@@ -178,7 +190,7 @@ pub(crate) fn _file_image(
 
 /// Unpickles the image of a buffer, which travels by its content.
 #[pyfunction]
-pub(crate) fn _buffer_image(content: &Bound<'_, PyBytes>, allow_pickle: bool) -> PyResult<Image> {
+fn _buffer_image(content: &Bound<'_, PyBytes>, allow_pickle: bool) -> PyResult<Image> {
     // Another class may give another buffer.
     let content = if content.is_exact_instance_of::<PyBytes>() {
         content.clone()

@@ -28,6 +28,12 @@ use pyo3::prelude::*;
 use crate::error::corrupt;
 use crate::image::copy::Address;
 
+/// Adds the functions to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(tree_apply, module)?)?;
+    module.add_function(wrap_pyfunction!(tree_apply_csr, module)?)
+}
+
 const NODE_BYTES: usize = 64;
 const MISSING_GO_TO_LEFT: usize = 56;
 const LEAF: i64 = -1;
@@ -247,7 +253,7 @@ impl Rows {
 
 /// Finds the leaf of every row, and puts it into `leaves`.
 #[pyfunction]
-pub(crate) fn tree_apply(
+fn tree_apply(
     py: Python<'_>,
     nodes: PyBuffer<u8>,
     rows: PyBuffer<f32>,
@@ -282,7 +288,7 @@ pub(crate) fn tree_apply(
 
 /// Finds the leaf of every row of a matrix in compressed sparse rows; what is not in it is zero.
 #[pyfunction]
-pub(crate) fn tree_apply_csr(
+fn tree_apply_csr(
     py: Python<'_>,
     nodes: PyBuffer<u8>,
     data: PyBuffer<f32>,

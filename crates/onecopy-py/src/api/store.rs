@@ -10,6 +10,14 @@ use pyo3::types::PyDict;
 
 use crate::error::Error;
 
+/// Adds the classes and functions to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Stats>()?;
+    module.add_class::<Collected>()?;
+    module.add_function(wrap_pyfunction!(stats, module)?)?;
+    module.add_function(wrap_pyfunction!(collect, module)?)
+}
+
 /// Figures of this process's store at one moment; sizes in bytes.
 #[pyclass(frozen, eq, get_all, module = "onecopy")]
 #[derive(PartialEq)]
@@ -108,7 +116,7 @@ impl Collected {
 /// >>> onecopy.stats().live_objects - before
 /// 1
 #[pyfunction]
-pub(crate) fn stats(py: Python<'_>) -> Result<Stats, Error> {
+fn stats(py: Python<'_>) -> Result<Stats, Error> {
     let found: store::Stats =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.stats()?) })?;
     Ok(Stats {
@@ -133,7 +141,7 @@ pub(crate) fn stats(py: Python<'_>) -> Result<Stats, Error> {
 /// 0
 #[pyfunction]
 #[pyo3(signature = (max_age = None))]
-pub(crate) fn collect(py: Python<'_>, max_age: Option<f64>) -> Result<Collected, Error> {
+fn collect(py: Python<'_>, max_age: Option<f64>) -> Result<Collected, Error> {
     let max_age = max_age.map(age).transpose()?;
     let found: store::Collected =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.collect(max_age)?) })?;

@@ -12,8 +12,19 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use super::memory::{Report, process_id};
 use crate::error::Error;
-use crate::memory::{Report, process_id};
+
+/// Adds the classes and functions to the extension module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Sampler>()?;
+    module.add_function(wrap_pyfunction!(_buffer_range, module)?)?;
+    module.add_function(wrap_pyfunction!(_measure_ranges, module)?)?;
+    module.add_function(wrap_pyfunction!(_relatives, module)?)?;
+    module.add_function(wrap_pyfunction!(_note_forks, module)?)?;
+    module.add_function(wrap_pyfunction!(_fork_count, module)?)?;
+    module.add_function(wrap_pyfunction!(_hold_side_folder, module)?)
+}
 
 /// A measurement under way; `None` once it has ended. Taken, with the lock held until the end, by whoever ends it.
 /// Children leave it alone: another thread may have held the lock at the fork.
@@ -178,7 +189,7 @@ impl Sampler {
 /// It is a builtin, and calls nothing of Python's, so that a signal that arrives meanwhile waits until after the fork.
 /// An exception that a handler written in Python raised here would be lost (`os.register_at_fork`).
 #[pyfunction]
-pub(crate) fn _note_forks() {
+fn _note_forks() {
     let own = std::process::id();
     let all: Vec<Arc<Running>> = {
         let all = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,13 +210,13 @@ pub(crate) fn _note_forks() {
 
 /// Forks between this process and the one of its ancestors, or itself, that imported the module.
 #[pyfunction]
-pub(crate) fn _fork_count() -> u64 {
+fn _fork_count() -> u64 {
     onecopy::fork_count()
 }
 
 /// Address and length of the memory behind an object with the buffer protocol, from its lowest element to its highest.
 #[pyfunction]
-pub(crate) fn _buffer_range(buffer: &Bound<'_, PyAny>) -> PyResult<(usize, usize)> {
+fn _buffer_range(buffer: &Bound<'_, PyAny>) -> PyResult<(usize, usize)> {
     let buffer = PyUntypedBuffer::get(buffer)?;
     if buffer.suboffsets().is_some() {
         return Err(PyBufferError::new_err(
@@ -229,7 +240,7 @@ pub(crate) fn _buffer_range(buffer: &Bound<'_, PyAny>) -> PyResult<(usize, usize
 
 /// Holds a side folder until this process, and every child that it forks, has ended; removes those that nobody holds.
 #[pyfunction]
-pub(crate) fn _hold_side_folder(py: Python<'_>, folder: PathBuf) {
+fn _hold_side_folder(py: Python<'_>, folder: PathBuf) {
     // It is never closed: the kernel does that at the end, in every process that has it.
     let held = py.detach(move || onecopy_cli::hold_side_folder(&folder));
     let _ = held.map(IntoRawFd::into_raw_fd);
@@ -237,7 +248,7 @@ pub(crate) fn _hold_side_folder(py: Python<'_>, folder: PathBuf) {
 
 /// Processes of the tree below `pid`, but this one, that are relatives of this one by fork.
 #[pyfunction]
-pub(crate) fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<u32>> {
+fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<u32>> {
     let pid = process_id(pid)?;
     let glance = py.detach(|| Session::new(Proc::default(), pid).glance());
     let glance = glance.map_err(Error::from)?;
@@ -258,7 +269,7 @@ pub(crate) fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyRe
 /// Measures the tree below a process with some ranges of this one's memory named. Returns the report as JSON, and who else
 /// has pages of what lies there in files or shared memory.
 #[pyfunction]
-pub(crate) fn _measure_ranges(
+fn _measure_ranges(
     py: Python<'_>,
     pid: Option<&Bound<'_, PyAny>>,
     name: &str,
