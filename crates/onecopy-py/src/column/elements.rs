@@ -96,6 +96,7 @@ impl Elements {
     }
 
     /// The object of element `at` of the column, whatever the steps are.
+    #[inline]
     pub(crate) fn at<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyAny>> {
         // Positions of keys are kept for all views of them, and another process may have changed their number meanwhile.
         if at >= self.count {
@@ -108,6 +109,7 @@ impl Elements {
     }
 
     /// The object of element `index`, of which there must be one.
+    #[inline]
     pub(crate) fn get<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
         debug_assert!(index < self.steps.len);
         self.at(py, self.steps.at(index))
@@ -134,6 +136,7 @@ impl Elements {
     }
 
     /// The element that `view[key]` asks for, counted in the column.
+    #[inline]
     pub(crate) fn position(&self, key: &Bound<'_, PyAny>) -> PyResult<usize> {
         let index = index::subscript(key, self.kind())?;
         let at = self.steps.position(index);

@@ -123,7 +123,7 @@ unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64])
 unsafe fn bare_fork() -> libc::pid_t {
     // clone(2) with no flags, no stack of its own and no exit signal: like fork, but nobody who waits for any child
     // sees it. All arguments are zero, so their order, which differs between architectures, does not matter.
-    // SAFETY: the caller's word.
+    // SAFETY: the child does nothing but what this function allows it, so that it may have the memory of other threads as it was.
     unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) as libc::pid_t }
 }
 
@@ -144,7 +144,7 @@ fn wait_for(child: libc::pid_t) -> Result<(), String> {
         if started.elapsed() > PATIENCE {
             // SAFETY: the child was not waited for yet, so its id is still its own.
             unsafe { libc::kill(child, libc::SIGKILL) };
-            // SAFETY: as above.
+            // SAFETY: a child of this process that was not waited for yet, and a place for its status.
             unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
             return Err("the self-test's child did not answer".to_owned());
         }

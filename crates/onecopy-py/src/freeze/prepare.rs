@@ -75,9 +75,9 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
         // Python classes share one destructor (see `classes`), and every one has a base.
         // SAFETY: the class of a live object.
         let dealloc = unsafe { destructor(at) };
-        // SAFETY: as above.
+        // SAFETY: a live class: the first of them, or a base of one, which it holds.
         while unsafe { destructor(at) } == dealloc {
-            // SAFETY: as above.
+            // SAFETY: a live class, which was written in Python, so it has a base and holds it.
             at = unsafe { (*at).tp_base };
         }
     }
@@ -89,7 +89,7 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
 /// # Safety
 /// - `class` is a live class.
 unsafe fn destructor(class: *mut PyTypeObject) -> usize {
-    // SAFETY: the caller's word.
+    // SAFETY: a live class, as this function asks; its slots are fixed once it is ready.
     unsafe { (*class).tp_dealloc }.map_or(0, |function| function as usize)
 }
 
@@ -112,7 +112,7 @@ unsafe fn hash_as(object: *mut PyObject, base: *mut PyTypeObject) {
 /// # Safety
 /// - `object` is a live object.
 unsafe fn is_scalar(object: *mut PyObject) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: a live object of an attached thread, as this function asks.
     let class = unsafe { ffi::Py_TYPE(object) };
     // SAFETY: a constant of the interpreter.
     let none = unsafe { ffi::Py_None() };
@@ -152,7 +152,7 @@ unsafe fn hash_flat_tuple(tuple: *mut PyObject) -> bool {
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
 pub(super) unsafe fn hash_tuple(tuple: *mut PyObject) {
-    // SAFETY: the caller's word.
+    // SAFETY: a live tuple of an attached thread, as this function asks too.
     unsafe { hash_nested_tuple(tuple, TUPLE_DEPTH) };
 }
 
@@ -193,7 +193,7 @@ unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
 /// # Safety
 /// - `object` is a live object, and the thread is attached.
 pub(super) unsafe fn materialise_dict(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller's word; the function looks at nothing but the object's own dict.
+    // SAFETY: a live object of an attached thread; the function looks at nothing but the object's own dict.
     let dict = unsafe { ffi::PyObject_GenericGetDict(object, null_mut()) };
     if dict.is_null() {
         // SAFETY: attached.
@@ -211,10 +211,10 @@ pub(super) unsafe fn materialise_dict(object: *mut PyObject) -> *mut PyObject {
 /// - `object` is a live time or datetime, as `native` says.
 unsafe fn tzinfo(object: *mut PyObject, native: Native) -> *mut PyObject {
     let found = if native == Native::Time {
-        // SAFETY: the caller's word.
+        // SAFETY: a live time, as `native` says and this function asks.
         unsafe { ffi::PyDateTime_TIME_GET_TZINFO(object) }
     } else {
-        // SAFETY: the caller's word.
+        // SAFETY: a live datetime, as `native` says and this function asks.
         unsafe { ffi::PyDateTime_DATE_GET_TZINFO(object) }
     };
     // SAFETY: a constant of the interpreter.
@@ -225,16 +225,15 @@ unsafe fn tzinfo(object: *mut PyObject, native: Native) -> *mut PyObject {
 /// Whether an instance of a class that may hold others does.
 ///
 /// # Safety
-/// - `object` is a live instance of `class`.
+/// - `object` is a live instance of `class`, and the thread is attached.
 #[inline]
 pub(super) unsafe fn holds_others(object: *mut PyObject, class: &Class) -> bool {
     match class.native {
-        // SAFETY: the caller's word.
         Native::Time | Native::DateTime if !class.traverse => {
-            // SAFETY: the caller's word.
+            // SAFETY: a live time or datetime, as the arm of the match says.
             !unsafe { tzinfo(object, class.native) }.is_null()
         }
-        // SAFETY: the caller's word.
+        // SAFETY: a live ndarray, as `class` says of the object, and this function asks for an attached thread.
         Native::NdArray => unsafe { is_array_of_objects(object) },
         _ => true,
     }
@@ -245,9 +244,9 @@ pub(super) unsafe fn holds_others(object: *mut PyObject, class: &Class) -> bool 
 /// # Safety
 /// - `array` is a live ndarray, and the thread is attached.
 unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: attached, as this function asks. Nothing that is dropped here outlives its `Bound`.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's word.
+    // SAFETY: a live object, as this function asks, and it is not used after this function.
     let array = unsafe { Borrowed::<'_, '_, PyAny>::from_ptr(py, array) };
     let code = array
         .getattr("dtype")
@@ -261,9 +260,9 @@ unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
 /// # Safety
 /// - `array` is a live ndarray of objects, and the thread is attached.
 pub(super) unsafe fn array_elements<'py>(array: *mut PyObject) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: the caller's word.
+    // SAFETY: attached, as this function asks. Nothing that is dropped here outlives its `Bound`.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's word.
+    // SAFETY: a live object, as this function asks, and it is not used after this function.
     let array = unsafe { Borrowed::<'_, 'py, PyAny>::from_ptr(py, array) };
     array.call_method1("ravel", ("K",))?.call_method0("tolist")
 }

@@ -108,12 +108,12 @@ impl<'a> Walk<'a> {
     /// - `root` is a live object, and the thread stays attached;
     /// - the interpreter was calibrated.
     pub(super) unsafe fn run(&mut self, root: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: `root` is a live object, and the thread attached, as this function asks.
         let before = unsafe { header::word(root) };
-        // SAFETY: the caller's word.
+        // SAFETY: `root` is a live object, and the thread attached; calibrated, as this function asks.
         unsafe { self.visit(root) }?;
         if header::is_immortal(before) {
-            // SAFETY: the caller's word.
+            // SAFETY: `root` is a live object, and the thread attached, as this function asks.
             let class = unsafe { self.class_of(root) }?;
             if self.class(class).is_some_and(|class| class.descend) {
                 self.push(root)?;
@@ -152,12 +152,12 @@ impl<'a> Walk<'a> {
     /// - `object` is a live object, and the thread is attached.
     #[inline]
     unsafe fn class_of(&mut self, object: *mut PyObject) -> Result<usize, NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let class = unsafe { ffi::Py_TYPE(object) };
         let slot = (class.addr() >> 4 ^ class.addr() >> 12) % CACHE_LEN;
         match self.cache.get(slot) {
             Some(&(cached, index)) if cached == class => Ok(index),
-            // SAFETY: the caller's word.
+            // SAFETY: a live object of an attached thread, as this function asks too.
             _ => unsafe { self.look_class_up(object, slot) },
         }
     }
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
         object: *mut PyObject,
         slot: usize,
     ) -> Result<usize, NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let class = unsafe { ffi::Py_TYPE(object) };
         let index = if let Some(&index) = self.by_class.get(&class) {
             index
@@ -178,7 +178,7 @@ impl<'a> Walk<'a> {
             self.by_class.try_reserve(1).map_err(|_| NoMemory)?;
             self.classes.try_reserve(1).map_err(|_| NoMemory)?;
             let index = self.classes.len();
-            // SAFETY: the caller's word.
+            // SAFETY: a live object of an attached thread, as this function asks.
             self.classes.push(unsafe { self.types.describe(object) });
             self.by_class.insert(class, index);
             index
@@ -195,11 +195,11 @@ impl<'a> Walk<'a> {
     /// - `object` is a live object, and the thread is attached.
     #[inline]
     unsafe fn visit(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         if header::is_immortal(unsafe { header::word(object) }) {
             return Ok(());
         }
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let index = unsafe { self.class_of(object) }?;
         let Some(class) = self.classes.get_mut(index) else {
             return Ok(());
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
         }
         // SAFETY: a live instance of this class.
         let holds = class.descend && unsafe { prepare::holds_others(object, class) };
-        // SAFETY: as above.
+        // SAFETY: a live instance of this class, as `class_of` has found.
         let bytes = unsafe { size::of(object, class) };
         if let Marks::Freeze(wanted) = self.marks {
             if holds {
@@ -265,7 +265,7 @@ impl<'a> Walk<'a> {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     unsafe fn descend(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let index = unsafe { self.class_of(object) }?;
         let Some(class) = self.classes.get(index) else {
             return Ok(());
@@ -274,7 +274,7 @@ impl<'a> Walk<'a> {
         let (native, traverse, has_dict) = (class.native, class.traverse, class.has_dict);
         let beside = class.managed_dict && self.version.dict_beside_values;
         let raw = class.raw;
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of the kind that its class says, and an attached thread, as this function asks.
         unsafe { self.descend_native(object, native, traverse) }?;
         if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
             && has_dict
@@ -360,7 +360,7 @@ impl<'a> Walk<'a> {
         for &item in items {
             // A list or tuple that is being built has empty places.
             if !item.is_null() {
-                // SAFETY: the caller's word.
+                // SAFETY: the list or tuple that lives, as this function asks, holds the item.
                 unsafe { self.visit(item) }?;
             }
         }

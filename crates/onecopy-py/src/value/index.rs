@@ -10,18 +10,26 @@ use pyo3::prelude::*;
 /// The position that `view[index]` asks for.
 ///
 /// `kind` is what the builtin is called: the error names it.
+#[inline]
 pub(crate) fn subscript(index: &Bound<'_, PyAny>, kind: &str) -> PyResult<isize> {
     if let Some(index) = as_index(index, true)? {
         return Ok(index);
     }
-    let found = index.get_type();
-    Err(PyTypeError::new_err(format!(
-        "{kind} indices must be integers or slices, not {}",
-        found.name()?
-    )))
+    Err(no_index(index, kind))
+}
+
+#[cold]
+fn no_index(index: &Bound<'_, PyAny>, kind: &str) -> PyErr {
+    match index.get_type().name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "{kind} indices must be integers or slices, not {name}"
+        )),
+        Err(error) => error,
+    }
 }
 
 /// The error for an index that is not there.
+#[cold]
 pub(crate) fn out_of_range(kind: &str) -> PyErr {
     PyIndexError::new_err(format!("{kind} index out of range"))
 }
@@ -53,6 +61,7 @@ fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResul
 }
 
 /// The value of an int or of anything with `__index__`; `None` for other types.
+#[inline]
 fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isize>> {
     // SAFETY: a live object.
     if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {

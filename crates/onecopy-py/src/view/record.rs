@@ -3,6 +3,8 @@
 //! Fields are read where they lie. Everything else that an instance can do (its methods, comparing, hashing) is done by
 //! a real instance, made for the purpose.
 
+use std::sync::Arc;
+
 use onecopy::image::RowKind;
 use onecopy::printable;
 use pyo3::basic::CompareOp;
@@ -14,10 +16,15 @@ use super::repr;
 use super::table_core::{ReducedRow, TableCore, TableRow};
 use crate::image::Image;
 
-/// The view of a row that is no dict.
-pub(super) fn wrap(py: Python<'_>, row: TableRow) -> PyResult<Bound<'_, PyAny>> {
-    let record = Record(row);
-    Ok(match record.0.core.table.row_kind {
+/// The view of a row that is no dict, which must be one of the table's.
+pub(super) fn new<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let record = Record(TableRow::new(py, image, core, row));
+    Ok(match core.table.row_kind {
         RowKind::NamedTuple => Bound::new(py, NamedTupleView(record))?.into_any(),
         _ => Bound::new(py, RecordView(record))?.into_any(),
     })

@@ -24,13 +24,11 @@ pub(super) fn new<'py>(
     core: &Arc<TableCore>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let kind = core.table.row_kind;
-    let (image, core) = (image.clone_ref(py), core.clone());
-    let row = TableRow { image, core, row };
-    if kind == RowKind::Dict {
-        return Ok(Bound::new(py, RowView(row))?.into_any());
+    if core.table.row_kind != RowKind::Dict {
+        return record::new(py, image, core, row);
     }
-    record::wrap(py, row)
+    let row = TableRow::new(py, image, core, row);
+    Ok(Bound::new(py, RowView(row))?.into_any())
 }
 
 /// The row of the table at `table`, whichever kind it is.

@@ -97,6 +97,7 @@ impl TableCore {
     }
 
     /// The shape of a row; `None` if every row has all fields in order.
+    #[inline]
     pub(crate) fn shape(&self, row: usize) -> PyResult<Option<&Shape>> {
         let shape = self.table.row_shape(row).map_err(Error::from)?;
         Ok(shape.and_then(|shape| self.shapes.get(shape)))
@@ -139,6 +140,7 @@ impl TableCore {
     }
 
     /// The cell of a row.
+    #[inline]
     pub(crate) fn cell<'py>(
         &self,
         py: Python<'py>,
@@ -175,6 +177,18 @@ pub(crate) type ReducedRow<'py> = (Bound<'py, PyAny>, (Py<Image>, u64, usize));
 static ATTACH_ROW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 impl TableRow {
+    /// A row of a table of this image, which must be one of the table's.
+    #[inline]
+    pub(super) fn new(
+        py: Python<'_>,
+        image: &Py<Image>,
+        core: &Arc<TableCore>,
+        row: usize,
+    ) -> Self {
+        let (image, core) = (image.clone_ref(py), core.clone());
+        Self { image, core, row }
+    }
+
     /// Pickles the row as its image, table and index.
     pub(super) fn reduce<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
         let attach = own_function(py, &ATTACH_ROW, "_attach_row")?;
