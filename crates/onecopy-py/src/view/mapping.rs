@@ -16,7 +16,7 @@ use super::level::Level;
 use super::reduce::{Reduced, reduce};
 use super::row::RowView;
 use super::sequence::wrap;
-use super::table_core::ReducedRow;
+use super::table_core::{ReducedRow, reduce_row};
 use crate::value::key::equal;
 
 /// What both are made of.
@@ -43,12 +43,12 @@ impl Mapping for DictView {
 impl Mapping for RowView {
     #[inline]
     fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        self.0.find(key)
+        self.core.find(self.row, key)
     }
 
     #[inline]
     fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.0.cell(py, position)
+        self.core.cell(py, position, self.row)
     }
 }
 
@@ -193,25 +193,24 @@ mapping_methods!(DictView, {
 
 mapping_methods!(RowView, {
     fn __len__(&self) -> PyResult<usize> {
-        let core = &self.0.core;
-        let shape = core.shape(self.0.row)?;
-        Ok(shape.map_or(core.names.len(), |shape| shape.positions.len()))
+        let shape = self.core.shape(self.row)?;
+        Ok(shape.map_or(self.core.names.len(), |shape| shape.positions.len()))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
-        self.0.reduce(py)
+        reduce_row(py, self.place())
     }
 
     #[pyo3(name = "_keys")]
     fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let positions = self.0.positions()?.into_iter();
-        PyTuple::new(py, positions.map(|at| self.0.core.names[at].bind(py)))
+        let positions = self.core.positions(self.row)?.into_iter();
+        PyTuple::new(py, positions.map(|at| self.core.names[at].bind(py)))
     }
 
     #[pyo3(name = "_values")]
     fn value_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let positions = self.0.positions()?.into_iter();
-        let cells = positions.map(|at| self.0.cell(py, at));
+        let positions = self.core.positions(self.row)?.into_iter();
+        let cells = positions.map(|at| self.core.cell(py, at, self.row));
         PyTuple::new(py, cells.collect::<PyResult<Vec<_>>>()?)
     }
 });

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
 use super::table::TableView;
-use super::table_core::{TableCore, TableRow};
+use super::table_core::TableCore;
 use super::{kinds, record, row, sequence};
 use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};
@@ -91,8 +91,8 @@ pub(super) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
     if let Some(elements) = sequence::of(view) {
         return of_elements(py, elements);
     }
-    if let Some(TableRow { image, core, row }) = row::of(view) {
-        return of_row(image.bind(py), core, *row);
+    if let Some((image, core, row)) = row::of(view) {
+        return of_row(image.bind(py), core, row);
     }
     if let Ok(table) = view.cast_exact::<TableView>() {
         let TableView { image, core, steps } = table.get();

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use super::repr;
-use super::table_core::{ReducedRow, TableCore, TableRow};
+use super::table_core::{ReducedRow, RowPlace, TableCore, reduce_row};
 use crate::image::Image;
 
 /// The view of a row that is no dict, which must be one of the table's.
@@ -23,7 +23,11 @@ pub(super) fn new<'py>(
     core: &Arc<TableCore>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let record = Record(TableRow::new(py, image, core, row));
+    let record = Record {
+        image: image.clone_ref(py),
+        core: core.clone(),
+        row,
+    };
     Ok(match core.table.row_kind {
         RowKind::NamedTuple => Bound::new(py, NamedTupleView(record))?.into_any(),
         _ => Bound::new(py, RecordView(record))?.into_any(),
@@ -31,7 +35,11 @@ pub(super) fn new<'py>(
 }
 
 /// A row that was an instance.
-struct Record(TableRow);
+struct Record {
+    image: Py<Image>,
+    core: Arc<TableCore>,
+    row: usize,
+}
 
 /// The class of a table's rows, imported when it is needed.
 pub(crate) fn class<'py>(
@@ -51,26 +59,30 @@ pub(crate) fn class<'py>(
 }
 
 impl Record {
+    fn place(&self) -> RowPlace<'_> {
+        (&self.image, &self.core, self.row)
+    }
+
     fn cells<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let cells = (0..self.0.core.names.len())
-            .map(|position| self.0.cell(py, position))
+        let cells = (0..self.core.names.len())
+            .map(|position| self.core.cell(py, position, self.row))
             .collect::<PyResult<Vec<_>>>()?;
         PyTuple::new(py, cells)
     }
 
     /// An instance of the class, whose fields are what the view's are.
     fn instance<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let class = class(self.0.image.bind(py), &self.0.core)?;
-        let names = PyTuple::new(py, &self.0.core.names)?;
-        let kind = self.0.core.table.row_kind as u8;
+        let class = class(self.image.bind(py), &self.core)?;
+        let names = PyTuple::new(py, &self.core.names)?;
+        let kind = self.core.table.row_kind as u8;
         let helper = py.import("onecopy._pickle")?;
         helper.call_method1("new_row", (class, kind, names, self.cells(py)?))
     }
 
     fn attribute<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
         let py = name.py();
-        if let Some(position) = self.0.core.position(name.as_any())? {
-            return self.0.cell(py, position);
+        if let Some(position) = self.core.position(name.as_any())? {
+            return self.core.cell(py, position, self.row);
         }
         let text = name.to_string_lossy();
         if text.starts_with("__") {
@@ -83,13 +95,13 @@ impl Record {
 
     fn repr(&self, py: Python<'_>) -> PyResult<String> {
         // Whoever made the file wrote it, maybe for the terminal.
-        let name = self.0.core.class_name.rsplit([':', '.']).next();
+        let name = self.core.class_name.rsplit([':', '.']).next();
         let name = printable(name.unwrap_or_default());
-        let (image, node) = repr::row(&self.0.image, self.0.core.node, self.0.row);
+        let (image, node) = repr::row(&self.image, self.core.node, self.row);
         repr::guarded(image, node, &format!("{name}View(...)"), || {
             let mut cells = Vec::new();
-            for (position, field) in self.0.core.names.iter().enumerate() {
-                let cell = self.0.cell(py, position)?;
+            for (position, field) in self.core.names.iter().enumerate() {
+                let cell = self.core.cell(py, position, self.row)?;
                 let field = field.bind(py).to_string();
                 cells.push(format!("{}={}", printable(&field), cell.repr()?));
             }
@@ -108,8 +120,8 @@ fn record_of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Record> {
 }
 
 /// The row that an object shows, if it is a view of a record.
-pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a TableRow> {
-    record_of(object).map(|record| &record.0)
+pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
+    record_of(object).map(Record::place)
 }
 
 macro_rules! record_class {
@@ -146,11 +158,11 @@ macro_rules! record_class {
             }
 
             fn __dir__(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-                Ok(self.0.0.core.names.iter().map(|name| name.clone_ref(py)).collect())
+                Ok(self.0.core.names.iter().map(|name| name.clone_ref(py)).collect())
             }
 
             fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
-                self.0.0.reduce(py)
+                reduce_row(py, self.0.place())
             }
 
             /// Returns the view itself: what cannot change need not be copied.
@@ -180,7 +192,7 @@ record_class!(
      changes.",
     {
         fn __len__(&self) -> usize {
-            self.0.0.core.names.len()
+            self.0.core.names.len()
         }
 
         fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

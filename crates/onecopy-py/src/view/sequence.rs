@@ -100,7 +100,7 @@ pub(super) fn subscript<'py>(
     elements: &Elements,
     key: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match key.cast::<PySlice>() {
+    match key.cast_exact::<PySlice>() {
         Ok(slice) => wrap(key.py(), elements.slice(slice)?),
         Err(_) => elements.at(key.py(), elements.position(key)?),
     }

@@ -103,6 +103,18 @@ impl TableCore {
         Ok(shape.and_then(|shape| self.shapes.get(shape)))
     }
 
+    /// The position of a field that a row has.
+    #[inline]
+    pub(super) fn find(&self, row: usize, name: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let Some(position) = self.position(name)? else {
+            return Ok(None);
+        };
+        match self.shape(row)? {
+            Some(shape) if !shape.has[position] => Ok(None),
+            _ => Ok(Some(position)),
+        }
+    }
+
     /// The positions of the fields that a row has, in its order.
     pub(super) fn positions(&self, row: usize) -> PyResult<Vec<usize>> {
         Ok(match self.shape(row)? {
@@ -164,61 +176,16 @@ impl TableCore {
 }
 
 /// A row of a table, and the image that holds both.
-pub(crate) struct TableRow {
-    pub(crate) image: Py<Image>,
-    pub(crate) core: Arc<TableCore>,
-    /// One of the table's.
-    pub(crate) row: usize,
-}
+pub(super) type RowPlace<'a> = (&'a Py<Image>, &'a Arc<TableCore>, usize);
 
 /// What pickling a row gives.
-pub(crate) type ReducedRow<'py> = (Bound<'py, PyAny>, (Py<Image>, u64, usize));
+pub(super) type ReducedRow<'py> = (Bound<'py, PyAny>, (Py<Image>, u64, usize));
 
 static ATTACH_ROW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-impl TableRow {
-    /// A row of a table of this image, which must be one of the table's.
-    #[inline]
-    pub(super) fn new(
-        py: Python<'_>,
-        image: &Py<Image>,
-        core: &Arc<TableCore>,
-        row: usize,
-    ) -> Self {
-        let (image, core) = (image.clone_ref(py), core.clone());
-        Self { image, core, row }
-    }
-
-    /// Pickles the row as its image, table and index.
-    pub(super) fn reduce<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
-        let attach = own_function(py, &ATTACH_ROW, "_attach_row")?;
-        Ok((attach, (self.image.clone_ref(py), self.core.node, self.row)))
-    }
-
-    /// The cell at a position among the columns.
-    #[inline]
-    pub(super) fn cell<'py>(
-        &self,
-        py: Python<'py>,
-        position: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.core.cell(py, position, self.row)
-    }
-
-    /// The position of a field that this row has.
-    #[inline]
-    pub(super) fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        let Some(position) = self.core.position(key)? else {
-            return Ok(None);
-        };
-        match self.core.shape(self.row)? {
-            Some(shape) if !shape.has[position] => Ok(None),
-            _ => Ok(Some(position)),
-        }
-    }
-
-    /// The positions of the fields that this row has, in its order.
-    pub(super) fn positions(&self) -> PyResult<Vec<usize>> {
-        self.core.positions(self.row)
-    }
+/// Pickles a row as its image, table and index.
+pub(super) fn reduce_row<'py>(py: Python<'py>, place: RowPlace<'_>) -> PyResult<ReducedRow<'py>> {
+    let (image, core, row) = place;
+    let attach = own_function(py, &ATTACH_ROW, "_attach_row")?;
+    Ok((attach, (image.clone_ref(py), core.node, row)))
 }

@@ -27,7 +27,7 @@ impl TableView {
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
-        if let Ok(slice) = key.cast::<PySlice>() {
+        if let Ok(slice) = key.cast_exact::<PySlice>() {
             let steps = self.steps.of_slice(slice)?;
             return Ok(Bound::new(py, self.with_steps(py, steps))?.into_any());
         }
