@@ -112,7 +112,6 @@ class ListView(Sequence[_T_co], Buffer, Generic[_T_co]):
     def sort(self, **_kwargs: Any) -> Never:
         """Raises TypeError: a shared list never changes."""
 
-
 @final
 class TupleView(Sequence[_T_co], Buffer, Generic[_T_co]):
     """A shared tuple: looks like a tuple, hashes like one, and is one copy in memory for all processes.
@@ -170,7 +169,6 @@ class TupleView(Sequence[_T_co], Buffer, Generic[_T_co]):
 
     def tolist(self) -> list[_T_co]:
         """Returns a real list of the elements."""
-
 
 @final
 class DictView(Mapping[_K, _T_co], Generic[_K, _T_co]):

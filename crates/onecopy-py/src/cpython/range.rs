@@ -36,8 +36,8 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<bool> {
         return Ok(false);
     }
     // SAFETY: a live object that was just found large enough for all four words.
-    let [start, stop, step, length] = unsafe { held(range.as_ptr()) };
-    for (name, found) in [("start", start), ("stop", stop), ("step", step)] {
+    let [first, end, step, length] = unsafe { held(range.as_ptr()) };
+    for (name, found) in [("start", first), ("stop", end), ("step", step)] {
         if found != range.getattr(name)?.as_ptr() {
             return Ok(false);
         }

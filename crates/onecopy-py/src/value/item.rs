@@ -1,4 +1,4 @@
-//! From a Python object to a plain value: what share() and look-ups ask of millions of objects.
+//! From a Python object to a plain value: what `share()` and look-ups ask of millions of objects.
 //!
 //! **Invariant.** `O1`: an [`Item`] is a live object of an attached thread. Whoever made it holds the object, or took it
 //! from a list or tuple that is held, and lets no Python code run as long as it uses the item or what was read from it.

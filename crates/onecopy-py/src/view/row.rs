@@ -15,7 +15,7 @@ use crate::image::Image;
 /// A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns.
 #[pyclass(frozen, mapping, weakref, module = "onecopy")]
 pub(crate) struct RowView {
-    // Not a structure of their own: moving one into the object makes `table[i]` 5 % slower.
+    // Not a structure of their own, which would be copied once more on its way into the object: `table[i]` shows it.
     image: Py<Image>,
     pub(super) core: Arc<TableCore>,
     pub(super) row: usize,

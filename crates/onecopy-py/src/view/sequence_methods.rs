@@ -5,6 +5,10 @@
     reason = "in what #[pymethods] generates around the buffer protocol"
 )]
 #![allow(
+    clippy::doc_markdown,
+    reason = "docstrings are written for Python's help()"
+)]
+#![allow(
     clippy::unused_self,
     reason = "methods that refuse do so whatever they are called on"
 )]
