@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `classes` | which classes are frozen, and how? |
 //! | `walk` | how is everything found, at any depth? |
+//! | `descend` | what does an object hold? |
 //! | `prepare` | what is computed beforehand, and what do objects hold in secret? |
 //! | `size` | how many bytes are that? |
 //! | `seal` | how are new objects kept out of frozen pages? |
@@ -20,6 +21,7 @@
 
 mod check;
 mod classes;
+mod descend;
 mod prepare;
 mod seal;
 mod size;

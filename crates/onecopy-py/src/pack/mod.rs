@@ -8,15 +8,19 @@
 //! | `flat` | how does a list of plain values get into the store, in one pass if it is numbers? |
 //! | `source` | how are the elements of a real list read, and what if it changes meanwhile? |
 //! | `packer` | which node does an object become? |
+//! | `known` | what if an object is met again? |
 //! | `keys` | how are keys hashed, and shared by dicts that have the same? |
 //! | `rows` | when are the elements of a list rows of a table? |
+//! | `fields` | which fields and shapes do rows have? |
 //! | `special` | how do arrays and pickled objects get in? |
 //! | `path` | what is the way to the object that cannot be shared? |
 //! | `progress` | how does a long walk tell how far it has come? |
 #![deny(unsafe_code)]
 
+mod fields;
 mod flat;
 mod keys;
+mod known;
 mod packer;
 mod path;
 mod progress;

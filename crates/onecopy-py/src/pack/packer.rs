@@ -8,17 +8,18 @@
 use std::collections::HashMap;
 
 use onecopy::image::{
-    Arena, BuildError, ColumnCursor, ColumnKind, Container, Plan, Scalar, Survey, Text, Word,
-    place_dict, place_set, put_dict, put_row, put_set, put_value,
+    Arena, BuildError, ColumnCursor, ColumnKind, Container, Plan, Survey, Word, place_dict,
+    place_set, put_dict, put_set, put_value,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet};
 
 use super::flat::INT_WIDTH;
 use super::keys::KnownKeys;
+use super::known::{Known, node_word};
 use super::path::Step;
 use super::progress::Reporter;
-use super::source::{CHUNK_LEN, LONG_LEN, Repeats, Source};
+use super::source::{CHUNK_LEN, Repeats, Source};
 use super::special::Spool;
 use crate::error::Error;
 use crate::value::item::Item;
@@ -26,15 +27,6 @@ use crate::view::kinds;
 
 /// Containers in containers that are filled at once; deeper ones wait in a queue.
 const DEPTH: usize = 64;
-
-/// What an object that was met before has become.
-#[derive(Clone, Copy)]
-pub(crate) enum Known {
-    /// A value that its word leads to.
-    Word(Word),
-    /// A row of a table, which has no node of its own so far.
-    Row { table: u64, row: u64 },
-}
 
 /// A placed node whose content is still to be written.
 enum Job<'py> {
@@ -63,7 +55,7 @@ pub(crate) struct Packer<'w, 'm, 'py> {
     pub(super) path: Vec<Step<'py>>,
     pub(super) known_keys: KnownKeys<'py>,
     /// By identity; each is kept alive, so that no other object can take its address.
-    known: HashMap<usize, (Bound<'py, PyAny>, Known)>,
+    pub(super) known: HashMap<usize, (Bound<'py, PyAny>, Known)>,
     queue: Vec<Job<'py>>,
     depth: usize,
 }
@@ -141,61 +133,6 @@ impl<'w, 'm, 'py> Packer<'w, 'm, 'py> {
         let word = self.special(object)?;
         self.remember(object, extra, Known::Word(word));
         Ok(word)
-    }
-
-    /// The word of a plain value; long text that several owners refer to is written once.
-    #[inline]
-    pub(super) fn scalar(
-        &mut self,
-        item: Item,
-        scalar: &Scalar<'_>,
-        extra: isize,
-    ) -> PyResult<Word> {
-        let (Scalar::Str(Text { bytes, .. }) | Scalar::Bytes(bytes)) = scalar else {
-            return Ok(self.arena.blob(scalar).map_err(Error::from)?);
-        };
-        if bytes.len() < LONG_LEN || !item.is_shared(extra) {
-            return Ok(self.arena.blob(scalar).map_err(Error::from)?);
-        }
-        if let Some(word) = self.recall(item, extra)? {
-            return Ok(word);
-        }
-        let word = self.arena.blob(scalar).map_err(Error::from)?;
-        self.remember(&item.object(self.py), extra + 1, Known::Word(word));
-        Ok(word)
-    }
-
-    /// What an object has become, if it was met before.
-    fn recall(&mut self, item: Item, extra: isize) -> PyResult<Option<Word>> {
-        if !item.is_shared(extra) {
-            return Ok(None);
-        }
-        let Some((object, known)) = self.known.get(&item.address()) else {
-            return Ok(None);
-        };
-        match *known {
-            Known::Word(word) => Ok(Some(word)),
-            Known::Row { table, row } => {
-                let object = object.clone();
-                let node = put_row(self.arena, table, row).map_err(Error::from)?;
-                let word = node_word(node)?;
-                self.remember(&object, isize::MIN / 2, Known::Word(word));
-                Ok(Some(word))
-            }
-        }
-    }
-
-    /// Whether an object is a row or node already.
-    pub(super) fn is_known(&self, item: Item, extra: isize) -> bool {
-        item.is_shared(extra) && self.known.contains_key(&item.address())
-    }
-
-    /// Remembers an object if it can be met again.
-    pub(super) fn remember(&mut self, object: &Bound<'py, PyAny>, extra: isize, known: Known) {
-        let item = Item::of(object);
-        if item.is_shared(extra) {
-            self.known.insert(item.address(), (object.clone(), known));
-        }
     }
 
     /// The node of a list, tuple, dict, set or frozenset; `None` for anything else.
@@ -447,12 +384,6 @@ impl<'w, 'm, 'py> Packer<'w, 'm, 'py> {
             }
         }
     }
-}
-
-/// The word of a node.
-pub(super) fn node_word(node: u64) -> PyResult<Word> {
-    let too_large = BuildError::TooLarge { len: node };
-    Ok(Word::node(node).ok_or_else(|| Error::from(too_large))?)
 }
 
 /// The elements of a list or tuple.

@@ -10,7 +10,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::packer::{Packer, node_word};
+use super::known::node_word;
+use super::packer::Packer;
 use super::path;
 use crate::error::{Error, Exceptions};
 use crate::image::{copy, objects};

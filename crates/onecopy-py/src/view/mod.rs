@@ -16,7 +16,7 @@
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
 //! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
 //! | `kinds` | which view is an object? |
-//! | `real` | how does the real thing come back? |
+//! | `real`, `real_rows` | how does the real thing come back? |
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
 mod dict;
@@ -30,6 +30,7 @@ mod mapping;
 mod object;
 mod ops;
 mod real;
+mod real_rows;
 mod record;
 mod reduce;
 mod repr;

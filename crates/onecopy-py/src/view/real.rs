@@ -8,14 +8,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use onecopy::image::{Container, Decoded, Items, Node, RowKind, Scalar, Sequence, Word, read_blob};
+use onecopy::image::{Container, Decoded, Items, Node, Scalar, Sequence, Word, read_blob};
 use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
 use super::table::TableView;
 use super::table_core::TableCore;
-use super::{kinds, record, row, sequence};
+use super::{kinds, row, sequence};
 use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};
 use crate::image::{Image, objects, rebuilt};
@@ -24,7 +24,7 @@ use crate::image::{Image, objects, rebuilt};
 const TUPLE_DEPTH: usize = 100;
 
 /// What is still to be filled, and hashes nothing.
-enum Job<'py> {
+pub(super) enum Job<'py> {
     List(u64, Bound<'py, PyList>),
     Row(Arc<TableCore>, usize, Bound<'py, PyAny>),
 }
@@ -35,13 +35,13 @@ enum Hashed<'py> {
     Set(u64, Bound<'py, PySet>),
 }
 
-struct Real<'py> {
-    image: Bound<'py, Image>,
-    made: HashMap<u64, Bound<'py, PyAny>>,
-    rows: HashMap<(u64, usize), Bound<'py, PyAny>>,
-    queue: Vec<Job<'py>>,
+pub(super) struct Real<'py> {
+    pub(super) image: Bound<'py, Image>,
+    pub(super) made: HashMap<u64, Bound<'py, PyAny>>,
+    pub(super) rows: HashMap<(u64, usize), Bound<'py, PyAny>>,
+    pub(super) queue: Vec<Job<'py>>,
     hashed: Vec<Hashed<'py>>,
-    depth: usize,
+    pub(super) depth: usize,
 }
 
 /// The real thing behind a node.
@@ -132,7 +132,7 @@ impl<'py> Real<'py> {
         }
     }
 
-    fn py(&self) -> Python<'py> {
+    pub(super) fn py(&self) -> Python<'py> {
         self.image.py()
     }
 
@@ -236,7 +236,7 @@ impl<'py> Real<'py> {
     }
 
     /// Goes one tuple deeper.
-    fn enter(&mut self) -> PyResult<()> {
+    pub(super) fn enter(&mut self) -> PyResult<()> {
         self.depth += 1;
         if self.depth > TUPLE_DEPTH {
             return Err(PyRecursionError::new_err(
@@ -275,7 +275,7 @@ impl<'py> Real<'py> {
     }
 
     /// The real thing that a word leads to, if it leads to a node or pickle.
-    fn word(&mut self, word: Word) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub(super) fn word(&mut self, word: Word) -> PyResult<Option<Bound<'py, PyAny>>> {
         match word.decode() {
             Some(Decoded::Node(offset)) => self.node(offset).map(Some),
             Some(Decoded::Blob(offset)) => {
@@ -356,91 +356,5 @@ impl<'py> Real<'py> {
             set.add(member)?;
         }
         Ok(())
-    }
-
-    fn table(&mut self, offset: u64) -> PyResult<Bound<'py, PyAny>> {
-        let py = self.py();
-        let core = TableCore::of(&self.image.clone(), offset)?;
-        let list = PyList::empty(py);
-        if core.table.container == Container::List {
-            self.made.insert(offset, list.clone().into_any());
-        }
-        for row in 0..core.table.rows {
-            list.append(self.row(&core, row)?)?;
-        }
-        if core.table.container == Container::List {
-            return Ok(list.into_any());
-        }
-        let made = list.to_tuple().into_any();
-        self.made.insert(offset, made.clone());
-        Ok(made)
-    }
-
-    fn row(&mut self, core: &Arc<TableCore>, row: usize) -> PyResult<Bound<'py, PyAny>> {
-        let py = self.py();
-        if let Some(made) = self.rows.get(&(core.node, row)) {
-            return Ok(made.clone());
-        }
-        let made = match core.table.row_kind {
-            RowKind::Dict => PyDict::new(py).into_any(),
-            RowKind::Dataclass => {
-                let class = record::class(&self.image.clone(), core)?;
-                py.get_type::<PyAny>().call_method1("__new__", (class,))?
-            }
-            RowKind::NamedTuple => {
-                let class = record::class(&self.image.clone(), core)?;
-                self.enter()?;
-                let cells = (0..core.names.len())
-                    .map(|position| self.cell(core, position, row))
-                    .collect::<PyResult<Vec<_>>>();
-                self.depth -= 1;
-                let cells = cells?;
-                let tuple = py.get_type::<PyTuple>();
-                let made = tuple.call_method1("__new__", (class, PyTuple::new(py, cells)?))?;
-                self.rows.insert((core.node, row), made.clone());
-                return Ok(made);
-            }
-        };
-        self.rows.insert((core.node, row), made.clone());
-        self.queue.push(Job::Row(core.clone(), row, made.clone()));
-        Ok(made)
-    }
-
-    fn fill_row(
-        &mut self,
-        core: &Arc<TableCore>,
-        row: usize,
-        object: &Bound<'py, PyAny>,
-    ) -> PyResult<()> {
-        let py = self.py();
-        for position in core.positions(row)? {
-            let cell = self.cell(core, position, row)?;
-            let name = core.names[position].bind(py);
-            match object.cast::<PyDict>() {
-                Ok(dict) => dict.set_item(name, cell)?,
-                // As unpickling would: past a frozen dataclass's own __setattr__.
-                Err(_) => {
-                    py.get_type::<PyAny>()
-                        .call_method1("__setattr__", (object, name, cell))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn cell(
-        &mut self,
-        core: &TableCore,
-        position: usize,
-        row: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let column = core.table.column(position).map_err(Error::from)?;
-        if let Items::Words(words) = column.items()
-            && let Some(&word) = words.words.get(row)
-            && let Some(special) = self.word(Word(word))?
-        {
-            return Ok(special);
-        }
-        core.cell(self.py(), position, row)
     }
 }
