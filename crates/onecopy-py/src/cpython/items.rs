@@ -76,15 +76,19 @@ pub(crate) unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject
 ///
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
+#[cfg(Py_3_14)]
 pub(crate) unsafe fn tuple_keeps_its_hash(tuple: *mut PyObject) -> bool {
-    #[cfg(Py_3_14)]
     // SAFETY: a live tuple is a `PyTupleObject`, which has this field from 3.14 on.
-    return unsafe { (*tuple.cast::<ffi::PyTupleObject>()).ob_hash != -1 };
-    #[cfg(not(Py_3_14))]
-    {
-        let _ = tuple;
-        false
-    }
+    unsafe { (*tuple.cast::<ffi::PyTupleObject>()).ob_hash != -1 }
+}
+
+/// Before 3.14 no tuple keeps its hash, and none is asked for it.
+///
+/// # Safety
+/// - none; the function of 3.14 has duties.
+#[cfg(not(Py_3_14))]
+pub(crate) unsafe fn tuple_keeps_its_hash(_tuple: *mut PyObject) -> bool {
+    false
 }
 
 /// Looks for known items of a list and of a tuple, and fails if they lie elsewhere in this interpreter.
