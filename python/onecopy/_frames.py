@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from onecopy import _pickle
+from onecopy import _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +18,8 @@ def register(modules: Mapping[str, Any]) -> None:
     """Looks which of the libraries the program has imported: no others can have made the data."""
     polars = modules.get("polars")
     if polars is not None and "pyarrow" in modules and hasattr(polars, "DataFrame"):
-        _pickle.reducers.setdefault(polars.DataFrame, _reduce_polars_frame)
-        _pickle.reducers.setdefault(polars.Series, _reduce_polars_series)
+        _reducers.reducers.setdefault(polars.DataFrame, _reduce_polars_frame)
+        _reducers.reducers.setdefault(polars.Series, _reduce_polars_series)
 
 
 def _reduce_polars_frame(frame: Any, _pickler: Any) -> Any:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from onecopy import _pickle
+from onecopy import _reducers
 from onecopy._onecopy import ImageBuffer, tree_apply, tree_apply_csr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from onecopy._pickle import Pickler
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -72,8 +74,8 @@ def register(modules: Mapping[str, Any]) -> None:
         if name in _complete or name not in modules or "sklearn.tree._tree" not in modules or not _layout_is_known():
             continue
         found = [getattr(modules[name], each) for each in classes if hasattr(modules[name], each)]
-        _pickle.reducers.update(dict.fromkeys(found, note))
-        _pickle.reducers[modules["sklearn.tree._tree"].Tree] = _pickle.reducers[SharedTree] = _reduce_tree
+        _reducers.reducers.update(dict.fromkeys(found, note))
+        _reducers.reducers[modules["sklearn.tree._tree"].Tree] = _reducers.reducers[SharedTree] = _reduce_tree
         if len(found) == len(classes):  # another thread may be importing it
             _complete.add(name)
 
@@ -85,22 +87,22 @@ def _layout_is_known() -> bool:
     return bool(np.intp().itemsize == np.int64().itemsize and getattr(native, "NODE_DTYPE", None) == _NODE)
 
 
-def _note_estimator(estimator: Any, pickler: _pickle.Pickler) -> Any:
+def _note_estimator(estimator: Any, pickler: Pickler) -> Any:
     """Allows the tree of an estimator that is pickled by itself to be shared: who else uses it is not known."""
     if estimator is pickler.root and hasattr(estimator, "tree_"):
         pickler.trees.add(id(estimator.tree_))
     return NotImplemented
 
 
-def _note_ensemble(ensemble: Any, pickler: _pickle.Pickler) -> Any:
+def _note_ensemble(ensemble: Any, pickler: Pickler) -> Any:
     """Allows the trees of an ensemble to be shared; the ensemble itself is pickled as ever."""
     for member in getattr(ensemble, "estimators_", ()):
-        if _pickle.reducers.get(type(member)) is _note_estimator and hasattr(member, "tree_"):
+        if _reducers.reducers.get(type(member)) is _note_estimator and hasattr(member, "tree_"):
             pickler.trees.add(id(member.tree_))
     return NotImplemented
 
 
-def _reduce_tree(tree: Any, pickler: _pickle.Pickler) -> Any:
+def _reduce_tree(tree: Any, pickler: Pickler) -> Any:
     if id(tree) not in pickler.trees:
         return NotImplemented
     _, (n_features, n_classes, n_outputs), state = tree.__reduce__()

@@ -8,25 +8,20 @@ import functools
 import io
 import pickle
 import sys
-import threading
 from typing import TYPE_CHECKING, Any, Final
+
+from onecopy import _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from onecopy._onecopy import Image, PrivateBuffer
-
 _PROTOCOL: Final = 5
-# What `_frames`, `_models` and `_tensors` know of types whose own pickles copy their data: for an instance and the
-# pickler that has met it, what `__reduce__` would return, or NotImplemented.
-reducers: dict[type, Callable[[Any, Pickler], Any]] = {}
-
 _DATACLASS_ROWS: Final = 1
 _NAMEDTUPLE_ROWS: Final = 2
 
 
 class Pickler(pickle.Pickler):
-    """Asks `reducers` first.
+    """Asks `_reducers.reducers` first.
 
     Attributes:
         root: The object that is pickled.
@@ -40,7 +35,7 @@ class Pickler(pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how an object of a known type is rebuilt."""
-        reduce = reducers.get(type(obj))
+        reduce = _reducers.reducers.get(type(obj))
         if reduce is None:
             return _reduce_view(obj) if type(obj).__module__.startswith("onecopy") else NotImplemented
         return reduce(obj, self)
@@ -91,35 +86,12 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
 
 def loads(data: Any, buffers: Iterable[Any]) -> Any:
     """Rebuilds an object."""
-    outer, _loading.mappings = _loading.mappings, {}
+    loading = _reducers.loading
+    outer, loading.mappings = loading.mappings, {}
     try:
         return pickle.loads(data, buffers=buffers)  # noqa: S301 - from a store of this user, or allowed by the caller
     finally:
-        _loading.mappings = outer
-
-
-class _Loading(threading.local):
-    """What a thread unpickles at the moment: by `id()` of their images, the mappings that the object has so far."""
-
-    def __init__(self) -> None:
-        self.mappings: dict[int, PrivateBuffer | None] = {}
-
-
-_loading: Final = _Loading()
-
-
-def private_mapping(image: Image) -> PrivateBuffer | None:
-    """Returns a copy-on-write mapping of all of `image`, one for all parts of the object that is being unpickled.
-
-    None if the image lies in memory that cannot be mapped.
-    """
-    mappings = _loading.mappings
-    if id(image) not in mappings:
-        try:
-            mappings[id(image)] = image.private(0, image.nbytes)
-        except TypeError:
-            mappings[id(image)] = None
-    return mappings[id(image)]
+        loading.mappings = outer
 
 
 def refusal(image: Any) -> Exception:

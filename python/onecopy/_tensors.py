@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy import _pickle
+from onecopy import _reducers
 from onecopy._onecopy import ImageBuffer
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def register(modules: Mapping[str, Any]) -> None:
     """Looks whether the program has imported torch."""
     torch = modules.get("torch")
     if torch is not None and hasattr(torch, "nn") and hasattr(torch.nn, "Parameter"):
-        _pickle.reducers.setdefault(torch.Tensor, _reduce_tensor)
-        _pickle.reducers.setdefault(torch.nn.Parameter, _reduce_tensor)
+        _reducers.reducers.setdefault(torch.Tensor, _reduce_tensor)
+        _reducers.reducers.setdefault(torch.nn.Parameter, _reduce_tensor)
 
 
 def _reduce_tensor(tensor: Any, _pickler: Any) -> Any:
@@ -70,7 +70,7 @@ def _writable(data: Any) -> Any:
     exporter = view.obj
     if not isinstance(exporter, ImageBuffer):
         return bytearray(data) if view.readonly else data
-    mapping = _pickle.private_mapping(exporter.image) if view.nbytes >= _MAPPED_BYTES else None
+    mapping = _reducers.private_mapping(exporter.image) if view.nbytes >= _MAPPED_BYTES else None
     if mapping is None:
         return bytearray(data)
     offset = exporter.address - exporter.image.buffer(0, 0, 0).address

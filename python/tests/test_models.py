@@ -18,7 +18,7 @@ from sklearn.tree._tree import NODE_DTYPE, Tree, ccp_pruning_path
 
 import onecopy
 from conftest import summed_pss_bytes
-from onecopy import _models, _onecopy, _pickle
+from onecopy import _models, _onecopy, _pickle, _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -348,9 +348,9 @@ def test_an_unknown_layout_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_models, "_layout_is_known", lambda: False)
     assert {type(each) for each in trees(_pickle.loads(*pickled))} == {Tree}
     monkeypatch.setattr(_models, "_complete", set())
-    monkeypatch.setattr(_pickle, "reducers", {})
+    monkeypatch.setattr(_reducers, "reducers", {})
     view: Any = onecopy.share(model)
-    assert not {Tree, _models.SharedTree} & set(_pickle.reducers)
+    assert not {Tree, _models.SharedTree} & set(_reducers.reducers)
     assert {type(each) for each in trees(view.get())} == {Tree}
 
 

@@ -1,43 +1,31 @@
 //! The extension module `onecopy._onecopy`: a thin layer over the core, the meter and the command.
 //!
-//! | file | Python sees |
+//! Each folder imports only those above it in this table; `python/tests/test_layers.py` fails otherwise.
+//!
+//! | folder | question it answers |
 //! |---|---|
-//! | `object` | `Image`, the owner of a shared object |
-//! | `buffer` | the buffer protocol over images, images being built, private mappings |
-//! | `array` | how arrays describe themselves in their image |
-//! | `build`, `progress` | `share()` |
-//! | `list`, `slots`, `cpython` | views of lists and tuples |
-//! | `node` | views of dicts, sets, tables, rows, pickled objects |
-//! | `file` | `save()`, `open()`, `from_buffer()` |
-//! | `freeze` | `freeze()`, `is_frozen()` |
-//! | `store` | `stats()`, `collect()` |
-//! | `tree` | `tree_apply()`, for scikit-learn's forests |
-//! | `memory` | `memory()` and its report |
-//! | `watch` | `watch()`, `assert_shared()`, `tag()` |
-//! | `cli` | the `onecopy` command |
-//! | `error` | the exceptions |
+//! | `error` | which exception is raised? |
+//! | `cpython` | what does the interpreter look like? |
+//! | `value` | how do one Python value and one scalar turn into each other? |
+//! | `image` | who owns the bytes? |
+//! | `column` | how is one column read? |
+//! | `view` | what does a reader see? |
+//! | `pack` | how do objects become an image? |
+//! | `freeze` | how do real objects become immortal? (over `cpython` alone) |
+//! | `api` | what does Python call? |
 #![deny(unsafe_code)]
 
 use pyo3::prelude::*;
 
-mod array;
-mod buffer;
-mod build;
-mod cli;
-mod copy;
+mod api;
+mod column;
 mod cpython;
 mod error;
-mod file;
 mod freeze;
-mod list;
-mod memory;
-mod node;
-mod object;
-mod progress;
-mod slots;
-mod store;
-mod tree;
-mod watch;
+mod image;
+mod pack;
+mod value;
+mod view;
 
 /// The native part of onecopy; import `onecopy` instead.
 #[pymodule]
@@ -60,50 +48,10 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
         "_environment_is_untrusted",
         onecopy::environment_is_untrusted(),
     )?;
+    cpython::check(py)?;
     error::Exceptions::register(module)?;
-    freeze::calibrate(py);
-    module.add_class::<object::Image>()?;
-    module.add_class::<buffer::ImageBuffer>()?;
-    module.add_class::<buffer::PrivateBuffer>()?;
-    module.add_class::<buffer::BuildBuffer>()?;
-    module.add_class::<store::Stats>()?;
-    module.add_class::<store::Collected>()?;
-    module.add_class::<memory::Report>()?;
-    module.add_class::<memory::ProcessMemory>()?;
-    module.add_class::<memory::SkippedProcess>()?;
-    module.add_class::<memory::StoreMemory>()?;
-    module.add_class::<watch::Sampler>()?;
-    list::register(module)?;
-    node::register(module)?;
-    module.add_function(wrap_pyfunction!(build::share_graph, module)?)?;
-    module.add_function(wrap_pyfunction!(file::save_graph, module)?)?;
-    module.add_function(wrap_pyfunction!(file::open_file, module)?)?;
-    module.add_function(wrap_pyfunction!(file::open_buffer, module)?)?;
-    module.add_function(wrap_pyfunction!(file::image_of_view, module)?)?;
-    module.add_function(wrap_pyfunction!(file::_image_behind, module)?)?;
-    module.add_function(wrap_pyfunction!(file::_file_image, module)?)?;
-    module.add_function(wrap_pyfunction!(file::_buffer_image, module)?)?;
-    module.add_function(wrap_pyfunction!(array::array_allocate, module)?)?;
-    module.add_function(wrap_pyfunction!(array::array_geometry, module)?)?;
-    module.add_function(wrap_pyfunction!(tree::tree_apply, module)?)?;
-    module.add_function(wrap_pyfunction!(tree::tree_apply_csr, module)?)?;
-    module.add_function(wrap_pyfunction!(store::stats, module)?)?;
-    module.add_function(wrap_pyfunction!(store::collect, module)?)?;
-    module.add_function(wrap_pyfunction!(memory::memory, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_walk, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_look, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_seal, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_trouble, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_rows, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_is_main, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::_freeze_header, module)?)?;
-    module.add_function(wrap_pyfunction!(freeze::is_frozen, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_buffer_range, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_measure_ranges, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_relatives, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_note_forks, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_fork_count, module)?)?;
-    module.add_function(wrap_pyfunction!(watch::_hold_side_folder, module)?)?;
-    module.add_function(wrap_pyfunction!(file::_write_report, module)?)?;
-    module.add_function(wrap_pyfunction!(cli::_cli_main, module)?)
+    image::register(module)?;
+    view::register(module)?;
+    freeze::register(module)?;
+    api::register(module)
 }

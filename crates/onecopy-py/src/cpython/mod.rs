@@ -1,7 +1,42 @@
-//! What the interpreter is: the ways in and out that `PyO3` does not have.
+//! What does the interpreter look like? Every offset, flag and layout of `CPython` that the extension relies on stands
+//! here, by version, and [`check`] tries at import whether they hold; the folders above ask.
 //!
 //! | file | question it answers |
 //! |---|---|
+//! | `pylong` | how is an int laid out? |
+//! | `items` | where are the items of a list or tuple? |
+//! | `unicode` | where are the characters of a str? |
+//! | `range` | what does a range hold? |
+//! | `header` | how is the first word of an object read, and marked as immortal? |
+//! | `immortal` | what is an immortal object in which version? |
+//! | `calibrate` | is this interpreter what `immortal` says? |
+//! | `pymalloc` | where does a pool of blocks begin? |
 //! | `slot` | how does a function that the interpreter calls directly reach code that may fail? |
+//! | `symbol` | how are functions found that are not declared? |
+//! | `import` | how is a function of a module found once? |
 
+pub(crate) mod calibrate;
+pub(crate) mod header;
+pub(crate) mod immortal;
+mod import;
+pub(crate) mod items;
+pub(crate) mod pylong;
+pub(crate) mod pymalloc;
+pub(crate) mod range;
 pub(crate) mod slot;
+pub(crate) mod symbol;
+pub(crate) mod unicode;
+
+use pyo3::prelude::*;
+
+pub(crate) use import::{import_once, own_function};
+
+/// Fails if this interpreter lays out objects in another way than is written here. What only freezing needs is looked at
+/// too, and told when somebody freezes.
+pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
+    pylong::check(py)?;
+    items::check(py)?;
+    unicode::check(py)?;
+    calibrate::calibrate(py);
+    Ok(())
+}

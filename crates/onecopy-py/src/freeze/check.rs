@@ -1,4 +1,5 @@
-//! Is this interpreter what the table says? Once at import, looking; once at the first use, trying in a child.
+//! Does reading frozen objects leave them alone? Tried in a child, at the first use; `cpython::calibrate` has compared
+//! their looks before.
 #![allow(unsafe_code)] // Makes probes immortal, and forks a child that runs no Python code.
 
 use std::sync::OnceLock;
@@ -9,103 +10,27 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::classes::Types;
-use super::table::{self, Row};
 use super::walk::{Marks, Prepare, Walk};
-use super::{header, prepare, symbol};
+use crate::cpython::calibrate::calibrated;
+use crate::cpython::immortal::Version;
+use crate::cpython::{header, items};
 
-static CALIBRATED: OnceLock<Result<(), String>> = OnceLock::new();
 static TESTED: OnceLock<Result<(), String>> = OnceLock::new();
 /// No child needs longer than this; one that does is stuck.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// The row of this interpreter, if it passed [`calibrate`].
-pub(super) fn calibrated() -> Result<&'static Row, String> {
-    let Some(row) = table::row() else {
-        return Err("nobody has audited the object headers of this Python version".to_owned());
-    };
-    match CALIBRATED.get() {
-        Some(Ok(())) => Ok(row),
-        Some(Err(why)) => Err(why.clone()),
-        None => Err("the extension module was not initialised".to_owned()),
-    }
-}
-
-/// Compares this interpreter's own immortal objects with the table. Changes nothing but a probe of its own.
-pub(crate) fn calibrate(py: Python<'_>) {
-    let _ = CALIBRATED.get_or_init(|| match table::row() {
-        Some(row) => compare(py, row),
-        None => Ok(()),
-    });
-}
-
-fn compare(py: Python<'_>, row: &Row) -> Result<(), String> {
-    let hex = py
-        .import("sys")
-        .and_then(|sys| sys.getattr("hexversion"))
-        .and_then(|hex| hex.extract::<u32>())
-        .map_err(|error| error.to_string())?;
-    if (hex >> 24, hex >> 16 & 0xFF) != (3, row.minor) {
-        return Err(format!("this extension was compiled for 3.{}", row.minor));
-    }
-    if hex >> 8 & 0xFF < row.first_patch {
-        return Err(format!(
-            "patch levels below {} are not supported",
-            row.first_patch
-        ));
-    }
-    let none = py.None();
-    // SAFETY: a live object.
-    let none = unsafe { header::word(none.as_ptr()) };
-    if none as u32 != row.own {
-        return Err(format!(
-            "the header of None is {none:#x}, and not {:#x} as it should be",
-            row.own
-        ));
-    }
-    if let Some(flags) = row.own_flags {
-        compare_flags(py, row, flags)?;
-    }
-    match prepare::check_range(py) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("ranges are laid out in an unknown way".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Asks the interpreter to make a float immortal, and looks what it wrote.
-fn compare_flags(py: Python<'_>, row: &Row, flags: u16) -> Result<(), String> {
-    type SetImmortal = unsafe extern "C" fn(*mut PyObject);
-    // SAFETY: the interpreter's function of this name has this type (Include/internal/pycore_object.h).
-    let found = unsafe { symbol::find::<SetImmortal>(c"_Py_SetImmortalUntracked") };
-    let Some(function) = found else {
-        return Err("this Python does not export _Py_SetImmortalUntracked".to_owned());
-    };
-    let probe = pyo3::types::PyFloat::new(py, 0.577_215_664_9);
-    // SAFETY: a live object that nobody else has; it is never freed from now on.
-    unsafe { function(probe.as_ptr()) };
-    // SAFETY: a live object.
-    let word = unsafe { header::word(probe.as_ptr()) };
-    if word as u32 != row.own || (word >> 48) as u16 != flags {
-        return Err(format!(
-            "an immortal object has the header {word:#x}: expected count {:#x}, flags {flags:#x}",
-            row.own
-        ));
-    }
-    Ok(())
-}
-
 /// Freezes a few objects and lets a child read them: its reading must write no header. Done once.
 pub(super) fn self_test(py: Python<'_>) -> Result<(), String> {
-    let row = calibrated()?;
+    let version = calibrated()?;
     if let Some(known) = TESTED.get() {
         return known.clone();
     }
-    let result = try_it(py, row);
+    let result = try_it(py, version);
     TESTED.get_or_init(|| result).clone()
 }
 
-fn try_it(py: Python<'_>, row: &Row) -> Result<(), String> {
+fn try_it(py: Python<'_>, version: &Version) -> Result<(), String> {
     let probes = probes(py).map_err(|error| error.to_string())?;
     let types = Types::find(py).map_err(|error| error.to_string())?;
     let wanted = Prepare {
@@ -113,12 +38,12 @@ fn try_it(py: Python<'_>, row: &Row) -> Result<(), String> {
         dicts: false,
         utf8: true,
     };
-    let mut walk = Walk::new(row, &types, Marks::Freeze(wanted));
+    let mut walk = Walk::new(version, &types, Marks::Freeze(wanted));
     // SAFETY: a live list of our own, and the interpreter was calibrated.
     unsafe { walk.run(probes.as_ptr()) }.map_err(|_| "no memory for the self-test".to_owned())?;
     drop(walk);
     // SAFETY: a live list.
-    let items = unsafe { prepare::list_items(probes.as_ptr()) };
+    let items = unsafe { items::list_items(probes.as_ptr()) };
     let before: Vec<u64> = items
         .iter()
         // SAFETY: the list holds it.
@@ -198,7 +123,7 @@ unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64])
 unsafe fn bare_fork() -> libc::pid_t {
     // clone(2) with no flags, no stack of its own and no exit signal: like fork, but nobody who waits for any child
     // sees it. All arguments are zero, so their order, which differs between architectures, does not matter.
-    // SAFETY: the caller's word.
+    // SAFETY: the child does nothing but what this function allows it, so that it may have the memory of other threads as it was.
     unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) as libc::pid_t }
 }
 
@@ -219,7 +144,7 @@ fn wait_for(child: libc::pid_t) -> Result<(), String> {
         if started.elapsed() > PATIENCE {
             // SAFETY: the child was not waited for yet, so its id is still its own.
             unsafe { libc::kill(child, libc::SIGKILL) };
-            // SAFETY: as above.
+            // SAFETY: a child of this process that was not waited for yet, and a place for its status.
             unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
             return Err("the self-test's child did not answer".to_owned());
         }

@@ -132,9 +132,9 @@ impl Types {
     fn is_python(&self, class: *mut PyTypeObject) -> bool {
         // SAFETY: a live class; its slots are fixed once it is ready.
         let flags = unsafe { ffi::PyType_GetFlags(class) };
-        // SAFETY: as above.
+        // SAFETY: a live class; its slots are fixed once it is ready.
         let dealloc = unsafe { (*class).tp_dealloc }.map_or(0, |function| function as usize);
-        // SAFETY: as above.
+        // SAFETY: a live class; its slots are fixed once it is ready.
         let traverse = unsafe { (*class).tp_traverse }.map_or(0, |function| function as usize);
         flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
             && dealloc == self.subtype_dealloc
@@ -195,7 +195,7 @@ impl Types {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     pub(super) unsafe fn describe(&self, object: *mut PyObject) -> Class {
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let class = unsafe { ffi::Py_TYPE(object) };
         let (mut native, python) = self.classify(class);
         if self.debug_build && native == Native::Str {
@@ -227,7 +227,7 @@ impl Types {
             );
         let own = match native {
             Native::Skip => 0,
-            // SAFETY: the caller's word.
+            // SAFETY: a live object of an attached thread, as this function asks too.
             _ => unsafe { fixed_bytes(object) },
         };
         let fixed_bytes = own + if collected { 16 } else { 0 } + if managed_dict { 16 } else { 0 };
@@ -251,7 +251,7 @@ impl Types {
 /// # Safety
 /// - `object` is a live object, and the thread is attached.
 unsafe fn fixed_bytes(object: *mut PyObject) -> u64 {
-    // SAFETY: the caller's word.
+    // SAFETY: a live object of an attached thread, as this function asks.
     let class = unsafe { ffi::Py_TYPE(object) };
     // SAFETY: a live class.
     let basic = unsafe { (*class).tp_basicsize };
@@ -260,9 +260,9 @@ unsafe fn fixed_bytes(object: *mut PyObject) -> u64 {
     if item != 0 {
         return basic.unsigned_abs() as u64;
     }
-    // SAFETY: the caller's word.
+    // SAFETY: attached, as this function asks.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's word.
+    // SAFETY: a live object, as this function asks; it becomes one reference more.
     let object = unsafe { Bound::from_borrowed_ptr(py, object) };
     let object_class = py.get_type::<PyAny>();
     // The method of `object` itself: no class can put code of its own here.

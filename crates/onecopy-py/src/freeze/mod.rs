@@ -6,27 +6,25 @@
 //!
 //! | file | question it answers |
 //! |---|---|
-//! | `table` | what is an immortal object in this version of `CPython`? |
-//! | `header` | how is the mark read and written? |
 //! | `classes` | which classes are frozen, and how? |
 //! | `walk` | how is everything found, at any depth? |
+//! | `descend` | what does an object hold? |
 //! | `prepare` | what is computed beforehand, and what do objects hold in secret? |
 //! | `size` | how many bytes are that? |
 //! | `seal` | how are new objects kept out of frozen pages? |
-//! | `symbol` | how are functions found that are not declared? |
-//! | `check` | is this interpreter what the table says? |
+//! | `check` | does a child read frozen objects without writing to them? |
+//!
+//! What an immortal object is in which version of `CPython`, and how the mark is read and written, is in `cpython/`.
 //!
 //! The doors (`onecopy.freeze` and its sisters), their refusals and warnings are in `python/onecopy/_freeze.py`.
 #![allow(unsafe_code)] // Starts walks over raw objects.
 
 mod check;
 mod classes;
-mod header;
+mod descend;
 mod prepare;
 mod seal;
 mod size;
-mod symbol;
-mod table;
 mod walk;
 
 use std::collections::HashSet;
@@ -36,15 +34,26 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use crate::cpython::{calibrate, header, immortal};
 use classes::Types;
 use walk::{Marks, NoMemory, Prepare, Walk};
 
-pub(crate) use check::calibrate;
+/// Adds the functions to the extension module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(_freeze_walk, module)?)?;
+    module.add_function(wrap_pyfunction!(_freeze_look, module)?)?;
+    module.add_function(wrap_pyfunction!(_freeze_seal, module)?)?;
+    module.add_function(wrap_pyfunction!(_freeze_trouble, module)?)?;
+    module.add_function(wrap_pyfunction!(_freeze_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(_freeze_is_main, module)?)?;
+    module.add_function(wrap_pyfunction!(_freeze_header, module)?)?;
+    module.add_function(wrap_pyfunction!(is_frozen, module)?)
+}
 
 /// Freezes everything that is reachable: objects, bytes, objects by class, and the skipped ones with the way to the
 /// first of each class.
 #[pyfunction]
-pub(crate) fn _freeze_walk<'py>(
+fn _freeze_walk<'py>(
     root: &Bound<'py, PyAny>,
     hash: bool,
     dicts: bool,
@@ -55,15 +64,15 @@ pub(crate) fn _freeze_walk<'py>(
 
 /// Counts what `_freeze_walk` would freeze, and changes nothing.
 #[pyfunction]
-pub(crate) fn _freeze_look<'py>(root: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+fn _freeze_look<'py>(root: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
     run(root, Marks::Look(HashSet::new()))
 }
 
 fn run<'py>(root: &Bound<'py, PyAny>, marks: Marks) -> PyResult<Bound<'py, PyTuple>> {
     let py = root.py();
-    let row = check::calibrated().map_err(PyRuntimeError::new_err)?;
+    let version = calibrate::calibrated().map_err(PyRuntimeError::new_err)?;
     let types = Types::find(py)?;
-    let mut walk = Walk::new(row, &types, marks);
+    let mut walk = Walk::new(version, &types, marks);
     // SAFETY: a live object, the thread stays attached, and the interpreter was calibrated.
     unsafe { walk.run(root.as_ptr()) }.map_err(|NoMemory| {
         PyMemoryError::new_err("no memory to remember where freeze() has been")
@@ -110,19 +119,19 @@ fn report<'py>(py: Python<'py>, walk: &Walk<'_>) -> PyResult<Bound<'py, PyTuple>
 
 /// Keeps new objects out of the pools with frozen ones; returns the bytes that it took.
 #[pyfunction]
-pub(crate) fn _freeze_seal(py: Python<'_>, limit: usize) -> usize {
+fn _freeze_seal(py: Python<'_>, limit: usize) -> usize {
     seal::seal(py, limit)
 }
 
 /// Why freezing does not work here, as far as the interpreter's memory tells; None if it does. Forks once.
 #[pyfunction]
-pub(crate) fn _freeze_trouble(py: Python<'_>) -> Option<String> {
+fn _freeze_trouble(py: Python<'_>) -> Option<String> {
     check::self_test(py).err()
 }
 
 /// Whether this is the main interpreter; others have allocators of their own.
 #[pyfunction]
-pub(crate) fn _freeze_is_main(_attached: Python<'_>) -> bool {
+fn _freeze_is_main(_attached: Python<'_>) -> bool {
     // SAFETY: attached to an interpreter.
     let this = unsafe { ffi::PyInterpreterState_Get() };
     // SAFETY: takes nothing; the main interpreter lives as long as the process uses Python.
@@ -131,16 +140,16 @@ pub(crate) fn _freeze_is_main(_attached: Python<'_>) -> bool {
 
 /// The audited versions: pairs of the minor version and the first patch level.
 #[pyfunction]
-pub(crate) fn _freeze_rows() -> Vec<(u32, u32)> {
-    table::ROWS
+fn _freeze_rows() -> Vec<(u32, u32)> {
+    immortal::VERSIONS
         .iter()
-        .map(|row| (row.minor, row.first_patch))
+        .map(|version| (version.minor, version.first_patch))
         .collect()
 }
 
 /// The header of an object, for tests.
 #[pyfunction]
-pub(crate) fn _freeze_header(object: &Bound<'_, PyAny>) -> u64 {
+fn _freeze_header(object: &Bound<'_, PyAny>) -> u64 {
     // SAFETY: a live object, and attached.
     unsafe { header::word(object.as_ptr()) }
 }
@@ -151,6 +160,6 @@ pub(crate) fn _freeze_header(object: &Bound<'_, PyAny>) -> u64 {
 /// >>> onecopy.is_frozen([1, 2, 3])
 /// False
 #[pyfunction]
-pub(crate) fn is_frozen(object: &Bound<'_, PyAny>) -> bool {
-    table::row().is_some() && prepare::is_frozen(object)
+fn is_frozen(object: &Bound<'_, PyAny>) -> bool {
+    immortal::version().is_some() && prepare::is_frozen(object)
 }

@@ -12,9 +12,9 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 
 use super::classes::{Class, Native};
-use super::header;
-use super::table::Row;
 use super::walk::Prepare;
+use crate::cpython::immortal::Version;
+use crate::cpython::{header, items, range};
 
 /// How deep a tuple of tuples is looked into before its turn.
 const TUPLE_DEPTH: u32 = 8;
@@ -28,7 +28,7 @@ pub(super) unsafe fn leaf(
     object: *mut PyObject,
     class: &Class,
     wanted: Prepare,
-    row: &Row,
+    version: &Version,
 ) -> bool {
     if wanted.utf8 && class.native == Native::Str {
         // SAFETY: a str.
@@ -54,7 +54,7 @@ pub(super) unsafe fn leaf(
             // SAFETY: a live object.
             unsafe { c_base(class) }
         }
-        Native::Tuple if row.tuples_keep_hash => {
+        Native::Tuple if version.tuples_keep_hash => {
             // SAFETY: a tuple.
             return !unsafe { hash_flat_tuple(object) };
         }
@@ -75,9 +75,9 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
         // Python classes share one destructor (see `classes`), and every one has a base.
         // SAFETY: the class of a live object.
         let dealloc = unsafe { destructor(at) };
-        // SAFETY: as above.
+        // SAFETY: a live class: the first of them, or a base of one, which it holds.
         while unsafe { destructor(at) } == dealloc {
-            // SAFETY: as above.
+            // SAFETY: a live class, which was written in Python, so it has a base and holds it.
             at = unsafe { (*at).tp_base };
         }
     }
@@ -89,7 +89,7 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
 /// # Safety
 /// - `class` is a live class.
 unsafe fn destructor(class: *mut PyTypeObject) -> usize {
-    // SAFETY: the caller's word.
+    // SAFETY: a live class, as this function asks; its slots are fixed once it is ready.
     unsafe { (*class).tp_dealloc }.map_or(0, |function| function as usize)
 }
 
@@ -107,42 +107,12 @@ unsafe fn hash_as(object: *mut PyObject, base: *mut PyTypeObject) {
     }
 }
 
-/// The elements of a list.
-///
-/// # Safety
-/// - `list` is a live list that does not change while the slice is used.
-pub(super) unsafe fn list_items<'a>(list: *mut PyObject) -> &'a [*mut PyObject] {
-    // SAFETY: a list.
-    let len = unsafe { ffi::PyList_GET_SIZE(list) };
-    // SAFETY: a list has this layout.
-    let items = unsafe { (*list.cast::<ffi::PyListObject>()).ob_item };
-    if items.is_null() {
-        return &[];
-    }
-    // SAFETY: a list has as many items as its size says, and the caller's word.
-    unsafe { std::slice::from_raw_parts(items, len.unsigned_abs()) }
-}
-
-/// The elements of a tuple.
-///
-/// # Safety
-/// - `tuple` is a live tuple.
-pub(super) unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject] {
-    // SAFETY: a tuple.
-    let len = unsafe { ffi::PyTuple_GET_SIZE(tuple) };
-    let tuple = tuple.cast::<ffi::PyTupleObject>();
-    // SAFETY: a field's address inside a live object; nothing is read.
-    let items = unsafe { &raw const (*tuple).ob_item }.cast::<*mut PyObject>();
-    // SAFETY: a tuple has as many items as its size says, and never changes.
-    unsafe { std::slice::from_raw_parts(items, len.unsigned_abs()) }
-}
-
 /// Whether hashing the object runs no code but the interpreter's own, and goes no deeper.
 ///
 /// # Safety
 /// - `object` is a live object.
 unsafe fn is_scalar(object: *mut PyObject) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: a live object of an attached thread, as this function asks.
     let class = unsafe { ffi::Py_TYPE(object) };
     // SAFETY: a constant of the interpreter.
     let none = unsafe { ffi::Py_None() };
@@ -158,25 +128,13 @@ unsafe fn is_scalar(object: *mut PyObject) -> bool {
         .contains(&class)
 }
 
-#[cfg(Py_3_14)]
-unsafe fn tuple_hash_known(tuple: *mut PyObject) -> bool {
-    // SAFETY: a tuple has this layout from 3.14 on; -1 stands for "not computed".
-    unsafe { (*tuple.cast::<ffi::PyTupleObject>()).ob_hash != -1 }
-}
-
-/// Before 3.14 no tuple remembers its hash, and none is asked for it.
-#[cfg(not(Py_3_14))]
-unsafe fn tuple_hash_known(_tuple: *mut PyObject) -> bool {
-    false
-}
-
 /// Hashes a tuple of scalars. Returns false if it holds anything else.
 ///
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
 unsafe fn hash_flat_tuple(tuple: *mut PyObject) -> bool {
     // SAFETY: a live tuple.
-    let items = unsafe { tuple_items(tuple) };
+    let items = unsafe { items::tuple_items(tuple) };
     for &item in items {
         // SAFETY: the tuple holds it.
         if item.is_null() || !unsafe { is_scalar(item) } {
@@ -194,19 +152,19 @@ unsafe fn hash_flat_tuple(tuple: *mut PyObject) -> bool {
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
 pub(super) unsafe fn hash_tuple(tuple: *mut PyObject) {
-    // SAFETY: the caller's word.
+    // SAFETY: a live tuple of an attached thread, as this function asks too.
     unsafe { hash_nested_tuple(tuple, TUPLE_DEPTH) };
 }
 
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
 unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
-    // SAFETY: the caller's word.
-    if unsafe { tuple_hash_known(tuple) } {
+    // SAFETY: a live tuple, as this function asks.
+    if unsafe { items::tuple_keeps_its_hash(tuple) } {
         return true;
     }
     // SAFETY: a live tuple.
-    let items = unsafe { tuple_items(tuple) };
+    let items = unsafe { items::tuple_items(tuple) };
     for &item in items {
         if item.is_null() {
             return false;
@@ -235,7 +193,7 @@ unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
 /// # Safety
 /// - `object` is a live object, and the thread is attached.
 pub(super) unsafe fn materialise_dict(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller's word; the function looks at nothing but the object's own dict.
+    // SAFETY: a live object of an attached thread; the function looks at nothing but the object's own dict.
     let dict = unsafe { ffi::PyObject_GenericGetDict(object, null_mut()) };
     if dict.is_null() {
         // SAFETY: attached.
@@ -253,10 +211,10 @@ pub(super) unsafe fn materialise_dict(object: *mut PyObject) -> *mut PyObject {
 /// - `object` is a live time or datetime, as `native` says.
 unsafe fn tzinfo(object: *mut PyObject, native: Native) -> *mut PyObject {
     let found = if native == Native::Time {
-        // SAFETY: the caller's word.
+        // SAFETY: a live time, as `native` says and this function asks.
         unsafe { ffi::PyDateTime_TIME_GET_TZINFO(object) }
     } else {
-        // SAFETY: the caller's word.
+        // SAFETY: a live datetime, as `native` says and this function asks.
         unsafe { ffi::PyDateTime_DATE_GET_TZINFO(object) }
     };
     // SAFETY: a constant of the interpreter.
@@ -267,16 +225,15 @@ unsafe fn tzinfo(object: *mut PyObject, native: Native) -> *mut PyObject {
 /// Whether an instance of a class that may hold others does.
 ///
 /// # Safety
-/// - `object` is a live instance of `class`.
+/// - `object` is a live instance of `class`, and the thread is attached.
 #[inline]
 pub(super) unsafe fn holds_others(object: *mut PyObject, class: &Class) -> bool {
     match class.native {
-        // SAFETY: the caller's word.
         Native::Time | Native::DateTime if !class.traverse => {
-            // SAFETY: the caller's word.
+            // SAFETY: a live time or datetime, as the arm of the match says.
             !unsafe { tzinfo(object, class.native) }.is_null()
         }
-        // SAFETY: the caller's word.
+        // SAFETY: a live ndarray, as `class` says of the object, and this function asks for an attached thread.
         Native::NdArray => unsafe { is_array_of_objects(object) },
         _ => true,
     }
@@ -287,9 +244,9 @@ pub(super) unsafe fn holds_others(object: *mut PyObject, class: &Class) -> bool 
 /// # Safety
 /// - `array` is a live ndarray, and the thread is attached.
 unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: attached, as this function asks. Nothing that is dropped here outlives its `Bound`.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's word.
+    // SAFETY: a live object, as this function asks, and it is not used after this function.
     let array = unsafe { Borrowed::<'_, '_, PyAny>::from_ptr(py, array) };
     let code = array
         .getattr("dtype")
@@ -303,25 +260,18 @@ unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
 /// # Safety
 /// - `array` is a live ndarray of objects, and the thread is attached.
 pub(super) unsafe fn array_elements<'py>(array: *mut PyObject) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: the caller's word.
+    // SAFETY: attached, as this function asks. Nothing that is dropped here outlives its `Bound`.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the caller's word.
+    // SAFETY: a live object, as this function asks, and it is not used after this function.
     let array = unsafe { Borrowed::<'_, 'py, PyAny>::from_ptr(py, array) };
     array.call_method1("ravel", ("K",))?.call_method0("tolist")
-}
-
-/// A range holds four ints: start, stop, step, and its length (`Objects/rangeobject.c`).
-#[repr(C)]
-struct Range {
-    base: PyObject,
-    held: [*mut PyObject; 4],
 }
 
 /// What an object holds that `tp_traverse` does not report; all of it lives as long as the object.
 pub(super) fn held_outside(object: *mut PyObject, native: Native) -> [Option<*mut PyObject>; 4] {
     match native {
-        // SAFETY: a live range, which never changes; `check_range` has found this layout.
-        Native::Range => unsafe { (*object.cast::<Range>()).held }.map(Some),
+        // SAFETY: a live range, as `native` says, of an interpreter that was calibrated.
+        Native::Range => unsafe { range::held(object) }.map(Some),
         Native::Time | Native::DateTime => {
             // SAFETY: a live time or datetime, as `native` says.
             let held = unsafe { tzinfo(object, native) };
@@ -342,28 +292,6 @@ pub(super) fn held_outside(object: *mut PyObject, native: Native) -> [Option<*mu
         }
         _ => [None; 4],
     }
-}
-
-/// Fails if ranges look different here.
-pub(super) fn check_range(py: Python<'_>) -> PyResult<bool> {
-    let range = py
-        .get_type::<pyo3::types::PyRange>()
-        .call1((1_000_001, 9_000_001, 1_000))?;
-    let held = held_outside(range.as_ptr(), Native::Range);
-    let names = ["start", "stop", "step"];
-    for (name, found) in names.into_iter().zip(held) {
-        if found != Some(range.getattr(name)?.as_ptr()) {
-            return Ok(false);
-        }
-    }
-    let [.., Some(length)] = held else {
-        return Ok(false);
-    };
-    // Only the address of its class is compared, after a look that the range's own size leaves room for it.
-    let bytes: usize = range.call_method0("__sizeof__")?.extract()?;
-    // SAFETY: the three words before it are what they should be and the object is large enough, so this is the fourth.
-    let class = unsafe { ffi::Py_TYPE(length) };
-    Ok(bytes >= size_of::<Range>() && class == &raw mut ffi::PyLong_Type)
 }
 
 /// The header's mark alone.

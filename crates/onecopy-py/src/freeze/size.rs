@@ -4,6 +4,7 @@
 use pyo3::ffi::{self, PyObject};
 
 use super::classes::{Class, Native};
+use crate::cpython::pylong;
 
 /// Bytes of one entry of a dict with str keys, or of a set.
 const ENTRY: u64 = 16;
@@ -25,7 +26,7 @@ pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
         }
         Native::Int => {
             // SAFETY: an int or an instance of a subclass, which begins like an int.
-            let (_, digits) = unsafe { crate::list::pylong::digits(object) };
+            let (_, digits) = unsafe { pylong::digits(object) };
             own + 4 * (digits.len() as u64).max(1)
         }
         Native::Bytes | Native::Tuple => {

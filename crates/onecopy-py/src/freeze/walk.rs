@@ -12,14 +12,13 @@
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
-use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 
 use super::classes::{Class, Native, Types};
-use super::table::{MANAGED_DICT_OFFSET, Row};
-use super::{header, prepare, size};
+use super::{prepare, size};
+use crate::cpython::header;
+use crate::cpython::immortal::Version;
 
 /// No memory for the queue.
 #[derive(Debug)]
@@ -59,13 +58,13 @@ const CACHE_LEN: usize = 256;
 
 /// A walk, and what it found.
 pub(super) struct Walk<'a> {
-    row: &'a Row,
+    pub(super) version: &'a Version,
     types: &'a Types,
-    marks: Marks,
+    pub(super) marks: Marks,
     queue: Vec<Node>,
     /// The node whose references are being visited, and its class.
     at: usize,
-    at_class: *mut PyTypeObject,
+    pub(super) at_class: *mut PyTypeObject,
     pub(super) classes: Vec<Class>,
     by_class: HashMap<*mut PyTypeObject, usize>,
     cache: [(*mut PyTypeObject, usize); CACHE_LEN],
@@ -75,15 +74,15 @@ pub(super) struct Walk<'a> {
     /// Tuples that hold tuples: hashed at the end, the inner ones first.
     tuples: Vec<*mut PyObject>,
     /// What panicked under a C function.
-    panic: Option<Box<dyn Any + Send>>,
+    pub(super) panic: Option<Box<dyn Any + Send>>,
     pub(super) objects: u64,
     pub(super) bytes: u64,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(row: &'a Row, types: &'a Types, marks: Marks) -> Self {
+    pub(super) fn new(version: &'a Version, types: &'a Types, marks: Marks) -> Self {
         Self {
-            row,
+            version,
             types,
             marks,
             queue: Vec::new(),
@@ -107,12 +106,12 @@ impl<'a> Walk<'a> {
     /// - `root` is a live object, and the thread stays attached;
     /// - the interpreter was calibrated.
     pub(super) unsafe fn run(&mut self, root: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: `root` is a live object, and the thread attached, as this function asks.
         let before = unsafe { header::word(root) };
-        // SAFETY: the caller's word.
+        // SAFETY: `root` is a live object, and the thread attached; calibrated, as this function asks.
         unsafe { self.visit(root) }?;
         if header::is_immortal(before) {
-            // SAFETY: the caller's word.
+            // SAFETY: `root` is a live object, and the thread attached, as this function asks.
             let class = unsafe { self.class_of(root) }?;
             if self.class(class).is_some_and(|class| class.descend) {
                 self.push(root)?;
@@ -150,13 +149,13 @@ impl<'a> Walk<'a> {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     #[inline]
-    unsafe fn class_of(&mut self, object: *mut PyObject) -> Result<usize, NoMemory> {
-        // SAFETY: the caller's word.
+    pub(super) unsafe fn class_of(&mut self, object: *mut PyObject) -> Result<usize, NoMemory> {
+        // SAFETY: a live object of an attached thread, as this function asks.
         let class = unsafe { ffi::Py_TYPE(object) };
         let slot = (class.addr() >> 4 ^ class.addr() >> 12) % CACHE_LEN;
         match self.cache.get(slot) {
             Some(&(cached, index)) if cached == class => Ok(index),
-            // SAFETY: the caller's word.
+            // SAFETY: a live object of an attached thread, as this function asks too.
             _ => unsafe { self.look_class_up(object, slot) },
         }
     }
@@ -169,7 +168,7 @@ impl<'a> Walk<'a> {
         object: *mut PyObject,
         slot: usize,
     ) -> Result<usize, NoMemory> {
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let class = unsafe { ffi::Py_TYPE(object) };
         let index = if let Some(&index) = self.by_class.get(&class) {
             index
@@ -177,7 +176,7 @@ impl<'a> Walk<'a> {
             self.by_class.try_reserve(1).map_err(|_| NoMemory)?;
             self.classes.try_reserve(1).map_err(|_| NoMemory)?;
             let index = self.classes.len();
-            // SAFETY: the caller's word.
+            // SAFETY: a live object of an attached thread, as this function asks.
             self.classes.push(unsafe { self.types.describe(object) });
             self.by_class.insert(class, index);
             index
@@ -193,12 +192,12 @@ impl<'a> Walk<'a> {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     #[inline]
-    unsafe fn visit(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: the caller's word.
+    pub(super) unsafe fn visit(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
+        // SAFETY: a live object of an attached thread, as this function asks.
         if header::is_immortal(unsafe { header::word(object) }) {
             return Ok(());
         }
-        // SAFETY: the caller's word.
+        // SAFETY: a live object of an attached thread, as this function asks.
         let index = unsafe { self.class_of(object) }?;
         let Some(class) = self.classes.get_mut(index) else {
             return Ok(());
@@ -214,24 +213,24 @@ impl<'a> Walk<'a> {
         }
         // SAFETY: a live instance of this class.
         let holds = class.descend && unsafe { prepare::holds_others(object, class) };
-        // SAFETY: as above.
+        // SAFETY: a live instance of this class, as `class_of` has found.
         let bytes = unsafe { size::of(object, class) };
         if let Marks::Freeze(wanted) = self.marks {
             if holds {
                 self.queue.try_reserve(1).map_err(|_| NoMemory)?;
             }
-            if wanted.hash && self.row.tuples_keep_hash && class.native == Native::Tuple {
+            if wanted.hash && self.version.tuples_keep_hash && class.native == Native::Tuple {
                 self.tuples.try_reserve(1).map_err(|_| NoMemory)?;
             }
             // SAFETY: a live instance of this class.
-            let later = unsafe { prepare::leaf(object, class, wanted, self.row) };
+            let later = unsafe { prepare::leaf(object, class, wanted, self.version) };
             if later {
                 self.tuples.push(object);
             }
             // SAFETY: live, and the interpreter was calibrated, which the caller of `run` vouches for.
-            unsafe { header::immortalise(object, self.row) };
+            unsafe { header::immortalise(object, self.version) };
             let dict_stays = class.native == Native::Dict
-                && (self.row.dicts_stay_tracked || self.types.debug_build);
+                && (self.version.dicts_stay_tracked || self.types.debug_build);
             if class.collected && !dict_stays {
                 // SAFETY: instances of this class have the collector's header.
                 unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
@@ -259,134 +258,6 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Visits what a queued object holds.
-    ///
-    /// # Safety
-    /// - `object` is a live object, and the thread is attached.
-    unsafe fn descend(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: the caller's word.
-        let index = unsafe { self.class_of(object) }?;
-        let Some(class) = self.classes.get(index) else {
-            return Ok(());
-        };
-        self.at_class = class.raw;
-        let (native, traverse, has_dict) = (class.native, class.traverse, class.has_dict);
-        let beside = class.managed_dict && self.row.dict_beside_values;
-        let raw = class.raw;
-        // SAFETY: the caller's word.
-        unsafe { self.descend_native(object, native, traverse) }?;
-        if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
-            && has_dict
-        {
-            // SAFETY: a live object; what comes back is held by it.
-            let dict = unsafe { prepare::materialise_dict(object) };
-            if !dict.is_null() {
-                // SAFETY: the object holds it.
-                unsafe { self.visit(dict) }?;
-            }
-        }
-        if beside {
-            // SAFETY: a class with a managed dict has this word before each instance (see the table).
-            let slot = unsafe { object.byte_offset(MANAGED_DICT_OFFSET) }.cast::<*mut PyObject>();
-            // SAFETY: as above; null, or a dict that the object holds.
-            let dict = unsafe { slot.read() };
-            if !dict.is_null() {
-                // SAFETY: the object holds it.
-                unsafe { self.visit(dict) }?;
-            }
-        }
-        // SAFETY: the class of a live object.
-        if traverse && let Some(function) = unsafe { (*raw).tp_traverse } {
-            let walk: *mut Self = self;
-            // SAFETY: the traversal of the object's own class, which calls `visit_held` with `walk` while `self` is
-            // not used otherwise.
-            let failed = unsafe { function(object, visit_held, walk.cast()) };
-            if let Some(panic) = self.panic.take() {
-                resume_unwind(panic);
-            }
-            if failed != 0 {
-                return Err(NoMemory);
-            }
-        }
-        Ok(())
-    }
-
-    /// Visits what `tp_traverse` leaves out, and what is found faster without it.
-    ///
-    /// # Safety
-    /// - `object` is a live object of this kind, and the thread is attached.
-    unsafe fn descend_native(
-        &mut self,
-        object: *mut PyObject,
-        native: Native,
-        traverse: bool,
-    ) -> Result<(), NoMemory> {
-        match native {
-            Native::List if !traverse => {
-                // SAFETY: a list, which does not change (W1).
-                let items = unsafe { prepare::list_items(object) };
-                // SAFETY: the list holds them.
-                unsafe { self.items(items) }?;
-            }
-            Native::Tuple if !traverse => {
-                // SAFETY: a tuple.
-                let items = unsafe { prepare::tuple_items(object) };
-                // SAFETY: the tuple holds them.
-                unsafe { self.items(items) }?;
-            }
-            // SAFETY: a dict.
-            Native::Dict => unsafe { self.dict(object) }?,
-            Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
-                for held in prepare::held_outside(object, native).into_iter().flatten() {
-                    // SAFETY: `object` holds it.
-                    unsafe { self.visit(held) }?;
-                }
-            }
-            Native::NdArray => {
-                // SAFETY: an array of objects, or it would not have been queued.
-                let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
-                // SAFETY: a list of our own.
-                let items = unsafe { prepare::list_items(elements.as_ptr()) };
-                // SAFETY: the list holds them, and so does the array.
-                unsafe { self.items(items) }?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// # Safety
-    /// - `items` are what a live list or tuple holds, and the thread is attached.
-    unsafe fn items(&mut self, items: &[*mut PyObject]) -> Result<(), NoMemory> {
-        for &item in items {
-            // A list or tuple that is being built has empty places.
-            if !item.is_null() {
-                // SAFETY: the caller's word.
-                unsafe { self.visit(item) }?;
-            }
-        }
-        Ok(())
-    }
-
-    /// # Safety
-    /// - `dict` is a live dict, and the thread is attached.
-    unsafe fn dict(&mut self, dict: *mut PyObject) -> Result<(), NoMemory> {
-        let mut position = 0;
-        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
-        loop {
-            // SAFETY: a live dict, which does not change (W1).
-            let more =
-                unsafe { ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) };
-            if more == 0 {
-                return Ok(());
-            }
-            // SAFETY: the dict holds it.
-            unsafe { self.visit(key) }?;
-            // SAFETY: the dict holds it.
-            unsafe { self.visit(value) }?;
-        }
-    }
-
     /// The way from the root to the first instance that was left alone: itself last.
     pub(super) fn way(&self, skipped: &Skipped) -> Vec<*mut PyObject> {
         let mut way = Vec::new();
@@ -403,25 +274,5 @@ impl<'a> Walk<'a> {
             way.reverse();
         }
         way
-    }
-}
-
-/// What `tp_traverse` calls for each reference.
-unsafe extern "C" fn visit_held(object: *mut PyObject, walk: *mut c_void) -> c_int {
-    if object.is_null() {
-        return 0;
-    }
-    // SAFETY: `descend` passes its own walk, which nothing else uses now. The lifetimes outlive the traversal.
-    let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
-    // SAFETY: the traversed object holds it.
-    let visit = AssertUnwindSafe(|| unsafe { walk.visit(object) });
-    match catch_unwind(visit) {
-        Ok(Ok(())) => 0,
-        Ok(Err(NoMemory)) => -1,
-        // A panic must not cross the C function that calls this; `descend` goes on with it.
-        Err(panic) => {
-            walk.panic = Some(panic);
-            -1
-        }
     }
 }

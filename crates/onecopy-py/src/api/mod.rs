@@ -1,0 +1,35 @@
+//! What does Python call? Arguments come in, the folders below do the work.
+//!
+//! | file | Python calls |
+//! |---|---|
+//! | `share` | `share()` |
+//! | `array` | `empty()` and its sisters, and arrays as they lie in images |
+//! | `file` | `save()`, `open()`, `from_buffer()`, `image_of()` |
+//! | `store` | `stats()`, `collect()` |
+//! | `memory` | `memory()` and its report |
+//! | `watch` | `watch()`, `assert_shared()`, `tag()` |
+//! | `tree` | scikit-learn's forests, as `_models.py` has them |
+//! | `cli` | the `onecopy` command |
+
+mod array;
+mod cli;
+mod file;
+mod memory;
+mod share;
+mod store;
+mod tree;
+mod watch;
+
+use pyo3::prelude::*;
+
+/// Adds the classes and functions to the extension module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    share::register(module)?;
+    array::register(module)?;
+    file::register(module)?;
+    store::register(module)?;
+    memory::register(module)?;
+    watch::register(module)?;
+    tree::register(module)?;
+    cli::register(module)
+}

@@ -1,0 +1,245 @@
+//! From an element of a column to a Python object: one decoder per kind of column.
+//!
+//! They rely on the invariants of [`Parts`], `P1` to `P5`.
+#![allow(
+    unsafe_code,
+    reason = "the hot path of every view: its bounds were proved when the image was resolved"
+)]
+
+use std::marker::PhantomData;
+
+use onecopy::image::{Decoded, Scalar, Text, TextKind, Word, read_blob};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+use super::parts::Parts;
+use crate::error::corrupt;
+use crate::image::{Image, element};
+use crate::value::{scalar, text};
+
+/// Makes objects of the elements of one kind of column.
+pub(super) trait Decode {
+    /// Whether elements may be containers or pickled objects.
+    const LEADS_ON: bool = false;
+
+    /// The object of element `index` as a new reference, or null with an exception set.
+    ///
+    /// # Safety
+    /// - `parts` belong to a column of this kind and hold (P1 to P4);
+    /// - `index` is below the number of elements;
+    /// - the thread is attached to the interpreter.
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject;
+}
+
+/// Ints of a width below `i64` or of it.
+pub(super) struct Int<T>(PhantomData<T>);
+/// Ints of 64 bits without sign.
+pub(super) struct Uint;
+/// Floats.
+pub(super) struct Float;
+/// Bools.
+pub(super) struct Bool;
+/// Text that is all ASCII.
+pub(super) struct Ascii<O>(PhantomData<O>);
+/// Text of any kind.
+pub(super) struct Str<O>(PhantomData<O>);
+/// Bytes.
+pub(super) struct Bytes<O>(PhantomData<O>);
+/// Mixtures.
+pub(super) struct Words;
+/// Any of these with `None` among them.
+pub(super) struct Nullable<D>(PhantomData<D>);
+
+impl<T: Copy + Into<i64>> Decode for Int<T> {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        let value: T = unsafe { parts.item(index) };
+        scalar::int(value.into())
+    }
+}
+
+impl Decode for Uint {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        let value: u64 = unsafe { parts.item(index) };
+        // SAFETY: attached, as this function asks.
+        unsafe { ffi::PyLong_FromUnsignedLongLong(value) }
+    }
+}
+
+impl Decode for Float {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        let value: f64 = unsafe { parts.item(index) };
+        // SAFETY: attached, as this function asks.
+        unsafe { ffi::PyFloat_FromDouble(value) }
+    }
+}
+
+impl Decode for Bool {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        let value: u8 = unsafe { parts.item(index) };
+        scalar::bool_object(value != 0)
+    }
+}
+
+/// Offsets of 4 or 8 bytes; the top two bits carry the kind of text.
+pub(super) trait Offset {
+    type Item: Copy;
+    fn split(item: Self::Item) -> (usize, TextKind);
+}
+
+pub(super) struct Narrow;
+pub(super) struct Wide;
+
+impl Offset for Narrow {
+    type Item = u32;
+
+    #[inline]
+    fn split(item: u32) -> (usize, TextKind) {
+        (
+            (item & ((1 << 30) - 1)) as usize,
+            TextKind::from_bits((item >> 30) as u8),
+        )
+    }
+}
+
+impl Offset for Wide {
+    type Item = u64;
+
+    #[inline]
+    fn split(item: u64) -> (usize, TextKind) {
+        (
+            (item & ((1 << 62) - 1)) as usize,
+            TextKind::from_bits((item >> 62) as u8),
+        )
+    }
+}
+
+/// The bytes of element `index` of a column with offsets, and the kind that they are marked with.
+///
+/// # Safety
+/// - as for [`Decode::decode`], for a column whose offsets are `O`.
+#[inline]
+unsafe fn span<O: Offset>(parts: &Parts, index: usize) -> Option<(&[u8], TextKind)> {
+    // SAFETY: there is one offset more than elements (P1).
+    let (start, kind) = O::split(unsafe { parts.item(index) });
+    // SAFETY: `index + 1` is at most the number of elements, so it is one of the offsets (P1).
+    let (end, _) = O::split(unsafe { parts.item(index.wrapping_add(1)) });
+    parts.data(start, end).map(|bytes| (bytes, kind))
+}
+
+impl<O: Offset> Decode for Ascii<O> {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
+        match unsafe { span::<O>(parts, index) } {
+            Some((bytes, _)) => text::ascii(bytes),
+            None => raise_corrupt(
+                parts,
+                index,
+                size_of::<O::Item>(),
+                "offsets of an element do not lie in its data",
+            ),
+        }
+    }
+}
+
+impl<O: Offset> Decode for Str<O> {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
+        match unsafe { span::<O>(parts, index) } {
+            Some((bytes, TextKind::Ascii)) => text::ascii(bytes),
+            Some((bytes, kind)) => text::new(Text { kind, bytes }),
+            None => raise_corrupt(
+                parts,
+                index,
+                size_of::<O::Item>(),
+                "offsets of an element do not lie in its data",
+            ),
+        }
+    }
+}
+
+impl<O: Offset> Decode for Bytes<O> {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
+        match unsafe { span::<O>(parts, index) } {
+            Some((content, _)) => scalar::bytes(content),
+            None => raise_corrupt(
+                parts,
+                index,
+                size_of::<O::Item>(),
+                "offsets of an element do not lie in its data",
+            ),
+        }
+    }
+}
+
+impl Decode for Words {
+    const LEADS_ON: bool = true;
+
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        let word = Word(unsafe { parts.item(index) });
+        match word.decode() {
+            Some(Decoded::Int(value)) => scalar::int(value),
+            // SAFETY: attached, as this function asks.
+            Some(Decoded::Float(value)) => unsafe { ffi::PyFloat_FromDouble(value) },
+            Some(Decoded::None) => scalar::none(),
+            Some(Decoded::Bool(value)) => scalar::bool_object(value),
+            Some(Decoded::Str(kind, short)) => text::new(Text {
+                kind,
+                bytes: short.as_bytes(),
+            }),
+            Some(Decoded::Bytes(short)) => scalar::bytes(short.as_bytes()),
+            Some(Decoded::Blob(offset)) => {
+                match read_blob(parts.data(0, parts.data_len).unwrap_or_default(), offset) {
+                    // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
+                    Ok(Scalar::Pickle(_)) => unsafe { element::pickled(parts.image, offset) },
+                    Ok(value) => scalar::raw(&value),
+                    Err(error) => scalar::raise(error),
+                }
+            }
+            // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
+            Some(Decoded::Node(offset)) => unsafe { element::node(parts.image, offset) },
+            None => raise_corrupt(parts, index, 8, "word with an unknown tag"),
+        }
+    }
+}
+
+impl<D: Decode> Decode for Nullable<D> {
+    #[inline]
+    unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
+        // SAFETY: nullable codecs are chosen only where there is a bitmap (P2).
+        if unsafe { parts.is_valid(index) } {
+            // SAFETY: what this function asks is what the decoder of the elements asks.
+            unsafe { D::decode(parts, index) }
+        } else {
+            scalar::none()
+        }
+    }
+}
+
+#[cold]
+fn raise_corrupt(
+    parts: &Parts,
+    index: usize,
+    item_size: usize,
+    what: &'static str,
+) -> *mut PyObject {
+    let offset = |image: &Bound<'_, Image>| {
+        let start = image.get().bytes().as_ptr().addr();
+        parts.address_of(index, item_size).wrapping_sub(start) as u64
+    };
+    // SAFETY: whoever has the parts keeps their image alive (P4); decoders run attached to the interpreter.
+    unsafe { element::with_image(parts.image, |image| Err(corrupt(offset(image), what))) }
+}

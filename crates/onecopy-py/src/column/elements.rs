@@ -1,0 +1,204 @@
+//! The elements of a list or tuple in an image, or some of them: their column, and the image kept beside it.
+#![allow(unsafe_code, reason = "calls the decoders, which give raw objects")]
+
+use std::sync::OnceLock;
+
+use onecopy::image::{Container, Items, Sequence};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PySlice;
+
+use super::codec::{self, Codec, Getter};
+use super::iterator::Rest;
+use super::parts::Parts;
+use super::steps::Steps;
+use crate::cpython::items;
+use crate::error::{Error, corrupt};
+use crate::image::Image;
+use crate::value::index;
+
+/// Numbers that can be handed out as they lie: the buffer protocol's letter for them, and bytes per item.
+#[derive(Clone, Copy)]
+pub(crate) struct Format {
+    pub(crate) letter: &'static std::ffi::CStr,
+    pub(crate) item_size: usize,
+}
+
+/// Some elements of one list or tuple.
+///
+/// **Invariant.** `S1` (see [`Steps`]) holds for `steps` and the image; `P1` to `P4` hold for `parts`, as `image` is kept.
+pub(crate) struct Elements {
+    pub(crate) image: Py<Image>,
+    /// Offset of the list or tuple in the image.
+    pub(crate) node: u64,
+    pub(crate) container: Container,
+    /// Elements of the image.
+    pub(crate) count: usize,
+    pub(crate) parts: Parts,
+    pub(crate) codec: &'static Codec,
+    /// The codec's getter, one step nearer.
+    pub(crate) get: Getter,
+    pub(crate) steps: Steps,
+    pub(crate) format: Option<Format>,
+    pub(crate) hash: OnceLock<isize>,
+}
+
+impl Elements {
+    /// The whole list or tuple at `node`.
+    pub(crate) fn of_node(image: &Bound<'_, Image>, node: u64) -> Result<Self, Error> {
+        let sequence = image.get().open()?.sequence_at(node)?;
+        Ok(Self::of_sequence(image, &sequence))
+    }
+
+    /// The whole of a list or tuple of this image.
+    pub(crate) fn of_sequence(image: &Bound<'_, Image>, sequence: &Sequence<'_>) -> Self {
+        let node = sequence.offset();
+        let (parts, codec) = codec::of(image, sequence);
+        let (container, len) = (sequence.container(), sequence.len());
+        let format = format(sequence);
+        let steps = Steps {
+            start: 0,
+            step: 1,
+            len,
+        };
+        let hash = OnceLock::new();
+        Self {
+            image: image.clone().unbind(),
+            node,
+            container,
+            count: len,
+            parts,
+            codec,
+            get: codec.get,
+            steps,
+            format,
+            hash,
+        }
+    }
+
+    /// Other elements of the same image; the steps must stay inside it (S1).
+    pub(crate) fn with_steps(&self, py: Python<'_>, steps: Steps) -> Self {
+        Self {
+            image: self.image.clone_ref(py),
+            steps,
+            hash: OnceLock::new(),
+            ..*self
+        }
+    }
+
+    /// What the builtin is called.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.container {
+            Container::List => "list",
+            Container::Tuple => "tuple",
+        }
+    }
+
+    /// The object of element `at` of the column, whatever the steps are.
+    #[inline]
+    pub(crate) fn at<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyAny>> {
+        // Positions of keys are kept for all views of them, and another process may have changed their number meanwhile.
+        if at >= self.count {
+            return Err(corrupt(self.node, "an element that is not there"));
+        }
+        // SAFETY: `at` is below `count`, and `image` keeps the parts (P1 to P4).
+        let object = unsafe { (self.get)(&self.parts, at) };
+        // SAFETY: null with an exception, or a new reference.
+        unsafe { Bound::from_owned_ptr_or_err(py, object) }
+    }
+
+    /// The object of element `index`, of which there must be one.
+    #[inline]
+    pub(crate) fn get<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
+        debug_assert!(index < self.steps.len);
+        self.at(py, self.steps.at(index))
+    }
+
+    /// Whether elements may be containers or pickled objects.
+    pub(crate) fn lead_on(&self) -> bool {
+        self.codec.leads_on()
+    }
+
+    /// Whether these are all elements in order.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.steps.start == 0 && self.steps.step == 1 && self.steps.len == self.count
+    }
+
+    /// An iterator over `steps` of the view that `owner` is, and that has these elements.
+    pub(crate) fn iterate<'py>(
+        &self,
+        owner: &Bound<'py, PyAny>,
+        steps: &Steps,
+        rest: Rest,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.codec.iterator.iterate(owner, self.parts, steps, rest)
+    }
+
+    /// The element that `view[key]` asks for, counted in the column.
+    #[inline]
+    pub(crate) fn position(&self, key: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let index = index::subscript(key, self.kind())?;
+        let at = self.steps.position(index);
+        at.ok_or_else(|| index::out_of_range(self.kind()))
+    }
+
+    /// The elements of a slice.
+    pub(crate) fn slice(&self, slice: &Bound<'_, PySlice>) -> PyResult<Self> {
+        Ok(self.with_steps(slice.py(), self.steps.of_slice(slice)?))
+    }
+
+    /// A real list or tuple of the elements, made at its full length.
+    pub(crate) fn to_builtin<'py>(
+        &self,
+        py: Python<'py>,
+        container: Container,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Steps { len, .. } = self.steps;
+        let size = len.cast_signed();
+        let object = match container {
+            // SAFETY: `py` shows that the thread is attached.
+            Container::List => unsafe { ffi::PyList_New(size) },
+            // SAFETY: `py` shows that the thread is attached.
+            Container::Tuple => unsafe { ffi::PyTuple_New(size) },
+        };
+        // SAFETY: null with an exception, or a new reference.
+        let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+        if len == 0 {
+            return Ok(bound);
+        }
+        let (items, _) = match container {
+            // SAFETY: a new list, and attached.
+            Container::List => unsafe { items::of_list(object) },
+            // SAFETY: a new tuple, and attached.
+            Container::Tuple => unsafe { items::of_tuple(object) },
+        };
+        // SAFETY: room for `len` pointers that are null so far; the steps stay inside the image (S1), whose parts `image`
+        // keeps (P1 to P4). If it stops early, the rest stays null, which the object's deallocation allows.
+        let made = unsafe { (self.codec.fill)(&self.parts, &self.steps, items) };
+        if made == len {
+            return Ok(bound);
+        }
+        Err(PyErr::take(py)
+            .unwrap_or_else(|| PyRuntimeError::new_err("an element could not be made")))
+    }
+}
+
+fn format(sequence: &Sequence<'_>) -> Option<Format> {
+    if sequence.validity().is_some() {
+        return None;
+    }
+    let (letter, item_size) = match sequence.items() {
+        Items::I8(_) => (c"b", 1),
+        Items::I16(_) => (c"h", 2),
+        Items::I32(_) => (c"i", 4),
+        Items::I64(_) => (c"l", 8),
+        Items::U64(_) => (c"L", 8),
+        Items::F64(_) => (c"d", 8),
+        Items::Bool(_) => (c"?", 1),
+        Items::Str(_) | Items::Bytes(_) | Items::Words(_) => return None,
+    };
+    Some(Format { letter, item_size })
+}
+
+const _: () = assert!(size_of::<std::ffi::c_long>() == 8); // what the letters l and L stand for

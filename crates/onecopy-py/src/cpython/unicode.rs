@@ -1,0 +1,84 @@
+//! Where the characters of a str lie, and how wide they are.
+//!
+//! | str | its characters |
+//! |---|---|
+//! | ASCII | one byte each, right behind a `PyASCIIObject` |
+//! | other, compact | 1, 2 or 4 bytes each, behind a `PyCompactUnicodeObject`: `PyUnicode_DATA` knows |
+//!
+//! Source: `Include/cpython/unicodeobject.h` of 3.11 to 3.14. Before 3.12 a str may exist whose characters are not laid
+//! out yet ([`is_ready`]).
+//!
+//! **Invariant.** `U1`: [`check`] ran when the module was imported and found the characters of an ASCII str where
+//! [`new_ascii`] says; otherwise the import failed.
+#![allow(
+    unsafe_code,
+    reason = "reads and writes the characters of strs where they lie"
+)]
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+/// A new ASCII str of `len` characters and where they go; null with an exception set if there is no memory. The
+/// characters have to be written before anybody sees the str.
+///
+/// # Safety
+/// - the thread is attached to the interpreter.
+#[inline]
+pub(crate) unsafe fn new_ascii(len: usize) -> (*mut PyObject, *mut u8) {
+    // SAFETY: attached, as this function asks; 0x7f is a largest character that stands for ASCII.
+    let object = unsafe { ffi::PyUnicode_New(len.cast_signed(), 0x7f) };
+    // Only an address: of the str, or of nothing.
+    let characters = object.cast::<ffi::PyASCIIObject>().wrapping_add(1);
+    (object, characters.cast())
+}
+
+/// Whether the characters of a str are laid out. Before 3.12 one may exist whose are not; then they are laid out now.
+///
+/// # Safety
+/// - `object` is a live and exact str, and the thread is attached.
+#[inline]
+pub(crate) unsafe fn is_ready(object: *mut PyObject) -> bool {
+    // SAFETY: a live and exact str, as this function asks. Since 3.12 this does nothing.
+    unsafe { ffi::PyUnicode_READY(object) == 0 }
+}
+
+/// The characters of a str as they lie, how many bytes each has, and whether all are ASCII.
+///
+/// # Safety
+/// - `object` is a live and exact str that is ready and outlives the result; the thread is attached.
+#[inline]
+pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, bool) {
+    // SAFETY: an exact str that is ready, as this function asks, knows the width of its characters.
+    let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
+    // SAFETY: an exact str that is ready has its characters at this address.
+    let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
+    // SAFETY: an exact str that is ready knows how many there are.
+    let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
+    // SAFETY: a str of `count` characters of this width; it never changes, and outlives the slice.
+    let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
+    // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
+    #[cfg(Py_3_14)]
+    let ascii = width == 1 && bytes.is_ascii();
+    // SAFETY: an exact str that is ready has this flag set or not.
+    #[cfg(not(Py_3_14))]
+    let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
+    (bytes, width, ascii)
+}
+
+/// Fails if the characters of an ASCII str lie elsewhere in this interpreter.
+pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: attached, as `py` shows.
+    let (object, to) = unsafe { new_ascii(7) };
+    // SAFETY: null with an exception, or a new reference.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    // SAFETY: a new str is an exact one and ready.
+    let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
+    // A str is released without a look at its characters.
+    if to.cast() == expected {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "onecopy does not know how this Python lays out strs",
+    ))
+}

@@ -1,0 +1,162 @@
+//! What an object holds: by `tp_traverse`, and by hand where that leaves something out or is slower.
+//!
+//! The invariants `W1` to `W3` of [`super::walk`] hold here too.
+#![allow(unsafe_code, reason = "visits objects through their raw slots")]
+
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use pyo3::ffi::{self, PyObject};
+
+use super::classes::Native;
+use super::prepare;
+use super::walk::{Marks, NoMemory, Prepare, Walk};
+use crate::cpython::{header, items};
+
+impl Walk<'_> {
+    /// Visits what a queued object holds.
+    ///
+    /// # Safety
+    /// - `object` is a live object, and the thread is attached.
+    pub(super) unsafe fn descend(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
+        // SAFETY: a live object of an attached thread, as this function asks.
+        let index = unsafe { self.class_of(object) }?;
+        let Some(class) = self.classes.get(index) else {
+            return Ok(());
+        };
+        self.at_class = class.raw;
+        let (native, traverse, has_dict) = (class.native, class.traverse, class.has_dict);
+        let beside = class.managed_dict && self.version.dict_beside_values;
+        let raw = class.raw;
+        // SAFETY: a live object of the kind that its class says, and an attached thread, as this function asks.
+        unsafe { self.descend_native(object, native, traverse) }?;
+        if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
+            && has_dict
+        {
+            // SAFETY: a live object; what comes back is held by it.
+            let dict = unsafe { prepare::materialise_dict(object) };
+            if !dict.is_null() {
+                // SAFETY: the object holds it.
+                unsafe { self.visit(dict) }?;
+            }
+        }
+        if beside {
+            // SAFETY: a live instance of a class with a managed dict, in an interpreter that was calibrated.
+            let dict = unsafe { header::managed_dict(object) };
+            if !dict.is_null() {
+                // SAFETY: the object holds it.
+                unsafe { self.visit(dict) }?;
+            }
+        }
+        // SAFETY: the class of a live object.
+        if traverse && let Some(function) = unsafe { (*raw).tp_traverse } {
+            let walk: *mut Self = self;
+            // SAFETY: the traversal of the object's own class, which calls `visit_held` with `walk` while `self` is
+            // not used otherwise.
+            let failed = unsafe { function(object, visit_held, walk.cast()) };
+            if let Some(panic) = self.panic.take() {
+                resume_unwind(panic);
+            }
+            if failed != 0 {
+                return Err(NoMemory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits what `tp_traverse` leaves out, and what is found faster without it.
+    ///
+    /// # Safety
+    /// - `object` is a live object of this kind, and the thread is attached.
+    unsafe fn descend_native(
+        &mut self,
+        object: *mut PyObject,
+        native: Native,
+        traverse: bool,
+    ) -> Result<(), NoMemory> {
+        match native {
+            Native::List if !traverse => {
+                // SAFETY: a list, which does not change (W1).
+                let items = unsafe { items::list_items(object) };
+                // SAFETY: the list holds them.
+                unsafe { self.items(items) }?;
+            }
+            Native::Tuple if !traverse => {
+                // SAFETY: a tuple.
+                let items = unsafe { items::tuple_items(object) };
+                // SAFETY: the tuple holds them.
+                unsafe { self.items(items) }?;
+            }
+            // SAFETY: a dict.
+            Native::Dict => unsafe { self.dict(object) }?,
+            Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
+                for held in prepare::held_outside(object, native).into_iter().flatten() {
+                    // SAFETY: `object` holds it.
+                    unsafe { self.visit(held) }?;
+                }
+            }
+            Native::NdArray => {
+                // SAFETY: an array of objects, or it would not have been queued.
+                let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
+                // SAFETY: a list of our own.
+                let items = unsafe { items::list_items(elements.as_ptr()) };
+                // SAFETY: the list holds them, and so does the array.
+                unsafe { self.items(items) }?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// - `items` are what a live list or tuple holds, and the thread is attached.
+    unsafe fn items(&mut self, items: &[*mut PyObject]) -> Result<(), NoMemory> {
+        for &item in items {
+            // A list or tuple that is being built has empty places.
+            if !item.is_null() {
+                // SAFETY: the list or tuple that lives, as this function asks, holds the item.
+                unsafe { self.visit(item) }?;
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// - `dict` is a live dict, and the thread is attached.
+    unsafe fn dict(&mut self, dict: *mut PyObject) -> Result<(), NoMemory> {
+        let mut position = 0;
+        let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+        loop {
+            // SAFETY: a live dict, which does not change (W1).
+            let more =
+                unsafe { ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) };
+            if more == 0 {
+                return Ok(());
+            }
+            // SAFETY: the dict holds it.
+            unsafe { self.visit(key) }?;
+            // SAFETY: the dict holds it.
+            unsafe { self.visit(value) }?;
+        }
+    }
+}
+
+/// What `tp_traverse` calls for each reference.
+unsafe extern "C" fn visit_held(object: *mut PyObject, walk: *mut c_void) -> c_int {
+    if object.is_null() {
+        return 0;
+    }
+    // SAFETY: `descend` passes its own walk, which nothing else uses now. The lifetimes outlive the traversal.
+    let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
+    // SAFETY: the traversed object holds it.
+    let visit = AssertUnwindSafe(|| unsafe { walk.visit(object) });
+    match catch_unwind(visit) {
+        Ok(Ok(())) => 0,
+        Ok(Err(NoMemory)) => -1,
+        // A panic must not cross the C function that calls this; `descend` goes on with it.
+        Err(panic) => {
+            walk.panic = Some(panic);
+            -1
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Exporters of the buffer protocol: an image's bytes (read-only) and a private mapping (writable). `build_buffer` has the
+//! third, an image being built.
+//!
+//! **Invariants.** `B1`: the bytes an exporter points to stay mapped and in place as long as the exporter lives. `NumPy`
+//! gives a buffer back as soon as it has the address and keeps only the exporter alive, so counting exports would
+//! protect nothing; hence there is no `__releasebuffer__`, and a `BuildBuffer` that was sealed keeps its old address
+//! valid. `B2`: writable bytes are reachable by this process alone.
+#![allow(unsafe_code, reason = "the buffer protocol hands out addresses")]
+
+use std::ffi::c_int;
+
+use onecopy::store::PrivateMapping;
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::owner::Image;
+
+/// Fills `view` with `len` bytes at `address`, kept alive by `owner`.
+///
+/// # Safety
+/// - `view` is the pointer that the interpreter handed to `__getbuffer__`.
+/// - `len` bytes at `address` stay readable, and writable if `writable`, as long as `owner` lives.
+pub(super) unsafe fn export(
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+    owner: &Bound<'_, PyAny>,
+    address: *mut u8,
+    len: usize,
+    writable: bool,
+) -> PyResult<()> {
+    if view.is_null() {
+        return Err(PyBufferError::new_err("no Py_buffer to fill"));
+    }
+    if !writable && flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
+        // SAFETY: `view` is valid for writes (caller). A failed request leaves `obj` null (Python/C API, "Buffer
+        // Protocol").
+        unsafe { (*view).obj = std::ptr::null_mut() };
+        return Err(PyBufferError::new_err(
+            "shared bytes never change: ask for a read-only buffer, or use onecopy.private(view)",
+        ));
+    }
+    let len = ffi::Py_ssize_t::try_from(len)
+        .map_err(|_| PyBufferError::new_err("longer than Py_ssize_t"))?;
+    // SAFETY: `view` is valid for writes, `owner` is a live object that keeps `len` bytes at `address` valid (caller).
+    let status = unsafe {
+        ffi::PyBuffer_FillInfo(
+            view,
+            owner.as_ptr(),
+            address.cast(),
+            len,
+            c_int::from(!writable),
+            flags,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(owner.py()))
+    }
+}
+
+/// Part of an image's bytes, read-only.
+#[pyclass(frozen, module = "onecopy._onecopy")]
+pub(crate) struct ImageBuffer {
+    image: Py<Image>,
+    offset: usize,
+    len: usize,
+    node: u64,
+}
+
+impl ImageBuffer {
+    /// The caller has checked that the part lies inside the image.
+    pub(crate) fn new(image: Py<Image>, offset: usize, len: usize, node: u64) -> Self {
+        Self {
+            image,
+            offset,
+            len,
+            node,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.image
+            .get()
+            .bytes()
+            .get(self.offset..)
+            .and_then(|rest| rest.get(..self.len))
+            .unwrap_or_default()
+    }
+}
+
+#[pymethods]
+impl ImageBuffer {
+    /// The image that this is a part of.
+    #[getter]
+    fn image(&self, py: Python<'_>) -> Py<Image> {
+        self.image.clone_ref(py)
+    }
+
+    /// Offset of the node that this is the data of; 0 for the root.
+    #[getter]
+    fn node(&self) -> u64 {
+        self.node
+    }
+
+    /// Address of the first byte.
+    #[getter]
+    fn address(&self) -> usize {
+        self.bytes().as_ptr().addr()
+    }
+
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len
+    }
+
+    unsafe fn __getbuffer__(
+        slf: &Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let bytes = slf.get().bytes();
+        let (address, len) = (bytes.as_ptr().cast_mut(), bytes.len());
+        // SAFETY: `view` comes from the interpreter; the image is immutable and mapped as long as `slf` holds it (B1).
+        unsafe { export(view, flags, slf.as_any(), address, len, false) }
+    }
+}
+
+/// Part of a private copy-on-write mapping, writable.
+#[pyclass(frozen, module = "onecopy._onecopy")]
+pub(crate) struct PrivateBuffer {
+    mapping: PrivateMapping,
+    offset: usize,
+    len: usize,
+}
+
+impl PrivateBuffer {
+    /// The caller has checked that the part lies inside the image.
+    pub(crate) fn new(mapping: PrivateMapping, offset: usize, len: usize) -> Self {
+        Self {
+            mapping,
+            offset,
+            len,
+        }
+    }
+
+    fn address(&self) -> *mut u8 {
+        self.mapping.as_mut_ptr().wrapping_add(self.offset)
+    }
+}
+
+#[pymethods]
+impl PrivateBuffer {
+    /// Number of bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len
+    }
+
+    unsafe fn __getbuffer__(
+        slf: &Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        // SAFETY: `view` comes from the interpreter; the part lies inside the mapping, which lives as long as `slf`
+        // does (B1) and belongs to this process alone (B2).
+        unsafe { export(view, flags, slf.as_any(), this.address(), this.len, true) }
+    }
+}

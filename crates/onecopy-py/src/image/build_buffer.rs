@@ -1,0 +1,221 @@
+//! An array's data while its image is built, as writable memory.
+//!
+//! The invariants `B1` and `B2` of [`super::buffer`] hold here too.
+#![allow(unsafe_code, reason = "the buffer protocol hands out addresses")]
+
+use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use onecopy::image::{ArrayLayout, ArraySpec};
+use onecopy::store::{Building, Sealed};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyBufferError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::buffer::export;
+use super::copy::{self, Address};
+use super::owner::Image;
+use crate::error::Error;
+
+/// An array's data while its image is built: writable until it is sealed.
+#[pyclass(frozen, module = "onecopy._onecopy")]
+pub(crate) struct BuildBuffer {
+    state: Mutex<State>,
+    layout: ArrayLayout,
+    address: Address,
+    /// Whether somebody may still have the writable address.
+    exported: AtomicBool,
+}
+
+/// What an image under construction has become.
+enum State {
+    Building(Building),
+    Sealed {
+        _address_stays_valid: Sealed,
+    },
+    /// Published, or in the hands of a method that is at work on it.
+    Taken,
+}
+
+impl BuildBuffer {
+    /// Describes the array in the image's head; the data stay zero.
+    pub(crate) fn new(
+        mut building: Building,
+        layout: ArrayLayout,
+        spec: &ArraySpec,
+    ) -> Result<Self, Error> {
+        layout.write(&spec.as_shape(), building.as_mut_slice())?;
+        let address = Address(
+            building
+                .as_mut_ptr()
+                .wrapping_add(layout.data.offset as usize),
+        );
+        Ok(Self {
+            state: Mutex::new(State::Building(building)),
+            layout,
+            address,
+            exported: AtomicBool::new(false),
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.layout.data.len as usize
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object that is being built, taken out for a while or for good; None if there is none.
+    ///
+    /// The lock is not held longer: waiting for the GIL with it would stop a thread that has the GIL and wants it.
+    fn take(&self) -> Option<Building> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut *state, State::Taken) {
+            State::Building(building) => Some(building),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl BuildBuffer {
+    /// Whether the image is complete, so that what is written here stays in this process.
+    #[getter]
+    fn sealed(&self) -> bool {
+        !matches!(*self.lock(), State::Building(_))
+    }
+
+    /// Address of the first byte of data.
+    #[getter]
+    fn address(&self) -> usize {
+        self.address.0.addr()
+    }
+
+    /// Number of bytes of data.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len()
+    }
+
+    /// Copies all data from a contiguous buffer of as many bytes; large ones by two threads.
+    fn fill(&self, py: Python<'_>, source: PyBuffer<u8>) -> PyResult<()> {
+        let found = source.len_bytes();
+        if !source.is_c_contiguous() || found != self.len() {
+            return Err(PyValueError::new_err(format!(
+                "{found} bytes were given for {}",
+                self.len()
+            )));
+        }
+        let from = Address(source.buf_ptr().cast());
+        let target = self.address;
+        if from.0.addr().abs_diff(target.0.addr()) < found {
+            return Err(PyValueError::new_err("the source is this memory itself"));
+        }
+        let building = self.take().ok_or_else(complete)?;
+        py.detach(move || {
+            // SAFETY: `found` bytes are readable at `from` while the buffer is exported, and as many are writable at
+            // `target` (B1: the state is Building); the check above says that they do not overlap.
+            unsafe { copy::bytes(from, target, found) };
+        });
+        *self.lock() = State::Building(building);
+        drop(source);
+        Ok(())
+    }
+
+    /// Makes the image visible and immutable. What is written here afterwards stays in this process.
+    fn publish(&self, py: Python<'_>) -> Result<Image, Error> {
+        let building = self.take().ok_or_else(complete)?;
+        // Relaxed: exports happen with the GIL held, as this does.
+        if self.exported.load(Ordering::Relaxed) {
+            let (object, sealed) = py.detach(|| building.seal())?;
+            *self.lock() = State::Sealed {
+                _address_stays_valid: sealed,
+            };
+            return Ok(Image::new(object));
+        }
+        Ok(Image::new(py.detach(|| building.publish())?))
+    }
+
+    /// Like `publish`, but the memory stays valid and becomes private to this process.
+    ///
+    /// None if it cannot be done in place: the memory came here by fork, is sealed or being sealed by another thread,
+    /// or this description needs a longer head.
+    fn seal(
+        &self,
+        py: Python<'_>,
+        dtype: String,
+        item_size: u32,
+        shape: Vec<u64>,
+        strides: Vec<i64>,
+    ) -> Result<Option<Image>, Error> {
+        let spec = ArraySpec {
+            dtype,
+            item_size,
+            shape,
+            strides,
+            read_only: false,
+        };
+        let layout = ArrayLayout::new(&spec.as_shape(), self.layout.data.len)?;
+        if layout.image_len != self.layout.image_len || layout.data != self.layout.data {
+            return Ok(None);
+        }
+        let Some(mut building) = self.take() else {
+            return Ok(None);
+        };
+        if building.is_inherited() {
+            *self.lock() = State::Building(building);
+            return Ok(None);
+        }
+        let head_len = layout.data.offset as usize;
+        // Only the data have ever been exported, so the head is this value's alone.
+        let head = &mut building.as_mut_slice()[..head_len];
+        if let Err(error) = layout.write_head(&spec.as_shape(), head) {
+            *self.lock() = State::Building(building);
+            return Err(error.into());
+        }
+        // After a failure the store keeps the memory: whoever has its address may go on writing (B1).
+        let (object, sealed) = py.detach(|| building.seal())?;
+        *self.lock() = State::Sealed {
+            _address_stays_valid: sealed,
+        };
+        Ok(Some(Image::new(object)))
+    }
+
+    unsafe fn __getbuffer__(
+        slf: &Bound<'_, Self>,
+        view: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
+        let this = slf.get();
+        let writable = match *this.lock() {
+            State::Building(_) => true,
+            State::Sealed { .. } => false,
+            State::Taken => {
+                return Err(PyBufferError::new_err("the image is complete already"));
+            }
+        };
+        // Relaxed: exports happen with the GIL held, as does the reading in `publish`.
+        this.exported.store(true, Ordering::Relaxed);
+        // SAFETY: `view` comes from the interpreter; the data stay mapped as long as `slf` lives, sealed or not (B1).
+        unsafe {
+            export(
+                view,
+                flags,
+                slf.as_any(),
+                this.address.0,
+                this.len(),
+                writable,
+            )
+        }
+    }
+}
+
+fn complete() -> PyErr {
+    PyBufferError::new_err("the image is complete already")
+}

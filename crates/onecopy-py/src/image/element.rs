@@ -1,0 +1,46 @@
+//! Objects of nodes and pickles for those who have the image as a raw object: the decoders of columns.
+#![allow(unsafe_code, reason = "decoders have raw objects and give raw objects")]
+
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+
+use super::owner::Image;
+use super::{objects, rebuilt};
+use crate::cpython::slot;
+
+/// Calls a function with the image of a decoder, and hands its object over as decoders do.
+///
+/// # Safety
+/// - `image` is a live `Image`, and the thread is attached to the interpreter.
+pub(crate) unsafe fn with_image(
+    image: *mut PyObject,
+    make: impl for<'py> FnOnce(&Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>>,
+) -> *mut PyObject {
+    let work = |py: Python<'_>| {
+        // SAFETY: a live object, as this function asks; it becomes one reference more.
+        let image = unsafe { Bound::from_borrowed_ptr(py, image) };
+        // SAFETY: an instance of this class, as this function asks.
+        let image = unsafe { image.cast_into_unchecked::<Image>() };
+        make(&image).map(Bound::into_ptr)
+    };
+    // SAFETY: attached, as this function asks; the work gives a new reference, or an error to be raised.
+    unsafe { slot::enter(work) }
+}
+
+/// The object of a node that is an element, as a new reference; null with an exception set.
+///
+/// # Safety
+/// - `image` is a live `Image`, and the thread is attached to the interpreter.
+pub(crate) unsafe fn node(image: *mut PyObject, offset: u64) -> *mut PyObject {
+    // SAFETY: a live `Image` and an attached thread, as this function asks too.
+    unsafe { with_image(image, |image| objects::node(image, offset)) }
+}
+
+/// The object of a pickle that is an element, as a new reference; null with an exception set.
+///
+/// # Safety
+/// - `image` is a live `Image`, and the thread is attached to the interpreter.
+pub(crate) unsafe fn pickled(image: *mut PyObject, offset: u64) -> *mut PyObject {
+    // SAFETY: a live `Image` and an attached thread, as this function asks too.
+    unsafe { with_image(image, |image| rebuilt::pickled(image, offset)) }
+}

@@ -1,0 +1,90 @@
+//! How do objects become an image?
+//!
+//! The objects are walked twice over an arena: the first walk only measures, so that memory is taken once and at its
+//! exact length; the second writes. Neither makes a second copy of the data. A flat list of numbers takes a shorter road.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `flat` | how does a list of plain values get into the store, in one pass if it is numbers? |
+//! | `source` | how are the elements of a real list read, and what if it changes meanwhile? |
+//! | `packer` | which node does an object become? |
+//! | `known` | what if an object is met again? |
+//! | `keys` | how are keys hashed, and shared by dicts that have the same? |
+//! | `rows` | when are the elements of a list rows of a table? |
+//! | `fields` | which fields and shapes do rows have? |
+//! | `special` | how do arrays and pickled objects get in? |
+//! | `path` | what is the way to the object that cannot be shared? |
+//! | `progress` | how does a long walk tell how far it has come? |
+#![deny(unsafe_code)]
+
+mod fields;
+mod flat;
+mod keys;
+mod known;
+mod packer;
+mod path;
+mod progress;
+mod rows;
+mod source;
+mod special;
+
+use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
+use pyo3::prelude::*;
+
+use crate::error::Error;
+pub(crate) use flat::share as share_flat;
+use packer::Packer;
+use special::Spool;
+
+/// An object whose image has been measured and can be written.
+pub(crate) struct Planned<'py> {
+    data: Bound<'py, PyAny>,
+    spool: Spool<'py>,
+    /// Length of the image in bytes.
+    pub(crate) image_len: usize,
+    steps: u64,
+}
+
+/// Measures the image of an object.
+pub(crate) fn measure<'py>(
+    data: &Bound<'py, PyAny>,
+    progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Planned<'py>> {
+    let py = data.py();
+    let mut spool = Spool::default();
+    let mut arena = Arena::measure();
+    let reporter = progress::Reporter::new(progress, "measuring", 0);
+    let mut packer = Packer::new(py, &mut arena, &mut spool, reporter);
+    let root = packer.root(data)?;
+    let steps = packer.steps();
+    let image_len = arena.finish(root, FORMAT_VERSION).map_err(Error::from)?;
+    let image_len = usize::try_from(image_len)
+        .map_err(|_| Error::from(BuildError::TooLarge { len: image_len }))?;
+    Ok(Planned {
+        data: data.clone(),
+        spool,
+        image_len,
+        steps,
+    })
+}
+
+impl<'py> Planned<'py> {
+    /// Writes the image into memory of exactly its length.
+    pub(crate) fn write(
+        &mut self,
+        out: &mut [u8],
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let py = self.data.py();
+        self.spool.rewind();
+        let mut arena = Arena::write(out);
+        let reporter = progress::Reporter::new(progress, "writing", self.steps);
+        let mut packer = Packer::new(py, &mut arena, &mut self.spool, reporter);
+        let root = packer.root(&self.data)?;
+        packer.done()?;
+        arena
+            .finish(root, FORMAT_VERSION)
+            .map_err(|_| Error::from(BuildError::Outgrown))?;
+        Ok(())
+    }
+}

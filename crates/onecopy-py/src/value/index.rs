@@ -1,0 +1,84 @@
+//! Indexes and the limits of searches, as lists take them.
+#![allow(unsafe_code, reason = "`__index__` with the errors that lists raise")]
+
+use std::ops::Range;
+
+use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// The position that `view[index]` asks for.
+///
+/// `kind` is what the builtin is called: the error names it.
+#[inline]
+pub(crate) fn subscript(index: &Bound<'_, PyAny>, kind: &str) -> PyResult<isize> {
+    if let Some(index) = as_index(index, true)? {
+        return Ok(index);
+    }
+    Err(no_index(index, kind))
+}
+
+#[cold]
+fn no_index(index: &Bound<'_, PyAny>, kind: &str) -> PyErr {
+    match index.get_type().name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "{kind} indices must be integers or slices, not {name}"
+        )),
+        Err(error) => error,
+    }
+}
+
+/// The error for an index that is not there.
+#[cold]
+pub(crate) fn out_of_range(kind: &str) -> PyErr {
+    PyIndexError::new_err(format!("{kind} index out of range"))
+}
+
+/// Where a search begins and where it ends, among `len` elements.
+pub(crate) fn range(
+    start: Option<&Bound<'_, PyAny>>,
+    stop: Option<&Bound<'_, PyAny>>,
+    len: usize,
+) -> PyResult<Range<usize>> {
+    Ok(bound(start, len, 0)?..bound(stop, len, len)?)
+}
+
+/// A limit of a search, counted from the end if negative and cut to what exists.
+fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResult<usize> {
+    let Some(limit) = limit else {
+        return Ok(absent);
+    };
+    let Some(limit) = as_index(limit, false)? else {
+        let text = "slice indices must be integers or have an __index__ method";
+        return Err(PyTypeError::new_err(text));
+    };
+    let from_front = if limit < 0 {
+        limit.saturating_add(len.cast_signed())
+    } else {
+        limit
+    };
+    Ok(from_front.max(0).unsigned_abs().min(len))
+}
+
+/// The value of an int or of anything with `__index__`; `None` for other types.
+#[inline]
+fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isize>> {
+    // SAFETY: a live object.
+    if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
+        return Ok(None);
+    }
+    let error = if refuse_large {
+        // SAFETY: reads the address of a static exception type.
+        unsafe { ffi::PyExc_IndexError }
+    } else {
+        std::ptr::null_mut()
+    };
+    // SAFETY: a live object, and an exception type or null.
+    let index = unsafe { ffi::PyNumber_AsSsize_t(value.as_ptr(), error) };
+    if index == -1
+        && let Some(raised) = PyErr::take(value.py())
+    {
+        return Err(raised);
+    }
+    Ok(Some(index))
+}

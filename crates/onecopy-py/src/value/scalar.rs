@@ -1,0 +1,138 @@
+//! From a plain value to its Python object.
+//!
+//! The functions give what slots give: a new reference, or null with an exception set.
+//!
+//! **Invariant.** `V1`: they are called by threads that are attached to the interpreter. Decoders and those who hold a
+//! `Python` call them.
+#![allow(
+    unsafe_code,
+    reason = "the C API makes objects at a fraction of the cost of PyO3's calls"
+)]
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use onecopy::image::{ImageError, Scalar};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+use super::text;
+use crate::cpython::slot;
+use crate::error::Error;
+
+/// The object of a plain value.
+pub(crate) fn object<'py>(py: Python<'py>, value: &Scalar<'_>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: null with an exception, or a new reference.
+    unsafe { Bound::from_owned_ptr_or_err(py, raw(value)) }
+}
+
+/// Ints kept in this process once one of them has been read: what most small columns are made of. `CPython` keeps those
+/// from −5 to 256 itself; with these, a list of ints to a thousand is read without allocating.
+const SMALL_LOW: i64 = -1024;
+const SMALL_COUNT: usize = 5120;
+static SMALL: [AtomicPtr<PyObject>; SMALL_COUNT] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; SMALL_COUNT];
+
+/// An int as a new reference.
+#[inline]
+pub(crate) fn int(value: i64) -> *mut PyObject {
+    let slot = value.wrapping_sub(SMALL_LOW).cast_unsigned();
+    if slot >= SMALL_COUNT as u64 {
+        // SAFETY: this folder's functions are called attached to the interpreter (V1).
+        return unsafe { ffi::PyLong_FromLongLong(value) };
+    }
+    let kept = &SMALL[slot as usize];
+    // Relaxed: the interpreter's lock orders this load after the store that filled the slot.
+    let object = kept.load(Ordering::Relaxed);
+    if object.is_null() {
+        keep(kept, value)
+    } else {
+        new_reference(object)
+    }
+}
+
+#[cold]
+fn keep(slot: &AtomicPtr<PyObject>, value: i64) -> *mut PyObject {
+    // SAFETY: this folder's functions are called attached to the interpreter (V1).
+    let object = unsafe { ffi::PyLong_FromLongLong(value) };
+    if object.is_null() {
+        return object;
+    }
+    slot.store(object, Ordering::Relaxed);
+    // The slot owns the first reference for the rest of the process.
+    new_reference(object)
+}
+
+#[inline]
+fn new_reference(object: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called with objects that live for the rest of the process, attached to the interpreter (V1).
+    unsafe { ffi::Py_INCREF(object) };
+    object
+}
+
+#[inline]
+pub(crate) fn none() -> *mut PyObject {
+    // SAFETY: reads the address of a static.
+    new_reference(unsafe { ffi::Py_None() })
+}
+
+#[inline]
+pub(crate) fn bool_object(value: bool) -> *mut PyObject {
+    if value {
+        // SAFETY: reads the address of a static.
+        new_reference(unsafe { ffi::Py_True() })
+    } else {
+        // SAFETY: reads the address of a static.
+        new_reference(unsafe { ffi::Py_False() })
+    }
+}
+
+#[inline]
+pub(crate) fn bytes(content: &[u8]) -> *mut PyObject {
+    // SAFETY: a slice's pointer and length; attached (V1).
+    unsafe { ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), content.len().cast_signed()) }
+}
+
+/// The object of a value that came from a blob.
+pub(crate) fn raw(value: &Scalar<'_>) -> *mut PyObject {
+    match *value {
+        Scalar::None => none(),
+        Scalar::Bool(value) => bool_object(value),
+        Scalar::Int(value) => int(value),
+        // SAFETY: attached (V1).
+        Scalar::Uint(value) => unsafe { ffi::PyLong_FromUnsignedLongLong(value) },
+        Scalar::Big(content) => big(content),
+        // SAFETY: attached (V1).
+        Scalar::Float(value) => unsafe { ffi::PyFloat_FromDouble(value) },
+        Scalar::Str(content) => text::new(content),
+        Scalar::Bytes(content) => bytes(content),
+        // SAFETY: attached (V1).
+        Scalar::Complex(real, imaginary) => unsafe { ffi::PyComplex_FromDoubles(real, imaginary) },
+        Scalar::Pickle(_) | Scalar::Class(_) => raise(ImageError::Corrupt {
+            offset: 0,
+            what: "a pickle or class where a value was expected",
+        }),
+    }
+}
+
+/// An int past 64 bits, from two's complement.
+fn big(content: &[u8]) -> *mut PyObject {
+    // The interpreter goes through the bytes more than once, and another process may change them meanwhile.
+    let content = content.to_vec();
+    let start = content.as_ptr();
+    #[cfg(Py_3_13)]
+    // SAFETY: a vector's pointer and length; attached (V1).
+    return unsafe {
+        let flags = ffi::Py_ASNATIVEBYTES_LITTLE_ENDIAN;
+        ffi::PyLong_FromNativeBytes(start.cast(), content.len(), flags)
+    };
+    #[cfg(not(Py_3_13))]
+    // SAFETY: a vector's pointer and length, little-endian and with a sign; attached (V1).
+    return unsafe { ffi::_PyLong_FromByteArray(start, content.len(), 1, 1) };
+}
+
+#[cold]
+pub(crate) fn raise(error: ImageError) -> *mut PyObject {
+    // SAFETY: this folder's functions are called attached to the interpreter (V1).
+    unsafe { slot::enter(|_| Err(Error::from(error).into())) }
+}

@@ -1,0 +1,123 @@
+//! Strs, made and read by hand: `PyO3` goes by UTF-8, and an image has each str in its narrowest of 1, 2 or 4 bytes a
+//! character, as `CPython` has it.
+//!
+//! What is made gives what slots give: a new reference, or null with an exception set.
+//!
+//! **Invariant.** `V1`: as in [`super::scalar`], the functions are called by threads that are attached to the interpreter.
+#![allow(
+    unsafe_code,
+    reason = "reads and writes the characters of strs where they lie"
+)]
+
+use std::ptr;
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use onecopy::image::{ImageError, Text, TextKind};
+use pyo3::ffi::{self, PyObject};
+
+use super::scalar;
+use crate::cpython::unicode;
+
+/// A str of ASCII characters; checked, as a str that says so wrongly would break the interpreter.
+#[inline]
+pub(crate) fn ascii(content: &[u8]) -> *mut PyObject {
+    let kind = TextKind::Ascii;
+    if content.len() == 1 {
+        return new(Text {
+            kind,
+            bytes: content,
+        });
+    }
+    // SAFETY: attached (V1).
+    let (object, to) = unsafe { unicode::new_ascii(content.len()) };
+    if object.is_null() {
+        return object;
+    }
+    // SAFETY: the str was made for this many characters, and nobody else has it; nothing is copied into the empty one.
+    let copied = unsafe { copy(content, to) };
+    if copied.is_ascii() {
+        return object;
+    }
+    not_narrowest(object)
+}
+
+/// Copies bytes of the image to where no other process can change them; what counts is what has been copied.
+///
+/// # Safety
+/// - as many bytes can be written at `to`, they lie outside the image, and nobody else refers to them for now.
+#[inline]
+unsafe fn copy<'a>(content: &[u8], to: *mut u8) -> &'a [u8] {
+    // SAFETY: `content` is readable, as many bytes at `to` are writable and lie elsewhere, as this function asks.
+    unsafe { ptr::copy_nonoverlapping(content.as_ptr(), to, content.len()) };
+    // So that the compiler does not take the bytes from where they were copied from.
+    compiler_fence(Ordering::SeqCst);
+    // SAFETY: written by the copy above, and nobody else's for now, as this function asks.
+    unsafe { std::slice::from_raw_parts(to, content.len()) }
+}
+
+/// A str of any kind; checked to be in its narrowest form, as otherwise it would not equal the same text.
+pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
+    let kind = content.kind;
+    if kind.width() == 1 && content.bytes.len() == 1 {
+        let mut letter = 0;
+        // SAFETY: one byte, of this function alone.
+        let bytes = unsafe { copy(content.bytes, &raw mut letter) };
+        if !(Text { kind, bytes }).is_canonical() {
+            return not_narrowest(ptr::null_mut());
+        }
+        // SAFETY: one byte at a valid address. The interpreter has these as singletons.
+        return unsafe { ffi::PyUnicode_FromKindAndData(1, bytes.as_ptr().cast(), 1) };
+    }
+    let widest = match kind {
+        TextKind::Ascii => 0x7f,
+        TextKind::Latin1 => 0xff,
+        TextKind::Ucs2 => 0xffff,
+        TextKind::Ucs4 => 0x0010_ffff,
+    };
+    // SAFETY: attached (V1).
+    let object = unsafe { ffi::PyUnicode_New(content.char_count().cast_signed(), widest) };
+    if object.is_null() {
+        return object;
+    }
+    // SAFETY: a new str is an exact one and ready.
+    let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
+    // SAFETY: the str was made for as many characters of this width, and nobody else has it; nothing is copied into the
+    // empty one.
+    let bytes = unsafe { copy(content.bytes, to) };
+    if (Text { kind, bytes }).is_canonical() {
+        return object;
+    }
+    not_narrowest(object)
+}
+
+/// Raises for text that is not what it is marked as, and releases the str that was made of it.
+#[cold]
+fn not_narrowest(made: *mut PyObject) -> *mut PyObject {
+    // SAFETY: null, or a reference of the caller's; a str is released without a look at its characters.
+    unsafe { ffi::Py_XDECREF(made) };
+    scalar::raise(ImageError::Corrupt {
+        offset: 0,
+        what: "text is not in its narrowest form",
+    })
+}
+
+/// The characters of a str, in place; `None` if there was no memory to lay them out.
+///
+/// # Safety
+/// - `object` is an exact str that outlives the result, and the thread is attached.
+#[inline]
+pub(crate) unsafe fn read<'a>(object: *mut PyObject) -> Option<Text<'a>> {
+    // SAFETY: a live and exact str, as this function asks.
+    if !unsafe { unicode::is_ready(object) } {
+        return None;
+    }
+    // SAFETY: a live and exact str, as this function asks, that was just found ready.
+    let (bytes, width, ascii) = unsafe { unicode::characters(object) };
+    let kind = match width {
+        1 if ascii => TextKind::Ascii,
+        1 => TextKind::Latin1,
+        2 => TextKind::Ucs2,
+        _ => TextKind::Ucs4,
+    };
+    Some(Text { kind, bytes })
+}

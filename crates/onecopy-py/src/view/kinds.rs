@@ -1,0 +1,51 @@
+//! Which view is an object, and what does it show?
+#![forbid(unsafe_code)]
+
+use pyo3::prelude::*;
+
+use super::dict::DictView;
+use super::object::ObjectView;
+use super::set::{FrozenSetView, SetView};
+use super::table::TableView;
+use super::{row, sequence};
+use crate::image::Image;
+
+/// Whether an object is a view that packing takes apart again, and not an array.
+pub(crate) fn is_view(object: &Bound<'_, PyAny>) -> bool {
+    sequence::of(object).is_some() || row::of(object).is_some() || place_of(object).is_some()
+}
+
+/// The image and node that a view shows, if it is one of a whole node.
+pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
+    let py = object.py();
+    if let Ok(view) = object.cast_exact::<DictView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<SetView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<FrozenSetView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<TableView>() {
+        Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<ObjectView>() {
+        Some(view.get().place(py))
+    } else {
+        None
+    }
+}
+
+/// The image of a view, and the node that it shows the whole of or a part of; not for rows, which have no node.
+pub(crate) fn shown(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
+    match sequence::of(object) {
+        Some(elements) => Some((elements.image.clone_ref(object.py()), elements.node)),
+        None => place_of(object),
+    }
+}
+
+/// Whether a view shows some elements of a list or rows of a table, and not all in order.
+pub(crate) fn is_part(object: &Bound<'_, PyAny>) -> bool {
+    match (sequence::of(object), object.cast_exact::<TableView>()) {
+        (Some(elements), _) => !elements.is_whole(),
+        (None, Ok(table)) => !table.get().is_whole(),
+        (None, Err(_)) => false,
+    }
+}

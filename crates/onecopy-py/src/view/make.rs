@@ -1,0 +1,98 @@
+//! From a node to its Python object.
+#![forbid(unsafe_code)]
+
+use onecopy::image::{Decoded, Node, Scalar, Text, Word, read_blob};
+use pyo3::prelude::*;
+
+use super::dict::DictView;
+use super::object::ObjectView;
+use super::set::{FrozenSetView, SetView};
+use super::table::TableView;
+use super::{real, row, sequence};
+use crate::column::Elements;
+use crate::error::{Error, corrupt};
+use crate::image::objects::Objects;
+use crate::image::{Image, rebuilt};
+use crate::value::scalar;
+
+/// Objects of nodes, as views.
+pub(super) struct Views;
+
+impl Objects for Views {
+    fn node<'py>(&self, image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, PyAny>> {
+        object_at(image, node)
+    }
+
+    fn real<'py>(&self, view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        real::to_python(view)
+    }
+}
+
+/// What `share()` returns for a whole image.
+pub(crate) fn root_object<'py>(image: &Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>> {
+    attach_node(image, image.get().open()?.root_offset())
+}
+
+/// The Python object of a node: a view, an array, or a rebuilt object.
+fn object_at<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bound<'py, PyAny>> {
+    let py = image.py();
+    let opened = image.get().open()?;
+    Ok(match opened.node(offset).map_err(Error::from)? {
+        Node::Sequence(sequence) => sequence::wrap(py, Elements::of_sequence(image, &sequence))?,
+        Node::Dict(_) => DictView::new(image, offset)?.into_any(),
+        Node::Set(set) if set.frozen => FrozenSetView::new(image, offset)?.into_any(),
+        Node::Set(_) => SetView::new(image, offset)?.into_any(),
+        Node::Table(_) => TableView::new(image, offset)?.into_any(),
+        Node::Row(row) => row::of_table(image, row.table, row.row)?,
+        Node::Array(_) => {
+            let arrays = py.import("onecopy._array")?;
+            arrays.call_method1("array_of_node", (image, offset))?
+        }
+        Node::Object(_) => rebuilt::object(image, offset)?,
+        Node::Value(word) => word_object(image, word, offset)?,
+        Node::Keys(_) => return Err(corrupt(offset, "a value was expected")),
+    })
+}
+
+/// The object of a word that stands alone.
+fn word_object<'py>(image: &Bound<'py, Image>, word: Word, at: u64) -> PyResult<Bound<'py, PyAny>> {
+    let short;
+    let opened = image.get().open()?;
+    let value = match word.decode() {
+        Some(Decoded::None) => Scalar::None,
+        Some(Decoded::Bool(value)) => Scalar::Bool(value),
+        Some(Decoded::Int(value)) => Scalar::Int(value),
+        Some(Decoded::Float(value)) => Scalar::Float(value),
+        Some(Decoded::Str(kind, text)) => {
+            short = text;
+            let bytes = short.as_bytes();
+            Scalar::Str(Text { kind, bytes })
+        }
+        Some(Decoded::Bytes(bytes)) => {
+            short = bytes;
+            Scalar::Bytes(short.as_bytes())
+        }
+        Some(Decoded::Blob(offset)) => {
+            match read_blob(opened.bytes(), offset).map_err(Error::from)? {
+                Scalar::Pickle(_) => return rebuilt::pickled(image, offset),
+                value => value,
+            }
+        }
+        Some(Decoded::Node(offset)) => return object_at(image, offset),
+        None => return Err(corrupt(at, "word with an unknown tag")),
+    };
+    scalar::object(image.py(), &value)
+}
+
+/// Unpickles a view.
+#[pyfunction(name = "_attach_node")]
+pub(super) fn attach_node<'py>(
+    image: &Bound<'py, Image>,
+    node: u64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let opened = image.get().open()?;
+    if let Node::Object(_) = opened.node(node).map_err(Error::from)? {
+        return Ok(ObjectView::new(image, node)?.into_any());
+    }
+    object_at(image, node)
+}

@@ -1,0 +1,95 @@
+//! What does a reader see?
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `sequence`, `sequence_methods` | what are `ListView` and `TupleView`? |
+//! | `slots` | how are `view[i]` and `len(view)` as fast as the interpreter allows? |
+//! | `export` | how does NumPy see a list? |
+//! | `dict`, `mapping` | what is `DictView`, and what has it in common with a row? |
+//! | `set` | what are `SetView` and `FrozenSetView`? |
+//! | `finder` | where is a key? |
+//! | `table_core` | what do the rows of a table share? |
+//! | `table`, `table_methods` | what is `TableView`? |
+//! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
+//! | `object` | what is `ObjectView`? |
+//! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
+//! | `repr`, `level` | what about cycles, and when is it too deep? |
+//! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
+//! | `kinds` | which view is an object? |
+//! | `real`, `real_rows` | how does the real thing come back? |
+//! | `make` | which view shows a node? With `real` it implements `Objects` |
+
+mod dict;
+mod export;
+mod finder;
+mod generic;
+pub(crate) mod kinds;
+mod level;
+mod make;
+mod mapping;
+mod object;
+mod ops;
+mod real;
+mod real_rows;
+mod record;
+mod reduce;
+mod repr;
+mod row;
+mod sequence;
+mod sequence_methods;
+mod sequential;
+mod set;
+mod slots;
+mod table;
+mod table_core;
+mod table_methods;
+
+use pyo3::prelude::*;
+
+use crate::image::objects;
+use dict::DictView;
+use record::{NamedTupleView, RecordView};
+use row::RowView;
+use sequence::{ListView, TupleView};
+use set::{FrozenSetView, SetView};
+use table::TableView;
+
+pub(crate) use make::root_object;
+
+/// Adds the classes to the extension module, puts the fast slots into them, and says who makes objects of nodes.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    objects::register(&make::Views);
+    slots::install::<ListView>(py)?;
+    slots::install::<TupleView>(py)?;
+    module.add_class::<ListView>()?;
+    module.add_class::<TupleView>()?;
+    module.add_class::<DictView>()?;
+    module.add_class::<SetView>()?;
+    module.add_class::<FrozenSetView>()?;
+    module.add_class::<TableView>()?;
+    module.add_class::<RowView>()?;
+    module.add_class::<RecordView>()?;
+    module.add_class::<NamedTupleView>()?;
+    module.add_class::<object::ObjectView>()?;
+    module.add_function(wrap_pyfunction!(sequence::_attach_view, module)?)?;
+    module.add_function(wrap_pyfunction!(export::private_items, module)?)?;
+    module.add_function(wrap_pyfunction!(make::attach_node, module)?)?;
+    module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
+    module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
+    module.add_function(wrap_pyfunction!(real::real, module)?)?;
+    // Also lets `match` take views for sequences and mappings.
+    let abc = py.import("_collections_abc")?;
+    let sequence = abc.getattr("Sequence")?;
+    sequence.call_method1("register", (py.get_type::<ListView>(),))?;
+    sequence.call_method1("register", (py.get_type::<TupleView>(),))?;
+    sequence.call_method1("register", (py.get_type::<TableView>(),))?;
+    sequence.call_method1("register", (py.get_type::<NamedTupleView>(),))?;
+    let mapping = abc.getattr("Mapping")?;
+    mapping.call_method1("register", (py.get_type::<DictView>(),))?;
+    mapping.call_method1("register", (py.get_type::<RowView>(),))?;
+    let set = abc.getattr("Set")?;
+    set.call_method1("register", (py.get_type::<SetView>(),))?;
+    set.call_method1("register", (py.get_type::<FrozenSetView>(),))?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! `RowView`: a dict that is a row of a table; and rows of any kind.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use onecopy::image::RowKind;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::table_core::{RowPlace, TableCore};
+use super::{record, repr};
+use crate::error::corrupt;
+use crate::image::Image;
+
+/// A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns.
+#[pyclass(frozen, mapping, weakref, module = "onecopy")]
+pub(crate) struct RowView {
+    // Not a structure of their own, which would be copied once more on its way into the object: `table[i]` shows it.
+    image: Py<Image>,
+    pub(super) core: Arc<TableCore>,
+    pub(super) row: usize,
+}
+
+/// The view of a row, which must be one of the table's.
+#[inline]
+pub(super) fn new<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    if core.table.row_kind != RowKind::Dict {
+        return record::new(py, image, core, row);
+    }
+    let (image, core) = (image.clone_ref(py), core.clone());
+    Ok(Bound::new(py, RowView { image, core, row })?.into_any())
+}
+
+/// The row of the table at `table`, whichever kind it is.
+pub(super) fn of_table<'py>(
+    image: &Bound<'py, Image>,
+    table: u64,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let core = TableCore::of(image, table)?;
+    if row >= core.table.rows {
+        return Err(corrupt(table, "the table has no such row"));
+    }
+    new(image.py(), image.as_unbound(), &core, row)
+}
+
+/// The row that an object shows, if it is a view of one.
+pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
+    match object.cast_exact::<RowView>() {
+        Ok(row) => Some(row.get().place()),
+        Err(_) => record::of(object),
+    }
+}
+
+impl RowView {
+    pub(super) fn place(&self) -> RowPlace<'_> {
+        (&self.image, &self.core, self.row)
+    }
+
+    /// A real dict of the cells.
+    pub(super) fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let real = PyDict::new(py);
+        for position in self.core.positions(self.row)? {
+            let name = self.core.names[position].bind(py);
+            real.set_item(name, self.core.cell(py, position, self.row)?)?;
+        }
+        Ok(real)
+    }
+
+    pub(super) fn text(&self, py: Python<'_>) -> PyResult<String> {
+        let (image, node) = repr::row(&self.image, self.core.node, self.row);
+        repr::guarded(image, node, "RowView({...})", || {
+            let mut cells = Vec::new();
+            for position in self.core.positions(self.row)? {
+                let cell = self.core.cell(py, position, self.row)?;
+                let name = self.core.names[position].bind(py).repr()?;
+                cells.push(format!("{name}: {}", cell.repr()?));
+            }
+            Ok(format!("RowView({{{}}})", cells.join(", ")))
+        })
+    }
+}
+
+/// Unpickles a row.
+#[pyfunction(name = "_attach_row")]
+pub(crate) fn attach_row<'py>(
+    image: &Bound<'py, Image>,
+    table: u64,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    of_table(image, table, row)
+}

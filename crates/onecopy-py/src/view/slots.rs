@@ -1,0 +1,122 @@
+//! The slots behind `view[i]` and `len(view)`, put in the place of those that `PyO3` generates.
+//!
+//! A generated slot enters a trampoline that counts attachments, catches panics and converts arguments: more work than
+//! the access itself. These functions do none of it. They cannot panic: indexes are checked, arithmetic wraps, what can
+//! fail goes through `cpython::slot`, and what is not the plain case to the generated slot, which is kept.
+#![allow(unsafe_code, reason = "slots are functions over raw objects")]
+
+use std::ffi::c_int;
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi::{self, Py_ssize_t, PyObject};
+use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
+use pyo3::{PyClass, PyTypeInfo};
+
+use crate::column::Elements;
+use crate::cpython::{pylong, slot};
+use crate::value::index;
+
+/// A class whose instances hold elements and nothing else.
+pub(crate) trait ViewClass: PyClass<Frozen = True> + Sync {
+    /// What the builtin is called: `list` or `tuple`.
+    const KIND: &'static str;
+    /// What it shows.
+    fn elements(&self) -> &Elements;
+    /// Where the generated slot behind `view[key]` is kept.
+    fn generated_subscript() -> &'static OnceLock<ffi::binaryfunc>;
+}
+
+/// The elements that an object shows.
+///
+/// # Safety
+/// - `object` is a live instance of `T`, and the thread is attached;
+/// - the reference is not used after the object may have died.
+#[inline]
+unsafe fn elements_of<'a, T: ViewClass + 'a>(object: *mut PyObject) -> &'a Elements {
+    // SAFETY: the thread is attached, as this function asks. Nothing is dropped with this `py`.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: a live object, as this function asks, and it stays so while the reference is used.
+    let object = unsafe { Borrowed::<'a, '_, PyAny>::from_ptr(py, object) };
+    // SAFETY: an instance of `T`, as this function asks.
+    let object = unsafe { object.cast_unchecked::<T>() };
+    let inner: *const T = object.get();
+    // SAFETY: the instance lives as long as the object, which outlives the reference, as this function asks.
+    unsafe { &*inner }.elements()
+}
+
+unsafe extern "C" fn length<T: ViewClass>(object: *mut PyObject) -> Py_ssize_t {
+    // SAFETY: the interpreter calls this slot with an instance of the type that has it.
+    unsafe { elements_of::<T>(object) }.steps.len.cast_signed()
+}
+
+/// `view[i]` for callers that have the index as a number.
+unsafe extern "C" fn item<T: ViewClass>(object: *mut PyObject, index: Py_ssize_t) -> *mut PyObject {
+    // SAFETY: the interpreter calls this slot with an instance of the type that has it.
+    let ours = unsafe { elements_of::<T>(object) };
+    // The interpreter has added the length to a negative index before, as with every sequence.
+    if index.cast_unsigned() >= ours.steps.len {
+        return raise_index::<T>();
+    }
+    // SAFETY: an element of the image (S1), whose parts the view keeps (P1 to P4).
+    unsafe { (ours.get)(&ours.parts, ours.steps.at(index.cast_unsigned())) }
+}
+
+/// `view[key]`.
+unsafe extern "C" fn subscript<T: ViewClass>(
+    object: *mut PyObject,
+    key: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the interpreter calls this slot with a live key.
+    if unsafe { pylong::is_exact_int(key) } {
+        // SAFETY: an exact int: its class was just looked at.
+        if let Some(index) = unsafe { pylong::small(key) } {
+            // SAFETY: the interpreter calls this slot with an instance of the type that has it.
+            let ours = unsafe { elements_of::<T>(object) };
+            return match ours.steps.position(index as isize) {
+                // SAFETY: an element of the image (S1), whose parts the view keeps (P1 to P4).
+                Some(at) => unsafe { (ours.get)(&ours.parts, at) },
+                None => raise_index::<T>(),
+            };
+        }
+    }
+    match T::generated_subscript().get() {
+        // SAFETY: the slot that PyO3 made for this type, called as the interpreter would.
+        Some(generated) => unsafe { generated(object, key) },
+        None => raise_index::<T>(),
+    }
+}
+
+#[cold]
+fn raise_index<T: ViewClass>() -> *mut PyObject {
+    // SAFETY: slots are called attached to the interpreter.
+    unsafe { slot::enter(|_| Err(index::out_of_range(T::KIND))) }
+}
+
+/// Puts the slots of this file into the type of `T`. Called once, when the module is made, before any instance exists.
+pub(crate) fn install<T: ViewClass + PyTypeInfo>(py: Python<'_>) -> PyResult<()> {
+    let class = T::type_object_raw(py);
+    let incomplete = || PyImportError::new_err("the view types came without sequence slots");
+    // SAFETY: a type that is ready; its slots are changed before anybody uses it.
+    let mapping = unsafe { (*class).tp_as_mapping };
+    // SAFETY: null, or the type's own table, which nobody else refers to now.
+    let mapping = unsafe { mapping.as_mut() }.ok_or_else(incomplete)?;
+    // SAFETY: a type that is ready; its slots are changed before anybody uses it.
+    let sequence = unsafe { (*class).tp_as_sequence };
+    // SAFETY: null, or the type's own table, which nobody else refers to now.
+    let sequence = unsafe { sequence.as_mut() }.ok_or_else(incomplete)?;
+    let generated = mapping.mp_subscript.ok_or_else(incomplete)?;
+    T::generated_subscript().get_or_init(|| generated);
+    mapping.mp_subscript = Some(subscript::<T>);
+    mapping.mp_length = Some(length::<T>);
+    sequence.sq_item = Some(item::<T>);
+    sequence.sq_length = Some(length::<T>);
+    // SAFETY: a live type; the interpreter forgets what it remembers of it.
+    unsafe { ffi::PyType_Modified(class) };
+    // SAFETY: a live type.
+    let flags = unsafe { ffi::PyType_GetFlags(class) };
+    let subclassable: c_int = (flags & ffi::Py_TPFLAGS_BASETYPE != 0).into();
+    assert_eq!(subclassable, 0, "a subclass would keep the generated slots");
+    Ok(())
+}

@@ -1,0 +1,249 @@
+"""Each folder and module imports only what lies below it, as ARCHITECTURE.md says: read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+# From the bottom to the top. Modules of one step do not import each other.
+Steps: TypeAlias = list[set[str]]
+Arrow: TypeAlias = tuple[str, str, str]
+
+EXTENSION: Final[Steps] = [
+    {"error"},
+    {"cpython"},
+    {"value"},
+    {"image"},
+    {"column"},
+    {"view"},
+    {"pack", "freeze"},
+    {"api"},
+    {"lib"},
+]
+# Lower than their step: these use nothing between them and what stands here.
+EXTENSION_ONLY: Final = {"freeze": {"error", "cpython"}}
+
+CORE: Final[Steps] = [
+    {"primitive", "printable"},
+    {"error"},
+    {"testing"},
+    {"sys"},
+    {"store", "image", "fork"},
+    {"file"},
+    {"lib"},
+]
+# Types alone: an error names the store that it is about, and tests look at a store's words.
+CORE_BACK: Final = {("error", "store"), ("testing", "store")}
+
+PACKAGE: Final[Steps] = [
+    {"_onecopy"},
+    {"_left", "_progress", "_reducers", "_sitecustomize", "_views"},
+    {"_array", "_frames", "_freeze", "_models", "_objects", "_tensors"},
+    {"_file", "_ranges", "_share", "_side"},
+    {"_kept", "_pickle"},
+    {"_meter"},
+    {"__init__", "__main__", "pytest_plugin"},
+]
+
+
+def without_comments(rust: str) -> str:
+    """Blanks what is no code: comments, and strings, which may hold `//`."""
+    pattern = r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/'
+    return re.sub(pattern, lambda found: '""' if found[0].startswith('"') else " ", rust, flags=re.DOTALL)
+
+
+def heads(tree: str) -> Iterator[str]:
+    """The first names in what follows `crate::`: of one path, or of each path in braces."""
+    tree = tree.lstrip()
+    if not tree.startswith("{"):
+        name = re.match(r"\w+", tree)
+        if name:
+            yield name[0]
+        return
+    depth, start = 0, 1
+    for at, letter in enumerate(tree):
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        if (letter == "," and depth == 1) or depth == 0:
+            yield from heads(tree[start:at])
+            start = at + 1
+        if depth == 0:
+            return
+
+
+def rust_arrows(source: Path) -> Iterator[Arrow]:
+    """File, its folder, and the folder or module of the crate's root that a path in it leads to."""
+    for path in sorted(source.rglob("*.rs")):
+        parts = path.relative_to(source).with_suffix("").parts
+        # `a/mod.rs` is the module `a`, `a/b.rs` is `a::b`.
+        module = parts[:-1] if parts[-1] == "mod" else parts
+        code = without_comments(path.read_text(encoding="utf-8"))
+        for found in re.finditer(r"(?<![\w$:])(crate\s*::|(?:super\s*::\s*)+)\s*", code):
+            if re.search(r"pub\s*\(\s*in\s+$", code[: found.start()]):
+                continue
+            levels = found[1].count("super")
+            # From a module so far up that it is the root; a `mod tests` in the file stands one deeper.
+            if levels and levels < len(module):
+                continue
+            for head in heads(code[found.end() :]):
+                yield str(path.relative_to(source)), parts[0], head
+
+
+def python_arrows(source: Path) -> Iterator[Arrow]:
+    """File, module, and the module of this package that is imported when the program runs, at once or later."""
+    for path in sorted(source.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for_types = {
+            child
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for part in node.body
+            for child in ast.walk(part)
+        }
+        for node in ast.walk(tree):
+            if node in for_types:
+                continue
+            found: list[str] = []
+            if isinstance(node, ast.Import):
+                found = [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                whole = node.module == "onecopy"
+                found = [f"onecopy.{name.name}" for name in node.names] if whole else [str(node.module)]
+            elif isinstance(node, ast.ImportFrom):
+                inner = [node.module] if node.module else [name.name for name in node.names]
+                found = [f"onecopy.{name}" for name in inner]
+            for name in found:
+                if name.startswith("onecopy."):
+                    yield path.name, path.stem, name.split(".")[1]
+
+
+def faults(arrows: Iterator[Arrow], steps: Steps, back: frozenset[tuple[str, str]] = frozenset()) -> list[str]:
+    """The arrows that run up, or across a step."""
+    height = {module: index for index, step in enumerate(steps) for module in step}
+    return [
+        f"{file}: {module} imports {target}"
+        for file, module, target in arrows
+        # What is no module is a name that the root hands on.
+        if module != target
+        and target in height
+        and (module not in height or height[target] >= height[module])
+        and (module, target) not in back
+    ]
+
+
+def names(steps: Steps) -> set[str]:
+    """All modules that have a place."""
+    return {module for step in steps for module in step}
+
+
+def modules(source: Path, suffix: str) -> set[str]:
+    """What stands at the root of a crate or package."""
+    return {path.stem for path in source.iterdir() if path.suffix == suffix or next(path.glob(f"*{suffix}"), None)}
+
+
+EXTENSION_SOURCE: Final = ROOT / "crates/onecopy-py/src"
+CORE_SOURCE: Final = ROOT / "crates/onecopy/src"
+PACKAGE_SOURCE: Final = ROOT / "python/onecopy"
+
+
+def test_no_arrow_of_the_extension_runs_back_up() -> None:
+    arrows = list(rust_arrows(EXTENSION_SOURCE))
+    assert faults(iter(arrows), EXTENSION) == []
+    for module, allowed in EXTENSION_ONLY.items():
+        used = {target for _, origin, target in arrows if origin == module} & names(EXTENSION)
+        assert used <= allowed | {module}
+    # The test has seen something.
+    assert ("view/make.rs", "view", "image") in arrows
+
+
+def test_no_arrow_of_the_core_runs_back_up() -> None:
+    assert faults(rust_arrows(CORE_SOURCE), CORE, frozenset(CORE_BACK)) == []
+
+
+def test_no_arrow_of_the_package_runs_back_up() -> None:
+    assert faults(python_arrows(PACKAGE_SOURCE), PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "steps"),
+    [(EXTENSION_SOURCE, ".rs", EXTENSION), (CORE_SOURCE, ".rs", CORE), (PACKAGE_SOURCE, ".py", PACKAGE)],
+)
+def test_every_module_has_its_place(source: Path, suffix: str, steps: Steps) -> None:
+    built = {"_onecopy"} if suffix == ".py" else set()
+    assert modules(source, suffix) - {"__pycache__", "_stubs"} == names(steps) - built
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "use crate::view::kinds;",
+        "use crate::{error, view::kinds};",
+        "use crate::{\n    error::{Error, corrupt},\n    view,\n};",
+        "use super::super::view;",
+        "fn f() { crate::view::root_object(); }",
+        "fn f() { super::super::api::register(); }",
+        "pub(crate) use crate::pack::Planned;",
+        "mod tests { use super::super::super::view; }",
+    ],
+)
+def test_a_planted_arrow_of_the_extension_is_found(planted: str, tmp_path: Path) -> None:
+    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
+    file = source / "column/steps.rs"
+    file.write_text(file.read_text(encoding="utf-8") + planted, encoding="utf-8")
+    found = faults(rust_arrows(source), EXTENSION)
+    assert len(found) == 1
+    assert found[0].startswith("column/steps.rs: column imports ")
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        "// use crate::view::kinds;",
+        "/* crate::view */",
+        'const TEXT: &str = "crate::view // ";',
+        "pub(in crate::view) fn f() {}",
+        "use super::parts::view;",
+        "use crate::image::view;",
+        "use onecopy::store::view;",
+    ],
+)
+def test_what_is_no_arrow_is_not_taken_for_one(innocent: str, tmp_path: Path) -> None:
+    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
+    file = source / "column/steps.rs"
+    file.write_text(file.read_text(encoding="utf-8") + innocent, encoding="utf-8")
+    assert faults(rust_arrows(source), EXTENSION) == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "from onecopy import _meter",
+        "import onecopy._meter",
+        "from onecopy._meter import watch",
+        "from . import _meter",
+        "from ._meter import watch",
+        "def f():\n    from onecopy import _meter",
+    ],
+)
+def test_a_planted_arrow_of_the_package_is_found(planted: str, tmp_path: Path) -> None:
+    source = shutil.copytree(PACKAGE_SOURCE, tmp_path / "onecopy", ignore=shutil.ignore_patterns("*.so"))
+    file = source / "_progress.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\n" + planted + "\n", encoding="utf-8")
+    assert faults(python_arrows(source), PACKAGE) == ["_progress.py: _progress imports _meter"]
+
+
+def test_a_module_without_a_place_is_found(tmp_path: Path) -> None:
+    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
+    (source / "util").mkdir()
+    (source / "util/mod.rs").write_text("use crate::view;", encoding="utf-8")
+    assert modules(source, ".rs") - names(EXTENSION) == {"util"}
+    assert faults(rust_arrows(source), EXTENSION) == ["util/mod.rs: util imports view"]
