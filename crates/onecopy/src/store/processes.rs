@@ -93,12 +93,15 @@ fn state(file: &StoreFile, slot: u64) -> Result<u64, Corrupt> {
         .ok_or_else(|| file.corrupt(at, "a process slot that fails its check"))
 }
 
-/// Whether the process of a slot has died. `life` is the caller's own description.
-pub(crate) fn is_dead(file: &StoreFile, life: BorrowedFd<'_>, slot: u64) -> Result<bool, Corrupt> {
+/// Whether the process of a slot may have died, asked without the store's lock. `life` is the caller's own description.
+pub(crate) fn may_be_dead(file: &StoreFile, life: BorrowedFd<'_>, slot: u64) -> bool {
+    // A slot that fails its check may be one that is being changed: the lock's holder knows.
+    is_unlocked(life, slot) && state(file, slot).map_or(true, |state| state & LIVE != 0)
+}
+
+fn is_unlocked(life: BorrowedFd<'_>, slot: u64) -> bool {
     // An error is no proof of death.
-    let is_free =
-        OfdLock::is_held_by_another(life, ALIVE_BYTE.saturating_add(slot)).is_ok_and(|held| !held);
-    Ok(is_free && state(file, slot)? & LIVE != 0)
+    OfdLock::is_held_by_another(life, ALIVE_BYTE.saturating_add(slot)).is_ok_and(|held| !held)
 }
 
 /// The pid of a slot, 0 when it is not known.
@@ -135,6 +138,12 @@ impl Locked<'_> {
             .set(pid_at, check::with(pid_at, NUMBER_BITS, 0))
             .set(at, check::with(at, STATE_BITS, state & !LIVE));
         Ok(self.commit(&intent)?)
+    }
+
+    /// Whether the process of a slot has died. `life` is the caller's own description. The answer is final: slots are
+    /// enlisted under the lock, with their own locks held.
+    pub(crate) fn is_dead(&self, life: BorrowedFd<'_>, slot: u64) -> Result<bool, Corrupt> {
+        Ok(is_unlocked(life, slot) && self.is_taken(slot)?)
     }
 
     /// Whether a slot is taken.

@@ -64,9 +64,19 @@ pub(crate) fn is_own(file: &StoreFile, own: &ThreadSlot) -> bool {
         && !file.mem.owner_died(file.life_offset(slot))
 }
 
+/// Whether a lock word names a slot that was never used: its place may be no memory yet. A mark that is damaged hides
+/// nobody.
+fn is_beyond(file: &StoreFile, holder: Holder) -> bool {
+    file.high(Counter::ThreadHigh)
+        .is_ok_and(|high| u64::from(holder.slot) >= high)
+}
+
 /// Whether the thread that the lock word names is not inside: it has died, there is none, or it is one of the calling
 /// process's own, which holds its process lock and so knows that none of its threads is inside.
 pub(crate) fn is_absent(file: &StoreFile, holder: Holder, own: &ThreadSlot) -> bool {
+    if is_beyond(file, holder) {
+        return true;
+    }
     let slot = u64::from(holder.slot);
     let at = file.geometry.thread(slot);
     match State::of(at, file.mem.get(at)) {
@@ -80,6 +90,9 @@ pub(crate) fn is_absent(file: &StoreFile, holder: Holder, own: &ThreadSlot) -> b
 
 /// The process slot of the thread that a lock word names.
 pub(crate) fn process_of(file: &StoreFile, holder: Holder) -> Option<u64> {
+    if is_beyond(file, holder) {
+        return None;
+    }
     let at = file.geometry.thread(u64::from(holder.slot));
     let process = State::of(at, file.mem.get(at))?.process;
     (process < file.geometry.process_slots).then_some(process)
@@ -163,14 +176,17 @@ pub(crate) fn release(file: &StoreFile, own: &ThreadSlot) -> bool {
     true
 }
 
-/// Frees the slots of a dead process.
+/// Frees the slots of a dead process. A thread that lives on in one was of the process that had its number before, which
+/// left the store while that thread was in its robust list.
 pub(crate) fn free_all_of(file: &StoreFile, process: u64) -> Result<(), AccessError> {
     for slot in 0..file.high(Counter::ThreadHigh)? {
         let at = file.geometry.thread(slot);
         let word = file.mem.get(at);
-        let is_its =
-            State::of(at, word).is_some_and(|state| state.kind != FREE && state.process == process);
-        if is_its && !is_named(file, slot) {
+        let is_left = State::of(at, word).is_some_and(|state| {
+            let has_ended = state.kind == CLAIMED || file.mem.owner_died(file.life_offset(slot));
+            state.process == process && state.kind != FREE && has_ended
+        });
+        if is_left && !is_named(file, slot) {
             free(file, at, word);
         }
     }

@@ -127,12 +127,11 @@ impl Locked<'_> {
             Some(row) if row.state == State::Live => row,
             _ => return Err(AttachError::Gone),
         };
-        let end = self
-            .file
-            .geometry
-            .span_data(row.first)
-            .saturating_add(row.committed());
-        if row.len != token.len || !self.file.reaches(end) {
+        let start = self.file.geometry.span_data(row.first);
+        let end = start.saturating_add(row.committed());
+        // An object without bytes commits nothing and may lie past the end of the file.
+        let reaches = start == end || self.file.reaches(end);
+        if row.len != token.len || !reaches {
             let at = self.file.geometry.entry(u64::from(id.index));
             return Err(self
                 .file

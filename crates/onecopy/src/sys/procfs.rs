@@ -27,11 +27,22 @@ pub(crate) fn umask() -> u32 {
         .unwrap_or(0o077)
 }
 
-/// The state letter of a process (`proc_pid_stat(5)`), `None` when it is gone.
+/// The state letter of a process, `None` when it is gone.
 pub(crate) fn state(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name may hold blanks and parentheses; the state follows the last one.
-    stat.rsplit_once(") ")?.1.chars().next()
+    stat_field(&format!("/proc/{pid}/stat"), 3)?.chars().next()
+}
+
+/// When a thread of this process started, in clock ticks since boot; `None` when it is gone.
+pub(crate) fn thread_start(id: i32) -> Option<u64> {
+    stat_field(&format!("/proc/self/task/{id}/stat"), 22)?.parse().ok()
+}
+
+/// A field of `proc_pid_stat(5)`, by its number there, from 3 on.
+fn stat_field(path: &str, number: usize) -> Option<String> {
+    // The command name may be any bytes, blanks and parentheses among them; the third field follows the last one.
+    let stat = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    fields.nth(number.checked_sub(3)?).map(str::to_owned)
 }
 
 /// Opens descriptor `fd` of process `pid` if it is the memory file called `name`.
