@@ -19,7 +19,8 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::file::{Locked, StoreFile};
+use super::file::StoreFile;
+use super::locked::Locked;
 use super::objects::Row;
 use super::processes::ProcessSlot;
 use super::recover::{self, Swept};
@@ -349,9 +350,10 @@ impl Drop for Attached {
         let mut leak = true;
         if let Some(slot) = slot {
             self.leave(slot, &mut guard);
-            let own = self.forget_thread();
-            leak = self.file.has_other_lives()
-                || own.is_some_and(|own| !threads::release(&self.file, &own));
+            if let Some(own) = self.forget_thread() {
+                threads::release(&self.file, &own);
+            }
+            leak = self.file.has_lives();
         }
         drop(guard);
         // SAFETY: this is the only place that takes the file, and `drop` runs once.

@@ -36,7 +36,10 @@ fn add_one(guarded: &Guarded, slot: u32) -> Taken {
     slot_of(me).store(1, Ordering::Relaxed);
     let is_dead = |holder| {
         let is_seen = holder == DEAD || slot_of(holder).load(Ordering::Relaxed) == 1;
-        assert!(is_seen, "the slot of a holder is seen as its thread left it");
+        assert!(
+            is_seen,
+            "the slot of a holder is seen as its thread left it"
+        );
         holder == DEAD
     };
     let taken = take(&guarded.word, me, Duration::MAX, is_dead).unwrap();

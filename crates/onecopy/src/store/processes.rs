@@ -19,9 +19,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use super::ObjectId;
 use super::check;
-use super::file::{Locked, StoreFile};
+use super::file::StoreFile;
 use super::intent::Intent;
 use super::layout::Counter;
+use super::locked::Locked;
 use crate::error::{AccessError, Corrupt};
 use crate::sys::lock::OfdLock;
 use crate::sys::{memory, procfs};

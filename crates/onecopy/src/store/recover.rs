@@ -12,8 +12,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::file::{Locked, StoreFile};
+use super::file::StoreFile;
 use super::layout::Counter;
+use super::locked::Locked;
 use super::objects::{Row, State};
 use super::threads::ThreadSlot;
 use super::{processes, threads};

@@ -13,9 +13,9 @@
 #![forbid(unsafe_code)]
 
 use super::check;
-use super::file::Locked;
 use super::intent::Intent;
 use super::layout::{Counter, Geometry, SPAN};
+use super::locked::Locked;
 use crate::error::{AllocateError, Corrupt};
 use crate::sys::mapping::HUGE_PAGE;
 use crate::sys::memory;

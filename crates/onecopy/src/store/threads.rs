@@ -166,14 +166,12 @@ fn is_named(file: &StoreFile, slot: u64) -> bool {
     Holder::of(word).is_some_and(|holder| u64::from(holder.slot) == slot)
 }
 
-/// Gives the calling thread's own slot back. `false` if its life word could not be unlocked: it must stay mapped.
-pub(crate) fn release(file: &StoreFile, own: &ThreadSlot) -> bool {
-    let at = file.geometry.thread(u64::from(own.holder.slot));
-    if !file.end_life(u64::from(own.holder.slot)) {
-        return false;
+/// Gives the calling thread's own slot back, if its life word can be unlocked.
+pub(crate) fn release(file: &StoreFile, own: &ThreadSlot) {
+    let slot = u64::from(own.holder.slot);
+    if file.end_life(slot) {
+        free(file, file.geometry.thread(slot), own.word);
     }
-    free(file, at, own.word);
-    true
 }
 
 /// Frees the slots of a dead process. A thread that lives on in one was of the process that had its number before, which

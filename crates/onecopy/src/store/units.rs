@@ -15,9 +15,9 @@
 
 use super::ObjectId;
 use super::check;
-use super::file::Locked;
 use super::intent::Intent;
 use super::layout::{Counter, UNIT_BYTES};
+use super::locked::Locked;
 use super::objects::{Row, State};
 use super::token::Token;
 use crate::error::{AccessError, AttachError, Corrupt};

@@ -90,7 +90,10 @@ impl Thread {
         let now = procfs::thread_start(self.id);
         // Without `/proc` nobody knows.
         let is_unknown = || !Path::new("/proc/self/task").exists();
-        self.is_own() || now.map_or_else(is_unknown, |now| self.start.is_none_or(|start| start == now))
+        self.is_own()
+            || now.map_or_else(is_unknown, |now| {
+                self.start.is_none_or(|start| start == now)
+            })
     }
 }
 
@@ -192,17 +195,14 @@ pub(crate) unsafe fn unlock(place: NonNull<u8>) -> bool {
     unlocked
 }
 
-/// Whether a thread of this process other than the calling one may have a life word in `len` bytes from `start`. The
-/// words of those that have ended are forgotten.
-pub(crate) fn has_others(start: NonNull<u8>, len: u64) -> bool {
+/// Whether a thread of this process may have a life word in `len` bytes from `start`. The words of those that have ended
+/// are forgotten.
+pub(crate) fn has_any(start: NonNull<u8>, len: u64) -> bool {
     let start = start.as_ptr().addr();
     let range = start..start.saturating_add(len as usize);
-    let is_inside = |life: &Life| range.contains(&life.place);
     let mut lives = lives();
-    lives.retain(|life| !is_inside(life) || life.thread.may_live());
-    lives
-        .iter()
-        .any(|life| is_inside(life) && !life.thread.is_own())
+    lives.retain(|life| !range.contains(&life.place) || life.thread.may_live());
+    lives.iter().any(|life| range.contains(&life.place))
 }
 
 /// Forgets all life words: in a fork child, whose only thread begins with an empty list.

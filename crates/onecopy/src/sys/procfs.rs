@@ -34,7 +34,9 @@ pub(crate) fn state(pid: u32) -> Option<char> {
 
 /// When a thread of this process started, in clock ticks since boot; `None` when it is gone.
 pub(crate) fn thread_start(id: i32) -> Option<u64> {
-    stat_field(&format!("/proc/self/task/{id}/stat"), 22)?.parse().ok()
+    stat_field(&format!("/proc/self/task/{id}/stat"), 22)?
+        .parse()
+        .ok()
 }
 
 /// A field of `proc_pid_stat(5)`, by its number there, from 3 on.
