@@ -2,6 +2,9 @@
 //!
 //! Where Python has the word (`MemoryError`, `TimeoutError`, `BufferError`) that is raised; the rest are children of
 //! `OnecopyError`. What the error knows stands in the exception's attributes, so that nobody has to read its text.
+//!
+//! Unpickling raises no `OSError`: a worker of `multiprocessing.Pool` takes one for the end of its queue and ends without
+//! a word, and the task is lost.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -93,17 +96,17 @@ impl Exceptions {
             let attach = new(
                 "AttachError",
                 "A token cannot be turned into a view: its store was not found or does not fit.",
-                &[base.bind(py), &py.get_type::<PyOSError>()],
+                &[base.bind(py), &py.get_type::<PyLookupError>()],
             )?;
             let attach_denied = new(
                 "AttachDenied",
                 "A token's store belongs to another user: `owner_uid`, not `expected_uid`.",
-                &[attach.bind(py), &py.get_type::<PyPermissionError>()],
+                &[base.bind(py)],
             )?;
             let gone = new(
                 "Gone",
-                "Every process that held the shared object has dropped it, and its token had been used before.",
-                &[attach.bind(py), &py.get_type::<PyLookupError>()],
+                "The shared object no longer exists: every process that held it has dropped it, or has ended.",
+                &[attach.bind(py)],
             )?;
             let corrupt_image = new(
                 "CorruptImage",
@@ -301,6 +304,28 @@ fn file(error: &FileError) -> PyErr {
     }
 }
 
+/// What is raised in the place of an `OSError` when a view of a file is unpickled.
+pub(crate) fn not_attached(py: Python<'_>, cause: PyErr) -> PyErr {
+    if !cause.is_instance_of::<PyOSError>(py) {
+        return cause;
+    }
+    let raised = || {
+        let text = format!(
+            "cannot unpickle a view of a file: {}",
+            cause.value(py).str()?
+        );
+        let error = raise(py, &Kind::Attach, text, Vec::new())?;
+        for name in ["errno", "filename"] {
+            error
+                .value(py)
+                .setattr(name, cause.value(py).getattr(name)?)?;
+        }
+        error.set_cause(py, Some(cause.clone_ref(py)));
+        Ok(error)
+    };
+    raised().unwrap_or_else(|failure| failure)
+}
+
 fn kernel(source: &io::Error, otherwise: Kind) -> Shape {
     let kind = match source.raw_os_error() {
         Some(libc::ENOMEM | libc::ENOSPC) => Kind::Memory,
@@ -395,9 +420,25 @@ fn access(error: &AccessError) -> Shape {
 fn attach(error: &AttachError) -> Shape {
     match error {
         AttachError::Gone => (Kind::Gone, Vec::new()),
+        AttachError::StoreGone { store, pid, fd, .. } => {
+            let store = store.to_string();
+            (Kind::Gone, facts!(store, pid, fd))
+        }
         AttachError::NotFound { store, pid, fd, .. } => {
             let store = store.to_string();
             (Kind::Attach, facts!(store, pid, fd))
+        }
+        AttachError::ForeignProcess {
+            store,
+            pid,
+            owner_uid,
+            expected_uid,
+        } => {
+            let store = store.to_string();
+            (
+                Kind::AttachDenied,
+                facts!(store, pid, owner_uid, expected_uid),
+            )
         }
         AttachError::ForeignOwner {
             store,
@@ -418,7 +459,11 @@ fn attach(error: &AttachError) -> Shape {
             (Kind::Attach, facts!(store, capacity))
         }
         AttachError::WrongType { expected, .. } => (Kind::Type, facts!(expected)),
-        AttachError::Access(error) => access(error),
+        AttachError::Access(error) => match access(error) {
+            // `TimeoutError` is an `OSError`.
+            (Kind::Timeout, facts) => (Kind::Attach, facts),
+            other => other,
+        },
         _ => (Kind::Attach, Vec::new()),
     }
 }

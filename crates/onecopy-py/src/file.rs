@@ -16,7 +16,7 @@ use pyo3::types::{PyBytes, PyMemoryView};
 
 use crate::buffer::ImageBuffer;
 use crate::build;
-use crate::error::Error;
+use crate::error::{Error, not_attached};
 use crate::list::view;
 use crate::node;
 use crate::object::Image;
@@ -174,7 +174,7 @@ pub(crate) fn _file_image(
     identity: (u64, u64, i64),
     allow_pickle: bool,
 ) -> PyResult<Image> {
-    let file = map(py, &path)?;
+    let file = map(py, &path).map_err(|error| not_attached(py, error))?;
     let (len, inode, modified_ns) = identity;
     let expected = FileIdentity {
         len,

@@ -161,7 +161,7 @@ fn token(stage: &Stage) {
 fn token_of_root(stage: &Stage) {
     let keeper = stage.keeper(0);
     let result = stage.say(OTHER, "attach", &keeper.token, None);
-    assert!(result.starts_with("not found: /proc/"), "{result}");
+    assert_eq!(result, format!("of a foreign process 0 {OTHER}"));
     assert_eq!(stage.say(0, "attach", &keeper.token, None), "attached");
 }
 
@@ -322,7 +322,13 @@ fn play(role: &str, value: &str) {
             expected_uid,
             ..
         }) => format!("foreign {owner_uid} {expected_uid}"),
+        Err(AttachError::ForeignProcess {
+            owner_uid,
+            expected_uid,
+            ..
+        }) => format!("of a foreign process {owner_uid} {expected_uid}"),
         Err(AttachError::NotFound { reason, .. }) => format!("not found: {reason}"),
+        Err(AttachError::StoreGone { reason, .. }) => format!("gone: {reason}"),
         Err(other) => panic!("{other}"),
     };
     match role {

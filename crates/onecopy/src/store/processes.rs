@@ -77,9 +77,9 @@ impl ProcessSlot {
         }
         Err(AccessError::Full {
             store: file.uuid,
-            what: "process slot",
+            what: "process slots",
             capacity: file.geometry.process_slots,
-            advice: "",
+            advice: "end some of the processes that use it",
         })
     }
 }
@@ -201,9 +201,9 @@ impl Locked<'_> {
         if handle >= file.geometry.handles_per_process {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "handle of this process",
+                what: "handles of this process",
                 capacity: file.geometry.handles_per_process,
-                advice: "; drop views, or share one nested object instead of many small ones",
+                advice: "drop views, or share one nested object instead of many small ones",
             });
         }
         let table = file.geometry.handle(slot, 0);
@@ -237,4 +237,27 @@ pub(crate) fn sign(file: &StoreFile, slot: u64, pid: u32) {
     let at = file.geometry.process(slot).saturating_add(PID);
     file.mem
         .set(at, check::with(at, NUMBER_BITS, u64::from(pid)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::handle::Store;
+
+    #[test]
+    fn a_slot_in_the_middle_of_a_change_is_asked_about_under_the_lock() {
+        let store = Store::options().capacity_bytes(1 << 28).create().unwrap();
+        let file = &store.0.file;
+        let life = memory::reopen(file.fd()).unwrap();
+        let session = store.0.session().unwrap();
+        let slot = session.slot + 1;
+        assert!(!may_be_dead(file, life.as_fd(), slot));
+        // What `enlist` writes before the state.
+        let at = file.geometry.process(slot).saturating_add(HANDLE_HIGH);
+        file.mem.set(at, check::with(at, NUMBER_BITS, 0));
+        assert!(may_be_dead(file, life.as_fd(), slot));
+        // Nobody is changing it any more, so it is damaged.
+        let locked = session.lock(std::time::Duration::ZERO).unwrap();
+        locked.is_dead(life.as_fd(), slot).unwrap_err();
+    }
 }

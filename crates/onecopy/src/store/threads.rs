@@ -112,9 +112,9 @@ pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<ThreadSlot, Access
         if high == THREAD_SLOTS {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "thread slot",
+                what: "thread slots",
                 capacity: THREAD_SLOTS,
-                advice: "",
+                advice: "end some of the threads that use it",
             });
         }
         let next = high.saturating_add(1);
@@ -217,4 +217,69 @@ pub(crate) fn verify(file: &StoreFile) -> Result<(), AccessError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::store::attached::ProcessGuard;
+    use crate::store::handle::Store;
+    use crate::sys::memory;
+
+    fn store() -> Store {
+        Store::options().capacity_bytes(1 << 28).create().unwrap()
+    }
+
+    #[test]
+    fn the_death_of_a_process_frees_no_slot_of_a_thread_that_lives() {
+        let store = store();
+        let file = &store.0.file;
+        // The process of this number left the store, and another got it.
+        let process = 5;
+        let (claimed, own) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                let guard = ProcessGuard::lock();
+                claimed.send(claim(file, process).unwrap()).unwrap();
+                drop(guard);
+                ended.recv().unwrap_err();
+            });
+            let own = own.recv().unwrap();
+            free_all_of(file, process).unwrap();
+            assert!(is_own(file, &own));
+            drop(end);
+            thread.join().unwrap();
+            free_all_of(file, process).unwrap();
+            let at = file.geometry.thread(u64::from(own.holder.slot));
+            let state = State::of(at, file.mem.get(at)).unwrap();
+            assert_eq!(state.kind, FREE);
+        });
+    }
+
+    #[test]
+    fn a_lock_word_that_names_a_slot_of_no_memory_names_nobody() {
+        let store = store();
+        let file = &store.0.file;
+        let own = {
+            let guard = ProcessGuard::lock();
+            let own = claim(file, 0).unwrap();
+            drop(guard);
+            own
+        };
+        let before = memory::occupied(file.fd.as_fd()).unwrap();
+        let nobody = Holder {
+            slot: 30_000,
+            generation: 0,
+        };
+        assert!(is_absent(file, nobody, &own));
+        assert_eq!(process_of(file, nobody), None);
+        assert_eq!(memory::occupied(file.fd.as_fd()).unwrap(), before);
+        let guard = ProcessGuard::lock();
+        release(file, &own);
+        drop(guard);
+    }
 }

@@ -63,9 +63,9 @@ impl Locked<'_> {
         if index >= file.geometry.unit_count {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "unit for a token in flight",
+                what: "places for tokens on their way",
                 capacity: file.geometry.unit_count,
-                advice: "; tokens that were pickled and never unpickled can be given up by collect(max_age)",
+                advice: "unpickle them or call onecopy.collect(max_age=…)",
             });
         }
         let next = index.saturating_add(1);

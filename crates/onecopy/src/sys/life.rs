@@ -289,6 +289,30 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_has_ended_is_forgotten_though_another_got_its_id() {
+        let place = place();
+        let own = Thread::own();
+        let ended = || Life {
+            place: place.as_ptr().addr(),
+            thread: Thread {
+                number: u64::MAX,
+                start: Some(own.start.unwrap() - 1),
+                ..own
+            },
+            fixed: [0; FIXED_WORDS],
+        };
+        lives().push(ended());
+        assert!(!has_any(place, LIFE_BYTES));
+        lives().push(ended());
+        // SAFETY: leaked memory, used by this thread alone.
+        assert!(unsafe { lock(place) });
+        assert!(has_any(place, LIFE_BYTES));
+        // SAFETY: leaked, so mapped for ever.
+        assert!(unsafe { unlock(place) });
+        assert!(!has_any(place, LIFE_BYTES));
+    }
+
+    #[test]
     fn a_damaged_life_word_is_unlocked_only_if_that_follows_no_wild_pointer() {
         // In a thread of its own: what stays locked is taken off its list when it ends.
         std::thread::spawn(|| {
