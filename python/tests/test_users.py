@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become 
 
 KEEP = """
 import ctypes, os, pickle, sys, numpy, onecopy
+onecopy.share  # imported while this may still read the modules
 os.setgid(65534)
 os.setuid(65534)
 view = onecopy.share([1, 2, 3])

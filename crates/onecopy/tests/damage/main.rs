@@ -18,7 +18,7 @@ mod single;
 use common::{HANG, KINDS, LANE, LANES, add, counts, fork, leave};
 
 /// What `cargo test` has time for: some ten seconds of an idle machine.
-const USUAL_ROUNDS: u64 = 400;
+const USUAL_ROUNDS: u64 = 150;
 
 /// A round under way: its process, which leads a group, and when it began.
 struct Running {
