@@ -19,7 +19,7 @@ const OTHER: u32 = 65_534;
 
 type Test = (&'static str, fn(&Stage));
 
-const TESTS: [Test; 8] = [
+const TESTS: [Test; 9] = [
     ("a variable of another user is as good as none", variable),
     ("a token of another user is refused", token),
     ("a token of root is refused for another user", token_of_root),
@@ -35,6 +35,10 @@ const TESTS: [Test; 8] = [
     (
         "a process that gained privileges leaves its old store",
         gained,
+    ),
+    (
+        "a process without rights that becomes another user leaves its old store",
+        renamed,
     ),
     ("a set-user-id program reads no variable", set_user_id),
 ];
@@ -278,6 +282,27 @@ fn gained(_: &Stage) {
         let variable = std::env::var(VARIABLE).unwrap();
         assert!(variable.ends_with(&new.uuid().to_string()), "{variable}");
         in_child(|| assert_eq!(Store::current().unwrap().uuid(), new.uuid()));
+    });
+}
+
+fn renamed(_: &Stage) {
+    in_child(|| {
+        // SAFETY: this program has one thread; no memory is passed.
+        assert_eq!(unsafe { libc::setuid(OTHER) }, 0);
+        let old = Store::current().unwrap();
+        let view = old.share_slice(&[1u64]).unwrap();
+        // SAFETY: as above. Otherwise the map of users is root's to write.
+        assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
+        // SAFETY: as above.
+        if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0
+            || fs::write("/proc/self/uid_map", format!("1 {OTHER} 1")).is_err()
+        {
+            println!("SKIPPED: no user namespace can be made here");
+            return;
+        }
+        assert_eq!(rustix::process::geteuid().as_raw(), 1);
+        assert_ne!(Store::current().unwrap().uuid(), old.uuid());
+        assert_eq!(view[0], 1, "views of before can be read");
     });
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn find_memfd(name: &str) -> Result<MemoryFile, NotFound> {
             Ok(Some(file)) => return Ok(file),
             // One that has ended and was not waited for has no descriptors, and says so in this way.
             Err(error) if is_denied(&error) => {
-                was_refused |= !matches!(state(pid), Some('Z' | 'X'))
+                was_refused |= !matches!(state(pid), Some('Z' | 'X'));
             }
             // It has not the file, or it vanished.
             Ok(None) | Err(_) => {}
