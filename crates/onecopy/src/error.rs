@@ -439,3 +439,34 @@ impl fmt::Display for FileKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_not_given_back_says_who_has_it_and_what_to_do() {
+        let store = Uuid::random().unwrap();
+        let text = |waited_ms, pid, state| {
+            let error = AccessError::LockTimeout {
+                store,
+                waited_ms,
+                pid,
+                state,
+            };
+            error.to_string()
+        };
+        let start = format!("the lock of store {store} has been held for");
+        for (state, said) in [
+            ('T', "which is stopped (state T): continue or kill it"),
+            ('t', "which is stopped (state t): continue or kill it"),
+        ] {
+            let expected = format!("{start} 10 s by process 7, {said}");
+            assert_eq!(text(10_000, 7, state), expected);
+        }
+        let expected =
+            format!("{start} 0.1 s by process 7 (state S): kill it if it does not go on");
+        assert_eq!(text(100, 7, 'S'), expected);
+        assert!(text(100, 0, '?').contains("a process that cannot be told"));
+    }
+}
