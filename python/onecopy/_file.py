@@ -66,7 +66,7 @@ def open(  # noqa: A001 - as in `gzip.open`; used by its full name
 
     Returns:
         What `share()` would have returned. It pickles to the file's path, and is refused elsewhere if the file is
-        another one meanwhile.
+        another one meanwhile (`ValueError`) or cannot be read there (`AttachError`).
 
     Raises:
         CorruptImage: The file is empty, no image, cut short, damaged, or of a newer format; `offset` says where.

@@ -132,6 +132,13 @@ def test_errors_of_files(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"data\[1\]: cannot share"):
         onecopy.save([1, lambda: 1], tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
+    onecopy.save(DATA, tmp_path / "lost")
+    pickled = pickle.dumps(onecopy.open(tmp_path / "lost"))
+    (tmp_path / "lost").unlink()
+    with pytest.raises(onecopy.AttachError, match="lost") as lost:
+        pickle.loads(pickled)
+    assert (lost.value.errno, lost.value.filename) == (errno.ENOENT, str(tmp_path / "lost"))  # type: ignore[attr-defined]
+    assert isinstance(lost.value.__cause__, FileNotFoundError)
     with pytest.raises(ValueError, match="validate"):
         onecopy.open(tmp_path / "nothing", validate="some")  # type: ignore[arg-type]
     (tmp_path / "empty").touch()

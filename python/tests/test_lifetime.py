@@ -450,3 +450,18 @@ def test_a_limit_of_file_sizes_is_kept_and_named(limit_mib: int, error: str, sha
     words = run_program(FILE_SIZE, str(limit_mib))
     # What could not be had has left nothing behind.
     assert words == [error, str(shared), "True", "True", *([str(shared), "0"] if shared else [])]
+
+
+BEYOND_CAPACITY = """
+import resource, onecopy
+limit = 60 << 20
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    onecopy.empty(1 << 30, "u1")
+except MemoryError as error:
+    print("RLIMIT_FSIZE" in str(error), error.requested >= 1 << 30, error.available < limit)
+"""
+
+
+def test_the_limit_is_named_too_where_it_made_the_store_small() -> None:
+    assert run_program(BEYOND_CAPACITY) == ["True", "True", "True"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import re
@@ -76,7 +77,7 @@ def in_process(context: BaseContext, function: Callable[..., None], *arguments: 
 def redeem(connection: Any, token: bytes) -> None:
     try:
         connection.send(list(pickle.loads(token)))
-    except PermissionError as error:
+    except onecopy.AttachDenied as error:
         facts = [getattr(error, name) for name in ("store", "owner_uid", "expected_uid")]
         connection.send((type(error).__name__, isinstance(error, onecopy.OnecopyError), str(error), facts))
 
@@ -87,6 +88,27 @@ def test_a_token_of_another_user_is_refused(context: BaseContext, foreign: tuple
     assert (name, is_ours) == ("AttachDenied", True)
     assert "belongs to user 65534" in text
     assert facts == [variable.rpartition(":")[2], NOBODY, 0]
+
+
+def redeem_as_nobody(connection: Any, token: bytes) -> None:
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    redeem(connection, token)
+
+
+def test_a_token_of_root_is_refused_in_the_same_way() -> None:
+    program = "import pickle, sys, onecopy; print(pickle.dumps(onecopy.share([1])).hex(), flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=without_store(), stdin=pipe, stdout=pipe, text=True
+    ) as process:
+        assert process.stdout is not None
+        token = bytes.fromhex(process.stdout.readline())
+        name, is_ours, text, facts = in_process(multiprocessing.get_context("fork"), redeem_as_nobody, token)
+    assert (name, is_ours) == ("AttachDenied", True)
+    assert f"process {process.pid}" in text
+    assert "runs as user 0" in text
+    assert facts[1:] == [0, NOBODY]
 
 
 def test_the_variable_of_another_user_is_as_good_as_none(foreign: tuple[str, bytes]) -> None:
@@ -134,7 +156,7 @@ def gain() -> None:
     other = onecopy.share([2])
     try:
         pickle.loads(token)
-    except PermissionError as error:
+    except onecopy.AttachDenied as error:
         print((list(view), store_of(view) != store_of(other), type(error).__name__))
 
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::FileType;
 
@@ -14,7 +15,10 @@ use crate::store::Uuid;
 
 /// Bytes of a store that break its invariants: a stray write, or a peer that is not onecopy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("store {store} is corrupt at offset {offset:#x}: {what}")]
+#[error(
+    "store {store} is corrupt at offset {offset:#x}: {what}; another process has overwritten the store: end all processes \
+     that use it and start again"
+)]
 pub struct Corrupt {
     /// The store.
     pub store: Uuid,
@@ -114,8 +118,9 @@ pub enum AccessError {
     Corrupt(#[from] Corrupt),
     /// A living process holds the store's lock for too long, for instance because it is stopped.
     #[error(
-        "the lock of store {store} has been held for {waited_ms} ms by process {pid} (state {state}); \
-         if it is stopped, continue or kill it"
+        "the lock of store {store} has been held for {} s by {}",
+        Duration::from_millis(*waited_ms).as_secs_f64(),
+        holder(*pid, *state)
     )]
     LockTimeout {
         /// The store.
@@ -128,11 +133,11 @@ pub enum AccessError {
         state: char,
     },
     /// A table is full.
-    #[error("store {store} is full: no free {what} is left of {capacity}{advice}")]
+    #[error("store {store} is full: all {capacity} {what} are taken; {advice}")]
     Full {
         /// The store.
         store: Uuid,
-        /// What ran out.
+        /// What ran out, in the plural.
         what: &'static str,
         /// How many there are.
         capacity: u64,
@@ -157,6 +162,17 @@ pub enum AccessError {
     },
 }
 
+/// Who holds a lock, and what to do about it.
+fn holder(pid: u32, state: char) -> String {
+    match (pid, state) {
+        (0, _) => "a process that cannot be told: end the processes that use it".to_owned(),
+        (_, 'T' | 't') => {
+            format!("process {pid}, which is stopped (state {state}): continue or kill it")
+        }
+        _ => format!("process {pid} (state {state}): kill it if it does not go on"),
+    }
+}
+
 /// Why a token could not be turned into an object.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -173,10 +189,25 @@ pub enum AttachError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// No living process that this one may look into has the store open.
+    /// No living process has the store open any more, so its memory has gone back to the kernel.
     #[error(
-        "cannot find store {store} (named by process {pid}, fd {fd}): {reason}. Is its last process \
-         gone, or does it belong to another user or pid namespace?"
+        "cannot find store {store} (named by process {pid}, fd {fd}): {reason}, and no other process of this user has it \
+         open. The data went with the last process that had it, unless the token comes from another pid namespace"
+    )]
+    StoreGone {
+        /// The store.
+        store: Uuid,
+        /// The process that made the token.
+        pid: u32,
+        /// Its file descriptor of the store.
+        fd: u32,
+        /// What was tried.
+        reason: String,
+    },
+    /// No process that this one may look into has the store open, but there are some that it may not look into.
+    #[error(
+        "cannot find store {store} (named by process {pid}, fd {fd}): {reason}, and not every process of this user may be \
+         looked into. Is its last process gone, or does it belong to another pid namespace?"
     )]
     NotFound {
         /// The store.
@@ -197,6 +228,22 @@ pub enum AttachError {
         /// The store.
         store: Uuid,
         /// Whose memory file it is.
+        owner_uid: u32,
+        /// The effective user of this process.
+        expected_uid: u32,
+    },
+    /// The process that made the token is another user's, and may not be looked into.
+    #[error(
+        "cannot look into process {pid} for store {store}: it runs as user {owner_uid}, but this process as user \
+         {expected_uid}: the processes of one store must have one user (start them as the same user, or send the data \
+         itself)"
+    )]
+    ForeignProcess {
+        /// The store.
+        store: Uuid,
+        /// The process that made the token.
+        pid: u32,
+        /// Whose it is.
         owner_uid: u32,
         /// The effective user of this process.
         expected_uid: u32,
@@ -390,5 +437,36 @@ impl fmt::Display for FileKind {
             Self::OpenFile => "the descriptor of an open file",
             Self::Unknown => "something unknown",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_not_given_back_says_who_has_it_and_what_to_do() {
+        let store = Uuid::random().unwrap();
+        let text = |waited_ms, pid, state| {
+            let error = AccessError::LockTimeout {
+                store,
+                waited_ms,
+                pid,
+                state,
+            };
+            error.to_string()
+        };
+        let start = format!("the lock of store {store} has been held for");
+        for (state, said) in [
+            ('T', "which is stopped (state T): continue or kill it"),
+            ('t', "which is stopped (state t): continue or kill it"),
+        ] {
+            let expected = format!("{start} 10 s by process 7, {said}");
+            assert_eq!(text(10_000, 7, state), expected);
+        }
+        let expected =
+            format!("{start} 0.1 s by process 7 (state S): kill it if it does not go on");
+        assert_eq!(text(100, 7, 'S'), expected);
+        assert!(text(100, 0, '?').contains("a process that cannot be told"));
     }
 }

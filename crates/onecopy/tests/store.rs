@@ -66,6 +66,17 @@ fn a_token_attaches_once_for_its_unit_and_later_only_while_held() {
 }
 
 #[test]
+fn an_object_without_bytes_attaches_past_the_end_of_the_file() {
+    let store = small();
+    let first = store.share_slice(&[1u64]).unwrap();
+    let empty = store.allocate(0, Huge::Auto).unwrap().publish().unwrap();
+    let token = empty.token().unwrap();
+    assert_eq!(Object::attach(&token).unwrap().bytes(), []);
+    drop((first, empty));
+    store.verify().unwrap();
+}
+
+#[test]
 fn a_view_of_another_type_is_refused() {
     let store = small();
     let view = store.share_slice(&[1.0f64]).unwrap();

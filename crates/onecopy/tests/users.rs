@@ -19,7 +19,7 @@ const OTHER: u32 = 65_534;
 
 type Test = (&'static str, fn(&Stage));
 
-const TESTS: [Test; 8] = [
+const TESTS: [Test; 9] = [
     ("a variable of another user is as good as none", variable),
     ("a token of another user is refused", token),
     ("a token of root is refused for another user", token_of_root),
@@ -35,6 +35,10 @@ const TESTS: [Test; 8] = [
     (
         "a process that gained privileges leaves its old store",
         gained,
+    ),
+    (
+        "a process without rights that becomes another user leaves its old store",
+        renamed,
     ),
     ("a set-user-id program reads no variable", set_user_id),
 ];
@@ -161,7 +165,7 @@ fn token(stage: &Stage) {
 fn token_of_root(stage: &Stage) {
     let keeper = stage.keeper(0);
     let result = stage.say(OTHER, "attach", &keeper.token, None);
-    assert!(result.starts_with("not found: /proc/"), "{result}");
+    assert_eq!(result, format!("of a foreign process 0 {OTHER}"));
     assert_eq!(stage.say(0, "attach", &keeper.token, None), "attached");
 }
 
@@ -281,6 +285,27 @@ fn gained(_: &Stage) {
     });
 }
 
+fn renamed(_: &Stage) {
+    in_child(|| {
+        // SAFETY: this program has one thread; no memory is passed.
+        assert_eq!(unsafe { libc::setuid(OTHER) }, 0);
+        let old = Store::current().unwrap();
+        let view = old.share_slice(&[1u64]).unwrap();
+        // SAFETY: as above. Otherwise the map of users is root's to write.
+        assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
+        // SAFETY: as above.
+        if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0
+            || fs::write("/proc/self/uid_map", format!("1 {OTHER} 1")).is_err()
+        {
+            println!("SKIPPED: no user namespace can be made here");
+            return;
+        }
+        assert_eq!(rustix::process::geteuid().as_raw(), 1);
+        assert_ne!(Store::current().unwrap().uuid(), old.uuid());
+        assert_eq!(view[0], 1, "views of before can be read");
+    });
+}
+
 fn set_user_id(stage: &Stage) {
     // Owned by root, set-user-id, started by another user: it has root's rights and that user's environment.
     let program = stage.folder.join("set-user-id");
@@ -322,7 +347,13 @@ fn play(role: &str, value: &str) {
             expected_uid,
             ..
         }) => format!("foreign {owner_uid} {expected_uid}"),
+        Err(AttachError::ForeignProcess {
+            owner_uid,
+            expected_uid,
+            ..
+        }) => format!("of a foreign process {owner_uid} {expected_uid}"),
         Err(AttachError::NotFound { reason, .. }) => format!("not found: {reason}"),
+        Err(AttachError::StoreGone { reason, .. }) => format!("gone: {reason}"),
         Err(other) => panic!("{other}"),
     };
     match role {

@@ -6,16 +6,19 @@ class OnecopyError(Exception):
     Attributes carry the evidence, each where it applies: `store` (its id), `offset` (bytes from the start), `errno`.
     """
 
-class AttachError(OnecopyError, OSError):
-    """A token cannot be turned into a view: its store was not found or does not fit.
+class AttachError(OnecopyError, LookupError):
+    """A token cannot be turned into a view: its store or file was not found, does not fit or cannot be used.
+
+    It is no `OSError`, as a worker of `multiprocessing.Pool` that meets one while it unpickles ends without a word.
 
     Attributes:
         store: Id of the store.
         pid: The process that made the token.
         fd: That process's file descriptor of the store.
+        errno, filename: Of the file, where the view was one of a file.
     """
 
-class AttachDenied(AttachError, PermissionError):
+class AttachDenied(OnecopyError):
     """A token's store belongs to another user, whose processes could change what this one reads.
 
     Attributes:
@@ -24,8 +27,11 @@ class AttachDenied(AttachError, PermissionError):
         expected_uid: The effective user of this process, whose it would have to be.
     """
 
-class Gone(AttachError, LookupError):
-    """Every process that held the shared object has dropped it, and its token had been used before."""
+class Gone(AttachError):
+    """The shared object no longer exists: every process that held it has dropped it, or has ended.
+
+    A token that was not used yet keeps the object as long as any process of the store lives.
+    """
 
 class CorruptImage(OnecopyError, ValueError):
     """Bytes that claim to be an image contradict themselves.

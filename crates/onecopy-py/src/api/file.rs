@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyBufferError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 
-use crate::error::Error;
+use crate::error::{Error, not_attached};
 use crate::image::Image;
 use crate::image::buffer::ImageBuffer;
 use crate::pack;
@@ -170,7 +170,7 @@ fn _file_image(
     identity: (u64, u64, i64),
     allow_pickle: bool,
 ) -> PyResult<Image> {
-    let file = map(py, &path)?;
+    let file = map(py, &path).map_err(|error| not_attached(py, error))?;
     let (len, inode, modified_ns) = identity;
     let expected = FileIdentity {
         len,

@@ -1,10 +1,7 @@
 //! The exceptions of this package.
 #![forbid(unsafe_code)]
 
-use pyo3::exceptions::{
-    PyException, PyLookupError, PyOSError, PyPermissionError, PyRuntimeError, PyTypeError,
-    PyValueError,
-};
+use pyo3::exceptions::{PyException, PyLookupError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -42,17 +39,17 @@ impl Exceptions {
             let attach = new(
                 "AttachError",
                 "A token cannot be turned into a view: its store was not found or does not fit.",
-                &[base.bind(py), &py.get_type::<PyOSError>()],
+                &[base.bind(py), &py.get_type::<PyLookupError>()],
             )?;
             let attach_denied = new(
                 "AttachDenied",
                 "A token's store belongs to another user: `owner_uid`, not `expected_uid`.",
-                &[attach.bind(py), &py.get_type::<PyPermissionError>()],
+                &[base.bind(py)],
             )?;
             let gone = new(
                 "Gone",
-                "Every process that held the shared object has dropped it, and its token had been used before.",
-                &[attach.bind(py), &py.get_type::<PyLookupError>()],
+                "The shared object no longer exists: every process that held it has dropped it, or has ended.",
+                &[attach.bind(py)],
             )?;
             let corrupt_image = new(
                 "CorruptImage",

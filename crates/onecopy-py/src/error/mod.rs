@@ -2,6 +2,9 @@
 //!
 //! Where Python has the word (`MemoryError`, `TimeoutError`, `BufferError`) that is raised; the rest are children of
 //! `OnecopyError`. What the error knows stands in the exception's attributes, so that nobody has to read its text.
+//!
+//! Unpickling raises no `OSError`: a worker of `multiprocessing.Pool` takes one for the end of its queue and ends without
+//! a word, and the task is lost.
 #![forbid(unsafe_code)]
 
 mod exceptions;
@@ -100,6 +103,28 @@ pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> PyErr {
     );
     let facts = vec![("offset", 0_u64.into())];
     Python::attach(|py| raise(py, &Kind::CorruptImage, text, facts).unwrap_or_else(|error| error))
+}
+
+/// What is raised in the place of an `OSError` when a view of a file is unpickled.
+pub(crate) fn not_attached(py: Python<'_>, cause: PyErr) -> PyErr {
+    if !cause.is_instance_of::<PyOSError>(py) {
+        return cause;
+    }
+    let raised = || {
+        let text = format!(
+            "cannot unpickle a view of a file: {}",
+            cause.value(py).str()?
+        );
+        let error = raise(py, &Kind::Attach, text, Vec::new())?;
+        for name in ["errno", "filename"] {
+            error
+                .value(py)
+                .setattr(name, cause.value(py).getattr(name)?)?;
+        }
+        error.set_cause(py, Some(cause.clone_ref(py)));
+        Ok(error)
+    };
+    raised().unwrap_or_else(|failure| failure)
 }
 
 fn raise(

@@ -155,9 +155,25 @@ pub(super) fn access(error: &AccessError) -> Shape {
 pub(super) fn attach(error: &AttachError) -> Shape {
     match error {
         AttachError::Gone => (Kind::Gone, Vec::new()),
+        AttachError::StoreGone { store, pid, fd, .. } => {
+            let store = store.to_string();
+            (Kind::Gone, facts!(store, pid, fd))
+        }
         AttachError::NotFound { store, pid, fd, .. } => {
             let store = store.to_string();
             (Kind::Attach, facts!(store, pid, fd))
+        }
+        AttachError::ForeignProcess {
+            store,
+            pid,
+            owner_uid,
+            expected_uid,
+        } => {
+            let store = store.to_string();
+            (
+                Kind::AttachDenied,
+                facts!(store, pid, owner_uid, expected_uid),
+            )
         }
         AttachError::ForeignOwner {
             store,
@@ -178,7 +194,11 @@ pub(super) fn attach(error: &AttachError) -> Shape {
             (Kind::Attach, facts!(store, capacity))
         }
         AttachError::WrongType { expected, .. } => (Kind::Type, facts!(expected)),
-        AttachError::Access(error) => access(error),
+        AttachError::Access(error) => match access(error) {
+            // `TimeoutError` is an `OSError`.
+            (Kind::Timeout, facts) => (Kind::Attach, facts),
+            other => other,
+        },
         _ => (Kind::Attach, Vec::new()),
     }
 }

@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Stat};
 
 use crate::error::{FileError, FileKind};
-use crate::sys::folder::{Folder, Found, Identity, own_user};
+use crate::sys::folder::{Folder, Found, Identity};
+use crate::sys::user;
 
 /// Links that are followed before a path counts as a loop, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -231,7 +232,7 @@ fn check_link(folder: &Folder, link: &Found, path: &Path) -> Result<(), FileErro
 /// changed it anyway.
 fn is_trusted(found: &Found, folder: &Stat) -> bool {
     folder.st_mode & IS_SHARED != IS_SHARED
-        || found.owner() == own_user()
+        || found.owner() == user::effective()
         || found.owner() == folder.st_uid
 }
 

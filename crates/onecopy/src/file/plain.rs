@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use super::place::Links;
 use crate::error::{FileError, FileKind};
-use crate::sys::folder::own_user;
+use crate::sys::user;
 
 /// Opens a regular file, not through a link.
 ///
@@ -98,7 +98,7 @@ pub fn whole(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
 pub fn open_own(path: &Path) -> Result<File, FileError> {
     let file = open(path)?;
     let about = file.metadata().map_err(|source| kernel(path, source))?;
-    if about.uid() == own_user() {
+    if about.uid() == user::effective() {
         return Ok(file);
     }
     let source = io::Error::from_raw_os_error(libc::EACCES);
@@ -112,7 +112,7 @@ pub fn open_own(path: &Path) -> Result<File, FileError> {
 pub fn remove_own(path: &Path, file: &File) -> Result<(), FileError> {
     let kernel = |source| kernel(path, source);
     let open = file.metadata().map_err(kernel)?;
-    if open.uid() != own_user() {
+    if open.uid() != user::effective() {
         return Err(kernel(io::Error::from_raw_os_error(libc::EACCES)));
     }
     let named = fs::symlink_metadata(path).map_err(kernel)?;

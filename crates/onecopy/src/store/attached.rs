@@ -19,7 +19,8 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::file::{Locked, StoreFile};
+use super::file::StoreFile;
+use super::locked::Locked;
 use super::objects::Row;
 use super::processes::ProcessSlot;
 use super::recover::{self, Swept};
@@ -424,8 +425,10 @@ fn forget_thread(key: u64) -> Option<ThreadSlot> {
 
 /// Unmaps a store; with life words in it, its metadata stay mapped (life.rs).
 fn close(file: StoreFile, own: Option<ThreadSlot>) {
-    let stays = file.has_other_lives() || own.is_some_and(|own| !threads::release(&file, &own));
-    if stays {
+    if let Some(own) = own {
+        threads::release(&file, &own);
+    }
+    if file.has_lives() {
         file.mapping.leak_metadata();
     }
 }

@@ -9,21 +9,16 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use super::Uuid;
 use super::check;
-use super::intent::{self, Intent};
-use super::layout::{Counter, Geometry, Header, LOCK, MAX_CAPACITY, MIN_CAPACITY};
-use super::lock::{self, Holder, Taken};
+use super::layout::{Counter, Geometry, Header, MAX_CAPACITY, MIN_CAPACITY};
 use super::mem::Mem;
-use super::processes;
-use super::threads::{self, ThreadSlot};
 use crate::error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 use crate::primitive::{AtomicU64, Ordering};
 use crate::sys::mapping::{HUGE_PAGE, Mapping, PAGE};
 use crate::sys::memory::MemoryFile;
-use crate::sys::{life, memory, procfs, user};
+use crate::sys::{life, memory, user};
 
 /// Tables grow in steps of this many bytes.
 const TABLE_STEP: u64 = 64 << 10;
@@ -59,8 +54,6 @@ pub(crate) struct StoreFile {
     pub(crate) geometry: Geometry,
     pub(crate) uuid: Uuid,
     owner_uid: u32,
-    /// Whether this process may one day have another user than when it attached the store.
-    may_change_user: bool,
     /// The file is at least so long.
     known_len: AtomicU64,
 }
@@ -81,8 +74,7 @@ impl StoreFile {
             };
             let (mapping, mem) = file;
             // Empty, but for what is committed: I3.
-            rustix::fs::ftruncate(&fd, geometry.data_start)
-                .map_err(|error| kernel("ftruncate")(error.into()))?;
+            memory::lengthen(fd.as_fd(), geometry.data_start).map_err(kernel("ftruncate"))?;
             memory::commit(fd.as_fd(), 0, PAGE).map_err(kernel("fallocate"))?;
             let slots = geometry.threads.saturating_sub(geometry.processes);
             memory::commit(fd.as_fd(), geometry.processes, slots).map_err(kernel("fallocate"))?;
@@ -108,7 +100,6 @@ impl StoreFile {
                 geometry,
                 uuid,
                 owner_uid: user::effective(),
-                may_change_user: !user::is_fixed(),
                 known_len: AtomicU64::new(geometry.data_start),
             });
         }
@@ -152,7 +143,6 @@ impl StoreFile {
             geometry,
             uuid: expected,
             owner_uid,
-            may_change_user: !user::is_fixed(),
             known_len: AtomicU64::new(len),
         })
     }
@@ -196,12 +186,9 @@ impl StoreFile {
     /// # Errors
     /// [`AttachError::ForeignOwner`].
     pub(crate) fn check_owner(&self) -> Result<(), AttachError> {
-        // A process that cannot change its user need not be asked, which costs 0.1–0.2 µs with each token.
-        if self.owner_uid == 0 || !self.may_change_user {
-            return Ok(());
-        }
+        // Asked each time, 0.1–0.2 µs: even a process without any rights can become another user, in a user namespace.
         let expected_uid = user::effective();
-        if self.owner_uid == expected_uid {
+        if self.owner_uid == 0 || self.owner_uid == expected_uid {
             return Ok(());
         }
         Err(AttachError::ForeignOwner {
@@ -224,50 +211,6 @@ impl StoreFile {
         // or are the life words, which only their threads and the kernel write.
         let mem = unsafe { Mem::new(mapping.meta(), mapping.meta_len()) };
         Ok((mapping, mem))
-    }
-
-    /// Takes the store's lock and, if its last holder died, finishes what that one began. `me` is the calling thread,
-    /// which has the process lock.
-    pub(crate) fn lock(
-        &self,
-        me: &ThreadSlot,
-        patience: Duration,
-    ) -> Result<Locked<'_>, AccessError> {
-        if !threads::is_own(self, me) {
-            let at = self.geometry.thread(u64::from(me.holder.slot));
-            return Err(self
-                .corrupt(at, "the slot of this thread is no longer its own")
-                .into());
-        }
-        let word = self.mem.half(LOCK);
-        let patience = crate::testing::patience(patience);
-        let is_absent = |holder| threads::is_absent(self, holder, me);
-        let taken = match lock::try_take(word, me.holder) {
-            Some(taken) => taken,
-            None => lock::take(word, me.holder, patience, is_absent)
-                .map_err(|word| self.timeout(word, patience))?,
-        };
-        let locked = Locked {
-            file: self,
-            me: me.holder,
-        };
-        // Replaying also after an orderly release costs one load and forgives a corrupt holder.
-        if taken == Taken::FromTheDead || intent::is_armed(self.mem) {
-            intent::replay(self.mem)
-                .map_err(|at| self.corrupt(at, "an impossible intent record"))?;
-        }
-        Ok(locked)
-    }
-
-    fn timeout(&self, word: u32, patience: Duration) -> AccessError {
-        let process = Holder::of(word).and_then(|holder| threads::process_of(self, holder));
-        let pid = process.map_or(0, |process| processes::pid_of(self, process));
-        AccessError::LockTimeout {
-            store: self.uuid,
-            waited_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),
-            pid,
-            state: procfs::state(pid).unwrap_or('?'),
-        }
     }
 
     /// Describes bytes that break an invariant.
@@ -429,69 +372,13 @@ impl StoreFile {
         unsafe { life::unlock(place) }
     }
 
-    /// Whether other threads of this process may have life words in the metadata.
-    pub(crate) fn has_other_lives(&self) -> bool {
-        life::has_others(self.mapping.meta(), self.mapping.meta_len())
+    /// Whether threads of this process may have life words in the metadata.
+    pub(crate) fn has_lives(&self) -> bool {
+        life::has_any(self.mapping.meta(), self.mapping.meta_len())
     }
 
     /// The descriptor for mapping and growing.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-/// Proof that this thread holds the store's lock. All changes of the metadata are methods of it.
-#[derive(Debug)]
-pub(crate) struct Locked<'a> {
-    pub(crate) file: &'a StoreFile,
-    me: Holder,
-}
-
-impl Locked<'_> {
-    /// Reads a counter.
-    pub(crate) fn counter(&self, counter: Counter) -> Result<u64, Corrupt> {
-        self.file.counter(counter)
-    }
-
-    /// Reads a high-water mark.
-    pub(crate) fn high(&self, counter: Counter) -> Result<u64, Corrupt> {
-        self.file.high(counter)
-    }
-
-    /// Reads where to begin to look for a free row; `high` is the end of the used ones.
-    pub(crate) fn hint(&self, counter: Counter, high: u64) -> Result<u64, Corrupt> {
-        let hint = self.counter(counter)?;
-        if hint > high {
-            return Err(self
-                .file
-                .corrupt(counter.offset(), "a hint past the last row"));
-        }
-        Ok(hint)
-    }
-
-    /// Does all writes of a change or, if this process dies, leaves them to the next holder of the lock.
-    ///
-    /// # Errors
-    /// Somebody has overwritten the lock word: another process may have been inside at the same time, and the change
-    /// may be half another's.
-    pub(crate) fn commit(&self, intent: &Intent) -> Result<(), Corrupt> {
-        self.check_held()?;
-        intent.commit(self.file.mem);
-        self.check_held()
-    }
-
-    fn check_held(&self) -> Result<(), Corrupt> {
-        if lock::is_held_by(self.file.mem.half(LOCK), self.me) {
-            return Ok(());
-        }
-        Err(self
-            .file
-            .corrupt(LOCK, "a lock that was taken away from its holder"))
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        lock::give_back(self.file.mem.half(LOCK), self.me);
     }
 }

@@ -25,7 +25,7 @@ use super::file::StoreFile;
 use super::token::Token;
 use crate::error::{AccessError, AttachError, CreateError};
 use crate::sys::memory::{MemoryFile, Refused};
-use crate::sys::{environment, procfs};
+use crate::sys::{environment, procfs, user};
 
 /// The variable that names a family's store.
 const VARIABLE: &str = "ONECOPY_STORE";
@@ -151,22 +151,47 @@ fn locate(token: &Token) -> Result<MemoryFile, AttachError> {
         Ok(file) => return Ok(file),
         Err(refused) => refused,
     };
-    procfs::find_memfd(&name).ok_or_else(|| match refused {
+    procfs::find_memfd(&name).map_err(|missing| not_found(token, refused, &missing))
+}
+
+/// What it means that a token's store was found neither where the token says nor anywhere else.
+fn not_found(token: &Token, refused: Refused, missing: &procfs::NotFound) -> AttachError {
+    let Token { store, pid, fd, .. } = *token;
+    let reason = format!("/proc/{pid}/fd/{fd}: {refused}");
+    match refused {
         Refused::Owner {
             owner_uid,
             expected_uid,
         } => AttachError::ForeignOwner {
-            store: token.store,
+            store,
             owner_uid,
             expected_uid,
         },
-        _ => AttachError::NotFound {
-            store: token.store,
-            pid: token.pid,
-            fd: token.fd,
-            reason: format!("/proc/{}/fd/{}: {refused}", token.pid, token.fd),
+        Refused::Kernel(error)
+            if procfs::is_denied(&error)
+                && let Some(owner_uid) = procfs::owner(pid)
+                && owner_uid != user::effective() =>
+        {
+            AttachError::ForeignProcess {
+                store,
+                pid,
+                owner_uid,
+                expected_uid: user::effective(),
+            }
+        }
+        _ if missing.was_refused => AttachError::NotFound {
+            store,
+            pid,
+            fd,
+            reason,
         },
-    })
+        _ => AttachError::StoreGone {
+            store,
+            pid,
+            fd,
+            reason,
+        },
+    }
 }
 
 fn adopt(guard: &mut ProcessGuard) -> Option<Arc<Attached>> {
@@ -179,7 +204,7 @@ fn adopt(guard: &mut ProcessGuard) -> Option<Arc<Attached>> {
     // forked from it and had its variable: then the store is looked for by name, once.
     let file = procfs::open_fd(pid, fd, &name)
         .ok()
-        .or_else(|| procfs::find_memfd(&name))?;
+        .or_else(|| procfs::find_memfd(&name).ok())?;
     open(guard, file, uuid).ok()
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A change is a list of absolute writes {offset, value}. Under the store's lock its author copies the
 //! list into the record, sets `armed` to its length (the commit), does the writes and clears `armed`. With its length
-//! `armed` holds a check of the list, so that neither a damaged list nor one of an earlier change is ever done.
+//! `armed` holds a check of the list, so that a damaged list, or one of an earlier change under a damaged `armed`, is
+//! done only if the check is passed by chance, once in 2^58 times.
 //!
 //! **Crash points**, in order of the stores:
 //! 1. while the list is copied: `armed` is 0, the list means nothing; nothing has happened;

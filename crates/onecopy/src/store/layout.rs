@@ -19,7 +19,7 @@
 //!            units            32 B each   {used|generation, object id, born}
 //! data_start, 2 MiB aligned: the spans
 //! ```
-//! All words but the lock word and the times carry a check of themselves (check.rs); in an object entry that of the
+//! All words but the lock word and the start of a process's life carry a check of themselves (check.rs); in an object entry that of the
 //! count covers the row, in the intent record that of `armed` covers the list.
 //!
 //! **Invariants.** `I1`: the geometry is a function of the capacity, so a header whose check fits

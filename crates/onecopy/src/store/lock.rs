@@ -16,8 +16,10 @@
 //! its threads is inside. One that is overwritten while its holder is inside lets two in; each looks before and after
 //! its change whether the word still names it (`Locked::commit`).
 //!
-//! **Invariants.** `I1`: a thread slot is not given to another thread while the word names it
-//! (threads.rs), so the word's holder is dead exactly if the slot's life word says so.
+//! **Invariants.** `I1`: a thread slot is not given to another thread while the word names it (threads.rs), and whoever
+//! reads the word sees the slot as it was when its thread took the lock, or as it became since: taking is a Release,
+//! also by the swap of a dead holder's word, and looking an Acquire. So the word's holder is dead exactly if the slot's
+//! life word says so.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -65,9 +67,9 @@ pub(crate) enum Taken {
 
 /// Tries once. `None` if somebody has it.
 pub(crate) fn try_take(word: &AtomicU32, me: Holder) -> Option<Taken> {
-    // Acquire: pairs with Release in `give_back`.
+    // Acquire: pairs with Release in `give_back`. Release: publishes this thread's slot (I1).
     let free = word
-        .compare_exchange(0, me.word(), Ordering::Acquire, Ordering::Relaxed)
+        .compare_exchange(0, me.word(), Ordering::AcqRel, Ordering::Relaxed)
         .is_ok();
     crate::testing::stored();
     free.then_some(Taken::Orderly)
@@ -88,14 +90,14 @@ pub(crate) fn take(
     }
     let start = Instant::now();
     loop {
-        // Relaxed: only a hint; the compare-and-swaps below order.
-        let seen = word.load(Ordering::Relaxed);
+        // Acquire: pairs with Release in the compare-and-swaps that take, so that the slot of whom it names is seen (I1).
+        let seen = word.load(Ordering::Acquire);
         let Some(holder) = Holder::of(seen) else {
             // Free. Others may sleep, so take it with the waiters bit: at worst one wake too many.
             let mine = me.word() | WAITERS;
-            // Acquire: pairs with Release in `give_back`.
+            // Acquire: pairs with Release in `give_back`. Release: publishes this thread's slot (I1).
             if word
-                .compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(seen, mine, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 crate::testing::stored();
@@ -106,9 +108,9 @@ pub(crate) fn take(
         // Looking before the first sleep costs one load and spares the dead holder's peers 5 ms.
         if is_dead(holder) {
             let mine = me.word() | WAITERS;
-            // Acquire: sees all that the dead holder stored. One of several waiters wins.
+            // Acquire: sees all that the dead holder stored. Release: as above. One of several waiters wins.
             if word
-                .compare_exchange(seen, mine, Ordering::Acquire, Ordering::Relaxed)
+                .compare_exchange(seen, mine, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
                 crate::testing::stored();

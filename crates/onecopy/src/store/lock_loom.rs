@@ -10,7 +10,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::lock::{Holder, Taken, give_back, take, try_take};
-use crate::primitive::AtomicU32;
+use crate::primitive::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const DEAD: Holder = Holder {
@@ -20,6 +20,8 @@ const DEAD: Holder = Holder {
 
 struct Guarded {
     word: AtomicU32,
+    /// The slots of both threads, each written by its thread before it takes the lock.
+    slots: [AtomicU32; 2],
     /// Loom reports any unsynchronised access to it.
     value: UnsafeCell<u32>,
 }
@@ -29,7 +31,18 @@ fn add_one(guarded: &Guarded, slot: u32) -> Taken {
         slot,
         generation: 0,
     };
-    let taken = take(&guarded.word, me, Duration::MAX, |holder| holder == DEAD).unwrap();
+    let slot_of = |holder: Holder| &guarded.slots[holder.slot as usize - 1];
+    // Relaxed: it is the lock word that is to order this.
+    slot_of(me).store(1, Ordering::Relaxed);
+    let is_dead = |holder| {
+        let is_seen = holder == DEAD || slot_of(holder).load(Ordering::Relaxed) == 1;
+        assert!(
+            is_seen,
+            "the slot of a holder is seen as its thread left it"
+        );
+        holder == DEAD
+    };
+    let taken = take(&guarded.word, me, Duration::MAX, is_dead).unwrap();
     guarded.value.with_mut(|value| {
         // SAFETY: the lock is held, and loom fails the run if it did not exclude.
         unsafe { *value += 1 };
@@ -44,6 +57,7 @@ fn check(first_holder: Option<Holder>) {
     builder.check(move || {
         let guarded = Arc::new(Guarded {
             word: AtomicU32::new(0),
+            slots: [AtomicU32::new(0), AtomicU32::new(0)],
             value: UnsafeCell::new(0),
         });
         if let Some(dead) = first_holder {

@@ -29,6 +29,7 @@ mod id;
 mod intent;
 mod layout;
 mod lock;
+mod locked;
 mod mem;
 mod object;
 mod objects;

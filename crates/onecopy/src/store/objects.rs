@@ -25,9 +25,9 @@
 
 use super::ObjectId;
 use super::check;
-use super::file::Locked;
 use super::intent::Intent;
 use super::layout::{Counter, ENTRY_BYTES};
+use super::locked::Locked;
 use super::spans;
 use crate::error::{AccessError, AllocateError, Corrupt};
 use crate::sys::mapping::PAGE;

@@ -19,9 +19,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use super::ObjectId;
 use super::check;
-use super::file::{Locked, StoreFile};
+use super::file::StoreFile;
 use super::intent::Intent;
 use super::layout::Counter;
+use super::locked::Locked;
 use crate::error::{AccessError, Corrupt};
 use crate::sys::lock::OfdLock;
 use crate::sys::{memory, procfs};
@@ -76,9 +77,9 @@ impl ProcessSlot {
         }
         Err(AccessError::Full {
             store: file.uuid,
-            what: "process slot",
+            what: "process slots",
             capacity: file.geometry.process_slots,
-            advice: "",
+            advice: "end some of the processes that use it",
         })
     }
 }
@@ -93,12 +94,15 @@ fn state(file: &StoreFile, slot: u64) -> Result<u64, Corrupt> {
         .ok_or_else(|| file.corrupt(at, "a process slot that fails its check"))
 }
 
-/// Whether the process of a slot has died. `life` is the caller's own description.
-pub(crate) fn is_dead(file: &StoreFile, life: BorrowedFd<'_>, slot: u64) -> Result<bool, Corrupt> {
+/// Whether the process of a slot may have died, asked without the store's lock. `life` is the caller's own description.
+pub(crate) fn may_be_dead(file: &StoreFile, life: BorrowedFd<'_>, slot: u64) -> bool {
+    // A slot that fails its check may be one that is being changed: the lock's holder knows.
+    is_unlocked(life, slot) && state(file, slot).map_or(true, |state| state & LIVE != 0)
+}
+
+fn is_unlocked(life: BorrowedFd<'_>, slot: u64) -> bool {
     // An error is no proof of death.
-    let is_free =
-        OfdLock::is_held_by_another(life, ALIVE_BYTE.saturating_add(slot)).is_ok_and(|held| !held);
-    Ok(is_free && state(file, slot)? & LIVE != 0)
+    OfdLock::is_held_by_another(life, ALIVE_BYTE.saturating_add(slot)).is_ok_and(|held| !held)
 }
 
 /// The pid of a slot, 0 when it is not known.
@@ -135,6 +139,12 @@ impl Locked<'_> {
             .set(pid_at, check::with(pid_at, NUMBER_BITS, 0))
             .set(at, check::with(at, STATE_BITS, state & !LIVE));
         Ok(self.commit(&intent)?)
+    }
+
+    /// Whether the process of a slot has died. `life` is the caller's own description. The answer is final: slots are
+    /// enlisted under the lock, with their own locks held.
+    pub(crate) fn is_dead(&self, life: BorrowedFd<'_>, slot: u64) -> Result<bool, Corrupt> {
+        Ok(is_unlocked(life, slot) && self.is_taken(slot)?)
     }
 
     /// Whether a slot is taken.
@@ -191,9 +201,9 @@ impl Locked<'_> {
         if handle >= file.geometry.handles_per_process {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "handle of this process",
+                what: "handles of this process",
                 capacity: file.geometry.handles_per_process,
-                advice: "; drop views, or share one nested object instead of many small ones",
+                advice: "drop views, or share one nested object instead of many small ones",
             });
         }
         let table = file.geometry.handle(slot, 0);
@@ -227,4 +237,27 @@ pub(crate) fn sign(file: &StoreFile, slot: u64, pid: u32) {
     let at = file.geometry.process(slot).saturating_add(PID);
     file.mem
         .set(at, check::with(at, NUMBER_BITS, u64::from(pid)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::handle::Store;
+
+    #[test]
+    fn a_slot_in_the_middle_of_a_change_is_asked_about_under_the_lock() {
+        let store = Store::options().capacity_bytes(1 << 28).create().unwrap();
+        let file = &store.0.file;
+        let life = memory::reopen(file.fd()).unwrap();
+        let session = store.0.session().unwrap();
+        let slot = session.slot + 1;
+        assert!(!may_be_dead(file, life.as_fd(), slot));
+        // What `enlist` writes before the state.
+        let at = file.geometry.process(slot).saturating_add(HANDLE_HIGH);
+        file.mem.set(at, check::with(at, NUMBER_BITS, 0));
+        assert!(may_be_dead(file, life.as_fd(), slot));
+        // Nobody is changing it any more, so it is damaged.
+        let locked = session.lock(std::time::Duration::ZERO).unwrap();
+        locked.is_dead(life.as_fd(), slot).unwrap_err();
+    }
 }

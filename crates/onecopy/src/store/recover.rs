@@ -12,8 +12,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::file::{Locked, StoreFile};
+use super::file::StoreFile;
 use super::layout::Counter;
+use super::locked::Locked;
 use super::objects::{Row, State};
 use super::threads::ThreadSlot;
 use super::{processes, threads};
@@ -68,10 +69,9 @@ fn recover_if_dead(
     patience: std::time::Duration,
     swept: &mut Swept,
 ) -> Result<(), AccessError> {
-    if processes::is_dead(file, life, slot)? {
+    if processes::may_be_dead(file, life, slot) {
         let locked = file.lock(own, patience)?;
-        // Under the lock the answer is final: slots are enlisted under it, with their lock held.
-        if processes::is_dead(file, life, slot)? {
+        if locked.is_dead(life, slot)? {
             locked.recover(slot, me, swept)?;
         }
     }

@@ -13,11 +13,12 @@
 #![forbid(unsafe_code)]
 
 use super::check;
-use super::file::Locked;
 use super::intent::Intent;
-use super::layout::{Counter, SPAN};
+use super::layout::{Counter, Geometry, SPAN};
+use super::locked::Locked;
 use crate::error::{AllocateError, Corrupt};
 use crate::sys::mapping::HUGE_PAGE;
+use crate::sys::memory;
 
 /// Bits of a word's value.
 const BITS: u32 = 32;
@@ -125,11 +126,27 @@ impl Locked<'_> {
         let first = from.next_multiple_of(align);
         match first.checked_add(n) {
             Some(end) if end <= count => Ok(room(from, first, end.max(high))),
-            _ => Err(AllocateError::Full {
-                store: self.file.uuid,
-                what: "run of spans",
-                capacity: count,
-            }),
+            _ => Err(self.no_room(first, n, len)),
+        }
+    }
+
+    /// Why there is no room at the end: a store that was made under a limit of file sizes reaches little beyond it.
+    fn no_room(&self, first: u64, n: u64, requested: u64) -> AllocateError {
+        let Geometry { span_count, .. } = self.file.geometry;
+        let from = self.file.geometry.span_data(first);
+        let end = self.file.geometry.span_data(first.saturating_add(n));
+        let limit = memory::file_size_limit();
+        if end > limit {
+            return AllocateError::NoMemory {
+                requested,
+                available: limit.saturating_sub(from),
+                limit: memory::FILE_SIZE_LIMIT,
+            };
+        }
+        AllocateError::Full {
+            store: self.file.uuid,
+            what: "run of spans",
+            capacity: span_count,
         }
     }
 

@@ -64,9 +64,19 @@ pub(crate) fn is_own(file: &StoreFile, own: &ThreadSlot) -> bool {
         && !file.mem.owner_died(file.life_offset(slot))
 }
 
+/// Whether a lock word names a slot that was never used: its place may be no memory yet. A mark that is damaged hides
+/// nobody.
+fn is_beyond(file: &StoreFile, holder: Holder) -> bool {
+    file.high(Counter::ThreadHigh)
+        .is_ok_and(|high| u64::from(holder.slot) >= high)
+}
+
 /// Whether the thread that the lock word names is not inside: it has died, there is none, or it is one of the calling
 /// process's own, which holds its process lock and so knows that none of its threads is inside.
 pub(crate) fn is_absent(file: &StoreFile, holder: Holder, own: &ThreadSlot) -> bool {
+    if is_beyond(file, holder) {
+        return true;
+    }
     let slot = u64::from(holder.slot);
     let at = file.geometry.thread(slot);
     match State::of(at, file.mem.get(at)) {
@@ -80,6 +90,9 @@ pub(crate) fn is_absent(file: &StoreFile, holder: Holder, own: &ThreadSlot) -> b
 
 /// The process slot of the thread that a lock word names.
 pub(crate) fn process_of(file: &StoreFile, holder: Holder) -> Option<u64> {
+    if is_beyond(file, holder) {
+        return None;
+    }
     let at = file.geometry.thread(u64::from(holder.slot));
     let process = State::of(at, file.mem.get(at))?.process;
     (process < file.geometry.process_slots).then_some(process)
@@ -99,9 +112,9 @@ pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<ThreadSlot, Access
         if high == THREAD_SLOTS {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "thread slot",
+                what: "thread slots",
                 capacity: THREAD_SLOTS,
-                advice: "",
+                advice: "end some of the threads that use it",
             });
         }
         let next = high.saturating_add(1);
@@ -153,24 +166,25 @@ fn is_named(file: &StoreFile, slot: u64) -> bool {
     Holder::of(word).is_some_and(|holder| u64::from(holder.slot) == slot)
 }
 
-/// Gives the calling thread's own slot back. `false` if its life word could not be unlocked: it must stay mapped.
-pub(crate) fn release(file: &StoreFile, own: &ThreadSlot) -> bool {
-    let at = file.geometry.thread(u64::from(own.holder.slot));
-    if !file.end_life(u64::from(own.holder.slot)) {
-        return false;
+/// Gives the calling thread's own slot back, if its life word can be unlocked.
+pub(crate) fn release(file: &StoreFile, own: &ThreadSlot) {
+    let slot = u64::from(own.holder.slot);
+    if file.end_life(slot) {
+        free(file, file.geometry.thread(slot), own.word);
     }
-    free(file, at, own.word);
-    true
 }
 
-/// Frees the slots of a dead process.
+/// Frees the slots of a dead process. A thread that lives on in one was of the process that had its number before, which
+/// left the store while that thread was in its robust list.
 pub(crate) fn free_all_of(file: &StoreFile, process: u64) -> Result<(), AccessError> {
     for slot in 0..file.high(Counter::ThreadHigh)? {
         let at = file.geometry.thread(slot);
         let word = file.mem.get(at);
-        let is_its =
-            State::of(at, word).is_some_and(|state| state.kind != FREE && state.process == process);
-        if is_its && !is_named(file, slot) {
+        let is_left = State::of(at, word).is_some_and(|state| {
+            let has_ended = state.kind == CLAIMED || file.mem.owner_died(file.life_offset(slot));
+            state.process == process && state.kind != FREE && has_ended
+        });
+        if is_left && !is_named(file, slot) {
             free(file, at, word);
         }
     }
@@ -203,4 +217,69 @@ pub(crate) fn verify(file: &StoreFile) -> Result<(), AccessError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::store::attached::ProcessGuard;
+    use crate::store::handle::Store;
+    use crate::sys::memory;
+
+    fn store() -> Store {
+        Store::options().capacity_bytes(1 << 28).create().unwrap()
+    }
+
+    #[test]
+    fn the_death_of_a_process_frees_no_slot_of_a_thread_that_lives() {
+        let store = store();
+        let file = &store.0.file;
+        // The process of this number left the store, and another got it.
+        let process = 5;
+        let (claimed, own) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                let guard = ProcessGuard::lock();
+                claimed.send(claim(file, process).unwrap()).unwrap();
+                drop(guard);
+                ended.recv().unwrap_err();
+            });
+            let own = own.recv().unwrap();
+            free_all_of(file, process).unwrap();
+            assert!(is_own(file, &own));
+            drop(end);
+            thread.join().unwrap();
+            free_all_of(file, process).unwrap();
+            let at = file.geometry.thread(u64::from(own.holder.slot));
+            let state = State::of(at, file.mem.get(at)).unwrap();
+            assert_eq!(state.kind, FREE);
+        });
+    }
+
+    #[test]
+    fn a_lock_word_that_names_a_slot_of_no_memory_names_nobody() {
+        let store = store();
+        let file = &store.0.file;
+        let own = {
+            let guard = ProcessGuard::lock();
+            let own = claim(file, 0).unwrap();
+            drop(guard);
+            own
+        };
+        let before = memory::occupied(file.fd.as_fd()).unwrap();
+        let nobody = Holder {
+            slot: 30_000,
+            generation: 0,
+        };
+        assert!(is_absent(file, nobody, &own));
+        assert_eq!(process_of(file, nobody), None);
+        assert_eq!(memory::occupied(file.fd.as_fd()).unwrap(), before);
+        let guard = ProcessGuard::lock();
+        release(file, &own);
+        drop(guard);
+    }
 }

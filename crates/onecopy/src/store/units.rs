@@ -15,9 +15,9 @@
 
 use super::ObjectId;
 use super::check;
-use super::file::Locked;
 use super::intent::Intent;
 use super::layout::{Counter, UNIT_BYTES};
+use super::locked::Locked;
 use super::objects::{Row, State};
 use super::token::Token;
 use crate::error::{AccessError, AttachError, Corrupt};
@@ -63,9 +63,9 @@ impl Locked<'_> {
         if index >= file.geometry.unit_count {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "unit for a token in flight",
+                what: "places for tokens on their way",
                 capacity: file.geometry.unit_count,
-                advice: "; tokens that were pickled and never unpickled can be given up by collect(max_age)",
+                advice: "unpickle them or call onecopy.collect(max_age=…)",
             });
         }
         let next = index.saturating_add(1);
@@ -127,12 +127,11 @@ impl Locked<'_> {
             Some(row) if row.state == State::Live => row,
             _ => return Err(AttachError::Gone),
         };
-        let end = self
-            .file
-            .geometry
-            .span_data(row.first)
-            .saturating_add(row.committed());
-        if row.len != token.len || !self.file.reaches(end) {
+        let start = self.file.geometry.span_data(row.first);
+        let end = start.saturating_add(row.committed());
+        // An object without bytes commits nothing and may lie past the end of the file.
+        let reaches = start == end || self.file.reaches(end);
+        if row.len != token.len || !reaches {
             let at = self.file.geometry.entry(u64::from(id.index));
             return Err(self
                 .file

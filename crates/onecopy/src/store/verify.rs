@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::ObjectId;
 use super::attached::{Attached, PATIENCE};
-use super::file::Locked;
 use super::layout::{Counter, Header, INTENT};
+use super::locked::Locked;
 use super::objects::State;
 use super::{intent, threads};
 use crate::error::AccessError;

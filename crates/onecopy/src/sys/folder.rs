@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use rustix::fs::{
@@ -13,6 +13,8 @@ use rustix::fs::{
     fstatfs, linkat, open, openat, readlinkat, renameat, unlinkat,
 };
 use rustix::io::Errno;
+
+use super::user;
 
 /// Nothing is opened by a descriptor of this kind: what has the name is only pointed at.
 const POINT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -132,11 +134,8 @@ impl Folder {
             return Ok(None);
         }
         let fd = openat(&self.0, name, OFlags::RDONLY | CAREFUL, Mode::empty())?;
-        Ok(
-            Found::of(fd.as_fd().try_clone_to_owned().map_err(|_| Errno::MFILE))?
-                .is_some_and(|found| found.is_own_file())
-                .then(|| fd.into()),
-        )
+        let opened = Found::of(Ok(fd))?;
+        Ok(opened.and_then(|found| found.is_own_file().then(|| found.fd.into())))
     }
 
     /// The names that begin and end in this way.
@@ -196,7 +195,7 @@ impl Found {
     }
 
     pub(crate) fn is_own(&self) -> bool {
-        self.stat.st_uid == own_user()
+        self.stat.st_uid == user::effective()
     }
 
     fn is_own_file(&self) -> bool {
@@ -238,11 +237,6 @@ pub(crate) fn fit(file: &File, rights: u32, group: Option<u32>) -> io::Result<()
         rights &= 0o707 | ((rights & 0o007) << 3);
     }
     Ok(fchmod(file, Mode::from_raw_mode(rights))?)
-}
-
-/// The user as whom this process opens files.
-pub(crate) fn own_user() -> u32 {
-    rustix::process::geteuid().as_raw()
 }
 
 /// Whether a file without a name can get one by way of `/proc` (`open(2)`, at `O_TMPFILE`).

@@ -13,11 +13,14 @@
 //! or between [`lock`] making the mutex and locking it: nanoseconds, for a process of the same user.
 #![allow(unsafe_code, reason = "robust mutexes exist only in libc")]
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use super::procfs;
 
 /// Bytes that a life word may take in a thread slot.
 pub(crate) const LIFE_BYTES: u64 = 64;
@@ -39,7 +42,7 @@ const _: () = assert!(size_of::<libc::pthread_mutex_t>() >= 8 * (FIXED_WORDS + 2
 /// A life word that a thread of this process has locked.
 struct Life {
     place: usize,
-    thread: u32,
+    thread: Thread,
     fixed: [u64; FIXED_WORDS],
 }
 
@@ -50,20 +53,57 @@ fn lives() -> MutexGuard<'static, Vec<Life>> {
     LIVES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn own_thread() -> u32 {
-    rustix::thread::gettid()
-        .as_raw_nonzero()
-        .get()
-        .unsigned_abs()
+thread_local! {
+    /// The number of a thread; 0 before it has one.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether a thread of this process has not ended, as far as the kernel says.
-fn may_live(thread: u32) -> bool {
-    thread == own_thread()
-        || Path::new("/proc/self/task")
-            .join(thread.to_string())
-            .try_exists()
-            .unwrap_or(true)
+/// The number that the next thread gets.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// A thread of this process. The kernel gives the id of one that has ended to another, so a number of our own and the
+/// time of its start are part of it.
+#[derive(Clone, Copy)]
+struct Thread {
+    number: u64,
+    id: i32,
+    /// `None` where `/proc` does not say.
+    start: Option<u64>,
+}
+
+impl Thread {
+    fn own() -> Self {
+        let id = rustix::thread::gettid().as_raw_nonzero().get();
+        Self {
+            number: own_number(),
+            id,
+            start: procfs::thread_start(id),
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.number == own_number()
+    }
+
+    /// Whether it has not ended, as far as the kernel says.
+    fn may_live(&self) -> bool {
+        let now = procfs::thread_start(self.id);
+        // Without `/proc` nobody knows.
+        let is_unknown = || !Path::new("/proc/self/task").exists();
+        self.is_own()
+            || now.map_or_else(is_unknown, |now| {
+                self.start.is_none_or(|start| start == now)
+            })
+    }
+}
+
+/// The calling thread's number: no other thread of this process has had it.
+fn own_number() -> u64 {
+    if NUMBER.get() == 0 {
+        // Relaxed: only uniqueness matters.
+        NUMBER.set(NEXT_NUMBER.fetch_add(1, Ordering::Relaxed));
+    }
+    NUMBER.get()
 }
 
 /// Makes and locks the calling thread's mutex at `place`; `false` when libc refuses, or when another living thread of
@@ -78,7 +118,7 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
     let address = place.as_ptr().addr();
     if lives
         .iter()
-        .any(|life| life.place == address && may_live(life.thread))
+        .any(|life| life.place == address && life.thread.may_live())
     {
         return false;
     }
@@ -110,7 +150,7 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
     let fixed = std::array::from_fn(|index| word(address + 8 * index).load(Ordering::Relaxed));
     lives.push(Life {
         place: address,
-        thread: own_thread(),
+        thread: Thread::own(),
         fixed,
     });
     true
@@ -124,8 +164,8 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
 /// - No `&mut` to them exists; other processes access them as atomics.
 pub(crate) unsafe fn unlock(place: NonNull<u8>) -> bool {
     let mut lives = lives();
-    let (address, thread) = (place.as_ptr().addr(), own_thread());
-    let own = |life: &Life| life.place == address && life.thread == thread;
+    let address = place.as_ptr().addr();
+    let own = |life: &Life| life.place == address && life.thread.is_own();
     let (Some(at), Some(list)) = (lives.iter().position(own), RobustList::of_this_thread()) else {
         return false;
     };
@@ -136,7 +176,7 @@ pub(crate) unsafe fn unlock(place: NonNull<u8>) -> bool {
         link == list.head
             || lives
                 .iter()
-                .any(|life| life.thread == thread && list.entry_of(life.place) == link)
+                .any(|life| life.thread.is_own() && list.entry_of(life.place) == link)
     };
     let next = word(entry).load(Ordering::Acquire);
     let previous = word(entry - 8).load(Ordering::Acquire);
@@ -155,20 +195,23 @@ pub(crate) unsafe fn unlock(place: NonNull<u8>) -> bool {
     unlocked
 }
 
-/// Whether a thread of this process other than the calling one may have a life word in `len` bytes from `start`.
-pub(crate) fn has_others(start: NonNull<u8>, len: u64) -> bool {
+/// Whether a thread of this process may have a life word in `len` bytes from `start`. The words of those that have ended
+/// are forgotten.
+pub(crate) fn has_any(start: NonNull<u8>, len: u64) -> bool {
     let start = start.as_ptr().addr();
     let range = start..start.saturating_add(len as usize);
-    lives().iter().any(|life| {
-        range.contains(&life.place) && life.thread != own_thread() && may_live(life.thread)
-    })
+    let mut lives = lives();
+    lives.retain(|life| !range.contains(&life.place) || life.thread.may_live());
+    lives.iter().any(|life| range.contains(&life.place))
 }
 
 /// Forgets all life words: in a fork child, whose only thread begins with an empty list.
 pub(crate) fn forget_all() {
     // Nobody has it: it is used with the process lock held, which the fork waited for.
-    if let Ok(mut lives) = LIVES.try_lock() {
-        lives.clear();
+    match LIVES.try_lock() {
+        Ok(mut lives) => lives.clear(),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().clear(),
+        Err(TryLockError::WouldBlock) => {}
     }
 }
 
@@ -243,6 +286,30 @@ mod tests {
         assert_eq!(during, 0);
         // The kernel sets the bit before the joiner is woken: it walks the robust list first.
         assert_ne!(word.load(Ordering::Acquire) & OWNER_DIED, 0);
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_forgotten_though_another_got_its_id() {
+        let place = place();
+        let own = Thread::own();
+        let ended = || Life {
+            place: place.as_ptr().addr(),
+            thread: Thread {
+                number: u64::MAX,
+                start: Some(own.start.unwrap() - 1),
+                ..own
+            },
+            fixed: [0; FIXED_WORDS],
+        };
+        lives().push(ended());
+        assert!(!has_any(place, LIFE_BYTES));
+        lives().push(ended());
+        // SAFETY: leaked memory, used by this thread alone.
+        assert!(unsafe { lock(place) });
+        assert!(has_any(place, LIFE_BYTES));
+        // SAFETY: leaked, so mapped for ever.
+        assert!(unsafe { unlock(place) });
+        assert!(!has_any(place, LIFE_BYTES));
     }
 
     #[test]

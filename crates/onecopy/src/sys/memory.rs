@@ -128,20 +128,42 @@ pub(crate) fn file_size_limit() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
+/// The store's file would become longer than this process may make any file.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the store's file would grow to {end} bytes, and this process may not write beyond {limit} \
+     ({FILE_SIZE_LIMIT}): raise the limit"
+)]
+pub(crate) struct TooLong {
+    end: u64,
+    limit: u64,
+}
+
+/// Fails where the kernel would also send SIGXFSZ, which ends a program that does not ignore it.
+fn check_file_size(end: u64) -> io::Result<()> {
+    let limit = file_size_limit();
+    if end > limit {
+        let error = TooLong { end, limit };
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, error));
+    }
+    Ok(())
+}
+
+/// Makes a new file `len` bytes long, without memory for them.
+///
+/// # Errors
+/// What the kernel says; [`io::ErrorKind::FileTooLarge`], with [`TooLong`], past [`file_size_limit`].
+pub(crate) fn lengthen(fd: BorrowedFd<'_>, len: u64) -> io::Result<()> {
+    check_file_size(len)?;
+    Ok(rustix::fs::ftruncate(fd, len)?)
+}
+
 /// Commits `[offset, offset + len)`: afterwards no access there can fail for lack of memory.
 ///
 /// # Errors
-/// What the kernel says; [`io::ErrorKind::FileTooLarge`] past [`file_size_limit`], where the kernel would also send
-/// SIGXFSZ, which ends a program that does not ignore it.
+/// As [`lengthen`].
 pub(crate) fn commit(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
-    let (end, limit) = (offset.saturating_add(len), file_size_limit());
-    if end > limit {
-        let text = format!(
-            "the store's file would grow to {end} bytes, and this process may not write beyond {limit} \
-             ({FILE_SIZE_LIMIT}): raise the limit"
-        );
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-    }
+    check_file_size(offset.saturating_add(len))?;
     let mut done = 0;
     while done < len {
         let step = FALLOCATE_STEP.min(len - done);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
@@ -27,11 +28,24 @@ pub(crate) fn umask() -> u32 {
         .unwrap_or(0o077)
 }
 
-/// The state letter of a process (`proc_pid_stat(5)`), `None` when it is gone.
+/// The state letter of a process, `None` when it is gone.
 pub(crate) fn state(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command name may hold blanks and parentheses; the state follows the last one.
-    stat.rsplit_once(") ")?.1.chars().next()
+    stat_field(&format!("/proc/{pid}/stat"), 3)?.chars().next()
+}
+
+/// When a thread of this process started, in clock ticks since boot; `None` when it is gone.
+pub(crate) fn thread_start(id: i32) -> Option<u64> {
+    stat_field(&format!("/proc/self/task/{id}/stat"), 22)?
+        .parse()
+        .ok()
+}
+
+/// A field of `proc_pid_stat(5)`, by its number there, from 3 on.
+fn stat_field(path: &str, number: usize) -> Option<String> {
+    // The command name may be any bytes, blanks and parentheses among them; the third field follows the last one.
+    let stat = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    fields.nth(number.checked_sub(3)?).map(str::to_owned)
 }
 
 /// Opens descriptor `fd` of process `pid` if it is the memory file called `name`.
@@ -47,11 +61,24 @@ pub(crate) fn open_fd(pid: u32, fd: u32, name: &str) -> Result<MemoryFile, Refus
     MemoryFile::inspect(memory::open_path(&path).map_err(Refused::Kernel)?)
 }
 
+/// Whose a process is: its effective user (`proc_pid(5)`).
+pub(crate) fn owner(pid: u32) -> Option<u32> {
+    Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
+}
+
+/// No process that may be looked into has the memory file.
+#[derive(Debug)]
+pub(crate) struct NotFound {
+    /// Whether some may not.
+    pub(crate) was_refused: bool,
+}
+
 /// Looks through the descriptors of all processes of this user for the memory file called `name`.
-pub(crate) fn find_memfd(name: &str) -> Option<MemoryFile> {
+pub(crate) fn find_memfd(name: &str) -> Result<MemoryFile, NotFound> {
     let own_uid = super::user::effective();
-    let processes = fs::read_dir("/proc").ok()?.flatten();
-    for process in processes {
+    let processes = fs::read_dir("/proc").map_err(|_| NotFound { was_refused: true })?;
+    let mut was_refused = false;
+    for process in processes.flatten() {
         let Some(pid) = process
             .file_name()
             .to_str()
@@ -59,27 +86,40 @@ pub(crate) fn find_memfd(name: &str) -> Option<MemoryFile> {
         else {
             continue;
         };
-        if process
-            .metadata()
-            .map_or(true, |metadata| metadata.uid() != own_uid)
-        {
+        if owner(pid) != Some(own_uid) {
             continue;
         }
-        // A process that vanishes or may not be looked into is simply not the one.
-        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-            continue;
-        };
-        for descriptor in descriptors.flatten() {
-            let number = descriptor
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok());
-            if let Some(Ok(file)) = number.map(|number| open_fd(pid, number, name)) {
-                return Some(file);
+        match find_in(pid, name) {
+            Ok(Some(file)) => return Ok(file),
+            // One that has ended and was not waited for has no descriptors, and says so in this way.
+            Err(error) if is_denied(&error) => {
+                was_refused |= !matches!(state(pid), Some('Z' | 'X'));
             }
+            // It has not the file, or it vanished.
+            Ok(None) | Err(_) => {}
         }
     }
-    None
+    Err(NotFound { was_refused })
+}
+
+fn find_in(pid: u32, name: &str) -> io::Result<Option<MemoryFile>> {
+    for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
+        let number = descriptor
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        match number.map(|number| open_fd(pid, number, name)) {
+            Some(Ok(file)) => return Ok(Some(file)),
+            Some(Err(Refused::Kernel(error))) if is_denied(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the kernel refused for want of rights.
+pub(crate) fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 fn is_memfd(target: &str, name: &str) -> bool {
@@ -103,8 +143,8 @@ mod tests {
         let pid = std::process::id();
         assert!(open_fd(pid, number(&fd), "onecopy-procfs-test").is_ok());
         assert!(open_fd(pid, number(&fd), "onecopy-other").is_err());
-        assert!(find_memfd("onecopy-procfs-test").is_some());
-        assert!(find_memfd("onecopy-no-such").is_none());
+        assert!(find_memfd("onecopy-procfs-test").is_ok());
+        assert!(find_memfd("onecopy-no-such").is_err());
         assert!(matches!(state(pid), Some('R' | 'S')));
     }
 }

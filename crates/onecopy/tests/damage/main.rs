@@ -4,7 +4,7 @@
 //! A round is a fresh store and three processes: one that made it, one forked from it, and one that knows only tokens.
 //! Each shares, attaches, reads, drops, forks, starts threads and collects, in an order that follows from the seed; the
 //! first also changes three words of the metadata meanwhile. `DAMAGE_ROUNDS` and `DAMAGE_SEED` choose the rounds; what
-//! follows is printed: how many rounds noticed the damage, and the errors by kind.
+//! follows is printed: how many rounds noticed the damage, and the errors by kind. Of the usual rounds some must notice.
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -17,8 +17,8 @@ mod single;
 
 use common::{HANG, KINDS, LANE, LANES, add, counts, fork, leave};
 
-/// What `cargo test` has time for.
-const SLICE: Duration = Duration::from_secs(12);
+/// What `cargo test` has time for: some ten seconds of an idle machine.
+const USUAL_ROUNDS: u64 = 150;
 
 /// A round under way: its process, which leads a group, and when it began.
 struct Running {
@@ -83,8 +83,7 @@ fn look(lane: usize, running: &Running, ends: &mut Ends) -> bool {
     true
 }
 
-fn run(first_seed: u64, rounds: Option<u64>) -> Ends {
-    let begin = Instant::now();
+fn run(first_seed: u64, rounds: u64) -> Ends {
     let mut ends = Ends::default();
     let mut next = first_seed;
     let mut lanes: Vec<Option<Running>> = (0..LANES).map(|_| None).collect();
@@ -96,11 +95,7 @@ fn run(first_seed: u64, rounds: Option<u64>) -> Ends {
             {
                 *running = None;
             }
-            let goes_on = match rounds {
-                Some(rounds) => next - first_seed < rounds,
-                None => begin.elapsed() < SLICE,
-            };
-            if running.is_none() && goes_on {
+            if running.is_none() && next - first_seed < rounds {
                 *running = Some(start(lane, next));
                 next += 1;
             }
@@ -115,7 +110,7 @@ fn run(first_seed: u64, rounds: Option<u64>) -> Ends {
 fn main() -> ExitCode {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seed = number("DAMAGE_SEED").unwrap_or(1);
-    let rounds = number("DAMAGE_ROUNDS");
+    let rounds = number("DAMAGE_ROUNDS").unwrap_or(USUAL_ROUNDS);
     counts();
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -152,7 +147,10 @@ fn main() -> ExitCode {
         ends.hangs,
         ends.failures,
     );
-    is_good &= ends.signals.is_empty()
+    // A few rounds by themselves may hit nothing that anybody reads.
+    let is_tried = get(&counts.operations) > 0 && (ends.noticed > 0 || rounds < USUAL_ROUNDS);
+    is_good &= is_tried
+        && ends.signals.is_empty()
         && ends.hangs.is_empty()
         && ends.failures.is_empty()
         && [&counts.panics, &counts.slow, &counts.wrong]

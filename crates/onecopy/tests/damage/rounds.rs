@@ -38,7 +38,7 @@ pub(crate) fn attach(error: &AttachError) -> usize {
     match error {
         AttachError::Access(error) => access(error),
         AttachError::Gone => 2,
-        AttachError::NotFound { .. } => 7,
+        AttachError::NotFound { .. } | AttachError::StoreGone { .. } => 7,
         AttachError::Layout { .. } => 8,
         AttachError::NoAddressSpace { .. } => 9,
         _ => 11,
