@@ -77,6 +77,25 @@ fn an_object_without_bytes_attaches_past_the_end_of_the_file() {
 }
 
 #[test]
+fn tokens_that_nobody_unpickles_are_named_when_their_places_are_taken() {
+    let store = Store::options().capacity_bytes(1 << 28).create().unwrap();
+    let view = store.share_slice(&[1u64]).unwrap();
+    let error = std::iter::repeat_with(|| view.token())
+        .find_map(Result::err)
+        .unwrap();
+    let taken = store.stats().unwrap().units;
+    let expected = format!(
+        "store {} is full: all {taken} places for tokens on their way are taken; unpickle them or call \
+         onecopy.collect(max_age=…)",
+        store.uuid()
+    );
+    assert_eq!(error.to_string(), expected);
+    store.collect(Some(std::time::Duration::ZERO)).unwrap();
+    view.token().unwrap();
+    store.verify().unwrap();
+}
+
+#[test]
 fn a_view_of_another_type_is_refused() {
     let store = small();
     let view = store.share_slice(&[1.0f64]).unwrap();
