@@ -79,7 +79,7 @@ def redeem(connection: Any, token: bytes) -> None:
         connection.send(list(pickle.loads(token)))
     except onecopy.AttachDenied as error:
         facts = [getattr(error, name) for name in ("store", "owner_uid", "expected_uid")]
-        connection.send((type(error).__name__, isinstance(error, onecopy.OnecopyError), str(error), facts))
+        connection.send((type(error).__name__, isinstance(error, onecopy.AttachError), str(error), facts))
 
 
 def test_a_token_of_another_user_is_refused(context: BaseContext, foreign: tuple[str, bytes]) -> None:

@@ -18,7 +18,7 @@ class AttachError(OnecopyError, LookupError):
         errno, filename: Of the file, where the view was one of a file.
     """
 
-class AttachDenied(OnecopyError):
+class AttachDenied(AttachError):
     """A token's store belongs to another user, whose processes could change what this one reads.
 
     Attributes:

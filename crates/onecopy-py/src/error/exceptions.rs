@@ -44,7 +44,7 @@ impl Exceptions {
             let attach_denied = new(
                 "AttachDenied",
                 "A token's store belongs to another user: `owner_uid`, not `expected_uid`.",
-                &[base.bind(py)],
+                &[attach.bind(py)],
             )?;
             let gone = new(
                 "Gone",
