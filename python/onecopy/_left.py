@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-__all__ = ["append", "create", "open_folder"]
+__all__ = ["append", "create", "open_folder", "remove"]
 
 _OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
 """No link leads elsewhere, and no other program gets it."""
@@ -56,8 +56,13 @@ def append(folder: str, name: str, data: bytes) -> None:
         os.close(file)
 
 
-def create(path: str) -> int:
-    """Opens a new file in the place of whatever has the name, for writing; nobody else can read it."""
+def create(place: int, name: str) -> int:
+    """Opens a new file for writing, in the place of whatever has the name in an open folder; nobody else can read it."""
+    remove(place, name)
+    return os.open(name, _WRITE | os.O_EXCL, 0o600, dir_fd=place)
+
+
+def remove(place: int, name: str) -> None:
+    """Takes a name in an open folder away, if it is there."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - pathlib would be loaded into every program
-    return os.open(path, _WRITE | os.O_EXCL, 0o600)
+        os.unlink(name, dir_fd=place)
