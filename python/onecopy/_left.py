@@ -57,7 +57,7 @@ def append(folder: str, name: str, data: bytes) -> None:
 
 
 def create(place: int, name: str) -> int:
-    """Opens a new file for writing, in the place of whatever has the name in an open folder; nobody else can read it."""
+    """Opens a new file for writing, in the place of what has the name in an open folder; nobody else can read it."""
     remove(place, name)
     return os.open(name, _WRITE | os.O_EXCL, 0o600, dir_fd=place)
 

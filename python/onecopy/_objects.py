@@ -144,7 +144,7 @@ class _Table:
         for obj in objects:
             try:
                 kind = kinds.get(type(obj)) or self._new_kind(type(obj))
-            except (KeyboardInterrupt, SystemExit):
+            except KeyboardInterrupt:
                 raise
             except BaseException:  # noqa: BLE001 - metaclasses may have anything; what the object holds is looked at
                 left.append(obj)
@@ -159,7 +159,7 @@ class _Table:
                     size = getsizeof(obj)
                     if kind.buffers is not None:
                         self._add_buffers(kind.buffers(obj, size))
-                except (KeyboardInterrupt, SystemExit):
+                except KeyboardInterrupt:
                     raise
                 except BaseException:  # noqa: BLE001, S112 - any __sizeof__; one without a length is left out
                     continue
@@ -341,10 +341,10 @@ def mark_collections(folder: str) -> None:
 
 
 class _Handlers:
-    """The program's signal handlers, which must not raise while the table is written: that would end the table, and what
-    is raised before a fork is lost (`os.register_at_fork`). So they run, and the first of what they raise is kept.
+    """The program's signal handlers, which must not raise while the table is written.
 
-    In other threads than the main one nothing is to be done: handlers do not run there.
+    That would end the table, and what is raised before a fork is lost (`os.register_at_fork`). So they run, and the first
+    of what they raise is kept. In other threads than the main one nothing is to be done: handlers do not run there.
     """
 
     def __init__(self) -> None:
@@ -378,8 +378,8 @@ def raise_after_fork(error: BaseException) -> None:
 
     It comes by way of a SIGINT that is simulated after the fork, with a handler that sets the program's own again. The
     simulation is registered now, at the last moment, and is no bytecode: Python code among the handlers that run after
-    the fork would have the exception raised inside it, where it is lost. What is registered does nothing at later forks,
-    and in the child no more than to set the program's handler again.
+    the fork would have the exception raised inside it, where it is lost. What is registered does nothing at later
+    forks, and in the child no more than to set the program's handler again.
     """
     handler = signal.getsignal(signal.SIGINT)
     if handler is None:

@@ -266,26 +266,11 @@ fn raise(
 
 /// The exception with number and path, as Python's own functions raise it.
 fn file(error: &FileError) -> PyErr {
-    let (path, text) = match error {
-        FileError::NotRegular { path, kind, advice } => (path, format!("it is {kind}, {advice}")),
-        FileError::Kernel { path, source, .. } => {
-            let text = source.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            (path, text.to_owned())
-        }
-        FileError::ForeignLink { path, owner } => (
-            path,
-            format!(
-                "a link of user {owner} in a folder that everybody can write to is not followed; name the file itself, or \
-             another folder"
-            ),
-        ),
-        FileError::ForeignFile { path, owner } => (
-            path,
-            format!(
-                "it belongs to user {owner}, in a folder that everybody can write to; choose another name or folder"
-            ),
-        ),
+    let path = match error {
+        FileError::NotRegular { path, .. }
+        | FileError::Kernel { path, .. }
+        | FileError::ForeignLink { path, .. }
+        | FileError::ForeignFile { path, .. } => path,
         other => {
             // An empty file: no byte of an image is there.
             let facts = vec![("offset", 0_u64.into())];
@@ -296,7 +281,7 @@ fn file(error: &FileError) -> PyErr {
         }
     };
     match error.errno() {
-        Some(errno) => PyOSError::new_err((errno, text, path.as_os_str().to_owned())),
+        Some(errno) => PyOSError::new_err((errno, error.what(), path.as_os_str().to_owned())),
         None => PyOSError::new_err(error.to_string()),
     }
 }

@@ -4,10 +4,14 @@
 //! /data/now/x ─▶ [/] ─ data ─▶ [data] ─ now ─▶ a link: may it be followed? ─▶ [run-7] + "x"
 //! ```
 //! A path is walked name by name, each folder opened relative to the one before, so that a folder that somebody renames or
-//! replaces meanwhile leads nowhere else. In a folder that everybody can write to (sticky, like `/tmp`) only links of this
-//! user and of the folder's owner are followed, wherever in the path they stand, and files of others are no targets:
-//! whoever puts one there chooses what is written to. (`fs.protected_symlinks` and its kin, in `sysctl/fs`, are the
-//! kernel's own form of that; they may be off, and root is exempt from some.)
+//! replaces meanwhile leads nowhere else. In a folder that everybody can write to, like `/tmp`, only links of this user and
+//! of the folder's owner are followed, wherever in the path they stand, and files of others are no targets: whoever puts
+//! one there chooses what is written to. (`fs.protected_symlinks` and its kin, in `sysctl/fs`, are the kernel's own form of
+//! that, for sticky folders; they may be off, and root is exempt from some.) The group of a folder is trusted, as its owner
+//! chose it.
+//!
+//! A link that the kernel makes for what a process has open (`/proc/PID/root`, `cwd`, `fd/N`) is followed by the kernel: its
+//! text is a path in that process's root folder, or that of something removed.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -24,8 +28,8 @@ use crate::sys::folder::{Folder, Found, Identity, own_user};
 
 /// Links that are followed before a path counts as a loop, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
-/// Sticky, and writable by everybody.
-const IS_SHARED: u32 = 0o1002;
+/// Everybody can write to the folder. Sticky or not: then others can even rename what lies there.
+const IS_SHARED: u32 = 0o002;
 
 /// Whether links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +94,13 @@ impl Place {
                         return Err(kernel(error(libc::ELOOP)));
                     }
                     check_link(&folder, &found, path)?;
-                    if is_last && found.is_in_proc().map_err(kernel)? {
+                    let is_in_proc = found.is_in_proc().map_err(kernel)?;
+                    if is_in_proc && is_last {
                         return Self::open_elsewhere(folder, name, path);
+                    }
+                    if is_in_proc {
+                        folder = folder.behind(&name).map_err(kernel)?;
+                        continue;
                     }
                     let target = found.link_target().map_err(kernel)?;
                     if target.as_bytes().starts_with(b"/") {
@@ -190,8 +199,12 @@ impl Place {
     }
 
     pub(super) fn check_regular(&self) -> Result<(), FileError> {
+        let is_mount_point = || self.found.as_ref().is_some_and(Found::is_mount_point);
         match self.special() {
             Some(kind) => Err(FileError::not_replaced(&self.path, kind)),
+            None if is_mount_point() => {
+                Err(FileError::not_replaced(&self.path, FileKind::MountPoint))
+            }
             None => Ok(()),
         }
     }
@@ -230,9 +243,7 @@ fn check_link(folder: &Folder, link: &Found, path: &Path) -> Result<(), FileErro
 /// Whether what lies in a folder is of this user or of the folder's owner, or everybody who can write there could have
 /// changed it anyway.
 fn is_trusted(found: &Found, folder: &Stat) -> bool {
-    folder.st_mode & IS_SHARED != IS_SHARED
-        || found.owner() == own_user()
-        || found.owner() == folder.st_uid
+    folder.st_mode & IS_SHARED == 0 || found.owner() == own_user() || found.owner() == folder.st_uid
 }
 
 /// The names of a path. A slash at the end asks for a folder, as `.` does.

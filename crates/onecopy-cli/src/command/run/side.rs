@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use onecopy::file::{self, Purpose};
@@ -24,6 +25,8 @@ const PREFIX: &str = "onecopy-run-";
 const PREFIX_OF_PROGRAMS: &str = "onecopy-tags-";
 /// The file in it that its owner keeps locked.
 const LOCK: &str = "lock";
+/// How long a new folder may be without a lock.
+const LOCKED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A folder that only this user may read, removed at the end.
 ///
@@ -141,7 +144,19 @@ fn is_name(name: &str) -> bool {
     numbers.is_some_and(|(pid, attempt)| is_number(pid) && is_number(attempt))
 }
 
+/// Whether nobody locks it: its owner is dead, or died before it locked anything.
 fn has_lost_its_owner(folder: &Path) -> bool {
+    is_empty_and_old(folder) || has_free_lock(folder)
+}
+
+fn is_empty_and_old(folder: &Path) -> bool {
+    let changed = fs::symlink_metadata(folder).and_then(|about| about.modified());
+    let age = changed.map(|changed| SystemTime::now().duration_since(changed));
+    matches!(age, Ok(Ok(age)) if age > LOCKED_WITHIN)
+        && fs::read_dir(folder).is_ok_and(|mut names| names.next().is_none())
+}
+
+fn has_free_lock(folder: &Path) -> bool {
     let file = file::open_own(&folder.join(LOCK));
     file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
@@ -233,6 +248,17 @@ mod tests {
             base.join("onecopy-tags-link0000/lock"),
         )
         .unwrap();
+        // Whoever made it has died before it locked anything; or is about to; or was no side folder.
+        let long_ago = SystemTime::now() - 2 * LOCKED_WITHIN;
+        for name in [
+            "onecopy-tags-empty000",
+            "onecopy-run-5-0",
+            "onecopy-tags-none",
+        ] {
+            fs::create_dir(base.join(name)).unwrap();
+            let folder = File::open(base.join(name)).unwrap();
+            folder.set_modified(long_ago).unwrap();
+        }
         remove_stale_in(&base);
         let names = fs::read_dir(&base).unwrap();
         let mut left: Vec<String> = names
@@ -254,6 +280,7 @@ mod tests {
                 "onecopy-tags-abc_123",
                 "onecopy-tags-link0000",
                 "onecopy-tags-live0000",
+                "onecopy-tags-none",
                 "onecopy-tags-pipe0000",
             ]
         );

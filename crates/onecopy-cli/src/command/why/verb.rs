@@ -70,6 +70,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     let recorder = Recorder::of_processes(known(&proc, &glance), folder.clone());
     let earlier = read(&proc, &mut session, side.as_ref(), &glance)?;
     let (first, copied_before) = &earlier;
+    report::check_root(arguments.pid, first)?;
     if !first.complete {
         bail!(
             "process {} cannot be watched: {}",
