@@ -343,8 +343,9 @@ def mark_collections(folder: str) -> None:
 class _Handlers:
     """The program's signal handlers, which must not raise while the table is written.
 
-    That would end the table, and what is raised before a fork is lost (`os.register_at_fork`). So they run, and the first
-    of what they raise is kept. In other threads than the main one nothing is to be done: handlers do not run there.
+    That would end the table, and what is raised before a fork is lost (`os.register_at_fork`). So they run, and the
+    first of what they raise is kept. In other threads than the main one nothing is to be done: handlers do not run
+    there.
     """
 
     def __init__(self) -> None:

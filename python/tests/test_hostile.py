@@ -94,7 +94,7 @@ def test_inspect_refuses_them_too(kinds: dict[str, Path], kind: str) -> None:
     command = [sys.executable, "-m", "onecopy", "inspect", str(kinds[kind])]
     run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert (run.returncode, run.stdout) == (1, "")
-    assert f"a {kind}, not an image file" in run.stderr
+    assert f"a {kind} is not an image file" in run.stderr
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:

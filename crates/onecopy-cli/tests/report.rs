@@ -109,7 +109,9 @@ fn a_tree_that_may_not_be_looked_into_is_an_error_that_says_who_may() {
     // The program's folder may be closed to nobody.
     let program = std::env::temp_dir().join(format!("onecopy-nobody-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_onecopy"), &program).unwrap();
-    let pid = std::process::id().to_string();
+    // Not this process: what is started below would be a part of its tree that can be read.
+    let named = Named::start("roots");
+    let pid = named.0.id().to_string();
     for command in ["report", "top", "why"] {
         let output = Command::new("setpriv")
             .args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"])

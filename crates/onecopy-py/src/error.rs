@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use onecopy::image::{BuildError, ImageError};
 use onecopy::{
@@ -46,6 +47,14 @@ pub(crate) enum Error {
     /// Bytes are not an image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The same of a file's bytes.
+    #[error("{}", source.of_file(path))]
+    ImageFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its bytes.
+        source: ImageError,
+    },
     /// An image could not be written.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -212,11 +221,35 @@ impl From<Error> for PyErr {
                 known.push(("requested", len.into()));
                 (kind, known)
             }
-            Error::Image(error) => image(&error),
+            Error::Image(error) | Error::ImageFile { source: error, .. } => image(&error),
             Error::Build(error) => build(&error),
             Error::Meter(error) => meter(&error),
         };
         Python::attach(|py| raise(py, &kind, text, facts).unwrap_or_else(|failure| failure))
+    }
+}
+
+impl Error {
+    /// The same, about a file: an image that contradicts itself is named.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Image(source) => Self::ImageFile {
+                path: path.to_owned(),
+                source,
+            },
+            Self::Python(raised) => Self::Python(Python::attach(|py| {
+                let is_corrupt = Exceptions::get(py)
+                    .is_ok_and(|types| raised.is_instance(py, types.corrupt_image.bind(py)));
+                if is_corrupt {
+                    let value = raised.value(py);
+                    let text = format!("{}: {value}", printable_path(path));
+                    // Where the text cannot be set, it does not name the file.
+                    let _ = value.setattr("args", (text,));
+                }
+                raised
+            })),
+            other => other,
+        }
     }
 }
 
@@ -411,7 +444,7 @@ fn attach(error: &AttachError) -> Shape {
 fn image(error: &ImageError) -> Shape {
     match error {
         ImageError::Corrupt { offset, .. } => (Kind::CorruptImage, facts!(offset)),
-        ImageError::Truncated { expected, found } => {
+        ImageError::Truncated { expected, found } | ImageError::NoHeader { expected, found } => {
             let offset = found;
             (Kind::CorruptImage, facts!(expected, found, offset))
         }

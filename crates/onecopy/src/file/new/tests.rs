@@ -378,7 +378,7 @@ fn a_mount_point_is_refused_before_anything_is_written() {
         eprintln!("SKIPPED: nothing can be mounted here");
         return;
     }
-    let made = NewFile::create(&target, Purpose::Data);
+    let made = NewFile::create(&target, Purpose::Data).map(drop);
     assert!(mount("umount", &[&target]));
     let error = made.unwrap_err();
     assert_eq!(error.errno(), Some(libc::EBUSY), "{error}");
