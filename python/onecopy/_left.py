@@ -23,15 +23,20 @@ def open_folder(path: str) -> int:
     """Opens a folder of this user that nobody else can write to, as a place for names.
 
     Raises:
-        PermissionError: It is somebody else's, or others can write to it.
+        PermissionError: It is somebody else's, or others can write to it; the text says which.
         OSError: It is none, or cannot be opened.
     """
     folder = os.open(path, _OPEN | os.O_PATH | os.O_DIRECTORY)
     about = os.fstat(folder)
-    if about.st_uid == os.geteuid() and not about.st_mode & _OTHERS:
+    user = os.geteuid()
+    if about.st_uid == user and not about.st_mode & _OTHERS:
         return folder
     os.close(folder)
-    raise PermissionError(errno.EACCES, "the folder is somebody else's, or others can write to it", path)
+    if about.st_uid == user:
+        raise PermissionError(errno.EACCES, "others can write to the folder; chmod go-w makes it private", path)
+    raise PermissionError(
+        errno.EACCES, f"the folder belongs to user {about.st_uid}, and this process is user {user}'s", path
+    )
 
 
 def append(folder: str, name: str, data: bytes) -> None:
