@@ -368,10 +368,17 @@ class _Handlers:
             self.raised = self.raised or error
 
     def release(self) -> None:
-        for number, handler in self._own.items():
-            # Unless one of the program's has set another meanwhile.
-            if signal.getsignal(number) == self._call:
-                signal.signal(number, handler)
+        numbers = list(self._own)
+        while numbers:
+            try:
+                while numbers:
+                    number = numbers[-1]
+                    # Unless one of the program's has set another meanwhile.
+                    if signal.getsignal(number) == self._call:
+                        signal.signal(number, self._own[number])
+                    numbers.pop()
+            except BaseException as error:  # noqa: BLE001 - of one that is released
+                self.raised = self.raised or error
 
 
 def raise_after_fork(error: BaseException) -> None:
@@ -426,9 +433,9 @@ def before_fork(folder: str) -> Iterator[None]:
                 _write_into(place)
             finally:
                 os.close(place)
-        handlers.release()
-    except BaseException as error:  # noqa: BLE001 - as above, between two lines
+    except BaseException as error:  # noqa: BLE001 - of one that is not held yet
         handlers.raised = handlers.raised or error
+    handlers.release()
     if handlers.raised is not None:
         raise_after_fork(handlers.raised)
 

@@ -142,6 +142,33 @@ def test_what_any_handler_raises_while_the_table_is_written_is_raised_after_the_
     assert len(list(tmp_path.glob("objects-*.json"))) == 1
 
 
+def test_handlers_are_the_programs_own_again_whenever_one_of_them_raises(tmp_path: Path) -> None:
+    printed = run(
+        f"""
+        from onecopy import _objects
+        def handler(number, frame):
+            raise InterruptedError(number)
+        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGUSR1, handler)
+        def half_of_them():
+            yield signal.SIGTERM
+            # Nobody holds its handler yet.
+            signal.raise_signal(signal.SIGUSR1)
+        signal.valid_signals = half_of_them
+        _objects.install({str(tmp_path)!r})
+        try:
+            if os.fork() == 0:
+                os._exit(0)
+            print("lost")
+        except InterruptedError as error:
+            print(error.args[0] == signal.SIGUSR1)
+        print(all(signal.getsignal(number) is handler for number in (signal.SIGTERM, signal.SIGUSR1)))
+        os.wait()
+        """
+    )
+    assert printed == "True\nTrue\n"
+
+
 def test_a_thread_that_forks_while_the_table_is_written_goes_on_without_it(tmp_path: Path) -> None:
     printed = run(
         f"""
