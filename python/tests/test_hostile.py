@@ -346,14 +346,19 @@ def test_tags_are_private_and_come_into_the_folder_of_the_run(side: Path) -> Non
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
 def test_a_side_folder_that_others_can_write_to_is_ignored_with_a_warning(side: Path, mode: int) -> None:
     side.chmod(mode)
-    assert tagging(side).count("ONECOPY_SIDE is ignored") == 1
+    said = tagging(side)
+    assert said.count("ONECOPY_SIDE is ignored") == 1
+    assert "others can write to the folder; chmod go-w makes it private" in said
+    assert "unset it, or name a private folder" in said
     assert names(side) == []
 
 
 @needs_root
 def test_a_side_folder_of_somebody_else_is_ignored_with_a_warning(side: Path) -> None:
     os.chown(side, NOBODY, NOBODY)
-    assert tagging(side).count("ONECOPY_SIDE is ignored") == 1
+    said = tagging(side)
+    assert said.count("ONECOPY_SIDE is ignored") == 1
+    assert f"the folder belongs to user {NOBODY}, and this process is user {os.geteuid()}'s" in said
     assert names(side) == []
 
 

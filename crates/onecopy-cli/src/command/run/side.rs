@@ -120,11 +120,17 @@ fn remove_stale_in(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         // Of the entry itself, not of what a link leads to.
         let about = entry.metadata().ok().filter(fs::Metadata::is_dir);
-        if is_name(entry.file_name().to_str().unwrap_or_default())
-            && about.is_some_and(|about| about.uid() == own)
-            && has_lost_its_owner(&entry.path())
+        let path = entry.path();
+        if !is_name(entry.file_name().to_str().unwrap_or_default())
+            || about.is_none_or(|about| about.uid() != own)
         {
-            remove(&entry.path());
+            continue;
+        }
+        if has_lost_its_owner(&path) {
+            remove(&path);
+        } else if is_old(&path) {
+            // Its owner died before it locked anything. If something is in it, this fails.
+            let _ = fs::remove_dir(&path);
         }
     }
 }
@@ -144,19 +150,13 @@ fn is_name(name: &str) -> bool {
     numbers.is_some_and(|(pid, attempt)| is_number(pid) && is_number(attempt))
 }
 
-/// Whether nobody locks it: its owner is dead, or died before it locked anything.
-fn has_lost_its_owner(folder: &Path) -> bool {
-    is_empty_and_old(folder) || has_free_lock(folder)
-}
-
-fn is_empty_and_old(folder: &Path) -> bool {
+fn is_old(folder: &Path) -> bool {
     let changed = fs::symlink_metadata(folder).and_then(|about| about.modified());
     let age = changed.map(|changed| SystemTime::now().duration_since(changed));
     matches!(age, Ok(Ok(age)) if age > LOCKED_WITHIN)
-        && fs::read_dir(folder).is_ok_and(|mut names| names.next().is_none())
 }
 
-fn has_free_lock(folder: &Path) -> bool {
+fn has_lost_its_owner(folder: &Path) -> bool {
     let file = file::open_own(&folder.join(LOCK));
     file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
