@@ -26,7 +26,7 @@ def save(data: Any, path: StrOrBytesPath, *, progress: Progress = False) -> None
     these away.
 
     A symbolic link stays, and the file that it leads to is written, be it there yet or not. In a folder that everybody
-    can write to (sticky, like /tmp) links and files of others are refused, unless they are of the folder's owner.
+    can write to, like /tmp, links and files of others are refused, unless they are of the folder's owner.
 
     Args:
         data: Whatever `share()` takes, or a view.

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-__all__ = ["append", "create", "open_folder"]
+__all__ = ["append", "create", "open_folder", "remove"]
 
 _OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
 """No link leads elsewhere, and no other program gets it."""
@@ -23,15 +23,20 @@ def open_folder(path: str) -> int:
     """Opens a folder of this user that nobody else can write to, as a place for names.
 
     Raises:
-        PermissionError: It is somebody else's, or others can write to it.
+        PermissionError: It is somebody else's, or others can write to it; the text says which.
         OSError: It is none, or cannot be opened.
     """
     folder = os.open(path, _OPEN | os.O_PATH | os.O_DIRECTORY)
     about = os.fstat(folder)
-    if about.st_uid == os.geteuid() and not about.st_mode & _OTHERS:
+    user = os.geteuid()
+    if about.st_uid == user and not about.st_mode & _OTHERS:
         return folder
     os.close(folder)
-    raise PermissionError(errno.EACCES, "the folder is somebody else's, or others can write to it", path)
+    if about.st_uid == user:
+        raise PermissionError(errno.EACCES, "others can write to the folder; chmod go-w makes it private", path)
+    raise PermissionError(
+        errno.EACCES, f"the folder belongs to user {about.st_uid}, and this process is user {user}'s", path
+    )
 
 
 def append(folder: str, name: str, data: bytes) -> None:
@@ -56,8 +61,13 @@ def append(folder: str, name: str, data: bytes) -> None:
         os.close(file)
 
 
-def create(path: str) -> int:
-    """Opens a new file in the place of whatever has the name, for writing; nobody else can read it."""
+def create(place: int, name: str) -> int:
+    """Opens a new file for writing, in the place of what has the name in an open folder; nobody else can read it."""
+    remove(place, name)
+    return os.open(name, _WRITE | os.O_EXCL, 0o600, dir_fd=place)
+
+
+def remove(place: int, name: str) -> None:
+    """Takes a name in an open folder away, if it is there."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - pathlib would be loaded into every program
-    return os.open(path, _WRITE | os.O_EXCL, 0o600)
+        os.unlink(name, dir_fd=place)

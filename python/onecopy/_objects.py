@@ -233,14 +233,14 @@ def _family() -> int:
     return int(fields[25])
 
 
-def _write(path: Path) -> _Table:
+def _write(place: int, name: str) -> _Table:
     """Writes the rows of all objects that can be reached, those that gc.freeze() has hidden included."""
     # Whatever is made from here on is no root, and nothing that is looked at refers to it: the walk does not find
     # itself. It has no closures, as these would be cells that the collector knows.
     objects = _roots()
     seen: Seen = {}
     left: list[Any] = []
-    with open(_left.create(str(path)), "wb", buffering=0) as file:  # noqa: PTH123 - of a descriptor
+    with open(_left.create(place, name), "wb", buffering=0) as file:  # noqa: PTH123 - of a descriptor
         table = _Table(file)
         for start in range(0, len(objects), PIECE):
             table.add_all(_unseen(objects[start : start + PIECE], seen), left)
@@ -283,20 +283,27 @@ def write_objects(folder: str | os.PathLike[str]) -> int:
         ...     onecopy.write_objects(folder) > 1_000
         True
     """
-    path = Path(folder)
-    head = path / f"objects-{os.getpid()}.json"
+    place = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return _write_into(place)
+    finally:
+        os.close(place)
+
+
+def _write_into(place: int) -> int:
+    """Writes the table into an open folder and returns how many objects there are."""
+    name = f"objects-{os.getpid()}"
     # The head says that the table is whole, so it comes last, and an older one goes first.
-    with contextlib.suppress(FileNotFoundError):
-        head.unlink()
+    _left.remove(place, name + ".json")
     begun = time.monotonic()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        table = _write(path / f"objects-{os.getpid()}.bin")
+        table = _write(place, name + ".bin")
     finally:
         if was_enabled:
             gc.enable()
-    with open(_left.create(str(head)), "w") as file:  # noqa: PTH123 - of a descriptor
+    with open(_left.create(place, name + ".json"), "w") as file:  # noqa: PTH123 - of a descriptor
         file.write(table.head(time.monotonic() - begun))
     count = table.count
     del table
@@ -333,33 +340,104 @@ def mark_collections(folder: str) -> None:
     gc.callbacks.append(on_collection)
 
 
-def interrupt_after_fork() -> None:
-    """Keeps Ctrl-C for the program: what a handler raises before a fork is lost (`os.register_at_fork`).
+class _Handlers:
+    """The program's signal handlers, which must not raise while the table is written.
 
-    The signal is sent again by the last handler after the fork. No bytecode of that runs, so the signal finds the
-    program. It is sent once: afterwards the iterator is at its end.
+    That would end the table, and what is raised before a fork is lost (`os.register_at_fork`). So they run, and the
+    first of what they raise is kept. In other threads than the main one nothing is to be done: handlers do not run
+    there.
     """
-    again = map(_thread.interrupt_main, iter([signal.SIGINT]))
-    os.register_at_fork(after_in_parent=functools.partial(next, again, None))
+
+    def __init__(self) -> None:
+        self._own: dict[int, Any] = {}
+        self.raised: BaseException | None = None
+
+    def hold(self) -> None:
+        if _thread.get_native_id() != os.getpid():
+            return
+        for number in signal.valid_signals():
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._own[number] = handler
+                signal.signal(number, self._call)
+
+    def _call(self, number: int, frame: FrameType | None) -> None:
+        try:
+            self._own[number](number, frame)
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            self.raised = self.raised or error
+
+    def release(self) -> None:
+        numbers = list(self._own)
+        while numbers:
+            try:
+                while numbers:
+                    number = numbers[-1]
+                    # Unless one of the program's has set another meanwhile.
+                    if signal.getsignal(number) == self._call:
+                        signal.signal(number, self._own[number])
+                    numbers.pop()
+            except BaseException as error:  # noqa: BLE001 - of one that is released
+                self.raised = self.raised or error
 
 
-def before_forks(folder: str) -> Iterator[None]:
-    """Goes one step before each fork; the first one writes the table. Workers inherit that it is done.
+def raise_after_fork(error: BaseException) -> None:
+    """Raises an exception in the program as soon as the fork is done, in the parent.
+
+    It comes by way of a SIGINT that is simulated after the fork, with a handler that sets the program's own again. The
+    simulation is registered now, at the last moment, and is no bytecode: Python code among the handlers that run after
+    the fork would have the exception raised inside it, where it is lost. What is registered does nothing at later
+    forks, and in the child no more than to set the program's handler again.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is None:
+        # It is C code's own, and could not be set again; the interpreter prints what is raised here.
+        raise error
+
+    def deliver(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
+        signal.signal(signal.SIGINT, handler)
+        raise error
+
+    numbers, handlers = [signal.SIGINT], [handler]
+    signal.signal(signal.SIGINT, deliver)
+    os.register_at_fork(
+        after_in_parent=functools.partial(max, numbers, key=_thread.interrupt_main, default=None),
+        after_in_child=functools.partial(next, map(signal.signal, numbers, handlers), None),
+    )
+    # After it; and the child, for its own forks.
+    os.register_at_fork(after_in_parent=numbers.clear, after_in_child=numbers.clear)
+
+
+def before_fork(folder: str) -> Iterator[None]:
+    """Goes on once, before the first fork, and writes the table. A table that cannot be written is none.
 
     A generator goes on inside its `try`, so that also a signal that arrived just before is caught: a function would
-    raise before its first line.
+    raise before its first line. Not covered: of several exceptions all but the first; one that is raised while the
+    first is being handed on; and one that is set in another thread than the main one, from outside
+    (`PyThreadState_SetAsyncExc`).
     """
-    written = False
-    while True:
+    handlers = _Handlers()
+    try:
         try:
             yield
-            if not written:
-                written = True
-                write_objects(folder)
-        except OSError:
-            pass
-        except KeyboardInterrupt:
-            interrupt_after_fork()
+        except GeneratorExit:
+            # The program ends, and never forked.
+            return
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises
+            handlers.raised = error
+        handlers.hold()
+        with contextlib.suppress(Exception):
+            # The name may be another folder's by now.
+            place = _left.open_folder(folder)
+            try:
+                _write_into(place)
+            finally:
+                os.close(place)
+    except BaseException as error:  # noqa: BLE001 - of one that is not held yet
+        handlers.raised = handlers.raised or error
+    handlers.release()
+    if handlers.raised is not None:
+        raise_after_fork(handlers.raised)
 
 
 def install(folder: str) -> None:
@@ -370,6 +448,9 @@ def install(folder: str) -> None:
         # Somebody else's: nothing is left there.
         return
     mark_collections(folder)
-    steps = before_forks(folder)
+    steps = before_fork(folder)
     next(steps)
-    os.register_at_fork(before=functools.partial(next, steps, None))
+    # The outer iterator ends when it is first asked, so that nobody waits for the inner one or steps into it: a thread
+    # that forks meanwhile, a worker, a later fork.
+    once = map(next, iter([steps]))
+    os.register_at_fork(before=functools.partial(next, once, None))

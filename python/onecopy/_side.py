@@ -57,7 +57,8 @@ def _given() -> str | None:
             return given
         except OSError as error:
             _trusted[given] = False
-            warnings.warn(f"ONECOPY_SIDE is ignored, and reports show no names: {error}", RuntimeWarning, stacklevel=3)
+            text = f"ONECOPY_SIDE is ignored, and reports show no names: {error}; unset it, or name a private folder"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
     return given if _trusted[given] else None
 
 

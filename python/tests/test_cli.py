@@ -100,3 +100,16 @@ def test_interrupt_ends_the_command() -> None:
     _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
     assert process.returncode in {-signal.SIGINT, 0, 130}  # 0: it was done before the signal came
+
+
+def test_a_command_meets_a_limit_on_files_as_it_would_by_itself(tmp_path: Path) -> None:
+    # The interpreter ignores the signal; the command must not.
+    script = (
+        f"ulimit -f 1; exec {sys.executable} -m onecopy run -q -- dd if=/dev/zero of={tmp_path}/file bs=4096 count=2"
+    )
+    done = run(["sh", "-c", script])
+    assert done.returncode == 128 + signal.SIGXFSZ, done.stderr
+    script = f"ulimit -f 1; exec {sys.executable} -m onecopy report $$ --json > {tmp_path}/report"
+    done = run(["sh", "-c", script])
+    assert done.returncode == 1, done.stderr
+    assert "File too large" in done.stderr

@@ -145,10 +145,48 @@ def test_errors_of_files(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no image, but long enough to have had a header " * 3)
     onecopy.save(DATA, tmp_path / "cut")
     os.truncate(tmp_path / "cut", 3000)
-    for name, offset in (("empty", 0), ("text", 0), ("cut", 3000)):
-        with pytest.raises(onecopy.CorruptImage) as caught:
-            onecopy.open(tmp_path / name)
-        assert caught.value.offset == offset  # type: ignore[attr-defined]
+    (tmp_path / "short").write_text("short!")
+    damaged = bytearray((tmp_path / "cut").read_bytes()[:64])
+    damaged[30] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    for name, offset, said in (
+        ("empty", 0, " is empty, so it is not an image: perhaps a copy was interrupted; save it again"),
+        (
+            "text",
+            0,
+            " is not an image file (it does not begin with onecopy's signature); name a file that onecopy.save",
+        ),
+        ("short", 6, " is not an image file: it has 6 bytes, and a header has 64"),
+        ("cut", 3000, ": truncated image: "),
+        ("damaged", 56, ": corrupt image at offset 56: "),
+    ):
+        for copy in (False, True):
+            with pytest.raises(onecopy.CorruptImage) as caught:
+                onecopy.open(tmp_path / name, copy=copy)
+            assert caught.value.offset == offset  # type: ignore[attr-defined]
+            assert str(caught.value).startswith(f"{tmp_path / name}{said}")
+    # What is found only when everything is looked at names the file, too.
+    onecopy.save({"a": [1, 2, 3]}, tmp_path / "nested")
+    image = bytearray((tmp_path / "nested").read_bytes())
+    image[64:] = bytes(len(image) - 64)
+    (tmp_path / "nested").write_bytes(image)
+    with pytest.raises(onecopy.CorruptImage, match=f"^{tmp_path / 'nested'}: "):
+        onecopy.open(tmp_path / "nested", validate="full")
+    with pytest.raises(onecopy.CorruptImage, match=f"^{tmp_path / 'nested'}: "):
+        onecopy.open(tmp_path / "nested")
+
+
+def test_what_is_refused_is_said_with_the_way_out(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ff")
+    with pytest.raises(
+        OSError, match=r"\] cannot replace a named pipe with a file; choose another name: '.*/ff'"
+    ) as saved:
+        onecopy.save([1], tmp_path / "ff")
+    assert saved.value.errno == errno.EINVAL
+    with pytest.raises(
+        IsADirectoryError, match=r"\] a folder is not an image file; name a file that onecopy.save\(\) wrote"
+    ):
+        onecopy.open(tmp_path)
 
 
 def test_names_may_be_bytes_as_elsewhere_in_python(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_inspect_refuses_them_too(kinds: dict[str, Path], kind: str) -> None:
     command = [sys.executable, "-m", "onecopy", "inspect", str(kinds[kind])]
     run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert (run.returncode, run.stdout) == (1, "")
-    assert f"a {kind}, not an image file" in run.stderr
+    assert f"a {kind} is not an image file" in run.stderr
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
@@ -346,14 +346,19 @@ def test_tags_are_private_and_come_into_the_folder_of_the_run(side: Path) -> Non
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770])
 def test_a_side_folder_that_others_can_write_to_is_ignored_with_a_warning(side: Path, mode: int) -> None:
     side.chmod(mode)
-    assert tagging(side).count("ONECOPY_SIDE is ignored") == 1
+    said = tagging(side)
+    assert said.count("ONECOPY_SIDE is ignored") == 1
+    assert "others can write to the folder; chmod go-w makes it private" in said
+    assert "unset it, or name a private folder" in said
     assert names(side) == []
 
 
 @needs_root
 def test_a_side_folder_of_somebody_else_is_ignored_with_a_warning(side: Path) -> None:
     os.chown(side, NOBODY, NOBODY)
-    assert tagging(side).count("ONECOPY_SIDE is ignored") == 1
+    said = tagging(side)
+    assert said.count("ONECOPY_SIDE is ignored") == 1
+    assert f"the folder belongs to user {NOBODY}, and this process is user {os.geteuid()}'s" in said
     assert names(side) == []
 
 

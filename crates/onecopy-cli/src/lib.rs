@@ -14,10 +14,12 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use anstream::stdout;
 use clap::Parser as _;
 use onecopy::printable_path;
+use signal_hook::consts::signal::SIGXFSZ;
 
 use cli::meter::Color;
 use cli::{Cli, Command};
@@ -37,6 +39,7 @@ pub const BUDGET: i32 = 3;
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    survive_limits();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -80,6 +83,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> i32 {
             output::say(format_args!("{error:#}"));
             FAILED
         }
+    }
+}
+
+/// Makes a write beyond the largest file that is allowed (`ulimit -f`) fail with an error that can be told, `EFBIG`: by
+/// default it ends the process (`setrlimit(2)`, SIGXFSZ). A handler, unlike ignoring it, is not inherited by commands that
+/// are started (`execve(2)`).
+fn survive_limits() {
+    if command::run::ignored() >> (SIGXFSZ - 1) & 1 == 0 {
+        // Nobody looks at the flag. Where no handler can be set, it is as it was.
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
     }
 }
 

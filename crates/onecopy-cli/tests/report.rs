@@ -99,3 +99,34 @@ fn the_page_has_a_row_for_each_label_and_all_its_tables_end() {
     labels.dedup();
     assert!(count > 3 && labels.len() == count, "{table}");
 }
+
+#[test]
+fn a_tree_that_may_not_be_looked_into_is_an_error_that_says_who_may() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can become somebody else");
+        return;
+    }
+    // The program's folder may be closed to nobody.
+    let program = std::env::temp_dir().join(format!("onecopy-nobody-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_onecopy"), &program).unwrap();
+    // Not this process: what is started below would be a part of its tree that can be read.
+    let named = Named::start("roots");
+    let pid = named.0.id().to_string();
+    for command in ["report", "top", "why"] {
+        let output = Command::new("setpriv")
+            .args(["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"])
+            .arg(&program)
+            .args([command, &pid])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {said}");
+        let expected = format!(
+            "onecopy: process {pid} belongs to another user: run as that user or as root\n"
+        );
+        assert_eq!(said, expected, "{command}");
+        assert!(output.stdout.is_empty(), "{command}");
+    }
+    fs::remove_file(program).unwrap();
+}

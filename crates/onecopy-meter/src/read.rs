@@ -164,6 +164,7 @@ impl Proc {
             pid: stat.pid,
             name: stat.name.clone(),
             start_time_ticks: stat.start_time_ticks,
+            flags: other.flags_with_program_of(stat),
             ..other
         })
     }
@@ -479,6 +480,36 @@ mod tests {
         assert!(!status("0000000000004000", none));
         assert!(Proc::default().is_killed(1 << 23));
         assert!(!Proc::default().is_killed(std::process::id()));
+    }
+
+    #[test]
+    fn a_thread_that_stands_in_for_the_first_one_does_not_say_who_has_executed_a_program() {
+        let root = std::env::temp_dir().join(format!("onecopy-threads-{}", std::process::id()));
+        let text = include_str!("../tests/captured/stat").trim_end();
+        let (_, rest) = text.split_once(") ").unwrap();
+        let write = |folder: &str, state: char, flags: u64, threads: u32| {
+            let mut fields: Vec<String> = rest.split(' ').map(str::to_owned).collect();
+            fields[0] = state.to_string();
+            fields[6] = flags.to_string();
+            fields[17] = threads.to_string();
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            let line = format!("7 (first) {}\n", fields.join(" "));
+            fs::write(folder.join("stat"), line).unwrap();
+        };
+        let (plain, forked) = (0x0040_0000, 0x0040_0040);
+        // Every thread has the mark of one that was forked: it was cloned.
+        for (first, is_forked) in [(plain, false), (forked, true)] {
+            write("7", 'Z', first | 0x4, 2);
+            fs::create_dir_all(root.join("7/task/8")).unwrap();
+            write("8", 'S', forked, 2);
+            let stat = Proc::at(&root, 4096).stat(7).unwrap();
+            assert_eq!((stat.pid, stat.has_exited()), (7, false));
+            assert_eq!(stat.is_forked(), is_forked);
+            // The first thread has ended; the process has not.
+            assert!(!stat.is_dying());
+        }
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -158,6 +158,43 @@ fn assert_only_kernel_threads(report: &onecopy_meter::Report) {
 }
 
 #[test]
+fn a_text_cut_short_by_a_process_that_is_ending_is_no_error() {
+    let root = std::env::temp_dir().join(format!("onecopy-ending-{}", std::process::id()));
+    let folder = root.join("7");
+    std::fs::create_dir_all(&folder).unwrap();
+    let captured = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captured");
+    let read = |name: &str| std::fs::read_to_string(format!("{captured}/{name}")).unwrap();
+    std::fs::write(folder.join("pagemap"), "").unwrap();
+    std::fs::write(folder.join("smaps_rollup"), read("smaps_rollup")).unwrap();
+    std::fs::write(folder.join("smaps"), "7f0000000000-7f00").unwrap();
+    let (_, rest) = read("stat")
+        .split_once(") ")
+        .map(|(a, b)| (a.len(), b.to_owned()))
+        .unwrap();
+    let mut fields: Vec<&str> = rest.trim_end().split(' ').collect();
+    let none = "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n";
+    let kill = "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n";
+    // A sound process; one in exit_mm, which is no zombie yet; one that was killed.
+    for (flags, status, is_ending) in [
+        ("4194304", none, false),
+        ("4194308", none, true),
+        ("4194304", kill, true),
+    ] {
+        fields[6] = flags;
+        let stat = format!("7 (x) {}\n", fields.join(" "));
+        std::fs::write(folder.join("stat"), stat).unwrap();
+        std::fs::write(folder.join("status"), status).unwrap();
+        let report = Proc::at(&root, 4096).tree(7);
+        assert_eq!(report.is_ok(), is_ending, "{report:#?}");
+        if let Ok(report) = report {
+            assert!(!report.complete);
+            assert_eq!(report.skipped[0].reason, SkipReason::Vanished);
+        }
+    }
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
 fn captured_kernel_threads_are_no_gap_in_the_tree() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captured/kernel");
     let report = Proc::at(root, 4096).tree(2).unwrap();

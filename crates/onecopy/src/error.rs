@@ -2,9 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -299,30 +297,23 @@ impl From<Corrupt> for AllocateError {
 #[non_exhaustive]
 pub enum FileError {
     /// Something that is no regular file has the name.
-    #[error("{} is {kind}, {advice}", printable_path(path))]
+    #[error("{}: {}", printable_path(path), self.what())]
     NotRegular {
         /// As it was given.
         path: PathBuf,
         /// What it is.
         kind: FileKind,
-        /// What follows from that.
-        advice: &'static str,
+        /// What was to be done with it.
+        wanted: FileUse,
     },
     /// A file that is to be read has nothing in it.
-    #[error(
-        "{} is empty, and so no image: it was never filled, or its copying was interrupted; save() it again",
-        printable_path(path)
-    )]
+    #[error("{} {}", printable_path(path), self.what())]
     Empty {
         /// The file, from the root.
         path: PathBuf,
     },
     /// The path leads through a link that anybody could have put there.
-    #[error(
-        "{} leads through a link of user {owner} in a folder that everybody can write to; name the file itself, or \
-         another folder",
-        printable_path(path)
-    )]
+    #[error("{}: {}", printable_path(path), self.what())]
     ForeignLink {
         /// As it was given.
         path: PathBuf,
@@ -330,10 +321,7 @@ pub enum FileError {
         owner: u32,
     },
     /// Somebody else's file has the name, in a folder in which anybody could have put it there.
-    #[error(
-        "{} belongs to user {owner}, in a folder that everybody can write to; choose another name or folder",
-        printable_path(path)
-    )]
+    #[error("{}: {}", printable_path(path), self.what())]
     ForeignFile {
         /// As it was given.
         path: PathBuf,
@@ -357,7 +345,41 @@ impl FileError {
         Self::NotRegular {
             path: path.to_owned(),
             kind,
-            advice: "which no file is put in the place of; choose another name",
+            wanted: FileUse::Replace,
+        }
+    }
+
+    /// What is wrong and what to do, for a text that names the path elsewhere.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::NotRegular { kind, wanted, .. } => match wanted {
+                FileUse::Replace => {
+                    format!("cannot replace {kind} with a file; choose another name")
+                }
+                FileUse::Image => {
+                    format!("{kind} is not an image file; name a file that onecopy.save() wrote")
+                }
+                FileUse::Read => format!("{kind} is not a regular file"),
+            },
+            Self::Empty { .. } => {
+                "is empty, so it is not an image: perhaps a copy was interrupted; save it again"
+                    .to_owned()
+            }
+            Self::ForeignLink { owner, .. } => format!(
+                "the path leads through a link of user {owner}, and everybody can write to the link's folder; name the file \
+                 itself, or choose another folder"
+            ),
+            Self::ForeignFile { owner, .. } => format!(
+                "the file belongs to user {owner}, and everybody can write to its folder; choose another name or folder"
+            ),
+            Self::Kernel { source, .. } => {
+                let text = source.to_string();
+                text.split(" (os error")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            }
         }
     }
 
@@ -369,12 +391,28 @@ impl FileError {
                 kind: FileKind::Folder,
                 ..
             } => Some(libc::EISDIR),
+            Self::NotRegular {
+                kind: FileKind::MountPoint,
+                ..
+            } => Some(libc::EBUSY),
             Self::NotRegular { .. } => Some(libc::EINVAL),
             Self::ForeignLink { .. } | Self::ForeignFile { .. } => Some(libc::EACCES),
             Self::Kernel { source, .. } => source.raw_os_error(),
             Self::Empty { .. } => None,
         }
     }
+}
+
+/// What was to be done with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileUse {
+    /// Putting another in its place.
+    Replace,
+    /// Mapping it as an image.
+    Image,
+    /// Reading it.
+    Read,
 }
 
 /// What a name may be that of, if not of a regular file.
@@ -395,6 +433,8 @@ pub enum FileKind {
     BlockDevice,
     /// A file that a process has open, named by its descriptor.
     OpenFile,
+    /// A file on which another is mounted.
+    MountPoint,
     /// None of these.
     Unknown,
 }
@@ -411,18 +451,6 @@ impl FileKind {
             _ => Self::Unknown,
         }
     }
-
-    pub(crate) fn of_std(found: fs::FileType) -> Self {
-        match found {
-            found if found.is_dir() => Self::Folder,
-            found if found.is_symlink() => Self::Link,
-            found if found.is_fifo() => Self::Pipe,
-            found if found.is_socket() => Self::Socket,
-            found if found.is_char_device() => Self::CharacterDevice,
-            found if found.is_block_device() => Self::BlockDevice,
-            _ => Self::Unknown,
-        }
-    }
 }
 
 impl fmt::Display for FileKind {
@@ -435,6 +463,7 @@ impl fmt::Display for FileKind {
             Self::CharacterDevice => "a character device",
             Self::BlockDevice => "a block device",
             Self::OpenFile => "the descriptor of an open file",
+            Self::MountPoint => "a mount point",
             Self::Unknown => "something unknown",
         })
     }

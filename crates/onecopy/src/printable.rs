@@ -1,13 +1,13 @@
 //! Names that others have chosen, made fit for a terminal.
 //!
-//! A file, a class or a process may be called anything. What would move the cursor, change colours, begin a line or turn
-//! the direction of writing is shown by its number.
+//! A file, a class or a process may be called anything. Terminal control characters are shown by their numbers: those that
+//! move the cursor, change colours, begin a line or turn the direction of writing.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The text without anything that a terminal would obey.
+/// The text without terminal control characters.
 ///
 /// ```
 /// assert_eq!(onecopy::printable("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\n");

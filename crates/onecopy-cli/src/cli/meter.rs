@@ -278,8 +278,8 @@ Streams and files:
   opened before the command starts and written after its end; until then they keep what they
   have. FILE can be - or /dev/stdout, after all that the command has written there (./- is a
   file of that name), /dev/stderr, or a named pipe, whose reader is waited for three seconds.
-  Command lines may hold secrets: a new file is one that only you can read, and a file that
-  is there already is replaced by one with its rights.
+  Command lines may hold secrets: only you can read a new report. A report that replaces your
+  file keeps its access rights.
 
 Exit codes:
   The command's own; 128+n when signal n ended it; 127 not found, 126 not executable.

@@ -3,8 +3,8 @@
 
 use std::io::Write;
 
-use anyhow::Result;
-use onecopy_meter::{Proc, Report};
+use anyhow::{Result, bail};
+use onecopy_meter::{Proc, Report, SkipReason};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::meter::{Format, Measuring, ReportArguments};
@@ -14,6 +14,7 @@ use crate::{BUDGET, OK};
 /// Measures once and prints.
 pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i32> {
     let found = proc(&arguments.measuring).tree(arguments.pid)?;
+    check_root(arguments.pid, &found)?;
     match arguments.format() {
         Format::Text => {
             let style = units::Style::new(arguments.bytes).on(std::io::stdout());
@@ -26,6 +27,20 @@ pub(crate) fn run(arguments: &ReportArguments, out: &mut dyn Write) -> Result<i3
         Format::Svg => out.write_all(html::drawing(html::Subject::reading(&found)).as_bytes())?,
     }
     Ok(verdict(&arguments.measuring, &found))
+}
+
+/// An error if nothing of a tree could be read because its first process may not be looked into.
+pub(crate) fn check_root(pid: u32, found: &Report) -> Result<()> {
+    let mut skipped = found.skipped.iter();
+    let root = skipped.find(|row| row.pid == pid && row.reason == SkipReason::Denied);
+    match root {
+        Some(_) if !found.processes.is_empty() => Ok(()),
+        Some(row) if row.foreign == Some(true) => {
+            bail!("process {pid} belongs to another user: run as that user or as root")
+        }
+        Some(row) => bail!("process {pid} {}; run as root", report::reason(row)),
+        None => Ok(()),
+    }
 }
 
 /// The way to read `/proc` that was asked for. To be called when the command was started, if there is one: what this

@@ -73,8 +73,11 @@ impl Answer {
         }
     }
 
-    /// `1.00 = one copy, 4.00 = one each`.
+    /// `1.00 = one copy, 4.00 = one each`; of one process the two are the same.
     pub(crate) fn scale(&self) -> String {
+        if self.processes < 2 {
+            return "1.00 = one copy".to_owned();
+        }
         format!("1.00 = one copy, {}.00 = one each", self.processes)
     }
 

@@ -1,6 +1,6 @@
 //! Names that others have chosen, in columns on a terminal.
 //!
-//! A process, a mapping or a tag may be called anything: what a terminal would obey is shown by its number
+//! A process, a mapping or a tag may be called anything: terminal control characters are shown by their numbers
 //! ([`onecopy::printable`]), and columns are counted as terminals do.
 #![forbid(unsafe_code)]
 

@@ -425,3 +425,35 @@ fn names_of_files_in_errors_are_no_commands_to_the_terminal() {
         assert!(!said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{said:?}");
     }
 }
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_not_the_end() {
+    let folder = Folder::new("limit");
+    let limited = |command: &str| {
+        let program = env!("CARGO_BIN_EXE_onecopy");
+        let script = format!("ulimit -f 1; exec {program} {command}");
+        Guarded::output_of(Command::new("sh").args(["-c", &script]))
+    };
+    let json = folder.0.join("j");
+    let json = json.to_str().unwrap();
+    let output = limited(&format!(
+        "run --json {json} --jsonl {json}l -- sh -c 'exit 7'"
+    ));
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    // The command itself meets the limit as it would without this one.
+    let file = folder.0.join("large");
+    let write = format!(
+        "dd if=/dev/zero of={} bs=4096 count=2 2>&1",
+        file.to_str().unwrap()
+    );
+    let output = limited(&format!("run --quiet -- sh -c 'exec {write}'"));
+    assert_eq!(output.status.code(), Some(128 + 25), "{output:?}");
+    let output = limited(&format!("report $$ --json > {json}2"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("File too large"),
+        "{output:?}"
+    );
+}

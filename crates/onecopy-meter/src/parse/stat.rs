@@ -74,6 +74,13 @@ impl Stat {
         self.flags & PF_FORKNOEXEC != 0
     }
 
+    /// The flags of this thread, for a process whose first thread is `first`. `fork` and `clone` set `PF_FORKNOEXEC` in
+    /// every thread that they make (`copy_process`); only the first one, as which a program is executed, tells of the
+    /// process.
+    pub(crate) fn flags_with_program_of(&self, first: &Self) -> u64 {
+        self.flags & !PF_FORKNOEXEC | first.flags & PF_FORKNOEXEC
+    }
+
     /// Whether it is on its way out: what is left of its memory may go at any moment.
     #[must_use]
     pub fn is_dying(&self) -> bool {

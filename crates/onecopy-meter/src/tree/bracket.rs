@@ -70,9 +70,14 @@ pub(super) fn has_kept_its_memory(proc: &Proc, read: &Read) -> bool {
     let was = &read.stat;
     !read.lost
         && has_memory(was.pid, &read.pagemap)
-        && proc.stat(was.pid).is_ok_and(|now| {
-            program(&now) == program(was) && !now.is_dying() && !proc.is_killed(now.thread)
-        })
+        && proc
+            .stat(was.pid)
+            .is_ok_and(|now| program(&now) == program(was) && !is_ending(proc, &now))
+}
+
+/// Whether a process has ended or may lose its pages at any moment.
+pub(super) fn is_ending(proc: &Proc, now: &Stat) -> bool {
+    now.has_exited() || now.is_dying() || proc.is_killed(now.thread)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Subject;
-use super::bracket::has_kept_its_memory;
+use super::bracket::{has_kept_its_memory, is_ending};
 use crate::account::{Account, PageCounts, SharedPages};
 use crate::by_pss;
 use crate::error::MeterError;
@@ -79,7 +79,7 @@ impl Pass {
                 Err(MeterError::Denied { .. }) => pass.skip(proc, stat, SkipReason::Denied),
                 // A text that ends in the middle is what a process leaves that dies while read.
                 Err(error) => match proc.stat(stat.pid) {
-                    Ok(now) if !now.has_exited() => return Err(error),
+                    Ok(now) if !is_ending(proc, &now) => return Err(error),
                     _ => pass.lose(proc, stat),
                 },
             }

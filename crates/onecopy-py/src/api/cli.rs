@@ -12,7 +12,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Runs the command line `argv`, whose first item is the program's name, and returns its exit code.
 ///
-/// Ctrl-C and a closed pipe end the process as they end any command, instead of becoming Python exceptions.
+/// Ctrl-C and a closed pipe end the process as they end any command, instead of becoming Python exceptions. What the
+/// interpreter ignores is not ignored by commands that are started.
 #[pyfunction]
 fn _cli_main(py: Python<'_>, argv: Vec<OsString>) -> PyResult<i32> {
     for stream in ["stdout", "stderr"] {
@@ -24,7 +25,7 @@ fn _cli_main(py: Python<'_>, argv: Vec<OsString>) -> PyResult<i32> {
     }
     let signal = py.import("signal")?;
     let default = signal.getattr("SIG_DFL")?;
-    for name in ["SIGINT", "SIGPIPE"] {
+    for name in ["SIGINT", "SIGPIPE", "SIGXFSZ"] {
         signal.call_method1("signal", (signal.getattr(name)?, &default))?;
     }
     Ok(py.detach(|| onecopy_cli::run(argv)))

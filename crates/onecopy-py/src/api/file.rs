@@ -101,14 +101,17 @@ fn open_file(
     copy: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
     let file = map(py, &path)?;
-    let image = if copy {
-        // Before much is copied that is no image.
-        let opened = onecopy::image::Image::open(file.bytes()).map_err(Error::from)?;
-        Image::copy_of(py, opened.bytes(), allow_pickle)?
-    } else {
-        Image::of_file(file, allow_pickle)
+    let open = || {
+        let image = if copy {
+            // Before much is copied that is no image.
+            let opened = onecopy::image::Image::open(file.bytes())?;
+            Image::copy_of(py, opened.bytes(), allow_pickle)?
+        } else {
+            Image::of_file(file, allow_pickle)
+        };
+        checked(py, image, full)
     };
-    checked(py, image, full)
+    Ok(open().map_err(|error| error.of_file(&path))?)
 }
 
 fn map(py: Python<'_>, path: &Path) -> PyResult<FileImage> {
@@ -141,7 +144,7 @@ fn open_buffer<'py>(
         let copy = PyBytes::new_with(py, held.len_bytes(), |out| held.copy_to_slice(py, out))?;
         PyBuffer::get(copy.as_any())?
     };
-    checked(py, Image::of_buffer(held, allow_pickle), full)
+    Ok(checked(py, Image::of_buffer(held, allow_pickle), full)?)
 }
 
 /// Whether a buffer is that of an object which nobody can change: a buffer that is only read-only may show what its owner
@@ -154,12 +157,12 @@ fn never_changes(buffer: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(owner.is_exact_instance_of::<PyBytes>() || owner.is_exact_instance_of::<ImageBuffer>())
 }
 
-fn checked(py: Python<'_>, image: Image, full: bool) -> PyResult<Bound<'_, PyAny>> {
+fn checked(py: Python<'_>, image: Image, full: bool) -> Result<Bound<'_, PyAny>, Error> {
     image.open()?;
     if full {
-        py.detach(|| validate(image.bytes())).map_err(Error::from)?;
+        py.detach(|| validate(image.bytes()))?;
     }
-    view::root_object(&Bound::new(py, image)?)
+    Ok(view::root_object(&Bound::new(py, image)?)?)
 }
 
 /// Unpickles the image of a file: maps it again, if it is the same.
@@ -184,7 +187,10 @@ fn _file_image(
         )));
     }
     let image = Image::of_file(file, allow_pickle);
-    image.open()?;
+    image
+        .open()
+        .map(drop)
+        .map_err(|error| error.of_file(&path))?;
     Ok(image)
 }
 

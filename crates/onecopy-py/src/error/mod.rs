@@ -12,9 +12,10 @@ mod shapes;
 
 use std::any::Any;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use onecopy::image::{BuildError, ImageError};
-use onecopy::{AccessError, AllocateError, AttachError, CreateError, FileError};
+use onecopy::{AccessError, AllocateError, AttachError, CreateError, FileError, printable_path};
 use onecopy_meter::MeterError;
 use pyo3::exceptions::{
     PyMemoryError, PyOSError, PyPermissionError, PyProcessLookupError, PyRuntimeError,
@@ -51,6 +52,14 @@ pub(crate) enum Error {
     /// Bytes are not an image.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The same of a file's bytes.
+    #[error("{}", source.of_file(path))]
+    ImageFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its bytes.
+        source: ImageError,
+    },
     /// An image could not be written.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -80,11 +89,35 @@ impl From<Error> for PyErr {
                 known.push(("requested", len.into()));
                 (kind, known)
             }
-            Error::Image(error) => shapes::image(&error),
+            Error::Image(error) | Error::ImageFile { source: error, .. } => shapes::image(&error),
             Error::Build(error) => shapes::build(&error),
             Error::Meter(error) => shapes::meter(&error),
         };
         Python::attach(|py| raise(py, &kind, text, facts).unwrap_or_else(|failure| failure))
+    }
+}
+
+impl Error {
+    /// The same, about a file: an image that contradicts itself is named.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Image(source) => Self::ImageFile {
+                path: path.to_owned(),
+                source,
+            },
+            Self::Python(raised) => Self::Python(Python::attach(|py| {
+                let is_corrupt = Exceptions::get(py)
+                    .is_ok_and(|types| raised.is_instance(py, types.corrupt_image.bind(py)));
+                if is_corrupt {
+                    let value = raised.value(py);
+                    let text = format!("{}: {value}", printable_path(path));
+                    // Where the text cannot be set, it does not name the file.
+                    let _ = value.setattr("args", (text,));
+                }
+                raised
+            })),
+            other => other,
+        }
     }
 }
 
@@ -161,26 +194,11 @@ fn raise(
 
 /// The exception with number and path, as Python's own functions raise it.
 fn file(error: &FileError) -> PyErr {
-    let (path, text) = match error {
-        FileError::NotRegular { path, kind, advice } => (path, format!("it is {kind}, {advice}")),
-        FileError::Kernel { path, source, .. } => {
-            let text = source.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            (path, text.to_owned())
-        }
-        FileError::ForeignLink { path, owner } => (
-            path,
-            format!(
-                "a link of user {owner} in a folder that everybody can write to is not followed; name the file itself, or \
-             another folder"
-            ),
-        ),
-        FileError::ForeignFile { path, owner } => (
-            path,
-            format!(
-                "it belongs to user {owner}, in a folder that everybody can write to; choose another name or folder"
-            ),
-        ),
+    let path = match error {
+        FileError::NotRegular { path, .. }
+        | FileError::Kernel { path, .. }
+        | FileError::ForeignLink { path, .. }
+        | FileError::ForeignFile { path, .. } => path,
         other => {
             // An empty file: no byte of an image is there.
             let facts = vec![("offset", 0_u64.into())];
@@ -191,7 +209,7 @@ fn file(error: &FileError) -> PyErr {
         }
     };
     match error.errno() {
-        Some(errno) => PyOSError::new_err((errno, text, path.as_os_str().to_owned())),
+        Some(errno) => PyOSError::new_err((errno, error.what(), path.as_os_str().to_owned())),
         None => PyOSError::new_err(error.to_string()),
     }
 }

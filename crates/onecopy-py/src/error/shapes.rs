@@ -206,7 +206,7 @@ pub(super) fn attach(error: &AttachError) -> Shape {
 pub(super) fn image(error: &ImageError) -> Shape {
     match error {
         ImageError::Corrupt { offset, .. } => (Kind::CorruptImage, facts!(offset)),
-        ImageError::Truncated { expected, found } => {
+        ImageError::Truncated { expected, found } | ImageError::NoHeader { expected, found } => {
             let offset = found;
             (Kind::CorruptImage, facts!(expected, found, offset))
         }

@@ -12,7 +12,7 @@ use memmap2::{Mmap, MmapMut};
 use super::new::{NewFile, Purpose};
 use super::place::{self, Links};
 use super::plain::{self, open_regular};
-use crate::error::FileError;
+use crate::error::{FileError, FileUse};
 use crate::store::PrivateMapping;
 use crate::sys;
 
@@ -50,8 +50,7 @@ impl FileImage {
     pub unsafe fn open(path: &Path) -> Result<Self, FileError> {
         let failed = |source| plain::kernel(path, source);
         let path = std::path::absolute(path).map_err(failed)?;
-        let advice = "not an image file; name a file that save() wrote";
-        let file = open_regular(&path, Links::Followed, advice)?;
+        let file = open_regular(&path, Links::Followed, FileUse::Image)?;
         let about = file.metadata().map_err(failed)?;
         let identity = FileIdentity {
             len: about.len(),

@@ -9,7 +9,7 @@ mod new;
 mod place;
 mod plain;
 
-pub use crate::error::{FileError, FileKind};
+pub use crate::error::{FileError, FileKind, FileUse};
 pub use image::{FileBuilder, FileIdentity, FileImage};
 pub use new::{NewFile, Purpose, write};
 pub use place::Place;

@@ -19,6 +19,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +33,8 @@ use crate::testing::step;
 
 /// Ends the names of temporary files.
 const TEMPORARY: &str = ".onecopy-tmp";
+/// A longer name may leave no room for what a temporary one has besides (`NAME_MAX` is 255).
+const LONGEST_KEPT: usize = 128;
 
 /// What a file is for, which says how it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +192,8 @@ type Temporary = (File, Option<OsString>);
 fn unnamed(place: &Place) -> io::Result<Option<File>> {
     let file = place.folder.make_unnamed()?;
     if let Some(file) = &file {
+        // What the file system says of the name that it will have, it says now.
+        place.folder.look(&new_name(&place.name))?;
         // Nobody else can have it. It gets a name before it is renamed, under which it is not to be taken for abandoned.
         sys::file::try_lock(file)?;
     }
@@ -225,10 +230,16 @@ fn new_name(name: &OsStr) -> OsString {
     temporary
 }
 
-/// How names of temporary files for this target begin.
+/// How names of temporary files for this target begin: with its name, or with a number made from a long one.
 fn prefix(name: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
-    prefix.push(name);
+    if name.len() <= LONGEST_KEPT {
+        prefix.push(name);
+    } else {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        prefix.push(format!("{:016x}", hasher.finish()));
+    }
     prefix.push(".");
     prefix
 }

@@ -4,10 +4,14 @@
 //! /data/now/x ─▶ [/] ─ data ─▶ [data] ─ now ─▶ a link: may it be followed? ─▶ [run-7] + "x"
 //! ```
 //! A path is walked name by name, each folder opened relative to the one before, so that a folder that somebody renames or
-//! replaces meanwhile leads nowhere else. In a folder that everybody can write to (sticky, like `/tmp`) only links of this
-//! user and of the folder's owner are followed, wherever in the path they stand, and files of others are no targets:
-//! whoever puts one there chooses what is written to. (`fs.protected_symlinks` and its kin, in `sysctl/fs`, are the
-//! kernel's own form of that; they may be off, and root is exempt from some.)
+//! replaces meanwhile leads nowhere else. In a folder that everybody can write to, like `/tmp`, only links of this user and
+//! of the folder's owner are followed, wherever in the path they stand, and files of others are no targets: whoever puts
+//! one there chooses what is written to. The same goes for a folder that another user has there. (`fs.protected_symlinks` and its kin, in `sysctl/fs`, are the kernel's own form of
+//! that, for sticky folders; they may be off, and root is exempt from some.) The group of a folder is trusted, as its owner
+//! chose it.
+//!
+//! A link that the kernel makes for what a process has open (`/proc/PID/root`, `cwd`, `fd/N`) is followed by the kernel: its
+//! text is a path in that process's root folder, or that of something removed.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -25,8 +29,8 @@ use crate::sys::user;
 
 /// Links that are followed before a path counts as a loop, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
-/// Sticky, and writable by everybody.
-const IS_SHARED: u32 = 0o1002;
+/// Everybody can write to the folder. Sticky or not: then others can even rename what lies there.
+const IS_SHARED: u32 = 0o002;
 
 /// Whether links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Place {
     pub(super) found: Option<Found>,
     /// As it was given.
     path: PathBuf,
+    /// Whether the way leads through something that another user has put into a folder that everybody can write to.
+    is_strangers: bool,
 }
 
 impl Place {
@@ -64,7 +70,7 @@ impl Place {
             return Err(kernel(error(libc::ENOENT)));
         }
         let mut folder = Folder::start(path.is_absolute()).map_err(kernel)?;
-        let mut followed = 0;
+        let (mut followed, mut is_strangers) = (0, false);
         while let Some(name) = left.pop_front() {
             match name.as_bytes() {
                 b"." => continue,
@@ -77,11 +83,14 @@ impl Place {
             let is_last = left.is_empty();
             let found = match folder.look(&name).map_err(kernel)? {
                 None if !is_last => return Err(kernel(error(libc::ENOENT))),
-                None => return Ok(Self::new(folder, name, None, path)),
+                None => return Ok(Self::new(folder, name, None, path, is_strangers)),
                 Some(found) => found,
             };
             match found.file_type() {
-                FileType::Directory => folder = found.into_folder(),
+                FileType::Directory => {
+                    is_strangers = !is_trusted(&found, &about(&folder, path)?, is_strangers);
+                    folder = found.into_folder();
+                }
                 FileType::Symlink if is_last && links == Links::Refused => {
                     return Err(FileError::not_replaced(path, FileKind::Link));
                 }
@@ -90,9 +99,19 @@ impl Place {
                     if followed > MOST_LINKS {
                         return Err(kernel(error(libc::ELOOP)));
                     }
-                    check_link(&folder, &found, path)?;
-                    if is_last && found.is_in_proc().map_err(kernel)? {
+                    if !is_trusted(&found, &about(&folder, path)?, is_strangers) {
+                        return Err(FileError::ForeignLink {
+                            path: path.to_owned(),
+                            owner: found.owner(),
+                        });
+                    }
+                    let is_in_proc = found.is_in_proc().map_err(kernel)?;
+                    if is_in_proc && is_last {
                         return Self::open_elsewhere(folder, name, path);
+                    }
+                    if is_in_proc {
+                        folder = folder.behind(&name).map_err(kernel)?;
+                        continue;
                     }
                     let target = found.link_target().map_err(kernel)?;
                     if target.as_bytes().starts_with(b"/") {
@@ -104,7 +123,7 @@ impl Place {
                 }
                 _ if !is_last => return Err(kernel(error(libc::ENOTDIR))),
                 _ => {
-                    let place = Self::new(folder, name, Some(found), path);
+                    let place = Self::new(folder, name, Some(found), path, is_strangers);
                     place.check_owner()?;
                     return Ok(place);
                 }
@@ -121,17 +140,24 @@ impl Place {
             None => Err(kernel(path, error(libc::ENOENT))),
             Some(FileType::RegularFile) => Err(FileError::not_replaced(path, FileKind::OpenFile)),
             Some(FileType::Directory) => Err(FileError::not_replaced(path, FileKind::Folder)),
-            Some(_) => Ok(Self::new(folder, name, found, path)),
+            Some(_) => Ok(Self::new(folder, name, found, path, false)),
         }
     }
 
-    fn new(folder: Folder, name: OsString, found: Option<Found>, path: &Path) -> Self {
+    fn new(
+        folder: Folder,
+        name: OsString,
+        found: Option<Found>,
+        path: &Path,
+        is_strangers: bool,
+    ) -> Self {
         let path = path.to_owned();
         Self {
             folder,
             name,
             found,
             path,
+            is_strangers,
         }
     }
 
@@ -191,8 +217,12 @@ impl Place {
     }
 
     pub(super) fn check_regular(&self) -> Result<(), FileError> {
+        let is_mount_point = || self.found.as_ref().is_some_and(Found::is_mount_point);
         match self.special() {
             Some(kind) => Err(FileError::not_replaced(&self.path, kind)),
+            None if is_mount_point() => {
+                Err(FileError::not_replaced(&self.path, FileKind::MountPoint))
+            }
             None => Ok(()),
         }
     }
@@ -202,8 +232,7 @@ impl Place {
         let Some(found) = &self.found else {
             return Ok(());
         };
-        let folder = self.folder.about().map_err(|source| self.kernel(source))?;
-        if is_trusted(found, &folder) {
+        if is_trusted(found, &about(&self.folder, &self.path)?, self.is_strangers) {
             return Ok(());
         }
         Err(FileError::ForeignFile {
@@ -217,23 +246,15 @@ impl Place {
     }
 }
 
-fn check_link(folder: &Folder, link: &Found, path: &Path) -> Result<(), FileError> {
-    let about = folder.about().map_err(|source| kernel(path, source))?;
-    if is_trusted(link, &about) {
-        return Ok(());
-    }
-    Err(FileError::ForeignLink {
-        path: path.to_owned(),
-        owner: link.owner(),
-    })
+fn about(folder: &Folder, path: &Path) -> Result<Stat, FileError> {
+    folder.about().map_err(|source| kernel(path, source))
 }
 
-/// Whether what lies in a folder is of this user or of the folder's owner, or everybody who can write there could have
-/// changed it anyway.
-fn is_trusted(found: &Found, folder: &Stat) -> bool {
-    folder.st_mode & IS_SHARED != IS_SHARED
-        || found.owner() == user::effective()
-        || found.owner() == folder.st_uid
+/// Whether what lies in a folder is of this user; or, unless the folder is a stranger's, of the folder's owner or in a
+/// folder that not everybody can write to.
+fn is_trusted(found: &Found, folder: &Stat, is_strangers: bool) -> bool {
+    let is_chosen = folder.st_mode & IS_SHARED == 0 || found.owner() == folder.st_uid;
+    found.owner() == user::effective() || (is_chosen && !is_strangers)
 }
 
 /// The names of a path. A slash at the end asks for a folder, as `.` does.

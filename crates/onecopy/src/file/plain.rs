@@ -6,57 +6,31 @@
 //! bytes that the caller names.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use super::place::Links;
-use crate::error::{FileError, FileKind};
-use crate::sys::user;
+use crate::error::{FileError, FileKind, FileUse};
+use crate::sys::folder::{self, Folder};
 
 /// Opens a regular file, not through a link.
 ///
 /// # Errors
 /// It is none, or what the kernel says.
 pub fn open(path: &Path) -> Result<File, FileError> {
-    open_regular(path, Links::Refused, "no regular file")
+    open_regular(path, Links::Refused, FileUse::Read)
 }
 
 /// Opens a regular file.
-pub(super) fn open_regular(
-    path: &Path,
-    links: Links,
-    advice: &'static str,
-) -> Result<File, FileError> {
-    let check = |about: io::Result<Metadata>| {
-        let about = about.map_err(|source| kernel(path, source))?;
-        if about.is_file() {
-            return Ok(());
-        }
-        Err(FileError::NotRegular {
-            path: path.to_owned(),
-            kind: FileKind::of_std(about.file_type()),
-            advice,
-        })
-    };
-    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    // Opening a device may do something, and a socket cannot be opened: they are looked at first.
-    check(match links {
-        Links::Followed => fs::metadata(path),
-        Links::Refused => {
-            flags |= OFlags::NOFOLLOW;
-            fs::symlink_metadata(path)
-        }
-    })?;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits().cast_signed());
-    let file = options.open(path).map_err(|source| kernel(path, source))?;
-    // It may be another one by now.
-    check(file.metadata())?;
-    Ok(file)
+pub(super) fn open_regular(path: &Path, links: Links, wanted: FileUse) -> Result<File, FileError> {
+    let opened = folder::open_regular(path, links == Links::Followed);
+    let opened = opened.map_err(|source| kernel(path, source))?;
+    opened.map_err(|found| FileError::NotRegular {
+        path: path.to_owned(),
+        kind: FileKind::of(found),
+        wanted,
+    })
 }
 
 /// The first bytes of a regular file, so many at most.
@@ -96,13 +70,10 @@ pub fn whole(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// It is none, or somebody else's, or what the kernel says.
 pub fn open_own(path: &Path) -> Result<File, FileError> {
-    let file = open(path)?;
-    let about = file.metadata().map_err(|source| kernel(path, source))?;
-    if about.uid() == user::effective() {
-        return Ok(file);
-    }
-    let source = io::Error::from_raw_os_error(libc::EACCES);
-    Err(kernel(path, source))
+    let opened = Folder::of(path).and_then(|(folder, name)| folder.open_own(name));
+    let foreign = || io::Error::from_raw_os_error(libc::EACCES);
+    let file = opened.and_then(|file| file.ok_or_else(foreign));
+    file.map_err(|source| kernel(path, source))
 }
 
 /// Removes an open file of this user, if the name still is its own.
@@ -110,16 +81,8 @@ pub fn open_own(path: &Path) -> Result<File, FileError> {
 /// # Errors
 /// It is somebody else's, or what the kernel says.
 pub fn remove_own(path: &Path, file: &File) -> Result<(), FileError> {
-    let kernel = |source| kernel(path, source);
-    let open = file.metadata().map_err(kernel)?;
-    if open.uid() != user::effective() {
-        return Err(kernel(io::Error::from_raw_os_error(libc::EACCES)));
-    }
-    let named = fs::symlink_metadata(path).map_err(kernel)?;
-    if (named.dev(), named.ino()) == (open.dev(), open.ino()) {
-        fs::remove_file(path).map_err(kernel)?;
-    }
-    Ok(())
+    let removed = Folder::of(path).and_then(|(folder, name)| folder.unlink_own(name, file));
+    removed.map_err(|source| kernel(path, source))
 }
 
 /// What the kernel said about a file that was to be read.
@@ -134,6 +97,8 @@ pub(super) fn kernel(path: &Path, source: io::Error) -> FileError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use std::fs;
 
     use rustix::fs::{CWD, Mode, mkfifoat};
 

@@ -1,5 +1,9 @@
 //! What can be wrong with bytes that claim to be an image, and with building one.
 
+use std::path::Path;
+
+use crate::printable_path;
+
 /// Bytes that are not an image this version can read.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,10 +16,21 @@ pub enum ImageError {
         /// What was expected there.
         what: &'static str,
     },
+    /// The bytes are of another kind.
+    #[error("not an image: the bytes do not begin with onecopy's signature")]
+    NoSignature,
+    /// There are fewer bytes than a header has.
+    #[error("not an image: it has {found} bytes, and a header has {expected}")]
+    NoHeader {
+        /// A header's length.
+        expected: u64,
+        /// The length of the bytes given.
+        found: u64,
+    },
     /// The bytes end before the image does.
     #[error("truncated image: {expected} bytes were announced, {found} are there")]
     Truncated {
-        /// The length that the header announces, or a header's own length.
+        /// The length that the header announces.
         expected: u64,
         /// The length of the bytes given.
         found: u64,
@@ -38,6 +53,24 @@ pub enum ImageError {
         /// The address given.
         address: usize,
     },
+}
+
+impl ImageError {
+    /// What to say of a file with these bytes.
+    #[must_use]
+    pub fn of_file(&self, path: &Path) -> String {
+        let path = printable_path(path);
+        match self {
+            Self::NoSignature => format!(
+                "{path} is not an image file (it does not begin with onecopy's signature); name a file that onecopy.save() \
+                 wrote"
+            ),
+            Self::NoHeader { expected, found } => format!(
+                "{path} is not an image file: it has {found} bytes, and a header has {expected}"
+            ),
+            other => format!("{path}: {other}"),
+        }
+    }
 }
 
 /// Shorthand for the commonest finding.

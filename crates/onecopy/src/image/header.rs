@@ -76,12 +76,13 @@ impl Header {
     /// Reads and checks the header at the start of `bytes`.
     ///
     /// # Errors
-    /// [`ImageError::Truncated`] if `bytes` are shorter than the image, [`ImageError::Newer`] for a later format,
+    /// [`ImageError::NoHeader`] or [`ImageError::NoSignature`] if `bytes` are no image, [`ImageError::Truncated`] if they are
+    /// shorter than the image, [`ImageError::Newer`] for a later format,
     /// [`ImageError::Corrupt`] for anything else that does not hold.
     pub fn read(bytes: &[u8]) -> Result<Self, ImageError> {
         let found = bytes.len() as u64;
         if found < HEADER_LEN as u64 {
-            return Err(ImageError::Truncated {
+            return Err(ImageError::NoHeader {
                 expected: HEADER_LEN as u64,
                 found,
             });
@@ -91,7 +92,7 @@ impl Header {
         let bytes = &bytemuck::cast::<_, [u64; HEADER_LEN / 8]>(black_box(copy));
         let bytes: &[u8] = bytemuck::cast_slice(bytes);
         if slice(bytes, 0, MAGIC.len() as u64, "magic")? != MAGIC {
-            return Err(corrupt(0, "the magic of an image"));
+            return Err(ImageError::NoSignature);
         }
         let check = u64_at(bytes, AT_CHECK as u64, "header check")?;
         if check != fnv1a(slice(bytes, 0, AT_CHECK as u64, "header")?) {

@@ -7,10 +7,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, Stat, fchmod, fchown, fstat,
-    fstatfs, linkat, open, openat, readlinkat, renameat, unlinkat,
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxAttributes,
+    StatxFlags, fchmod, fchown, fstat, fstatfs, linkat, open, openat, readlinkat, renameat, statx,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -49,6 +51,15 @@ impl Folder {
         Ok(Self(open(path, ENTER, Mode::empty())?))
     }
 
+    /// The folder in which the last name of a path stands, and that name. Links before it are followed.
+    pub(crate) fn of(path: &Path) -> io::Result<(Self, &OsStr)> {
+        let name = path.file_name().ok_or(Errno::ISDIR)?;
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        let flags = ENTER - OFlags::NOFOLLOW;
+        let folder = open(above.unwrap_or(Path::new(".")), flags, Mode::empty())?;
+        Ok((Self(folder), name))
+    }
+
     /// The folder above.
     pub(crate) fn parent(&self) -> io::Result<Self> {
         Ok(Self(openat(&self.0, "..", ENTER, Mode::empty())?))
@@ -63,6 +74,12 @@ impl Folder {
     pub(crate) fn look_behind(&self, name: &OsStr) -> io::Result<Option<Found>> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         Found::of(openat(&self.0, name, flags, Mode::empty()))
+    }
+
+    /// The folder that the kernel finds behind a link.
+    pub(crate) fn behind(&self, name: &OsStr) -> io::Result<Self> {
+        let flags = ENTER - OFlags::NOFOLLOW;
+        Ok(Self(openat(&self.0, name, flags, Mode::empty())?))
     }
 
     /// Its owner, rights and number of names.
@@ -119,6 +136,14 @@ impl Folder {
         Ok(())
     }
 
+    /// The same of a file of this user.
+    pub(crate) fn unlink_own(&self, name: &OsStr, file: &File) -> io::Result<()> {
+        if fstat(file)?.st_uid != user::effective() {
+            return Err(Errno::ACCESS.into());
+        }
+        self.unlink_file(name, file)
+    }
+
     /// Whether a name is that of an open file.
     pub(crate) fn leads_to(&self, name: &OsStr, file: &File) -> bool {
         match (self.look(name), fstat(file)) {
@@ -129,13 +154,26 @@ impl Folder {
 
     /// Opens a regular file of this user for reading; `None` for whatever else has the name.
     pub(crate) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
-        // Opening a device may do something; so it is looked at first, and again when it is open.
-        if !self.look(name)?.is_some_and(|found| found.is_own_file()) {
-            return Ok(None);
+        let file = self.open_regular(name, OFlags::NOFOLLOW)?.ok();
+        Ok(file.filter(|file| fstat(file).is_ok_and(|stat| stat.st_uid == user::effective())))
+    }
+
+    /// Opens a regular file for reading; of whatever else has the name, its type. `nofollow` says whether a link is such.
+    fn open_regular(&self, name: &OsStr, nofollow: OFlags) -> io::Result<Result<File, FileType>> {
+        let kind = |fd: &OwnedFd| Ok::<_, Errno>(FileType::from_raw_mode(fstat(fd)?.st_mode));
+        // Opening a device may do something, and a socket cannot be opened: it is looked at first, and again when it is
+        // open, as it may be another one by then.
+        let flags = OFlags::PATH | OFlags::CLOEXEC | nofollow;
+        let found = kind(&openat(&self.0, name, flags, Mode::empty())?)?;
+        if found != FileType::RegularFile {
+            return Ok(Err(found));
         }
-        let fd = openat(&self.0, name, OFlags::RDONLY | CAREFUL, Mode::empty())?;
-        let opened = Found::of(Ok(fd))?;
-        Ok(opened.and_then(|found| found.is_own_file().then(|| found.fd.into())))
+        let flags = OFlags::RDONLY | (CAREFUL - OFlags::NOFOLLOW) | nofollow;
+        let fd = openat(&self.0, name, flags, Mode::empty())?;
+        match kind(&fd)? {
+            FileType::RegularFile => Ok(Ok(fd.into())),
+            other => Ok(Err(other)),
+        }
     }
 
     /// The names that begin and end in this way.
@@ -198,10 +236,6 @@ impl Found {
         self.stat.st_uid == user::effective()
     }
 
-    fn is_own_file(&self) -> bool {
-        self.is_own() && self.file_type() == FileType::RegularFile
-    }
-
     /// Where a link leads.
     pub(crate) fn link_target(&self) -> io::Result<OsString> {
         let target = readlinkat(&self.fd, "", Vec::new())?;
@@ -211,6 +245,14 @@ impl Found {
     /// Whether it is a link that the kernel makes for something that is open.
     pub(crate) fn is_in_proc(&self) -> io::Result<bool> {
         Ok(fstatfs(&self.fd)?.f_type == PROC_SUPER_MAGIC)
+    }
+
+    /// Whether something is mounted on it, so that nothing can be put in its place (`rename(2)`, `EBUSY`). Kernels before
+    /// 5.8 do not tell.
+    pub(crate) fn is_mount_point(&self) -> bool {
+        let about = statx(&self.fd, "", AtFlags::EMPTY_PATH, StatxFlags::empty());
+        let root = StatxAttributes::MOUNT_ROOT;
+        about.is_ok_and(|about| about.stx_attributes.contains(root))
     }
 
     /// The folder that it is.
@@ -224,6 +266,26 @@ impl Found {
         let flags = (OFlags::WRONLY | CAREFUL) - OFlags::NOFOLLOW;
         let path = by_descriptor(self.fd.as_raw_fd());
         Ok(open(path, flags, Mode::empty())?.into())
+    }
+}
+
+/// Opens a regular file for reading; of whatever else has the name, its type.
+pub(crate) fn open_regular(path: &Path, is_followed: bool) -> io::Result<Result<File, FileType>> {
+    if path.file_name().is_none() {
+        return Ok(Err(FileType::Directory));
+    }
+    let (folder, name) = Folder::of(path)?;
+    let is_folder = path.as_os_str().as_bytes().ends_with(b"/");
+    match folder.open_regular(
+        name,
+        if is_followed {
+            OFlags::empty()
+        } else {
+            OFlags::NOFOLLOW
+        },
+    )? {
+        Ok(_) if is_folder => Err(Errno::NOTDIR.into()),
+        found => Ok(found),
     }
 }
 

@@ -6,7 +6,7 @@ mod tree;
 
 use std::io::Write;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use onecopy::image::Image;
 use onecopy::printable;
 use serde::Serialize;
@@ -29,7 +29,8 @@ struct Inspection {
 pub(crate) fn run(arguments: &InspectArguments, out: &mut dyn Write) -> Result<()> {
     let path = arguments.file.display().to_string();
     let file = open::open(&arguments.file)?;
-    let image = Image::open(file.bytes()).with_context(|| path.clone())?;
+    let image = Image::open(file.bytes());
+    let image = image.map_err(|error| anyhow!(error.of_file(&arguments.file)))?;
     let limits = Limits {
         depth: arguments.depth,
         samples: arguments.samples,

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use onecopy::file::{self, Purpose};
@@ -24,6 +25,8 @@ const PREFIX: &str = "onecopy-run-";
 const PREFIX_OF_PROGRAMS: &str = "onecopy-tags-";
 /// The file in it that its owner keeps locked.
 const LOCK: &str = "lock";
+/// How long a new folder may be without a lock.
+const LOCKED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A folder that only this user may read, removed at the end.
 ///
@@ -117,11 +120,17 @@ fn remove_stale_in(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         // Of the entry itself, not of what a link leads to.
         let about = entry.metadata().ok().filter(fs::Metadata::is_dir);
-        if is_name(entry.file_name().to_str().unwrap_or_default())
-            && about.is_some_and(|about| about.uid() == own)
-            && has_lost_its_owner(&entry.path())
+        let path = entry.path();
+        if !is_name(entry.file_name().to_str().unwrap_or_default())
+            || about.is_none_or(|about| about.uid() != own)
         {
-            remove(&entry.path());
+            continue;
+        }
+        if has_lost_its_owner(&path) {
+            remove(&path);
+        } else if is_old(&path) {
+            // Its owner died before it locked anything. If something is in it, this fails.
+            let _ = fs::remove_dir(&path);
         }
     }
 }
@@ -139,6 +148,12 @@ fn is_name(name: &str) -> bool {
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.split_once('-'));
     numbers.is_some_and(|(pid, attempt)| is_number(pid) && is_number(attempt))
+}
+
+fn is_old(folder: &Path) -> bool {
+    let changed = fs::symlink_metadata(folder).and_then(|about| about.modified());
+    let age = changed.map(|changed| SystemTime::now().duration_since(changed));
+    matches!(age, Ok(Ok(age)) if age > LOCKED_WITHIN)
 }
 
 fn has_lost_its_owner(folder: &Path) -> bool {
@@ -233,6 +248,17 @@ mod tests {
             base.join("onecopy-tags-link0000/lock"),
         )
         .unwrap();
+        // Whoever made it has died before it locked anything; or is about to; or was no side folder.
+        let long_ago = SystemTime::now() - 2 * LOCKED_WITHIN;
+        for name in [
+            "onecopy-tags-empty000",
+            "onecopy-run-5-0",
+            "onecopy-tags-none",
+        ] {
+            fs::create_dir(base.join(name)).unwrap();
+            let folder = File::open(base.join(name)).unwrap();
+            folder.set_modified(long_ago).unwrap();
+        }
         remove_stale_in(&base);
         let names = fs::read_dir(&base).unwrap();
         let mut left: Vec<String> = names
@@ -254,6 +280,7 @@ mod tests {
                 "onecopy-tags-abc_123",
                 "onecopy-tags-link0000",
                 "onecopy-tags-live0000",
+                "onecopy-tags-none",
                 "onecopy-tags-pipe0000",
             ]
         );

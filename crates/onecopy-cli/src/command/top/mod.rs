@@ -122,6 +122,7 @@ pub(crate) fn run(arguments: &TopArguments, out: &mut dyn Write) -> Result<i32> 
         next: Instant::now(),
     };
     let state = source.first()?;
+    report::check_root(pid, &state.report)?;
     #[cfg(feature = "top")]
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
         live::run(source, state)?;

@@ -47,6 +47,13 @@ struct Found {
     report: Report,
 }
 
+/// Why a reading is not complete: of its limits those for which it has no sums. The others are no matter here.
+fn gaps(report: &Report) -> String {
+    let limits = report.limits.iter().map(String::as_str);
+    let gaps: Vec<&str> = limits.filter(|limit| limit.contains("no sums")).collect();
+    gaps.join("; ")
+}
+
 /// Watches and prints.
 pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> {
     if arguments.seconds <= 0.0 && !arguments.content {
@@ -70,11 +77,12 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     let recorder = Recorder::of_processes(known(&proc, &glance), folder.clone());
     let earlier = read(&proc, &mut session, side.as_ref(), &glance)?;
     let (first, copied_before) = &earlier;
+    report::check_root(arguments.pid, first)?;
     if !first.complete {
         bail!(
             "process {} cannot be watched: {}",
             arguments.pid,
-            first.limits.join("; ")
+            gaps(first)
         );
     }
     let begun = Instant::now();
@@ -90,7 +98,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     if !last.complete {
         say(format_args!(
             "the last reading is not complete, so more may have been copied than follows: {}",
-            last.limits.join("; ")
+            gaps(&last)
         ));
     }
     let tags = side.as_deref().map(tags::read).unwrap_or_default();

@@ -303,9 +303,86 @@ fn links_and_files_of_others_in_a_shared_folder_are_not_followed_or_replaced() {
         save(path).unwrap();
     }
     chown(&scratch.0, Some(0), None).unwrap();
-    set_rights(&scratch.0, 0o755);
-    save(&to_file).unwrap();
+    // A folder is no safer without the sticky bit; its group is trusted.
+    for (rights, is_trusted) in [
+        (0o777, false),
+        (0o2777, false),
+        (0o1775, true),
+        (0o755, true),
+    ] {
+        set_rights(&scratch.0, rights);
+        assert_eq!(save(&to_file).is_ok(), is_trusted, "{rights:o}");
+    }
     assert_eq!(names(&victim.0), ["data", "fresh"]);
+}
+
+#[test]
+fn a_link_of_proc_leads_to_the_very_folder_wherever_in_the_path_it_stands() {
+    let scratch = Scratch::new("proc");
+    let [folder, decoy] = ["folder", "folder (deleted)"].map(|name| scratch.at(name));
+    fs::create_dir(&folder).unwrap();
+    let open = File::open(&folder).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&open);
+    let path = PathBuf::from(format!("/proc/self/fd/{number}/data"));
+    save(&path).unwrap();
+    assert_eq!(names(&folder), ["data"]);
+    // What the text of the link says then is not where it leads.
+    fs::remove_dir_all(&folder).unwrap();
+    fs::create_dir(&decoy).unwrap();
+    assert!(save(&path).is_err());
+    assert!(names(&decoy).is_empty());
+    assert_eq!(
+        save(Path::new("/proc/self/exe/data")).unwrap_err().errno(),
+        Some(libc::ENOTDIR)
+    );
+}
+
+#[test]
+fn a_name_may_be_as_long_as_the_file_system_allows() {
+    let scratch = Scratch::new("long");
+    for length in [LONGEST_KEPT, LONGEST_KEPT + 1, 230, 255] {
+        let name = "x".repeat(length);
+        let path = scratch.at(&name);
+        for mut new in ways(&path, Purpose::Data) {
+            new.file().write_all(b"new").unwrap();
+            new.commit().unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        // A dead writer's file of such a name is found again.
+        fs::write(scratch.0.join(new_name(name.as_ref())), "left").unwrap();
+        save(&path).unwrap();
+        assert_eq!(names(&scratch.0), [name]);
+        fs::remove_file(&path).unwrap();
+    }
+    let error = NewFile::create(&scratch.at(&"x".repeat(256)), Purpose::Data).unwrap_err();
+    assert_eq!(error.errno(), Some(libc::ENAMETOOLONG));
+}
+
+#[test]
+fn a_mount_point_is_refused_before_anything_is_written() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("mount");
+    let [source, target] = ["source", "target"].map(|name| scratch.at(name));
+    fs::write(&source, "old").unwrap();
+    fs::write(&target, "").unwrap();
+    let mount = |program: &str, arguments: &[&Path]| {
+        let mut command = std::process::Command::new(program);
+        command
+            .args(arguments)
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if !mount("mount", &[Path::new("--bind"), &source, &target]) {
+        eprintln!("SKIPPED: nothing can be mounted here");
+        return;
+    }
+    let made = NewFile::create(&target, Purpose::Data).map(drop);
+    assert!(mount("umount", &[&target]));
+    let error = made.unwrap_err();
+    assert_eq!(error.errno(), Some(libc::EBUSY), "{error}");
+    assert_eq!(names(&scratch.0), ["source", "target"]);
 }
 
 #[test]
