@@ -218,6 +218,35 @@ def test_somebody_elses_file_gives_no_rights(tmp_path: Path) -> None:
         assert rights(tmp_path / "data") == after
 
 
+@needs_root
+def test_a_folder_of_somebody_else_in_a_shared_one_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("keep")
+    shared = tmp_path / "shared"
+    theirs = shared / "app"
+    theirs.mkdir(parents=True)
+    shared.chmod(0o1777)
+    (theirs / "data").symlink_to(tmp_path / "victim")
+    (theirs / "inner").symlink_to(tmp_path)
+    for path in (theirs, theirs / "data", theirs / "inner"):
+        os.lchown(path, NOBODY, NOBODY)
+    for name in ("data", "inner/victim"):
+        with pytest.raises(PermissionError, match=f"user {NOBODY}"):
+            onecopy.save([1], theirs / name)
+    assert (tmp_path / "victim").read_text() == "keep"
+    # What has no trap in it can be written there.
+    onecopy.save([1], theirs / "new")
+    assert onecopy.open(theirs / "new") == [1]
+
+
+def test_a_hard_link_gives_no_rights(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("keep")
+    (tmp_path / "log").chmod(0o666)
+    (tmp_path / "data").hardlink_to(tmp_path / "log")
+    assert python(SAVE, tmp_path / "data", umask=0o022).returncode == 0
+    assert rights(tmp_path / "data") == 0o644
+    assert (tmp_path / "log").read_text() == "keep"
+
+
 def test_what_is_named_like_an_abandoned_file_neither_hangs_nor_misleads(tmp_path: Path) -> None:
     path = tmp_path / "data"
     (tmp_path / "kept").write_text("kept")

@@ -9,8 +9,9 @@
 //!
 //! **Invariants**
 //! - I1. Until its last step a file can be read by its owner alone; it never is set-uid, set-gid or sticky.
-//! - I2. It gets the rights of the file that it replaces, if that is this user's. One of somebody else gives no rights, but
-//!   may take some: what its group and others had not, they do not get.
+//! - I2. It gets the rights of the file that it replaces, if that is this user's and has no other name, by which somebody
+//!   may have put it here. Any other one gives no rights, but may take some: what its group and others had not, they do
+//!   not get.
 //! - I3. Nothing but regular files is replaced, and nothing but regular files of this user is taken for abandoned.
 //!
 //! **Crash points.** Dying before the temporary name leaves the old file; before the rename, the old file and a temporary
@@ -160,7 +161,9 @@ impl NewFile {
         let usual = self.purpose.rights();
         match &self.place.found {
             None => fit(&self.file, usual, None),
-            Some(old) if old.is_own() => fit(&self.file, old.rights(), Some(old.group())),
+            Some(old) if old.is_own() && old.has_one_name() => {
+                fit(&self.file, old.rights(), Some(old.group()))
+            }
             Some(old) => fit(&self.file, usual & (old.rights() | 0o700), None),
         }
     }

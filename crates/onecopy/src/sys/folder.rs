@@ -232,6 +232,12 @@ impl Found {
         (self.stat.st_dev, self.stat.st_ino)
     }
 
+    /// Whether there are no other hard links of it. Everybody can make one of a file that they can write to
+    /// (`fs.protected_hardlinks`, `sysctl/fs`).
+    pub(crate) fn has_one_name(&self) -> bool {
+        self.stat.st_nlink == 1
+    }
+
     pub(crate) fn is_own(&self) -> bool {
         self.stat.st_uid == user::effective()
     }
