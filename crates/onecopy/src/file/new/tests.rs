@@ -297,12 +297,20 @@ fn links_and_files_of_others_in_a_shared_folder_are_not_followed_or_replaced() {
     assert!(Place::find(&pipe).is_err());
     assert_eq!(fs::read(victim.at("data")).unwrap(), b"old");
     assert_eq!(names(&victim.0), ["data"]);
-    // The owner of the folder may do with names in it whatever he likes anyway; who has no part in it, only outside of it.
+    // A folder that another user has in one that everybody can write to, here /tmp, is no better.
     chown(&scratch.0, Some(NOBODY), None).unwrap();
-    for path in &attempts {
-        save(path).unwrap();
-    }
+    assert!(attempts.iter().all(|path| save(path).is_err()));
     chown(&scratch.0, Some(0), None).unwrap();
+    // Elsewhere the owner of a folder is trusted with the names in it.
+    let inner = victim.at("inner");
+    fs::create_dir(&inner).unwrap();
+    set_rights(&inner, 0o777);
+    symlink(victim.at("fresh"), inner.join("link")).unwrap();
+    lchown(inner.join("link"), Some(NOBODY), None).unwrap();
+    assert!(save(&inner.join("link")).is_err());
+    chown(&inner, Some(NOBODY), None).unwrap();
+    save(&inner.join("link")).unwrap();
+    fs::remove_dir_all(&inner).unwrap();
     // A folder is no safer without the sticky bit; its group is trusted.
     for (rights, is_trusted) in [
         (0o777, false),
