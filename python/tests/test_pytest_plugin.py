@@ -232,6 +232,7 @@ def test_processes_of_earlier_tests_do_not_count(pytester: pytest.Pytester) -> N
 SHORT = """
 import os
 import pytest
+from onecopy._onecopy import _note_forks
 
 data = bytearray(b"x" * 2**24)
 
@@ -244,8 +245,8 @@ def forked():
 @pytest.fixture
 def unread(onecopy_watch):
     # As if every child had come and gone between two readings.
-    onecopy_watch._note_fork()
-    onecopy_watch._note_fork()
+    _note_forks()
+    _note_forks()
 
 @pytest.mark.onecopy_max_copies(1.1)
 def test_marked(unread):

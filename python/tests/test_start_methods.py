@@ -13,6 +13,7 @@ import pytest
 
 import onecopy
 from conftest import summed_pss_bytes
+from families import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,11 +305,14 @@ def many_floats() -> list[float]:
 )
 def test_eight_readers_hold_one_copy(context: BaseContext, make_data: Callable[[], Any], lower_bound: int) -> None:
     barrier = context.Barrier(READERS + 1)
+    before = onecopy.stats().live_objects
     with context.Pool(READERS, remember_barrier, (barrier,)) as pool:
 
         def growth() -> tuple[int, int]:
             """Bytes of the image, and growth of the family with eight workers that have read it."""
             data = make_data()
+            # A worker lets its view go after it has sent the result.
+            wait_until(lambda: onecopy.stats().live_objects <= before)
             start = summed_pss_bytes()
             allocated = onecopy.stats().allocated_bytes
             view = onecopy.share(data)
