@@ -2,15 +2,23 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::{Folder, Guarded, command, onecopy, text};
 
+/// A program alone, whose tree the other tests leave as it is.
+fn alone() -> (Guarded, String) {
+    let mut shell = Command::new("sh");
+    let alone = Guarded::ready(shell.args(["-c", "echo ready; exec sleep 1000"]));
+    let pid = alone.pid().to_string();
+    (alone, pid)
+}
+
 #[test]
 fn a_report_has_every_form_and_the_exit_codes_of_the_others() {
-    let pid = std::process::id().to_string();
+    let (_alone, pid) = alone();
     let plain = onecopy(&["report", &pid]);
     assert_eq!(plain.status.code(), Some(0), "{}", text(&plain.stderr));
     assert!(text(&plain.stdout).contains("physical"));
@@ -30,7 +38,7 @@ fn a_report_has_every_form_and_the_exit_codes_of_the_others() {
 
 #[test]
 fn a_reader_that_leaves_early_is_no_error() {
-    let pid = std::process::id().to_string();
+    let (_alone, pid) = alone();
     let commands: [&[&str]; 5] = [
         &["report", &pid, "--json"],
         &["completions", "bash"],
