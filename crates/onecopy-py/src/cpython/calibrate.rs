@@ -51,7 +51,7 @@ fn compare(py: Python<'_>, version: &Version) -> Result<(), String> {
         ));
     }
     let none = py.None();
-    // SAFETY: a live object.
+    // SAFETY: `none` was bound above and holds a reference, so the header can be read.
     let none = unsafe { header::word(none.as_ptr()) };
     if none as u32 != version.own {
         return Err(format!(
@@ -78,9 +78,9 @@ fn compare_flags(py: Python<'_>, version: &Version, flags: u16) -> Result<(), St
         return Err("this Python does not export _Py_SetImmortalUntracked".to_owned());
     };
     let probe = pyo3::types::PyFloat::new(py, 0.577_215_664_9);
-    // SAFETY: a live object that nobody else has; it is never freed from now on.
+    // SAFETY: `probe` was made above and nobody else has it, so nobody counts its references meanwhile.
     unsafe { function(probe.as_ptr()) };
-    // SAFETY: a live object.
+    // SAFETY: `probe` holds a reference, so the header can be read.
     let word = unsafe { header::word(probe.as_ptr()) };
     if word as u32 != version.own || (word >> 48) as u16 != flags {
         return Err(format!(

@@ -195,7 +195,7 @@ impl Types {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     pub(super) unsafe fn describe(&self, object: *mut PyObject) -> Class {
-        // SAFETY: a live object of an attached thread, as this function asks.
+        // SAFETY: by this function's bullet the object is alive, so its header can be read, and the thread is attached.
         let class = unsafe { ffi::Py_TYPE(object) };
         let (mut native, python) = self.classify(class);
         if self.debug_build && native == Native::Str {
