@@ -33,6 +33,34 @@ pub(crate) unsafe fn new_ascii(len: usize) -> (*mut PyObject, *mut u8) {
     (object, characters.cast())
 }
 
+/// Bits of a str's state that say that the interpreter knows it by its content.
+const INTERNED: u32 = if cfg!(Py_3_14) { 0xffff } else { 0b11 };
+
+/// Where other characters can be written into an ASCII str: as many as it has. `None` if it has another number of them,
+/// or is interned.
+///
+/// # Safety
+/// - [`new_ascii`] made `object`, with more than one character, and nobody but the caller has a reference to it.
+#[inline]
+pub(crate) unsafe fn renew_ascii(object: *mut PyObject, len: usize) -> Option<*mut u8> {
+    let text = object.cast::<ffi::PyASCIIObject>();
+    // SAFETY: a live str, as this function asks, whose fields nobody writes meanwhile.
+    let found = unsafe { (*text).length };
+    // SAFETY: as for its length: a live str that only the caller has.
+    let state = unsafe { (*text).state };
+    if found.cast_unsigned() != len || state & INTERNED != 0 {
+        return None;
+    }
+    // SAFETY: as for its length: a live str that only the caller has. What is kept here was made of its characters.
+    #[cfg(not(Py_3_12))]
+    if !unsafe { (*text).wstr }.is_null() {
+        return None;
+    }
+    // SAFETY: a field of a live str that only the caller has. -1 stands for a hash that has not been asked for.
+    unsafe { (*text).hash = -1 };
+    Some(text.wrapping_add(1).cast())
+}
+
 /// Whether the characters of a str are laid out. Before 3.12 one may exist whose are not; then they are laid out now.
 ///
 /// # Safety
@@ -74,11 +102,38 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
     // SAFETY: a new str is an exact one and ready.
     let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
+    let unknown = || PyImportError::new_err("onecopy does not know how this Python lays out strs");
     // A str is released without a look at its characters.
-    if to.cast() == expected {
-        return Ok(());
+    if to.cast() != expected {
+        return Err(unknown());
     }
-    Err(PyImportError::new_err(
-        "onecopy does not know how this Python lays out strs",
-    ))
+    check_renew(py)?.then_some(()).ok_or_else(unknown)
+}
+
+/// Whether a str that gets other characters becomes another one, and one that is interned does not get any.
+fn check_renew(py: Python<'_>) -> PyResult<bool> {
+    let (first, second) = (b"onecopy: 1", b"onecopy: 2");
+    // SAFETY: attached, as `py` shows.
+    let (object, to) = unsafe { new_ascii(first.len()) };
+    // SAFETY: null with an exception, or a new reference.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    // SAFETY: room for as many characters in a str that nobody has seen.
+    unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
+    let before = object.hash()?;
+    // SAFETY: made above, with more than one character, and only `object` refers to it.
+    let Some(to) = (unsafe { renew_ascii(object.as_ptr(), second.len()) }) else {
+        return Ok(false);
+    };
+    // SAFETY: room for as many characters in a str that nobody else has.
+    unsafe { std::ptr::copy_nonoverlapping(second.as_ptr(), to, second.len()) };
+    if object.hash()? == before || !object.eq("onecopy: 2")? {
+        return Ok(false);
+    }
+    let mut interned = object.into_ptr();
+    // SAFETY: a variable that owns a reference to a str; it gets another one in its place, or keeps it.
+    unsafe { ffi::PyUnicode_InternInPlace(&raw mut interned) };
+    // SAFETY: the reference of that variable.
+    let interned = unsafe { Bound::from_owned_ptr(py, interned) };
+    // SAFETY: a str of as many characters; if it is refused, nothing was written.
+    Ok(unsafe { renew_ascii(interned.as_ptr(), second.len()) }.is_none())
 }

@@ -11,6 +11,7 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use onecopy::image::Keys;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -18,6 +19,8 @@ use pyo3::types::PyDict;
 const KEPT: usize = 1024;
 /// Real dicts of keys that an image keeps: each may be large.
 const KEPT_POSITIONS: usize = 16;
+/// Resolved keys that an image keeps, each at the place that its offset gives.
+const KEPT_KEYS: usize = 8;
 
 /// What one image keeps.
 #[derive(Default)]
@@ -33,8 +36,15 @@ struct Content {
     objects: HashMap<u64, Py<PyAny>>,
     /// What the rows of a table share.
     tables: HashMap<u64, Arc<dyn Any + Send + Sync>>,
+    /// Keys that many dicts share, as a rule. They refer to the image without holding it.
+    keys: [Option<Keys<'static>>; KEPT_KEYS],
     /// Real dicts from keys to positions, by the keys' offset.
     positions: VecDeque<(u64, Py<PyDict>)>,
+}
+
+/// Nodes start at multiples of 8, and few keys lie far apart.
+const fn place_of_keys(offset: u64) -> usize {
+    (offset >> 3) as usize % KEPT_KEYS
 }
 
 impl Kept {
@@ -60,6 +70,18 @@ impl Kept {
         drop(kept);
         // R1
         drop(replaced);
+    }
+
+    /// The keys at `offset`, if they were resolved a while ago.
+    #[inline]
+    pub(crate) fn keys(&self, offset: u64) -> Option<Keys<'static>> {
+        let known = self.lock().keys[place_of_keys(offset)];
+        known.filter(|keys| keys.offset() == offset)
+    }
+
+    /// Keeps keys of this image.
+    pub(crate) fn keep_keys(&self, keys: Keys<'static>) {
+        self.lock().keys[place_of_keys(keys.offset())] = Some(keys);
     }
 
     /// The real dict from keys to positions that was made for the keys at `offset`.

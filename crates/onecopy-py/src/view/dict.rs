@@ -1,14 +1,14 @@
 //! `DictView`: a dict's entries, found by hash where they lie.
 #![deny(unsafe_code)]
 
-use onecopy::image::{Dict, Node};
+use onecopy::image::Dict;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::finder::Finder;
 use super::repr;
 use crate::column::Elements;
-use crate::error::{Error, corrupt};
+use crate::error::Error;
 use crate::image::{Image, lasting};
 
 /// A shared dict: looks like a dict, never changes, and is one copy in memory for all processes.
@@ -30,12 +30,17 @@ pub(crate) struct DictView {
 
 impl DictView {
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
-        // SAFETY: the dict goes into the view, which holds the image.
+        // SAFETY: the dict goes into the view, which holds the image; its keys as well into the image's own cache.
         #[allow(unsafe_code)]
         let opened = unsafe { lasting(image)? };
-        let Node::Dict(Dict { keys, values, .. }) = opened.node(node).map_err(Error::from)? else {
-            return Err(corrupt(node, "a dict was expected"));
+        let kept = &image.get().kept;
+        let keys = |offset| match kept.keys(offset) {
+            Some(known) => Ok(known),
+            None => opened.keys_at(offset).inspect(|keys| kept.keep_keys(*keys)),
         };
+        let head = opened.head(node).map_err(Error::from)?;
+        let Dict { keys, values, .. } =
+            Dict::with_keys(&opened, node, &head, keys).map_err(Error::from)?;
         let shown = Elements::of_sequence(image, &keys.items);
         Bound::new(
             image.py(),

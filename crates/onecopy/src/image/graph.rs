@@ -39,8 +39,25 @@ pub struct Dict<'a> {
 
 impl<'a> Dict<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        Self::with_keys(image, at, head, |offset| image.keys_at(offset))
+    }
+
+    /// The dict at `at`, whose head this is. `keys` gives the keys at an offset: many dicts may share them, and whoever
+    /// resolved them before can say so.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn with_keys(
+        image: &Image<'a>,
+        at: u64,
+        head: &NodeHead,
+        keys: impl FnOnce(u64) -> Result<Keys<'a>, ImageError>,
+    ) -> Result<Self, ImageError> {
+        if head.kind != NodeKind::Dict {
+            return Err(corrupt(at, "a dict was expected"));
+        }
         let [keys_offset, values_offset] = fields(image.bytes(), at)?;
-        let keys = image.keys_at(keys_offset)?;
+        let keys = keys(keys_offset)?;
         let values = image.sequence_at(values_offset)?;
         if keys.len() as u64 != head.count || values.len() as u64 != head.count {
             return Err(corrupt(at, "a dict has as many keys as values"));
@@ -367,12 +384,7 @@ fn put_node(
 ) -> Result<u64, BuildError> {
     let len = (fields.len() as u64).saturating_mul(8);
     let node = arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)?;
-    put_fields(
-        arena,
-        node,
-        &NodeHead::new(kind, None, 0, 0, count, &[]),
-        fields,
-    )?;
+    put_fields(arena, node, &NodeHead::new(kind, None, 0, 0, count), fields)?;
     Ok(node)
 }
 
@@ -395,7 +407,7 @@ pub fn put_dict(
     keys: u64,
     values: u64,
 ) -> Result<(), BuildError> {
-    let head = NodeHead::new(NodeKind::Dict, None, 0, 0, count, &[]);
+    let head = NodeHead::new(NodeKind::Dict, None, 0, 0, count);
     put_fields(arena, node, &head, &[keys, values])
 }
 
@@ -426,7 +438,7 @@ pub fn put_set(
     put_fields(
         arena,
         node,
-        &NodeHead::new(kind, None, 0, 0, count, &[]),
+        &NodeHead::new(kind, None, 0, 0, count),
         &[keys],
     )
 }
@@ -480,7 +492,7 @@ pub fn put_table(
     parts: &TableParts<'_>,
 ) -> Result<(), BuildError> {
     let flags = parts.row_kind as u8;
-    let head = NodeHead::new(NodeKind::Table, None, flags, 0, parts.rows, &[]);
+    let head = NodeHead::new(NodeKind::Table, None, flags, 0, parts.rows);
     let count = parts.columns.len() as u64;
     let mut fields = vec![
         count,
@@ -533,7 +545,7 @@ pub fn place_object(
         buffers.push(Section { offset, len });
         fields.extend([offset, len]);
     }
-    let head = NodeHead::new(NodeKind::Object, None, 0, 0, count, &[]);
+    let head = NodeHead::new(NodeKind::Object, None, 0, 0, count);
     put_fields(arena, node, &head, &fields)?;
     Ok(ObjectPlace {
         node,

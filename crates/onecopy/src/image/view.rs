@@ -103,27 +103,31 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if it does not hold together.
     pub fn node(&self, offset: u64) -> Result<Node<'a>, ImageError> {
-        let head = NodeHead::read(self.bytes, offset)?;
+        self.node_of(offset, &self.head(offset)?)
+    }
+
+    /// Reads the head of the node at `offset`: what lies there, before any of it is resolved.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is not a head that this version knows.
+    pub fn head(&self, offset: u64) -> Result<NodeHead, ImageError> {
+        NodeHead::read(self.bytes, offset)
+    }
+
+    /// Resolves the node at `offset`, whose head this is.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it does not hold together.
+    pub fn node_of(&self, offset: u64, head: &NodeHead) -> Result<Node<'a>, ImageError> {
         Ok(match head.kind {
-            NodeKind::List => Node::Sequence(Sequence::resolve(
-                self.bytes,
-                offset,
-                Container::List,
-                &head,
-            )?),
-            NodeKind::Tuple => Node::Sequence(Sequence::resolve(
-                self.bytes,
-                offset,
-                Container::Tuple,
-                &head,
-            )?),
-            NodeKind::Array => Node::Array(Array::resolve(self.bytes, offset, &head)?),
-            NodeKind::Dict => Node::Dict(Dict::resolve(self, offset, &head)?),
-            NodeKind::Set | NodeKind::FrozenSet => Node::Set(Set::resolve(self, offset, &head)?),
-            NodeKind::Keys => Node::Keys(Keys::resolve(self, offset, &head)?),
-            NodeKind::Table => Node::Table(Table::resolve(self, offset, &head)?),
-            NodeKind::Object => Node::Object(ObjectNode::resolve(self, offset, &head)?),
-            NodeKind::Row => Node::Row(RowNode::resolve(self, offset, &head)?),
+            NodeKind::List | NodeKind::Tuple => Node::Sequence(self.sequence_of(offset, head)?),
+            NodeKind::Array => Node::Array(Array::resolve(self.bytes, offset, head)?),
+            NodeKind::Dict => Node::Dict(Dict::resolve(self, offset, head)?),
+            NodeKind::Set | NodeKind::FrozenSet => Node::Set(Set::resolve(self, offset, head)?),
+            NodeKind::Keys => Node::Keys(Keys::resolve(self, offset, head)?),
+            NodeKind::Table => Node::Table(Table::resolve(self, offset, head)?),
+            NodeKind::Object => Node::Object(ObjectNode::resolve(self, offset, head)?),
+            NodeKind::Row => Node::Row(RowNode::resolve(self, offset, head)?),
             NodeKind::Value => {
                 let at = offset.saturating_add(NODE_HEAD_LEN as u64);
                 let word = Word(u64_at(self.bytes, at, "value node")?);
@@ -141,13 +145,20 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
     pub fn sequence_at(&self, offset: u64) -> Result<Sequence<'a>, ImageError> {
-        let head = NodeHead::read(self.bytes, offset)?;
+        self.sequence_of(offset, &self.head(offset)?)
+    }
+
+    /// Resolves the list or tuple at `offset`, whose head this is.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn sequence_of(&self, offset: u64, head: &NodeHead) -> Result<Sequence<'a>, ImageError> {
         let container = match head.kind {
             NodeKind::List => Container::List,
             NodeKind::Tuple => Container::Tuple,
             _ => return Err(corrupt(offset, "a list or tuple was expected")),
         };
-        Sequence::resolve(self.bytes, offset, container, &head)
+        Sequence::resolve(self.bytes, offset, container, head)
     }
 
     /// Resolves the keys at `offset`.
@@ -155,7 +166,7 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
     pub fn keys_at(&self, offset: u64) -> Result<Keys<'a>, ImageError> {
-        let head = NodeHead::read(self.bytes, offset)?;
+        let head = self.head(offset)?;
         if head.kind != NodeKind::Keys {
             return Err(corrupt(offset, "keys were expected"));
         }
@@ -318,7 +329,7 @@ impl<'a> Sequence<'a> {
         let parts = if head.is_compact() {
             Parts::compact(image, at, column, head)?
         } else {
-            Parts::listed(at, column, head)?
+            Parts::listed(image, at, column, head)?
         };
         let items = parts.items;
         let validity = parts.validity.of(image)?;
@@ -441,8 +452,14 @@ struct Parts {
 
 impl Parts {
     /// Parts that a section table names.
-    fn listed(at: u64, column: ColumnKind, head: &NodeHead) -> Result<Self, ImageError> {
-        let mut sections = head.sections().iter();
+    fn listed(
+        image: &[u8],
+        at: u64,
+        column: ColumnKind,
+        head: &NodeHead,
+    ) -> Result<Self, ImageError> {
+        let sections = head.sections(image, at)?;
+        let mut sections = sections.as_slice().iter();
         let mut next = |present: bool, what| {
             if present {
                 sections.next().copied().ok_or(corrupt(at, what))
