@@ -124,8 +124,7 @@ impl Decode for Float {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let value: f64 = unsafe { parts.item(index) };
-        // SAFETY: attached, as this function asks.
-        unsafe { ffi::PyFloat_FromDouble(value) }
+        parts.spare.float(value)
     }
 }
 
@@ -244,8 +243,7 @@ impl Decode for Words {
         let word = Word(unsafe { parts.item(index) });
         match word.decode() {
             Some(Decoded::Int(value)) => parts.spare.int(value),
-            // SAFETY: attached, as this function asks.
-            Some(Decoded::Float(value)) => unsafe { ffi::PyFloat_FromDouble(value) },
+            Some(Decoded::Float(value)) => parts.spare.float(value),
             Some(Decoded::None) => scalar::none(),
             Some(Decoded::Bool(value)) => scalar::bool_object(value),
             Some(Decoded::Str(kind, short)) => text::new(Text {

@@ -4,6 +4,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `pylong` | how is an int laid out? |
+//! | `pyfloat` | how is a float laid out? |
 //! | `items` | where are the items of a list or tuple? |
 //! | `unicode` | where are the characters of a str? |
 //! | `range` | what does a range hold? |
@@ -20,6 +21,7 @@ pub(crate) mod header;
 pub(crate) mod immortal;
 mod import;
 pub(crate) mod items;
+pub(crate) mod pyfloat;
 pub(crate) mod pylong;
 pub(crate) mod pymalloc;
 pub(crate) mod range;
@@ -35,6 +37,7 @@ pub(crate) use import::{import_once, own_function};
 /// too, and told when somebody freezes.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     pylong::check(py)?;
+    pyfloat::check(py)?;
     items::check(py)?;
     unicode::check(py)?;
     calibrate::calibrate(py);

@@ -1,14 +1,15 @@
 //! `DictView`: a dict's entries, found by hash where they lie.
 #![deny(unsafe_code)]
 
-use onecopy::image::Dict;
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::finder::Finder;
 use super::repr;
 use crate::column::Elements;
-use crate::error::Error;
+use crate::error::{Error, corrupt};
 use crate::image::{Image, lasting};
 
 /// A shared dict: looks like a dict, never changes, and is one copy in memory for all processes.
@@ -22,9 +23,8 @@ use crate::image::{Image, lasting};
 ///     (3, False, 1)
 #[pyclass(frozen, mapping, weakref, module = "onecopy")]
 pub(crate) struct DictView {
-    pub(super) image: Py<Image>,
     pub(super) node: u64,
-    pub(super) finder: Finder,
+    pub(super) finder: Arc<Finder>,
     pub(super) values: Elements,
 }
 
@@ -33,29 +33,29 @@ impl DictView {
         // SAFETY: the dict goes into the view, which holds the image; its keys as well into the image's own cache.
         #[allow(unsafe_code)]
         let opened = unsafe { lasting(image)? };
-        let kept = &image.get().kept;
-        let keys = |offset| match kept.keys(offset) {
-            Some(known) => Ok(known),
-            None => opened.keys_at(offset).inspect(|keys| kept.keep_keys(*keys)),
+        let parts = opened.dict_parts(node).map_err(Error::from)?;
+        let finder = Finder::shared(image, &opened, parts.keys_offset)?;
+        if finder.len() != parts.values.len() {
+            return Err(corrupt(node, "a dict has as many keys as values"));
+        }
+        let values = Elements::of_sequence(image, &parts.values);
+        let view = Self {
+            node,
+            finder,
+            values,
         };
-        let head = opened.head(node).map_err(Error::from)?;
-        let Dict { keys, values, .. } =
-            Dict::with_keys(&opened, node, &head, keys).map_err(Error::from)?;
-        let shown = Elements::of_sequence(image, &keys.items);
-        Bound::new(
-            image.py(),
-            Self {
-                image: image.clone().unbind(),
-                node,
-                finder: Finder::new(keys, shown),
-                values: Elements::of_sequence(image, &values),
-            },
-        )
+        Bound::new(image.py(), view)
+    }
+
+    /// The image that it shows a part of.
+    #[inline]
+    pub(super) fn image<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, Image> {
+        self.values.image.bind(py)
     }
 
     /// The image and node that it shows.
     pub(crate) fn place(&self, py: Python<'_>) -> (Py<Image>, u64) {
-        (self.image.clone_ref(py), self.node)
+        (self.values.image.clone_ref(py), self.node)
     }
 
     pub(super) fn value<'py>(
@@ -67,7 +67,7 @@ impl DictView {
     }
 
     fn key<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.finder.keys.at(py, position)
+        self.finder.key(self.image(py), position)
     }
 
     /// A real dict of the entries.
@@ -80,7 +80,7 @@ impl DictView {
     }
 
     pub(super) fn text(&self, py: Python<'_>) -> PyResult<String> {
-        let image = self.image.as_ptr().addr();
+        let image = self.values.image.as_ptr().addr();
         repr::guarded(image, self.node, "DictView({...})", || {
             let mut entries = Vec::with_capacity(self.finder.len());
             for position in 0..self.finder.len() {

@@ -31,7 +31,7 @@ trait Mapping {
 impl Mapping for DictView {
     #[inline]
     fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        self.finder.find(key)
+        self.finder.find(self.image(key.py()), key)
     }
 
     #[inline]
@@ -167,7 +167,7 @@ mapping_methods!(DictView, {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        reduce(py, &self.image, self.node)
+        reduce(py, &self.values.image, self.node)
     }
 
     /// Generic alias for annotations such as `DictView[str, int]`.
@@ -181,8 +181,7 @@ mapping_methods!(DictView, {
 
     #[pyo3(name = "_keys")]
     fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let keys = &self.finder.keys;
-        wrap(py, keys.with_steps(py, keys.steps))
+        wrap(py, self.finder.elements(self.image(py)))
     }
 
     #[pyo3(name = "_values")]

@@ -13,7 +13,6 @@ use super::level::Level;
 use super::reduce::{Reduced, reduce};
 use super::repr;
 use super::sequence::wrap;
-use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::{Image, lasting};
 
@@ -32,16 +31,24 @@ impl Members {
         let Node::Set(Set { keys, .. }) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a set was expected"));
         };
-        let shown = Elements::of_sequence(image, &keys.items);
         Ok(Self {
             image: image.clone().unbind(),
             node,
-            finder: Finder::new(keys, shown),
+            finder: Finder::new(image, keys),
         })
     }
 
+    /// The position of a member that equals this one.
+    fn find(&self, member: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        self.finder.find(self.image.bind(member.py()), member)
+    }
+
+    fn member<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
+        self.finder.key(self.image.bind(py), position)
+    }
+
     fn contains(&self, member: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match self.finder.find(member) {
+        match self.find(member) {
             // A set looks for a set as for the frozenset that it equals.
             Err(error)
                 if error.is_instance_of::<PyTypeError>(member.py())
@@ -49,21 +56,21 @@ impl Members {
                         || member.is_exact_instance_of::<SetView>()) =>
             {
                 let frozen = member.py().get_type::<PyFrozenSet>().call1((member,))?;
-                Ok(self.finder.find(&frozen)?.is_some())
+                Ok(self.find(&frozen)?.is_some())
             }
             found => Ok(found?.is_some()),
         }
     }
 
     fn iterate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let members = wrap(py, self.finder.keys.with_steps(py, self.finder.keys.steps))?;
+        let members = wrap(py, self.finder.elements(self.image.bind(py)))?;
         Ok(members.try_iter()?.into_any())
     }
 
     fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         let real = PySet::empty(py)?;
         for position in 0..self.finder.len() {
-            real.add(self.finder.keys.at(py, position)?)?;
+            real.add(self.member(py, position)?)?;
         }
         Ok(real)
     }
@@ -92,7 +99,7 @@ impl Members {
     /// Whether every member is one of `other`.
     fn inside(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         for position in 0..self.finder.len() {
-            if !other.contains(self.finder.keys.at(other.py(), position)?)? {
+            if !other.contains(self.member(other.py(), position)?)? {
                 return Ok(false);
             }
         }
@@ -102,7 +109,7 @@ impl Members {
     /// Whether every member of `other` is one of ours.
     fn holds_all(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         for member in other.try_iter()? {
-            if self.finder.find(&member?)?.is_none() {
+            if self.find(&member?)?.is_none() {
                 return Ok(false);
             }
         }
@@ -147,7 +154,7 @@ impl Members {
         repr::guarded(self.image.as_ptr().addr(), self.node, &again, || {
             let mut members = Vec::with_capacity(self.finder.len());
             for position in 0..self.finder.len() {
-                let member = self.finder.keys.at(py, position)?;
+                let member = self.member(py, position)?;
                 members.push(member.repr()?.to_string());
             }
             if members.is_empty() {
@@ -241,7 +248,7 @@ macro_rules! set_class {
             #[pyo3(signature = (other, /))]
             fn isdisjoint(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
                 for member in other.try_iter()? {
-                    if self.0.finder.find(&member?)?.is_some() {
+                    if self.0.find(&member?)?.is_some() {
                         return Ok(false);
                     }
                 }

@@ -39,27 +39,13 @@ pub struct Dict<'a> {
 
 impl<'a> Dict<'a> {
     pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        Self::with_keys(image, at, head, |offset| image.keys_at(offset))
-    }
-
-    /// The dict at `at`, whose head this is. `keys` gives the keys at an offset: many dicts may share them, and whoever
-    /// resolved them before can say so.
-    ///
-    /// # Errors
-    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
-    pub fn with_keys(
-        image: &Image<'a>,
-        at: u64,
-        head: &NodeHead,
-        keys: impl FnOnce(u64) -> Result<Keys<'a>, ImageError>,
-    ) -> Result<Self, ImageError> {
-        if head.kind != NodeKind::Dict {
-            return Err(corrupt(at, "a dict was expected"));
-        }
-        let [keys_offset, values_offset] = fields(image.bytes(), at)?;
-        let keys = keys(keys_offset)?;
-        let values = image.sequence_at(values_offset)?;
-        if keys.len() as u64 != head.count || values.len() as u64 != head.count {
+        let DictParts {
+            keys_offset,
+            values_offset,
+            values,
+        } = DictParts::resolve(image, at, head)?;
+        let keys = image.keys_at(keys_offset)?;
+        if keys.len() != values.len() {
             return Err(corrupt(at, "a dict has as many keys as values"));
         }
         Ok(Self {
@@ -67,6 +53,35 @@ impl<'a> Dict<'a> {
             values,
             keys_offset,
             values_offset,
+        })
+    }
+}
+
+/// A dict whose keys are not looked at, as whoever reads several dicts with the same keys need not resolve them anew.
+#[derive(Debug, Clone, Copy)]
+pub struct DictParts<'a> {
+    /// Offset of the keys node, which other dicts may share.
+    pub keys_offset: u64,
+    /// Offset of the list node with the values.
+    pub values_offset: u64,
+    /// The values, of which there must be as many as keys.
+    pub values: Sequence<'a>,
+}
+
+impl<'a> DictParts<'a> {
+    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        if head.kind != NodeKind::Dict {
+            return Err(corrupt(at, "a dict was expected"));
+        }
+        let [keys_offset, values_offset] = fields(image.bytes(), at)?;
+        let values = image.sequence_at(values_offset)?;
+        if values.len() as u64 != head.count {
+            return Err(corrupt(at, "a dict has as many keys as values"));
+        }
+        Ok(Self {
+            keys_offset,
+            values_offset,
+            values,
         })
     }
 }

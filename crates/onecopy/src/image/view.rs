@@ -11,7 +11,7 @@ use super::array::Array;
 use super::build::{KIND_SHIFT_NARROW, KIND_SHIFT_WIDE};
 use super::bytes::{once, round_up, slice, u32_at, u64_at};
 use super::error::{ImageError, corrupt};
-use super::graph::{Dict, ObjectNode, RowNode, Set, Table};
+use super::graph::{Dict, DictParts, ObjectNode, RowNode, Set, Table};
 use super::header::Header;
 use super::keys::Keys;
 use super::node::{
@@ -159,6 +159,14 @@ impl<'a> Image<'a> {
             _ => return Err(corrupt(offset, "a list or tuple was expected")),
         };
         Sequence::resolve(self.bytes, offset, container, head)
+    }
+
+    /// Resolves the dict at `offset` but for its keys.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn dict_parts(&self, offset: u64) -> Result<DictParts<'a>, ImageError> {
+        DictParts::resolve(self, offset, &self.head(offset)?)
     }
 
     /// Resolves the keys at `offset`.
