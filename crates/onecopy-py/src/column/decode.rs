@@ -26,9 +26,9 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    const fn of<T>(letter: &'static CStr) -> Option<Self> {
+    const fn of<T>(letter: &'static CStr) -> Self {
         let item_size = size_of::<T>();
-        Some(Self { letter, item_size })
+        Self { letter, item_size }
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Words;
 pub(super) struct Nullable<D>(PhantomData<D>);
 
 impl<T: Width> Decode for Int<T> {
-    const FORMAT: Option<Format> = Format::of::<T>(T::LETTER);
+    const FORMAT: Option<Format> = Some(Format::of::<T>(T::LETTER));
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
@@ -106,7 +106,7 @@ impl<T: Width> Decode for Int<T> {
 }
 
 impl Decode for Uint {
-    const FORMAT: Option<Format> = Format::of::<u64>(c"L");
+    const FORMAT: Option<Format> = Some(Format::of::<u64>(c"L"));
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
@@ -118,7 +118,7 @@ impl Decode for Uint {
 }
 
 impl Decode for Float {
-    const FORMAT: Option<Format> = Format::of::<f64>(c"d");
+    const FORMAT: Option<Format> = Some(Format::of::<f64>(c"d"));
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
@@ -129,7 +129,7 @@ impl Decode for Float {
 }
 
 impl Decode for Bool {
-    const FORMAT: Option<Format> = Format::of::<u8>(c"?");
+    const FORMAT: Option<Format> = Some(Format::of::<u8>(c"?"));
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {

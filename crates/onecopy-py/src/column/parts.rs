@@ -103,12 +103,16 @@ impl Parts {
 }
 
 /// Asks for the memory at an address, which need not be there.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-fn prefetch(_at: *const u8) {
+fn prefetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
     // SAFETY: the instruction has no effect that a program could see, whatever the address (Intel SDM, PREFETCHh).
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(_at.cast());
-    }
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
 }
+
+/// Other processors have no such instruction in stable Rust.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn prefetch(_: *const u8) {}

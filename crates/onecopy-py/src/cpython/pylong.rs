@@ -144,12 +144,12 @@ pub(crate) unsafe fn renew(object: *mut PyObject, value: i64) -> bool {
     let (_, count) = sign_and_digit_count(tag);
     let magnitude = value.unsigned_abs();
     let needed = match magnitude {
-        0 => return false,
-        ..MAGNITUDE_OF_2 => 1,
-        ..MAGNITUDE_OF_3 => 2,
+        0 => 0,
+        1..MAGNITUDE_OF_2 => 1,
+        MAGNITUDE_OF_2..MAGNITUDE_OF_3 => 2,
         _ => 3,
     };
-    if needed != count {
+    if needed != count || needed == 0 {
         return false;
     }
     // SAFETY: the address of a field inside a live object; nothing is read.

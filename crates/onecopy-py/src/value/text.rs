@@ -76,25 +76,22 @@ unsafe fn copy_ascii(content: &[u8], to: *mut u8) -> bool {
 /// `memcpy` and looking at what it has copied takes longer than making the str.
 ///
 /// # Safety
-/// - `content` has 8 to 16 bytes;
-/// - as many can be written at `to`, they lie outside the image, and nobody else refers to them for now.
+/// - as many bytes as `content` has can be written at `to`, they lie outside the image, and nobody else refers to them for
+///   now.
 #[inline]
 unsafe fn copy_short_ascii(content: &[u8], to: *mut u8) -> bool {
     const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
-    let last = content.len().wrapping_sub(size_of::<u64>());
-    let from = content.as_ptr().cast::<u64>();
-    // SAFETY: there are at least 8 bytes, as this function asks.
-    let head = unsafe { from.read_unaligned() };
-    // SAFETY: the last 8 of at least 8 bytes.
-    let tail = unsafe { from.byte_add(last).read_unaligned() };
+    let (Some(&head), Some(&tail)) = (content.first_chunk(), content.last_chunk()) else {
+        return false;
+    };
     // So that the compiler does not load them once more: what is looked at is what is written.
     compiler_fence(Ordering::SeqCst);
-    let to = to.cast::<u64>();
-    // SAFETY: there is room for at least 8 bytes, as this function asks.
-    unsafe { to.write_unaligned(head) };
-    // SAFETY: the last 8 bytes of that room.
-    unsafe { to.byte_add(last).write_unaligned(tail) };
-    (head | tail) & NOT_ASCII == 0
+    let last = to.wrapping_add(content.len().wrapping_sub(size_of::<u64>()));
+    // SAFETY: the first 8 of at least 8 bytes that can be written, as this function asks.
+    unsafe { to.cast::<[u8; 8]>().write(head) };
+    // SAFETY: the last 8 of those bytes.
+    unsafe { last.cast::<[u8; 8]>().write(tail) };
+    (u64::from_ne_bytes(head) | u64::from_ne_bytes(tail)) & NOT_ASCII == 0
 }
 
 /// Copies bytes of the image to where no other process can change them; what counts is what has been copied.
