@@ -16,6 +16,7 @@ import onecopy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KINDS: dict[str, list[Any]] = {
     "ints of one digit": [5_000 + 7 * i for i in range(50)],
@@ -199,3 +200,21 @@ def test_a_view_can_go_before_what_was_read() -> None:
     gc.collect()
     assert gone() is None
     assert (first, last) == (f"{0:016d}", f"{9:016d}")
+
+
+def test_damage_that_comes_between_two_reads(tmp_path: Path) -> None:
+    """A str that got bytes that are no text is thrown away, not handed out."""
+    path = tmp_path / "texts.onecopy"
+    texts = [f"{i:016d}" for i in range(20)]
+    onecopy.save(texts, path)
+    view = onecopy.open(path)
+    kept = view[3]
+    assert view[4] == texts[4]
+    content = path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(content.index(texts[5].encode()) + 9)
+        file.write(b"\xff")
+    with pytest.raises(onecopy.CorruptImage):
+        view[5]
+    assert kept == texts[3]
+    assert [view[i] for i in range(20) if i != 5] == [text for i, text in enumerate(texts) if i != 5]
