@@ -48,7 +48,7 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
     {"_left", "_progress", "_reducers", "_sitecustomize", "_views"},
-    {"_array", "_frames", "_freeze", "_models", "_objects", "_tensors"},
+    {"_array", "_frames", "_freeze", "_objects", "_tensors"},
     {"_file", "_ranges", "_share", "_side"},
     {"_kept", "_pickle"},
     {"_meter"},

@@ -8,7 +8,6 @@
 //! | `store` | `stats()`, `collect()` |
 //! | `memory` | `memory()` and its report |
 //! | `watch` | `watch()`, `assert_shared()`, `tag()` |
-//! | `tree` | scikit-learn's forests, as `_models.py` has them |
 //! | `cli` | the `onecopy` command |
 
 mod array;
@@ -17,7 +16,6 @@ mod file;
 mod memory;
 mod share;
 mod store;
-mod tree;
 mod watch;
 
 use pyo3::prelude::*;
@@ -30,6 +28,5 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     store::register(module)?;
     memory::register(module)?;
     watch::register(module)?;
-    tree::register(module)?;
     cli::register(module)
 }
