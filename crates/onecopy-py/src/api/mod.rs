@@ -7,6 +7,7 @@
 //! | `file` | `save()`, `open()`, `from_buffer()`, `image_of()` |
 //! | `store` | `stats()`, `collect()` |
 //! | `memory` | `memory()` and its report |
+//! | `places` | where objects lie, as `_ranges.py` and its sisters ask |
 //! | `watch` | `watch()`, `assert_shared()`, `tag()` |
 //! | `cli` | the `onecopy` command |
 
@@ -14,6 +15,7 @@ mod array;
 mod cli;
 mod file;
 mod memory;
+mod places;
 mod share;
 mod store;
 mod watch;
@@ -27,6 +29,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     file::register(module)?;
     store::register(module)?;
     memory::register(module)?;
+    places::register(module)?;
     watch::register(module)?;
     cli::register(module)
 }

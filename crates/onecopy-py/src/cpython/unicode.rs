@@ -9,7 +9,7 @@
 //! out yet ([`is_ready`]).
 //!
 //! **Invariant.** `U1`: [`check`] ran when the module was imported and found the characters of an ASCII str where
-//! [`new_ascii`] says; otherwise the import failed.
+//! [`new_ascii`] says, and strs as large as [`bytes`] says; otherwise the import failed.
 #![allow(
     unsafe_code,
     reason = "reads and writes the characters of strs where they lie"
@@ -18,6 +18,7 @@
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// A new ASCII str of `len` characters and where they go; null with an exception set if there is no memory. The
 /// characters have to be written before anybody sees the str.
@@ -66,6 +67,24 @@ pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, 
     (bytes, width, ascii)
 }
 
+/// Bytes of a str, taken for ASCII if its characters have one byte each: most such are.
+///
+/// # Safety
+/// - `object` is a live and exact str that is ready, and the thread is attached.
+#[inline]
+pub(crate) unsafe fn bytes(object: *mut PyObject) -> usize {
+    // SAFETY: an exact str that is ready, as this function asks, knows how many characters it has.
+    let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
+    // SAFETY: an exact str that is ready, as this function asks, knows the width of its characters.
+    let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
+    let head = if width == 1 {
+        size_of::<ffi::PyASCIIObject>()
+    } else {
+        size_of::<ffi::PyCompactUnicodeObject>()
+    };
+    head + (len + 1) * width
+}
+
 /// Fails if the characters of an ASCII str lie elsewhere in this interpreter.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     // SAFETY: attached, as `py` shows.
@@ -75,7 +94,14 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     // SAFETY: a new str is an exact one and ready.
     let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
     // A str is released without a look at its characters.
-    if to.cast() == expected {
+    let is_where_expected = to.cast() == expected;
+    let wide = PyString::new(py, "\u{20ac}\u{20ac}\u{20ac}");
+    let sized = |text: &Bound<'_, PyString>| -> PyResult<bool> {
+        // SAFETY: a live str that was made from text is an exact one and ready.
+        let bytes = unsafe { bytes(text.as_ptr()) };
+        Ok(text.call_method0("__sizeof__")?.extract::<usize>()? == bytes)
+    };
+    if is_where_expected && sized(&PyString::new(py, "ascii"))? && sized(&wide)? {
         return Ok(());
     }
     Err(PyImportError::new_err(

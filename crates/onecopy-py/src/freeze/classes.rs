@@ -17,6 +17,8 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use crate::cpython::before;
+
 /// What the part of an object that was written in C is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Native {
@@ -230,7 +232,9 @@ impl Types {
             // SAFETY: a live object of an attached thread, as this function asks too.
             _ => unsafe { fixed_bytes(object) },
         };
-        let fixed_bytes = own + if collected { 16 } else { 0 } + if managed_dict { 16 } else { 0 };
+        // SAFETY: the class of a live object, of an attached thread, as this function asks.
+        let before = unsafe { before::bytes(class) };
+        let fixed_bytes = own + before as u64;
         Class {
             raw: class,
             native,
