@@ -58,7 +58,7 @@ pub(crate) fn held(object: &Bound<'_, PyAny>) -> PyResult<Result<Option<Stretch>
     } else if object.is_instance_of::<PyByteArray>() {
         // SAFETY: a live bytearray, as was just found; the address of its bytes, which is not followed.
         let start = unsafe { ffi::PyByteArray_AsString(raw) };
-        // SAFETY: the same live bytearray.
+        // SAFETY: a live bytearray, as was just found.
         let len = unsafe { ffi::PyByteArray_Size(raw) };
         (start.addr(), len.unsigned_abs())
     } else {
@@ -128,7 +128,7 @@ fn set_table(set: &Bound<'_, PyAny>) -> Stretch {
     let raw = set.as_ptr().cast::<ffi::PySetObject>();
     // SAFETY: callers give a live set or frozenset, which is a `PySetObject`; the pointer is read and not followed.
     let start = unsafe { (*raw).table }.addr();
-    // SAFETY: the same live set.
+    // SAFETY: callers give a live set or frozenset, which is a `PySetObject`.
     let mask = unsafe { (*raw).mask }.unsigned_abs();
     (start, (mask + 1) * ENTRY_BYTES)
 }

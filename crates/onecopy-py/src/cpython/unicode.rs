@@ -52,16 +52,16 @@ pub(crate) unsafe fn is_ready(object: *mut PyObject) -> bool {
 pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, bool) {
     // SAFETY: an exact str that is ready, as this function asks, knows the width of its characters.
     let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
-    // SAFETY: an exact str that is ready has its characters at this address.
+    // SAFETY: an exact str that is ready, as this function asks, has its characters at this address.
     let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-    // SAFETY: an exact str that is ready knows how many there are.
+    // SAFETY: an exact str that is ready, as this function asks, knows how many there are.
     let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
     // SAFETY: a str of `count` characters of this width; it never changes, and outlives the slice.
     let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
     // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
     #[cfg(Py_3_14)]
     let ascii = width == 1 && bytes.is_ascii();
-    // SAFETY: an exact str that is ready has this flag set or not.
+    // SAFETY: an exact str that is ready, as this function asks, has this flag set or not.
     #[cfg(not(Py_3_14))]
     let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
     (bytes, width, ascii)
@@ -70,12 +70,12 @@ pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, 
 /// Bytes of a str, taken for ASCII if its characters have one byte each: most such are.
 ///
 /// # Safety
-/// - `object` is a live and exact str that is ready, and the thread is attached.
+/// - `object` is a live str, of whichever class, that is ready, and the thread is attached.
 #[inline]
 pub(crate) unsafe fn bytes(object: *mut PyObject) -> usize {
-    // SAFETY: an exact str that is ready, as this function asks, knows how many characters it has.
+    // SAFETY: a live str that is ready, as this function asks, knows how many characters it has.
     let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
-    // SAFETY: an exact str that is ready, as this function asks, knows the width of its characters.
+    // SAFETY: a live str that is ready, as this function asks, knows the width of its characters.
     let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
     let head = if width == 1 {
         size_of::<ffi::PyASCIIObject>()
@@ -89,9 +89,9 @@ pub(crate) unsafe fn bytes(object: *mut PyObject) -> usize {
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     // SAFETY: attached, as `py` shows.
     let (object, to) = unsafe { new_ascii(7) };
-    // SAFETY: null with an exception, or a new reference.
+    // SAFETY: what `new_ascii` gives: null with an exception, or a new reference that nobody else has.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    // SAFETY: a new str is an exact one and ready.
+    // SAFETY: `object` is the new str, exact and ready as `PyUnicode_New` makes them.
     let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
     // A str is released without a look at its characters.
     let is_where_expected = to.cast() == expected;

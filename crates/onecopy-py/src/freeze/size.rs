@@ -12,7 +12,8 @@ use crate::cpython::{containers, pylong, unicode};
 pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
     let own = class.fixed_bytes;
     let more = match class.native {
-        // SAFETY: `Types::classify` gives this kind to exact strs alone; live and attached, as this function asks.
+        // SAFETY: `Types::classify` gives this kind to strs and instances of subclasses, which all are ready from
+        // 3.12 on; live and attached, as this function asks.
         Native::Str => return unsafe { unicode::bytes(object) } as u64,
         Native::Int => {
             // SAFETY: `Types::classify` gives this kind to ints and instances of subclasses, which begin like an int and
