@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Self
 
-from onecopy import _kept, _ranges, _side
+from onecopy import _buffers, _kept, _ranges, _side
 from onecopy._onecopy import Sampler, _fork_count, _measure_ranges, _note_forks, _relatives, _write_report
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def tag(name: str, obj: Any) -> None:
     """
     _side.check_text("a tag's name", name)
     place: _ranges.Place | None
-    found = _ranges.own_buffer(obj)
+    found = _buffers.own_buffer(obj)
     if found is not None:
         place = _ranges.Place(_ranges.merged(found))
     else:
@@ -259,7 +259,7 @@ def assert_shared(obj: Any, *, max_copies: float = 1.05, pid: int | None = None)
     if not max_copies >= 1:
         raise ValueError(f"max_copies must be at least 1, not {max_copies!r}")
     name = type(obj).__qualname__
-    found = _ranges.own_buffer(obj)
+    found = _buffers.own_buffer(obj)
     place = _ranges.Place(_ranges.merged(found)) if found is not None else _kept.recall(obj)
     if place is None:
         quiet = _must_be_quiet() or bool(_relatives(pid))

@@ -8,7 +8,6 @@ from typing import (
     TypeAlias,
 )
 
-import numpy as np
 from typing_extensions import Buffer
 
 from onecopy._stubs.errors import (
@@ -39,7 +38,11 @@ from onecopy._stubs.meter import (
     SkippedProcess,
     StoreMemory,
     _buffer_range,
+    _bytes_before,
+    _digest,
     _fork_count,
+    _held_by,
+    _layouts,
     _measure_ranges,
     _note_forks,
     _relatives,
@@ -60,9 +63,6 @@ from onecopy._stubs.views import (
 )
 
 _Huge: TypeAlias = Literal["auto"] | bool
-_Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-# NumPy declares its arrays as buffers from Python 3.12 on.
-_Memory: TypeAlias = Buffer | _Array
 
 __all__ = [
     "AttachDenied",
@@ -101,7 +101,9 @@ __all__ = [
     "_attach_view",
     "_buffer_image",
     "_buffer_range",
+    "_bytes_before",
     "_cli_main",
+    "_digest",
     "_environment_is_untrusted",
     "_file_image",
     "_fork_count",
@@ -112,9 +114,11 @@ __all__ = [
     "_freeze_seal",
     "_freeze_trouble",
     "_freeze_walk",
+    "_held_by",
     "_hold_side_folder",
     "_image",
     "_image_behind",
+    "_layouts",
     "_measure_ranges",
     "_note_forks",
     "_real",
@@ -132,8 +136,6 @@ __all__ = [
     "save_graph",
     "share_graph",
     "stats",
-    "tree_apply",
-    "tree_apply_csr",
 ]
 
 __version__: Final[str]
@@ -211,37 +213,6 @@ def array_geometry(image: Image, node: int) -> tuple[str, tuple[int, ...], tuple
 
     Raises:
         CorruptImage: It is not the image of an array.
-    """
-
-def tree_apply(nodes: _Memory, rows: _Memory, leaves: _Memory) -> None:
-    """Finds the leaf of every row in a decision tree of scikit-learn.
-
-    Args:
-        nodes: The tree's nodes, of 64 bytes each.
-        rows: An array of two dimensions (float32).
-        leaves: Where the indexes of the leaves (int64) go.
-
-    Raises:
-        CorruptImage: The nodes are no tree, or ask for more columns than there are.
-        ValueError: The sizes do not fit.
-    """
-
-def tree_apply_csr(
-    nodes: _Memory, data: _Memory, indices: _Memory, indptr: _Memory, columns: int, leaves: _Memory
-) -> None:
-    """Does the same for a matrix in compressed sparse rows, whose other values are zero.
-
-    Args:
-        nodes: The tree's nodes, of 64 bytes each.
-        data: The values (float32).
-        indices: Their columns (int32).
-        indptr: Where each row begins among them (int32).
-        columns: Columns of the matrix.
-        leaves: Where the indexes of the leaves (int64) go.
-
-    Raises:
-        CorruptImage: The nodes are no tree, or ask for more columns than there are.
-        ValueError: The matrix contradicts itself.
     """
 
 def _cli_main(argv: Sequence[str]) -> int:

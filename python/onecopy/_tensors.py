@@ -28,7 +28,7 @@ def register(modules: Mapping[str, Any]) -> None:
         _reducers.reducers.setdefault(torch.nn.Parameter, _reduce_tensor)
 
 
-def _reduce_tensor(tensor: Any, _pickler: Any) -> Any:
+def _reduce_tensor(tensor: Any) -> Any:
     """Returns how a dense tensor of the CPU is rebuilt; torch pickles all others, also those with hooks."""
     import torch
 

@@ -440,6 +440,7 @@ def load(name, file):
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
 load("onecopy_left", "_left.py")
+load("onecopy_handlers", "_handlers.py")
 load("onecopy_objects", "_objects.py")
 objects = sys.modules["onecopy_objects"]
 side = os.environ["ONECOPY_SIDE"]

@@ -291,9 +291,9 @@ fn renamed(_: &Stage) {
         assert_eq!(unsafe { libc::setuid(OTHER) }, 0);
         let old = Store::current().unwrap();
         let view = old.share_slice(&[1u64]).unwrap();
-        // SAFETY: as above. Otherwise the map of users is root's to write.
+        // SAFETY: a number is passed, no memory. Otherwise the map of users is root's to write.
         assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
-        // SAFETY: as above.
+        // SAFETY: this program has one thread; no memory is passed.
         if unsafe { libc::unshare(libc::CLONE_NEWUSER) } != 0
             || fs::write("/proc/self/uid_map", format!("1 {OTHER} 1")).is_err()
         {

@@ -304,3 +304,37 @@ def _relatives(pid: int | None) -> list[int]:
     Returns:
         Their numbers.
     """
+
+def _layouts() -> list[tuple[str, str | None]]: ...
+def _bytes_before(object: object) -> int:
+    """Bytes that the interpreter keeps before an object: the collector's head, and managed pointers.
+
+    Args:
+        object: The object.
+
+    Raises:
+        TypeError: They are not known for this Python.
+    """
+
+def _held_by(object: object) -> tuple[int, int] | None:
+    """Finds the memory of what a list, dict, set, frozenset or bytearray holds, without counting a reference.
+
+    Args:
+        object: The container.
+
+    Returns:
+        Address and length; None for anything else.
+
+    Raises:
+        TypeError: It is not known where this Python keeps it.
+    """
+
+def _digest(object: object) -> int:
+    """Hashes the references that an object holds: with the same ones it lies in the same memory.
+
+    Args:
+        object: The object.
+
+    Raises:
+        TypeError: It is not known where this Python keeps them.
+    """

@@ -61,7 +61,7 @@ const fn tag_of(negative: bool, count: usize) -> usize {
 /// - `object` is a live Python object.
 #[inline]
 pub(crate) unsafe fn is_exact_int(object: *mut PyObject) -> bool {
-    // SAFETY: the caller gives a live object, whose type is never written after its creation.
+    // SAFETY: a live object, as this function asks, has its class in its head.
     let class = unsafe { ffi::Py_TYPE(object) };
     std::ptr::eq(class, &raw const ffi::PyLong_Type)
 }
@@ -109,11 +109,11 @@ pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
 /// - `object` is an exact int.
 #[inline]
 pub(crate) unsafe fn to_i64(object: *mut PyObject) -> Option<i64> {
-    // SAFETY: the caller gives an exact int.
+    // SAFETY: an exact int, as this function asks.
     if let Some(value) = unsafe { small(object) } {
         return Some(value);
     }
-    // SAFETY: the caller gives an exact int, which lives for as long as this call.
+    // SAFETY: an exact int, as this function asks, which lives for as long as this call.
     let (negative, digits) = unsafe { digits(object) };
     if let [low, high] = digits {
         let magnitude = i64::from(*low) | (i64::from(*high) << DIGIT_BITS);
@@ -232,7 +232,7 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     .chain([-(1 << 60), i64::MAX, i64::MIN]);
     for expected in known {
         let object = expected.into_pyobject(py)?;
-        // SAFETY: an int that was just made lives as long as `object`.
+        // SAFETY: `object` is an exact int that was just made, and keeps it alive.
         let found = unsafe { to_i64(object.as_ptr()) };
         if found != Some(expected) {
             let text = format!(

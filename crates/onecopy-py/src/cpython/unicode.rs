@@ -9,7 +9,7 @@
 //! out yet ([`is_ready`]).
 //!
 //! **Invariant.** `U1`: [`check`] ran when the module was imported and found the characters of an ASCII str where
-//! [`new_ascii`] says; otherwise the import failed.
+//! [`new_ascii`] says, and strs as large as [`bytes`] says; otherwise the import failed.
 #![allow(
     unsafe_code,
     reason = "reads and writes the characters of strs where they lie"
@@ -18,6 +18,7 @@
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// A new ASCII str of `len` characters and where they go; null with an exception set if there is no memory. The
 /// characters have to be written before anybody sees the str.
@@ -79,32 +80,57 @@ pub(crate) unsafe fn is_ready(object: *mut PyObject) -> bool {
 pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, bool) {
     // SAFETY: an exact str that is ready, as this function asks, knows the width of its characters.
     let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
-    // SAFETY: an exact str that is ready has its characters at this address.
+    // SAFETY: an exact str that is ready, as this function asks, has its characters at this address.
     let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-    // SAFETY: an exact str that is ready knows how many there are.
+    // SAFETY: an exact str that is ready, as this function asks, knows how many there are.
     let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
     // SAFETY: a str of `count` characters of this width; it never changes, and outlives the slice.
     let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
     // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
     #[cfg(Py_3_14)]
     let ascii = width == 1 && bytes.is_ascii();
-    // SAFETY: an exact str that is ready has this flag set or not.
+    // SAFETY: an exact str that is ready, as this function asks, has this flag set or not.
     #[cfg(not(Py_3_14))]
     let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
     (bytes, width, ascii)
+}
+
+/// Bytes of a str, taken for ASCII if its characters have one byte each: most such are.
+///
+/// # Safety
+/// - `object` is a live str, of whichever class, that is ready, and the thread is attached.
+#[inline]
+pub(crate) unsafe fn bytes(object: *mut PyObject) -> usize {
+    // SAFETY: a live str that is ready, as this function asks, knows how many characters it has.
+    let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
+    // SAFETY: a live str that is ready, as this function asks, knows the width of its characters.
+    let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
+    let head = if width == 1 {
+        size_of::<ffi::PyASCIIObject>()
+    } else {
+        size_of::<ffi::PyCompactUnicodeObject>()
+    };
+    head + (len + 1) * width
 }
 
 /// Fails if the characters of an ASCII str lie elsewhere in this interpreter.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     // SAFETY: attached, as `py` shows.
     let (object, to) = unsafe { new_ascii(7) };
-    // SAFETY: null with an exception, or a new reference.
+    // SAFETY: what `new_ascii` gives: null with an exception, or a new reference that nobody else has.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    // SAFETY: a new str is an exact one and ready.
+    // SAFETY: `object` is the new str, exact and ready as `PyUnicode_New` makes them.
     let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
     let unknown = || PyImportError::new_err("onecopy does not know how this Python lays out strs");
     // A str is released without a look at its characters.
-    if to.cast() != expected {
+    let is_where_expected = to.cast() == expected;
+    let wide = PyString::new(py, "\u{20ac}\u{20ac}\u{20ac}");
+    let sized = |text: &Bound<'_, PyString>| -> PyResult<bool> {
+        // SAFETY: a live str that was made from text is an exact one and ready.
+        let bytes = unsafe { bytes(text.as_ptr()) };
+        Ok(text.call_method0("__sizeof__")?.extract::<usize>()? == bytes)
+    };
+    if !is_where_expected || !sized(&PyString::new(py, "ascii"))? || !sized(&wide)? {
         return Err(unknown());
     }
     check_renew(py)?.then_some(()).ok_or_else(unknown)
