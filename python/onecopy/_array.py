@@ -16,12 +16,21 @@ import functools
 import math
 import operator
 import sys
-from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, cast
 
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
-from onecopy._onecopy import BuildBuffer, CorruptImage, Image, ImageBuffer, Unsupported, array_allocate, array_geometry
+from onecopy._onecopy import (
+    BuildBuffer,
+    CorruptImage,
+    Image,
+    ImageBuffer,
+    Unsupported,
+    array_allocate,
+    array_share,
+    array_shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,8 +110,12 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         if buffer.node != 0:
             geometry = _pack_numbers([_address(self) - buffer.address, self.ndim, *self.shape, *self.strides])
             return _array_in, (buffer.image, buffer.node, geometry, _dtype_code(self.dtype))
-        packed = buffer.image.token() + _pack_geometry(self, buffer)
-        dtype = () if self.dtype == _image_dtype(buffer.image) else (_dtype_code(self.dtype),)
+        _, text, shape, strides = array_shown(buffer.image, 0)
+        dtype = () if self.dtype == _stored_dtype(text, _ROOT) else (_dtype_code(self.dtype),)
+        packed = buffer.image.token()
+        offset = _address(self) - buffer.address
+        if dtype or offset or self.shape != shape or self.strides != strides:
+            packed += _pack_numbers([offset, self.ndim, *self.shape, *self.strides])
         if protocol.__index__() < _FIRST_PROTOCOL_WITH_BYTES:
             return _a, (base64.b85encode(packed).decode(), *dtype)
         return _a, (packed, *dtype)
@@ -160,7 +173,7 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
     """Unpickles a shared array. The short name keeps tokens short."""
     if isinstance(packed, str):
         packed = base64.b85decode(packed)
-    whole = _over(Image.attach(packed[:_TOKEN_LEN]))
+    whole = show(*array_shown(Image.attach(packed[:_TOKEN_LEN]), 0))
     if len(packed) == _TOKEN_LEN and dtype is None:
         return whole
     return _part_of(whole, packed[_TOKEN_LEN:], dtype)
@@ -168,7 +181,7 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
 
 def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArray:
     """Unpickles a shared array that is a part of other data."""
-    return _part_of(array_of_node(image, node), geometry, dtype)
+    return _part_of(show(*array_shown(image, node)), geometry, dtype)
 
 
 def _part_of(whole: SharedArray, geometry: bytes, dtype: Any) -> SharedArray:
@@ -182,15 +195,6 @@ def _part_of(whole: SharedArray, geometry: bytes, dtype: Any) -> SharedArray:
         offset,
         tuple(numbers[2 + ndim :]),
     )
-
-
-def _pack_geometry(array: SharedArray, buffer: ImageBuffer) -> bytes:
-    """Says which part of the image `array` shows; nothing for all of it."""
-    _, shape, strides, _, _ = array_geometry(buffer.image, 0)
-    offset = _address(array) - buffer.address
-    if offset == 0 and array.shape == shape and array.strides == strides and array.dtype == _image_dtype(buffer.image):
-        return b""
-    return _pack_numbers([offset, array.ndim, *array.shape, *array.strides])
 
 
 def _pack_numbers(numbers: Sequence[int]) -> bytes:
@@ -284,137 +288,60 @@ def _stored_dtype(text: str, node: int) -> np.dtype[Any]:
         raise corrupt from error
 
 
-def _image_dtype(image: Image) -> np.dtype[Any]:
-    return _stored_dtype(array_geometry(image, 0)[0], _ROOT)
+def text_of(array: np.ndarray[Any, Any]) -> str | None:
+    """Returns the text by which an image names an array's dtype; None for arrays that are shared as objects."""
+    if type(array) not in _PLAIN or array.dtype.kind == "T":  # strings that lie outside the array
+        return None
+    return _text_of_dtype(array.dtype)
 
 
-def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
-    if dtype.kind == "T":
-        raise Unsupported(
-            f"{path}: cannot share an array of dtype {dtype}: its strings lie outside the array; "
-            "use astype('U'), or share array.tolist()"
-        )
+@functools.lru_cache(maxsize=64)
+def _text_of_dtype(dtype: np.dtype[Any]) -> str | None:
+    """Returns None if the elements are pointers, or if no text brings the dtype back."""
     if dtype.hasobject:
-        raise Unsupported(
-            f"{path}: cannot share an array of dtype {dtype}: its elements are pointers to Python objects; "
-            "use a numeric or fixed-width string dtype (astype), or share array.tolist()"
-        )
+        return None
     try:
-        same = _dtype_from_descr(_descr(dtype)) == dtype
+        text = _descr(dtype)
+        return text if _dtype_from_descr(text) == dtype else None
     except (TypeError, ValueError):
-        same = False
-    if not same:
-        raise Unsupported(f"{path}: cannot share an array of dtype {dtype!r}: its description does not bring it back")
+        return None
 
 
 # -- share -----------------------------------------------------------------------------------------------------------
 
 
-def share_array(array: np.ndarray[Any, Any], huge: Huge, path: str = "data") -> SharedArray:
-    """Shares an ndarray; see `onecopy.share`."""
-    if type(array) is SharedArray and image_of(array) is not None:
-        return array
-    if type(array) not in {np.ndarray, SharedArray, np.memmap}:
-        raise Unsupported(
-            f"{path}: cannot share {type(array).__qualname__}, a subclass of ndarray, without losing what it adds; "
-            f"share {_way_out(array)}"
-        )
-    _check_dtype(array.dtype, path)
-    sealed = _seal(array)
-    return _over(sealed if sealed is not None else _copy(array, huge))
+# A subclass of another kind would lose what it adds.
+_PLAIN: Final = (np.ndarray, SharedArray, np.memmap)
 
 
-def _way_out(array: np.ndarray[Any, Any]) -> str:
-    if isinstance(array, np.ma.MaskedArray):
-        return "array.data and array.mask, or array.filled(value)"
-    return "numpy.asarray(array) if its plain content is enough"
-
-
-def _copy(array: np.ndarray[Any, Any], huge: Huge) -> Image:
-    descr, itemsize, shape, strides, nbytes, source = _layout_of(array)
-    build = array_allocate(descr, itemsize, shape, strides, nbytes, huge)
-    if nbytes == 0:
-        pass
-    elif source.flags.c_contiguous:
-        build.fill(source.reshape(-1).view(np.uint8))
-    else:
-        memory: Any = build
-        np.copyto(np.ndarray(source.shape, source.dtype, memory), source)
-    return build.publish()
-
-
-def _layout_of(array: np.ndarray[Any, Any]) -> tuple[str, int, tuple[int, ...], tuple[int, ...], int, Any]:
-    """Returns how an array lies in an image: dtype, item size, shape, strides, bytes, and the elements in order."""
-    # An axis with stride 0 repeats one element: it is stored once and repeated by the view as well.
-    repeated = [stride == 0 and length > 1 for length, stride in zip(array.shape, array.strides, strict=True)]
-    stored = array[tuple(slice(0, 1) if again else slice(None) for again in repeated)] if any(repeated) else array
-    order = sorted(range(stored.ndim), key=lambda axis: -abs(stored.strides[axis]))
-    if stored.flags.c_contiguous:
-        order = list(range(stored.ndim))
-    strides = _contiguous_strides(stored.shape, array.dtype.itemsize, order)
-    strides = tuple(0 if again else stride for again, stride in zip(repeated, strides, strict=True))
-    source = stored.transpose(order)
-    return _descr(array.dtype), array.dtype.itemsize, array.shape, strides, stored.nbytes, source
-
-
-def plan_array(array: np.ndarray[Any, Any]) -> tuple[Any, ...] | None:
-    """Returns what an array node inside other data needs; None for arrays that are pickled instead."""
-    if type(array) not in {np.ndarray, SharedArray, np.memmap}:
+def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray | None:
+    """Shares an ndarray; None if it has to be shared as an object."""
+    text = text_of(array)
+    if text is None:
         return None
-    try:
-        _check_dtype(array.dtype, "data")
-    except Unsupported:
-        return None
-    return _layout_of(array.view(np.ndarray))
-
-
-def fill_array(memory: Any, source: np.ndarray[Any, Any]) -> None:
-    """Copies the elements of `source` to memory that is lent for this call."""
-    target = np.ndarray(source.shape, source.dtype, memory)
-    try:
-        np.copyto(target, source)
-    finally:
-        del target
-
-
-def array_of_node(image: Image, node: int) -> SharedArray:
-    """Shows the array at a node inside other data."""
-    descr, shape, strides, offset, byte_len = array_geometry(image, node)
-    buffer: Any = image.buffer(offset, byte_len, node)
-    return SharedArray(shape, _stored_dtype(descr, node), buffer, 0, strides)
-
-
-def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[int]) -> tuple[int, ...]:
-    """Returns the strides of an array without gaps whose axes lie in memory in this order, slowest first."""
-    strides = [0] * len(shape)
-    step = itemsize
-    for axis in reversed(order):
-        strides[axis] = step
-        step *= max(shape[axis], 1)
-    return tuple(strides)
-
-
-def _over(image: Image) -> SharedArray:
-    descr, shape, strides, offset, byte_len = array_geometry(image, 0)
-    buffer: Any = image.buffer(offset, byte_len, 0)
-    return SharedArray(shape, _stored_dtype(descr, _ROOT), buffer, 0, strides)
-
-
-def _seal(array: np.ndarray[Any, Any]) -> Image | None:
-    """Publishes an array born in the store where it lies; None if it is not the whole of one."""
     root = _root(array)
-    build: object = root.base
-    if not isinstance(build, BuildBuffer) or build.sealed:
-        return None
-    contiguous = array.flags.c_contiguous or array.flags.f_contiguous
-    if not contiguous or _address(array) != build.address or array.nbytes != build.nbytes:
-        return None
-    image = build.seal(_descr(array.dtype), array.dtype.itemsize, array.shape, array.strides)
-    if image is not None:
-        # Views of it that were made before keep their flag; their writes stay in this process.
-        array.flags.writeable = False
-        root.flags.writeable = False
-    return image
+    base: object = root.base
+    if type(array) is SharedArray and isinstance(base, ImageBuffer):
+        return array
+    if isinstance(base, BuildBuffer):
+        sealed = base.seal(array, text)
+        if sealed is not None:
+            # Views of it that were made before keep their flag; their writes stay in this process.
+            array.flags.writeable = False
+            root.flags.writeable = False
+            return show(*sealed)
+    return show(*array_share(array, text, huge))
+
+
+def show(buffer: ImageBuffer, text: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> SharedArray:
+    """Shows the array of an image."""
+    memory: Any = buffer
+    return SharedArray(shape, _stored_dtype(text, buffer.node or _ROOT), memory, 0, strides)
+
+
+def real(buffer: ImageBuffer, text: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Copies the array of an image."""
+    return real_array(show(buffer, text, shape, strides))
 
 
 # -- arrays born in the store, private and real copies ----------------------------------------------------------------
@@ -436,14 +363,22 @@ def empty(
     if kind.itemsize == 0:
         # As numpy does: a text dtype without a length holds one character.
         kind = np.empty((), kind).dtype
-    _check_dtype(kind, "dtype")
+    text = None if kind.kind == "T" else _text_of_dtype(kind)
+    if text is None:
+        raise Unsupported(f"dtype: cannot share an array of dtype {kind!r}: {_reason(kind)}")
     byte_len = math.prod(dims) * kind.itemsize
     if byte_len > sys.maxsize:
         raise ValueError(f"an array of shape {dims} and dtype {kind} is larger than any address space")
-    axes = range(len(dims))
-    strides = _contiguous_strides(dims, kind.itemsize, list(axes if order == "C" else reversed(axes)))
-    build: Any = array_allocate(_descr(kind), kind.itemsize, dims, strides, byte_len, "auto")
-    return np.ndarray(dims, kind, build, 0, strides)
+    build: Any = array_allocate(text, kind.itemsize, dims, order == "F", "auto")
+    return np.ndarray(dims, kind, build, order=order)
+
+
+def _reason(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "T":
+        return "its strings lie outside the array; use a fixed width ('U')"
+    if dtype.hasobject:
+        return "its elements are pointers to Python objects; use a numeric or fixed-width string dtype"
+    return "its description does not bring it back"
 
 
 def _dimensions(shape: Any) -> tuple[int, ...]:
@@ -480,8 +415,7 @@ def private_array(view: np.ndarray[Any, Any], path: str = "view") -> np.ndarray[
         # Repeated elements would change together.
         return np.array(view, subok=False)
     offset = _address(view) - buffer.address
-    _, _, _, start, byte_len = array_geometry(buffer.image, buffer.node)
-    mapping: Any = buffer.image.private(start, byte_len)
+    mapping: Any = buffer.image.private(buffer.offset, buffer.nbytes)
     return np.ndarray(view.shape, view.dtype, mapping, offset, view.strides)
 
 

@@ -125,7 +125,8 @@ __all__ = [
     "_relatives",
     "_write_report",
     "array_allocate",
-    "array_geometry",
+    "array_share",
+    "array_shown",
     "collect",
     "image_of_view",
     "is_frozen",
@@ -180,36 +181,48 @@ def private_items(view: ListView[Any] | TupleView[Any]) -> PrivateBuffer:
         MemoryError: No address space is left.
     """
 
-def array_allocate(
-    dtype: str, item_size: int, shape: Sequence[int], strides: Sequence[int], byte_len: int, huge: _Huge
-) -> BuildBuffer:
-    """Takes memory for an array and describes it; the data are zero.
+def array_share(array: _Array, dtype: str, huge: _Huge) -> tuple[ImageBuffer, str, tuple[int, ...], tuple[int, ...]]:
+    """Copies an array into the store.
+
+    Args:
+        array: Any array without objects.
+        dtype: What NumPy calls the type of the elements.
+        huge: Whether to use pages of 2 MiB.
+
+    Returns:
+        What NumPy shows the image by; see `array_shown`.
+
+    Raises:
+        MemoryError: There is not enough memory.
+    """
+
+def array_allocate(dtype: str, item_size: int, shape: Sequence[int], fortran: bool, huge: _Huge) -> BuildBuffer:
+    """Takes memory for an array without gaps and describes it; the data are zero.
 
     Args:
         dtype: What NumPy calls the type of the elements.
         item_size: Bytes per element.
         shape: Elements along each dimension.
-        strides: Bytes from one element to the next along each dimension, none negative.
-        byte_len: Bytes of data.
+        fortran: Whether the first axis is the fastest, and not the last.
         huge: Whether to use pages of 2 MiB.
 
     Returns:
         The writable data.
 
     Raises:
-        ValueError: Shape and strides reach past `byte_len`.
+        ValueError: They would reach past the end of any address space.
         MemoryError: There is not enough memory.
     """
 
-def array_geometry(image: Image, node: int) -> tuple[str, tuple[int, ...], tuple[int, ...], int, int]:
-    """Reads what an image says of its array.
+def array_shown(image: Image, node: int) -> tuple[ImageBuffer, str, tuple[int, ...], tuple[int, ...]]:
+    """Says what NumPy shows an array of an image by.
 
     Args:
         image: The image that the array lies in.
         node: The array's node; 0 for the root.
 
     Returns:
-        Type, shape, strides in bytes, offset of the data in the image, bytes of data.
+        Memory, what NumPy calls the type of the elements, shape, strides in bytes.
 
     Raises:
         CorruptImage: It is not the image of an array.

@@ -88,16 +88,6 @@ def refusal(image: Any) -> Exception:
     )
 
 
-def array_plan(obj: Any) -> tuple[Any, ...] | None:
-    """Returns what an array node needs, or None if `obj` is no array without objects."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(obj, numpy.ndarray):
-        return None
-    from onecopy import _array
-
-    return _array.plan_array(obj)
-
-
 @functools.lru_cache(maxsize=256)
 def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:
     """Returns how instances of `cls` can be rows: 1 for a dataclass or 2 for a namedtuple, and the names of the fields.

@@ -120,8 +120,9 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
     if _is_numpy(data, "ndarray"):
         from onecopy import _array
 
-        if _array.plan_array(data) is not None:
-            return _array.share_array(data, huge)
+        shared = _array.share_array(data, huge)
+        if shared is not None:
+            return shared
     elif _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
     elif isinstance(data, _CODE):

@@ -73,5 +73,5 @@ def _writable(data: Any) -> Any:
     mapping = _reducers.private_mapping(exporter.image) if view.nbytes >= _MAPPED_BYTES else None
     if mapping is None:
         return bytearray(data)
-    offset = exporter.address - exporter.image.buffer(0, 0, 0).address
+    offset = exporter.offset
     return memoryview(mapping)[offset : offset + view.nbytes]

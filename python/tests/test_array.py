@@ -107,16 +107,73 @@ ORDERS: dict[str, Any] = {
     "broadcast scalar": np.broadcast_to(np.float64(2.5), (1000, 1000)),
     "windows": np.lib.stride_tricks.sliding_window_view(np.arange(20), 5),
     "field": np.ones(5, "i4,f8")["f1"],
+    "runs of three bytes": sample("u1", (50, 7, 4))[:, :, :3],
+    "padding": np.ones((4, 6), np.dtype("i1,f8", align=True))[::2, ::-1],
+    "dates": sample("M8[ns]", (6, 5))[::-2, 1::2],
+    "long axes of one": BASE[:1, ::2, :1].transpose(3, 2, 1, 0),
+    "nothing of a part": BASE[::2, 5:, ::-1],
+    "elements of no bytes": np.zeros((3, 4), "V0")[::2],
+    "many gaps": sample("f4", (300, 400))[::3, ::-2],
+    "many columns": np.asfortranarray(sample("c16", (200, 300)))[::-1, 1:],
 }
 
 
 @pytest.mark.parametrize("name", ORDERS)
-def test_every_memory_order(name: str) -> None:
+@pytest.mark.parametrize("way", ["alone", "in a list", "in a tuple of a dict"])
+def test_every_memory_order(name: str, way: str) -> None:
     array = ORDERS[name]
-    view = onecopy.share(array)
-    assert np.array_equal(view, array)
-    assert np.array_equal(pickle.loads(pickle.dumps(view)), array)
-    assert np.array_equal(onecopy.to_python(view), array)
+    whole: Any = {"alone": array, "in a list": [array], "in a tuple of a dict": {"a": (array,)}}[way]
+
+    def of(shared: Any) -> Any:
+        return {
+            "alone": lambda: shared,
+            "in a list": lambda: shared[0],
+            "in a tuple of a dict": lambda: shared["a"][0],
+        }[way]()
+
+    # NumPy's own copies leave out what lies between the fields.
+    same = same_bytes if array.dtype.names is None else np.array_equal
+    view = onecopy.share(whole)
+    assert isinstance(of(view), onecopy.SharedArray)
+    assert same(of(view), array)
+    assert same(of(pickle.loads(pickle.dumps(view))), array)
+    assert same(of(onecopy.to_python(view)), array)
+    assert all(stride >= 0 for stride in of(view).strides)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 12, 16, 24])
+@pytest.mark.parametrize("step", [1, 2, -1, -3])
+def test_every_size_of_elements_and_step(size: int, step: int) -> None:
+    array = sample(f"V{size}", (5, 6, 7))
+    for axes in ((0, 1, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)):
+        for part in (array[::step], array[:, ::step], array[..., ::step], array[::step, 1:, ::step], array[:, 2:3]):
+            given = part.transpose(axes)
+            view = onecopy.share(given)
+            assert same_bytes(view, given)
+            # Nothing lies between the elements: the longest axis ends where the data end.
+            assert (
+                view.nbytes
+                == sum((length - 1) * stride for length, stride in zip(view.shape, view.strides, strict=True)) + size
+            )
+
+
+@pytest.mark.parametrize("dtype", ["f8", "M8[s]", "i4,f8"])
+def test_arrays_inside_data_ask_python_once_each(dtype: str) -> None:
+    arrays = [sample(dtype, (3, 4))[:, ::2] for _ in range(200)]
+    onecopy.share(arrays)
+    calls = 0
+
+    def count(_frame: Any, event: str, _arg: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        view = onecopy.share(arrays)
+    finally:
+        sys.setprofile(None)
+    assert calls <= len(arrays) + 20
+    assert all(same_bytes(left, right) for left, right in zip(view, arrays, strict=True))
 
 
 def test_orders_without_gaps_are_kept() -> None:

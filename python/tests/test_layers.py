@@ -47,7 +47,7 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
-    {"_handlers", "_left", "_progress", "_reducers", "_sitecustomize", "_views"},
+    {"_handlers", "_left", "_progress", "_reducers", "_sitecustomize"},
     {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_file", "_ranges", "_share", "_side"},
     {"_kept", "_pickle"},

@@ -32,6 +32,7 @@ mod report;
 mod rows;
 mod session;
 mod sharers;
+mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(not(feature = "testing"))]
@@ -51,6 +52,7 @@ pub use report::{
     ProcessMemory, Report, Role, SCHEMA, SkipReason, Skipped, StoreMemory, StoreUse, Tag, Tree,
 };
 pub use session::{Glance, Seen, Session};
+pub use span::{Span, holding};
 
 /// Measures a process and all its descendants.
 ///

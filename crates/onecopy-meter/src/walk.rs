@@ -22,6 +22,7 @@ use crate::page_set::PageSet;
 use crate::parse::{Mapping, MappingKind, PageState, Stat};
 use crate::read::Proc;
 use crate::report::{PageSums, ProcessPages, Tag};
+use crate::span::holding;
 
 /// Pages read at once of each member: 32 KiB of its pagemap.
 const WINDOW: u64 = 4096;
@@ -41,11 +42,7 @@ pub(crate) struct Read {
 impl Read {
     /// The mapping that covers an address, if its pages are counted.
     fn covering(&self, address: u64) -> Option<&Mapping> {
-        let index = self
-            .mappings
-            .partition_point(|mapping| mapping.end <= address);
-        let mapping = self.mappings.get(index)?;
-        (mapping.start <= address && is_counted(mapping)).then_some(mapping)
+        holding(&self.mappings, address).filter(|mapping| is_counted(mapping))
     }
 }
 

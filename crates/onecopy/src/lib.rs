@@ -5,15 +5,15 @@
 //! * [`image`] lays out one immutable object as position-independent bytes.
 //! * [`fork`] runs closures in forked worker processes over the parent's memory.
 //!
-//! ```
+//! ```standalone_crate
 //! use onecopy::{Store, View, fork};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = Store::new()?;
 //! let data: View<[f64]> = store.share_slice(&vec![1.0; 4000])?;
-//! # let map = |n, f: &dyn Fn(usize) -> f64| (0..n).map(f).collect::<Vec<_>>();
-//! let rows = map(4, &|worker| data[worker * 1000..][..1000].iter().sum::<f64>());
-//! assert_eq!(rows, [1000.0; 4]);
+//! let sums = fork::map(4, |worker| data[worker * 1000..][..1000].iter().sum::<f64>())?;
+//! let sums: Vec<f64> = sums.into_iter().collect::<Result<_, _>>()?;
+//! assert_eq!(sums, [1000.0; 4]);
 //! # Ok(()) }
 //! ```
 //!

@@ -1,7 +1,6 @@
 """Owners of shared bytes, and the buffers over them."""
 
 import sys
-from collections.abc import Sequence
 from typing import (
     Any,
     TypeAlias,
@@ -88,6 +87,10 @@ class ImageBuffer(Buffer):
         """The image that this is a part of."""
 
     @property
+    def offset(self) -> int:
+        """Offset of the first byte in the image."""
+
+    @property
     def address(self) -> int:
         """Address of the first byte."""
 
@@ -125,42 +128,18 @@ class BuildBuffer(Buffer):
     def nbytes(self) -> int:
         """Number of bytes of data."""
 
-    def fill(self, source: Buffer | _Array) -> None:
-        """Copies all data from a contiguous buffer of as many bytes; large ones by two threads.
+    def seal(self, array: _Array, dtype: str) -> tuple[ImageBuffer, str, tuple[int, ...], tuple[int, ...]] | None:
+        """Makes the image visible and immutable; the memory stays valid and becomes private to this process.
 
         Args:
-            source: Bytes (format `B`), as many as `nbytes`.
-
-        Raises:
-            ValueError: The source has another length, or gaps.
-            BufferError: The image is complete already.
-        """
-
-    def publish(self) -> Image:
-        """Makes the image visible and immutable. Nobody may write here afterwards.
+            array: An array over all of the data.
+            dtype: What NumPy calls the type of its elements.
 
         Returns:
-            The image.
+            What NumPy shows the image by; None if it cannot be done in place, because the array is only a part, the
+            memory came here by fork, is sealed already, or this description needs a longer head.
 
         Raises:
-            BufferError: The image is complete already.
-        """
-
-    def seal(self, dtype: str, item_size: int, shape: Sequence[int], strides: Sequence[int]) -> Image | None:
-        """Like `publish`, but the memory stays valid and becomes private to this process.
-
-        Args:
-            dtype: What NumPy calls the type of the elements.
-            item_size: Bytes per element.
-            shape: Elements along each dimension.
-            strides: Bytes from one element to the next along each dimension.
-
-        Returns:
-            The image; None if it cannot be done in place, because the memory came here by fork, is sealed already, or
-            this description needs a longer head.
-
-        Raises:
-            ValueError: Shape and strides reach past the data.
             TimeoutError: Another process is stopped while it holds the store's lock.
         """
 

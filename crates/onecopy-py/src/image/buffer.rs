@@ -104,6 +104,12 @@ impl ImageBuffer {
         self.node
     }
 
+    /// Offset of the first byte in the image.
+    #[getter]
+    fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Address of the first byte.
     #[getter]
     fn address(&self) -> usize {

@@ -4,18 +4,17 @@
 #![allow(unsafe_code, reason = "the buffer protocol hands out addresses")]
 
 use std::ffi::c_int;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onecopy::image::{ArrayLayout, ArraySpec};
 use onecopy::store::{Building, Sealed};
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyBufferError, PyValueError};
+use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use super::array::{self, ArraySource, Shown};
 use super::buffer::export;
-use super::copy::{self, Address};
+use super::copy::Address;
 use super::owner::Image;
 use crate::error::Error;
 
@@ -25,8 +24,6 @@ pub(crate) struct BuildBuffer {
     state: Mutex<State>,
     layout: ArrayLayout,
     address: Address,
-    /// Whether somebody may still have the writable address.
-    exported: AtomicBool,
 }
 
 /// What an image under construction has become.
@@ -35,7 +32,7 @@ enum State {
     Sealed {
         _address_stays_valid: Sealed,
     },
-    /// Published, or in the hands of a method that is at work on it.
+    /// In the hands of a method that is at work on it, or what it failed at.
     Taken,
 }
 
@@ -56,7 +53,6 @@ impl BuildBuffer {
             state: Mutex::new(State::Building(building)),
             layout,
             address,
-            exported: AtomicBool::new(false),
         })
     }
 
@@ -81,86 +77,9 @@ impl BuildBuffer {
             }
         }
     }
-}
 
-#[pymethods]
-impl BuildBuffer {
-    /// Whether the image is complete, so that what is written here stays in this process.
-    #[getter]
-    fn sealed(&self) -> bool {
-        !matches!(*self.lock(), State::Building(_))
-    }
-
-    /// Address of the first byte of data.
-    #[getter]
-    fn address(&self) -> usize {
-        self.address.0.addr()
-    }
-
-    /// Number of bytes of data.
-    #[getter]
-    fn nbytes(&self) -> usize {
-        self.len()
-    }
-
-    /// Copies all data from a contiguous buffer of as many bytes; large ones by two threads.
-    fn fill(&self, py: Python<'_>, source: PyBuffer<u8>) -> PyResult<()> {
-        let found = source.len_bytes();
-        if !source.is_c_contiguous() || found != self.len() {
-            return Err(PyValueError::new_err(format!(
-                "{found} bytes were given for {}",
-                self.len()
-            )));
-        }
-        let from = Address(source.buf_ptr().cast());
-        let target = self.address;
-        if from.0.addr().abs_diff(target.0.addr()) < found {
-            return Err(PyValueError::new_err("the source is this memory itself"));
-        }
-        let building = self.take().ok_or_else(complete)?;
-        py.detach(move || {
-            // SAFETY: `found` bytes are readable at `from` while the buffer is exported, and as many are writable at
-            // `target` (B1: the state is Building); the check above says that they do not overlap.
-            unsafe { copy::bytes(from, target, found) };
-        });
-        *self.lock() = State::Building(building);
-        drop(source);
-        Ok(())
-    }
-
-    /// Makes the image visible and immutable. What is written here afterwards stays in this process.
-    fn publish(&self, py: Python<'_>) -> Result<Image, Error> {
-        let building = self.take().ok_or_else(complete)?;
-        // Relaxed: exports happen with the GIL held, as this does.
-        if self.exported.load(Ordering::Relaxed) {
-            let (object, sealed) = py.detach(|| building.seal())?;
-            *self.lock() = State::Sealed {
-                _address_stays_valid: sealed,
-            };
-            return Ok(Image::new(object));
-        }
-        Ok(Image::new(py.detach(|| building.publish())?))
-    }
-
-    /// Like `publish`, but the memory stays valid and becomes private to this process.
-    ///
-    /// None if it cannot be done in place: the memory came here by fork, is sealed or being sealed by another thread,
-    /// or this description needs a longer head.
-    fn seal(
-        &self,
-        py: Python<'_>,
-        dtype: String,
-        item_size: u32,
-        shape: Vec<u64>,
-        strides: Vec<i64>,
-    ) -> Result<Option<Image>, Error> {
-        let spec = ArraySpec {
-            dtype,
-            item_size,
-            shape,
-            strides,
-            read_only: false,
-        };
+    /// Describes the array anew and seals it; `None` if it cannot be done in place.
+    fn seal_as(&self, py: Python<'_>, spec: &ArraySpec) -> Result<Option<Image>, Error> {
         let layout = ArrayLayout::new(&spec.as_shape(), self.layout.data.len)?;
         if layout.image_len != self.layout.image_len || layout.data != self.layout.data {
             return Ok(None);
@@ -186,6 +105,44 @@ impl BuildBuffer {
         };
         Ok(Some(Image::new(object)))
     }
+}
+
+#[pymethods]
+impl BuildBuffer {
+    /// Whether the image is complete, so that what is written here stays in this process.
+    #[getter]
+    fn sealed(&self) -> bool {
+        !matches!(*self.lock(), State::Building(_))
+    }
+
+    /// Address of the first byte of data.
+    #[getter]
+    fn address(&self) -> usize {
+        self.address.0.addr()
+    }
+
+    /// Number of bytes of data.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.len()
+    }
+
+    /// Makes the image visible and immutable if `array` is all of it: the memory stays valid and becomes private to this
+    /// process. Returns what NumPy shows the array by.
+    ///
+    /// None if it cannot be done in place: `array` is only a part, the memory came here by fork, is sealed or being sealed
+    /// by another thread, or this description needs a longer head.
+    fn seal<'py>(&self, array: &Bound<'py, PyAny>, dtype: &str) -> PyResult<Option<Shown<'py>>> {
+        let source = ArraySource::of(array, dtype)?;
+        if !source.is_whole(self.address, self.len()) {
+            return Ok(None);
+        }
+        let py = array.py();
+        let Some(image) = self.seal_as(py, &source.spec)? else {
+            return Ok(None);
+        };
+        array::shown(&Bound::new(py, image)?, 0).map(Some)
+    }
 
     unsafe fn __getbuffer__(
         slf: &Bound<'_, Self>,
@@ -200,8 +157,6 @@ impl BuildBuffer {
                 return Err(PyBufferError::new_err("the image is complete already"));
             }
         };
-        // Relaxed: exports happen with the GIL held, as does the reading in `publish`.
-        this.exported.store(true, Ordering::Relaxed);
         // SAFETY: `view` comes from the interpreter; the data stay mapped as long as `slf` lives, sealed or not (B1).
         unsafe {
             export(
@@ -214,8 +169,4 @@ impl BuildBuffer {
             )
         }
     }
-}
-
-fn complete() -> PyErr {
-    PyBufferError::new_err("the image is complete already")
 }

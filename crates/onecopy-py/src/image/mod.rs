@@ -6,6 +6,7 @@
 //! | `methods` | what can Python do with one? |
 //! | `lasting` | how can a view keep references into its image? |
 //! | `buffer`, `build_buffer` | how does other code get at the memory: of an image, of a private copy, of one being built? |
+//! | `array` | how does an array lie here, how in an image, and how does NumPy show it? |
 //! | `copy` | how is large memory copied? |
 //! | `kept` | what was made of an image before? |
 //! | `rebuilt` | what comes out of a pickle? |
@@ -14,6 +15,7 @@
 //!
 //! `Image` here is the owner; what the core makes of its bytes is called [`Opened`].
 
+pub(crate) mod array;
 pub(crate) mod buffer;
 pub(crate) mod build_buffer;
 pub(crate) mod copy;

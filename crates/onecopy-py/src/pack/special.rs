@@ -2,18 +2,19 @@
 //!
 //! Objects are pickled once, while measuring, and their pickles kept until they are written; buffers are not copied
 //! before that.
-#![allow(unsafe_code)] // Lends memory of the image to NumPy for the length of one call.
+#![forbid(unsafe_code)]
 
-use onecopy::image::{ArrayShape, BuildError, Scalar, Section, Word, place_array, place_object};
+use onecopy::image::{BuildError, Scalar, Section, Word, place_array, place_object};
 use pyo3::buffer::PyBuffer;
-use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use super::known::node_word;
 use super::packer::Packer;
 use super::path;
 use crate::error::{Error, Exceptions};
+use crate::image::array::ArraySource;
 use crate::image::{copy, objects};
 
 /// What was made while measuring, in the order in which writing needs it.
@@ -21,6 +22,14 @@ use crate::image::{copy, objects};
 pub(crate) struct Spool<'py> {
     made: Vec<Made<'py>>,
     next: usize,
+    arrays: Option<Arrays<'py>>,
+}
+
+/// How an array is told from other objects, once NumPy has been imported.
+struct Arrays<'py> {
+    class: Bound<'py, PyAny>,
+    /// `_array.text_of`.
+    text_of: Bound<'py, PyAny>,
 }
 
 struct Made<'py> {
@@ -32,8 +41,8 @@ struct Made<'py> {
 enum Content<'py> {
     /// A pickle and its buffers.
     Pickle(Bound<'py, PyBytes>, Vec<Bound<'py, PyAny>>),
-    /// What `_array.plan_array` says of an array.
-    Array(Bound<'py, PyTuple>),
+    /// The text of an array's dtype.
+    Array(Bound<'py, PyString>),
     /// The real thing behind a view.
     Real(Bound<'py, PyAny>),
 }
@@ -42,6 +51,24 @@ impl<'py> Spool<'py> {
     /// Begins again from the front.
     pub(crate) fn rewind(&mut self) {
         self.next = 0;
+    }
+
+    /// `None` while there cannot be an array, because nobody has imported NumPy.
+    fn arrays(&mut self, py: Python<'py>) -> PyResult<Option<&Arrays<'py>>> {
+        if self.arrays.is_none() {
+            let modules = py.import("sys")?.getattr(intern!(py, "modules"))?;
+            let Some(numpy) = modules
+                .cast_into::<PyDict>()?
+                .get_item(intern!(py, "numpy"))?
+            else {
+                return Ok(None);
+            };
+            self.arrays = Some(Arrays {
+                class: numpy.getattr("ndarray")?,
+                text_of: py.import("onecopy._array")?.getattr("text_of")?,
+            });
+        }
+        Ok(self.arrays.as_ref())
     }
 
     fn put(&mut self, source: &Bound<'py, PyAny>, content: Content<'py>) {
@@ -86,24 +113,23 @@ impl<'py> Packer<'_, '_, 'py> {
             let word = self.arena.blob(&Scalar::Pickle(pickle.as_bytes()));
             return Ok(word.map_err(Error::from)?);
         }
-        node_word(self.place(&content)?)
+        node_word(self.place(object, &content)?)
     }
 
     /// The node of such an object: for a root.
     pub(super) fn special_node(&mut self, object: &Bound<'py, PyAny>) -> PyResult<u64> {
         let content = self.content(object)?;
-        self.place(&content)
+        self.place(object, &content)
     }
 
     fn content(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Content<'py>> {
         if !self.arena.is_measuring() {
             return self.spool.take(object);
         }
-        let helper = self.py.import("onecopy._pickle")?;
-        let array = helper.call_method1("array_plan", (object,))?;
-        let content = if let Ok(plan) = array.cast_into::<PyTuple>() {
-            Content::Array(plan)
+        let content = if let Some(dtype) = self.array_dtype(object)? {
+            Content::Array(dtype)
         } else {
+            let helper = self.py.import("onecopy._pickle")?;
             let made = helper
                 .call_method1("dumps", (object,))
                 .map_err(|error| self.refused(object, &error))?;
@@ -113,6 +139,21 @@ impl<'py> Packer<'_, '_, 'py> {
         };
         self.spool.put(object, content.clone());
         Ok(content)
+    }
+
+    /// The text of an array's dtype; `None` for what has to be pickled.
+    fn array_dtype(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        let Some(arrays) = self.spool.arrays(self.py)? else {
+            return Ok(None);
+        };
+        if !object.is_instance(&arrays.class)? {
+            return Ok(None);
+        }
+        let text = arrays.text_of.call1((object,))?;
+        Ok(text.cast_into::<PyString>().ok())
     }
 
     /// The error for an object that cannot be pickled, with the way to it.
@@ -138,10 +179,10 @@ impl<'py> Packer<'_, '_, 'py> {
         }
     }
 
-    fn place(&mut self, content: &Content<'py>) -> PyResult<u64> {
+    fn place(&mut self, source: &Bound<'py, PyAny>, content: &Content<'py>) -> PyResult<u64> {
         match content {
             Content::Pickle(pickle, buffers) => self.place_pickle(pickle, buffers),
-            Content::Array(plan) => self.place_array(plan),
+            Content::Array(dtype) => self.place_array(source, dtype.to_str()?),
             Content::Real(_) => Err(Error::from(BuildError::Outgrown).into()),
         }
     }
@@ -173,53 +214,14 @@ impl<'py> Packer<'_, '_, 'py> {
         Ok(place.node)
     }
 
-    fn place_array(&mut self, plan: &Bound<'py, PyTuple>) -> PyResult<u64> {
-        type Plan<'py> = (String, u32, Vec<u64>, Vec<i64>, u64, Bound<'py, PyAny>);
-        let (dtype, item_size, shape, strides, len, source): Plan<'py> = plan.extract()?;
-        let array = ArrayShape {
-            dtype: &dtype,
-            item_size,
-            shape: &shape,
-            strides: &strides,
-            read_only: false,
-        };
+    fn place_array(&mut self, array: &Bound<'py, PyAny>, dtype: &str) -> PyResult<u64> {
+        let source = ArraySource::of(array, dtype)?;
         let (node, Section { offset, len }) =
-            place_array(self.arena, &array, len).map_err(Error::from)?;
-        if let Some(room) = self.arena.slice_mut(offset, len).map_err(Error::from)?
-            && !room.is_empty()
-        {
-            lend(self.py, room, |memory| {
-                let helper = self.py.import("onecopy._array")?;
-                helper.call_method1("fill_array", (memory, &source))?;
-                Ok(())
-            })?;
+            place_array(self.arena, &source.spec.as_shape(), source.len as u64)
+                .map_err(Error::from)?;
+        if let Some(room) = self.arena.slice_mut(offset, len).map_err(Error::from)? {
+            source.copy_to(self.py, room)?;
         }
         Ok(node)
     }
-}
-
-/// Lends memory to a function as a writable `memoryview`, which is released before the memory can go.
-fn lend<'py>(
-    py: Python<'py>,
-    memory: &mut [u8],
-    use_it: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<()>,
-) -> PyResult<()> {
-    let len = memory.len().cast_signed();
-    let start = memory.as_mut_ptr().cast();
-    // SAFETY: `len` bytes at `start` are this slice, borrowed for as long as this function runs; `release` below fails if
-    // anybody still holds the view, and then the process must not go on.
-    let view = unsafe { ffi::PyMemoryView_FromMemory(start, len, ffi::PyBUF_WRITE) };
-    // SAFETY: null with an exception, or a new reference.
-    let view = unsafe { Bound::from_owned_ptr_or_err(py, view) }?;
-    let outcome = use_it(&view);
-    if view.call_method0("release").is_err() {
-        // Somebody could go on writing to memory that is about to be handed out as an image. A panic would be caught.
-        // SAFETY: ends the process; the text is a constant that ends in a zero.
-        unsafe {
-            ffi::Py_FatalError(
-                c"onecopy: memory of an image that is being written is still in use".as_ptr(),
-            );
-        }
-    }
-    outcome
 }

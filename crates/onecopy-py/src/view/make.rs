@@ -12,7 +12,7 @@ use super::{real, row, sequence};
 use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::objects::Objects;
-use crate::image::{Image, rebuilt};
+use crate::image::{Image, array, rebuilt};
 use crate::value::scalar;
 
 /// Objects of nodes, as views.
@@ -52,9 +52,9 @@ fn object_at<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bound<'py,
     }
     match opened.node_of(offset, &head).map_err(Error::from)? {
         Node::Row(row) => row::of_table(image, row.table, row.row),
-        Node::Array(_) => {
+        Node::Array(array) => {
             let arrays = py.import("onecopy._array")?;
-            arrays.call_method1("array_of_node", (image, offset))
+            arrays.call_method1("show", array::shown_as(image, array, offset)?)
         }
         Node::Object(_) => rebuilt::object(image, offset),
         Node::Value(word) => word_object(image, word, offset),

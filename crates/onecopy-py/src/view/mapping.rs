@@ -11,46 +11,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 
 use super::dict::DictView;
+use super::entries::{ItemsView, KeysView, Mapping as _, ValuesView, is_mapping, reversed};
 use super::generic::generic;
 use super::level::Level;
 use super::reduce::{Reduced, reduce};
 use super::row::RowView;
-use super::sequence::wrap;
 use super::table_core::{ReducedRow, reduce_row};
 use crate::value::key::equal;
-
-/// What both are made of.
-trait Mapping {
-    /// The position of a key that equals this one.
-    fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>>;
-
-    /// The value at a position that `find` gave.
-    fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>>;
-}
-
-impl Mapping for DictView {
-    #[inline]
-    fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        self.finder.find(self.image(key.py()), key)
-    }
-
-    #[inline]
-    fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.values.at(py, position)
-    }
-}
-
-impl Mapping for RowView {
-    #[inline]
-    fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        self.core.find(self.row, key)
-    }
-
-    #[inline]
-    fn value<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.core.cell(py, position, self.row)
-    }
-}
 
 /// The error for assignments.
 fn read_only(class: &str, what: &str) -> PyErr {
@@ -61,7 +28,7 @@ fn read_only(class: &str, what: &str) -> PyErr {
 }
 
 macro_rules! mapping_methods {
-    ($class:ident, { $($extra:tt)* }) => {
+    ($class:ident, $of:ident, { $($extra:tt)* }) => {
         #[pymethods]
         impl $class {
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -79,6 +46,10 @@ macro_rules! mapping_methods {
                 Err(read_only(stringify!($class), "deletion"))
             }
 
+            fn __len__(&self) -> PyResult<usize> {
+                self.count()
+            }
+
             fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
                 Ok(self.find(key)?.is_some())
             }
@@ -89,8 +60,7 @@ macro_rules! mapping_methods {
 
             /// Yields the keys from the last to the first.
             fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-                let reversed = py.import("builtins")?.getattr("reversed")?;
-                reversed.call1((self.key_list(py)?,))
+                reversed(&self.key_list(py)?)
             }
 
             /// Returns the value of `key`, or `default` if there is none.
@@ -107,18 +77,18 @@ macro_rules! mapping_methods {
             }
 
             /// Returns a set-like view of the keys.
-            fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-                part(slf.as_any(), "Keys")
+            fn keys(slf: &Bound<'_, Self>) -> KeysView {
+                KeysView::$of(slf)
             }
 
             /// Returns a view of the values.
-            fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-                part(slf.as_any(), "Values")
+            fn values(slf: &Bound<'_, Self>) -> ValuesView {
+                ValuesView::$of(slf)
             }
 
             /// Returns a set-like view of the pairs of key and value.
-            fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-                part(slf.as_any(), "Items")
+            fn items(slf: &Bound<'_, Self>) -> ItemsView {
+                ItemsView::$of(slf)
             }
 
             /// Returns a real dict of the entries; values that are containers stay views.
@@ -161,11 +131,7 @@ macro_rules! mapping_methods {
     };
 }
 
-mapping_methods!(DictView, {
-    fn __len__(&self) -> usize {
-        self.finder.len()
-    }
-
+mapping_methods!(DictView, of_dict, {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.values.image, self.node)
     }
@@ -178,54 +144,13 @@ mapping_methods!(DictView, {
     ) -> PyResult<Bound<'py, PyAny>> {
         generic(class, item)
     }
-
-    #[pyo3(name = "_keys")]
-    fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        wrap(py, self.finder.elements(self.image(py)))
-    }
-
-    #[pyo3(name = "_values")]
-    fn value_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        wrap(py, self.values.with_steps(py, self.values.steps))
-    }
 });
 
-mapping_methods!(RowView, {
-    fn __len__(&self) -> PyResult<usize> {
-        let shape = self.core.shape(self.row)?;
-        Ok(shape.map_or(self.core.names.len(), |shape| shape.positions.len()))
-    }
-
+mapping_methods!(RowView, of_row, {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
         reduce_row(py, self.place())
     }
-
-    #[pyo3(name = "_keys")]
-    fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let positions = self.core.positions(self.row)?.into_iter();
-        PyTuple::new(py, positions.map(|at| self.core.names[at].bind(py)))
-    }
-
-    #[pyo3(name = "_values")]
-    fn value_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let positions = self.core.positions(self.row)?.into_iter();
-        let cells = positions.map(|at| self.core.cell(py, at, self.row));
-        PyTuple::new(py, cells.collect::<PyResult<Vec<_>>>()?)
-    }
 });
-
-/// The keys, values or items of a mapping, by the class of that name in `onecopy._views`.
-fn part<'py>(mapping: &Bound<'py, PyAny>, class: &str) -> PyResult<Bound<'py, PyAny>> {
-    let classes = mapping.py().import("onecopy._views")?;
-    classes.getattr(class)?.call1((mapping,))
-}
-
-/// Whether an object is a dict or a view of one.
-fn is_mapping(object: &Bound<'_, PyAny>) -> bool {
-    object.is_instance_of::<PyDict>()
-        || object.is_exact_instance_of::<DictView>()
-        || object.is_exact_instance_of::<RowView>()
-}
 
 /// `mapping == other` and `!=`, for the views of mappings; other comparisons are not theirs.
 fn compare_mappings<'py>(

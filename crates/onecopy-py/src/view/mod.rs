@@ -6,6 +6,7 @@
 //! | `slots` | how are `view[i]` and `len(view)` as fast as the interpreter allows? |
 //! | `export` | how does NumPy see a list? |
 //! | `dict`, `mapping` | what is `DictView`, and what has it in common with a row? |
+//! | `entries` | what are `keys()`, `values()` and `items()` of a dict or row? |
 //! | `set` | what are `SetView` and `FrozenSetView`? |
 //! | `finder` | where is a key? |
 //! | `table_core` | what do the rows of a table share? |
@@ -20,6 +21,7 @@
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
 mod dict;
+mod entries;
 mod export;
 mod finder;
 mod generic;
@@ -88,6 +90,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let mapping = abc.getattr("Mapping")?;
     mapping.call_method1("register", (py.get_type::<DictView>(),))?;
     mapping.call_method1("register", (py.get_type::<RowView>(),))?;
+    entries::register(py)?;
     let set = abc.getattr("Set")?;
     set.call_method1("register", (py.get_type::<SetView>(),))?;
     set.call_method1("register", (py.get_type::<FrozenSetView>(),))?;

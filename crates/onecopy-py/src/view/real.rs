@@ -18,7 +18,7 @@ use super::table_core::TableCore;
 use super::{kinds, row, sequence};
 use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};
-use crate::image::{Image, objects, rebuilt};
+use crate::image::{Image, array, objects, rebuilt};
 
 /// Tuples in tuples deeper than this have no real thing: making one would overflow the stack of a small thread.
 const TUPLE_DEPTH: usize = 100;
@@ -197,10 +197,9 @@ impl<'py> Real<'py> {
                 let core = TableCore::of(&image, row.table)?;
                 return self.row(&core, row.row);
             }
-            Node::Array(_) => {
+            Node::Array(array) => {
                 let arrays = py.import("onecopy._array")?;
-                let array = arrays.call_method1("array_of_node", (&image, offset))?;
-                arrays.call_method1("real_array", (array,))?
+                arrays.call_method1("real", array::shown_as(&image, array, offset)?)?
             }
             Node::Object(_) => rebuilt::build(&image, offset, false)?,
             _ => objects::node(&image, offset)?,

@@ -165,7 +165,8 @@ impl Members {
     }
 }
 
-fn is_set(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+/// Whether an object is a set of any kind.
+pub(super) fn is_set(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     if object.is_instance_of::<PySet>()
         || object.is_instance_of::<PyFrozenSet>()
         || object.is_exact_instance_of::<SetView>()

@@ -4,12 +4,11 @@
 //! A forked worker sees everything that its parent had in memory, without copying it; a page is
 //! copied when one side writes to it. So a closure may simply use large data by reference:
 //!
-//! ```
+//! ```standalone_crate
 //! use onecopy::fork::Workers;
 //!
 //! let table: Vec<u64> = (0..10_000).collect();
-//! # // The documentation's examples run in a process with threads.
-//! let workers = Workers::new(4).allow_threads(true);
+//! let workers = Workers::new(4);
 //! let sums = workers.map(|worker| table[worker * 2_500..][..2_500].iter().sum::<u64>())?;
 //! let total: u64 = sums.into_iter().sum::<Result<u64, _>>()?;
 //! assert_eq!(total, 49_995_000);

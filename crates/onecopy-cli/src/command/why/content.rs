@@ -17,7 +17,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
-use onecopy_meter::{Mapping, MeterError, Proc, Tag};
+use onecopy_meter::{Mapping, MeterError, Proc, Tag, holding};
 use serde::{Deserialize, Serialize};
 
 use super::Copied;
@@ -179,13 +179,6 @@ fn chunks(ranges: &[Range<u64>], page_size: u64) -> impl Iterator<Item = Range<u
     })
 }
 
-fn contains(ranges: &[Range<u64>], address: u64) -> bool {
-    let index = ranges.partition_point(|range| range.end <= address);
-    ranges
-        .get(index)
-        .is_some_and(|range| range.start <= address)
-}
-
 /// Compares copied pages with their originals.
 fn needless(
     proc: &Proc,
@@ -216,7 +209,7 @@ fn needless(
             for (index, address) in chunk.clone().step_by(page_size as usize).enumerate() {
                 let mut holders = relatives
                     .iter()
-                    .filter(|other| !contains(&other.ranges, address));
+                    .filter(|other| holding(&other.ranges, address).is_none());
                 // When all have copied it, the process that forked has what is nearest to the original.
                 let forked = relatives
                     .first()
@@ -287,8 +280,7 @@ fn label(
     if let Some(tag) = tag {
         return tag.name.clone();
     }
-    let index = maps.partition_point(|mapping| mapping.end <= address);
-    match maps.get(index).filter(|mapping| mapping.start <= address) {
+    match holding(maps, address) {
         Some(mapping) if !mapping.name.is_empty() => mapping.name.clone(),
         _ => "anonymous".to_owned(),
     }

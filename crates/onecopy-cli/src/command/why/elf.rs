@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use onecopy::file;
+use onecopy_meter::holding;
 
 /// Files larger than this are not looked into.
 const LARGEST: u64 = 512 << 20;
@@ -41,7 +42,8 @@ impl Files {
             .iter()
             .find(|(start, len, _)| (*start..start.saturating_add(*len)).contains(&offset))?;
         let address = (offset - start).checked_add(*address)?;
-        find(&symbols.functions, address)
+        let (_, name) = holding(&symbols.functions, address)?;
+        Some(name.clone())
     }
 
     /// The first bytes of each function of that name, of which there are several when the compiler has
@@ -77,12 +79,6 @@ impl Symbols {
         let (start, _, base) = loads.find(|(_, len, base)| is_in(*base, *len))?;
         start.checked_add(address - base)
     }
-}
-
-fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
-    let index = functions.partition_point(|(range, _)| range.start <= address);
-    let (range, name) = functions.get(index.checked_sub(1)?)?;
-    range.contains(&address).then(|| name.clone())
 }
 
 fn read(path: &str) -> Option<Symbols> {

@@ -20,7 +20,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use onecopy_meter::{Mapping, Proc};
+use onecopy_meter::{Mapping, Proc, holding};
 
 use super::names::is_interpreter;
 use super::perf_map::Origin;
@@ -278,7 +278,7 @@ impl Faults {
         let mut found = Vec::new();
         for (position, word) in (0u16..).zip(words) {
             if let Some(mapping) =
-                mapping(&maps, *word).filter(|mapping| mapping.permissions.contains('x'))
+                holding(&maps, *word).filter(|mapping| mapping.permissions.contains('x'))
             {
                 let file = mapping.name.rsplit('/').next().unwrap_or_default();
                 if mapping.name.is_empty() || is_interpreter(file) {
@@ -332,11 +332,11 @@ impl Faults {
         let is_old = program
             .maps_ms
             .is_none_or(|read| ms > read.saturating_add(STALE_MS));
-        if is_sure && is_old && mapping(&program.maps, address).is_none() {
+        if is_sure && is_old && holding(&program.maps, address).is_none() {
             program.read_maps(ms);
         }
         let maps = Rc::clone(&program.maps);
-        mapping(&maps, address).map_or(nowhere, |mapping| self.place(mapping, address))
+        holding(&maps, address).map_or(nowhere, |mapping| self.place(mapping, address))
     }
 
     fn place(&mut self, mapping: &Mapping, address: u64) -> Frame {
@@ -473,11 +473,6 @@ impl Program {
             self.maps = Rc::new(maps);
         }
     }
-}
-
-fn mapping(maps: &[Mapping], address: u64) -> Option<&Mapping> {
-    let index = maps.partition_point(|mapping| mapping.end <= address);
-    maps.get(index).filter(|mapping| mapping.start <= address)
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
+use onecopy_meter::holding;
+
 use super::cause::{self, Cause};
 use super::faults::{Faults, Frame, NO_FILE, Program};
 use super::names::Names;
@@ -131,14 +133,7 @@ impl Ledger {
     }
 
     fn add_python(&mut self, copied: &Copied, faults: &Faults, program: &Program) {
-        let is_copied = |page: u64| {
-            let address = page * self.page_size;
-            let index = copied.ranges.partition_point(|range| range.end <= address);
-            copied
-                .ranges
-                .get(index)
-                .is_some_and(|range| range.start <= address)
-        };
+        let is_copied = |page: u64| holding(&copied.ranges, page * self.page_size).is_some();
         let stacks = program.words.iter().filter(|(page, _)| is_copied(**page));
         for (_, words) in stacks {
             let frames = words

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use onecopy::file;
+use onecopy_meter::holding;
 
 /// Larger files are not read.
 const LARGEST: u64 = 64 << 20;
@@ -71,8 +72,8 @@ impl PerfMaps {
         let mut next = Some(origin);
         while let Some(origin) = next {
             let map = self.map(origin);
-            if let Some(name) = find(&map.functions, address) {
-                return Some(name);
+            if let Some((_, name)) = holding(&map.functions, address) {
+                return Some(name.clone());
             }
             next = origin.parent.as_deref();
         }
@@ -103,12 +104,6 @@ impl PerfMaps {
             .entry(key)
             .or_insert_with(|| read(&origin.path(), origin.began))
     }
-}
-
-fn find(functions: &[(Range<u64>, String)], address: u64) -> Option<String> {
-    let index = functions.partition_point(|(range, _)| range.start <= address);
-    let (range, name) = functions.get(index.checked_sub(1)?)?;
-    range.contains(&address).then(|| name.clone())
 }
 
 /// The file, if it is one to be believed for a process that began then.

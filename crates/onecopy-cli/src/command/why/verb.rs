@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
-use onecopy_meter::{Glance, Proc, Report, Session};
+use onecopy_meter::{Glance, Proc, Report, Session, holding};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use signal_hook::consts::SIGINT;
@@ -246,13 +246,7 @@ fn subtract(now: &mut Copied, before: Option<&Copied>, page_size: u64) {
     let Some(before) = before else {
         return;
     };
-    let is_old = |address: u64| {
-        let index = before.ranges.partition_point(|range| range.end <= address);
-        before
-            .ranges
-            .get(index)
-            .is_some_and(|range| range.start <= address)
-    };
+    let is_old = |address: u64| holding(&before.ranges, address).is_some();
     let mut rest: Vec<Range<u64>> = Vec::new();
     let pages = now
         .ranges
