@@ -16,7 +16,7 @@ import functools
 import math
 import operator
 import sys
-from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
@@ -42,7 +42,11 @@ _READ_ONLY = (
 )
 
 
-class SharedArray(np.ndarray[Any, np.dtype[Any]]):
+Shape_co = TypeVar("Shape_co", bound="tuple[int, ...]", covariant=True)
+DType_co = TypeVar("DType_co", bound="np.dtype[Any]", covariant=True)
+
+
+class SharedArray(np.ndarray[Shape_co, DType_co]):
     """A read-only ndarray over one shared image.
 
     Made by `onecopy.share()`; slices, transposes and reshapes of it are shared arrays too. It pickles to a token of
@@ -60,6 +64,7 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         'ndarray'
     """
 
+    __module__ = "onecopy.views"
     __slots__ = ()
 
     def __array_wrap__(
@@ -116,7 +121,7 @@ def _returns_plain(name: str) -> Callable[..., Any]:
     method = getattr(np.ndarray, name)
 
     @functools.wraps(method)
-    def wrapper(self: SharedArray, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: SharedArray[Any, Any], *args: Any, **kwargs: Any) -> Any:
         return _plain(method(self, *args, **kwargs))
 
     return wrapper
@@ -156,7 +161,7 @@ def _plain(result: Any) -> Any:
 # -- tokens ----------------------------------------------------------------------------------------------------------
 
 
-def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
+def _a(packed: bytes | str, dtype: Any = None) -> SharedArray[Any, Any]:
     """Unpickles a shared array. The short name keeps tokens short."""
     if isinstance(packed, str):
         packed = base64.b85decode(packed)
@@ -166,12 +171,12 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
     return _part_of(whole, packed[_TOKEN_LEN:], dtype)
 
 
-def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArray:
+def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArray[Any, Any]:
     """Unpickles a shared array that is a part of other data."""
     return _part_of(array_of_node(image, node), geometry, dtype)
 
 
-def _part_of(whole: SharedArray, geometry: bytes, dtype: Any) -> SharedArray:
+def _part_of(whole: SharedArray[Any, Any], geometry: bytes, dtype: Any) -> SharedArray[Any, Any]:
     numbers = _unpack_numbers(geometry)
     offset, ndim = numbers[0], numbers[1]
     buffer: Any = image_of(whole)
@@ -184,7 +189,7 @@ def _part_of(whole: SharedArray, geometry: bytes, dtype: Any) -> SharedArray:
     )
 
 
-def _pack_geometry(array: SharedArray, buffer: ImageBuffer) -> bytes:
+def _pack_geometry(array: SharedArray[Any, Any], buffer: ImageBuffer) -> bytes:
     """Says which part of the image `array` shows; nothing for all of it."""
     _, shape, strides, _, _ = array_geometry(buffer.image, 0)
     offset = _address(array) - buffer.address
@@ -310,7 +315,7 @@ def _check_dtype(dtype: np.dtype[Any], path: str) -> None:
 # -- share -----------------------------------------------------------------------------------------------------------
 
 
-def share_array(array: np.ndarray[Any, Any], huge: Huge, path: str = "data") -> SharedArray:
+def share_array(array: np.ndarray[Any, Any], huge: Huge, path: str = "data") -> SharedArray[Any, Any]:
     """Shares an ndarray; see `onecopy.share`."""
     if type(array) is SharedArray and image_of(array) is not None:
         return array
@@ -377,7 +382,7 @@ def fill_array(memory: Any, source: np.ndarray[Any, Any]) -> None:
         del target
 
 
-def array_of_node(image: Image, node: int) -> SharedArray:
+def array_of_node(image: Image, node: int) -> SharedArray[Any, Any]:
     """Shows the array at a node inside other data."""
     descr, shape, strides, offset, byte_len = array_geometry(image, node)
     buffer: Any = image.buffer(offset, byte_len, node)
@@ -394,7 +399,7 @@ def _contiguous_strides(shape: tuple[int, ...], itemsize: int, order: Sequence[i
     return tuple(strides)
 
 
-def _over(image: Image) -> SharedArray:
+def _over(image: Image) -> SharedArray[Any, Any]:
     descr, shape, strides, offset, byte_len = array_geometry(image, 0)
     buffer: Any = image.buffer(offset, byte_len, 0)
     return SharedArray(shape, _stored_dtype(descr, _ROOT), buffer, 0, strides)

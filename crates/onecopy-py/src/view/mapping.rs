@@ -156,6 +156,15 @@ macro_rules! mapping_methods {
                 slf
             }
 
+            /// Generic alias for annotations such as `DictView[str, int]`.
+            #[classmethod]
+            fn __class_getitem__<'py>(
+                class: &Bound<'py, PyType>,
+                item: &Bound<'py, PyAny>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                generic(class, item)
+            }
+
             $($extra)*
         }
     };
@@ -168,15 +177,6 @@ mapping_methods!(DictView, {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.image, self.node)
-    }
-
-    /// Generic alias for annotations such as `DictView[str, int]`.
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        generic(class, item)
     }
 
     #[pyo3(name = "_keys")]
