@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from onecopy._array import SharedArray
     from onecopy._progress import Progress
+    from onecopy.views import SharedArray
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-    # What a list of these becomes when it is shared; what it is made of tells which.
+    # Which of the two a list becomes, only the data tell.
     Rows: TypeAlias = TableView["RowView[str, V]"] | ListView["DictView[str, V]"]
     Items: TypeAlias = ListView["T"] | TableView["T"]
     Shape = TypeVar("Shape", bound="tuple[int, ...]")

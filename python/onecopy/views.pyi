@@ -20,8 +20,6 @@ from typing import (
 import numpy as np
 from typing_extensions import Buffer
 
-from onecopy._array import SharedArray as SharedArray
-
 __all__ = [
     "DictView",
     "FrozenSetView",
@@ -39,6 +37,8 @@ __all__ = [
 _T_co = TypeVar("_T_co", covariant=True)
 _K = TypeVar("_K")
 _T = TypeVar("_T")
+_Shape_co = TypeVar("_Shape_co", bound=tuple[int, ...], covariant=True)
+_DType_co = TypeVar("_DType_co", bound=np.dtype[Any], covariant=True)
 _Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 class _View:
@@ -309,3 +309,10 @@ class ObjectView(_View, Generic[_T_co]):
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
     def get(self) -> _T_co:
         """Returns the object, rebuilt at the first call: the same each time."""
+
+class SharedArray(np.ndarray[_Shape_co, _DType_co]):
+    """A read-only ndarray over one shared image.
+
+    Made by `onecopy.share()`; slices, transposes and reshapes of it are shared arrays too. Whatever computes new
+    numbers returns a plain, writable ndarray.
+    """

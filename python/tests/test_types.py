@@ -71,14 +71,17 @@ def test_a_wrong_program_is_found(tmp_path: Path) -> None:
     assert sorted({int(line.split(":")[1]) for line in said.splitlines() if ": error:" in line}) == expected
     # People read where a class is to be had.
     assert '"onecopy.views.ListView[int]"' in said
+    assert '"onecopy.views.SharedArray[tuple[int], numpy.dtype[numpy.float64]]"' in said
     assert "_stubs" not in said
 
 
 WRONG = """
+import numpy as np
 import onecopy
 from onecopy.errors import FreezeRefused
 view = onecopy.share([1, 2])
 reveal_type(view)
+reveal_type(onecopy.share(np.ones(3)))
 view.append(3)  # wrong
 view[0] = 1  # wrong
 view[0].upper()  # wrong
