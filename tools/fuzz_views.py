@@ -486,6 +486,7 @@ def sequence_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any
     if short:
         every |= {
             "tolist": partial(call, view, "tolist"),
+            "column": partial(call, view, "column", "id"),
             "list": lambda: list(view),
             "real part": lambda: onecopy.to_python(view[1:]),
             "repr of a part": lambda: repr(view[:3]),
