@@ -387,7 +387,7 @@ class User:
     def parts(self, view: Any) -> list[Any]:
         """A few of the parts of a view."""
         kinds: tuple[Callable[[], Any], ...]
-        if isinstance(view, (onecopy.RecordView, onecopy.NamedTupleView)):
+        if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
             names = self.attempt("dir", lambda: [name for name in dir(view) if name[:1] != "_"]) or []
             kinds = tuple(partial(field_of, view, name) for name in names[:6])
         elif hasattr(view, "values"):
@@ -437,19 +437,19 @@ def operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any]]:
             "share": lambda: onecopy.share([view]),
         }
     every |= {f"{probe!r} in": partial(operator.contains, view, probe) for probe in PROBES}
-    if isinstance(view, (onecopy.DictView, onecopy.RowView)):
+    if isinstance(view, (onecopy.views.DictView, onecopy.views.RowView)):
         return every | mapping_operations(view)
-    if isinstance(view, (onecopy.SetView, onecopy.FrozenSetView)):
+    if isinstance(view, (onecopy.views.SetView, onecopy.views.FrozenSetView)):
         return every | set_operations(view)
-    if isinstance(view, (onecopy.RecordView, onecopy.NamedTupleView)):
+    if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
         every |= {"names": lambda: [getattr(view, name) for name in dir(view)[:60]]}
-    if isinstance(view, onecopy.TableView):
+    if isinstance(view, onecopy.views.TableView):
         every |= {
             "columns": lambda: view.columns,
             "each column": lambda: [list(itertools.islice(view.column(name), 100)) for name in view.columns],
             "no such column": lambda: view.column("no such"),
         }
-    if isinstance(view, onecopy.ObjectView):
+    if isinstance(view, onecopy.views.ObjectView):
         every |= {"get": view.get}
     return every | sequence_operations(view, short=short)
 
@@ -486,6 +486,7 @@ def sequence_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any
     if short:
         every |= {
             "tolist": partial(call, view, "tolist"),
+            "column": partial(call, view, "column", "id"),
             "list": lambda: list(view),
             "real part": lambda: onecopy.to_python(view[1:]),
             "repr of a part": lambda: repr(view[:3]),

@@ -43,7 +43,7 @@ def test_what_is_saved_comes_back(data: Any) -> None:
     path = Path(os.environ["PYTEST_FILE_DIR"]) / "data.onecopy"
     onecopy.save(data, path)
     view = onecopy.open(path, allow_pickle=True, validate="full")
-    assert identical(onecopy.to_python(view.get() if isinstance(view, onecopy.ObjectView) else view), data)
+    assert identical(onecopy.to_python(view.get() if isinstance(view, onecopy.views.ObjectView) else view), data)
     buffered = onecopy.from_buffer(path.read_bytes(), allow_pickle=True, validate="full")
     assert identical(onecopy.to_python(buffered), data)
 

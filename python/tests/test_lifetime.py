@@ -56,7 +56,7 @@ def run_program(program: str, *arguments: str, fresh: bool = True, prefix: tuple
 
 
 @pytest.fixture
-def clean() -> Iterator[onecopy.Stats]:
+def clean() -> Iterator[onecopy.store.Stats]:
     """The store as it is before the test; fails unless it is so again afterwards."""
     gc.collect()
     onecopy.collect(0)
@@ -85,7 +85,7 @@ KINDS: dict[str, Callable[[int], Any]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ten_thousand_rounds_leave_the_store_flat(kind: str, clean: onecopy.Stats) -> None:
+def test_ten_thousand_rounds_leave_the_store_flat(kind: str, clean: onecopy.store.Stats) -> None:
     make = KINDS[kind]
     sizes = []
     for number in range(10_000):

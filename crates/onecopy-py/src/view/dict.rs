@@ -21,7 +21,7 @@ use crate::image::{Image, lasting};
 ///     >>> view = onecopy.share({"a": 1, "b": [2, 3]})
 ///     >>> view["b"][1], "c" in view, dict(view.items())["a"]
 ///     (3, False, 1)
-#[pyclass(frozen, mapping, weakref, module = "onecopy")]
+#[pyclass(frozen, mapping, weakref, module = "onecopy.views")]
 pub(crate) struct DictView {
     pub(super) node: u64,
     pub(super) finder: Arc<Finder>,

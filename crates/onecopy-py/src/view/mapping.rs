@@ -126,6 +126,15 @@ macro_rules! mapping_methods {
                 slf
             }
 
+            /// Generic alias for annotations such as `DictView[str, int]`.
+            #[classmethod]
+            fn __class_getitem__<'py>(
+                class: &Bound<'py, PyType>,
+                item: &Bound<'py, PyAny>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                generic(class, item)
+            }
+
             $($extra)*
         }
     };
@@ -134,15 +143,6 @@ macro_rules! mapping_methods {
 mapping_methods!(DictView, of_dict, {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.values.image, self.node)
-    }
-
-    /// Generic alias for annotations such as `DictView[str, int]`.
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        generic(class, item)
     }
 });
 

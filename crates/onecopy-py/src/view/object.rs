@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
+use super::generic::generic;
 use super::reduce::{Reduced, reduce};
 use crate::image::{Image, rebuilt};
 
@@ -15,7 +17,7 @@ use crate::image::{Image, rebuilt};
 ///     >>> view = onecopy.share(datetime.date(2026, 1, 2))
 ///     >>> view.get().year
 ///     2026
-#[pyclass(frozen, weakref, module = "onecopy")]
+#[pyclass(frozen, weakref, module = "onecopy.views")]
 pub(crate) struct ObjectView {
     image: Py<Image>,
     node: u64,
@@ -57,6 +59,15 @@ impl ObjectView {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.image, self.node)
+    }
+
+    /// Generic alias for annotations such as `ObjectView[Decimal]`.
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        generic(class, item)
     }
 
     fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

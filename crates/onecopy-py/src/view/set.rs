@@ -75,6 +75,15 @@ impl Members {
         Ok(real)
     }
 
+    /// What the view was made from, a set or frozenset of its own.
+    fn builtin<'py>(&self, py: Python<'py>, frozen: bool) -> PyResult<Bound<'py, PyAny>> {
+        let real = self.real(py)?.into_any();
+        if frozen {
+            return py.get_type::<PyFrozenSet>().call1((real,));
+        }
+        Ok(real)
+    }
+
     fn compare<'py>(
         &self,
         other: &Bound<'py, PyAny>,
@@ -128,14 +137,7 @@ impl Members {
         if !is_set(other)? {
             return Ok(py.NotImplemented().into_bound(py));
         }
-        let real = |set: Bound<'py, PyAny>| -> PyResult<Bound<'py, PyAny>> {
-            if frozen {
-                py.get_type::<PyFrozenSet>().call1((set,))
-            } else {
-                Ok(set)
-            }
-        };
-        let ours = real(self.real(py)?.into_any())?;
+        let ours = self.builtin(py, frozen)?;
         let theirs = if other.is_instance_of::<PySet>() || other.is_instance_of::<PyFrozenSet>() {
             other.clone()
         } else {
@@ -181,7 +183,7 @@ pub(super) fn is_set(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 macro_rules! set_class {
     ($class:ident, $frozen:literal, $doc:literal, { $($extra:tt)* }) => {
         #[doc = $doc]
-        #[pyclass(frozen, weakref, module = "onecopy")]
+        #[pyclass(frozen, weakref, module = "onecopy.views")]
         pub(crate) struct $class(Members);
 
         impl $class {
@@ -269,28 +271,28 @@ macro_rules! set_class {
                 self.0.holds_all(other)
             }
 
-            /// Returns a real set of the members and those of all `others`.
+            /// Returns a set or frozenset, as this was made from, of the members and those of all `others`.
             #[pyo3(signature = (*others))]
             fn union<'py>(&self, others: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(others.py())?.call_method1("union", others)
+                self.0.builtin(others.py(), $frozen)?.call_method1("union", others)
             }
 
-            /// Returns a real set of the members that are in all `others`.
+            /// Returns a set or frozenset, as this was made from, of the members that are in all `others`.
             #[pyo3(signature = (*others))]
             fn intersection<'py>(&self, others: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(others.py())?.call_method1("intersection", others)
+                self.0.builtin(others.py(), $frozen)?.call_method1("intersection", others)
             }
 
-            /// Returns a real set of the members that are in none of `others`.
+            /// Returns a set or frozenset, as this was made from, of the members that are in none of `others`.
             #[pyo3(signature = (*others))]
             fn difference<'py>(&self, others: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(others.py())?.call_method1("difference", others)
+                self.0.builtin(others.py(), $frozen)?.call_method1("difference", others)
             }
 
-            /// Returns a real set of what is in one of the two but not in both.
+            /// Returns a set or frozenset, as this was made from, of what is in one of the two but not in both.
             #[pyo3(signature = (other, /))]
             fn symmetric_difference<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(other.py())?.call_method1("symmetric_difference", (other,))
+                self.0.builtin(other.py(), $frozen)?.call_method1("symmetric_difference", (other,))
             }
 
             fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -343,8 +345,7 @@ set_class!(
     {
         fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
             let _level = Level::of_hash()?;
-            let members = py.get_type::<PyFrozenSet>().call1((self.0.real(py)?,))?;
-            members.hash()
+            self.0.builtin(py, true)?.hash()
         }
     }
 );
