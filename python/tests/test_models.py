@@ -17,7 +17,7 @@ from sklearn.ensemble._gradient_boosting import predict_stages
 from sklearn.tree._tree import NODE_DTYPE, Tree, ccp_pruning_path
 
 import onecopy
-from conftest import summed_pss_bytes
+from conftest import in_store, summed_pss_bytes
 from onecopy import _models, _onecopy, _pickle, _reducers
 
 if TYPE_CHECKING:
@@ -130,8 +130,6 @@ def arrays(found: Any, seen: dict[int, Any]) -> Iterator[np.ndarray[Any, Any]]:
 
 def private_bytes(found: Any) -> int:
     """Bytes of its arrays that lie outside of the store."""
-    from test_frames import in_store  # here, so that only workers that ask load all libraries of frames
-
     return sum(part.nbytes for part in arrays(found, {}) if not in_store(part.ctypes.data))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import onecopy
+from conftest import in_store
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -62,8 +63,6 @@ COPIED: dict[str, Any] = {
 
 def private_bytes(found: Any) -> int:
     """Bytes of a tensor that lie outside of the store's mappings."""
-    from test_frames import in_store
-
     return 0 if in_store(found.data_ptr()) else found.numel() * found.element_size()
 
 

@@ -103,7 +103,7 @@ fn the_page_has_a_row_for_each_label_and_all_its_tables_end() {
 #[test]
 fn a_tree_that_may_not_be_looked_into_is_an_error_that_says_who_may() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can become somebody else");
+        skip::skipped("only root can become somebody else");
         return;
     }
     // The program's folder may be closed to nobody.
