@@ -304,7 +304,7 @@ fn whatever_a_program_leaves_in_the_side_folder_nobody_hangs_or_drowns() {
            echo '{{"pid":4,"types":[]}}' > objects-4.json; mkfifo objects-4.bin
            echo '{{"pid":5,"types":[]}}' > objects-5.json; truncate -s 1T objects-5.bin
            ln -s {kept} readings.new; echo ready
-           i=0; until [ -s readings ] && [ $i -ge 6000 ]; do sleep 0.02 & wait; i=$((i+1)); done"#
+           i=0; until [ -s readings ] && [ $i -ge 50 ]; do sleep 0.02 & wait; i=$((i+1)); done"#
     );
     for options in [&["--overhead", "50"][..], &["--why", "--overhead", "50"]] {
         let options = [&["-q", "--json", &json], options].concat();
