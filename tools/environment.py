@@ -57,8 +57,13 @@ def digest(*parts: str | bytes) -> str:
 def rust_digest() -> str:
     """A hash over everything the extension is built from."""
     files = [ROOT / name for name in ("Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "pyproject.toml", "README.md")]
-    files += [path for pattern in RUST_SOURCES for path in (ROOT / "crates").rglob(pattern)]
+    files += [path for pattern in RUST_SOURCES for path in (ROOT / "crates").rglob(pattern) if not is_test(path)]
     return digest(*(part for path in sorted(files) if path.is_file() for part in (str(path), path.read_bytes())))
+
+
+def is_test(path: Path) -> bool:
+    """Whether it lies in a crate's folder of tests, of which nothing is built into the extension."""
+    return path.relative_to(ROOT / "crates").parts[1] == "tests"
 
 
 def location(python: pythons.Python) -> Path:

@@ -725,8 +725,8 @@ def main() -> int:
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        *numbers, until = options.child
-        child(*map(int, numbers), float(until))
+        seed, start, end, until = options.child
+        child(int(seed), int(start), int(end), float(until))
         return 0
     if options.replay:
         replay(options.replay)

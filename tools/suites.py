@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 TENSORS = "test_tensors.py"
 """Needs torch. Where only the system's Python sees one, an environment over it runs these tests, and these alone."""
 
-LEFT_TO_NEWEST: dict[str, str] = {}
+LEFT_TO_NEWEST: dict[str, str] = {
+    "test_cli.py": "the command is Rust; what it measures of each interpreter is in test_meter.py",
+    "test_dependencies.py": "reads files",
+    "test_docs.py": "the documents; what their examples use is tested on every interpreter",
+    "test_hostile.py": "files and folders are opened by Rust, and by Python that only calls the kernel",
+    "test_layers.py": "reads sources",
+    "test_question.py": "an example over share() and multiprocessing, which are tested on every interpreter",
+    "test_users.py": "whose store it is, Rust decides",
+}
 """Suites whose code under test is the same whatever the interpreter, with what that code is."""
 
 
