@@ -18,7 +18,6 @@ LEFT_TO_NEWEST: dict[str, str] = {
     "test_hostile.py": "files and folders are opened by Rust, and by Python that only calls the kernel",
     "test_layers.py": "reads sources",
     "test_question.py": "an example over share() and multiprocessing, which are tested on every interpreter",
-    "test_users.py": "whose store it is, Rust decides",
 }
 """Suites whose code under test is the same whatever the interpreter, with what that code is."""
 
