@@ -201,7 +201,7 @@ def close(outcomes: list[Outcome]) -> int:
 def main() -> int:
     """Runs everything; extra arguments go to pytest."""
     try:
-        found = pythons.chosen()
+        found = sorted(pythons.chosen(), key=lambda python: python.version)
     except pythons.PythonNotFoundError as error:
         print(f"check: {error}", file=sys.stderr)
         return 1
