@@ -47,7 +47,7 @@ TAG_BLOB, TAG_NODE = 0xFFFD << 48, 0xFFFE << 48
 LAST64 = 2**64 - 1
 # An operation that takes longer is interrupted, as by Ctrl-C; one that cannot be is a finding.
 SLOW_S = 2.0
-HANG_S = 60.0
+HANG_S = 120.0
 SLOW_LIMIT = 3
 MEMORY_BYTES = 2 * 2**30
 # A list of more elements is looked at in part.
@@ -593,11 +593,11 @@ def prepare() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def child(seed: int, start: int, until: float) -> None:
+def child(seed: int, start: int, end: int, until: float) -> None:
     """Works on case after case, saying before each which it is, and at last how its operations ended."""
     prepare()
     outcomes = Outcomes()
-    for index in range(start, start + CASES_PER_CHILD):
+    for index in range(start, min(start + CASES_PER_CHILD, end)):
         if time.monotonic() > until:
             break
         print(index, flush=True)
@@ -662,11 +662,11 @@ def save_finding(folder: Path, seed: int, index: int, how: str, output: str) -> 
     print(f"views: FINDING {how}: {folder / name}.image", flush=True)
 
 
-def batch(seed: int, start: int, until: float, folder: Path, totals: Totals) -> int:
+def batch(seed: int, start: int, end: int, until: float, *, folder: Path, totals: Totals) -> int:
     """Runs a child under a watchdog; returns the case to go on with."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            command("--child", str(seed), str(start), str(until)),
+            command("--child", str(seed), str(start), str(end), str(until)),
             stdout=subprocess.PIPE,
             stderr=errors,
             bufsize=0,
@@ -705,13 +705,13 @@ def batch(seed: int, start: int, until: float, folder: Path, totals: Totals) -> 
         return max(index, start) + 1
 
 
-def fuzz(seed: int, seconds: float, folder: Path) -> Totals:
-    """Runs children until the time is over."""
+def fuzz(seed: int, cases: int, seconds: float, folder: Path) -> Totals:
+    """Runs children until that many cases are through, or the time is over."""
     totals = Totals()
     until = time.monotonic() + seconds
     index = 0
-    while time.monotonic() < until:
-        index = batch(seed, index, until, folder, totals)
+    while index < cases and time.monotonic() < until:
+        index = batch(seed, index, cases, until, folder=folder, totals=totals)
     return totals
 
 
@@ -719,19 +719,21 @@ def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--cases", type=int, default=sys.maxsize, help="end sooner, after so many images")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="default: random")
     parser.add_argument("--findings", type=Path, default=ROOT / "build" / "fuzz" / "findings", metavar="FOLDER")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="IMAGE", help="use these images once, and no others")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(int(options.child[0]), int(options.child[1]), float(options.child[2]))
+        seed, start, end, until = options.child
+        child(int(seed), int(start), int(end), float(until))
         return 0
     if options.replay:
         replay(options.replay)
         return 0
     print(f"views: seed {options.seed}", flush=True)
-    totals = fuzz(options.seed, options.seconds, options.findings)
+    totals = fuzz(options.seed, options.cases, options.seconds, options.findings)
     ended = ", ".join(f"{name} {count}" for name, count in totals.outcomes.most_common())
     print(f"views: operations ended with {ended}")
     print(f"views: {totals.cases} images, {sum(totals.outcomes.values())} operations, {totals.findings} findings")

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 import onecopy
+from families import wait_until
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -397,16 +399,21 @@ def test_other_threads_run_while_a_large_array_is_copied() -> None:
         nonlocal ticks
         while running:
             ticks += 1
+            time.sleep(0)
+
+    def ticked() -> bool:
+        before = ticks
+        onecopy.share(array)
+        return ticks > before + 1_000  # not just once in between
 
     thread = threading.Thread(target=tick)
     thread.start()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # nobody is made to let others run: whoever runs was let
     try:
-        seen = -1
-        for _ in range(3):
-            onecopy.share(array)
-            assert ticks > seen
-            seen = ticks
+        wait_until(ticked)
     finally:
+        sys.setswitchinterval(interval)
         running = False
         thread.join()
 

@@ -95,14 +95,14 @@ def test_shell_blocks_name_real_commands(block: Block) -> None:
             case ["onecopy" | ".venv/bin/onecopy", *arguments]:
                 # Its arguments are right: help after them parses them and runs nothing.
                 command = Path(sys.executable).with_name("onecopy")
-                run = subprocess.run([command, *arguments, "--help"], capture_output=True, text=True, timeout=60)
+                run = subprocess.run([command, *arguments, "--help"], capture_output=True, text=True, timeout=120)
                 assert run.returncode == 0, f"{line}: {run.stderr}"
             case [".venv/bin/python", program, *arguments]:
                 run = subprocess.run(
                     [sys.executable, str(ROOT / program), *arguments, "--help"],
                     capture_output=True,
                     text=True,
-                    timeout=60,
+                    timeout=120,
                 )
                 assert run.returncode == 0, f"{line}: {run.stderr}"
             case [command, *_] if command.startswith(".venv/bin/"):

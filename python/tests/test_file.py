@@ -207,7 +207,7 @@ try:
 except OSError as error:
     sys.exit(7)
 """
-    run = subprocess.run([sys.executable, "-c", limit], check=False, timeout=60)
+    run = subprocess.run([sys.executable, "-c", limit], check=False, timeout=120)
     assert run.returncode == 7
     assert list(tmp_path.iterdir()) == []
 
@@ -262,7 +262,7 @@ def test_names_in_a_file_are_no_commands_to_the_terminal(tmp_path: Path) -> None
     assert image.count(b"<f8") == 1
     path.write_bytes(image.replace(b"Plainly", b"\x1b[31mRe").replace(b"<f8", b"\x1b[m"))
     command = [sys.executable, "-m", "onecopy", "inspect", str(path)]
-    run = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    run = subprocess.run(command, check=False, capture_output=True, timeout=120)
     assert b"\x1b" not in run.stdout + run.stderr
     assert rb"\u{1b}[31mRe" in run.stdout + run.stderr, run
 

@@ -16,6 +16,7 @@ from sklearn import ensemble, linear_model, neighbors, pipeline, preprocessing, 
 from sklearn.tree._tree import Tree
 
 import onecopy
+from conftest import in_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,8 +128,6 @@ def arrays(found: Any, seen: dict[int, Any]) -> Iterator[np.ndarray[Any, Any]]:
 
 def private_bytes(found: Any) -> int:
     """Bytes of its arrays that lie outside of the store."""
-    from test_frames import in_store  # here, so that only workers that ask load all libraries of frames
-
     return sum(part.nbytes for part in arrays(found, {}) if not in_store(part.ctypes.data))
 
 

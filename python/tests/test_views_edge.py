@@ -237,7 +237,6 @@ class Loud:
             _ = Loud.view[1]
 
 
-@pytest.mark.timeout(60)
 def test_an_object_that_reads_its_image_when_it_goes_does_not_hang() -> None:
     view: Any = onecopy.share([Loud(0), Loud(1), 1])
     Loud.view = view
