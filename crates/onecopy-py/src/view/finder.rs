@@ -52,7 +52,10 @@ impl Finder {
     ) -> PyResult<Arc<Self>> {
         let kept = &image.get().kept;
         if let Some(known) = kept.keys::<Self>(offset) {
-            known.names.get_or_init(|| known.few_names(image));
+            if known.names.get().is_none() {
+                // Not `get_or_init`: making them may let another thread run, which would wait for this one without end.
+                let _ = known.names.set(known.few_names(image));
+            }
             return Ok(known);
         }
         let keys = opened.keys_at(offset).map_err(Error::from)?;
