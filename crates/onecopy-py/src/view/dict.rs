@@ -29,6 +29,7 @@ pub(crate) struct DictView {
 }
 
 impl DictView {
+    #[inline(never)]
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
         // SAFETY: the dict goes into the view, which holds the image; its keys as well into the image's own cache.
         #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
 //! From a node to its Python object.
 #![forbid(unsafe_code)]
 
-use onecopy::image::{Decoded, Node, NodeKind, Scalar, Text, Word, read_blob};
+use onecopy::image::{Decoded, Node, NodeHead, NodeKind, Scalar, Text, Word, read_blob};
 use pyo3::prelude::*;
 
 use super::dict::DictView;
@@ -38,19 +38,29 @@ fn object_at<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bound<'py,
     let py = image.py();
     let opened = image.get().open()?;
     let head = opened.head(offset).map_err(Error::from)?;
-    // What resolves its own node is told only where that is: most elements are one of these.
     match head.kind {
         NodeKind::List | NodeKind::Tuple => {
             let sequence = opened.sequence_of(offset, &head).map_err(Error::from)?;
-            return sequence::wrap(py, Elements::of_sequence(image, &sequence));
+            sequence::wrap(py, Elements::of_sequence(image, &sequence))
         }
-        NodeKind::Dict => return Ok(DictView::new(image, offset)?.into_any()),
-        NodeKind::Set => return Ok(SetView::new(image, offset)?.into_any()),
-        NodeKind::FrozenSet => return Ok(FrozenSetView::new(image, offset)?.into_any()),
-        NodeKind::Table => return Ok(TableView::new(image, offset)?.into_any()),
-        _ => {}
+        NodeKind::Dict => Ok(DictView::new(image, offset)?.into_any()),
+        NodeKind::Table => Ok(TableView::new(image, offset)?.into_any()),
+        _ => rare_at(image, offset, &head),
     }
-    match opened.node_of(offset, &head).map_err(Error::from)? {
+}
+
+/// The object of a node that is neither a list nor a dict. Apart, so that the stack that it takes is not set up for those.
+#[inline(never)]
+fn rare_at<'py>(
+    image: &Bound<'py, Image>,
+    offset: u64,
+    head: &NodeHead,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = image.py();
+    let opened = image.get().open()?;
+    match opened.node_of(offset, head).map_err(Error::from)? {
+        Node::Set(set) if set.frozen => Ok(FrozenSetView::new(image, offset)?.into_any()),
+        Node::Set(_) => Ok(SetView::new(image, offset)?.into_any()),
         Node::Row(row) => row::of_table(image, row.table, row.row),
         Node::Array(array) => {
             let arrays = py.import("onecopy._array")?;

@@ -37,6 +37,7 @@ pub(crate) struct TableView {
 }
 
 impl TableView {
+    #[inline(never)]
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
         let core = TableCore::of(image, node)?;
         let len = core.table.rows;
