@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use super::parts::Parts;
 use crate::error::corrupt;
 use crate::image::{Image, element};
-use crate::value::{scalar, text};
+use crate::value::{failure, scalar, text};
 
 /// Makes objects of the elements of one kind of column.
 pub(super) trait Decode {
@@ -64,7 +64,7 @@ impl Decode for Uint {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let value: u64 = unsafe { parts.item(index) };
-        // SAFETY: attached, as this function asks.
+        // SAFETY: takes a plain number; the thread is attached, as this function asks.
         unsafe { ffi::PyLong_FromUnsignedLongLong(value) }
     }
 }
@@ -74,7 +74,7 @@ impl Decode for Float {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let value: f64 = unsafe { parts.item(index) };
-        // SAFETY: attached, as this function asks.
+        // SAFETY: takes a plain number; the thread is attached, as this function asks.
         unsafe { ffi::PyFloat_FromDouble(value) }
     }
 }
@@ -127,7 +127,7 @@ impl Offset for Wide {
 /// - as for [`Decode::decode`], for a column whose offsets are `O`.
 #[inline]
 unsafe fn span<O: Offset>(parts: &Parts, index: usize) -> Option<(&[u8], TextKind)> {
-    // SAFETY: there is one offset more than elements (P1).
+    // SAFETY: there is one offset more than elements (P1), and `index` is one of an element, as this function asks.
     let (start, kind) = O::split(unsafe { parts.item(index) });
     // SAFETY: `index + 1` is at most the number of elements, so it is one of the offsets (P1).
     let (end, _) = O::split(unsafe { parts.item(index.wrapping_add(1)) });
@@ -192,7 +192,7 @@ impl Decode for Words {
         let word = Word(unsafe { parts.item(index) });
         match word.decode() {
             Some(Decoded::Int(value)) => scalar::int(value),
-            // SAFETY: attached, as this function asks.
+            // SAFETY: takes a plain number; the thread is attached, as this function asks.
             Some(Decoded::Float(value)) => unsafe { ffi::PyFloat_FromDouble(value) },
             Some(Decoded::None) => scalar::none(),
             Some(Decoded::Bool(value)) => scalar::bool_object(value),
@@ -206,7 +206,7 @@ impl Decode for Words {
                     // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
                     Ok(Scalar::Pickle(_)) => unsafe { element::pickled(parts.image, offset) },
                     Ok(value) => scalar::raw(&value),
-                    Err(error) => scalar::raise(error),
+                    Err(error) => failure::raise(error),
                 }
             }
             // SAFETY: the image of parts that hold is alive (P4), and the thread attached.

@@ -24,9 +24,9 @@ pub(crate) struct Parts {
     pub(super) image: *mut PyObject,
 }
 
-// SAFETY: the pointers lead to memory that this process only reads (P4).
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4).
 unsafe impl Send for Parts {}
-// SAFETY: the pointers lead to memory that this process only reads (P4).
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4).
 unsafe impl Sync for Parts {}
 
 impl Parts {
