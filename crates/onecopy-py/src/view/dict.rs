@@ -30,7 +30,7 @@ pub(crate) struct DictView {
 
 impl DictView {
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
-        // SAFETY: the dict goes into the view, which holds the image.
+        // SAFETY: what refers to the image goes into the view below, which holds the image as long as it lives.
         #[allow(unsafe_code)]
         let opened = unsafe { lasting(image)? };
         let Node::Dict(Dict { keys, values, .. }) = opened.node(node).map_err(Error::from)? else {

@@ -8,12 +8,12 @@
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use super::dict::DictView;
 use super::entries::{ItemsView, KeysView, Mapping as _, ValuesView, is_mapping, reversed};
-use super::generic::generic;
 use super::level::Level;
+use super::methods::view_methods;
 use super::reduce::{Reduced, reduce};
 use super::row::RowView;
 use super::table_core::{ReducedRow, reduce_row};
@@ -28,9 +28,8 @@ fn read_only(class: &str, what: &str) -> PyErr {
 }
 
 macro_rules! mapping_methods {
-    ($class:ident, $of:ident, { $($extra:tt)* }) => {
-        #[pymethods]
-        impl $class {
+    ($class:ident $($generic:ident)?, $of:ident, { $($extra:tt)* }) => {
+        view_methods!($class $($generic)? {
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 match self.find(key)? {
                     Some(position) => self.value(key.py(), position),
@@ -116,34 +115,16 @@ macro_rules! mapping_methods {
                 self.text(py)
             }
 
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-                slf
-            }
-
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-                slf
-            }
-
             $($extra)*
-        }
+        });
     };
 }
 
-mapping_methods!(DictView, of_dict, {
+mapping_methods!(DictView generic, of_dict, {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.image, self.node)
     }
 
-    /// Generic alias for annotations such as `DictView[str, int]`.
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        generic(class, item)
-    }
 });
 
 mapping_methods!(RowView, of_row, {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
+use super::methods::view_methods;
 use super::reduce::{Reduced, reduce};
 use crate::image::{Image, rebuilt};
 
@@ -40,8 +41,7 @@ impl ObjectView {
     }
 }
 
-#[pymethods]
-impl ObjectView {
+view_methods!(ObjectView {
     /// Returns the object: the same each time.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(object) = self.object.get() {
@@ -58,12 +58,4 @@ impl ObjectView {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.image, self.node)
     }
-
-    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-        slf
-    }
-}
+});
