@@ -24,8 +24,7 @@ test: prerequisites  ## all checks: format, clippy, Rust tests, then every Pytho
 	cargo fmt --all --check
 	PYO3_PYTHON="$$($(PYTHON3) tools/pythons.py newest)" \
 	cargo clippy --workspace --all-targets --features onecopy/testing --locked -- -D warnings
-	@mkdir -p build && rm -f build/rust-skips.txt
-	ONECOPY_SKIPS=$(CURDIR)/build/rust-skips.txt cargo test --features onecopy/testing --locked
+	$(PYTHON3) tools/rust.py
 	cargo build --release --locked -p onecopy-cli
 	$(PYTHON3) tools/check.py
 

@@ -47,7 +47,7 @@ TAG_BLOB, TAG_NODE = 0xFFFD << 48, 0xFFFE << 48
 LAST64 = 2**64 - 1
 # An operation that takes longer is interrupted, as by Ctrl-C; one that cannot be is a finding.
 SLOW_S = 2.0
-HANG_S = 60.0
+HANG_S = 120.0
 SLOW_LIMIT = 3
 MEMORY_BYTES = 2 * 2**30
 # A list of more elements is looked at in part.
@@ -387,7 +387,7 @@ class User:
     def parts(self, view: Any) -> list[Any]:
         """A few of the parts of a view."""
         kinds: tuple[Callable[[], Any], ...]
-        if isinstance(view, (onecopy.RecordView, onecopy.NamedTupleView)):
+        if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
             names = self.attempt("dir", lambda: [name for name in dir(view) if name[:1] != "_"]) or []
             kinds = tuple(partial(field_of, view, name) for name in names[:6])
         elif hasattr(view, "values"):
@@ -437,19 +437,19 @@ def operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any]]:
             "share": lambda: onecopy.share([view]),
         }
     every |= {f"{probe!r} in": partial(operator.contains, view, probe) for probe in PROBES}
-    if isinstance(view, (onecopy.DictView, onecopy.RowView)):
+    if isinstance(view, (onecopy.views.DictView, onecopy.views.RowView)):
         return every | mapping_operations(view)
-    if isinstance(view, (onecopy.SetView, onecopy.FrozenSetView)):
+    if isinstance(view, (onecopy.views.SetView, onecopy.views.FrozenSetView)):
         return every | set_operations(view)
-    if isinstance(view, (onecopy.RecordView, onecopy.NamedTupleView)):
+    if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
         every |= {"names": lambda: [getattr(view, name) for name in dir(view)[:60]]}
-    if isinstance(view, onecopy.TableView):
+    if isinstance(view, onecopy.views.TableView):
         every |= {
             "columns": lambda: view.columns,
             "each column": lambda: [list(itertools.islice(view.column(name), 100)) for name in view.columns],
             "no such column": lambda: view.column("no such"),
         }
-    if isinstance(view, onecopy.ObjectView):
+    if isinstance(view, onecopy.views.ObjectView):
         every |= {"get": view.get}
     return every | sequence_operations(view, short=short)
 
@@ -486,6 +486,7 @@ def sequence_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any
     if short:
         every |= {
             "tolist": partial(call, view, "tolist"),
+            "column": partial(call, view, "column", "id"),
             "list": lambda: list(view),
             "real part": lambda: onecopy.to_python(view[1:]),
             "repr of a part": lambda: repr(view[:3]),
@@ -592,11 +593,11 @@ def prepare() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def child(seed: int, start: int, until: float) -> None:
+def child(seed: int, start: int, end: int, until: float) -> None:
     """Works on case after case, saying before each which it is, and at last how its operations ended."""
     prepare()
     outcomes = Outcomes()
-    for index in range(start, start + CASES_PER_CHILD):
+    for index in range(start, min(start + CASES_PER_CHILD, end)):
         if time.monotonic() > until:
             break
         print(index, flush=True)
@@ -668,11 +669,11 @@ def save_finding(folder: Path, seed: int, index: int, how: str, output: str) -> 
     print(f"views: FINDING {how}: {folder / name}.image", flush=True)
 
 
-def batch(seed: int, start: int, until: float, folder: Path, totals: Totals) -> int:
+def batch(seed: int, start: int, end: int, until: float, *, folder: Path, totals: Totals) -> int:
     """Runs a child under a watchdog; returns the case to go on with."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            command("--child", str(seed), str(start), str(until)),
+            command("--child", str(seed), str(start), str(end), str(until)),
             stdout=subprocess.PIPE,
             stderr=errors,
             bufsize=0,
@@ -711,13 +712,13 @@ def batch(seed: int, start: int, until: float, folder: Path, totals: Totals) -> 
         return max(index, start) + 1
 
 
-def fuzz(seed: int, seconds: float, folder: Path) -> Totals:
-    """Runs children until the time is over."""
+def fuzz(seed: int, cases: int, seconds: float, folder: Path) -> Totals:
+    """Runs children until that many cases are through, or the time is over."""
     totals = Totals()
     until = time.monotonic() + seconds
     index = 0
-    while time.monotonic() < until:
-        index = batch(seed, index, until, folder, totals)
+    while index < cases and time.monotonic() < until:
+        index = batch(seed, index, cases, until, folder=folder, totals=totals)
     return totals
 
 
@@ -733,17 +734,19 @@ def main() -> int:
     """Parses the command line."""
     parser = parser_of(__doc__)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--cases", type=int, default=sys.maxsize, help="end sooner, after so many images")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="IMAGE", help="use these images once, and no others")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(int(options.child[0]), int(options.child[1]), float(options.child[2]))
+        seed, start, end, until = options.child
+        child(int(seed), int(start), int(end), float(until))
         return 0
     if options.replay:
         replay(options.replay)
         return 0
     print(f"views: seed {options.seed}", flush=True)
-    totals = fuzz(options.seed, options.seconds, options.findings)
+    totals = fuzz(options.seed, options.cases, options.seconds, options.findings)
     return totals.conclude("views", "images")
 
 

@@ -10,18 +10,23 @@ told apart by version and real path, and among several of one minor version the 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 
 # Runs in the candidate, which may be any Python at all: old syntax only. A virtual environment stands for its base.
 PROBE = """
-import json, platform, sys, sysconfig
+import importlib.util, json, platform, sys, sysconfig
 def has(name):
     try:
         __import__(name)
@@ -34,6 +39,7 @@ print(json.dumps({
     "executable": getattr(sys, "_base_executable", sys.executable) or sys.executable,
     "has_venv": has("venv") and has("ensurepip"),
     "has_test": has("test.list_tests"),
+    "has_torch": importlib.util.find_spec("torch") is not None,
     "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
 }))
 """
@@ -51,6 +57,7 @@ class Python:
     executable: str
     has_venv: bool
     has_test: bool
+    has_torch: bool = False
 
     @property
     def minor(self) -> str:
@@ -68,6 +75,7 @@ class Python:
         return (self.has_venv, self.has_test, self.version)
 
 
+@functools.cache
 def probe(candidate: str) -> Python | None:
     """Runs one candidate; None when it is no working CPython that the project supports."""
     try:
@@ -80,7 +88,9 @@ def probe(candidate: str) -> Python | None:
     if answer["implementation"] != "CPython" or answer["free_threaded"]:
         return None
     major, minor, patch = answer["version"]
-    return Python((major, minor, patch), answer["executable"], answer["has_venv"], answer["has_test"])
+    return Python(
+        (major, minor, patch), answer["executable"], answer["has_venv"], answer["has_test"], answer["has_torch"]
+    )
 
 
 def candidates() -> list[str]:
@@ -90,6 +100,12 @@ def candidates() -> list[str]:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     found += sorted(pyenv.glob("versions/*/bin/python"))
     return [str(path) for path in found if os.access(path, os.X_OK) and path.is_file()]
+
+
+def with_torch(minors: Container[str]) -> Python | None:
+    """An interpreter of one of these versions that sees torch; Debian's torch is for Debian's Python alone."""
+    found = (probe(candidate) for candidate in candidates())
+    return next((python for python in found if python and python.has_torch and python.minor in minors), None)
 
 
 def installed() -> dict[str, Python]:

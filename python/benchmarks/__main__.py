@@ -22,6 +22,7 @@ import metering
 import nested
 import overhead
 import speed
+import startup
 import workers
 from measure import Row, seconds
 
@@ -109,6 +110,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "freeze": lambda: freezing.freezing(scale),
         "overhead": lambda: overhead.overhead(TARGET / "release" / "onecopy", quick=quick),
         "meter": lambda: metering.metering(TARGET / "release" / "onecopy", scale),
+        "startup": lambda: startup.startup(5 if quick else 15),
         "question": the_question,
     }
     return found if quick else {**found, "big-question": the_big_question}

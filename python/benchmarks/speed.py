@@ -81,6 +81,8 @@ def reading(rounds: int, scale: int) -> Iterator[Row]:
         )
         yield ratio.row(f"`view[i]`, random i, {label}", "real list", at_most)
 
+    yield from hot(rounds)
+
     numbers = ints_of_40_bits(n)
     view = onecopy.share(numbers)
     yield side_by_side(lambda: int(np.asarray(view).sum()), lambda: sum(numbers), rounds).row(
@@ -101,6 +103,25 @@ def reading(rounds: int, scale: int) -> Iterator[Row]:
     yield side_by_side(lambda: view == numbers, lambda: numbers.copy() == numbers, rounds).row(
         "`view == list`", "`list.copy() == list`", None
     )
+
+
+def hot(rounds: int) -> Iterator[Row]:
+    """`view[i]` where everything is in the nearest cache: what the access itself costs."""
+    places = random.Random(5).sample(range(1_000), 1_000) * 200
+    kinds: tuple[tuple[str, Any, float | None], ...] = (
+        ("int to 1000", ints_to_1000(1_000), 1.6),
+        ("int of 40 bits", ints_of_40_bits(1_000), 1.6),
+        ("float", [number / 3 for number in ints_of_40_bits(1_000)], None),
+        ("16-character str", strings_of_16(1_000), 2.0),
+    )
+    for label, values, at_most in kinds:
+        view = onecopy.share(values)
+        ratio = side_by_side(
+            lambda v=view: subscript_at(v, places),  # type: ignore[misc]
+            lambda d=values: subscript_at(d, places),  # type: ignore[misc]
+            rounds,
+        )
+        yield ratio.row(f"`view[i]` of 1,000 elements, {label}", "real list", at_most)
 
 
 def into_fresh_memory(array: np.ndarray[Any, Any]) -> None:
@@ -209,8 +230,8 @@ def tokens(processes: int) -> Iterator[Row]:
         answers.append(mine.recv())
         worker.join()
     names = (
-        ("first attach of a spawned worker", 150e-6),
-        ("further view of an attached object", 2e-6),
+        ("first attach of a spawned worker", 100e-6),
+        ("further view of an attached object", 1.5e-6),
         ("view of another object of the same store", None),
     )
     for index, (what, at_most) in enumerate(names):

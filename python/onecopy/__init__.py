@@ -3,89 +3,44 @@
 `share(data)` packs nested lists, dicts, arrays and objects into shared memory once; every process gets a read-only view
 that behaves like the original, whatever the start method. `memory()` says how many copies of the data physically exist.
 
+What is called is here. Classes to name in annotations and `except` are in `onecopy.views`, `onecopy.errors`,
+`onecopy.meter` and `onecopy.store`.
+
     >>> import onecopy
     >>> view = onecopy.share([1, 2, 3])
     >>> view[1]
     2
 """
 
-from onecopy._onecopy import (
-    AttachDenied,
-    AttachError,
-    Collected,
-    CorruptImage,
-    DictView,
-    FreezeRefused,
-    FreezeUnsupported,
-    FrozenSetView,
-    Gone,
-    ListView,
-    NamedTupleView,
-    ObjectView,
-    OnecopyError,
-    ProcessMemory,
-    RecordView,
-    Report,
-    RowView,
-    SetView,
-    SkippedProcess,
-    Stats,
-    StoreMemory,
-    TableView,
-    TupleView,
-    Unsupported,
-    __version__,
-    collect,
-    is_frozen,
-    memory,
-    stats,
-)
+from onecopy._onecopy import AttachError, CorruptImage, Gone, OnecopyError, Unsupported, __version__, is_frozen
 
 # Type checkers know the name. `typing`, from which it usually comes, would cost each worker milliseconds.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from onecopy._array import SharedArray as SharedArray
+    from onecopy import errors, meter, store, views
+    from onecopy._asserting import assert_shared, tag
+    from onecopy._born import empty, full, ones, zeros
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
     from onecopy._freeze import FreezeReport, freeze, freeze_check, freeze_supported
-    from onecopy._meter import Watch, assert_shared, tag, watch
     from onecopy._objects import write_objects
-    from onecopy._share import empty, full, ones, private, share, to_python, zeros
+    from onecopy._share import private, share, to_python
     from onecopy._side import mark
+    from onecopy.meter import memory, watch
+    from onecopy.store import collect, stats
 
 __all__ = [
-    "AttachDenied",
     "AttachError",
-    "Collected",
     "CorruptImage",
-    "DictView",
-    "FreezeRefused",
     "FreezeReport",
-    "FreezeUnsupported",
-    "FrozenSetView",
     "Gone",
-    "ListView",
-    "NamedTupleView",
-    "ObjectView",
     "OnecopyError",
-    "ProcessMemory",
-    "RecordView",
-    "Report",
-    "RowView",
-    "SetView",
-    "SkippedProcess",
-    "Stats",
-    "StoreMemory",
-    "TableView",
-    "TupleView",
     "Unsupported",
-    "Watch",
     "__version__",
     "assert_shared",
     "collect",
     "empty",
+    "errors",
     "freeze",
     "freeze_check",
     "freeze_supported",
@@ -95,41 +50,52 @@ __all__ = [
     "is_frozen",
     "mark",
     "memory",
+    "meter",
     "ones",
     "open",
     "private",
     "save",
     "share",
     "stats",
+    "store",
     "tag",
     "to_python",
+    "views",
     "watch",
     "write_objects",
     "zeros",
 ]
 
+_MODULES = ("errors", "meter", "store", "views")
 _HOMES = {
-    "_array": "SharedArray",
+    "_asserting": "assert_shared tag",
+    "_born": "empty full ones zeros",
     "_file": "from_buffer image_of open save",
     "_freeze": "FreezeReport freeze freeze_check freeze_supported",
-    "_meter": "Watch assert_shared tag watch",
     "_objects": "write_objects",
-    "_share": "empty full ones private share to_python zeros",
+    "_share": "private share to_python",
     "_side": "mark",
+    "meter": "memory watch",
+    "store": "collect stats",
 }
 """The modules that are loaded when one of their names is first asked for."""
 
 
 def __dir__() -> list[str]:
     """What is public, and no names that were only needed to say so."""
-    return sorted({*__all__, "SharedArray", *(name for name in globals() if name.startswith("__"))})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
-def __getattr__(name: str) -> "Any":
-    """Loads the module that a name comes from: whatever is loaded at once, every spawned worker pays for."""
-    for home, names in _HOMES.items():
-        if name in names.split():
-            found = getattr(__import__(f"onecopy.{home}", fromlist=[name]), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module 'onecopy' has no attribute {name!r}")
+# Type checkers know the names from above, and would take a function of this name for leave to use any.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Loads the module that a name comes from: whatever is loaded at once, every spawned worker pays for."""
+        if name in _MODULES:
+            return __import__(f"onecopy.{name}", fromlist=[name])
+        for home, names in _HOMES.items():
+            if name in names.split():
+                found: object = getattr(__import__(f"onecopy.{home}", fromlist=[name]), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module 'onecopy' has no attribute {name!r}")

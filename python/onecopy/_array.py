@@ -16,7 +16,7 @@ import functools
 import math
 import operator
 import sys
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex, TypeVar, cast
 
 import numpy as np
 from numpy.lib.format import descr_to_dtype, dtype_to_descr
@@ -51,7 +51,11 @@ _READ_ONLY = (
 )
 
 
-class SharedArray(np.ndarray[Any, np.dtype[Any]]):
+Shape_co = TypeVar("Shape_co", bound="tuple[int, ...]", covariant=True)
+DType_co = TypeVar("DType_co", bound="np.dtype[Any]", covariant=True)
+
+
+class SharedArray(np.ndarray[Shape_co, DType_co]):
     """A read-only ndarray over one shared image.
 
     Made by `onecopy.share()`; slices, transposes and reshapes of it are shared arrays too. It pickles to a token of
@@ -69,6 +73,7 @@ class SharedArray(np.ndarray[Any, np.dtype[Any]]):
         'ndarray'
     """
 
+    __module__ = "onecopy.views"
     __slots__ = ()
 
     def __array_wrap__(
@@ -129,7 +134,7 @@ def _returns_plain(name: str) -> Callable[..., Any]:
     method = getattr(np.ndarray, name)
 
     @functools.wraps(method)
-    def wrapper(self: SharedArray, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: SharedArray[Any, Any], *args: Any, **kwargs: Any) -> Any:
         return _plain(method(self, *args, **kwargs))
 
     return wrapper
@@ -169,7 +174,7 @@ def _plain(result: Any) -> Any:
 # -- tokens ----------------------------------------------------------------------------------------------------------
 
 
-def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
+def _a(packed: bytes | str, dtype: Any = None) -> SharedArray[Any, Any]:
     """Unpickles a shared array. The short name keeps tokens short."""
     if isinstance(packed, str):
         packed = base64.b85decode(packed)
@@ -179,12 +184,12 @@ def _a(packed: bytes | str, dtype: Any = None) -> SharedArray:
     return _part_of(whole, packed[_TOKEN_LEN:], dtype)
 
 
-def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArray:
+def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArray[Any, Any]:
     """Unpickles a shared array that is a part of other data."""
     return _part_of(show(*array_shown(image, node)), geometry, dtype)
 
 
-def _part_of(whole: SharedArray, geometry: bytes, dtype: Any) -> SharedArray:
+def _part_of(whole: SharedArray[Any, Any], geometry: bytes, dtype: Any) -> SharedArray[Any, Any]:
     numbers = _unpack_numbers(geometry)
     offset, ndim = numbers[0], numbers[1]
     buffer: Any = image_of(whole)
@@ -314,7 +319,7 @@ def _text_of_dtype(dtype: np.dtype[Any]) -> str | None:
 _PLAIN: Final = (np.ndarray, SharedArray, np.memmap)
 
 
-def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray | None:
+def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray[Any, Any] | None:
     """Shares an ndarray; None if it has to be shared as an object."""
     text = text_of(array)
     if text is None:
@@ -333,7 +338,7 @@ def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray | None:
     return show(*array_share(array, text, huge))
 
 
-def show(buffer: ImageBuffer, text: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> SharedArray:
+def show(buffer: ImageBuffer, text: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> SharedArray[Any, Any]:
     """Shows the array of an image."""
     memory: Any = buffer
     return SharedArray(shape, _stored_dtype(text, buffer.node or _ROOT), memory, 0, strides)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Validate = Literal["lazy", "full"]
 
 
-def save(data: Any, path: StrOrBytesPath, *, progress: Progress = False) -> None:
+def save(data: object, path: StrOrBytesPath, *, progress: Progress = False) -> None:
     """Writes the image of `data` to a file, which `open()` maps.
 
     The file is written in the folder of `path`, flushed to the disk and renamed, so that a crash at any moment leaves
@@ -105,7 +105,7 @@ def from_buffer(buffer: Buffer, *, allow_pickle: bool = False, validate: Validat
     return _onecopy.open_buffer(buffer, allow_pickle, validate == "full")
 
 
-def image_of(view: Any) -> memoryview:
+def image_of(view: object) -> memoryview:
     """Returns the bytes of the image that a view shows the whole of, without a copy.
 
     Args:
@@ -127,7 +127,7 @@ def image_of(view: Any) -> memoryview:
     return memoryview(buffer)
 
 
-def _image_of_array(view: Any) -> ImageBuffer | None:
+def _image_of_array(view: object) -> ImageBuffer | None:
     # Of whatever else says that it is an array, and before numpy is needed for it.
     if not hasattr(view, "__array_interface__"):
         return None

@@ -22,7 +22,7 @@ def register(modules: Mapping[str, Any]) -> None:
         _reducers.reducers.setdefault(polars.Series, _reduce_polars_series)
 
 
-def _reduce_polars_frame(frame: Any, _pickler: Any) -> Any:
+def _reduce_polars_frame(frame: Any) -> Any:
     import polars as pl
 
     # The newest layout has strings as views, as polars itself does, so neither way copies them.
@@ -36,7 +36,7 @@ def _polars_frame(table: Any) -> Any:
     return pl.from_arrow(table, rechunk=False)
 
 
-def _reduce_polars_series(series: Any, _pickler: Any) -> Any:
+def _reduce_polars_series(series: Any) -> Any:
     import polars as pl
 
     array = series.to_arrow(compat_level=pl.CompatLevel.newest())

@@ -49,6 +49,7 @@ class FreezeReport:
         sealed_bytes: Bytes that were taken to fill the holes between frozen objects.
     """
 
+    __module__ = "onecopy"
     objects: int
     bytes: int
     seconds: float
@@ -175,7 +176,7 @@ _state: Final = _State()
 
 
 def freeze(
-    obj: Any,
+    obj: object,
     *,
     hash: bool = True,  # noqa: A002 - names what is computed
     dicts: bool = False,
@@ -254,7 +255,7 @@ def freeze(
     return report
 
 
-def freeze_check(obj: Any) -> FreezeReport:
+def freeze_check(obj: object) -> FreezeReport:
     """Counts what `freeze()` would freeze and what it would leave, and marks nothing.
 
     Args:
@@ -314,7 +315,7 @@ def _warn_of_skips(report: FreezeReport) -> None:
         )
 
 
-def _refuse_skipped(obj: Any) -> None:
+def _refuse_skipped(obj: object) -> None:
     _, _, _, left = _onecopy._freeze_look(obj)  # noqa: SLF001 - our own module
     refused = [(kind, way) for kind, _, way in left if not issubclass(kind, _CODE)]
     if refused:

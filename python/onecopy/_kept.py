@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy._ranges import Place, tables
+from onecopy import _onecopy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from onecopy._ranges import Place
 
 __all__ = ["is_kept", "keep", "recall"]
 
@@ -56,20 +56,6 @@ def _recogniser(obj: Any) -> Callable[[Any], bool]:
     return lambda other: reference() is other
 
 
-def _contents(obj: Any) -> tuple[type, bytes]:
-    """A hash over the references that an object holds: with the same ones it is in the same memory."""
-    digest = hashlib.blake2b(digest_size=16)
-    if isinstance(obj, list):
-        places = tables(obj)
-    elif isinstance(obj, dict):
-        # The head of the table has a number that the interpreter gives when it looks something up.
-        places = [(start + 32, max(length - 32, 0)) for start, length in tables(obj)]
-    elif isinstance(obj, tuple):
-        places = [(id(obj) + tuple.__basicsize__, 8 * tuple.__len__(obj))]
-    else:
-        places = [(id(obj) + 16, object.__sizeof__(obj) - 16)]
-    for start, length in places:
-        digest.update(start.to_bytes(8, "little") + length.to_bytes(8, "little"))
-        if length:
-            digest.update((ctypes.c_char * length).from_address(start))
-    return type(obj), digest.digest()
+def _contents(obj: Any) -> tuple[type, int]:
+    """What tells an object from another one at its place that holds other references."""
+    return type(obj), _onecopy._digest(obj)  # noqa: SLF001 - our own module

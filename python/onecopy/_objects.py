@@ -8,7 +8,6 @@ This file stands alone: the command also hands it to interpreters that do not ha
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import ctypes
 import functools
@@ -16,7 +15,6 @@ import gc
 import json
 import mmap
 import os
-import signal
 import struct
 import sys
 import time
@@ -25,28 +23,30 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if __package__:
-    from onecopy import _left
+    from onecopy import _handlers, _left
 else:
     # An interpreter that does not have the package.
+    import onecopy_handlers as _handlers  # type: ignore[import-not-found,no-redef,unused-ignore]
     import onecopy_left as _left  # type: ignore[import-not-found,no-redef,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Seen = dict[int, mmap.mmap]
-    Buffers = Callable[[Any, int], list[tuple[int, int, str]]]
+    Stretch = tuple[int, int]
+    Held = Callable[[Any], Stretch | None]
 
 __all__ = ["install", "write_objects"]
 
-HEAD_BYTES = 16
+HEAD_BYTES = sys.getsizeof([]) - [].__sizeof__()
 """What the cyclic collector keeps before an object."""
 LARGEST = 2**32 - 1
 REGION_BITS = 26
 """Addresses that one map of what was seen covers, 64 MiB."""
 PIECE = 1_024
 """Objects whose referents are asked for at once, and rows that are written at once."""
-IS_COLLECTED = 1 << 14
-"""Py_TPFLAGS_HAVE_GC: objects of the type may refer to others."""
+LEAVES = {bool, bytearray, bytes, complex, float, int, str}
+"""Types whose objects refer to nothing."""
 
 
 def _roots() -> list[Any]:
@@ -101,16 +101,17 @@ _qualname = type.__dict__["__qualname__"].__get__
 class _Kind:
     """What the rows of one type have in common."""
 
-    __slots__ = ("basic", "buffers", "is_collected", "is_fixed", "is_sized", "number")
+    __slots__ = ("basic", "held", "is_fixed", "is_leaf", "is_sized", "number", "what")
 
-    def __init__(self, kind: type, number: int) -> None:
+    def __init__(self, kind: type, number: int, what: str, held: Held | None) -> None:
         self.number = number
         self.basic = kind.__basicsize__
-        self.is_collected = bool(kind.__flags__ & IS_COLLECTED)
+        self.is_leaf = kind in LEAVES
         self.is_fixed = not kind.__itemsize__
         sizeof: object = kind.__sizeof__
         self.is_sized = not self.is_fixed or sizeof is not object.__sizeof__
-        self.buffers = _BUFFERS.get(kind) or (_ndarray if _is_ndarray(kind) else None)
+        self.held = held
+        self.what = what
 
 
 class _Table:
@@ -122,6 +123,7 @@ class _Table:
         self._kinds: dict[type, _Kind] = {}
         self._numbers: dict[str, int] = {}
         self._counted: list[bool] = []
+        self._elsewhere, self._limits = _elsewhere()
         self.count = 0
 
     def _number(self, name: str, *, is_counted: bool) -> int:
@@ -135,7 +137,8 @@ class _Table:
         module, name = _module(kind), str.__str__(_qualname(kind))
         if type(module) is str and module not in {"builtins", "__main__"}:
             name = f"{module}.{name}"
-        found = self._kinds[kind] = _Kind(kind, self._number(name, is_counted=True))
+        what, held = self._elsewhere.get(kind) or ("ndarray", _ndarray if _is_ndarray(kind) else None)
+        found = self._kinds[kind] = _Kind(kind, self._number(name, is_counted=True), what, held)
         return found
 
     def add_all(self, objects: list[Any], left: list[Any]) -> None:  # noqa: C901 - one loop for millions
@@ -150,20 +153,20 @@ class _Table:
                 left.append(obj)
                 continue
             head = 0
-            if kind.is_collected:
+            if not kind.is_leaf:
                 left.append(obj)
                 head = HEAD_BYTES if is_tracked(obj) else 0
             length = kind.basic + head
             if kind.is_sized:
                 try:
                     size = getsizeof(obj)
-                    if kind.buffers is not None:
-                        self._add_buffers(kind.buffers(obj, size))
+                    if kind.held is not None:
+                        self._add_held(kind, kind.held, obj)
                 except KeyboardInterrupt:
                     raise
                 except BaseException:  # noqa: BLE001, S112 - any __sizeof__; one without a length is left out
                     continue
-                if kind.buffers is None and not kind.is_fixed:
+                if kind.held is None and not kind.is_fixed:
                     length = size
                 # What lies elsewhere is in the size, and is no part of the object's own place.
                 length = min(length, size, LARGEST)
@@ -172,10 +175,11 @@ class _Table:
             if len(rows) >= 3 * PIECE:
                 self.flush()
 
-    def _add_buffers(self, buffers: list[tuple[int, int, str]]) -> None:
-        for start, extent, what in buffers:
-            if start and extent:
-                self._rows += (start, min(extent, LARGEST), self._number(what, is_counted=False))
+    def _add_held(self, kind: _Kind, held: Held, obj: Any) -> None:
+        start, extent = held(obj) or (0, 0)
+        if start and extent:
+            what = f"ndarray {obj.dtype}" if held is _ndarray else kind.what
+            self._rows += (start, min(extent, LARGEST), self._number(what, is_counted=False))
 
     def flush(self) -> None:
         """Writes the rows that wait."""
@@ -185,26 +189,18 @@ class _Table:
     def head(self, seconds: float) -> str:
         """What the rows mean, and how long it took to write them."""
         types = [{"name": name, "counted": self._counted[number]} for name, number in self._numbers.items()]
-        return json.dumps({"pid": os.getpid(), "family": _family(), "seconds": seconds, "types": types})
+        return json.dumps(
+            {"pid": os.getpid(), "family": _family(), "seconds": seconds, "types": types, "limits": self._limits}
+        )
 
 
-# Memory of an object that lies elsewhere: address, length, what it is. Offsets are those of CPython.
+# Memory of an object that lies elsewhere: address and length, or None.
 
 
-def _list(obj: list[Any], _: int) -> list[tuple[int, int, str]]:
-    # ob_item, behind the head and the length.
-    return [(_WORDS[(id(obj) + 24) >> 3], 8 * len(obj), "list items")]
-
-
-def _dict(obj: dict[Any, Any], size: int) -> list[tuple[int, int, str]]:
-    # ma_keys, behind the head, the length and a version.
-    return [(_WORDS[(id(obj) + 32) >> 3], max(size - dict.__basicsize__ - HEAD_BYTES, 0), "dict keys")]
-
-
-def _bytearray(obj: bytearray, _: int) -> list[tuple[int, int, str]]:
+def _bytearray(obj: bytearray) -> Stretch | None:
     with contextlib.suppress(BufferError):
-        return [(ctypes.addressof(ctypes.c_char.from_buffer(obj)), len(obj), "bytearray data")] if obj else []
-    return []
+        return (ctypes.addressof(ctypes.c_char.from_buffer(obj)), len(obj)) if obj else None
+    return None
 
 
 def _is_ndarray(kind: type) -> bool:
@@ -212,18 +208,34 @@ def _is_ndarray(kind: type) -> bool:
     return type(numpy) is type(sys) and numpy.__dict__.get("ndarray") is kind
 
 
-def _ndarray(obj: Any, _: int) -> list[tuple[int, int, str]]:
+def _ndarray(obj: Any) -> Stretch | None:
     interface = getattr(obj, "__array_interface__", None)
     if isinstance(interface, dict) and getattr(obj, "base", None) is None:
-        return [(interface["data"][0], int(obj.nbytes), f"ndarray {obj.dtype}")]
-    return []
+        return interface["data"][0], int(obj.nbytes)
+    return None
 
 
-_BUFFERS: dict[type, Buffers] = {bytearray: _bytearray}
-if sys.implementation.name == "cpython" and sys.maxsize > 2**32:
-    # All memory by address: much quicker than an object for each word that is looked at.
-    _WORDS = (ctypes.c_size_t * 2**45).from_address(0)
-    _BUFFERS.update({list: _list, dict: _dict})
+def _elsewhere() -> tuple[dict[type, tuple[str, Held]], list[str]]:
+    """By type, what lies elsewhere and where; and what is not known here.
+
+    Where lists and dicts keep what they hold only the extension knows. It is not imported for that: whoever measures a
+    program must not change it.
+    """
+    found: dict[type, tuple[str, Held]] = {bytearray: ("bytearray data", _bytearray)}
+    extension = sys.modules.get("onecopy._onecopy")
+    if type(extension) is not type(sys):
+        return found, ["memory of list items and dict keys has no name: the program had not imported onecopy"]
+    limits = []
+    for kind, what in ((list, "list items"), (dict, "dict keys")):
+        try:
+            held_by = extension._held_by  # noqa: SLF001 - of this package
+            held_by(kind())
+        except (AttributeError, TypeError) as error:
+            # Another version, or a layout that does not hold here.
+            limits.append(f"memory of {what} has no name: {error}")
+        else:
+            found[kind] = what, held_by
+    return found, limits
 
 
 def _family() -> int:
@@ -340,74 +352,6 @@ def mark_collections(folder: str) -> None:
     gc.callbacks.append(on_collection)
 
 
-class _Handlers:
-    """The program's signal handlers, which must not raise while the table is written.
-
-    That would end the table, and what is raised before a fork is lost (`os.register_at_fork`). So they run, and the
-    first of what they raise is kept. In other threads than the main one nothing is to be done: handlers do not run
-    there.
-    """
-
-    def __init__(self) -> None:
-        self._own: dict[int, Any] = {}
-        self.raised: BaseException | None = None
-
-    def hold(self) -> None:
-        if _thread.get_native_id() != os.getpid():
-            return
-        for number in signal.valid_signals():
-            handler = signal.getsignal(number)
-            if callable(handler):
-                self._own[number] = handler
-                signal.signal(number, self._call)
-
-    def _call(self, number: int, frame: FrameType | None) -> None:
-        try:
-            self._own[number](number, frame)
-        except BaseException as error:  # noqa: BLE001 - whatever it is
-            self.raised = self.raised or error
-
-    def release(self) -> None:
-        numbers = list(self._own)
-        while numbers:
-            try:
-                while numbers:
-                    number = numbers[-1]
-                    # Unless one of the program's has set another meanwhile.
-                    if signal.getsignal(number) == self._call:
-                        signal.signal(number, self._own[number])
-                    numbers.pop()
-            except BaseException as error:  # noqa: BLE001 - of one that is released
-                self.raised = self.raised or error
-
-
-def raise_after_fork(error: BaseException) -> None:
-    """Raises an exception in the program as soon as the fork is done, in the parent.
-
-    It comes by way of a SIGINT that is simulated after the fork, with a handler that sets the program's own again. The
-    simulation is registered now, at the last moment, and is no bytecode: Python code among the handlers that run after
-    the fork would have the exception raised inside it, where it is lost. What is registered does nothing at later
-    forks, and in the child no more than to set the program's handler again.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is None:
-        # It is C code's own, and could not be set again; the interpreter prints what is raised here.
-        raise error
-
-    def deliver(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler
-        signal.signal(signal.SIGINT, handler)
-        raise error
-
-    numbers, handlers = [signal.SIGINT], [handler]
-    signal.signal(signal.SIGINT, deliver)
-    os.register_at_fork(
-        after_in_parent=functools.partial(max, numbers, key=_thread.interrupt_main, default=None),
-        after_in_child=functools.partial(next, map(signal.signal, numbers, handlers), None),
-    )
-    # After it; and the child, for its own forks.
-    os.register_at_fork(after_in_parent=numbers.clear, after_in_child=numbers.clear)
-
-
 def before_fork(folder: str) -> Iterator[None]:
     """Goes on once, before the first fork, and writes the table. A table that cannot be written is none.
 
@@ -416,7 +360,7 @@ def before_fork(folder: str) -> Iterator[None]:
     first is being handed on; and one that is set in another thread than the main one, from outside
     (`PyThreadState_SetAsyncExc`).
     """
-    handlers = _Handlers()
+    handlers = _handlers.Handlers()
     try:
         try:
             yield
@@ -437,7 +381,7 @@ def before_fork(folder: str) -> Iterator[None]:
         handlers.raised = handlers.raised or error
     handlers.release()
     if handlers.raised is not None:
-        raise_after_fork(handlers.raised)
+        _handlers.raise_after_fork(handlers.raised)
 
 
 def install(folder: str) -> None:

@@ -1,26 +1,21 @@
 """The native part of onecopy; import `onecopy` instead."""
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import (
     Any,
     Final,
     Literal,
+    Self,
+    SupportsIndex,
     TypeAlias,
+    TypedDict,
+    final,
 )
 
 import numpy as np
 from typing_extensions import Buffer
 
-from onecopy._stubs.errors import (
-    AttachDenied,
-    AttachError,
-    CorruptImage,
-    FreezeRefused,
-    FreezeUnsupported,
-    Gone,
-    OnecopyError,
-    Unsupported,
-)
 from onecopy._stubs.freezing import (
     _freeze_header,
     _freeze_is_main,
@@ -32,21 +27,18 @@ from onecopy._stubs.freezing import (
     is_frozen,
 )
 from onecopy._stubs.images import BuildBuffer, Image, ImageBuffer, PrivateBuffer
-from onecopy._stubs.meter import (
-    ProcessMemory,
-    Report,
-    Sampler,
-    SkippedProcess,
-    StoreMemory,
-    _buffer_range,
-    _fork_count,
-    _measure_ranges,
-    _note_forks,
-    _relatives,
-    memory,
+from onecopy.errors import (
+    AttachDenied,
+    AttachError,
+    CorruptImage,
+    FreezeRefused,
+    FreezeUnsupported,
+    Gone,
+    OnecopyError,
+    Unsupported,
 )
-from onecopy._stubs.stores import Collected, Stats, collect, stats
-from onecopy._stubs.views import (
+from onecopy.meter import Report
+from onecopy.views import (
     DictView,
     FrozenSetView,
     ListView,
@@ -60,15 +52,12 @@ from onecopy._stubs.views import (
 )
 
 _Huge: TypeAlias = Literal["auto"] | bool
-_Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-# NumPy declares its arrays as buffers from Python 3.12 on.
-_Memory: TypeAlias = Buffer | _Array
+_Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 __all__ = [
     "AttachDenied",
     "AttachError",
     "BuildBuffer",
-    "Collected",
     "CorruptImage",
     "DictView",
     "FreezeRefused",
@@ -82,15 +71,10 @@ __all__ = [
     "ObjectView",
     "OnecopyError",
     "PrivateBuffer",
-    "ProcessMemory",
     "RecordView",
-    "Report",
     "RowView",
     "Sampler",
     "SetView",
-    "SkippedProcess",
-    "Stats",
-    "StoreMemory",
     "TableView",
     "TupleView",
     "Unsupported",
@@ -101,7 +85,10 @@ __all__ = [
     "_attach_view",
     "_buffer_image",
     "_buffer_range",
+    "_bytes_before",
     "_cli_main",
+    "_collect",
+    "_digest",
     "_environment_is_untrusted",
     "_file_image",
     "_fork_count",
@@ -112,29 +99,29 @@ __all__ = [
     "_freeze_seal",
     "_freeze_trouble",
     "_freeze_walk",
+    "_held_by",
     "_hold_side_folder",
     "_image",
     "_image_behind",
+    "_layouts",
     "_measure_ranges",
+    "_memory",
     "_note_forks",
     "_real",
     "_relatives",
+    "_report_text",
+    "_stats",
     "_write_report",
     "array_allocate",
     "array_share",
     "array_shown",
-    "collect",
     "image_of_view",
     "is_frozen",
-    "memory",
     "open_buffer",
     "open_file",
     "private_items",
     "save_graph",
     "share_graph",
-    "stats",
-    "tree_apply",
-    "tree_apply_csr",
 ]
 
 __version__: Final[str]
@@ -148,7 +135,7 @@ def _attach_view(
 ) -> ListView[Any] | TupleView[Any]: ...
 def _attach_node(image: Image, node: int) -> Any: ...
 def _attach_row(image: Image, table: int, row: int) -> Any: ...
-def _attach_table(image: Image, node: int, start: int, step: int, len: int) -> TableView: ...
+def _attach_table(image: Image, node: int, start: int, step: int, len: int) -> TableView[Any]: ...
 def _image(token: bytes, allow_pickle: bool) -> Image: ...
 def _file_image(path: str, identity: tuple[int, int, int], allow_pickle: bool) -> Image: ...
 def _buffer_image(content: bytes, allow_pickle: bool) -> Image: ...
@@ -226,37 +213,6 @@ def array_shown(image: Image, node: int) -> tuple[ImageBuffer, str, tuple[int, .
         CorruptImage: It is not the image of an array.
     """
 
-def tree_apply(nodes: _Memory, rows: _Memory, leaves: _Memory) -> None:
-    """Finds the leaf of every row in a decision tree of scikit-learn.
-
-    Args:
-        nodes: The tree's nodes, of 64 bytes each.
-        rows: An array of two dimensions (float32).
-        leaves: Where the indexes of the leaves (int64) go.
-
-    Raises:
-        CorruptImage: The nodes are no tree, or ask for more columns than there are.
-        ValueError: The sizes do not fit.
-    """
-
-def tree_apply_csr(
-    nodes: _Memory, data: _Memory, indices: _Memory, indptr: _Memory, columns: int, leaves: _Memory
-) -> None:
-    """Does the same for a matrix in compressed sparse rows, whose other values are zero.
-
-    Args:
-        nodes: The tree's nodes, of 64 bytes each.
-        data: The values (float32).
-        indices: Their columns (int32).
-        indptr: Where each row begins among them (int32).
-        columns: Columns of the matrix.
-        leaves: Where the indexes of the leaves (int64) go.
-
-    Raises:
-        CorruptImage: The nodes are no tree, or ask for more columns than there are.
-        ValueError: The matrix contradicts itself.
-    """
-
 def _cli_main(argv: Sequence[str]) -> int:
     """Runs the `onecopy` command.
 
@@ -293,4 +249,151 @@ def _image_behind(view: Any) -> Image | None:
 
     Returns:
         None if it is no view, or one of a row.
+    """
+
+def _stats() -> list[tuple[str, int]]:
+    """Figures of this process's store, by the names of `onecopy.store.Stats`."""
+
+def _collect(max_age: float | None) -> list[tuple[str, int]]:
+    """Gives back what nobody needs; returns how much, by the names of `onecopy.store.Collected`.
+
+    Args:
+        max_age: Age in seconds from which on tokens are given up; None keeps them all.
+    """
+
+def _memory(pid: SupportsIndex | None, children: bool) -> Report:
+    """Measures a process, and with `children` all below it; see `onecopy.memory`."""
+
+def _report_text(json: str) -> str:
+    """What `onecopy report` prints of a reading that is there as JSON."""
+
+@final
+class Sampler:
+    """A thread that samples a process tree; use `onecopy.watch()` instead."""
+
+    def __new__(
+        cls, pid: SupportsIndex | None, overhead: float, side_folder: str | PathLike[str] | None, earlier: bool
+    ) -> Self:
+        """Starts at once.
+
+        Args:
+            pid: The process at the top; this one if None.
+            overhead: The part of one processor that sampling may take.
+            side_folder: Where tags are left.
+            earlier: Whether descendants that are there already are in it.
+        """
+
+    def is_running(self) -> bool:
+        """Whether it has neither ended nor been inherited by fork. One that is ending may still count as running."""
+
+    def read(self) -> Report | None:
+        """Reads now, and returns when that is done; None if there is nothing to read, or if it has ended."""
+
+    def stop(self) -> None:
+        """Takes a last reading and ends; again is no error, and neither is it in a forked child."""
+
+    def report(self) -> Report | None:
+        """The reading with the most physical memory."""
+
+    def most_copied(self) -> Report | None:
+        """The reading with the most copies of those in which another process had memory in common with somebody."""
+
+    def forks(self) -> tuple[int, int]:
+        """Forks noted, and processes that shared memory with somebody when they were read."""
+
+    def max_copies(self) -> float | None:
+        """The highest number of copies in any reading."""
+
+    def json(self) -> str | None:
+        """Everything, as JSON."""
+
+    def html(self) -> str | None:
+        """The report as a page."""
+
+def _buffer_range(buffer: Any) -> tuple[int, int]:
+    """Address and length of the memory behind an object with the buffer protocol.
+
+    Args:
+        buffer: The object.
+
+    Returns:
+        Both as numbers.
+
+    Raises:
+        TypeError: It has no buffer.
+    """
+
+class _RangesUse(TypedDict):
+    """What one process has of some ranges of memory, in bytes."""
+
+    shared: int
+    copied: int
+    new: int
+
+class _Ranges(TypedDict):
+    """What a measurement says of some ranges of this process's memory.
+
+    `pages` are distinct ones that were inherited or shared, `frames` those behind them; `sharers` are who else has
+    pages of what lies there in files or shared memory.
+    """
+
+    report: Report
+    pages: int
+    frames: int
+    users: dict[int, _RangesUse]
+    sharers: set[int]
+
+def _layouts() -> list[tuple[str, str | None]]: ...
+def _bytes_before(object: object) -> int:
+    """Bytes that the interpreter keeps before an object: the collector's head, and managed pointers.
+
+    Args:
+        object: The object.
+
+    Raises:
+        TypeError: They are not known for this Python.
+    """
+
+def _held_by(object: object) -> tuple[int, int] | None:
+    """Finds the memory of what a list, dict, set, frozenset or bytearray holds, without counting a reference.
+
+    Args:
+        object: The container.
+
+    Returns:
+        Address and length; None for anything else.
+
+    Raises:
+        TypeError: It is not known where this Python keeps it.
+    """
+
+def _digest(object: object) -> int:
+    """Hashes the references that an object holds: with the same ones it lies in the same memory.
+
+    Args:
+        object: The object.
+
+    Raises:
+        TypeError: It is not known where this Python keeps them.
+    """
+
+def _measure_ranges(pid: SupportsIndex | None, name: str, ranges: Sequence[tuple[int, int]]) -> _Ranges:
+    """Measures the tree below a process with some ranges of this one's memory named.
+
+    Args:
+        pid: The process at the top; this one if None.
+        name: What the ranges are called.
+        ranges: Addresses and lengths.
+    """
+
+def _note_forks() -> None: ...
+def _fork_count() -> int: ...
+def _relatives(pid: SupportsIndex | None) -> list[int]:
+    """Processes of a tree, but this one, that are relatives of this one by fork.
+
+    Args:
+        pid: The process at the top; this one if None.
+
+    Returns:
+        Their numbers.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from onecopy import _reducers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 _PROTOCOL: Final = 5
 _DATACLASS_ROWS: Final = 1
@@ -21,24 +21,14 @@ _NAMEDTUPLE_ROWS: Final = 2
 
 
 class Pickler(pickle.Pickler):
-    """Asks `_reducers.reducers` first.
-
-    Attributes:
-        root: The object that is pickled.
-        trees: By `id()`, the decision trees in it that `_models` may share.
-    """
-
-    def __init__(self, root: Any, file: io.BytesIO, keep: Callable[[pickle.PickleBuffer], bool]) -> None:
-        super().__init__(file, _PROTOCOL, buffer_callback=keep)
-        self.root = root
-        self.trees: set[int] = set()
+    """Asks `_reducers.reducers` first."""
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how an object of a known type is rebuilt."""
         reduce = _reducers.reducers.get(type(obj))
         if reduce is None:
             return _reduce_view(obj) if type(obj).__module__.startswith("onecopy") else NotImplemented
-        return reduce(obj, self)
+        return reduce(obj)
 
 
 def _reduce_view(obj: Any) -> Any:
@@ -62,10 +52,6 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
     from onecopy import _frames
 
     _frames.register(sys.modules)
-    if "sklearn.tree" in sys.modules:
-        from onecopy import _models
-
-        _models.register(sys.modules)
     if "torch" in sys.modules:
         from onecopy import _tensors
 
@@ -80,7 +66,7 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
             return True
         return False
 
-    Pickler(obj, out, keep).dump(obj)
+    Pickler(out, _PROTOCOL, buffer_callback=keep).dump(obj)
     return out.getvalue(), buffers
 
 

@@ -1,4 +1,4 @@
-"""What `_pickle` and those who know single libraries (`_frames`, `_models`, `_tensors`) have in common."""
+"""What `_pickle` and those who know single libraries (`_frames`, `_tensors`) have in common."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from onecopy._onecopy import Image, PrivateBuffer
-    from onecopy._pickle import Pickler
 
-# What `_frames`, `_models` and `_tensors` know of types whose own pickles copy their data: for an instance and the
-# pickler that has met it, what `__reduce__` would return, or NotImplemented.
-reducers: dict[type, Callable[[Any, Pickler], Any]] = {}
+# What `_frames` and `_tensors` know of types whose own pickles copy their data: for an instance, what `__reduce__`
+# would return, or NotImplemented.
+reducers: dict[type, Callable[[Any], Any]] = {}
 
 
 class _Loading(threading.local):

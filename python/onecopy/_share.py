@@ -22,23 +22,45 @@ from onecopy._onecopy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import SupportsIndex
+    from collections import Counter, OrderedDict, defaultdict
+    from enum import Enum
+    from typing import Protocol
 
     import numpy as np
-    import numpy.typing as npt
 
-    from onecopy._array import SharedArray
     from onecopy._progress import Progress
+    from onecopy.views import SharedArray
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+    # Which of the two a list becomes, only the data tell.
+    Rows: TypeAlias = TableView["RowView[str, V]"] | ListView["DictView[str, V]"]
+    Items: TypeAlias = ListView["T"] | TableView["T"]
+    Shape = TypeVar("Shape", bound="tuple[int, ...]")
+    # Arrays of objects are pickled.
+    DType = TypeVar("DType", bound="np.dtype[np.number[Any] | np.flexible | np.bool | np.datetime64]")
+
+    class NamedTuple(Protocol):
+        """An instance of some class made by `namedtuple`."""
+
+        @property
+        def _fields(self) -> tuple[str, ...]: ...
+        def _asdict(self) -> dict[str, Any]: ...
+
+    # Pickled, so that they keep their class, though they are kinds of what is not.
+    Whole = TypeVar(
+        "Whole",
+        bound="Enum | Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range | bytearray",
+    )
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+Number = TypeVar("Number", bound="complex | np.number[Any] | np.bool")
 Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic | None")
 View = TypeVar(
-    "View", bound="ListView[Any] | TupleView[Any] | DictView[Any, Any] | SetView[Any] | FrozenSetView[Any] | ObjectView"
+    "View",
+    bound="ListView[Any] | TupleView[Any] | TableView[Any] | DictView[Any, Any] | RowView[Any, Any] | SetView[Any] "
+    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any]",
 )
 Huge: TypeAlias = Literal["auto"] | bool
 
@@ -63,7 +85,53 @@ _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 @overload
 def share(data: View, *, huge: Huge = "auto", progress: Progress = False) -> View: ...
 @overload
-def share(data: Array, *, huge: Huge = "auto", progress: Progress = False) -> SharedArray: ...
+def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but pickled whole
+    data: Whole, *, huge: Huge = "auto", progress: Progress = False
+) -> ObjectView[Whole]: ...
+@overload
+def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False) -> Atom: ...
+@overload
+def share(
+    data: np.ndarray[Shape, DType], *, huge: Huge = "auto", progress: Progress = False
+) -> SharedArray[Shape, DType]: ...
+@overload
+def share(
+    data: np.ndarray[Shape, np.dtype[np.object_]], *, huge: Huge = "auto", progress: Progress = False
+) -> ObjectView[np.ndarray[Shape, np.dtype[np.object_]]]: ...
+@overload
+def share(data: list[Atom], *, huge: Huge = "auto", progress: Progress = False) -> ListView[Atom]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # only str keys make a table
+    data: list[dict[str, V]], *, huge: Huge = "auto", progress: Progress = False
+) -> Rows[V]: ...
+@overload
+def share(data: list[dict[K, V]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[DictView[K, V]]: ...
+@overload
+def share(data: list[list[Atom]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[ListView[Atom]]: ...
+@overload
+def share(data: list[list[V]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[Items[V]]: ...
+@overload
+def share(data: list[set[V]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[SetView[V]]: ...
+@overload
+def share(data: list[T], *, huge: Huge = "auto", progress: Progress = False) -> Items[T]: ...
+@overload
+def share(data: tuple[Atom, ...], *, huge: Huge = "auto", progress: Progress = False) -> TupleView[Atom]: ...
+@overload
+def share(data: tuple[T, ...], *, huge: Huge = "auto", progress: Progress = False) -> TupleView[T] | TableView[T]: ...
+@overload
+def share(data: dict[K, Atom], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, Atom]: ...
+@overload
+def share(
+    data: dict[K, list[Atom]], *, huge: Huge = "auto", progress: Progress = False
+) -> DictView[K, ListView[Atom]]: ...
+@overload
+def share(data: dict[K, list[V]], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, Items[V]]: ...
+@overload
+def share(
+    data: dict[K, dict[T, V]], *, huge: Huge = "auto", progress: Progress = False
+) -> DictView[K, DictView[T, V]]: ...
+@overload
+def share(data: dict[K, set[V]], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, SetView[V]]: ...
 @overload
 def share(data: dict[K, V], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, V]: ...
 @overload
@@ -71,13 +139,7 @@ def share(data: set[T], *, huge: Huge = "auto", progress: Progress = False) -> S
 @overload
 def share(data: frozenset[T], *, huge: Huge = "auto", progress: Progress = False) -> FrozenSetView[T]: ...
 @overload
-def share(data: list[T], *, huge: Huge = "auto", progress: Progress = False) -> ListView[T]: ...
-@overload
-def share(data: tuple[T, ...], *, huge: Huge = "auto", progress: Progress = False) -> TupleView[T]: ...
-@overload
-def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False) -> Atom: ...
-@overload
-def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any: ...
+def share(data: object, *, huge: Huge = "auto", progress: Progress = False) -> Any: ...
 def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
     """Packs `data` into shared memory once and returns a read-only view of it.
 
@@ -98,7 +160,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
 
     Returns:
         A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for objects of
-        other types an `ObjectView`, whose `get()` gives the object.
+        other types an `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
 
     Raises:
         Unsupported: (a `TypeError`) Something cannot be pickled; the text names the path to it.
@@ -152,17 +214,31 @@ def _typename(data: object) -> str:
 
 
 @overload
+def to_python(view: ListView[DictView[K, V]]) -> list[dict[K, V]]: ...
+@overload
+def to_python(view: ListView[ListView[T]]) -> list[list[T]]: ...
+@overload
 def to_python(view: ListView[T]) -> list[T]: ...
+@overload
+def to_python(view: TableView[RowView[K, V]]) -> list[dict[K, V]] | tuple[dict[K, V], ...]: ...
+@overload
+def to_python(view: TableView[T]) -> list[T] | tuple[T, ...]: ...
 @overload
 def to_python(view: TupleView[T]) -> tuple[T, ...]: ...
 @overload
-def to_python(view: DictView[K, V]) -> dict[K, V]: ...
+def to_python(view: DictView[K, ListView[T]]) -> dict[K, list[T]]: ...
+@overload
+def to_python(view: DictView[K, DictView[T, V]]) -> dict[K, dict[T, V]]: ...
+@overload
+def to_python(view: DictView[K, V] | RowView[K, V]) -> dict[K, V]: ...
 @overload
 def to_python(view: SetView[T]) -> set[T]: ...
 @overload
 def to_python(view: FrozenSetView[T]) -> frozenset[T]: ...
 @overload
-def to_python(view: SharedArray) -> Array: ...
+def to_python(view: ObjectView[T]) -> T: ...
+@overload
+def to_python(view: SharedArray[Shape, DType]) -> np.ndarray[Shape, DType]: ...
 @overload
 def to_python(view: T) -> T: ...
 def to_python(view: Any) -> Any:
@@ -192,6 +268,10 @@ def to_python(view: Any) -> Any:
     return _onecopy._real(view)  # noqa: SLF001 - our own module
 
 
+@overload
+def private(view: np.ndarray[Shape, DType]) -> np.ndarray[Shape, DType]: ...
+@overload
+def private(view: ListView[Number] | TupleView[Number]) -> np.ndarray[tuple[int], np.dtype[Any]]: ...
 def private(view: Any) -> Any:
     """Returns a writable copy-on-write picture of a view, which nobody else sees.
 
@@ -247,116 +327,3 @@ def _private_sequence(view: ListView[Any] | TupleView[Any]) -> Any:
         return memoryview(buffer).cast(letter)
     offset = 0 if strides[0] >= 0 else buffer.nbytes - items.itemsize
     return np.ndarray(len(view), np.dtype(items.format), buffer, offset, strides)
-
-
-def empty(
-    shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C"
-) -> Array:
-    """Makes a writable array whose memory lies in the store, so that sharing it later copies nothing.
-
-    Args:
-        shape: Elements along each dimension.
-        dtype: Type of the elements; whatever `share()` accepts.
-        order: `"C"` for rows, `"F"` for columns that lie together in memory.
-
-    Returns:
-        A plain ndarray, filled with zeros for now. No other process sees it until it is shared; a child made by fork
-        has its own copy-on-write picture of it.
-
-    Raises:
-        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
-        MemoryError: There is not enough memory; it is taken now, not at the first touch.
-
-    Example:
-        >>> import onecopy
-        >>> a = onecopy.empty((2, 3))
-        >>> a[:] = 7
-        >>> view = onecopy.share(a)
-        >>> float(view.sum()), a.flags.writeable
-        (42.0, False)
-    """
-    from onecopy import _array
-
-    return _array.empty(shape, dtype, order=order)
-
-
-def zeros(
-    shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C"
-) -> Array:
-    """Makes a writable array of zeros in the store; see `empty`.
-
-    Args:
-        shape: Elements along each dimension.
-        dtype: Type of the elements.
-        order: `"C"` for rows, `"F"` for columns that lie together in memory.
-
-    Returns:
-        A plain, writable ndarray.
-
-    Raises:
-        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
-        MemoryError: There is not enough memory.
-
-    Example:
-        >>> import onecopy
-        >>> onecopy.zeros(3, int).tolist()
-        [0, 0, 0]
-    """
-    return empty(shape, dtype, order=order)
-
-
-def ones(
-    shape: SupportsIndex | Sequence[SupportsIndex], dtype: npt.DTypeLike = float, *, order: Literal["C", "F"] = "C"
-) -> Array:
-    """Makes a writable array of ones in the store; see `empty`.
-
-    Args:
-        shape: Elements along each dimension.
-        dtype: Type of the elements.
-        order: `"C"` for rows, `"F"` for columns that lie together in memory.
-
-    Returns:
-        A plain, writable ndarray.
-
-    Raises:
-        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
-        MemoryError: There is not enough memory.
-
-    Example:
-        >>> import onecopy
-        >>> onecopy.ones((2, 2)).tolist()
-        [[1.0, 1.0], [1.0, 1.0]]
-    """
-    return full(shape, 1, dtype, order=order)
-
-
-def full(
-    shape: SupportsIndex | Sequence[SupportsIndex],
-    fill_value: Any,
-    dtype: npt.DTypeLike | None = None,
-    *,
-    order: Literal["C", "F"] = "C",
-) -> Array:
-    """Makes a writable array of one value in the store; see `empty`.
-
-    Args:
-        shape: Elements along each dimension.
-        fill_value: The value, or an array that broadcasts to `shape`.
-        dtype: Type of the elements; by default that of `fill_value`.
-        order: `"C"` for rows, `"F"` for columns that lie together in memory.
-
-    Returns:
-        A plain, writable ndarray.
-
-    Raises:
-        Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.
-        MemoryError: There is not enough memory.
-
-    Example:
-        >>> import onecopy
-        >>> onecopy.full(3, 2.5).tolist()
-        [2.5, 2.5, 2.5]
-    """
-    from onecopy import _array
-
-    return _array.full(shape, fill_value, dtype, order=order)

@@ -28,19 +28,20 @@ def register(modules: Mapping[str, Any]) -> None:
         _reducers.reducers.setdefault(torch.nn.Parameter, _reduce_tensor)
 
 
-def _reduce_tensor(tensor: Any, _pickler: Any) -> Any:
+def _reduce_tensor(tensor: Any) -> Any:
     """Returns how a dense tensor of the CPU is rebuilt; torch pickles all others, also those with hooks."""
     import torch
 
     if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_quantized or tensor.numel() == 0:
         return NotImplemented
-    if tensor.is_conj() or tensor.is_neg() or not tensor.is_leaf or tensor._backward_hooks or vars(tensor):  # noqa: SLF001
+    if not tensor.is_leaf or tensor._backward_hooks or vars(tensor):  # noqa: SLF001
         return NotImplemented
     if any(step == 0 and length > 1 for step, length in zip(tensor.stride(), tensor.shape, strict=True)):
         return NotImplemented  # elements that repeat, which torch stores once
     # The axes as they lie in memory, slowest first; what lies between the elements is left out.
     order = sorted(range(tensor.dim()), key=lambda axis: -tensor.stride(axis))
-    dense = tensor.detach().permute(order).contiguous()
+    # Some torches forget in a pickle that a tensor is to be read as conjugate or negative: it is computed here.
+    dense = tensor.detach().resolve_conj().resolve_neg().permute(order).contiguous()
     try:
         data = dense.view(-1).view(torch.uint8).numpy()
     except (TypeError, RuntimeError):  # torch's own wrappers of tensors have no memory
@@ -60,7 +61,7 @@ def _tensor(
     flat = torch.frombuffer(_writable(data), dtype=getattr(torch, dtype))
     view = flat.view(shape).permute(order)
     # Not a view: a leaf of its own, as the original was.
-    tensor = torch.empty(0, dtype=flat.dtype).set_(flat.untyped_storage(), 0, view.shape, view.stride())
+    tensor = torch.empty(0, dtype=flat.dtype).set_(view)
     return torch.nn.Parameter(tensor, requires_grad) if is_parameter else tensor.requires_grad_(requires_grad)
 
 

@@ -1,6 +1,6 @@
 """A fixture, a marker and an option for pytest; put `pytest_plugins = ["onecopy.pytest_plugin"]` into conftest.py.
 
-A test that takes `onecopy_watch` is watched, and may ask for `onecopy_watch.max_copies` in the end.
+A test that takes `onecopy_watch` is watched, and may ask for `onecopy_watch.max_copies()` in the end.
 `@pytest.mark.onecopy_max_copies(1.1)` watches a test and fails it if there were more copies at any reading, or if
 nothing was shared. `--onecopy-max-copies 1.1` does so for every test that is watched and has no such marker, if
 anything was shared. `onecopy_watch.read()` makes a reading at the moment that matters: while the workers are alive and
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from onecopy._meter import Watch
+from onecopy.meter import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -97,7 +97,7 @@ def _nothing(watched: Watch, unread: str) -> str:
     """Why a test with the marker has no number."""
     if unread:
         return f"{unread}: {_READ}"
-    report = watched.report
+    report = watched.report()
     denied = [f"process {row.pid} ({row.name})" for row in report.skipped if row.reason == "denied"] if report else []
     if denied:
         return f"it is not known what was shared: {', '.join(denied)} may not be looked into"

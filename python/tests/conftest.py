@@ -79,3 +79,13 @@ def summed_pss_bytes(root: int | None = None) -> int:
             if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+def in_store(address: int) -> bool:
+    """Whether an address lies in a mapping of a store."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "onecopy" in line:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if start <= address < end:
+                return True
+    return False

@@ -47,9 +47,11 @@ def names_in(suite: type[unittest.TestCase]) -> list[str]:
     return list(unittest.TestLoader().getTestCaseNames(suite))
 
 
-def adopt(suite: type[unittest.TestCase], type2test: Any, exempt: dict[str, Exempt]) -> type[unittest.TestCase]:
-    """The suite as a class of its own, with the exempt tests expected to fail as listed."""
-    body: dict[str, Any] = {"type2test": type2test, "__doc__": suite.__doc__}
+def adopt(
+    suite: type[unittest.TestCase], type2test: Any, exempt: dict[str, Exempt], **instead: Any
+) -> type[unittest.TestCase]:
+    """The suite as a class of its own, with the exempt tests expected to fail as listed, and some tests replaced."""
+    body: dict[str, Any] = {"type2test": type2test, "__doc__": suite.__doc__, **instead}
     for name, why in exempt.items():
         inherited = getattr(suite, name, None)
         if inherited is not None:  # not every version has every test

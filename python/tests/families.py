@@ -12,6 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Self
 
 import onecopy
+from conftest import summed_pss_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,39 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+
+# What a pool's worker meets the test at; a pool hands barriers over only when a worker starts.
+_barrier: Any = None
+
+
+def remember_barrier(barrier: Any) -> None:
+    """The initializer of a pool whose workers stay where they are measured."""
+    global _barrier  # noqa: PLW0603
+    _barrier = barrier
+
+
+def stay() -> None:
+    """In a worker: it is where it is to be measured, and stays there until it has been."""
+    _barrier.wait(WATCHDOG_S)
+    _barrier.wait(WATCHDOG_S)
+
+
+def while_all_stay(barrier: Any, measure: Callable[[], Any]) -> Any:
+    """Measures while every worker stays."""
+    barrier.wait(WATCHDOG_S)
+    found = measure()
+    barrier.wait(WATCHDOG_S)
+    return found
+
+
+def pss_at_rest(pool: Any, barrier: Any) -> int:
+    """Summed PSS of the family while no worker does anything, not even the end of what it did before."""
+    resting = [pool.apply_async(stay) for _ in range(barrier.parties - 1)]
+    found: int = while_all_stay(barrier, summed_pss_bytes)
+    for each in resting:
+        each.get(WATCHDOG_S)
+    return found
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

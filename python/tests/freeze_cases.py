@@ -565,9 +565,9 @@ def case_strict_refuses_before_anything_is_changed() -> None:
     refused: Any = None
     try:
         onecopy.freeze(data, strict=True)
-    except onecopy.FreezeRefused as error:
+    except onecopy.errors.FreezeRefused as error:
         refused = error
-    assert issubclass(onecopy.FreezeRefused, TypeError)
+    assert issubclass(onecopy.errors.FreezeRefused, TypeError)
     assert refused.path == "obj[1][0]"
     assert "lock" in str(refused)
     assert not onecopy.is_frozen(data)

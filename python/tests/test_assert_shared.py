@@ -66,6 +66,16 @@ def side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def unshared(worker: int) -> int:
+    """What a worker that waits shares with nobody: all that its parent has written to is in it, and nothing else.
+
+    A report of the meter would be written to memory that the worker shares, and depend on all servers and workers that
+    earlier tests have started.
+    """
+    lines = Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+
+
 # Arrays of objects.
 
 
@@ -126,24 +136,28 @@ def test_asking_for_a_tagged_container_writes_nothing(make: Callable[[], Any]) -
     onecopy.tag("data", data)
     with Workers(nothing):
         found = [copies_of(data) for _ in range(4)]
-    # New objects of the worker may lie on the last page of the data, and their like.
-    assert found[0] < 1.05
-    assert found[-1] - found[0] < 0.01  # every page that was asked would make it 2
+    # Every page that was asked would make it 2. Some lie between objects of earlier tests, and how many of these the
+    # worker and this process write to is nobody's doing here.
+    assert found[0] < 1.5
+    assert found[-1] - found[0] < 0.1
 
 
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
 def test_a_container_that_was_not_tagged_is_refused_and_left_alone(make: Callable[[], Any]) -> None:
-    data = make()
-    with Workers(nothing):
+    first, data = make(), make()
+
+    def is_refused(found: Any) -> None:
         with pytest.raises(ValueError, match=r"tag\(\) it before the fork"):
-            onecopy.assert_shared(data)
-        before = onecopy.memory().wasted
+            onecopy.assert_shared(found)
         with pytest.raises(ValueError, match=r"tag\(\) it before the fork"):
-            onecopy.tag("data", data)
-        after = onecopy.memory().wasted
-    assert before is not None
-    assert after is not None
-    assert after - before < MIB  # the data are several
+            onecopy.tag("data", found)
+
+    with Workers(nothing) as workers:
+        is_refused(first)  # whatever is loaded and allocated once
+        before = unshared(workers.pids[0])
+        is_refused(data)
+        after = unshared(workers.pids[0])
+    assert after - before < 2 * MIB  # the data are more than three
 
 
 def test_workers_may_ask_for_what_their_parent_has_tagged() -> None:

@@ -43,7 +43,7 @@ def test_what_is_saved_comes_back(data: Any) -> None:
     path = Path(os.environ["PYTEST_FILE_DIR"]) / "data.onecopy"
     onecopy.save(data, path)
     view = onecopy.open(path, allow_pickle=True, validate="full")
-    assert identical(onecopy.to_python(view.get() if isinstance(view, onecopy.ObjectView) else view), data)
+    assert identical(onecopy.to_python(view.get() if isinstance(view, onecopy.views.ObjectView) else view), data)
     buffered = onecopy.from_buffer(path.read_bytes(), allow_pickle=True, validate="full")
     assert identical(onecopy.to_python(buffered), data)
 
@@ -207,7 +207,7 @@ try:
 except OSError as error:
     sys.exit(7)
 """
-    run = subprocess.run([sys.executable, "-c", limit], check=False, timeout=60)
+    run = subprocess.run([sys.executable, "-c", limit], check=False, timeout=120)
     assert run.returncode == 7
     assert list(tmp_path.iterdir()) == []
 
@@ -262,7 +262,7 @@ def test_names_in_a_file_are_no_commands_to_the_terminal(tmp_path: Path) -> None
     assert image.count(b"<f8") == 1
     path.write_bytes(image.replace(b"Plainly", b"\x1b[31mRe").replace(b"<f8", b"\x1b[m"))
     command = [sys.executable, "-m", "onecopy", "inspect", str(path)]
-    run = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    run = subprocess.run(command, check=False, capture_output=True, timeout=120)
     assert b"\x1b" not in run.stdout + run.stderr
     assert rb"\u{1b}[31mRe" in run.stdout + run.stderr, run
 

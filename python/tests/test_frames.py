@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import onecopy
+from conftest import in_store
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -27,16 +27,6 @@ FRAMES: dict[str, Any] = {
     "pyarrow": pa.table(COLUMNS),
     "polars": pl.DataFrame(COLUMNS),
 }
-
-
-def in_store(address: int) -> bool:
-    """Whether an address lies in a mapping of a store."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if "onecopy" in line:
-            start, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if start <= address < end:
-                return True
-    return False
 
 
 def addresses(frame: Any) -> list[int]:

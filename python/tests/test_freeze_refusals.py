@@ -62,7 +62,7 @@ def test_an_unsupported_interpreter_is_told_of_share(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(_freeze, "_facts", lambda: FINE)
         monkeypatch.setattr(_onecopy, "_freeze_trouble", lambda: "reading wrote to headers")
     data = [[1_000_001]]
-    with pytest.raises(onecopy.FreezeUnsupported, match=r"onecopy\.share\(\)") as raised:
+    with pytest.raises(onecopy.errors.FreezeUnsupported, match=r"onecopy\.share\(\)") as raised:
         call(data)
     assert isinstance(raised.value, RuntimeError)
     assert isinstance(raised.value, onecopy.OnecopyError)
@@ -77,7 +77,7 @@ def test_this_interpreter_is_judged_by_its_version() -> None:
     assert supported == (sys.version_info >= (3, 12)), reason
     if not supported:
         assert "no immortal objects" in reason
-        with pytest.raises(onecopy.FreezeUnsupported, match=r"3\.11"):
+        with pytest.raises(onecopy.errors.FreezeUnsupported, match=r"3\.11"):
             onecopy.freeze([1])
         with pytest.raises(RuntimeError):
             _onecopy._freeze_walk([1], True, False, False)
@@ -98,5 +98,5 @@ except ChildProcessError:
 else:
     print("had a child")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

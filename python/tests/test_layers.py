@@ -49,11 +49,12 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
-    {"_left", "_progress", "_reducers", "_sitecustomize"},
-    {"_array", "_frames", "_freeze", "_models", "_objects", "_tensors"},
-    {"_file", "_ranges", "_share", "_side"},
+    {"_handlers", "_left", "_progress", "_reducers", "_sitecustomize", "_views", "errors", "store"},
+    {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
+    {"_born", "_file", "_ranges", "_share", "_side", "views"},
     {"_kept", "_pickle"},
-    {"_meter"},
+    {"_asserting"},
+    {"meter"},
     {"__init__", "__main__", "pytest_plugin"},
 ]
 
@@ -262,19 +263,19 @@ def test_what_is_no_arrow_is_not_taken_for_one(innocent: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     "planted",
     [
-        "from onecopy import _meter",
-        "import onecopy._meter",
-        "from onecopy._meter import watch",
-        "from . import _meter",
-        "from ._meter import watch",
-        "def f():\n    from onecopy import _meter",
+        "from onecopy import meter",
+        "import onecopy.meter",
+        "from onecopy.meter import watch",
+        "from . import meter",
+        "from .meter import watch",
+        "def f():\n    from onecopy import meter",
     ],
 )
 def test_a_planted_arrow_of_the_package_is_found(planted: str, tmp_path: Path) -> None:
     source = shutil.copytree(PACKAGE_SOURCE, tmp_path / "onecopy", ignore=shutil.ignore_patterns("*.so"))
     file = source / "_progress.py"
     file.write_text(file.read_text(encoding="utf-8") + "\n" + planted + "\n", encoding="utf-8")
-    assert faults(python_arrows(source), PACKAGE) == ["_progress.py: _progress imports _meter"]
+    assert faults(python_arrows(source), PACKAGE) == ["_progress.py: _progress imports meter"]
 
 
 def test_a_module_without_a_place_is_found(tmp_path: Path) -> None:
@@ -283,3 +284,94 @@ def test_a_module_without_a_place_is_found(tmp_path: Path) -> None:
     (source / "util/mod.rs").write_text("use crate::view;", encoding="utf-8")
     assert modules(source, ".rs") - names(EXTENSION) == {"util"}
     assert faults(rust_arrows(source), EXTENSION) == ["util/mod.rs: util imports view"]
+
+
+# What only somebody who knows CPython's structures can say: read from the sources, comments and strings aside.
+STRUCTURES: Final = re.compile(
+    r"ffi\s*::\s*_?Py(?!Type)[A-Za-z]+Object\b"  # a structure, that of classes aside, whose fields are documented
+    r"|\b(?:PyGC_Head|HEAD_BYTES|ob_(?:item|size|refcnt|start|bytes|alloc|digit|hash|val)|ma_\w+|dk_\w+|lv_tag)\b"
+    r"|\bbyte_(?:offset|sub)\b|\.cast::<ffi::Py(?!Type|Object)\w+>"
+)
+MEMORY_READS: Final = {"from_address", "string_at", "wstring_at", "memmove", "PyObj_FromPtr", "pythonapi"}
+LAYOUT_NAMES: Final = {"__flags__", "__dictoffset__", "__weakrefoffset__"}
+
+
+def rust_structures(source: Path) -> list[str]:
+    """Where the extension looks into an object, outside of `cpython/`."""
+    return [
+        f"{path.relative_to(source)}: {found[0]}"
+        for path in sorted(source.rglob("*.rs"))
+        if path.relative_to(source).parts[0] != "cpython"
+        for found in STRUCTURES.finditer(without_comments(path.read_text(encoding="utf-8")))
+    ]
+
+
+def python_structures(source: Path) -> list[str]:
+    """Where the package reads memory by its address, asks how a class is laid out, or adds to where an object lies."""
+    found = []
+    for path in sorted(source.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_read = isinstance(node, ast.Attribute) and (
+                node.attr in MEMORY_READS | LAYOUT_NAMES or ast.unparse(node) == "ctypes.cast"
+            )
+            is_import = isinstance(node, ast.ImportFrom) and node.module == "ctypes"
+            is_offset = isinstance(node, ast.BinOp) and any(is_address(side) for side in (node.left, node.right))
+            is_offset = is_offset and any(
+                isinstance(side, ast.Constant) or ast.unparse(side).endswith("basicsize__")
+                for side in ast.walk(node)
+                if isinstance(side, ast.expr)
+            )
+            if is_read or is_import or (is_offset and not is_page(node)):
+                found.append(f"{path.name}: {ast.unparse(node)}")
+    return found
+
+
+def is_address(node: ast.expr) -> bool:
+    """Whether this is `id(…)`."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "id"
+
+
+def is_page(node: ast.AST) -> bool:
+    """Whether an address is divided: which page it is on tells nothing of the object."""
+    return isinstance(node, ast.BinOp) and isinstance(node.op, (ast.FloorDiv, ast.RShift))
+
+
+def test_the_structures_of_cpython_are_known_to_one_folder() -> None:
+    assert rust_structures(EXTENSION_SOURCE) == []
+    assert python_structures(PACKAGE_SOURCE) == []
+    # The test sees them where they are.
+    code = without_comments((EXTENSION_SOURCE / "cpython/containers.rs").read_text(encoding="utf-8"))
+    assert {"ma_keys", "ffi::PyDictObject", "ffi::PySetObject"} <= {found[0] for found in STRUCTURES.finditer(code)}
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "fn f(o: *mut ffi::PyObject) { unsafe { (*o.cast::<ffi::PyListObject>()).allocated }; }",
+        "fn f(o: *mut ffi::PyObject) { unsafe { o.byte_sub(16) }; }",
+        "fn f(o: &ffi::PyVarObject) { o.ob_size; }",
+    ],
+)
+def test_a_planted_structure_of_the_extension_is_found(planted: str, tmp_path: Path) -> None:
+    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
+    file = source / "freeze/size.rs"
+    file.write_text(file.read_text(encoding="utf-8") + planted, encoding="utf-8")
+    assert rust_structures(source)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "import ctypes\nctypes.c_void_p.from_address(1)",
+        "from ctypes import c_void_p",
+        "import ctypes\nctypes.string_at(1, 2)",
+        "def f(x):\n    return id(x) + 24",
+        "def f(x):\n    return id(x) + tuple.__basicsize__",
+        "def f(x):\n    return type(x).__flags__ & 1 << 14",
+    ],
+)
+def test_a_planted_structure_of_the_package_is_found(planted: str, tmp_path: Path) -> None:
+    source = shutil.copytree(PACKAGE_SOURCE, tmp_path / "onecopy", ignore=shutil.ignore_patterns("*.so"))
+    file = source / "_progress.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\n" + planted + "\n", encoding="utf-8")
+    assert python_structures(source)

@@ -15,12 +15,10 @@ import pytest
 
 import onecopy
 from conftest import summed_pss_bytes
+from families import MIB, WATCHDOG_S, pss_at_rest, remember_barrier, stay, while_all_stay
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
-
-MIB = 2**20
-WATCHDOG_S = 120
 
 
 def test_report_of_this_process() -> None:
@@ -28,7 +26,7 @@ def test_report_of_this_process() -> None:
     (row,) = report.processes
     assert (report.root, row.pid, row.parent) == (os.getpid(), os.getpid(), os.getppid())
     assert report.complete
-    assert report.skipped == []
+    assert report.skipped == ()
     assert row.threads >= 1
     assert 0 < row.private_dirty <= row.uss <= row.pss <= row.rss
     assert (report.sum_rss, report.sum_pss, report.sum_uss) == (row.rss, row.pss, row.uss)
@@ -110,6 +108,7 @@ def test_process_of_somebody_else() -> None:
 
 DENIED_CHILD = """
 import ctypes, os, signal, onecopy
+from onecopy import memory  # who has become nobody may not be able to import it
 reader, writer = os.pipe()
 child = os.fork()
 if child == 0:
@@ -164,35 +163,26 @@ def test_pid_is_checked(pid: Any, error: type[Exception], text: str) -> None:
         onecopy.assert_shared(np.ones(10**6), pid=pid)
 
 
-_barrier: Any = None
-
-
-def remember_barrier(barrier: Any) -> None:
-    global _barrier  # noqa: PLW0603 - a pool hands barriers over only when a worker starts
-    _barrier = barrier
-
-
 def read_all(view: Any) -> float:
     """Touches every page, and holds the view until the parent has measured."""
     total = float(np.asarray(view).sum())
-    _barrier.wait(WATCHDOG_S)
-    _barrier.wait(WATCHDOG_S)
+    stay()
     return total
 
 
 READERS = 4
 
 
-def in_workers(pool: Any, barrier: Any, task: Any, view: Any, workers: int) -> tuple[int, Any]:
+def in_workers(pool: Any, barrier: Any, task: Any, view: Any) -> tuple[int, Any]:
     """Runs the task once in each worker; growth of ΣPSS and the report while all of them wait."""
     grown, report = 0, None
     # The first round, on a small piece, brings every worker's heap and modules to their working size.
     for data in (view[:10], view):
-        before = summed_pss_bytes()
+        before = pss_at_rest(pool, barrier)
+        workers = barrier.parties - 1
         working = pool.map_async(task, [data] * workers, chunksize=1)
-        barrier.wait(WATCHDOG_S)
-        grown, report = summed_pss_bytes() - before, onecopy.memory()
-        barrier.wait(WATCHDOG_S)
+        after, report = while_all_stay(barrier, lambda: (summed_pss_bytes(), onecopy.memory()))
+        grown = after - before
         assert len(set(working.get(WATCHDOG_S))) == 1
     return grown, report
 
@@ -201,7 +191,7 @@ def measured_readers(context: BaseContext, data: Any) -> tuple[int, Any]:
     """Growth of ΣPSS from one holder to READERS readers beside it, and the report meanwhile."""
     barrier = context.Barrier(READERS + 1)
     with context.Pool(READERS, remember_barrier, (barrier,)) as pool:
-        return in_workers(pool, barrier, read_all, data, READERS)
+        return in_workers(pool, barrier, read_all, data)
 
 
 def test_readers_add_nothing_by_pss_and_the_report_says_so(context: BaseContext) -> None:
@@ -228,8 +218,7 @@ def test_what_is_not_shared_does_count(context: BaseContext) -> None:
 def write_half(view: Any) -> float:
     mine = onecopy.private(view)
     mine[: mine.size // 2] = 1
-    _barrier.wait(WATCHDOG_S)
-    _barrier.wait(WATCHDOG_S)
+    stay()
     return float(mine[0])
 
 
@@ -238,7 +227,7 @@ def test_private_writes_are_counted_as_copies(context: BaseContext) -> None:
     assert int(view.sum()) == 0
     barrier = context.Barrier(3)
     with context.Pool(2, remember_barrier, (barrier,)) as pool:
-        grown, _ = in_workers(pool, barrier, write_half, view, 2)
+        grown, _ = in_workers(pool, barrier, write_half, view)
     assert 32 * MIB <= grown <= 32 * MIB + 4 * MIB  # two halves
     assert int(view.sum()) == 0
 
@@ -280,7 +269,7 @@ def started(number):
     assert os.read(reader, 1) == b"x"
     os.close(reader)
     return pid
-def is_whole(pids):
+def is_whole(pids, least=0):
     report = onecopy.memory()
     if not report.complete:
         assert report.wasted is report.sum_pss is report.copies is None, report
@@ -289,6 +278,7 @@ def is_whole(pids):
     counted = [row for row in report.processes if row.pid in pids]
     # Whoever is there has all that it wrote, and the sums are theirs.
     assert all(row.copied >= SIZE for row in counted), report
+    assert len(counted) >= least, report
     wasted = len(counted) * SIZE
     assert wasted <= report.wasted < wasted + (len(counted) + 1) * SLACK, report
     return True
@@ -299,14 +289,16 @@ write(1)
 for _ in range(ROUNDS):
     pids = [started(2 + number) for number in range(WORKERS)]
     try:
-        assert is_whole(pids), "nobody was killed"
-        for victim in pids:
+        assert is_whole(pids, WORKERS), "nobody was killed"
+        for alive, victim in zip(reversed(range(WORKERS)), pids):
             begins = threading.Barrier(2)
             killer = threading.Thread(target=kill, args=(victim, begins))
             killer.start()
             begins.wait()
-            is_whole(pids)
+            is_whole(pids)  # before, while or after it goes: whole or not complete
             killer.join()
+            os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)
+            assert is_whole(pids, alive), "the others are there, and hold still"
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
@@ -323,6 +315,7 @@ def test_a_reading_while_workers_are_killed_is_whole_or_not_complete() -> None:
 
 SAME_USER = """
 import ctypes, os, signal, sys, onecopy
+from onecopy import memory  # who has become nobody may not be able to import it
 prctl = ctypes.CDLL(None).prctl
 if "nobody" in sys.argv:
     os.setgid(65534)
@@ -372,5 +365,5 @@ def test_help_says_what_arguments_mean_and_dir_shows_what_is_public() -> None:
     for word in ("Args:", "Returns:", "Raises:", "FileNotFoundError", ">>>"):
         assert word in text
     public = [name for name in dir(onecopy) if not name.startswith("_")]
-    assert public == sorted([*(name for name in onecopy.__all__ if not name.startswith("_")), "SharedArray"])
+    assert public == sorted(name for name in onecopy.__all__ if not name.startswith("_"))
     assert all(hasattr(onecopy, name) for name in dir(onecopy))

@@ -475,7 +475,7 @@ def test_subclasses_keep_their_type() -> None:
         assert type(view[name]) is type(value)
         assert view[name] == value
     whole = onecopy.share(data["counter"])
-    assert isinstance(whole, onecopy.ObjectView)
+    assert isinstance(whole, onecopy.views.ObjectView)
     assert whole.get() == data["counter"]
     assert whole.get() is whole.get()
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import onecopy
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIB = 2**20
 
@@ -112,3 +110,35 @@ def test_strange_classes_do_not_lose_the_table(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", STRANGE, str(tmp_path)], capture_output=True, text=True, timeout=240)
     assert (run.returncode, run.stderr) == (0, "")
     assert list(tmp_path.glob("objects-*.json"))
+
+
+# As the command hands the files to programs, which may have the package or not.
+ALONE = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+import onecopy_objects
+if sys.argv[3] == "imported":
+    import onecopy
+kept = [{number: str(number)} for number in range(1_000)]
+assert onecopy_objects.write_objects(sys.argv[2]) > 2_000
+assert "onecopy" in sys.modules or sys.argv[3] == "alone"
+with open(f"{sys.argv[2]}/objects-{os.getpid()}.json") as file:
+    head = json.load(file)
+print(json.dumps({"names": [kind["name"] for kind in head["types"]], "limits": head["limits"]}))
+"""
+
+
+@pytest.mark.parametrize("how", ["alone", "imported"])
+def test_a_table_says_what_only_the_extension_could_tell(how: str, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    package = Path(onecopy.__file__).parent
+    for name in ("objects", "handlers", "left"):
+        shutil.copy(package / f"_{name}.py", tmp_path / f"site/onecopy_{name}.py")
+    command = [sys.executable, "-c", ALONE, str(tmp_path / "site"), str(tmp_path), how]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert (run.returncode, run.stderr) == (0, "")
+    head = json.loads(run.stdout)
+    elsewhere = {"list items", "dict keys"}
+    assert elsewhere & set(head["names"]) == (elsewhere if how == "imported" else set())
+    assert len(head["limits"]) == (0 if how == "imported" else 1)
+    assert {"dict", "list", "str"} <= set(head["names"])

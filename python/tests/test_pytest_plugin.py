@@ -40,7 +40,7 @@ def write():
 def test_fixture(onecopy_watch):
     with worker(write):
         onecopy_watch.stop()
-    assert onecopy_watch.max_copies > 1.2
+    assert onecopy_watch.max_copies() > 1.2
 
 def test_plain():
     with worker(write):

@@ -13,14 +13,11 @@ import pytest
 
 import onecopy
 from conftest import summed_pss_bytes
-from families import wait_until
+from families import MIB, WATCHDOG_S, pss_at_rest, remember_barrier, stay, wait_until, while_all_stay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.context import BaseContext
-
-WATCHDOG_S = 120
-MIB = 2**20
 
 DATA: dict[str, Any] = {
     "ints": list(range(-500, 70_000)),
@@ -271,19 +268,12 @@ def test_fork_without_multiprocessing() -> None:
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 READERS = 8
-_barrier: Any = None
-
-
-def remember_barrier(barrier: Any) -> None:
-    global _barrier  # noqa: PLW0603 - a pool hands barriers over only when a worker starts
-    _barrier = barrier
 
 
 def read_everything(view: Any) -> int:
     """Reads every element; holds the view until all have read."""
     total = sum(len(one) if isinstance(one, str) else int(one) for one in view)
-    _barrier.wait(WATCHDOG_S)
-    _barrier.wait(WATCHDOG_S)
+    stay()
     return total
 
 
@@ -313,14 +303,12 @@ def test_eight_readers_hold_one_copy(context: BaseContext, make_data: Callable[[
             data = make_data()
             # A worker lets its view go after it has sent the result.
             wait_until(lambda: onecopy.stats().live_objects <= before)
-            start = summed_pss_bytes()
+            start = pss_at_rest(pool, barrier)
             allocated = onecopy.stats().allocated_bytes
             view = onecopy.share(data)
             image = onecopy.stats().allocated_bytes - allocated
             working = pool.map_async(read_everything, [view] * READERS, chunksize=1)
-            barrier.wait(WATCHDOG_S)
-            grown = summed_pss_bytes() - start
-            barrier.wait(WATCHDOG_S)
+            grown = while_all_stay(barrier, summed_pss_bytes) - start
             assert len(set(working.get(WATCHDOG_S))) == 1
             return image, grown
 

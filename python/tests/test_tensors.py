@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import onecopy
+from conftest import in_store
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +22,8 @@ torch: Any = pytest.importorskip("torch", reason="TENSORS ARE NOT TESTED: torch 
 torch.set_num_threads(1)
 
 MANY = 40_000
+# Takes the tensors themselves into a module, from torch 2.1 on; before, they are copied there.
+ASSIGN = {"assign": True} if "assign" in inspect.signature(torch.nn.Module.load_state_dict).parameters else {}
 
 
 def numbers() -> Any:
@@ -41,6 +45,8 @@ TENSORS: dict[str, Any] = {
     "int8": torch.arange(100_000).to(torch.int8),
     "bool": torch.arange(100_000) % 3 == 0,
     "complex64": torch.complex(numbers(), numbers() + 1),
+    "conjugate": torch.complex(numbers(), numbers() + 1).conj(),
+    "negative part": torch.complex(numbers(), numbers() + 1).conj().imag,
     "transposed": numbers().view(100, 400).t(),
     "channels last": numbers().view(10, 10, 20, 20).to(memory_format=torch.channels_last),
     "every second": torch.arange(2.0 * MANY)[::2],
@@ -55,15 +61,12 @@ COPIED: dict[str, Any] = {
     "scalar": torch.tensor(3.5),
     "empty": torch.empty(0, 3),
     "repeated": torch.ones(1).expand(MANY),
-    "conjugate": torch.complex(numbers(), numbers() + 1).conj(),
     "sparse": torch.eye(300).to_sparse(),
 }
 
 
 def private_bytes(found: Any) -> int:
     """Bytes of a tensor that lie outside of the store's mappings."""
-    from test_frames import in_store
-
     return 0 if in_store(found.data_ptr()) else found.numel() * found.element_size()
 
 
@@ -72,7 +75,7 @@ def look(view: Any) -> tuple[Any, ...]:
     tensor = view.get()
     told = facts(tensor)
     private = 0 if tensor.layout is not torch.strided else private_bytes(tensor)
-    if tensor.is_floating_point() and tensor.is_contiguous():
+    if tensor.is_floating_point() and tensor.layout is torch.strided and tensor.is_contiguous():
         with torch.no_grad():
             tensor += 1
     return told, private
@@ -151,7 +154,7 @@ def test_states_and_files(tmp_path: Path) -> None:
     onecopy.save(state, tmp_path / "state")
     for view in (onecopy.share(state), onecopy.open(tmp_path / "state", allow_pickle=True)):
         other = net()
-        other.load_state_dict({name: view[name] for name in view}, assign=True)
+        other.load_state_dict({name: view[name] for name in view}, **ASSIGN)
         assert all(torch.equal(left, right) for left, right in zip(other.parameters(), model.parameters(), strict=True))
     image = onecopy.from_buffer(onecopy.image_of(onecopy.share(state)), allow_pickle=True)
     assert torch.equal(image["0.weight"], state["0.weight"])
@@ -163,7 +166,9 @@ def test_hooks_and_attributes_are_kept() -> None:
     marked = numbers()
     marked.name_of_mine = "kept"
     view: Any = onecopy.share(marked)
-    assert view.get().name_of_mine == "kept"
+    # Older torches leave attributes out of every pickle.
+    expected = vars(pickle.loads(pickle.dumps(marked)))
+    assert vars(view.get()) == expected
     computed = numbers().requires_grad_() * 2
     again: Any = onecopy.share(computed)
     assert torch.equal(again.get(), computed)

@@ -232,7 +232,7 @@ def test_data_are_gone_where_every_process_can_be_looked_into(dead_token: bytes)
 
 def test_no_error_of_a_token_is_one_of_the_operating_system() -> None:
     # A worker of `multiprocessing.Pool` takes an OSError for the end of its queue.
-    for error in (onecopy.AttachError, onecopy.AttachDenied, onecopy.Gone):
+    for error in (onecopy.AttachError, onecopy.errors.AttachDenied, onecopy.Gone):
         assert issubclass(error, onecopy.OnecopyError)
         assert not issubclass(error, (OSError, EOFError))
 

@@ -77,7 +77,7 @@ def in_process(context: BaseContext, function: Callable[..., None], *arguments: 
 def redeem(connection: Any, token: bytes) -> None:
     try:
         connection.send(list(pickle.loads(token)))
-    except onecopy.AttachDenied as error:
+    except onecopy.errors.AttachDenied as error:
         facts = [getattr(error, name) for name in ("store", "owner_uid", "expected_uid")]
         connection.send((type(error).__name__, isinstance(error, onecopy.AttachError), str(error), facts))
 
@@ -156,7 +156,7 @@ def gain() -> None:
     other = onecopy.share([2])
     try:
         pickle.loads(token)
-    except onecopy.AttachDenied as error:
+    except onecopy.errors.AttachDenied as error:
         print((list(view), store_of(view) != store_of(other), type(error).__name__))
 
 

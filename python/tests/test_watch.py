@@ -87,19 +87,20 @@ def test_a_child_has_no_part_in_its_parents_watch() -> None:
         watched.stop()
         watched.stop()
         with pytest.raises(RuntimeError, match=f"belongs to process {parent}, which started it"):
-            _ = watched.report
+            _ = watched.report()
         with pytest.raises(RuntimeError, match="can be used once"):
             watched.start()
         # One of its own is another matter.
         with onecopy.watch(overhead=0.5) as own:
             pass
-        assert own.report is not None
-        assert [row.pid for row in own.report.processes] == [os.getpid()]
+        report = own.report()
+        assert report is not None
+        assert [row.pid for row in report.processes] == [os.getpid()]
 
     parent = os.getpid()
     with watched:
         in_a_child(child)
-    assert watched.report is not None
+    assert watched.report() is not None
 
 
 LEAVING = """
@@ -114,7 +115,7 @@ for way in range(40):
                 watched = None  # the last reference goes
             sys.exit(7)  # leaves the block, and does all that is done at exit
         assert os.waitpid(child, 0)[1] == 7 << 8
-    assert watched.report is not None
+    assert watched.report() is not None
 """
 
 
@@ -187,8 +188,9 @@ def test_another_process_is_watched() -> None:
     data = bytearray(8 * MIB)
     with Workers(lambda: None) as workers, onecopy.watch(pid=workers.pids[0], overhead=0.5) as watched:
         pass
-    assert watched.report is not None
-    assert [row.pid for row in watched.report.processes] == workers.pids
+    report = watched.report()
+    assert report is not None
+    assert [row.pid for row in report.processes] == workers.pids
     assert len(data) == 8 * MIB
 
 
@@ -225,7 +227,7 @@ def test_only_a_running_watch_of_this_process_reads() -> None:
 
 
 def test_threads_may_ask_for_readings_at_once_and_each_has_one() -> None:
-    reports: list[onecopy.Report] = []
+    reports: list[onecopy.meter.Report] = []
     with onecopy.watch() as watched:
         threads = [threading.Thread(target=lambda: reports.append(watched.read())) for _ in range(8)]
         for thread in threads:
@@ -422,11 +424,11 @@ def test_threads_may_end_a_watch_at_once_and_each_finds_it_ended() -> None:
         together = threading.Barrier(8)
         failed: list[BaseException] = []
 
-        def stop(watched: onecopy.Watch = watched, together: threading.Barrier = together) -> None:
+        def stop(watched: onecopy.meter.Watch = watched, together: threading.Barrier = together) -> None:
             together.wait(WATCHDOG_S)
             try:
                 watched.stop()
-                assert watched.report is not None
+                assert watched.report() is not None
             except BaseException as error:
                 failed.append(error)
 

@@ -103,12 +103,16 @@ fn the_page_has_a_row_for_each_label_and_all_its_tables_end() {
 #[test]
 fn a_tree_that_may_not_be_looked_into_is_an_error_that_says_who_may() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can become somebody else");
+        skip::skipped("only root can become somebody else");
         return;
     }
     // The program's folder may be closed to nobody.
     let program = std::env::temp_dir().join(format!("onecopy-nobody-{}", std::process::id()));
-    fs::copy(env!("CARGO_BIN_EXE_onecopy"), &program).unwrap();
+    // By another process: a child that another test forks meanwhile would keep ours open for writing, and a program that
+    // is written to cannot be started.
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_onecopy")).arg(&program);
+    assert!(copy.status().unwrap().success());
     // Not this process: what is started below would be a part of its tree that can be read.
     let named = Named::start("roots");
     let pid = named.0.id().to_string();

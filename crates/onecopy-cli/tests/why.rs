@@ -313,23 +313,23 @@ fn python_frames_are_the_ones_that_were_running() {
     let folder = Folder::new("frames");
     let [json, script] = ["run.json", "program.py"].map(|name| folder.file(name));
     fs::write(&script, READERS).unwrap();
-    let output = command()
-        .args([
-            "run",
-            "-q",
-            "--why",
-            "--overhead",
-            "60",
-            "--json",
-            &json,
-            "--",
-            &python,
-            &script,
-        ])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let measured = || {
+        let options = ["run", "-q", "--why", "--overhead", "60", "--json", &json];
+        let run = command()
+            .args(options)
+            .args(["--", &python, &script])
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        serde_json::from_str::<Value>(&fs::read_to_string(&json).unwrap()).unwrap()
+    };
+    // On a busy machine faults are lost, and which ones those are is chance: the program is run until none is.
+    let is_whole =
+        |record: &Value| record["why"]["reason"].is_string() || record["why"]["lost"] == 0;
+    let Some(record) = (0..10).map(|_| measured()).find(is_whole) else {
+        skip::skipped("faults were lost in each of ten runs; frames were NOT tried");
+        return;
+    };
     let why = &record["why"];
     if let Some(reason) = why["reason"].as_str() {
         skip::skipped(format_args!("{reason}; frames were NOT tried"));
@@ -440,6 +440,7 @@ def load(name, file):
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
 load("onecopy_left", "_left.py")
+load("onecopy_handlers", "_handlers.py")
 load("onecopy_objects", "_objects.py")
 objects = sys.modules["onecopy_objects"]
 side = os.environ["ONECOPY_SIDE"]

@@ -8,6 +8,18 @@ use std::time::{Duration, Instant};
 use common::{Child, PAGE, Pages, become_nobody, fork, in_a_process, memory_file};
 use onecopy_meter::{MeterError, Proc, SkipReason};
 
+/// Looks until there is what the test is about; a hang fails.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let watchdog = Instant::now() + Duration::from_mins(2);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < watchdog, "waited in vain until {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A parent of 16,384 pages and four children that overwrite 10,500 of them between themselves.
 fn forked_tree_is_counted() {
     let pages = Pages::new(16_384);
@@ -219,9 +231,10 @@ fn kernel_threads_of_this_machine_are_no_gap_in_the_tree() {
     };
     assert!(kthreadd.is_kernel_thread());
     // Threads of the kernel come and go, but seldom all the time.
-    let mut reports = (0..50).map(|_| onecopy_meter::tree(2).unwrap());
-    let report = reports.find(|report| report.complete);
-    assert_only_kernel_threads(&report.expect("kernel threads came or went in each of 50 reports"));
+    let report = until("kernel threads neither come nor go", || {
+        Some(onecopy_meter::tree(2).unwrap()).filter(|report| report.complete)
+    });
+    assert_only_kernel_threads(&report);
 }
 
 #[test]
@@ -230,12 +243,11 @@ fn an_exited_child_is_shown_and_leaves_the_sums_whole() {
         let Some(pid) = fork() else {
             common::exit(0);
         };
-        let until = Instant::now() + Duration::from_secs(30);
         let child = u32::try_from(pid).unwrap();
-        while !Proc::default().stat(child).unwrap().has_exited() {
-            assert!(Instant::now() < until);
-            std::thread::yield_now();
-        }
+        until("the child has exited", || {
+            let stat = Proc::default().stat(child).unwrap();
+            stat.has_exited().then_some(())
+        });
         let report = onecopy_meter::tree(std::process::id()).unwrap();
         assert!(report.complete && report.tree.sum_pss.is_some());
         assert_eq!(report.skipped[0].pid, child);
@@ -334,11 +346,11 @@ fn what_moves_while_a_tree_is_read_is_said_and_read_again() {
                 }
             }
         });
-        let restless = (0..100)
-            .map(|_| onecopy_meter::tree(std::process::id()).unwrap())
-            // A writer that does not get a processor meanwhile moves nothing.
-            .find(|report| report.drift > 0)
-            .expect("nothing moved in a hundred reports");
+        // A writer that does not get a processor meanwhile moves nothing.
+        let restless = until("something moves", || {
+            let report = onecopy_meter::tree(std::process::id()).unwrap();
+            Some(report).filter(|report| report.drift > 0)
+        });
         let note = format!("{} page", restless.drift);
         let limits = &restless.limits;
         assert!(
@@ -363,12 +375,11 @@ fn a_session_says_what_moves_and_is_not_read_again_for_it() {
             }
         });
         let mut session = onecopy_meter::Session::new(Proc::default(), std::process::id());
-        let mut reports = (0..100).map(|_| session.read().unwrap());
-        let restless = reports.find(|report| {
+        until("something moves", || {
+            let report = session.read().unwrap();
             assert_eq!(report.passes, 1, "{report:#?}");
-            report.drift > 4_096 / 100
+            (report.drift > 4_096 / 100).then_some(())
         });
-        assert!(restless.is_some(), "nothing moved in a hundred readings");
     });
 }
 

@@ -10,7 +10,7 @@ use onecopy::fork::{ForkError, Running, Worker, WorkerError, Workers};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Long enough for anything that is not stuck.
-const WATCHDOG: Duration = Duration::from_mins(1);
+const WATCHDOG: Duration = Duration::from_mins(2);
 
 /// Sends a signal to a worker.
 fn kill(pid: u32, signal: i32) {
@@ -270,23 +270,29 @@ fn exits_are_reported_with_their_code_even_zero() {
 
 #[test]
 fn a_worker_that_takes_too_long_is_killed_and_reaped() {
-    let limit = Duration::from_millis(50);
-    let running = workers(2).timeout(limit).start(|worker| {
-        if worker.index() == 1 {
-            loop {
-                std::thread::sleep(WATCHDOG);
+    // The other one is done in time, which on a busy machine may be much.
+    let is_done_in = |limit| {
+        let running = workers(2).timeout(limit).start(|worker| {
+            if worker.index() == 1 {
+                loop {
+                    std::thread::sleep(WATCHDOG);
+                }
             }
-        }
-    });
-    let running = running.unwrap();
-    let pids = running.pids();
-    let results = running.join().unwrap();
-    assert!(results[0].is_ok(), "{results:?}");
-    assert!(
-        matches!(results[1], Err(WorkerError::TimedOut { timeout, .. }) if timeout == limit),
-        "{results:?}"
-    );
-    assert!(pids.into_iter().all(|pid| !is_listed(pid)));
+        });
+        let running = running.unwrap();
+        let pids = running.pids();
+        let results = running.join().unwrap();
+        assert!(
+            matches!(results[1], Err(WorkerError::TimedOut { timeout, .. }) if timeout == limit),
+            "{results:?}"
+        );
+        assert!(pids.into_iter().all(|pid| !is_listed(pid)));
+        results[0].is_ok()
+    };
+    let mut limits = [50, 500, 5_000, 120_000]
+        .map(Duration::from_millis)
+        .into_iter();
+    assert!(limits.any(is_done_in));
 }
 
 #[test]

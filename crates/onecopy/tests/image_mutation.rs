@@ -255,6 +255,21 @@ fn tuples_in_keys_are_hashed_once() {
     );
 }
 
+/// Only lists, tuples and arrays have sections.
+#[test]
+fn sections_of_a_kind_that_has_none_are_refused() {
+    for kind in [Value::Set(vec![Value::Int(1)]), Value::Int(5)] {
+        let mut bytes = image_of(&kind).unwrap().to_vec();
+        bytes[64 + 3] = 1;
+        let bytes = ImageBuf::copy_of(&bytes);
+        let error = Image::open(&bytes).unwrap().root().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "corrupt image at offset 67: too many sections"
+        );
+    }
+}
+
 /// A list of lists that all claim the same items: whoever looked at them for each would take the square of the time.
 #[test]
 fn parts_that_overlap_are_refused() {

@@ -31,7 +31,7 @@ def _freeze_rows() -> list[tuple[int, int]]:
 def _freeze_header(object: Any) -> int:
     """The header of an object, for tests."""
 
-def is_frozen(object: Any) -> bool:
+def is_frozen(object: object) -> bool:
     """Tells whether an object is immortal: neither counted nor freed, and read by forked children without a copy.
 
     Args:

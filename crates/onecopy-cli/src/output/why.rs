@@ -243,6 +243,9 @@ fn objects(out: &mut dyn Write, objects: &Objects, style: units::Style) -> Resul
         )?;
     }
     writeln!(out, "  {REST:<34} {:>34}", style.size(rest))?;
+    for limit in &objects.limits {
+        paragraph(out, "    ", 4, limit, style.columns)?;
+    }
     Ok(())
 }
 

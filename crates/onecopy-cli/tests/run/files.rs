@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use serde_json::Value;
 
-use crate::support::{Folder, Guarded, command, onecopy, script, text};
+use crate::support::{Folder, Guarded, READ, command, onecopy, script, text};
 
 #[test]
 fn standard_streams_belong_to_the_command() {
@@ -264,7 +264,7 @@ fn a_hyphen_is_standard_output_after_the_command() {
 fn a_quiet_run_writes_the_report_that_was_asked_for() {
     let folder = Folder::new("quiet");
     let out = folder.file("run.txt");
-    let output = script(&["-q", "-o", &out], "sleep 0.1; exit 4");
+    let output = script(&["-q", "-o", &out], &format!("{READ}; exit 4"));
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(4), ""));
     let report = fs::read_to_string(&out).unwrap();
     assert!(report.starts_with("── onecopy"), "{report}");

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Folder, Guarded, command, onecopy, text};
+use crate::support::{Folder, Guarded, STAYS, command, onecopy, text};
 
 /// A program alone, whose tree the other tests leave as it is.
 fn alone() -> (Guarded, String) {
     let mut shell = Command::new("sh");
-    let alone = Guarded::ready(shell.args(["-c", "echo ready; exec sleep 1000"]));
+    let alone = Guarded::ready(shell.args(["-c", STAYS]));
     let pid = alone.pid().to_string();
     (alone, pid)
 }

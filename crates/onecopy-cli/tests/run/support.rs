@@ -199,6 +199,12 @@ pub(crate) fn has_python() -> bool {
     found
 }
 
+/// For `sh`: stays as it is from `ready` on. Were it to start another program then, a reading could come between.
+pub(crate) const STAYS: &str = "echo ready; kill -STOP $$";
+
+/// For `sh`: waits until the tree has been counted, while processes come and go.
+pub(crate) const READ: &str = r#"r=0; until [ ${r:-0} -ge 1 ]; do /bin/true; { read r < "$ONECOPY_SIDE/readings"; } 2>/dev/null; done; true"#;
+
 /// Python: waits until the tree has been counted twice more, the first of which may have begun before the
 /// call. Something must move.
 pub(crate) const MEASURED: &str = "

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::support::{Guarded, command};
+use crate::support::{Guarded, STAYS, command};
 
 /// A terminal with `top` on it.
 struct Terminal {
@@ -99,7 +99,7 @@ impl Terminal {
 }
 
 fn observed() -> Guarded {
-    Guarded::ready(Command::new("sh").args(["-c", "echo ready; exec sleep 1000"]))
+    Guarded::ready(Command::new("sh").args(["-c", STAYS]))
 }
 
 #[test]

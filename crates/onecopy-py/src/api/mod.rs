@@ -7,17 +7,17 @@
 //! | `file` | `save()`, `open()`, `from_buffer()`, `image_of()` |
 //! | `store` | `stats()`, `collect()` |
 //! | `memory` | `memory()` and its report |
+//! | `places` | where objects lie, as `_ranges.py` and its sisters ask |
 //! | `watch` | `watch()`, `assert_shared()`, `tag()` |
-//! | `tree` | scikit-learn's forests, as `_models.py` has them |
 //! | `cli` | the `onecopy` command |
 
 mod array;
 mod cli;
 mod file;
 mod memory;
+mod places;
 mod share;
 mod store;
-mod tree;
 mod watch;
 
 use pyo3::prelude::*;
@@ -29,7 +29,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     file::register(module)?;
     store::register(module)?;
     memory::register(module)?;
+    places::register(module)?;
     watch::register(module)?;
-    tree::register(module)?;
     cli::register(module)
 }

@@ -1,18 +1,18 @@
 //! Watching this process's memory over time, and where objects' buffers lie.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use onecopy_cli::{Watch as Sampling, Watched};
-use onecopy_meter::{MeterError, Proc, Session, Tag};
+use onecopy_meter::{MappingMemory, MeterError, Proc, Session, Tag};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
-use super::memory::{Report, process_id};
+use super::memory::{process_id, report};
 use crate::error::Error;
 
 /// Adds the classes and functions to the extension module.
@@ -90,16 +90,16 @@ impl Sampler {
     }
 
     /// Reads now, and returns when that is done; None if there is nothing to read, or if it has ended.
-    fn read(&self, py: Python<'_>) -> PyResult<Option<Report>> {
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if !self.is_owner() {
             return Ok(None);
         }
-        let report = py.detach(|| {
+        let reading = py.detach(|| {
             let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
             running.as_ref().map_or(Ok(None), Sampling::read)
         });
-        let report = report.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(report.map(Report::from))
+        let reading = reading.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        reading.map(|reading| report(py, &reading)).transpose()
     }
 
     /// Takes a last reading and ends; again is no error, and neither is it in a forked child, where there is nothing to
@@ -120,15 +120,15 @@ impl Sampler {
     }
 
     /// The reading with the most physical memory.
-    fn report(&self) -> Option<Report> {
-        let report = self.seen.get()?.report()?;
-        Some(Report::from(report.clone()))
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let found = self.seen.get().and_then(Watched::report);
+        found.map(|reading| report(py, reading)).transpose()
     }
 
     /// The reading with the most copies among those in which another process had memory in common with somebody.
-    fn most_copied(&self) -> Option<Report> {
-        let report = self.seen.get()?.most_copied()?;
-        Some(Report::from(report.clone()))
+    fn most_copied<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let found = self.seen.get().and_then(Watched::most_copied);
+        found.map(|reading| report(py, reading)).transpose()
     }
 
     /// Forks noted, and processes that shared memory with somebody when they were read.
@@ -266,15 +266,35 @@ fn _relatives(py: Python<'_>, pid: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<u3
     Ok(pids.filter(|pid| *pid != own && is_related(*pid)).collect())
 }
 
-/// Measures the tree below a process with some ranges of this one's memory named. Returns the report as JSON, and who else
-/// has pages of what lies there in files or shared memory.
+/// What is known of some ranges of memory: bytes by process.
+#[derive(Default, IntoPyObject)]
+struct RangesUse {
+    shared: u64,
+    copied: u64,
+    new: u64,
+}
+
+/// What a measurement says of some ranges of this process's memory.
+#[derive(IntoPyObject)]
+struct Ranges<'py> {
+    report: Bound<'py, PyAny>,
+    /// Distinct pages that were inherited, and the frames behind them.
+    pages: u64,
+    frames: u64,
+    /// Who has what of the pages that the number of copies speaks of.
+    users: BTreeMap<u32, RangesUse>,
+    /// Who else has pages of what lies there in files or shared memory.
+    sharers: BTreeSet<u32>,
+}
+
+/// Measures the tree below a process with some ranges of this one's memory named.
 #[pyfunction]
-fn _measure_ranges(
-    py: Python<'_>,
-    pid: Option<&Bound<'_, PyAny>>,
+fn _measure_ranges<'py>(
+    py: Python<'py>,
+    pid: Option<&Bound<'py, PyAny>>,
     name: &str,
     ranges: Vec<(u64, u64)>,
-) -> PyResult<(String, Vec<u32>)> {
+) -> PyResult<Ranges<'py>> {
     let (pid, owner) = (process_id(pid)?, std::process::id());
     let tag = |&(start, len): &(u64, u64)| Tag {
         pid: owner,
@@ -287,18 +307,37 @@ fn _measure_ranges(
     let measured = py.detach(|| {
         let mut session = Session::new(Proc::default(), pid).patient();
         session.set_tags(tags);
-        let report = session.read()?;
-        let pids = report.processes.iter().map(|process| process.pid);
+        let reading = session.read()?;
+        let pids = reading.processes.iter().map(|process| process.pid);
         let others: Vec<u32> = pids.filter(|pid| *pid != owner).collect();
         let mut sharers = BTreeSet::new();
         for (start, len) in ranges {
             let range = start..start.saturating_add(len);
             sharers.extend(Proc::default().sharers(owner, range, &others)?);
         }
-        Ok((report, sharers))
+        Ok((reading, sharers))
     });
-    let (report, sharers) = measured.map_err(|error: MeterError| Error::from(error))?;
-    let text = serde_json::to_string(&report);
-    let text = text.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok((text, sharers.into_iter().collect()))
+    let (reading, sharers) = measured.map_err(|error: MeterError| Error::from(error))?;
+    let (mut pages, mut frames) = (0, 0);
+    let mut users = BTreeMap::<u32, RangesUse>::new();
+    let named = |mapping: &&MappingMemory| mapping.tagged && mapping.label == name;
+    for mapping in reading.mappings.iter().filter(named) {
+        // Not known when a process could not be read, which the report says, too.
+        pages += mapping.pages.unwrap_or_default();
+        frames += mapping.frames.unwrap_or_default();
+        for part in &mapping.processes {
+            let user = users.entry(part.pid).or_default();
+            user.shared += part.pages.shared;
+            user.copied += part.pages.copied;
+            user.new += part.pages.new;
+        }
+    }
+    let report = report(py, &reading)?;
+    Ok(Ranges {
+        report,
+        pages,
+        frames,
+        users,
+        sharers,
+    })
 }

@@ -12,10 +12,11 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::decode::{
-    Ascii, Bool, Bytes, Decode, Float, Int, Narrow, Nullable, Str, Uint, Wide, Words,
+    Ascii, Bool, Bytes, Decode, Float, Format, Int, Narrow, Nullable, Str, Uint, Wide, Words,
 };
 use super::iterator::{self, IteratorType};
 use super::parts::Parts;
+use super::spare::Spare;
 use super::steps::Steps;
 use crate::image::Image;
 
@@ -31,9 +32,15 @@ pub(crate) struct Codec {
     pub(crate) iterator: IteratorType,
     /// Whether elements may be containers or pickled objects.
     leads_on: bool,
+    format: Option<Format>,
 }
 
 impl Codec {
+    /// How the elements lie, if they are numbers that can be handed out.
+    pub(crate) const fn format(&self) -> Option<Format> {
+        self.format
+    }
+
     /// Whether elements may be containers or pickled objects.
     pub(crate) const fn leads_on(&self) -> bool {
         self.leads_on
@@ -76,6 +83,7 @@ macro_rules! codec {
             fill: fill::<$kind>,
             iterator: IteratorType::new(next::<$kind>),
             leads_on: <$kind as Decode>::LEADS_ON,
+            format: <$kind as Decode>::FORMAT,
         };
         &CODEC
     }};
@@ -135,6 +143,7 @@ pub(crate) fn of(image: &Bound<'_, Image>, sequence: &Sequence<'_>) -> (Parts, &
             data: data.as_ptr(),
             data_len: data.len(),
             image: image.as_ptr(),
+            spare: Spare::new(),
         },
         codec,
     )

@@ -6,6 +6,7 @@
     reason = "the hot path of every view: its bounds were proved when the image was resolved"
 )]
 
+use std::ffi::CStr;
 use std::marker::PhantomData;
 
 use onecopy::image::{Decoded, Scalar, Text, TextKind, Word, read_blob};
@@ -17,8 +18,51 @@ use crate::error::corrupt;
 use crate::image::{Image, element};
 use crate::value::{failure, scalar, text};
 
+/// Numbers that can be handed out as they lie: the buffer protocol's letter for them, and bytes per item.
+#[derive(Clone, Copy)]
+pub(crate) struct Format {
+    pub(crate) letter: &'static CStr,
+    pub(crate) item_size: usize,
+}
+
+impl Format {
+    const fn of<T>(letter: &'static CStr) -> Self {
+        let item_size = size_of::<T>();
+        Self { letter, item_size }
+    }
+}
+
+// What the letters l and L stand for.
+const _: () = assert!(size_of::<std::ffi::c_long>() == 8);
+
+/// An int that a column may consist of.
+pub(super) trait Width: Copy + Into<i64> {
+    const LETTER: &'static CStr;
+}
+
+impl Width for i8 {
+    const LETTER: &'static CStr = c"b";
+}
+
+impl Width for i16 {
+    const LETTER: &'static CStr = c"h";
+}
+
+impl Width for i32 {
+    const LETTER: &'static CStr = c"i";
+}
+
+impl Width for i64 {
+    const LETTER: &'static CStr = c"l";
+}
+
+/// Who reads one node of a column reads the next ones, in most cases. A view of one takes as long as memory takes to answer.
+const AHEAD: usize = 2;
+
 /// Makes objects of the elements of one kind of column.
 pub(super) trait Decode {
+    /// How the elements lie, if they are numbers that can be handed out.
+    const FORMAT: Option<Format> = None;
     /// Whether elements may be containers or pickled objects.
     const LEADS_ON: bool = false;
 
@@ -50,16 +94,20 @@ pub(super) struct Words;
 /// Any of these with `None` among them.
 pub(super) struct Nullable<D>(PhantomData<D>);
 
-impl<T: Copy + Into<i64>> Decode for Int<T> {
+impl<T: Width> Decode for Int<T> {
+    const FORMAT: Option<Format> = Some(Format::of::<T>(T::LETTER));
+
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let value: T = unsafe { parts.item(index) };
-        scalar::int(value.into())
+        parts.spare.int(value.into())
     }
 }
 
 impl Decode for Uint {
+    const FORMAT: Option<Format> = Some(Format::of::<u64>(c"L"));
+
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
@@ -70,16 +118,19 @@ impl Decode for Uint {
 }
 
 impl Decode for Float {
+    const FORMAT: Option<Format> = Some(Format::of::<f64>(c"d"));
+
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let value: f64 = unsafe { parts.item(index) };
-        // SAFETY: takes a plain number; the thread is attached, as this function asks.
-        unsafe { ffi::PyFloat_FromDouble(value) }
+        parts.spare.float(value)
     }
 }
 
 impl Decode for Bool {
+    const FORMAT: Option<Format> = Some(Format::of::<u8>(c"?"));
+
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
@@ -139,7 +190,7 @@ impl<O: Offset> Decode for Ascii<O> {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
         match unsafe { span::<O>(parts, index) } {
-            Some((bytes, _)) => text::ascii(bytes),
+            Some((bytes, _)) => parts.spare.ascii(bytes),
             None => raise_corrupt(
                 parts,
                 index,
@@ -155,7 +206,7 @@ impl<O: Offset> Decode for Str<O> {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
         match unsafe { span::<O>(parts, index) } {
-            Some((bytes, TextKind::Ascii)) => text::ascii(bytes),
+            Some((bytes, TextKind::Ascii)) => parts.spare.ascii(bytes),
             Some((bytes, kind)) => text::new(Text { kind, bytes }),
             None => raise_corrupt(
                 parts,
@@ -191,9 +242,8 @@ impl Decode for Words {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let word = Word(unsafe { parts.item(index) });
         match word.decode() {
-            Some(Decoded::Int(value)) => scalar::int(value),
-            // SAFETY: takes a plain number; the thread is attached, as this function asks.
-            Some(Decoded::Float(value)) => unsafe { ffi::PyFloat_FromDouble(value) },
+            Some(Decoded::Int(value)) => parts.spare.int(value),
+            Some(Decoded::Float(value)) => parts.spare.float(value),
             Some(Decoded::None) => scalar::none(),
             Some(Decoded::Bool(value)) => scalar::bool_object(value),
             Some(Decoded::Str(kind, short)) => text::new(Text {
@@ -209,8 +259,11 @@ impl Decode for Words {
                     Err(error) => failure::raise(error),
                 }
             }
-            // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
-            Some(Decoded::Node(offset)) => unsafe { element::node(parts.image, offset) },
+            Some(Decoded::Node(offset)) => {
+                parts.expect_node(index.wrapping_add(AHEAD));
+                // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
+                unsafe { element::node(parts.image, offset) }
+            }
             None => raise_corrupt(parts, index, 8, "word with an unknown tag"),
         }
     }

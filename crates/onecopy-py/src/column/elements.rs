@@ -3,13 +3,14 @@
 
 use std::sync::OnceLock;
 
-use onecopy::image::{Container, Items, Sequence};
+use onecopy::image::{Container, Sequence};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PySlice;
 
 use super::codec::{self, Codec, Getter};
+use super::decode::Format;
 use super::iterator::Rest;
 use super::parts::Parts;
 use super::steps::Steps;
@@ -17,13 +18,6 @@ use crate::cpython::items;
 use crate::error::{Error, corrupt};
 use crate::image::Image;
 use crate::value::index;
-
-/// Numbers that can be handed out as they lie: the buffer protocol's letter for them, and bytes per item.
-#[derive(Clone, Copy)]
-pub(crate) struct Format {
-    pub(crate) letter: &'static std::ffi::CStr,
-    pub(crate) item_size: usize,
-}
 
 /// Some elements of one list or tuple.
 ///
@@ -40,7 +34,6 @@ pub(crate) struct Elements {
     /// The codec's getter, one step nearer.
     pub(crate) get: Getter,
     pub(crate) steps: Steps,
-    pub(crate) format: Option<Format>,
     pub(crate) hash: OnceLock<isize>,
 }
 
@@ -56,7 +49,6 @@ impl Elements {
         let node = sequence.offset();
         let (parts, codec) = codec::of(image, sequence);
         let (container, len) = (sequence.container(), sequence.len());
-        let format = format(sequence);
         let steps = Steps {
             start: 0,
             step: 1,
@@ -72,7 +64,6 @@ impl Elements {
             codec,
             get: codec.get,
             steps,
-            format,
             hash,
         }
     }
@@ -81,6 +72,7 @@ impl Elements {
     pub(crate) fn with_steps(&self, py: Python<'_>, steps: Steps) -> Self {
         Self {
             image: self.image.clone_ref(py),
+            parts: self.parts.again(),
             steps,
             hash: OnceLock::new(),
             ..*self
@@ -120,6 +112,11 @@ impl Elements {
         self.codec.leads_on()
     }
 
+    /// How the elements lie, if they are numbers that can be handed out.
+    pub(crate) fn format(&self) -> Option<Format> {
+        self.codec.format()
+    }
+
     /// Whether these are all elements in order.
     pub(crate) fn is_whole(&self) -> bool {
         self.steps.start == 0 && self.steps.step == 1 && self.steps.len == self.count
@@ -132,7 +129,9 @@ impl Elements {
         steps: &Steps,
         rest: Rest,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.codec.iterator.iterate(owner, self.parts, steps, rest)
+        self.codec
+            .iterator
+            .iterate(owner, self.parts.again(), steps, rest)
     }
 
     /// The element that `view[key]` asks for, counted in the column.
@@ -185,22 +184,3 @@ impl Elements {
             .unwrap_or_else(|| PyRuntimeError::new_err("an element could not be made")))
     }
 }
-
-fn format(sequence: &Sequence<'_>) -> Option<Format> {
-    if sequence.validity().is_some() {
-        return None;
-    }
-    let (letter, item_size) = match sequence.items() {
-        Items::I8(_) => (c"b", 1),
-        Items::I16(_) => (c"h", 2),
-        Items::I32(_) => (c"i", 4),
-        Items::I64(_) => (c"l", 8),
-        Items::U64(_) => (c"L", 8),
-        Items::F64(_) => (c"d", 8),
-        Items::Bool(_) => (c"?", 1),
-        Items::Str(_) | Items::Bytes(_) | Items::Words(_) => return None,
-    };
-    Some(Format { letter, item_size })
-}
-
-const _: () = assert!(size_of::<std::ffi::c_long>() == 8); // what the letters l and L stand for

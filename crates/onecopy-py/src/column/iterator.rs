@@ -115,9 +115,10 @@ pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, 
     Some((&iterator.parts, at))
 }
 
-/// Gives the view back.
+/// Gives the view back, and what was handed out last.
 #[cold]
 fn release(iterator: &Cursor) {
+    iterator.parts.spare.clear();
     let view = iterator.view.replace(ptr::null_mut());
     // SAFETY: null, or the reference that the iterator owned (T1) and owns no longer.
     unsafe { ffi::Py_XDECREF(view) };

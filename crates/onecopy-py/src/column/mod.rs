@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `steps` | which elements, in which order? |
 //! | `parts` | where do they lie, and what may be relied on? |
+//! | `spare` | which object can be handed out once more? |
 //! | `decode` | how does an element become an object again? |
 //! | `codec` | which code reads this kind of column? |
 //! | `iterator` | how does `for x in view` step? |
@@ -16,6 +17,7 @@ mod elements;
 mod iterator;
 mod parts;
 pub(crate) mod scan;
+mod spare;
 mod steps;
 
 pub(crate) use codec::{Getter, of};

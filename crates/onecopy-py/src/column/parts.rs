@@ -11,10 +11,12 @@
     reason = "reads columns in place: their bounds were proved when the image was resolved"
 )]
 
+use onecopy::image::Word;
 use pyo3::ffi::PyObject;
 
+use super::spare::Spare;
+
 /// Where the elements of an image lie in this process.
-#[derive(Clone, Copy)]
 pub(crate) struct Parts {
     pub(super) items: *const u8,
     pub(super) validity: *const u8,
@@ -22,14 +24,23 @@ pub(crate) struct Parts {
     pub(super) data_len: usize,
     /// The `Image` that all of it lies in, kept alive by whoever has the parts.
     pub(super) image: *mut PyObject,
+    pub(super) spare: Spare,
 }
 
-// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4).
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare is used by
+// attached threads (Z2).
 unsafe impl Send for Parts {}
-// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4).
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare is used by
+// attached threads (Z2), of which there is one at a time.
 unsafe impl Sync for Parts {}
 
 impl Parts {
+    /// The same elements for somebody else who keeps the image.
+    pub(super) const fn again(&self) -> Self {
+        let spare = Spare::new();
+        Self { spare, ..*self }
+    }
+
     /// Where item `index` of the first section lies, as it is of this size.
     pub(crate) fn address_of(&self, index: usize, item_size: usize) -> usize {
         let distance = index.wrapping_mul(item_size);
@@ -73,4 +84,36 @@ impl Parts {
         let data = unsafe { std::slice::from_raw_parts(self.data, self.data_len) };
         data.get(start..end)
     }
+
+    /// Tells the processor that the node of word `index`, if there is one, will be read soon.
+    #[inline]
+    pub(super) fn expect_node(&self, index: usize) {
+        let at = self.address_of(index, size_of::<u64>());
+        let distance = at.wrapping_sub(self.data.addr());
+        // Words lie in their image, so past the last of them lie other bytes, or the end.
+        let Some(bytes) = self.data(distance, distance.wrapping_add(size_of::<u64>())) else {
+            return;
+        };
+        let word = bytes
+            .first_chunk()
+            .map(|&bytes| Word(u64::from_le_bytes(bytes)));
+        if let Some(offset) = word.and_then(Word::node_offset) {
+            prefetch(self.data.wrapping_add(offset as usize));
+        }
+    }
 }
+
+/// Asks for the memory at an address, which need not be there.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn prefetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+    // SAFETY: the instruction has no effect that a program could see, whatever the address (Intel SDM, PREFETCHh).
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+}
+
+/// Other processors have no such instruction in stable Rust.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn prefetch(_: *const u8) {}

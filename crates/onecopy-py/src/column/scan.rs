@@ -17,7 +17,7 @@ pub(crate) fn find(
     value: &Bound<'_, PyAny>,
     range: Range<usize>,
 ) -> PyResult<Option<Option<usize>>> {
-    if elements.format.is_none() {
+    if elements.format().is_none() {
         return Ok(None);
     }
     if let Ok(value) = value.cast_exact::<PyInt>() {

@@ -36,10 +36,13 @@ impl Steps {
     /// The image's index of element `index`, which must be below `len`.
     #[inline]
     pub(crate) fn at(&self, index: usize) -> usize {
-        // By S1 this does not wrap.
-        self.start
-            .wrapping_add(index.cast_signed().wrapping_mul(self.step))
-            .cast_unsigned()
+        // By S1 this does not wrap. The product, which hardly anybody needs, would be waited for.
+        let distance = if self.step == 1 {
+            index.cast_signed()
+        } else {
+            index.cast_signed().wrapping_mul(self.step)
+        };
+        self.start.wrapping_add(distance).cast_unsigned()
     }
 
     /// The image's index of an element counted from the front, or from the end if negative.

@@ -8,6 +8,7 @@ use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
 use super::immortal::{self, Version};
+use super::layouts::{self, Part};
 use super::{header, range, symbol};
 
 static CALIBRATED: OnceLock<Result<(), String>> = OnceLock::new();
@@ -61,6 +62,9 @@ fn compare(py: Python<'_>, version: &Version) -> Result<(), String> {
     }
     if let Some(flags) = version.own_flags {
         compare_flags(py, version, flags)?;
+    }
+    for part in Part::ALL {
+        layouts::known(part)?;
     }
     match range::check(py) {
         Ok(true) => Ok(()),

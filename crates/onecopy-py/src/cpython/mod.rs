@@ -4,7 +4,11 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `pylong` | how is an int laid out? |
+//! | `pyfloat` | how is a float laid out? |
 //! | `items` | where are the items of a list or tuple? |
+//! | `containers` | where do dicts, sets and others keep what they hold, and how large is that? |
+//! | `before` | what lies before an object? |
+//! | `layouts` | which of these hold in this interpreter, and why do the others not? |
 //! | `unicode` | where are the characters of a str? |
 //! | `range` | what does a range hold? |
 //! | `header` | how is the first word of an object read, and marked as immortal? |
@@ -15,11 +19,15 @@
 //! | `symbol` | how are functions found that are not declared? |
 //! | `import` | how is a function of a module found once? |
 
+pub(crate) mod before;
 pub(crate) mod calibrate;
+pub(crate) mod containers;
 pub(crate) mod header;
 pub(crate) mod immortal;
 mod import;
 pub(crate) mod items;
+pub(crate) mod layouts;
+pub(crate) mod pyfloat;
 pub(crate) mod pylong;
 pub(crate) mod pymalloc;
 pub(crate) mod range;
@@ -31,12 +39,18 @@ use pyo3::prelude::*;
 
 pub(crate) use import::{import_once, own_function};
 
-/// Fails if this interpreter lays out objects in another way than is written here. What only freezing needs is looked at
-/// too, and told when somebody freezes.
+/// Fails if this interpreter lays out what every image is made of in another way than is written here. What fewer need is
+/// looked at too, and told when somebody asks for it: `layouts` and `calibrate`.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     pylong::check(py)?;
+    pyfloat::check(py)?;
     items::check(py)?;
     unicode::check(py)?;
+    layouts::try_all(|part| match part {
+        layouts::Part::Before => before::check(py),
+        layouts::Part::Dict => containers::check_dict(py),
+        layouts::Part::Set => containers::check_set(py),
+    });
     calibrate::calibrate(py);
     Ok(())
 }

@@ -17,6 +17,10 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
 const DIGIT_BITS: u32 = 30;
+const DIGIT_MASK: u64 = (1 << DIGIT_BITS) - 1;
+/// The smallest numbers that take two digits, and three.
+const MAGNITUDE_OF_2: u64 = 1 << DIGIT_BITS;
+const MAGNITUDE_OF_3: u64 = 1 << (2 * DIGIT_BITS);
 
 /// The head of an int object, with the first of its digits.
 #[repr(C)]
@@ -39,13 +43,25 @@ const fn sign_and_digit_count(tag: usize) -> (bool, usize) {
     }
 }
 
+/// What stands there for an int of `count` digits.
+#[inline]
+const fn tag_of(negative: bool, count: usize) -> usize {
+    if cfg!(Py_3_12) {
+        (count << 3) | if negative { 2 } else { 0 }
+    } else if negative {
+        count.wrapping_neg()
+    } else {
+        count
+    }
+}
+
 /// Whether `object` is an int and not of a subclass.
 ///
 /// # Safety
 /// - `object` is a live Python object.
 #[inline]
 pub(crate) unsafe fn is_exact_int(object: *mut PyObject) -> bool {
-    // SAFETY: the caller gives a live object, whose type is never written after its creation.
+    // SAFETY: a live object, as this function asks, has its class in its head.
     let class = unsafe { ffi::Py_TYPE(object) };
     std::ptr::eq(class, &raw const ffi::PyLong_Type)
 }
@@ -93,11 +109,11 @@ pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
 /// - `object` is an exact int.
 #[inline]
 pub(crate) unsafe fn to_i64(object: *mut PyObject) -> Option<i64> {
-    // SAFETY: the caller gives an exact int.
+    // SAFETY: an exact int, as this function asks.
     if let Some(value) = unsafe { small(object) } {
         return Some(value);
     }
-    // SAFETY: the caller gives an exact int, which lives for as long as this call.
+    // SAFETY: an exact int, as this function asks, which lives for as long as this call.
     let (negative, digits) = unsafe { digits(object) };
     if let [low, high] = digits {
         let magnitude = i64::from(*low) | (i64::from(*high) << DIGIT_BITS);
@@ -110,6 +126,44 @@ pub(crate) unsafe fn to_i64(object: *mut PyObject) -> Option<i64> {
 fn to_i64_slow(negative: bool, digits: &[u32]) -> Option<i64> {
     let magnitude = i128::try_from(magnitude(digits)?).ok()?;
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
+}
+
+/// Writes another value into an int, if it is one and the value takes as many digits; tells whether it did.
+///
+/// # Safety
+/// - `object` is a live object that nobody but the caller has a reference to, and none of those that the interpreter keeps.
+#[inline]
+pub(crate) unsafe fn renew(object: *mut PyObject, value: i64) -> bool {
+    // SAFETY: a live object, as this function asks.
+    if !unsafe { is_exact_int(object) } {
+        return false;
+    }
+    let long = object.cast::<Long>();
+    // SAFETY: an exact int has this layout (L1), and nobody writes to it, as only the caller has it.
+    let tag = unsafe { (*long).tag };
+    let (_, count) = sign_and_digit_count(tag);
+    let magnitude = value.unsigned_abs();
+    let needed = match magnitude {
+        0 => 0,
+        1..MAGNITUDE_OF_2 => 1,
+        MAGNITUDE_OF_2..MAGNITUDE_OF_3 => 2,
+        _ => 3,
+    };
+    if needed != count || needed == 0 {
+        return false;
+    }
+    // SAFETY: the address of a field inside a live object; nothing is read.
+    let mut digit = unsafe { &raw mut (*long).digits }.cast::<u32>();
+    let mut rest = magnitude;
+    for _ in 0..count {
+        // SAFETY: one of the int's `count` digits (L1), which nobody else reads.
+        unsafe { digit.write((rest & DIGIT_MASK) as u32) };
+        rest >>= DIGIT_BITS;
+        digit = digit.wrapping_add(1);
+    }
+    // SAFETY: a field of a live int, which nobody else reads.
+    unsafe { (*long).tag = tag_of(value < 0, count) };
+    true
 }
 
 /// The value of digits, if 120 bits hold it.
@@ -178,11 +232,36 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     .chain([-(1 << 60), i64::MAX, i64::MIN]);
     for expected in known {
         let object = expected.into_pyobject(py)?;
-        // SAFETY: an int that was just made lives as long as `object`.
+        // SAFETY: `object` is an exact int that was just made, and keeps it alive.
         let found = unsafe { to_i64(object.as_ptr()) };
         if found != Some(expected) {
             let text = format!(
                 "onecopy does not know how this Python lays out ints: {expected} read as {found:?}"
+            );
+            return Err(PyImportError::new_err(text));
+        }
+    }
+    check_renew(py)
+}
+
+/// Writes values into an int of as many digits, and fails if it does not become what they are.
+fn check_renew(py: Python<'_>) -> PyResult<()> {
+    let pairs = [
+        (5000, -6000),
+        (-5000, 1 << 29),
+        (1 << 40, -(1 << 59)),
+        (i64::MIN, i64::MAX),
+    ];
+    for (first, second) in pairs {
+        // SAFETY: attached, as `py` shows.
+        let object = unsafe { ffi::PyLong_FromLongLong(first) };
+        // SAFETY: null with an exception, or a new reference.
+        let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+        // SAFETY: a new int past those that the interpreter keeps, which nobody else has.
+        let renewed = unsafe { renew(object.as_ptr(), second) };
+        if !renewed || !object.eq(second)? || object.repr()?.to_str()? != second.to_string() {
+            let text = format!(
+                "onecopy does not know how this Python lays out ints: {first} did not become {second}"
             );
             return Err(PyImportError::new_err(text));
         }

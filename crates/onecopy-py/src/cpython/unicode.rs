@@ -9,7 +9,7 @@
 //! out yet ([`is_ready`]).
 //!
 //! **Invariant.** `U1`: [`check`] ran when the module was imported and found the characters of an ASCII str where
-//! [`new_ascii`] says; otherwise the import failed.
+//! [`new_ascii`] says, and strs as large as [`bytes`] says; otherwise the import failed.
 #![allow(
     unsafe_code,
     reason = "reads and writes the characters of strs where they lie"
@@ -18,6 +18,7 @@
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 /// A new ASCII str of `len` characters and where they go; null with an exception set if there is no memory. The
 /// characters have to be written before anybody sees the str.
@@ -31,6 +32,34 @@ pub(crate) unsafe fn new_ascii(len: usize) -> (*mut PyObject, *mut u8) {
     // Only an address: of the str, or of nothing.
     let characters = object.cast::<ffi::PyASCIIObject>().wrapping_add(1);
     (object, characters.cast())
+}
+
+/// Bits of a str's state that say that the interpreter knows it by its content.
+const INTERNED: u32 = if cfg!(Py_3_14) { 0xffff } else { 0b11 };
+
+/// Where other characters can be written into an ASCII str: as many as it has. `None` if it has another number of them,
+/// or is interned.
+///
+/// # Safety
+/// - [`new_ascii`] made `object`, with more than one character, and nobody but the caller has a reference to it.
+#[inline]
+pub(crate) unsafe fn renew_ascii(object: *mut PyObject, len: usize) -> Option<*mut u8> {
+    let text = object.cast::<ffi::PyASCIIObject>();
+    // SAFETY: a live str, as this function asks, whose fields nobody writes meanwhile.
+    let found = unsafe { (*text).length };
+    // SAFETY: as for its length: a live str that only the caller has.
+    let state = unsafe { (*text).state };
+    if found.cast_unsigned() != len || state & INTERNED != 0 {
+        return None;
+    }
+    // SAFETY: as for its length: a live str that only the caller has. What is kept here was made of its characters.
+    #[cfg(not(Py_3_12))]
+    if !unsafe { (*text).wstr }.is_null() {
+        return None;
+    }
+    // SAFETY: a field of a live str that only the caller has. -1 stands for a hash that has not been asked for.
+    unsafe { (*text).hash = -1 };
+    Some(text.wrapping_add(1).cast())
 }
 
 /// Whether the characters of a str are laid out. Before 3.12 one may exist whose are not; then they are laid out now.
@@ -51,34 +80,86 @@ pub(crate) unsafe fn is_ready(object: *mut PyObject) -> bool {
 pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, bool) {
     // SAFETY: an exact str that is ready, as this function asks, knows the width of its characters.
     let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
-    // SAFETY: an exact str that is ready has its characters at this address.
+    // SAFETY: an exact str that is ready, as this function asks, has its characters at this address.
     let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-    // SAFETY: an exact str that is ready knows how many there are.
+    // SAFETY: an exact str that is ready, as this function asks, knows how many there are.
     let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
     // SAFETY: a str of `count` characters of this width; it never changes, and outlives the slice.
     let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
     // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
     #[cfg(Py_3_14)]
     let ascii = width == 1 && bytes.is_ascii();
-    // SAFETY: an exact str that is ready has this flag set or not.
+    // SAFETY: an exact str that is ready, as this function asks, has this flag set or not.
     #[cfg(not(Py_3_14))]
     let ascii = unsafe { ffi::PyUnicode_IS_ASCII(object) } != 0;
     (bytes, width, ascii)
+}
+
+/// Bytes of a str, taken for ASCII if its characters have one byte each: most such are.
+///
+/// # Safety
+/// - `object` is a live str, of whichever class, that is ready, and the thread is attached.
+#[inline]
+pub(crate) unsafe fn bytes(object: *mut PyObject) -> usize {
+    // SAFETY: a live str that is ready, as this function asks, knows how many characters it has.
+    let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
+    // SAFETY: a live str that is ready, as this function asks, knows the width of its characters.
+    let width = unsafe { ffi::PyUnicode_KIND(object) } as usize;
+    let head = if width == 1 {
+        size_of::<ffi::PyASCIIObject>()
+    } else {
+        size_of::<ffi::PyCompactUnicodeObject>()
+    };
+    head + (len + 1) * width
 }
 
 /// Fails if the characters of an ASCII str lie elsewhere in this interpreter.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     // SAFETY: attached, as `py` shows.
     let (object, to) = unsafe { new_ascii(7) };
+    // SAFETY: what `new_ascii` gives: null with an exception, or a new reference that nobody else has.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    // SAFETY: `object` is the new str, exact and ready as `PyUnicode_New` makes them.
+    let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
+    let unknown = || PyImportError::new_err("onecopy does not know how this Python lays out strs");
+    // A str is released without a look at its characters.
+    let is_where_expected = to.cast() == expected;
+    let wide = PyString::new(py, "\u{20ac}\u{20ac}\u{20ac}");
+    let sized = |text: &Bound<'_, PyString>| -> PyResult<bool> {
+        // SAFETY: a live str that was made from text is an exact one and ready.
+        let bytes = unsafe { bytes(text.as_ptr()) };
+        Ok(text.call_method0("__sizeof__")?.extract::<usize>()? == bytes)
+    };
+    if !is_where_expected || !sized(&PyString::new(py, "ascii"))? || !sized(&wide)? {
+        return Err(unknown());
+    }
+    check_renew(py)?.then_some(()).ok_or_else(unknown)
+}
+
+/// Whether a str that gets other characters becomes another one, and one that is interned does not get any.
+fn check_renew(py: Python<'_>) -> PyResult<bool> {
+    let (first, second) = (b"onecopy: 1", b"onecopy: 2");
+    // SAFETY: attached, as `py` shows.
+    let (object, to) = unsafe { new_ascii(first.len()) };
     // SAFETY: null with an exception, or a new reference.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    // SAFETY: a new str is an exact one and ready.
-    let expected = unsafe { ffi::PyUnicode_DATA(object.as_ptr()) };
-    // A str is released without a look at its characters.
-    if to.cast() == expected {
-        return Ok(());
+    // SAFETY: room for as many characters in a str that nobody has seen.
+    unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
+    let before = object.hash()?;
+    // SAFETY: made above, with more than one character, and only `object` refers to it.
+    let Some(to) = (unsafe { renew_ascii(object.as_ptr(), second.len()) }) else {
+        return Ok(false);
+    };
+    // SAFETY: room for as many characters in a str that nobody else has.
+    unsafe { std::ptr::copy_nonoverlapping(second.as_ptr(), to, second.len()) };
+    if object.hash()? == before || !object.eq("onecopy: 2")? {
+        return Ok(false);
     }
-    Err(PyImportError::new_err(
-        "onecopy does not know how this Python lays out strs",
-    ))
+    let mut interned = object.into_ptr();
+    // SAFETY: a variable that owns a reference to a str; it gets another one in its place, or keeps it.
+    unsafe { ffi::PyUnicode_InternInPlace(&raw mut interned) };
+    // SAFETY: the reference of that variable.
+    let interned = unsafe { Bound::from_owned_ptr(py, interned) };
+    // SAFETY: a str of as many characters; if it is refused, nothing was written.
+    Ok(unsafe { renew_ascii(interned.as_ptr(), second.len()) }.is_none())
 }

@@ -27,7 +27,7 @@ impl Exceptions {
             let new = |name: &str, doc: &str, bases: &[&Bound<'_, PyType>]| -> PyResult<Py<PyType>> {
                 let members = PyDict::new(py);
                 members.set_item("__doc__", doc)?;
-                members.set_item("__module__", "onecopy")?;
+                members.set_item("__module__", "onecopy.errors")?;
                 let class = py.get_type::<PyType>().call1((name, PyTuple::new(py, bases)?, members))?;
                 Ok(class.cast_into::<PyType>()?.unbind())
             };

@@ -40,25 +40,27 @@ fn try_it(py: Python<'_>, version: &Version) -> Result<(), String> {
         utf8: true,
     };
     let mut walk = Walk::new(version, &types, Marks::Freeze(wanted));
-    // SAFETY: a live list of our own, and the interpreter was calibrated.
+    // SAFETY: `probes` is a live list of this function, the thread is attached, and `calibrated()` gave `version`.
     unsafe { walk.run(probes.as_ptr()) }.map_err(|_| "no memory for the self-test".to_owned())?;
     drop(walk);
-    // SAFETY: a live list.
+    // SAFETY: `probes` keeps the list alive to the end of this function, and nobody else has it to change it.
     let items = unsafe { items::list_items(probes.as_ptr()) };
     let before: Vec<u64> = items
         .iter()
-        // SAFETY: the list holds it.
+        // SAFETY: `probes` holds its items, and nothing has changed it since they were listed.
         .map(|&item| unsafe { header::word(item) })
         .collect();
     if before.iter().any(|&word| !header::is_immortal(word)) {
         return Err("an object that was frozen does not count as immortal".to_owned());
     }
-    // SAFETY: the child calls C functions that read, and `_exit`.
+    // SAFETY: the child reads through C functions of the interpreter, which need no other thread for it, and ends by
+    // `_exit`.
     match unsafe { bare_fork() } {
         0 => {
-            // SAFETY: the child is a copy of this thread, which is attached.
+            // SAFETY: the child is a copy of this thread, which is attached, and has copies of `probes` and its
+            // items.
             let changed = unsafe { read_all(probes.as_ptr(), items, &before) };
-            // SAFETY: ends the child here; nothing of the parent's is run.
+            // SAFETY: ends the child, as `bare_fork` asks; nothing of the parent's is run.
             unsafe { libc::_exit(i32::from(changed)) }
         }
         child if child > 0 => wait_for(child),
@@ -90,20 +92,20 @@ fn probes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 /// - the thread is attached; `list` is a live list with these `items`.
 unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64]) -> bool {
     for _ in 0..3 {
-        // SAFETY: a live list.
+        // SAFETY: `list` is a live list and the thread attached, as this function asks.
         let copy = unsafe { ffi::PyList_AsTuple(list) };
-        // SAFETY: null or a reference of ours.
+        // SAFETY: null, or the new reference that the call above has given to this function alone.
         unsafe { ffi::Py_XDECREF(copy) };
-        // SAFETY: two live objects.
+        // SAFETY: `list` is a live list and the thread attached, as this function asks.
         let equal = unsafe { ffi::PyObject_RichCompareBool(list, list, ffi::Py_EQ) };
         for &item in items {
-            // SAFETY: the list holds it.
+            // SAFETY: `item` is held by the live list, as this function asks.
             let hash = unsafe { ffi::PyObject_Hash(item) };
             if hash == -1 {
-                // SAFETY: attached.
+                // SAFETY: the thread is attached, as this function asks.
                 unsafe { ffi::PyErr_Clear() };
             }
-            // SAFETY: two live objects.
+            // SAFETY: the live list holds `item`, as this function asks.
             let position = unsafe { ffi::PySequence_Index(list, item) };
             if equal != 1 || position < 0 {
                 return true;
@@ -113,7 +115,7 @@ unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64])
     items
         .iter()
         .zip(before)
-        // SAFETY: the list holds it.
+        // SAFETY: `item` is held by the live list, as this function asks.
         .any(|(&item, &word)| unsafe { header::word(item) } != word)
 }
 

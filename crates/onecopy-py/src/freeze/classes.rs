@@ -17,6 +17,8 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use crate::cpython::before;
+
 /// What the part of an object that was written in C is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Native {
@@ -102,9 +104,9 @@ impl Types {
             .get_type::<PyType>()
             .call1(("probe", (), pyo3::types::PyDict::new(py)))?;
         let raw = probe.as_ptr().cast::<PyTypeObject>();
-        // SAFETY: a live class.
+        // SAFETY: `probe` is a class that was just made, and keeps it alive to the end of this function.
         let traverse = unsafe { (*raw).tp_traverse };
-        // SAFETY: a live class.
+        // SAFETY: `probe` is a class that was just made, and keeps it alive to the end of this function.
         let dealloc = unsafe { (*raw).tp_dealloc };
         let mut types = Self {
             named: HashMap::new(),
@@ -130,11 +132,12 @@ impl Types {
     }
 
     fn is_python(&self, class: *mut PyTypeObject) -> bool {
-        // SAFETY: a live class; its slots are fixed once it is ready.
+        // SAFETY: callers give a class that `sys.modules`, a live object or a class derived from it holds, and are
+        // attached.
         let flags = unsafe { ffi::PyType_GetFlags(class) };
-        // SAFETY: a live class; its slots are fixed once it is ready.
+        // SAFETY: the same live class; its slots are fixed once it is ready.
         let dealloc = unsafe { (*class).tp_dealloc }.map_or(0, |function| function as usize);
-        // SAFETY: a live class; its slots are fixed once it is ready.
+        // SAFETY: the same live class; its slots are fixed once it is ready.
         let traverse = unsafe { (*class).tp_traverse }.map_or(0, |function| function as usize);
         flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
             && dealloc == self.subtype_dealloc
@@ -177,14 +180,14 @@ impl Types {
                 let known = native != Native::NdArray;
                 return (if known { native } else { Native::Skip }, known);
             }
-            // SAFETY: a live class.
+            // SAFETY: `at` is the class of a live object, which `describe` gives, or a base, which that class holds.
             let finalize = unsafe { (*at).tp_finalize };
-            // SAFETY: a live class.
+            // SAFETY: `at` is the class of a live object, which `describe` gives, or a base, which that class holds.
             let del = unsafe { (*at).tp_del };
             if !self.is_python(at) || finalize.is_some() || del.is_some() {
                 return (Native::Skip, false);
             }
-            // SAFETY: a live class; its base lives as long.
+            // SAFETY: `at` lives, as the two lines above need too, and holds its base.
             at = unsafe { (*at).tp_base };
         }
         (Native::Skip, false)
@@ -201,9 +204,9 @@ impl Types {
         if self.debug_build && native == Native::Str {
             native = Native::Skip;
         }
-        // SAFETY: the class of a live object.
+        // SAFETY: `object` is alive, as this function asks, and holds its class.
         let flags = unsafe { ffi::PyType_GetFlags(class) };
-        // SAFETY: the class of a live object.
+        // SAFETY: `object` is alive, as this function asks, and holds its class.
         let dict_offset = unsafe { (*class).tp_dictoffset };
         let collected = flags & ffi::Py_TPFLAGS_HAVE_GC != 0;
         let managed_dict = flags & ffi::Py_TPFLAGS_MANAGED_DICT != 0;
@@ -230,7 +233,9 @@ impl Types {
             // SAFETY: a live object of an attached thread, as this function asks too.
             _ => unsafe { fixed_bytes(object) },
         };
-        let fixed_bytes = own + if collected { 16 } else { 0 } + if managed_dict { 16 } else { 0 };
+        // SAFETY: `object` is alive and the thread attached, as this function asks; the object holds its class.
+        let before = unsafe { before::bytes(class) };
+        let fixed_bytes = own + before as u64;
         Class {
             raw: class,
             native,
@@ -253,16 +258,16 @@ impl Types {
 unsafe fn fixed_bytes(object: *mut PyObject) -> u64 {
     // SAFETY: a live object of an attached thread, as this function asks.
     let class = unsafe { ffi::Py_TYPE(object) };
-    // SAFETY: a live class.
+    // SAFETY: `object` is alive, as this function asks, and holds its class.
     let basic = unsafe { (*class).tp_basicsize };
-    // SAFETY: a live class.
+    // SAFETY: `object` is alive, as this function asks, and holds its class.
     let item = unsafe { (*class).tp_itemsize };
     if item != 0 {
         return basic.unsigned_abs() as u64;
     }
-    // SAFETY: attached, as this function asks.
+    // SAFETY: the thread is attached, as this function asks.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: a live object, as this function asks; it becomes one reference more.
+    // SAFETY: a live object, as this function asks; it gets a reference, which this `Bound` gives back.
     let object = unsafe { Bound::from_borrowed_ptr(py, object) };
     let object_class = py.get_type::<PyAny>();
     // The method of `object` itself: no class can put code of its own here.

@@ -33,22 +33,23 @@ impl Walk<'_> {
         if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
             && has_dict
         {
-            // SAFETY: a live object; what comes back is held by it.
+            // SAFETY: a live object of an attached thread, as this function asks.
             let dict = unsafe { prepare::materialise_dict(object) };
             if !dict.is_null() {
-                // SAFETY: the object holds it.
+                // SAFETY: the live object holds its `__dict__`, and nothing changes it (W1).
                 unsafe { self.visit(dict) }?;
             }
         }
         if beside {
-            // SAFETY: a live instance of a class with a managed dict, in an interpreter that was calibrated.
+            // SAFETY: a live instance, as this function asks, of a class with a managed dict, as `describe` found in
+            // its flags; whoever made the walk vouches for a calibrated interpreter of `self.version`.
             let dict = unsafe { header::managed_dict(object) };
             if !dict.is_null() {
-                // SAFETY: the object holds it.
+                // SAFETY: the live object holds its `__dict__`, and nothing changes it (W1).
                 unsafe { self.visit(dict) }?;
             }
         }
-        // SAFETY: the class of a live object.
+        // SAFETY: the live object holds its class, whose slots are fixed.
         if traverse && let Some(function) = unsafe { (*raw).tp_traverse } {
             let walk: *mut Self = self;
             // SAFETY: the traversal of the object's own class, which calls `visit_held` with `walk` while `self` is
@@ -76,31 +77,32 @@ impl Walk<'_> {
     ) -> Result<(), NoMemory> {
         match native {
             Native::List if !traverse => {
-                // SAFETY: a list, which does not change (W1).
+                // SAFETY: a live list, as `native` says and this function asks; it does not change (W1).
                 let items = unsafe { items::list_items(object) };
-                // SAFETY: the list holds them.
+                // SAFETY: items of a live list, whose thread is attached, as this function asks.
                 unsafe { self.items(items) }?;
             }
             Native::Tuple if !traverse => {
-                // SAFETY: a tuple.
+                // SAFETY: a live tuple, as `native` says and this function asks.
                 let items = unsafe { items::tuple_items(object) };
-                // SAFETY: the tuple holds them.
+                // SAFETY: items of a live tuple, whose thread is attached, as this function asks.
                 unsafe { self.items(items) }?;
             }
-            // SAFETY: a dict.
+            // SAFETY: a live dict, as `native` says and this function asks.
             Native::Dict => unsafe { self.dict(object) }?,
             Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
                 for held in prepare::held_outside(object, native).into_iter().flatten() {
-                    // SAFETY: `object` holds it.
+                    // SAFETY: `object` is alive, as this function asks, and holds it (W1).
                     unsafe { self.visit(held) }?;
                 }
             }
             Native::NdArray => {
-                // SAFETY: an array of objects, or it would not have been queued.
+                // SAFETY: a live ndarray, as `native` says and this function asks, whose elements are objects:
+                // `holds_others` has looked before it was queued.
                 let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
-                // SAFETY: a list of our own.
+                // SAFETY: `elements` is a list that nobody else has, and keeps it alive to the end of this arm.
                 let items = unsafe { items::list_items(elements.as_ptr()) };
-                // SAFETY: the list holds them, and so does the array.
+                // SAFETY: the list holds them now, and the array, which lives on, holds them afterwards (W1).
                 unsafe { self.items(items) }?;
             }
             _ => {}
@@ -133,9 +135,9 @@ impl Walk<'_> {
             if more == 0 {
                 return Ok(());
             }
-            // SAFETY: the dict holds it.
+            // SAFETY: the live dict holds its keys, and does not change (W1).
             unsafe { self.visit(key) }?;
-            // SAFETY: the dict holds it.
+            // SAFETY: the live dict holds its values, and does not change (W1).
             unsafe { self.visit(value) }?;
         }
     }
@@ -148,7 +150,7 @@ unsafe extern "C" fn visit_held(object: *mut PyObject, walk: *mut c_void) -> c_i
     }
     // SAFETY: `descend` passes its own walk, which nothing else uses now. The lifetimes outlive the traversal.
     let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
-    // SAFETY: the traversed object holds it.
+    // SAFETY: the object that is traversed is alive and holds what it reports (W1); `descend` runs attached.
     let visit = AssertUnwindSafe(|| unsafe { walk.visit(object) });
     match catch_unwind(visit) {
         Ok(Ok(())) => 0,

@@ -74,7 +74,7 @@ fn run<'py>(root: &Bound<'py, PyAny>, marks: Marks) -> PyResult<Bound<'py, PyTup
     let version = calibrate::calibrated().map_err(PyRuntimeError::new_err)?;
     let types = Types::find(py)?;
     let mut walk = Walk::new(version, &types, marks);
-    // SAFETY: a live object, the thread stays attached, and the interpreter was calibrated.
+    // SAFETY: `root` is alive and shows that the thread is attached; `calibrated()` gave `version`.
     unsafe { walk.run(root.as_ptr()) }.map_err(|NoMemory| {
         PyMemoryError::new_err("no memory to remember where freeze() has been")
     })?;
@@ -133,7 +133,7 @@ fn _freeze_trouble(py: Python<'_>) -> Option<String> {
 /// Whether this is the main interpreter; others have allocators of their own.
 #[pyfunction]
 fn _freeze_is_main(_attached: Python<'_>) -> bool {
-    // SAFETY: attached to an interpreter.
+    // SAFETY: the thread is attached, as the argument of type `Python` shows.
     let this = unsafe { ffi::PyInterpreterState_Get() };
     // SAFETY: takes nothing; the main interpreter lives as long as the process uses Python.
     this == unsafe { ffi::PyInterpreterState_Main() }
@@ -151,7 +151,7 @@ fn _freeze_rows() -> Vec<(u32, u32)> {
 /// The header of an object, for tests.
 #[pyfunction]
 fn _freeze_header(object: &Bound<'_, PyAny>) -> u64 {
-    // SAFETY: a live object, and attached.
+    // SAFETY: `object` is alive, and shows that the thread is attached.
     unsafe { header::word(object.as_ptr()) }
 }
 

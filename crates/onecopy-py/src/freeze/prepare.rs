@@ -38,10 +38,10 @@ pub(super) unsafe fn leaf(
     version: &Version,
 ) -> bool {
     if wanted.utf8 && class.native == Native::Str {
-        // SAFETY: a str.
+        // SAFETY: a live str, as `class` says and this function asks, and the thread is attached.
         let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, null_mut()) };
         if text.is_null() {
-            // SAFETY: attached. A lone surrogate has no UTF-8.
+            // SAFETY: the thread is attached, as this function asks. A lone surrogate has no UTF-8.
             unsafe { ffi::PyErr_Clear() };
         }
     }
@@ -53,21 +53,21 @@ pub(super) unsafe fn leaf(
         Native::Bytes => &raw mut ffi::PyBytes_Type,
         // The hashes of the elements stand in its table: none of their methods is called.
         Native::FrozenSet => &raw mut ffi::PyFrozenSet_Type,
-        // SAFETY: a live object.
+        // SAFETY: the live object, as this function asks, holds its class, and that its bases.
         Native::Hashed => unsafe { c_base(class) },
         // An aware one asks its tzinfo.
-        // SAFETY: a time or a datetime.
+        // SAFETY: a live time or datetime, as the pattern and this function say.
         Native::Time | Native::DateTime if unsafe { tzinfo(object, class.native) }.is_null() => {
-            // SAFETY: a live object.
+            // SAFETY: the live object, as this function asks, holds its class, and that its bases.
             unsafe { c_base(class) }
         }
         Native::Tuple if version.tuples_keep_hash => {
-            // SAFETY: a tuple.
+            // SAFETY: a live tuple, as the pattern and this function say, and the thread is attached.
             return !unsafe { hash_flat_tuple(object) };
         }
         _ => return false,
     };
-    // SAFETY: a live instance of a class whose C part is `base`.
+    // SAFETY: a live object of an attached thread, as this function asks, whose class is derived from `base`.
     unsafe { hash_as(object, base) };
     false
 }
@@ -80,9 +80,9 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
     let mut at = class.raw;
     if class.python {
         // Python classes share one destructor (see `classes`), and every one has a base.
-        // SAFETY: the class of a live object.
+        // SAFETY: the class lives, as this function asks.
         let dealloc = unsafe { destructor(at) };
-        // SAFETY: a live class: the first of them, or a base of one, which it holds.
+        // SAFETY: the class that this function asks to live, or a base of it, which it holds.
         while unsafe { destructor(at) } == dealloc {
             // SAFETY: a live class, which was written in Python, so it has a base and holds it.
             at = unsafe { (*at).tp_base };
@@ -104,11 +104,12 @@ unsafe fn destructor(class: *mut PyTypeObject) -> usize {
 /// - `object` is a live instance of `base` or of a class below it, and the thread is attached.
 #[inline]
 unsafe fn hash_as(object: *mut PyObject, base: *mut PyTypeObject) {
-    // SAFETY: a live class.
+    // SAFETY: `object` is alive, as this function asks, and its class is `base` or holds it.
     if let Some(function) = unsafe { (*base).tp_hash } {
-        // SAFETY: the C slot of a class that the object is an instance of.
+        // SAFETY: the slot of a class that the live object is an instance of, as this function asks; the thread is
+        // attached.
         if unsafe { function(object) } == -1 {
-            // SAFETY: attached.
+            // SAFETY: the thread is attached, as this function asks.
             unsafe { ffi::PyErr_Clear() };
         }
     }
@@ -121,7 +122,7 @@ unsafe fn hash_as(object: *mut PyObject, base: *mut PyTypeObject) {
 unsafe fn is_scalar(object: *mut PyObject) -> bool {
     // SAFETY: a live object of an attached thread, as this function asks.
     let class = unsafe { ffi::Py_TYPE(object) };
-    // SAFETY: a constant of the interpreter.
+    // SAFETY: takes nothing; the address of an object that lives as long as the interpreter.
     let none = unsafe { ffi::Py_None() };
     object == none
         || [
@@ -140,16 +141,16 @@ unsafe fn is_scalar(object: *mut PyObject) -> bool {
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
 unsafe fn hash_flat_tuple(tuple: *mut PyObject) -> bool {
-    // SAFETY: a live tuple.
+    // SAFETY: a live tuple of an attached thread, as this function asks; tuples never change.
     let items = unsafe { items::tuple_items(tuple) };
     for &item in items {
-        // SAFETY: the tuple holds it.
+        // SAFETY: the live tuple holds its items.
         if item.is_null() || !unsafe { is_scalar(item) } {
             return false;
         }
     }
     let class = &raw mut ffi::PyTuple_Type;
-    // SAFETY: a tuple.
+    // SAFETY: a live tuple of an attached thread, as this function asks.
     unsafe { hash_as(tuple, class) };
     true
 }
@@ -170,19 +171,19 @@ unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
     if unsafe { items::tuple_keeps_its_hash(tuple) } {
         return true;
     }
-    // SAFETY: a live tuple.
+    // SAFETY: a live tuple of an attached thread, as this function asks; tuples never change.
     let items = unsafe { items::tuple_items(tuple) };
     for &item in items {
         if item.is_null() {
             return false;
         }
-        // SAFETY: the tuple holds it.
+        // SAFETY: the live tuple holds its items.
         let class = unsafe { ffi::Py_TYPE(item) };
         let plain = if class == &raw mut ffi::PyTuple_Type {
-            // SAFETY: a tuple.
+            // SAFETY: a tuple, as its class says, which the live tuple holds.
             depth > 0 && unsafe { hash_nested_tuple(item, depth - 1) }
         } else {
-            // SAFETY: the tuple holds it. A frozenset needs no method of its elements.
+            // SAFETY: the live tuple holds its items. A frozenset needs no method of its elements.
             class == &raw mut ffi::PyFrozenSet_Type || unsafe { is_scalar(item) }
         };
         if !plain {
@@ -190,7 +191,8 @@ unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
         }
     }
     let class = &raw mut ffi::PyTuple_Type;
-    // SAFETY: a tuple, whose inner tuples remember their hashes: it goes no deeper than one level.
+    // SAFETY: a live tuple, as this function asks, whose inner tuples remember their hashes: it goes no deeper than
+    // one level.
     unsafe { hash_as(tuple, class) };
     true
 }
@@ -203,10 +205,10 @@ pub(super) unsafe fn materialise_dict(object: *mut PyObject) -> *mut PyObject {
     // SAFETY: a live object of an attached thread; the function looks at nothing but the object's own dict.
     let dict = unsafe { ffi::PyObject_GenericGetDict(object, null_mut()) };
     if dict.is_null() {
-        // SAFETY: attached.
+        // SAFETY: the thread is attached, as this function asks.
         unsafe { ffi::PyErr_Clear() };
     } else {
-        // SAFETY: a new reference, and the object has its own.
+        // SAFETY: the new reference that the call above has given; the object keeps the dict alive by its own.
         unsafe { ffi::Py_DECREF(dict) };
     }
     dict
@@ -224,7 +226,7 @@ unsafe fn tzinfo(object: *mut PyObject, native: Native) -> *mut PyObject {
         // SAFETY: a live datetime, as `native` says and this function asks.
         unsafe { ffi::PyDateTime_DATE_GET_TZINFO(object) }
     };
-    // SAFETY: a constant of the interpreter.
+    // SAFETY: takes nothing; the address of an object that lives as long as the interpreter.
     let none = unsafe { ffi::Py_None() };
     if found == none { null_mut() } else { found }
 }
@@ -277,17 +279,18 @@ pub(super) unsafe fn array_elements<'py>(array: *mut PyObject) -> PyResult<Bound
 /// What an object holds that `tp_traverse` does not report; all of it lives as long as the object.
 pub(super) fn held_outside(object: *mut PyObject, native: Native) -> [Option<*mut PyObject>; 4] {
     match native {
-        // SAFETY: a live range, as `native` says, of an interpreter that was calibrated.
+        // SAFETY: the walk gives a live object of the kind `native`, a range, in an interpreter that was calibrated
+        // (R1).
         Native::Range => unsafe { range::held(object) }.map(Some),
         Native::Time | Native::DateTime => {
-            // SAFETY: a live time or datetime, as `native` says.
+            // SAFETY: the walk gives a live object of the kind `native`, a time or datetime.
             let held = unsafe { tzinfo(object, native) };
             [(!held.is_null()).then_some(held), None, None, None]
         }
         Native::TimeZone => {
-            // SAFETY: called by the walk, which is attached.
+            // SAFETY: only the walk calls this, and it is attached (W1).
             let py = unsafe { Python::assume_attached() };
-            // SAFETY: a live object.
+            // SAFETY: the walk gives a live object, which outlives this function (W1).
             let zone = unsafe { Borrowed::<'_, '_, PyAny>::from_ptr(py, object) };
             // A tuple of what the timezone holds, by a method written in C.
             let held = zone.call_method0("__getinitargs__");
@@ -303,6 +306,6 @@ pub(super) fn held_outside(object: *mut PyObject, native: Native) -> [Option<*mu
 
 /// The header's mark alone.
 pub(super) fn is_frozen(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a live object, and attached.
+    // SAFETY: `object` is alive, and shows that the thread is attached.
     header::is_immortal(unsafe { header::word(object.as_ptr()) })
 }

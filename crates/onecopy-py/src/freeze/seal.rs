@@ -18,14 +18,14 @@ pub(super) fn seal(_attached: Python<'_>, limit: usize) -> usize {
     }
     for size in (BLOCK_STEP_BYTES..=LARGEST_BLOCK_BYTES).step_by(BLOCK_STEP_BYTES) {
         while taken < limit {
-            // SAFETY: attached to the interpreter.
+            // SAFETY: the thread is attached, as the argument of type `Python` shows.
             let block = unsafe { ffi::PyObject_Malloc(size) };
             if block.is_null() {
                 return taken;
             }
-            // SAFETY: a block of the allocator's for objects, which is pymalloc.
+            // SAFETY: a block that `PyObject_Malloc` has just given and nobody has freed.
             if unsafe { pymalloc::opens_pool(block) } {
-                // SAFETY: just allocated, and nobody has it.
+                // SAFETY: a block that `PyObject_Malloc` has just given; nobody else has its address.
                 unsafe { ffi::PyObject_Free(block) };
                 break;
             }

@@ -1,66 +1,44 @@
 //! How many bytes an object occupies, closely enough for a report.
-#![allow(unsafe_code)] // Reads the lengths of objects.
+#![allow(unsafe_code, reason = "asks `cpython/` for the lengths of raw objects")]
 
 use pyo3::ffi::{self, PyObject};
 
 use super::classes::{Class, Native};
-use crate::cpython::pylong;
-
-/// Bytes of one entry of a dict with str keys, or of a set.
-const ENTRY: u64 = 16;
+use crate::cpython::{containers, pylong, unicode};
 
 /// # Safety
 /// - `object` is a live instance of `class`, and the thread is attached.
 #[inline]
 pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
     let own = class.fixed_bytes;
-    match class.native {
-        Native::Str => {
-            // SAFETY: a str.
-            let len = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs() as u64;
-            // SAFETY: a str.
-            let kind = u64::from(unsafe { ffi::PyUnicode_KIND(object) });
-            // The head of an ASCII str is 16 bytes shorter (Include/cpython/unicodeobject.h); most of kind 1 are ASCII.
-            let head = if kind == 1 { 40 } else { 56 };
-            head + (len + 1) * kind
-        }
+    let more = match class.native {
+        // SAFETY: `Types::classify` gives this kind to strs and instances of subclasses, which all are ready from
+        // 3.12 on; live and attached, as this function asks.
+        Native::Str => return unsafe { unicode::bytes(object) } as u64,
         Native::Int => {
-            // SAFETY: an int or an instance of a subclass, which begins like an int.
+            // SAFETY: `Types::classify` gives this kind to ints and instances of subclasses, which begin like an int and
+            // never change; live, as this function asks.
             let (_, digits) = unsafe { pylong::digits(object) };
-            own + 4 * (digits.len() as u64).max(1)
+            size_of_val(digits).max(size_of::<u32>())
         }
         Native::Bytes | Native::Tuple => {
             let item = if class.native == Native::Bytes { 1 } else { 8 };
-            // SAFETY: an object with a length.
-            own + item * unsafe { ffi::Py_SIZE(object) }.unsigned_abs() as u64
+            // SAFETY: both begin with a `PyVarObject`; live and attached, as this function asks.
+            item * unsafe { ffi::Py_SIZE(object) }.unsigned_abs()
         }
-        Native::List => {
-            // SAFETY: a list.
-            own + 8 * unsafe { (*object.cast::<ffi::PyListObject>()).allocated }.unsigned_abs()
-                as u64
-        }
+        // SAFETY: `Types::classify` gives this kind to lists and instances of subclasses; live, as this function asks.
+        Native::List => unsafe { containers::list_bytes(object) },
         Native::Dict => {
-            // SAFETY: a dict.
-            let len = unsafe { ffi::PyDict_Size(object) }.unsigned_abs() as u64;
-            own + if len == 0 { 0 } else { table(len) }
+            // SAFETY: `Types::classify` gives this kind to dicts and instances of subclasses; live, as this function asks.
+            let len = unsafe { ffi::PyDict_Size(object) };
+            containers::grown_dict_bytes(len.unsigned_abs())
         }
         Native::Set | Native::FrozenSet => {
-            // SAFETY: a set.
-            let mask = unsafe { (*object.cast::<ffi::PySetObject>()).mask }.unsigned_abs() as u64;
-            // Up to eight entries lie in the set itself.
-            own + if mask < 8 { 0 } else { (mask + 1) * ENTRY }
+            // SAFETY: `Types::classify` gives these kinds to sets, frozensets and instances of subclasses; live and
+            // attached, as this function asks.
+            unsafe { containers::set_table_bytes(object) }
         }
-        _ => own,
-    }
-}
-
-/// The keys, values and indexes of a dict that has grown to this length (Objects/dictobject.c: two thirds full).
-fn table(len: u64) -> u64 {
-    let slots = (len * 3 / 2 + 1).next_power_of_two().max(8);
-    let index = match slots {
-        0..=0x80 => 1,
-        0x81..=0x8000 => 2,
-        _ => 4,
+        _ => 0,
     };
-    32 + slots * index + slots * 2 / 3 * ENTRY
+    own + more as u64
 }

@@ -118,7 +118,7 @@ impl<'a> Walk<'a> {
         }
         // Inner tuples were found later than most of those that hold them.
         while let Some(tuple) = self.tuples.pop() {
-            // SAFETY: a live tuple, as above.
+            // SAFETY: `visit` has put it there: a tuple that is reachable from the root, so it lives (W1).
             unsafe { prepare::hash_tuple(tuple) };
         }
         Ok(())
@@ -204,9 +204,9 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
         }
-        // SAFETY: a live instance of this class.
+        // SAFETY: a live object, as this function asks, of the class that `class_of` has found.
         let holds = class.descend && unsafe { prepare::holds_others(object, class) };
-        // SAFETY: a live instance of this class, as `class_of` has found.
+        // SAFETY: a live object, as this function asks, of the class that `class_of` has found.
         let bytes = unsafe { size::of(object, class) };
         if let Marks::Freeze(wanted) = self.marks {
             if holds {
@@ -215,17 +215,20 @@ impl<'a> Walk<'a> {
             if wanted.hash && self.version.tuples_keep_hash && class.native == Native::Tuple {
                 self.tuples.try_reserve(1).map_err(|_| NoMemory)?;
             }
-            // SAFETY: a live instance of this class.
+            // SAFETY: a live object, as this function asks, of the class that `class_of` has found; the mark above
+            // was not there.
             let later = unsafe { prepare::leaf(object, class, wanted, self.version) };
             if later {
                 self.tuples.push(object);
             }
-            // SAFETY: live, and the interpreter was calibrated, which the caller of `run` vouches for.
+            // SAFETY: a live object of an attached thread, as this function asks; the interpreter was calibrated, as
+            // `run` asks.
             unsafe { header::immortalise(object, self.version) };
             let dict_stays = class.native == Native::Dict
                 && (self.version.dicts_stay_tracked || self.types.debug_build);
             if class.collected && !dict_stays {
-                // SAFETY: instances of this class have the collector's header.
+                // SAFETY: a live object, as this function asks, with the collector's header, as `describe` found in
+                // the flags of its class.
                 unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
             }
         }

@@ -18,6 +18,11 @@ use pyo3::types::PyDict;
 const KEPT: usize = 1024;
 /// Real dicts of keys that an image keeps: each may be large.
 const KEPT_POSITIONS: usize = 16;
+/// Keys of dicts that an image keeps, each at the place that its offset gives.
+const KEPT_KEYS: usize = 8;
+
+/// The views know its type; this folder does not.
+type Shared = Arc<dyn Any + Send + Sync>;
 
 /// What one image keeps.
 #[derive(Default)]
@@ -32,9 +37,16 @@ struct Content {
     /// Weak references.
     objects: HashMap<u64, Py<PyAny>>,
     /// What the rows of a table share.
-    tables: HashMap<u64, Arc<dyn Any + Send + Sync>>,
+    tables: HashMap<u64, Shared>,
+    /// What dicts with the same keys share, and the keys' offset.
+    keys: [Option<(u64, Shared)>; KEPT_KEYS],
     /// Real dicts from keys to positions, by the keys' offset.
     positions: VecDeque<(u64, Py<PyDict>)>,
+}
+
+/// Nodes start at multiples of 8, and few keys lie far apart.
+const fn place_of_keys(offset: u64) -> usize {
+    (offset >> 3) as usize % KEPT_KEYS
 }
 
 impl Kept {
@@ -42,7 +54,7 @@ impl Kept {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the rows of the table at `offset` share, if it was met before. The views know its type; this folder does not.
+    /// What the rows of the table at `offset` share, if it was met before.
     #[inline]
     pub(crate) fn table<T: Any + Send + Sync>(&self, offset: u64) -> Option<Arc<T>> {
         let known = self.lock().tables.get(&offset).cloned();
@@ -50,13 +62,32 @@ impl Kept {
     }
 
     /// Keeps what the rows of a table share.
-    pub(crate) fn keep_table(&self, offset: u64, core: Arc<dyn Any + Send + Sync>) {
+    pub(crate) fn keep_table(&self, offset: u64, core: Shared) {
         let mut kept = self.lock();
         let replaced = if kept.tables.len() < KEPT {
             kept.tables.insert(offset, core)
         } else {
             None
         };
+        drop(kept);
+        // R1
+        drop(replaced);
+    }
+
+    /// What the dicts with the keys at `offset` share, if it was met a while ago.
+    #[inline]
+    pub(crate) fn keys<T: Any + Send + Sync>(&self, offset: u64) -> Option<Arc<T>> {
+        let kept = self.lock();
+        let (known, shared) = kept.keys[place_of_keys(offset)].as_ref()?;
+        let shared = (*known == offset).then(|| shared.clone())?;
+        drop(kept);
+        shared.downcast().ok()
+    }
+
+    /// Keeps what dicts with the keys at `offset` share.
+    pub(crate) fn keep_keys(&self, offset: u64, shared: Shared) {
+        let mut kept = self.lock();
+        let replaced = kept.keys[place_of_keys(offset)].replace((offset, shared));
         drop(kept);
         // R1
         drop(replaced);

@@ -34,25 +34,36 @@ static SMALL: [AtomicPtr<PyObject>; SMALL_COUNT] =
 /// An int as a new reference.
 #[inline]
 pub(crate) fn int(value: i64) -> *mut PyObject {
+    small(value).unwrap_or_else(|| large(value))
+}
+
+/// An int that is kept, as a new reference, or null with an exception set; `None` if it is none of those.
+#[inline]
+pub(crate) fn small(value: i64) -> Option<*mut PyObject> {
     let slot = value.wrapping_sub(SMALL_LOW).cast_unsigned();
     if slot >= SMALL_COUNT as u64 {
-        // SAFETY: this folder's functions are called attached to the interpreter (V1).
-        return unsafe { ffi::PyLong_FromLongLong(value) };
+        return None;
     }
     let kept = &SMALL[slot as usize];
     // Relaxed: the interpreter's lock orders this load after the store that filled the slot.
     let object = kept.load(Ordering::Relaxed);
-    if object.is_null() {
+    Some(if object.is_null() {
         keep(kept, value)
     } else {
         new_reference(object)
-    }
+    })
+}
+
+/// A new int, or null with an exception set.
+#[inline]
+pub(crate) fn large(value: i64) -> *mut PyObject {
+    // SAFETY: this folder's functions are called attached to the interpreter (V1).
+    unsafe { ffi::PyLong_FromLongLong(value) }
 }
 
 #[cold]
 fn keep(slot: &AtomicPtr<PyObject>, value: i64) -> *mut PyObject {
-    // SAFETY: this folder's functions are called attached to the interpreter (V1).
-    let object = unsafe { ffi::PyLong_FromLongLong(value) };
+    let object = large(value);
     if object.is_null() {
         return object;
     }

@@ -33,12 +33,65 @@ pub(crate) fn ascii(content: &[u8]) -> *mut PyObject {
     if object.is_null() {
         return object;
     }
-    // SAFETY: the str was made for this many characters, and nobody else has it; nothing is copied into the empty one.
-    let copied = unsafe { copy(content, to) };
-    if copied.is_ascii() {
+    // SAFETY: the str was made for this many characters, and nobody else has it.
+    if unsafe { copy_ascii(content, to) } {
         return object;
     }
     not_narrowest(object)
+}
+
+/// Writes another text of ASCII characters into a str of as many. `None` if it cannot be done; then it is as it was.
+/// `Some(false)` if the text is not ASCII; then the str is to be thrown away.
+///
+/// # Safety
+/// - `object` is an exact int, or an ASCII str of more than one character that [`ascii`] made, and nobody but the caller
+///   has a reference to it.
+#[inline]
+pub(crate) unsafe fn renew(object: *mut PyObject, content: &[u8]) -> Option<bool> {
+    // SAFETY: a live object, as this function asks.
+    if unsafe { ffi::PyUnicode_CheckExact(object) } == 0 {
+        return None;
+    }
+    // SAFETY: a str that `unicode::new_ascii` made with more than one character, and only the caller has it.
+    let to = unsafe { unicode::renew_ascii(object, content.len()) }?;
+    // SAFETY: the str has room for as many characters, and nobody else has it.
+    Some(unsafe { copy_ascii(content, to) })
+}
+
+/// Copies bytes of the image into a str, and tells whether all that were copied are ASCII.
+///
+/// # Safety
+/// - as many bytes can be written at `to`, they lie outside the image, and nobody else refers to them for now.
+#[inline]
+unsafe fn copy_ascii(content: &[u8], to: *mut u8) -> bool {
+    match content.len() {
+        // SAFETY: from 8 to 16 bytes; there is room for them, as this function asks.
+        8..=16 => unsafe { copy_short_ascii(content, to) },
+        // SAFETY: there is room for them, as this function asks; nothing is copied into the empty str.
+        _ => unsafe { copy(content, to) }.is_ascii(),
+    }
+}
+
+/// Copies 8 to 16 bytes as two words, which overlap, and tells whether all are ASCII. Many strs are as short, and calling
+/// `memcpy` and looking at what it has copied takes longer than making the str.
+///
+/// # Safety
+/// - as many bytes as `content` has can be written at `to`, they lie outside the image, and nobody else refers to them for
+///   now.
+#[inline]
+unsafe fn copy_short_ascii(content: &[u8], to: *mut u8) -> bool {
+    const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+    let (Some(&head), Some(&tail)) = (content.first_chunk(), content.last_chunk()) else {
+        return false;
+    };
+    // So that the compiler does not load them once more: what is looked at is what is written.
+    compiler_fence(Ordering::SeqCst);
+    let last = to.wrapping_add(content.len().wrapping_sub(size_of::<u64>()));
+    // SAFETY: the first 8 of at least 8 bytes that can be written, as this function asks.
+    unsafe { to.cast::<[u8; 8]>().write(head) };
+    // SAFETY: the last 8 of those bytes.
+    unsafe { last.cast::<[u8; 8]>().write(tail) };
+    (u64::from_ne_bytes(head) | u64::from_ne_bytes(tail)) & NOT_ASCII == 0
 }
 
 /// Copies bytes of the image to where no other process can change them; what counts is what has been copied.

@@ -1,7 +1,8 @@
 //! `DictView`: a dict's entries, found by hash where they lie.
 #![deny(unsafe_code)]
 
-use onecopy::image::{Dict, Node};
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -20,37 +21,42 @@ use crate::image::{Image, lasting};
 ///     >>> view = onecopy.share({"a": 1, "b": [2, 3]})
 ///     >>> view["b"][1], "c" in view, dict(view.items())["a"]
 ///     (3, False, 1)
-#[pyclass(frozen, mapping, weakref, module = "onecopy")]
+#[pyclass(frozen, mapping, weakref, module = "onecopy.views")]
 pub(crate) struct DictView {
-    pub(super) image: Py<Image>,
     pub(super) node: u64,
-    pub(super) finder: Finder,
+    pub(super) finder: Arc<Finder>,
     pub(super) values: Elements,
 }
 
 impl DictView {
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
-        // SAFETY: what refers to the image goes into the view below, which holds the image as long as it lives.
+        // SAFETY: what refers to the image goes into the view below, which holds the image as long as it lives; the keys as
+        // well into the image's own cache.
         #[allow(unsafe_code)]
         let opened = unsafe { lasting(image)? };
-        let Node::Dict(Dict { keys, values, .. }) = opened.node(node).map_err(Error::from)? else {
-            return Err(corrupt(node, "a dict was expected"));
+        let parts = opened.dict_parts(node).map_err(Error::from)?;
+        let finder = Finder::shared(image, &opened, parts.keys_offset)?;
+        if finder.len() != parts.values.len() {
+            return Err(corrupt(node, "a dict has as many keys as values"));
+        }
+        let values = Elements::of_sequence(image, &parts.values);
+        let view = Self {
+            node,
+            finder,
+            values,
         };
-        let shown = Elements::of_sequence(image, &keys.items);
-        Bound::new(
-            image.py(),
-            Self {
-                image: image.clone().unbind(),
-                node,
-                finder: Finder::new(keys, shown),
-                values: Elements::of_sequence(image, &values),
-            },
-        )
+        Bound::new(image.py(), view)
+    }
+
+    /// The image that it shows a part of.
+    #[inline]
+    pub(super) fn image<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, Image> {
+        self.values.image.bind(py)
     }
 
     /// The image and node that it shows.
     pub(crate) fn place(&self, py: Python<'_>) -> (Py<Image>, u64) {
-        (self.image.clone_ref(py), self.node)
+        (self.values.image.clone_ref(py), self.node)
     }
 
     pub(super) fn value<'py>(
@@ -62,7 +68,7 @@ impl DictView {
     }
 
     fn key<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
-        self.finder.keys.at(py, position)
+        self.finder.key(self.image(py), position)
     }
 
     /// A real dict of the entries.
@@ -75,7 +81,7 @@ impl DictView {
     }
 
     pub(super) fn text(&self, py: Python<'_>) -> PyResult<String> {
-        let image = self.image.as_ptr().addr();
+        let image = self.values.image.as_ptr().addr();
         repr::guarded(image, self.node, "DictView({...})", || {
             let mut entries = Vec::with_capacity(self.finder.len());
             for position in 0..self.finder.len() {

@@ -41,7 +41,7 @@ impl Mapping for DictView {
 
     #[inline]
     fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        self.finder.find(key)
+        self.finder.find(self.image(key.py()), key)
     }
 
     #[inline]
@@ -50,8 +50,7 @@ impl Mapping for DictView {
     }
 
     fn key_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let keys = &self.finder.keys;
-        wrap(py, keys.with_steps(py, keys.steps))
+        wrap(py, self.finder.elements(self.image(py)))
     }
 
     fn value_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -32,7 +32,7 @@ pub(crate) unsafe fn get_buffer(
 ) -> PyResult<()> {
     // SAFETY: `buffer` may be written, as this function asks. The protocol wants no owner in one that was not filled.
     unsafe { (*buffer).obj = ptr::null_mut() };
-    let Some(format) = view.format else {
+    let Some(format) = view.format() else {
         return Err(PyBufferError::new_err(
             "only a column of numbers without None has a buffer; view.tolist() gives the elements",
         ));
@@ -129,7 +129,7 @@ pub(crate) fn array<'py>(
     let py = owner.py();
     let numpy = py.import("numpy")?;
     let dtype = dtype.filter(|dtype| !dtype.is_none());
-    if view.format.is_none() {
+    if view.format().is_none() {
         if copy == Some(false) {
             return Err(PyValueError::new_err(
                 "unable to avoid a copy: only a column of numbers without None is an array as it lies",
@@ -165,7 +165,7 @@ pub(crate) fn array<'py>(
 #[pyfunction]
 pub(crate) fn private_items(view: &Bound<'_, PyAny>) -> PyResult<PrivateBuffer> {
     let py = view.py();
-    let Some((view, format)) = sequence::of(view).and_then(|view| Some((view, view.format?)))
+    let Some((view, format)) = sequence::of(view).and_then(|view| Some((view, view.format()?)))
     else {
         return Err(PyTypeError::new_err(
             "view: only a view of numbers without None has items of its own",

@@ -2,39 +2,135 @@
 //!
 //! The dict is made once for an image, not for each view of it: it takes all keys to make, and unpickles those that only
 //! Python can compare.
+//!
+//! Dicts with the same keys share them in the image, as a rule, and the views of such dicts share a finder.
+#![deny(unsafe_code)]
+
+use std::sync::{Arc, OnceLock};
 
 use onecopy::image::{Keys, Scalar, hash};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
+use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple};
 
-use crate::column::Elements;
-use crate::error::Error;
-use crate::image::objects;
+use crate::column::{self, Elements, Getter, Parts};
+use crate::error::{Error, corrupt};
+use crate::image::{Image, Opened, objects};
 use crate::value::item::Item;
 use crate::value::{key, key_hash};
 
-/// The keys of a dict, set or table.
+/// So few keys are compared one by one, by address at first.
+const FEW: usize = 8;
+
+/// The keys of a dict or set. It refers to the image without holding it: whoever has it holds the image.
 pub(crate) struct Finder {
-    /// Where each key is found, in the image that `keys` keeps.
+    /// Where each key is found.
     table: Keys<'static>,
-    /// The keys as a tuple.
-    pub(crate) keys: Elements,
+    parts: Parts,
+    get: Getter,
+    /// The keys of several dicts, if they are a few strs: interned, so that most look-ups compare addresses.
+    names: OnceLock<Vec<Py<PyAny>>>,
 }
 
 impl Finder {
-    /// A finder for the keys that `keys` shows.
-    pub(crate) fn new(table: Keys<'static>, keys: Elements) -> Self {
-        Self { table, keys }
+    /// A finder for keys of this image.
+    pub(super) fn new(image: &Bound<'_, Image>, table: Keys<'static>) -> Self {
+        let (parts, codec) = column::of(image, &table.items);
+        Self {
+            table,
+            parts,
+            get: codec.get,
+            names: OnceLock::new(),
+        }
+    }
+
+    /// The finder for the keys at `offset`, which other dicts may have, too.
+    #[inline]
+    pub(super) fn shared(
+        image: &Bound<'_, Image>,
+        opened: &Opened<'static>,
+        offset: u64,
+    ) -> PyResult<Arc<Self>> {
+        let kept = &image.get().kept;
+        if let Some(known) = kept.keys::<Self>(offset) {
+            known.names.get_or_init(|| known.few_names(image));
+            return Ok(known);
+        }
+        let keys = opened.keys_at(offset).map_err(Error::from)?;
+        let finder = Arc::new(Self::new(image, keys));
+        kept.keep_keys(offset, finder.clone());
+        Ok(finder)
+    }
+
+    /// The names, or none if the keys are anything else than a few strs.
+    #[cold]
+    fn few_names(&self, image: &Bound<'_, Image>) -> Vec<Py<PyAny>> {
+        let py = image.py();
+        if self.len() > FEW {
+            return Vec::new();
+        }
+        let name = |position| {
+            let key = self.key(image, position).ok()?;
+            if !key.is_exact_instance_of::<PyString>() {
+                return None;
+            }
+            let interned = py.import("sys").ok()?.call_method1("intern", (key,));
+            interned.map(Bound::unbind).ok()
+        };
+        let names: Option<_> = (0..self.len()).map(name).collect();
+        names.unwrap_or_default()
     }
 
     /// Number of keys.
     pub(crate) fn len(&self) -> usize {
-        self.keys.count
+        self.table.len()
+    }
+
+    /// The key at a position.
+    #[inline]
+    pub(crate) fn key<'py>(
+        &self,
+        image: &Bound<'py, Image>,
+        position: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if position >= self.len() {
+            return Err(corrupt(self.table.offset(), "a key that is not there"));
+        }
+        // SAFETY: one of the keys, whose image is kept by whoever has the finder (P1 to P4).
+        #[allow(unsafe_code)]
+        let object = unsafe { (self.get)(&self.parts, position) };
+        // SAFETY: null with an exception, or a new reference.
+        #[allow(unsafe_code)]
+        unsafe {
+            Bound::from_owned_ptr_or_err(image.py(), object)
+        }
+    }
+
+    /// The keys as a tuple's elements.
+    pub(crate) fn elements(&self, image: &Bound<'_, Image>) -> Elements {
+        Elements::of_sequence(image, &self.table.items)
     }
 
     /// The position of a key that equals this one.
     #[inline]
-    pub(crate) fn find(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    pub(crate) fn find(
+        &self,
+        image: &Bound<'_, Image>,
+        key: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<usize>> {
+        if let Some(names) = self.names.get() {
+            let address = key.as_ptr();
+            if let Some(at) = names.iter().position(|name| name.as_ptr() == address) {
+                return Ok(Some(at));
+            }
+        }
+        self.find_by_value(image, key)
+    }
+
+    fn find_by_value(
+        &self,
+        image: &Bound<'_, Image>,
+        key: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<usize>> {
         let mut scratch = Vec::new();
         let found = match Item::of(key).scalar(&mut scratch) {
             Some(Scalar::Str(text)) => {
@@ -43,20 +139,23 @@ impl Finder {
             }
             Some(scalar) => match hash::scalar(&scalar, self.table.seed) {
                 Some(hash) => self.table.find_scalar(&scalar, hash).map_err(Error::from)?,
-                None => return self.find_rare(key),
+                None => return self.find_rare(image, key),
             },
-            None => return self.find_rare(key),
+            None => return self.find_rare(image, key),
         };
         // No other key equals one that was found.
         if found.is_some() || !self.table.opaque {
             return Ok(found);
         }
-        self.find_by_python(key)
+        self.find_by_python(image, key)
     }
 
     #[cold]
-    fn find_rare(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        let py = key.py();
+    fn find_rare(
+        &self,
+        image: &Bound<'_, Image>,
+        key: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<usize>> {
         let nested =
             key.is_exact_instance_of::<PyTuple>() || key.is_exact_instance_of::<PyFrozenSet>();
         if nested {
@@ -64,7 +163,7 @@ impl Finder {
             key.hash()?;
             if let Some(hash) = key_hash(key, self.table.seed, 0) {
                 for position in self.table.candidates(hash) {
-                    if key::equal(&self.keys.at(py, position)?, key)? {
+                    if key::equal(&self.key(image, position)?, key)? {
                         return Ok(Some(position));
                     }
                 }
@@ -74,23 +173,27 @@ impl Finder {
             }
         }
         if let Some(plain) = key::plain(key)? {
-            return self.find(&plain);
+            return self.find_by_value(image, &plain);
         }
-        self.find_by_python(key)
+        self.find_by_python(image, key)
     }
 
-    fn find_by_python(&self, key: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+    fn find_by_python(
+        &self,
+        image: &Bound<'_, Image>,
+        key: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<usize>> {
         // Raises what the builtin would, before any work.
         key.hash()?;
-        match self.positions(key.py())?.get_item(key)? {
+        match self.positions(image)?.get_item(key)? {
             Some(position) => Ok(Some(position.extract()?)),
             None => Ok(None),
         }
     }
 
     /// Each key's position.
-    fn positions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let kept = &self.keys.image.get().kept;
+    fn positions<'py>(&self, image: &Bound<'py, Image>) -> PyResult<Bound<'py, PyDict>> {
+        let (py, kept) = (image.py(), &image.get().kept);
         let offset = self.table.offset();
         if let Some(known) = kept.positions(py, offset) {
             return Ok(known);
@@ -98,7 +201,7 @@ impl Finder {
         let positions = PyDict::new(py);
         for position in 0..self.len() {
             // A real key, as a view does not equal what it was made of in every class's eyes.
-            let key = objects::real(&self.keys.at(py, position)?)?;
+            let key = objects::real(&self.key(image, position)?)?;
             positions.set_item(key, position)?;
         }
         kept.keep_positions(offset, positions.clone().unbind());

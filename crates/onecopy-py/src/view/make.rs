@@ -1,7 +1,7 @@
 //! From a node to its Python object.
 #![forbid(unsafe_code)]
 
-use onecopy::image::{Decoded, Node, Scalar, Text, Word, read_blob};
+use onecopy::image::{Decoded, Node, NodeKind, Scalar, Text, Word, read_blob};
 use pyo3::prelude::*;
 
 use super::dict::DictView;
@@ -37,21 +37,29 @@ pub(crate) fn root_object<'py>(image: &Bound<'py, Image>) -> PyResult<Bound<'py,
 fn object_at<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bound<'py, PyAny>> {
     let py = image.py();
     let opened = image.get().open()?;
-    Ok(match opened.node(offset).map_err(Error::from)? {
-        Node::Sequence(sequence) => sequence::wrap(py, Elements::of_sequence(image, &sequence))?,
-        Node::Dict(_) => DictView::new(image, offset)?.into_any(),
-        Node::Set(set) if set.frozen => FrozenSetView::new(image, offset)?.into_any(),
-        Node::Set(_) => SetView::new(image, offset)?.into_any(),
-        Node::Table(_) => TableView::new(image, offset)?.into_any(),
-        Node::Row(row) => row::of_table(image, row.table, row.row)?,
+    let head = opened.head(offset).map_err(Error::from)?;
+    // What resolves its own node is told only where that is: most elements are one of these.
+    match head.kind {
+        NodeKind::List | NodeKind::Tuple => {
+            let sequence = opened.sequence_of(offset, &head).map_err(Error::from)?;
+            return sequence::wrap(py, Elements::of_sequence(image, &sequence));
+        }
+        NodeKind::Dict => return Ok(DictView::new(image, offset)?.into_any()),
+        NodeKind::Set => return Ok(SetView::new(image, offset)?.into_any()),
+        NodeKind::FrozenSet => return Ok(FrozenSetView::new(image, offset)?.into_any()),
+        NodeKind::Table => return Ok(TableView::new(image, offset)?.into_any()),
+        _ => {}
+    }
+    match opened.node_of(offset, &head).map_err(Error::from)? {
+        Node::Row(row) => row::of_table(image, row.table, row.row),
         Node::Array(array) => {
             let arrays = py.import("onecopy._array")?;
-            arrays.call_method1("show", array::shown_as(image, array, offset)?)?
+            arrays.call_method1("show", array::shown_as(image, array, offset)?)
         }
-        Node::Object(_) => rebuilt::object(image, offset)?,
-        Node::Value(word) => word_object(image, word, offset)?,
-        Node::Keys(_) => return Err(corrupt(offset, "a value was expected")),
-    })
+        Node::Object(_) => rebuilt::object(image, offset),
+        Node::Value(word) => word_object(image, word, offset),
+        _ => Err(corrupt(offset, "a value was expected")),
+    }
 }
 
 /// The object of a word that stands alone.

@@ -28,8 +28,8 @@ fn read_only(class: &str, what: &str) -> PyErr {
 }
 
 macro_rules! mapping_methods {
-    ($class:ident $($generic:ident)?, $of:ident, { $($extra:tt)* }) => {
-        view_methods!($class $($generic)? {
+    ($class:ident, $of:ident, { $($extra:tt)* }) => {
+        view_methods!($class generic {
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 match self.find(key)? {
                     Some(position) => self.value(key.py(), position),
@@ -120,11 +120,10 @@ macro_rules! mapping_methods {
     };
 }
 
-mapping_methods!(DictView generic, of_dict, {
+mapping_methods!(DictView, of_dict, {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        reduce(py, &self.image, self.node)
+        reduce(py, &self.values.image, self.node)
     }
-
 });
 
 mapping_methods!(RowView, of_row, {

@@ -16,7 +16,7 @@ use crate::image::{Image, rebuilt};
 ///     >>> view = onecopy.share(datetime.date(2026, 1, 2))
 ///     >>> view.get().year
 ///     2026
-#[pyclass(frozen, weakref, module = "onecopy")]
+#[pyclass(frozen, weakref, module = "onecopy.views")]
 pub(crate) struct ObjectView {
     image: Py<Image>,
     node: u64,
@@ -41,7 +41,7 @@ impl ObjectView {
     }
 }
 
-view_methods!(ObjectView {
+view_methods!(ObjectView generic {
     /// Returns the object: the same each time.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(object) = self.object.get() {

@@ -128,7 +128,7 @@ pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
 macro_rules! record_class {
     ($class:ident, $doc:literal, { $($extra:tt)* }) => {
         #[doc = $doc]
-        #[pyclass(frozen, weakref, module = "onecopy")]
+        #[pyclass(frozen, weakref, module = "onecopy.views")]
         pub(crate) struct $class(Record);
 
         view_methods!($class {

@@ -13,7 +13,7 @@ use crate::error::corrupt;
 use crate::image::Image;
 
 /// A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns.
-#[pyclass(frozen, mapping, weakref, module = "onecopy")]
+#[pyclass(frozen, mapping, weakref, module = "onecopy.views")]
 pub(crate) struct RowView {
     // Not a structure of their own, which would be copied once more on its way into the object: `table[i]` shows it.
     image: Py<Image>,

@@ -32,7 +32,7 @@ use crate::image::Image;
 ///     >>> view = onecopy.share([3, 1, 2])
 ///     >>> sorted(view), view[1:]
 ///     ([1, 2, 3], ListView([1, 2]))
-#[pyclass(frozen, sequence, weakref, module = "onecopy")]
+#[pyclass(frozen, sequence, weakref, module = "onecopy.views")]
 pub(crate) struct ListView(pub(super) Elements);
 
 /// A shared tuple: looks like a tuple, hashes like one, and is one copy in memory for all processes.
@@ -45,7 +45,7 @@ pub(crate) struct ListView(pub(super) Elements);
 ///     >>> view = onecopy.share((3, 1, 2))
 ///     >>> view == (3, 1, 2), {view: 'found'}[(3, 1, 2)]
 ///     (True, 'found')
-#[pyclass(frozen, sequence, weakref, module = "onecopy")]
+#[pyclass(frozen, sequence, weakref, module = "onecopy.views")]
 pub(crate) struct TupleView(pub(super) Elements);
 
 macro_rules! view_class {

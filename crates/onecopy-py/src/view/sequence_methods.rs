@@ -18,7 +18,7 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple};
+use pyo3::types::{PyBool, PyTuple};
 
 use super::methods::view_methods;
 use super::sequence::{ListView, TupleView};
@@ -115,6 +115,14 @@ macro_rules! sequence_methods {
                 ops::count(&self.0, value)
             }
 
+            /// Returns the cells of a field of all rows, where these are no table: a real list, made anew.
+            ///
+            /// Raises KeyError if no row has such a field, and TypeError if an element is no row.
+            #[pyo3(signature = (name, /))]
+            fn column<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                slf.py().import("onecopy._views")?.getattr("column")?.call1((slf, name))
+            }
+
             /// Returns a real list of the elements.
             fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.to_builtin(py, Container::List)
@@ -160,55 +168,6 @@ sequence_methods!(ListView, "list", {
     /// Returns a real list of the elements.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.0.to_builtin(py, Container::List)
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    #[pyo3(signature = (*_args))]
-    fn append(&self, _args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        Err(read_only("list", "cannot append"))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    #[pyo3(signature = (*_args))]
-    fn extend(&self, _args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        Err(read_only("list", "cannot extend"))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    #[pyo3(signature = (*_args))]
-    fn insert(&self, _args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        Err(read_only("list", "cannot insert"))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    #[pyo3(signature = (*_args))]
-    fn pop(&self, _args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        Err(read_only("list", "cannot pop"))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    #[pyo3(signature = (*_args))]
-    fn remove(&self, _args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        Err(read_only("list", "cannot remove"))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    fn clear(&self) -> PyResult<()> {
-        Err(read_only("list", "cannot clear"))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    fn reverse(&self) -> PyResult<()> {
-        Err(read_only(
-            "list",
-            "cannot reverse in place (use view[::-1])",
-        ))
-    }
-
-    /// Raises TypeError: a shared list never changes.
-    #[pyo3(signature = (**_kwargs))]
-    fn sort(&self, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        Err(read_only("list", "cannot sort in place (use sorted(view))"))
     }
 
     fn __iadd__(&self, _other: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -13,7 +13,6 @@ use super::methods::view_methods;
 use super::reduce::{Reduced, reduce};
 use super::repr;
 use super::sequence::wrap;
-use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::{Image, lasting};
 
@@ -32,16 +31,24 @@ impl Members {
         let Node::Set(Set { keys, .. }) = opened.node(node).map_err(Error::from)? else {
             return Err(corrupt(node, "a set was expected"));
         };
-        let shown = Elements::of_sequence(image, &keys.items);
         Ok(Self {
             image: image.clone().unbind(),
             node,
-            finder: Finder::new(keys, shown),
+            finder: Finder::new(image, keys),
         })
     }
 
+    /// The position of a member that equals this one.
+    fn find(&self, member: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        self.finder.find(self.image.bind(member.py()), member)
+    }
+
+    fn member<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {
+        self.finder.key(self.image.bind(py), position)
+    }
+
     fn contains(&self, member: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match self.finder.find(member) {
+        match self.find(member) {
             // A set looks for a set as for the frozenset that it equals.
             Err(error)
                 if error.is_instance_of::<PyTypeError>(member.py())
@@ -49,21 +56,30 @@ impl Members {
                         || member.is_exact_instance_of::<SetView>()) =>
             {
                 let frozen = member.py().get_type::<PyFrozenSet>().call1((member,))?;
-                Ok(self.finder.find(&frozen)?.is_some())
+                Ok(self.find(&frozen)?.is_some())
             }
             found => Ok(found?.is_some()),
         }
     }
 
     fn iterate<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let members = wrap(py, self.finder.keys.with_steps(py, self.finder.keys.steps))?;
+        let members = wrap(py, self.finder.elements(self.image.bind(py)))?;
         Ok(members.try_iter()?.into_any())
     }
 
     fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         let real = PySet::empty(py)?;
         for position in 0..self.finder.len() {
-            real.add(self.finder.keys.at(py, position)?)?;
+            real.add(self.member(py, position)?)?;
+        }
+        Ok(real)
+    }
+
+    /// What the view was made from, a set or frozenset of its own.
+    fn builtin<'py>(&self, py: Python<'py>, frozen: bool) -> PyResult<Bound<'py, PyAny>> {
+        let real = self.real(py)?.into_any();
+        if frozen {
+            return py.get_type::<PyFrozenSet>().call1((real,));
         }
         Ok(real)
     }
@@ -92,7 +108,7 @@ impl Members {
     /// Whether every member is one of `other`.
     fn inside(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         for position in 0..self.finder.len() {
-            if !other.contains(self.finder.keys.at(other.py(), position)?)? {
+            if !other.contains(self.member(other.py(), position)?)? {
                 return Ok(false);
             }
         }
@@ -102,7 +118,7 @@ impl Members {
     /// Whether every member of `other` is one of ours.
     fn holds_all(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
         for member in other.try_iter()? {
-            if self.finder.find(&member?)?.is_none() {
+            if self.find(&member?)?.is_none() {
                 return Ok(false);
             }
         }
@@ -121,14 +137,7 @@ impl Members {
         if !is_set(other)? {
             return Ok(py.NotImplemented().into_bound(py));
         }
-        let real = |set: Bound<'py, PyAny>| -> PyResult<Bound<'py, PyAny>> {
-            if frozen {
-                py.get_type::<PyFrozenSet>().call1((set,))
-            } else {
-                Ok(set)
-            }
-        };
-        let ours = real(self.real(py)?.into_any())?;
+        let ours = self.builtin(py, frozen)?;
         let theirs = if other.is_instance_of::<PySet>() || other.is_instance_of::<PyFrozenSet>() {
             other.clone()
         } else {
@@ -147,7 +156,7 @@ impl Members {
         repr::guarded(self.image.as_ptr().addr(), self.node, &again, || {
             let mut members = Vec::with_capacity(self.finder.len());
             for position in 0..self.finder.len() {
-                let member = self.finder.keys.at(py, position)?;
+                let member = self.member(py, position)?;
                 members.push(member.repr()?.to_string());
             }
             if members.is_empty() {
@@ -174,7 +183,7 @@ pub(super) fn is_set(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 macro_rules! set_class {
     ($class:ident, $frozen:literal, $doc:literal, { $($extra:tt)* }) => {
         #[doc = $doc]
-        #[pyclass(frozen, weakref, module = "onecopy")]
+        #[pyclass(frozen, weakref, module = "onecopy.views")]
         pub(crate) struct $class(Members);
 
         impl $class {
@@ -241,7 +250,7 @@ macro_rules! set_class {
             #[pyo3(signature = (other, /))]
             fn isdisjoint(&self, other: &Bound<'_, PyAny>) -> PyResult<bool> {
                 for member in other.try_iter()? {
-                    if self.0.finder.find(&member?)?.is_some() {
+                    if self.0.find(&member?)?.is_some() {
                         return Ok(false);
                     }
                 }
@@ -261,28 +270,28 @@ macro_rules! set_class {
                 self.0.holds_all(other)
             }
 
-            /// Returns a real set of the members and those of all `others`.
+            /// Returns a set or frozenset, as this was made from, of the members and those of all `others`.
             #[pyo3(signature = (*others))]
             fn union<'py>(&self, others: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(others.py())?.call_method1("union", others)
+                self.0.builtin(others.py(), $frozen)?.call_method1("union", others)
             }
 
-            /// Returns a real set of the members that are in all `others`.
+            /// Returns a set or frozenset, as this was made from, of the members that are in all `others`.
             #[pyo3(signature = (*others))]
             fn intersection<'py>(&self, others: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(others.py())?.call_method1("intersection", others)
+                self.0.builtin(others.py(), $frozen)?.call_method1("intersection", others)
             }
 
-            /// Returns a real set of the members that are in none of `others`.
+            /// Returns a set or frozenset, as this was made from, of the members that are in none of `others`.
             #[pyo3(signature = (*others))]
             fn difference<'py>(&self, others: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(others.py())?.call_method1("difference", others)
+                self.0.builtin(others.py(), $frozen)?.call_method1("difference", others)
             }
 
-            /// Returns a real set of what is in one of the two but not in both.
+            /// Returns a set or frozenset, as this was made from, of what is in one of the two but not in both.
             #[pyo3(signature = (other, /))]
             fn symmetric_difference<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.real(other.py())?.call_method1("symmetric_difference", (other,))
+                self.0.builtin(other.py(), $frozen)?.call_method1("symmetric_difference", (other,))
             }
 
             fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -316,8 +325,7 @@ set_class!(
     {
         fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
             let _level = Level::of_hash()?;
-            let members = py.get_type::<PyFrozenSet>().call1((self.0.real(py)?,))?;
-            members.hash()
+            self.0.builtin(py, true)?.hash()
         }
     }
 );

@@ -29,7 +29,7 @@ use crate::image::Image;
 ///     >>> view = onecopy.share([{"id": 1, "name": "a"}, {"id": 2, "name": "b"}])
 ///     >>> view[1]["name"], view.columns, list(view.column("id"))
 ///     ('b', ('id', 'name'), [1, 2])
-#[pyclass(frozen, sequence, weakref, module = "onecopy")]
+#[pyclass(frozen, sequence, weakref, module = "onecopy.views")]
 pub(crate) struct TableView {
     pub(crate) image: Py<Image>,
     pub(crate) core: Arc<TableCore>,
@@ -144,7 +144,7 @@ pub(crate) fn attach_table(
 }
 
 /// Yields the rows of a table.
-#[pyclass(module = "onecopy")]
+#[pyclass(module = "onecopy._onecopy")]
 pub(crate) struct TableIterator {
     image: Py<Image>,
     core: Arc<TableCore>,

@@ -195,14 +195,14 @@ impl ArrayLayout {
             if array.read_only { FLAG_READ_ONLY } else { 0 },
             array.item_size,
             self.count,
-            &[self.dtype, self.shape, self.strides, self.data],
         );
+        let sections = [self.dtype, self.shape, self.strides, self.data];
         let header = Header {
             image_len: self.image_len,
             root: ROOT,
         };
         let written = put(out, 0, &header.to_bytes())
-            && head.write(out.get_mut(ROOT as usize..)?)
+            && head.write(out.get_mut(ROOT as usize..)?, &sections)
             && put(out, self.dtype.offset as usize, array.dtype.as_bytes())
             && put(
                 out,
@@ -252,16 +252,9 @@ pub fn place_array(
     let data = part(data_len, align)?;
     let flags = if array.read_only { FLAG_READ_ONLY } else { 0 };
     let sections = [dtype, shape, strides, data];
-    let head = NodeHead::new(
-        NodeKind::Array,
-        None,
-        flags,
-        array.item_size,
-        count,
-        &sections,
-    );
+    let head = NodeHead::new(NodeKind::Array, None, flags, array.item_size, count);
     if let Some(room) = arena.slice_mut(node, dtype.offset.saturating_sub(node))?
-        && !head.write(room)
+        && !head.write(room, &sections)
     {
         return Err(BuildError::Outgrown);
     }
@@ -292,7 +285,8 @@ pub struct Array<'a> {
 
 impl<'a> Array<'a> {
     pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let &[dtype, shape, strides, data] = head.sections() else {
+        let sections = head.sections(image, at)?;
+        let &[dtype, shape, strides, data] = sections.as_slice() else {
             return Err(corrupt(at, "an array has four sections"));
         };
         if head.flags & !FLAG_READ_ONLY != 0 {

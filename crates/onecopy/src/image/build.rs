@@ -235,7 +235,7 @@ fn write_head(layout: &Layout, out: &mut [u8]) -> Option<()> {
         root: ROOT,
     };
     let node = out.get_mut(usize::try_from(ROOT).ok()?..)?;
-    (layout.head().write(node) && put(out, 0, &header.to_bytes())).then_some(())
+    (layout.write_head(node) && put(out, 0, &header.to_bytes())).then_some(())
 }
 
 /// Builds the image of a sequence in memory of its own: survey, plan, write.

@@ -14,7 +14,7 @@ use super::arena::Arena;
 use super::build::{KIND_SHIFT_NARROW, KIND_SHIFT_WIDE};
 use super::bytes::round_up;
 use super::error::BuildError;
-use super::node::{ColumnKind, NODE_HEAD_LEN, NodeHead, SECTION_LEN, Section};
+use super::node::{ColumnKind, NODE_HEAD_LEN, SECTION_LEN, Section, Sections};
 use super::plan::{LARGE_LEN, PAGE_ALIGN, Plan, SECTION_ALIGN};
 use super::text::{Text, TextKind};
 use super::word::{Scalar, Word};
@@ -101,34 +101,18 @@ impl ColumnCursor {
             offset: self.validity,
             len: validity_len,
         };
-        let mut sections = [self.items; 3];
-        let mut used = 1_usize;
-        let optional = [
-            (self.plan.nullable, validity),
-            (self.plan.column.has_data(), self.data),
-        ];
-        for (present, section) in optional {
-            if let (true, Some(slot)) = (present, sections.get_mut(used)) {
-                *slot = section;
-                used = used.saturating_add(1);
-            }
-        }
-        let sections = sections.get(..if table { used } else { 0 });
-        let head = NodeHead::new(
-            self.plan.container.node_kind(),
-            Some(self.plan.column),
-            self.plan.flags(),
-            self.plan.item_size(),
-            self.plan.count,
-            sections.unwrap_or_default(),
-        );
+        let sections = if table {
+            self.plan.sections(self.items, validity, self.data)
+        } else {
+            Sections::default()
+        };
         let len = if table {
             NODE_HEAD_LEN.saturating_add(SECTION_LEN.saturating_mul(3))
         } else {
             NODE_HEAD_LEN
         };
         if let Some(room) = arena.slice_mut(self.node, len as u64)?
-            && !head.write(room)
+            && !self.plan.head().write(room, sections.as_slice())
         {
             return Err(BuildError::Outgrown);
         }

@@ -39,10 +39,13 @@ pub struct Dict<'a> {
 
 impl<'a> Dict<'a> {
     pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let [keys_offset, values_offset] = fields(image, at)?;
+        let DictParts {
+            keys_offset,
+            values_offset,
+            values,
+        } = DictParts::resolve(image, at, head)?;
         let keys = Keys::at(image, keys_offset)?;
-        let values = Sequence::at(image, values_offset)?;
-        if keys.len() as u64 != head.count || values.len() as u64 != head.count {
+        if keys.len() != values.len() {
             return Err(corrupt(at, "a dict has as many keys as values"));
         }
         Ok(Self {
@@ -50,6 +53,35 @@ impl<'a> Dict<'a> {
             values,
             keys_offset,
             values_offset,
+        })
+    }
+}
+
+/// A dict whose keys are not looked at, as whoever reads several dicts with the same keys need not resolve them anew.
+#[derive(Debug, Clone, Copy)]
+pub struct DictParts<'a> {
+    /// Offset of the keys node, which other dicts may share.
+    pub keys_offset: u64,
+    /// Offset of the list node with the values.
+    pub values_offset: u64,
+    /// The values, of which there must be as many as keys.
+    pub values: Sequence<'a>,
+}
+
+impl<'a> DictParts<'a> {
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        if head.kind != NodeKind::Dict {
+            return Err(corrupt(at, "a dict was expected"));
+        }
+        let [keys_offset, values_offset] = fields(image, at)?;
+        let values = Sequence::at(image, values_offset)?;
+        if values.len() as u64 != head.count {
+            return Err(corrupt(at, "a dict has as many keys as values"));
+        }
+        Ok(Self {
+            keys_offset,
+            values_offset,
+            values,
         })
     }
 }
@@ -365,12 +397,7 @@ fn put_node(
 ) -> Result<u64, BuildError> {
     let len = (fields.len() as u64).saturating_mul(8);
     let node = arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)?;
-    put_fields(
-        arena,
-        node,
-        &NodeHead::new(kind, None, 0, 0, count, &[]),
-        fields,
-    )?;
+    put_fields(arena, node, &NodeHead::new(kind, None, 0, 0, count), fields)?;
     Ok(node)
 }
 
@@ -393,7 +420,7 @@ pub fn put_dict(
     keys: u64,
     values: u64,
 ) -> Result<(), BuildError> {
-    let head = NodeHead::new(NodeKind::Dict, None, 0, 0, count, &[]);
+    let head = NodeHead::new(NodeKind::Dict, None, 0, 0, count);
     put_fields(arena, node, &head, &[keys, values])
 }
 
@@ -424,7 +451,7 @@ pub fn put_set(
     put_fields(
         arena,
         node,
-        &NodeHead::new(kind, None, 0, 0, count, &[]),
+        &NodeHead::new(kind, None, 0, 0, count),
         &[keys],
     )
 }
@@ -478,7 +505,7 @@ pub fn put_table(
     parts: &TableParts<'_>,
 ) -> Result<(), BuildError> {
     let flags = parts.row_kind as u8;
-    let head = NodeHead::new(NodeKind::Table, None, flags, 0, parts.rows, &[]);
+    let head = NodeHead::new(NodeKind::Table, None, flags, 0, parts.rows);
     let count = parts.columns.len() as u64;
     let mut fields = vec![
         count,
@@ -531,7 +558,7 @@ pub fn place_object(
         buffers.push(Section { offset, len });
         fields.extend([offset, len]);
     }
-    let head = NodeHead::new(NodeKind::Object, None, 0, 0, count, &[]);
+    let head = NodeHead::new(NodeKind::Object, None, 0, 0, count);
     put_fields(arena, node, &head, &fields)?;
     Ok(ObjectPlace {
         node,

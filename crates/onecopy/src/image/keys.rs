@@ -323,7 +323,7 @@ pub fn put_keys(
         }
     }
     let flags = if opaque { FLAG_OPAQUE } else { 0 };
-    let head = NodeHead::new(NodeKind::Keys, None, flags, 0, count, &[]);
+    let head = NodeHead::new(NodeKind::Keys, None, flags, 0, count);
     put_fields(arena, node, &head, &[items, seed, index, slot_count])?;
     Ok(node)
 }
@@ -352,7 +352,7 @@ pub(crate) fn put_fields(
     fields: &[u64],
 ) -> Result<(), BuildError> {
     if let Some(room) = arena.slice_mut(node, NODE_HEAD_LEN as u64)?
-        && !head.write(room)
+        && !head.write(room, &[])
     {
         return Err(BuildError::Outgrown);
     }

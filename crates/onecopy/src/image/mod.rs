@@ -67,7 +67,7 @@ pub use build::{ImageBuf, Writer, sequence_image};
 pub use cursor::{COMPACT_LIMIT, ColumnCursor};
 pub use error::{BuildError, ImageError};
 pub use graph::{
-    Dict, ObjectNode, ObjectPlace, RowKind, RowNode, Set, Table, TableParts, place_dict,
+    Dict, DictParts, ObjectNode, ObjectPlace, RowKind, RowNode, Set, Table, TableParts, place_dict,
     place_object, place_set, place_table, put_dict, put_row, put_set, put_table, put_value,
 };
 pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC};

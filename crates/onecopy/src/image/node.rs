@@ -13,7 +13,7 @@
 //! A reader refuses kinds, columns and flags that it does not know; what a node contains can therefore grow with new
 //! kinds while old files stay readable.
 
-use super::bytes::{put, slice, u32_at, u64_at};
+use super::bytes::{once, put, slice, u64_at};
 use super::error::{ImageError, corrupt};
 
 /// Length of a node's head without its sections.
@@ -170,40 +170,52 @@ pub struct NodeHead {
     pub column: Option<ColumnKind>,
     /// The flags byte.
     pub flags: u8,
+    section_count: u8,
     /// Bytes per item.
     pub item_size: u32,
     /// Number of elements.
     pub count: u64,
-    sections: [Section; SECTION_LIMIT],
-    section_count: u8,
+}
+
+/// The sections of a node, in the order that its kind prescribes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sections {
+    all: [Section; SECTION_LIMIT],
+    count: usize,
+}
+
+impl Sections {
+    /// One more.
+    ///
+    /// # Panics
+    /// No kind of node has more than four.
+    pub(crate) fn push(&mut self, section: Section) {
+        let room = self.all.get_mut(self.count);
+        *room.expect("no kind of node has that many sections") = section;
+        self.count = self.count.saturating_add(1);
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Section] {
+        self.all.get(..self.count).unwrap_or_default()
+    }
 }
 
 impl NodeHead {
-    /// A head to be written; at most four sections.
-    pub(crate) fn new(
+    /// A head to be written.
+    pub(crate) const fn new(
         kind: NodeKind,
         column: Option<ColumnKind>,
         flags: u8,
         item_size: u32,
         count: u64,
-        given: &[Section],
     ) -> Self {
-        assert!(
-            given.len() <= SECTION_LIMIT,
-            "no kind of node has that many sections"
-        );
-        let mut sections = [Section::default(); SECTION_LIMIT];
-        for (to, from) in sections.iter_mut().zip(given) {
-            *to = *from;
-        }
         Self {
             kind,
             column,
             flags,
+            section_count: 0,
             item_size,
             count,
-            sections,
-            section_count: given.len() as u8,
         }
     }
 
@@ -212,48 +224,42 @@ impl NodeHead {
         self.section_count == 0
     }
 
-    /// The sections in the order that the kind prescribes.
+    /// Writes the head and a table of its sections to the start of `out`; `false` if they do not fit.
     #[must_use]
-    pub fn sections(&self) -> &[Section] {
-        self.sections
-            .get(..usize::from(self.section_count))
-            .unwrap_or_default()
-    }
-
-    /// Writes the head and its section table to the start of `out`; `false` if they do not fit.
-    #[must_use]
-    pub(crate) fn write(&self, out: &mut [u8]) -> bool {
+    pub(crate) fn write(&self, out: &mut [u8], sections: &[Section]) -> bool {
         let column = self.column.map_or(0, |column| column as u8);
-        let mut fits = put(
-            out,
-            0,
-            &[self.kind as u8, column, self.flags, self.section_count],
-        ) && put(out, 4, &self.item_size.to_le_bytes())
+        let count = sections.len() as u8;
+        let mut fits = put(out, 0, &[self.kind as u8, column, self.flags, count])
+            && put(out, 4, &self.item_size.to_le_bytes())
             && put(out, 8, &self.count.to_le_bytes());
         let entries = out
             .get_mut(NODE_HEAD_LEN..)
             .unwrap_or_default()
             .chunks_mut(SECTION_LEN);
-        let mut written: u8 = 0;
-        for (entry, section) in entries.zip(self.sections()) {
+        let mut written: usize = 0;
+        for (entry, section) in entries.zip(sections) {
             fits &= put(entry, 0, &section.offset.to_le_bytes())
                 && put(entry, 8, &section.len.to_le_bytes());
             written = written.saturating_add(1);
         }
-        fits && written == self.section_count
+        fits && written == sections.len()
     }
 
     /// Reads the head at `offset` of `image`.
     ///
     /// # Errors
     /// [`ImageError::Corrupt`] if it is not a head that this version knows.
+    #[inline]
     pub fn read(image: &[u8], offset: u64) -> Result<Self, ImageError> {
         if !offset.is_multiple_of(8) {
             return Err(corrupt(offset, "a node starts at a multiple of 8"));
         }
-        let [kind, column, flags, section_count] =
-            u32_at(image, offset, "node outside the image")?.to_le_bytes();
-        let at = |distance: usize| offset.saturating_add(distance as u64);
+        let outside = "node outside the image";
+        let words = slice(image, offset, NODE_HEAD_LEN as u64, outside)?;
+        let words = bytemuck::try_from_bytes(words).map_err(|_| corrupt(offset, outside))?;
+        let [first, count]: [u64; 2] = once(words);
+        let [kind, column, flags, section_count, ..] = first.to_le_bytes();
+        let at = |distance: u64| offset.saturating_add(distance);
         let kind = NodeKind::from_u8(kind).ok_or(corrupt(offset, "unknown kind of node"))?;
         let column = match (kind, column) {
             (NodeKind::List | NodeKind::Tuple, number) => {
@@ -267,35 +273,45 @@ impl NodeHead {
         if flags & !(FLAG_NULLABLE | FLAG_ASCII | FLAG_READ_ONLY) != 0 {
             return Err(corrupt(at(2), "unknown node flags"));
         }
-        if usize::from(section_count) > SECTION_LIMIT {
+        let most = match kind {
+            NodeKind::List | NodeKind::Tuple | NodeKind::Array => SECTION_LIMIT,
+            _ => 0,
+        };
+        if usize::from(section_count) > most {
             return Err(corrupt(at(3), "too many sections"));
-        }
-        let mut sections = [Section::default(); SECTION_LIMIT];
-        let mut entry = at(NODE_HEAD_LEN);
-        for section in sections.iter_mut().take(usize::from(section_count)) {
-            let words = slice(
-                image,
-                entry,
-                SECTION_LEN as u64,
-                "section table outside the image",
-            )?;
-            *section = Section {
-                offset: u64_at(words, 0, "section offset")?,
-                len: u64_at(words, 8, "section length")?,
-            };
-            section
-                .of(image)
-                .map_err(|_| corrupt(entry, "section outside the image"))?;
-            entry = entry.saturating_add(SECTION_LEN as u64);
         }
         Ok(Self {
             kind,
             column,
             flags,
-            item_size: u32_at(image, at(4), "item size")?,
-            count: u64_at(image, at(8), "element count")?,
-            sections,
             section_count,
+            item_size: (first >> 32) as u32,
+            count,
         })
+    }
+
+    /// Reads the sections of the node at `offset` of `image`, whose head this is.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if one of them does not lie inside the image.
+    pub(crate) fn sections(&self, image: &[u8], offset: u64) -> Result<Sections, ImageError> {
+        let mut sections = Sections::default();
+        let mut entry = offset.saturating_add(NODE_HEAD_LEN as u64);
+        for _ in 0..self.section_count {
+            let section = Section {
+                offset: u64_at(image, entry, "section table outside the image")?,
+                len: u64_at(
+                    image,
+                    entry.saturating_add(8),
+                    "section table outside the image",
+                )?,
+            };
+            section
+                .of(image)
+                .map_err(|_| corrupt(entry, "section outside the image"))?;
+            sections.push(section);
+            entry = entry.saturating_add(SECTION_LEN as u64);
+        }
+        Ok(sections)
     }
 }

@@ -15,6 +15,7 @@ use super::error::BuildError;
 use super::header::HEADER_LEN;
 use super::node::{
     ColumnKind, FLAG_ASCII, FLAG_NULLABLE, NODE_HEAD_LEN, NodeHead, NodeKind, SECTION_LEN, Section,
+    Sections,
 };
 use super::text::{Text, TextKind};
 use super::word::{OFFSET_LIMIT, Scalar, blob_len};
@@ -330,27 +331,35 @@ fn after(section: Section, len: u64) -> Option<Section> {
 }
 
 impl Layout {
+    /// Writes the head of the node to the start of `out`; `false` if it does not fit.
+    #[must_use]
+    pub(crate) fn write_head(&self, out: &mut [u8]) -> bool {
+        let sections = self.plan.sections(self.items, self.validity, self.data);
+        self.plan.head().write(out, sections.as_slice())
+    }
+}
+
+impl Plan {
     pub(crate) fn head(&self) -> NodeHead {
-        let plan = &self.plan;
-        let mut sections = [self.items; SEQUENCE_SECTIONS];
-        let mut used: usize = 1;
-        let optional = [
-            (plan.nullable, self.validity),
-            (plan.column.has_data(), self.data),
-        ];
-        for (present, section) in optional {
-            if let (true, Some(slot)) = (present, sections.get_mut(used)) {
-                *slot = section;
-                used = used.saturating_add(1);
-            }
-        }
         NodeHead::new(
-            plan.container.node_kind(),
-            Some(plan.column),
-            plan.flags(),
-            plan.item_size(),
-            plan.count,
-            sections.get(..used).unwrap_or_default(),
+            self.container.node_kind(),
+            Some(self.column),
+            self.flags(),
+            self.item_size(),
+            self.count,
         )
+    }
+
+    /// Of the places where the parts may lie, those that there are.
+    pub(crate) fn sections(&self, items: Section, validity: Section, data: Section) -> Sections {
+        let mut sections = Sections::default();
+        sections.push(items);
+        if self.nullable {
+            sections.push(validity);
+        }
+        if self.column.has_data() {
+            sections.push(data);
+        }
+        sections
     }
 }

@@ -141,7 +141,7 @@ impl<'a> Sequence<'a> {
         let parts = if head.is_compact() {
             Parts::compact(image, at, column, head)?
         } else {
-            Parts::listed(at, column, head)?
+            Parts::listed(image, at, column, head)?
         };
         let items = parts.items;
         let validity = parts.validity.of(image)?;
@@ -289,8 +289,14 @@ struct Parts {
 
 impl Parts {
     /// Parts that a section table names.
-    fn listed(at: u64, column: ColumnKind, head: &NodeHead) -> Result<Self, ImageError> {
-        let mut sections = head.sections().iter();
+    fn listed(
+        image: &[u8],
+        at: u64,
+        column: ColumnKind,
+        head: &NodeHead,
+    ) -> Result<Self, ImageError> {
+        let sections = head.sections(image, at)?;
+        let mut sections = sections.as_slice().iter();
         let mut next = |present: bool, what| {
             if present {
                 sections.next().copied().ok_or(corrupt(at, what))

@@ -8,7 +8,7 @@
 use super::array::Array;
 use super::bytes::u64_at;
 use super::error::{ImageError, corrupt};
-use super::graph::{Dict, ObjectNode, RowNode, Set, Table};
+use super::graph::{Dict, DictParts, ObjectNode, RowNode, Set, Table};
 use super::header::Header;
 use super::keys::Keys;
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind};
@@ -96,20 +96,33 @@ impl<'a> Image<'a> {
     /// # Errors
     /// [`ImageError::Corrupt`] if it does not hold together.
     pub fn node(&self, offset: u64) -> Result<Node<'a>, ImageError> {
-        let head = NodeHead::read(self.bytes, offset)?;
+        self.node_of(offset, &self.head(offset)?)
+    }
+
+    /// Reads the head of the node at `offset`: what lies there, before any of it is resolved.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is not a head that this version knows.
+    pub fn head(&self, offset: u64) -> Result<NodeHead, ImageError> {
+        NodeHead::read(self.bytes, offset)
+    }
+
+    /// Resolves the node at `offset`, whose head this is.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it does not hold together.
+    pub fn node_of(&self, offset: u64, head: &NodeHead) -> Result<Node<'a>, ImageError> {
         Ok(match head.kind {
-            NodeKind::List | NodeKind::Tuple => {
-                Node::Sequence(Sequence::resolve(self.bytes, offset, &head)?)
-            }
-            NodeKind::Array => Node::Array(Array::resolve(self.bytes, offset, &head)?),
-            NodeKind::Dict => Node::Dict(Dict::resolve(self.bytes, offset, &head)?),
+            NodeKind::List | NodeKind::Tuple => Node::Sequence(self.sequence_of(offset, head)?),
+            NodeKind::Array => Node::Array(Array::resolve(self.bytes, offset, head)?),
+            NodeKind::Dict => Node::Dict(Dict::resolve(self.bytes, offset, head)?),
             NodeKind::Set | NodeKind::FrozenSet => {
-                Node::Set(Set::resolve(self.bytes, offset, &head)?)
+                Node::Set(Set::resolve(self.bytes, offset, head)?)
             }
-            NodeKind::Keys => Node::Keys(Keys::resolve(self.bytes, offset, &head)?),
-            NodeKind::Table => Node::Table(Table::resolve(self.bytes, offset, &head)?),
-            NodeKind::Object => Node::Object(ObjectNode::resolve(self.bytes, offset, &head)?),
-            NodeKind::Row => Node::Row(RowNode::resolve(self.bytes, offset, &head)?),
+            NodeKind::Keys => Node::Keys(Keys::resolve(self.bytes, offset, head)?),
+            NodeKind::Table => Node::Table(Table::resolve(self.bytes, offset, head)?),
+            NodeKind::Object => Node::Object(ObjectNode::resolve(self.bytes, offset, head)?),
+            NodeKind::Row => Node::Row(RowNode::resolve(self.bytes, offset, head)?),
             NodeKind::Value => {
                 let at = offset.saturating_add(NODE_HEAD_LEN as u64);
                 let word = Word(u64_at(self.bytes, at, "value node")?);
@@ -128,6 +141,22 @@ impl<'a> Image<'a> {
     /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
     pub fn sequence_at(&self, offset: u64) -> Result<Sequence<'a>, ImageError> {
         Sequence::at(self.bytes, offset)
+    }
+
+    /// Resolves the list or tuple at `offset`, whose head this is.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn sequence_of(&self, offset: u64, head: &NodeHead) -> Result<Sequence<'a>, ImageError> {
+        Sequence::resolve(self.bytes, offset, head)
+    }
+
+    /// Resolves the dict at `offset` but for its keys.
+    ///
+    /// # Errors
+    /// [`ImageError::Corrupt`] if it is something else, or does not hold together.
+    pub fn dict_parts(&self, offset: u64) -> Result<DictParts<'a>, ImageError> {
+        DictParts::resolve(self.bytes, offset, &self.head(offset)?)
     }
 
     /// Resolves the keys at `offset`.

@@ -210,7 +210,8 @@ pub(crate) struct Attached {
 
 // SAFETY: `local` is only reached with the process lock held (`Attached::local`); the rest is Sync.
 unsafe impl Sync for Attached {}
-// SAFETY: as above; nothing is bound to the thread that made it.
+// SAFETY: `local` is only reached with the process lock held (`Attached::local`), by whichever thread; file and
+// numbers are bound to none.
 unsafe impl Send for Attached {}
 
 impl std::fmt::Debug for Attached {

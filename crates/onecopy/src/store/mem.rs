@@ -23,7 +23,7 @@ pub(crate) struct Mem {
 
 // SAFETY: all accesses are atomic (I2) and the memory stays mapped (I1).
 unsafe impl Send for Mem {}
-// SAFETY: as above.
+// SAFETY: all accesses are atomic (I2) and the memory stays mapped (I1), from whichever thread.
 unsafe impl Sync for Mem {}
 
 impl Mem {

@@ -17,7 +17,8 @@ const PIECE_LEN: usize = 1 << 20;
 /// # Safety
 /// - nobody changes or shortens the file as long as the mapping lives.
 pub(crate) unsafe fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: the caller's word is what `Mmap::map` asks for.
+    // SAFETY: nobody changes or shortens the file while the mapping lives, as this function asks; `Mmap::map` asks no
+    // more.
     unsafe { Mmap::map(file) }
 }
 

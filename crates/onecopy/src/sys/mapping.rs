@@ -105,7 +105,8 @@ impl Drop for Reservation {
 
 // SAFETY: the addresses are plain numbers that stay mapped until the drop; no thread is special.
 unsafe impl Send for Reservation {}
-// SAFETY: as above; all methods take `&self` and leave the value unchanged.
+// SAFETY: all methods take `&self` and leave the value unchanged; the addresses in it stay mapped until the drop
+// (I1).
 unsafe impl Sync for Reservation {}
 
 /// Both mappings of one memory file.
@@ -281,5 +282,6 @@ impl Drop for PrivateRange {
 
 // SAFETY: the mapping is plain memory that stays until the drop; no thread is special.
 unsafe impl Send for PrivateRange {}
-// SAFETY: as above; `as_mut_ptr` hands out a raw pointer, whose use is the caller's duty.
+// SAFETY: the value is never changed after it was made, and `as_mut_ptr` only gives an address: whoever writes
+// through it answers for what others do there meanwhile.
 unsafe impl Sync for PrivateRange {}

@@ -16,7 +16,7 @@ pub(crate) const STEPS: u64 = 40;
 pub(crate) const WORDS: usize = 3;
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 /// No operation may take this long, and no round a few of them.
-pub(crate) const HANG: Duration = Duration::from_secs(10);
+pub(crate) const HANG: Duration = Duration::from_secs(20);
 
 pub(crate) const KINDS: [&str; 12] = [
     "corrupt",

@@ -162,7 +162,7 @@ fn has_lost_its_owner(folder: &Path) -> bool {
 }
 
 /// What Python programs run at their start when they are asked for tables of their objects.
-const SITE: [(&str, &str); 3] = [
+const SITE: [(&str, &str); 4] = [
     (
         "sitecustomize.py",
         include_str!("../../../../../python/onecopy/_sitecustomize.py"),
@@ -170,6 +170,10 @@ const SITE: [(&str, &str); 3] = [
     (
         "onecopy_objects.py",
         include_str!("../../../../../python/onecopy/_objects.py"),
+    ),
+    (
+        "onecopy_handlers.py",
+        include_str!("../../../../../python/onecopy/_handlers.py"),
     ),
     (
         "onecopy_left.py",

@@ -7,7 +7,7 @@
 //! wrote it, which it names by the bottom of the stack, and for nobody else.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ struct Head {
     #[serde(default)]
     seconds: Option<f64>,
     types: Vec<Kind>,
+    /// What the program could not tell, and why.
+    #[serde(default)]
+    limits: Vec<String>,
 }
 
 /// A type of object.
@@ -59,6 +62,7 @@ pub(super) struct Table {
     family: Option<u64>,
     seconds: Option<f64>,
     types: Vec<Kind>,
+    limits: Vec<String>,
     objects: Vec<Object>,
 }
 
@@ -96,6 +100,9 @@ pub(crate) struct Objects {
     /// How long programs took to write the tables that this comes from; `None` where they do not say.
     #[serde(default)]
     pub(crate) seconds: Option<f64>,
+    /// What programs could not tell of their objects, and why.
+    #[serde(default)]
+    pub(crate) limits: Vec<String>,
 }
 
 impl Objects {
@@ -189,6 +196,7 @@ impl Table {
             family,
             seconds,
             types,
+            limits,
         } = head;
         let (rows, _) = bytes.as_chunks::<16>();
         let mut objects: Vec<Object> = rows
@@ -216,6 +224,7 @@ impl Table {
             family,
             seconds,
             types,
+            limits,
             objects,
         }
     }
@@ -316,7 +325,13 @@ impl Sums {
         let told = seconds
             .flatten()
             .filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+        let limits: BTreeSet<&String> = self
+            .counted
+            .iter()
+            .flat_map(|table| &table.limits)
+            .collect();
         (!self.counted.is_empty()).then(|| Objects {
+            limits: limits.into_iter().cloned().collect(),
             types,
             other: self.all.saturating_sub(named),
             seconds: told.reduce(|sum, seconds| sum + seconds),
@@ -346,6 +361,7 @@ mod tests {
                 family,
                 seconds: Some(1.5),
                 types,
+                limits: vec!["a limit".to_owned()],
             },
             &bytes,
         ))
@@ -400,6 +416,7 @@ mod tests {
         assert_eq!(found.other, 4 * 4096 - row.bytes);
         assert_eq!(found.counted_bytes(), row.bytes);
         assert_eq!(found.seconds, Some(1.5));
+        assert_eq!(found.limits, ["a limit"]);
         assert!(Sums::default().finish().is_none());
     }
 

@@ -383,7 +383,7 @@ fn a_mount_point_is_refused_before_anything_is_written() {
             .is_ok_and(|status| status.success())
     };
     if !mount("mount", &[Path::new("--bind"), &source, &target]) {
-        eprintln!("SKIPPED: nothing can be mounted here");
+        skip::skipped("nothing can be mounted here");
         return;
     }
     let made = NewFile::create(&target, Purpose::Data).map(drop);

@@ -1,4 +1,15 @@
-"""The exceptions of the extension."""
+"""The exceptions of this package."""
+
+__all__ = [
+    "AttachDenied",
+    "AttachError",
+    "CorruptImage",
+    "FreezeRefused",
+    "FreezeUnsupported",
+    "Gone",
+    "OnecopyError",
+    "Unsupported",
+]
 
 class OnecopyError(Exception):
     """Base of the errors that only onecopy raises.

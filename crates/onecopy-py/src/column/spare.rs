@@ -1,0 +1,122 @@
+//! The object that a column handed out last, to be handed out once more with another value.
+//!
+//! Most objects that are read are looked at and let go: `sum(x < t for x in view)`. Making a str, a float or a large int and
+//! releasing it again costs more than finding its value. So a column keeps the last one, and if nobody else has it any
+//! more when the next is asked for, writes the next value into it, as `zip` does with its tuple.
+//!
+//! **Invariants.** `Z1`: the object is null, or an exact float, an exact int past those that are kept for ever, or an exact ASCII
+//! str of [`LENGTHS`] characters; the spare owns a reference to it. `Z2`: only threads that are attached to the interpreter come
+//! here, so nobody counts references meanwhile. What has one reference is known to nobody but the spare, and no other
+//! object can tell that its value changes.
+#![allow(unsafe_code, reason = "counts references, and writes into objects")]
+
+use std::cell::Cell;
+use std::ops::RangeInclusive;
+use std::ptr;
+
+use pyo3::ffi::{self, PyObject};
+
+use crate::cpython::{pyfloat, pylong};
+use crate::value::{scalar, text};
+
+/// Strs of other lengths are made anew: those of one character are the interpreter's, and long ones would be kept for
+/// as long as the view.
+const LENGTHS: RangeInclusive<usize> = 2..=64;
+
+/// See the top of this file.
+pub(super) struct Spare(Cell<*mut PyObject>);
+
+impl Spare {
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(ptr::null_mut()))
+    }
+
+    /// The object, if nobody else has it.
+    #[inline]
+    fn free(&self) -> Option<*mut PyObject> {
+        let object = self.0.get();
+        if object.is_null() {
+            return None;
+        }
+        // SAFETY: a live object, to which the spare has a reference (Z1), in an attached thread (Z2).
+        let references = unsafe { ffi::Py_REFCNT(object) };
+        (references == 1).then_some(object)
+    }
+
+    /// Keeps an object that is about to be handed out, or nothing if it is null, in place of the last one.
+    #[inline]
+    fn keep(&self, object: *mut PyObject) -> *mut PyObject {
+        // SAFETY: null, or a live object, in an attached thread (Z2).
+        unsafe { ffi::Py_XINCREF(object) };
+        let last = self.0.replace(object);
+        // SAFETY: null, or the spare's own reference (Z1). To release an exact int, float or str runs no Python code.
+        unsafe { ffi::Py_XDECREF(last) };
+        object
+    }
+
+    /// Hands the spare's object out.
+    #[inline]
+    fn hand_out(object: *mut PyObject) -> *mut PyObject {
+        // SAFETY: a live object (Z1), in an attached thread (Z2).
+        unsafe { ffi::Py_INCREF(object) };
+        object
+    }
+
+    /// An int, as a new reference, or null with an exception set.
+    #[inline]
+    pub(super) fn int(&self, value: i64) -> *mut PyObject {
+        if let Some(small) = scalar::small(value) {
+            return small;
+        }
+        if let Some(object) = self.free() {
+            // SAFETY: an exact int, float or str (Z1), of which the spare has the only reference.
+            if unsafe { pylong::renew(object, value) } {
+                return Self::hand_out(object);
+            }
+        }
+        self.keep(scalar::large(value))
+    }
+
+    /// A float, as a new reference, or null with an exception set.
+    #[inline]
+    pub(super) fn float(&self, value: f64) -> *mut PyObject {
+        if let Some(object) = self.free() {
+            // SAFETY: an exact int, float or str (Z1), of which the spare has the only reference.
+            if unsafe { pyfloat::renew(object, value) } {
+                return Self::hand_out(object);
+            }
+        }
+        // SAFETY: an attached thread (Z2).
+        self.keep(unsafe { ffi::PyFloat_FromDouble(value) })
+    }
+
+    /// A str of ASCII characters, as a new reference, or null with an exception set.
+    #[inline]
+    pub(super) fn ascii(&self, content: &[u8]) -> *mut PyObject {
+        if !LENGTHS.contains(&content.len()) {
+            return text::ascii(content);
+        }
+        if let Some(object) = self.free() {
+            // SAFETY: an exact int, float or str (Z1), of which the spare has the only reference.
+            match unsafe { text::renew(object, content) } {
+                Some(true) => return Self::hand_out(object),
+                // What is in it now is no text.
+                Some(false) => self.clear(),
+                None => {}
+            }
+        }
+        self.keep(text::ascii(content))
+    }
+
+    /// Lets the object go.
+    pub(super) fn clear(&self) {
+        self.keep(ptr::null_mut());
+    }
+}
+
+impl Drop for Spare {
+    /// Columns belong to Python objects, which are released by attached threads; others have never handed anything out.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

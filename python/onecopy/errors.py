@@ -1,0 +1,23 @@
+"""The exceptions of this package."""
+
+from onecopy._onecopy import (
+    AttachDenied,
+    AttachError,
+    CorruptImage,
+    FreezeRefused,
+    FreezeUnsupported,
+    Gone,
+    OnecopyError,
+    Unsupported,
+)
+
+__all__ = [
+    "AttachDenied",
+    "AttachError",
+    "CorruptImage",
+    "FreezeRefused",
+    "FreezeUnsupported",
+    "Gone",
+    "OnecopyError",
+    "Unsupported",
+]

@@ -1,0 +1,104 @@
+"""What the store of this family holds, and giving back what nobody needs: `onecopy.stats` and `onecopy.collect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from onecopy import _onecopy
+
+__all__ = ["Collected", "Stats", "collect", "stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Figures of this process's store at one moment; sizes in bytes.
+
+    Attributes:
+        live_objects: Shared objects that can be read.
+        building_objects: Objects being built, among them arrays born in the store and not yet shared.
+        dying_objects: Objects whose memory is being given back.
+        holds: Holds: one per object and process that uses it.
+        units: Pickled tokens that nobody has unpickled yet.
+        processes: Processes that use the store.
+        allocated_bytes: Bytes of all objects, in whole pages.
+        occupied_bytes: Bytes of memory that the store occupies, its own tables included.
+        max_bytes: Quota for `allocated_bytes`; 0 means none.
+        capacity_bytes: Address space set aside for the store, which costs no memory.
+    """
+
+    live_objects: int
+    building_objects: int
+    dying_objects: int
+    holds: int
+    units: int
+    processes: int
+    allocated_bytes: int
+    occupied_bytes: int
+    max_bytes: int
+    capacity_bytes: int
+
+    def to_dict(self) -> dict[str, int]:
+        """Returns the figures as a dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What `collect()` gave back.
+
+    Attributes:
+        processes: Dead processes that were recovered.
+        holds: Holds they had left behind.
+        units: Pickled tokens that were given up because of their age.
+        objects: Objects that went with these.
+        bytes: Bytes of those objects.
+    """
+
+    processes: int
+    holds: int
+    units: int
+    objects: int
+    bytes: int
+
+
+def stats() -> Stats:
+    """Returns figures of this process's store, which is made if there is none yet.
+
+    Returns:
+        Counts and sizes in bytes.
+
+    Raises:
+        TimeoutError: Another process is stopped while it holds the store's lock.
+
+    Example:
+        >>> import onecopy
+        >>> before = onecopy.stats().live_objects
+        >>> view = onecopy.share([1, 2, 3])
+        >>> onecopy.stats().live_objects - before
+        1
+    """
+    return Stats(**dict(_onecopy._stats()))  # noqa: SLF001 - our own module
+
+
+def collect(max_age: float | None = None) -> Collected:
+    """Gives back what nobody needs: holds of dead processes and, with `max_age`, tokens that were never unpickled.
+
+    A pickled view keeps its object alive until it is unpickled once, as it may be on its way. One that was lost or
+    thrown away keeps it until this is called.
+
+    Args:
+        max_age: Age in seconds from which on tokens are given up; None keeps them all.
+
+    Returns:
+        What was given back.
+
+    Raises:
+        ValueError: `max_age` is negative or no number.
+        TimeoutError: Another process is stopped while it holds the store's lock.
+
+    Example:
+        >>> import onecopy
+        >>> onecopy.collect().units
+        0
+    """
+    return Collected(**dict(_onecopy._collect(max_age)))  # noqa: SLF001 - our own module

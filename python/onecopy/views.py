@@ -1,0 +1,43 @@
+"""The views: what `share()`, `open()` and reading parts of them return."""
+
+from onecopy._onecopy import (
+    DictView,
+    FrozenSetView,
+    ListView,
+    NamedTupleView,
+    ObjectView,
+    RecordView,
+    RowView,
+    SetView,
+    TableView,
+    TupleView,
+)
+
+# Type checkers, which know the name, read the stub.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from onecopy._array import SharedArray
+
+__all__ = [
+    "DictView",
+    "FrozenSetView",
+    "ListView",
+    "NamedTupleView",
+    "ObjectView",
+    "RecordView",
+    "RowView",
+    "SetView",
+    "SharedArray",
+    "TableView",
+    "TupleView",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Loads numpy with the array's class, for those who ask for it."""
+    if name == "SharedArray":
+        from onecopy._array import SharedArray
+
+        return SharedArray
+    raise AttributeError(f"module 'onecopy.views' has no attribute {name!r}")

@@ -1,0 +1,316 @@
+"""The views: what `share()`, `open()` and reading parts of them return."""
+
+import sys
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import Set as AbstractSet
+from types import GenericAlias
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Never,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    TypeVar,
+    final,
+    overload,
+)
+
+import numpy as np
+from typing_extensions import Buffer
+
+__all__ = [
+    "DictView",
+    "FrozenSetView",
+    "ListView",
+    "NamedTupleView",
+    "ObjectView",
+    "RecordView",
+    "RowView",
+    "SetView",
+    "SharedArray",
+    "TableView",
+    "TupleView",
+]
+
+_T_co = TypeVar("_T_co", covariant=True)
+_K = TypeVar("_K")
+_T = TypeVar("_T")
+_Shape_co = TypeVar("_Shape_co", bound=tuple[int, ...], covariant=True)
+_DType_co = TypeVar("_DType_co", bound=np.dtype[Any], covariant=True)
+_Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
+
+class _View:
+    """What all views have. The bases whose names begin with `_` are here alone: at run time views have none."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, _memo: object, /) -> Self: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+class _Ordered:
+    """What can be compared with its like."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+    def __le__(self, other: Any, /) -> bool: ...
+    def __gt__(self, other: Any, /) -> bool: ...
+    def __ge__(self, other: Any, /) -> bool: ...
+
+class _SequenceView(_View, _Ordered, Sequence[_T_co]):
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> _T_co: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> Self: ...
+    def __iter__(self) -> Iterator[_T_co]: ...
+    def __reversed__(self) -> Iterator[_T_co]: ...
+    def __contains__(self, value: object, /) -> bool: ...
+    def index(self, value: object, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns the index of the first element that equals `value`, between `start` and `stop`.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    def count(self, value: object, /) -> int:
+        """Returns how many elements equal `value`."""
+
+    def tolist(self) -> list[_T_co]:
+        """Returns a real list of the elements."""
+
+class _ElementsView(_SequenceView[_T_co], Buffer):
+    # Assignment is refused with advice; to a type checker nothing can be assigned.
+    def __setitem__(self, key: Never, value: Never, /) -> None: ...
+    def __delitem__(self, key: Never, /) -> None: ...
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+    @overload
+    def column(self: _ElementsView[_Mapping[str, _T]], name: str, /) -> Sequence[_T | None]: ...
+    @overload
+    def column(self, name: str, /) -> Sequence[Any]:
+        """Returns all cells of a field of rows that are no table; a row that lacks the field has None there.
+
+        Args:
+            name: The field.
+
+        Returns:
+            A real list, made anew each time.
+
+        Raises:
+            KeyError: No row has such a field.
+            TypeError: An element is no row.
+        """
+
+@final
+class ListView(_ElementsView[_T_co]):
+    """A shared list: looks like a list, never changes, and is one copy in memory for all processes.
+
+    Elements are made when they are read, so `view[0] is view[0]` need not hold, and a NaN in it equals nothing, not
+    even when it was the very object that was shared.
+
+    Example:
+        >>> import onecopy
+        >>> view = onecopy.share([3, 1, 2])
+        >>> sorted(view), view[1:]
+        ([1, 2, 3], ListView([1, 2]))
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __add__(self, other: Sequence[_T], /) -> list[_T_co | _T]: ...
+    def __radd__(self, other: Sequence[_T], /) -> list[_T_co | _T]: ...
+    def __mul__(self, count: SupportsIndex, /) -> list[_T_co]: ...
+    def __rmul__(self, count: SupportsIndex, /) -> list[_T_co]: ...
+    def __iadd__(self, other: Never, /) -> Self: ...  # type: ignore[misc]
+    def __imul__(self, count: Never, /) -> Self: ...  # type: ignore[misc]
+    def copy(self) -> list[_T_co]:
+        """Returns a real list of the elements."""
+
+@final
+class TupleView(_ElementsView[_T_co]):
+    """A shared tuple: looks like a tuple, hashes like one, and is one copy in memory for all processes.
+
+    Elements are made when they are read, so `view[0] is view[0]` need not hold, and a NaN in it equals nothing, not
+    even when it was the very object that was shared.
+
+    Example:
+        >>> import onecopy
+        >>> view = onecopy.share((3, 1, 2))
+        >>> view == (3, 1, 2), {view: "found"}[(3, 1, 2)]
+        (True, 'found')
+    """
+
+    def __hash__(self) -> int: ...
+    def __add__(self, other: Sequence[_T], /) -> tuple[_T_co | _T, ...]: ...
+    def __radd__(self, other: Sequence[_T], /) -> tuple[_T_co | _T, ...]: ...
+    def __mul__(self, count: SupportsIndex, /) -> tuple[_T_co, ...]: ...
+    def __rmul__(self, count: SupportsIndex, /) -> tuple[_T_co, ...]: ...
+
+@final
+class TableView(_SequenceView[_T_co]):
+    """A shared list or tuple of rows with the same fields: dicts, or instances of a dataclass or namedtuple.
+
+    Looks like a list of its rows; `column(name)` gives all cells of a field, for numbers without copying them.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the fields, in order of the columns."""
+
+    @overload
+    def column(self: TableView[_Mapping[str, _T]], name: str, /) -> ListView[_T | None]: ...
+    @overload
+    def column(self, name: str, /) -> ListView[Any]:
+        """Returns all cells of a field; a row that lacks the field has None there.
+
+        Args:
+            name: The field.
+
+        Returns:
+            A view with one element per row. `numpy.asarray` of it copies nothing if all are numbers.
+
+        Raises:
+            KeyError: There is no such field.
+        """
+
+    def __hash__(self) -> int: ...
+    def __add__(self, value: Sequence[_T], /) -> list[_T_co | _T] | tuple[_T_co | _T, ...]: ...
+    def __radd__(self, value: Sequence[_T], /) -> list[_T_co | _T] | tuple[_T_co | _T, ...]: ...
+    def __mul__(self, value: SupportsIndex, /) -> list[_T_co] | tuple[_T_co, ...]: ...
+    def __rmul__(self, value: SupportsIndex, /) -> list[_T_co] | tuple[_T_co, ...]: ...
+
+class _Mapping(_View, Mapping[_K, _T_co]):
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: _K, /) -> _T_co: ...
+    def __setitem__(self, key: Never, value: Never, /) -> None: ...
+    def __delitem__(self, key: Never, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[_K]: ...
+    def __reversed__(self) -> Iterator[_K]: ...
+    @overload
+    def get(self, key: _K, default: None = None, /) -> _T_co | None: ...
+    @overload
+    def get(self, key: _K, default: _T, /) -> _T_co | _T: ...
+    def keys(self) -> KeysView[_K]: ...
+    def values(self) -> ValuesView[_T_co]: ...
+    def items(self) -> ItemsView[_K, _T_co]: ...
+    def copy(self) -> dict[_K, _T_co]: ...
+    def __or__(self, value: Mapping[_K, _T], /) -> dict[_K, _T_co | _T]: ...
+    def __ror__(self, value: Mapping[_K, _T], /) -> dict[_K, _T_co | _T]: ...
+
+@final
+class DictView(_Mapping[_K, _T_co]):
+    """A shared dict: looks like a dict, never changes, and is one copy in memory for all processes.
+
+    Values are made when they are read, so `view[key] is view[key]` need not hold.
+    """
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+@final
+class RowView(_Mapping[_K, _T_co]):
+    """A dict in a shared list of dicts: looks like a dict and never changes. Its cells lie in the table's columns."""
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+class _SetView(_View, AbstractSet[_T_co]):
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[_T_co]: ...
+    def __le__(self, other: AbstractSet[Any], /) -> bool: ...
+    def __lt__(self, other: AbstractSet[Any], /) -> bool: ...
+    def __ge__(self, other: AbstractSet[Any], /) -> bool: ...
+    def __gt__(self, other: AbstractSet[Any], /) -> bool: ...
+    # These give what the other operand is, set or frozenset.
+    def __rand__(self, value: AbstractSet[_T], /) -> AbstractSet[_T]: ...
+    def __ror__(self, value: AbstractSet[_T], /) -> AbstractSet[_T_co | _T]: ...
+    def __rsub__(self, value: AbstractSet[_T], /) -> AbstractSet[_T]: ...
+    def __rxor__(self, value: AbstractSet[_T], /) -> AbstractSet[_T_co | _T]: ...
+    def isdisjoint(self, other: Iterable[object], /) -> bool: ...
+    def issubset(self, other: Iterable[object], /) -> bool: ...
+    def issuperset(self, other: Iterable[object], /) -> bool: ...
+
+@final
+class SetView(_SetView[_T_co]):
+    """A shared set: looks like a set, never changes, and is one copy in memory for all processes.
+
+    Operators with other sets give real ones. Members are compared as the builtin does.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __and__(self, value: AbstractSet[object], /) -> set[_T_co]: ...
+    def __or__(self, value: AbstractSet[_T], /) -> set[_T_co | _T]: ...
+    def __sub__(self, value: AbstractSet[object], /) -> set[_T_co]: ...
+    def __xor__(self, value: AbstractSet[_T], /) -> set[_T_co | _T]: ...
+    def union(self, *others: Iterable[_T]) -> set[_T_co | _T]: ...
+    def intersection(self, *others: Iterable[object]) -> set[_T_co]: ...
+    def difference(self, *others: Iterable[object]) -> set[_T_co]: ...
+    def symmetric_difference(self, other: Iterable[_T], /) -> set[_T_co | _T]: ...
+
+@final
+class FrozenSetView(_SetView[_T_co]):
+    """A shared frozenset: looks like a frozenset, never changes, and is one copy in memory for all processes.
+
+    Operators with other sets give real ones. Members are compared as the builtin does.
+    """
+
+    def __hash__(self) -> int: ...
+    def __and__(self, value: AbstractSet[object], /) -> frozenset[_T_co]: ...
+    def __or__(self, value: AbstractSet[_T], /) -> frozenset[_T_co | _T]: ...
+    def __sub__(self, value: AbstractSet[object], /) -> frozenset[_T_co]: ...
+    def __xor__(self, value: AbstractSet[_T], /) -> frozenset[_T_co | _T]: ...
+    def union(self, *others: Iterable[_T]) -> frozenset[_T_co | _T]: ...
+    def intersection(self, *others: Iterable[object]) -> frozenset[_T_co]: ...
+    def difference(self, *others: Iterable[object]) -> frozenset[_T_co]: ...
+    def symmetric_difference(self, other: Iterable[_T], /) -> frozenset[_T_co | _T]: ...
+
+class _Record(_View, _Ordered):
+    def __dir__(self) -> list[str]: ...
+    def __getattr__(self, name: str, /) -> Any: ...
+    def __hash__(self) -> int: ...
+
+@final
+class RecordView(_Record):
+    """A dataclass instance in a shared list of them: has its attributes, methods and properties, and never changes."""
+
+@final
+class NamedTupleView(_Record, Sequence[Any]):
+    """A namedtuple in a shared list of them: has its attributes and methods, indexes and unpacks like it."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> Any: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> tuple[Any, ...]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __contains__(self, key: object, /) -> bool: ...
+
+@final
+class ObjectView(_View, Generic[_T_co]):
+    """A shared object of a type that images do not know.
+
+    Its buffers (arrays, columns, tensors) are read-only memory of the image.
+    """
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def get(self) -> _T_co:
+        """Returns the object, rebuilt at the first call: the same each time."""
+
+class SharedArray(np.ndarray[_Shape_co, _DType_co]):
+    """A read-only ndarray over one shared image.
+
+    Made by `onecopy.share()`; slices, transposes and reshapes of it are shared arrays too. Whatever computes new
+    numbers returns a plain, writable ndarray.
+    """

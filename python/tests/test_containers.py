@@ -1,0 +1,174 @@
+"""Where containers keep what they hold: what the extension says agrees with what the interpreter shows."""
+
+from __future__ import annotations
+
+import collections
+import ctypes
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import onecopy
+from onecopy import _onecopy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What is looked for by address must not be in two places of one container.
+WORDS = [f"word {number}" for number in range(3_000)]
+
+
+def memory(place: tuple[int, int]) -> bytes:
+    start, length = place
+    return ctypes.string_at(start, length) if length else b""
+
+
+def addresses(place: tuple[int, int]) -> set[int]:
+    found = memory(place)
+    return {int.from_bytes(found[at : at + 8], sys.byteorder) for at in range(0, len(found), 8)}
+
+
+def test_every_layout_holds_in_this_python() -> None:
+    assert dict(_onecopy._layouts()) == dict.fromkeys(("before", "dict", "set"))
+
+
+class Lists(list[Any]):
+    """Has more than a list."""
+
+
+class Dicts(dict[Any, Any]):
+    """Says anything of its size."""
+
+    def __sizeof__(self) -> int:
+        raise RuntimeError("no size")
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 8, 9, 100, 3_000])
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        Lists,
+        dict.fromkeys,
+        Dicts.fromkeys,
+        collections.OrderedDict.fromkeys,
+        set,
+        frozenset,
+    ],
+)
+def test_what_a_container_holds_lies_where_it_is_said(make: Callable[[Any], Any], count: int) -> None:
+    container = make(WORDS[:count])
+    found = _onecopy._held_by(container)
+    assert found is not None
+    assert {id(word) for word in container} <= addresses(found)
+    if isinstance(container, list):
+        assert found[1] == 8 * count
+
+
+def test_a_list_of_numbers_as_keys_is_found_too() -> None:
+    numbers = [float(number) for number in range(300)]
+    found = _onecopy._held_by(dict.fromkeys(numbers))
+    assert found is not None
+    assert {id(number) for number in numbers} <= addresses(found)
+
+
+def test_the_sizes_are_those_of_the_interpreter() -> None:
+    for count in (6, 100, 3_000):
+        keys: dict[str, None] = dict.fromkeys(WORDS[:count])
+        assert (_onecopy._held_by(keys) or (0, 0))[1] == keys.__sizeof__() - dict.__basicsize__
+        words = set(WORDS[:count])
+        inside = words.__sizeof__() == set.__basicsize__
+        assert (_onecopy._held_by(words) or (0, 0))[1] == (128 if inside else words.__sizeof__() - set.__basicsize__)
+
+
+@pytest.mark.parametrize("length", [1, 2, 10_000])
+def test_the_bytes_of_a_bytearray_are_found_without_an_export(length: int) -> None:
+    data = bytearray(number % 251 for number in range(length))
+    assert memory(_onecopy._held_by(data) or (0, 0)) == data
+    del data[: length // 2]
+    assert memory(_onecopy._held_by(data) or (0, 0)) == data
+    data.append(1)  # nobody holds it
+
+
+def test_an_empty_bytearray_and_other_objects_hold_nothing() -> None:
+    assert (_onecopy._held_by(bytearray()) or (0, 0))[1] == 0
+    for other in (1, "text", b"bytes", (1, 2), object(), len, collections.deque([1])):
+        assert _onecopy._held_by(other) is None
+
+
+class Plain:
+    """Has a managed `__dict__`."""
+
+
+class Slots:
+    """Has neither."""
+
+    __slots__ = ("a",)
+
+
+class Referred:
+    """Has weak references alone."""
+
+    __slots__ = ("__weakref__", "a")
+
+
+@pytest.mark.parametrize(
+    "sample", [1, "text", [], {}, (1,), set(), Plain(), Slots(), Referred(), len, Plain, Plain.__init__]
+)
+def test_what_lies_before_an_object_is_what_getsizeof_adds(sample: Any) -> None:
+    own = type.__sizeof__(sample) if isinstance(sample, type) else sample.__sizeof__()
+    assert _onecopy._bytes_before(sample) == sys.getsizeof(sample) - own
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda: [*WORDS], lambda held: held.append("more")),
+        (lambda: [*WORDS], lambda held: held.__setitem__(5, "other")),
+        (lambda: [*WORDS], list.reverse),
+        (lambda: dict.fromkeys(WORDS, 1), lambda held: held.__setitem__("word 5", "other")),
+        (lambda: dict.fromkeys(WORDS, 1), lambda held: held.__delitem__("word 5")),
+        (lambda: {"a": 1}, lambda held: held.__setitem__("b", 2)),
+        (Slots, lambda held: setattr(held, "a", "other")),
+    ],
+)
+def test_a_digest_changes_with_the_references_alone(make: Callable[[], Any], change: Callable[[Any], object]) -> None:
+    held = make()
+    before = _onecopy._digest(held)
+    again = [held, held]  # its own count
+    assert held == again[0]
+    assert "nothing" not in (held if isinstance(held, (list, dict)) else ())
+    assert _onecopy._digest(held) == before
+    change(held)
+    assert _onecopy._digest(held) != before
+
+
+def test_tuples_are_told_apart_and_hashes_do_not_matter() -> None:
+    held = tuple(WORDS)
+    before = _onecopy._digest(held)
+    assert hash(held)
+    assert _onecopy._digest(held) == before
+    assert _onecopy._digest((*WORDS[1:], WORDS[0])) != before
+
+
+@pytest.mark.parametrize("sample", [0, 1, -1, 2**100, b"", b"bytes", "text", 1.5, None, Ellipsis, range(3), len])
+def test_objects_of_any_length_have_a_digest(sample: Any) -> None:
+    assert _onecopy._digest(sample) == _onecopy._digest(sample)
+
+
+UNKNOWN = "onecopy does not know how this Python lays out dicts"
+
+
+def test_a_layout_that_does_not_hold_is_told_by_what_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _onecopy._held_by
+
+    def held_by(obj: Any) -> Any:
+        if isinstance(obj, dict):
+            raise TypeError(f"dict: {UNKNOWN}; give an array or a view")
+        return real(obj)
+
+    monkeypatch.setattr(_onecopy, "_held_by", held_by)
+    with pytest.raises(TypeError, match=UNKNOWN):
+        onecopy.tag("unknown", dict.fromkeys(WORDS))
+    onecopy.tag("known", [*WORDS])
