@@ -39,15 +39,16 @@ from fuzz_views import (
     EXIT_PANIC,
     HEADER_LEN,
     OPERATIONS,
-    ROOT,
     Chance,
     Outcomes,
     Point,
+    Totals,
     User,
     change,
     data,
     nodes,
     number,
+    parser_of,
     prepare,
     with_changes,
 )
@@ -306,15 +307,6 @@ def child(seed: int, start: int, end: int) -> None:
     print(json.dumps(outcomes), flush=True)
 
 
-@dataclass
-class Totals:
-    """What the runs came to."""
-
-    runs: int = 0
-    findings: int = 0
-    outcomes: Outcomes = field(default_factory=Outcomes)
-
-
 KNOWN = {EXIT_PANIC: "panic", EXIT_TEXT: "broken str"}
 
 
@@ -349,7 +341,7 @@ def batch(seed: int, start: int, end: int, folder: Path, totals: Totals) -> int:
             else:
                 time.sleep(0.01)
         process.stdout.close()
-        totals.runs += index - start + 1
+        totals.cases += index - start + 1
         if process.returncode != 0:
             totals.findings += 1
             how = "hang" if hung else KNOWN.get(process.returncode, f"exit {process.returncode}")
@@ -364,12 +356,10 @@ def batch(seed: int, start: int, end: int, folder: Path, totals: Totals) -> int:
 
 def main() -> int:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--first", type=int, default=0, metavar="RUN")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="make no more runs after this time")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="default: random")
-    parser.add_argument("--findings", type=Path, default=ROOT / "build" / "fuzz" / "findings", metavar="FOLDER")
     parser.add_argument("--child", nargs=3, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -381,10 +371,7 @@ def main() -> int:
     until = time.monotonic() + options.seconds
     while index < last and time.monotonic() < until:
         index = batch(options.seed, index, min(index + RUNS_PER_CHILD, last), options.findings, totals)
-    ended = ", ".join(f"{name} {count}" for name, count in totals.outcomes.most_common())
-    print(f"changes: operations ended with {ended}")
-    print(f"changes: {totals.runs} runs, {sum(totals.outcomes.values())} operations, {totals.findings} findings")
-    return 1 if totals.findings else 0
+    return totals.conclude("changes", "runs")
 
 
 if __name__ == "__main__":

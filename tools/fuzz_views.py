@@ -644,6 +644,13 @@ class Totals:
     findings: int = 0
     outcomes: Outcomes = field(default_factory=Outcomes)
 
+    def conclude(self, what: str, cases: str) -> int:
+        """Prints them; returns the exit code."""
+        ended = ", ".join(f"{name} {count}" for name, count in self.outcomes.most_common())
+        print(f"{what}: operations ended with {ended}")
+        print(f"{what}: {self.cases} {cases}, {sum(self.outcomes.values())} operations, {self.findings} findings")
+        return 1 if self.findings else 0
+
 
 def save_finding(folder: Path, seed: int, index: int, how: str, output: str) -> None:
     """Writes what is needed to see it again; changes that are not needed are undone."""
@@ -715,13 +722,19 @@ def fuzz(seed: int, cases: int, seconds: float, folder: Path) -> Totals:
     return totals
 
 
-def main() -> int:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--cases", type=int, default=sys.maxsize, help="end sooner, after so many images")
+def parser_of(text: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that all fuzzers of views have."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="default: random")
     parser.add_argument("--findings", type=Path, default=ROOT / "build" / "fuzz" / "findings", metavar="FOLDER")
+    return parser
+
+
+def main() -> int:
+    """Parses the command line."""
+    parser = parser_of(__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--cases", type=int, default=sys.maxsize, help="end sooner, after so many images")
     parser.add_argument("--replay", type=Path, nargs="+", metavar="IMAGE", help="use these images once, and no others")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -734,10 +747,7 @@ def main() -> int:
         return 0
     print(f"views: seed {options.seed}", flush=True)
     totals = fuzz(options.seed, options.cases, options.seconds, options.findings)
-    ended = ", ".join(f"{name} {count}" for name, count in totals.outcomes.most_common())
-    print(f"views: operations ended with {ended}")
-    print(f"views: {totals.cases} images, {sum(totals.outcomes.values())} operations, {totals.findings} findings")
-    return 1 if totals.findings else 0
+    return totals.conclude("views", "images")
 
 
 if __name__ == "__main__":

@@ -82,10 +82,12 @@ OPERATORS = ["and_", "or_", "sub", "xor", "eq", "ne", "lt", "le", "gt", "ge"]
 def test_operators_do_what_the_builtins_do(pair: Pair, part: str, other: str) -> None:
     data, view = pair
 
-    def theirs(*, real: bool) -> Any:
+    def theirs(*, real: bool, reflected: bool = False) -> Any:
         made = OTHERS[other](data)
-        # A view of a set is for the builtin what a set is.
-        return set(made) if real and other == "a view of a set" else made
+        if not real or other != "a view of a set":
+            return made
+        # To the right it is a set of a kind of its own, to the left it does what a set does.
+        return set(made) if reflected else frozenset(made)
 
     real, shown = getattr(data, part)(), getattr(view, part)()
     for name in OPERATORS:
@@ -94,7 +96,9 @@ def test_operators_do_what_the_builtins_do(pair: Pair, part: str, other: str) ->
         found = plain(outcome(work, shown, theirs(real=False)))
         assert found == expected, name
         assert type(found) is type(expected)
-        expected = plain(outcome(work, theirs(real=True), real))
+        if name == "xor" and other == "its items":
+            continue  # the builtin's own work, which knows its own kind of pairs alone
+        expected = plain(outcome(work, theirs(real=True, reflected=True), real))
         assert plain(outcome(work, theirs(real=False), shown)) == expected, f"reflected {name}"
     assert outcome(shown.isdisjoint, theirs(real=False)) == outcome(real.isdisjoint, theirs(real=True))
 

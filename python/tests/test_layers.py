@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
 
+from rust_modules import Crate, circles, without_comments
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,12 +57,6 @@ PACKAGE: Final[Steps] = [
     {"meter"},
     {"__init__", "__main__", "pytest_plugin"},
 ]
-
-
-def without_comments(rust: str) -> str:
-    """Blanks what is no code: comments, and strings, which may hold `//`."""
-    pattern = r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/'
-    return re.sub(pattern, lambda found: '""' if found[0].startswith('"') else " ", rust, flags=re.DOTALL)
 
 
 def heads(tree: str) -> Iterator[str]:
@@ -156,6 +152,14 @@ CORE_SOURCE: Final = ROOT / "crates/onecopy/src"
 PACKAGE_SOURCE: Final = ROOT / "python/onecopy"
 
 
+def with_line(folder: Path, name: str, line: str) -> Path:
+    """A copy of the extension's sources, with a line more in one file."""
+    source = shutil.copytree(EXTENSION_SOURCE, folder / "src")
+    file = source / name
+    file.write_text(file.read_text(encoding="utf-8") + line, encoding="utf-8")
+    return source
+
+
 def test_no_arrow_of_the_extension_runs_back_up() -> None:
     arrows = list(rust_arrows(EXTENSION_SOURCE))
     assert faults(iter(arrows), EXTENSION) == []
@@ -172,6 +176,42 @@ def test_no_arrow_of_the_core_runs_back_up() -> None:
 
 def test_no_arrow_of_the_package_runs_back_up() -> None:
     assert faults(python_arrows(PACKAGE_SOURCE), PACKAGE) == []
+
+
+@pytest.mark.parametrize("source", [EXTENSION_SOURCE, CORE_SOURCE])
+def test_no_file_of_a_crate_uses_one_that_uses_it(source: Path) -> None:
+    arrows = Crate(source).arrows()
+    # It looks at words of the store, for tests alone.
+    arrows.pop(("testing",), None)
+    assert circles(arrows) == []
+    # The test has seen something.
+    assert sum(map(len, arrows.values())) > 200
+
+
+@pytest.mark.parametrize(
+    ("lower", "planted"),
+    [
+        ("value/failure.rs", "use super::text;"),
+        ("value/failure.rs", "use super::{index, text::new};"),
+        ("value/failure.rs", "use crate::{error, value::text as other};"),
+        ("value/failure.rs", "fn f() { super::text::ascii(b); }"),
+        # `value` hands it on.
+        ("value/item.rs", "use super::key_hash;"),
+        ("value/item.rs", "use crate::value::key_hash;"),
+    ],
+)
+def test_a_planted_circle_of_files_is_found(lower: str, planted: str, tmp_path: Path) -> None:
+    source = with_line(tmp_path, lower, planted)
+    (knot,) = circles(Crate(source).arrows())
+    assert lower.removesuffix(".rs").replace("/", "::") in knot
+
+
+@pytest.mark.parametrize(
+    "planted", ["// use super::text;", "#[cfg(test)]\nmod tests { use super::super::text; }", "use std::text;"]
+)
+def test_what_is_no_circle_is_not_taken_for_one(planted: str, tmp_path: Path) -> None:
+    source = with_line(tmp_path, "value/failure.rs", planted)
+    assert circles(Crate(source).arrows()) == []
 
 
 @pytest.mark.parametrize(
@@ -197,9 +237,7 @@ def test_every_module_has_its_place(source: Path, suffix: str, steps: Steps) -> 
     ],
 )
 def test_a_planted_arrow_of_the_extension_is_found(planted: str, tmp_path: Path) -> None:
-    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
-    file = source / "column/steps.rs"
-    file.write_text(file.read_text(encoding="utf-8") + planted, encoding="utf-8")
+    source = with_line(tmp_path, "column/steps.rs", planted)
     found = faults(rust_arrows(source), EXTENSION)
     assert len(found) == 1
     assert found[0].startswith("column/steps.rs: column imports ")
@@ -218,9 +256,7 @@ def test_a_planted_arrow_of_the_extension_is_found(planted: str, tmp_path: Path)
     ],
 )
 def test_what_is_no_arrow_is_not_taken_for_one(innocent: str, tmp_path: Path) -> None:
-    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
-    file = source / "column/steps.rs"
-    file.write_text(file.read_text(encoding="utf-8") + innocent, encoding="utf-8")
+    source = with_line(tmp_path, "column/steps.rs", innocent)
     assert faults(rust_arrows(source), EXTENSION) == []
 
 

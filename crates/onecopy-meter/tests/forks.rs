@@ -10,6 +10,15 @@ use onecopy_meter::{Baseline, Proc, Report};
 
 const PLENTY: Duration = Duration::from_mins(1);
 
+/// Does the work at each level of what the kernel shows, if it can note forks.
+fn where_forks_are_noted(work: impl Fn(Proc)) {
+    if Proc::default().can_scan() {
+        at_all_levels(work);
+    } else {
+        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
+    }
+}
+
 /// Distinct pages, frames, new pages; and per process what it copied and what is new.
 fn counts(report: &Report, pids: &[u32]) -> ((u64, u64, u64), Vec<[u64; 2]>) {
     let row = data(report);
@@ -22,12 +31,7 @@ fn counts(report: &Report, pids: &[u32]) -> ((u64, u64, u64), Vec<[u64; 2]>) {
 
 #[test]
 fn a_noted_fork_tells_copied_from_new_at_the_first_reading() {
-    let proc = Proc::default();
-    if !proc.can_scan() {
-        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
-        return;
-    }
-    at_all_levels(|proc| {
+    where_forks_are_noted(|proc| {
         let pages = Pages::reserved(3_000);
         pages.write(0..1_000);
         let mut session = session(proc.clone(), &pages);
@@ -53,11 +57,7 @@ fn a_noted_fork_tells_copied_from_new_at_the_first_reading() {
 
 #[test]
 fn whoever_was_there_before_is_left_out_and_changes_nothing() {
-    if !Proc::default().can_scan() {
-        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
-        return;
-    }
-    at_all_levels(|proc| {
+    where_forks_are_noted(|proc| {
         let pages = Pages::reserved(1_000);
         pages.write(0..1_000);
         let earlier = Child::after(|| pages.write(0..200));
@@ -84,11 +84,7 @@ fn whoever_was_there_before_is_left_out_and_changes_nothing() {
 
 #[test]
 fn what_came_between_the_note_and_the_fork_is_inherited_while_it_is_shared() {
-    if !Proc::default().can_scan() {
-        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
-        return;
-    }
-    at_all_levels(|proc| {
+    where_forks_are_noted(|proc| {
         let pages = Pages::reserved(2_000);
         pages.write(0..1_000);
         let mut session = session(proc.clone(), &pages);
@@ -104,11 +100,7 @@ fn what_came_between_the_note_and_the_fork_is_inherited_while_it_is_shared() {
 
 #[test]
 fn forks_of_children_that_note_nothing_are_judged_as_before() {
-    if !Proc::default().can_scan() {
-        skip::skipped("this kernel has no PAGEMAP_SCAN (Linux 6.7), so forks are not noted");
-        return;
-    }
-    at_all_levels(|proc| {
+    where_forks_are_noted(|proc| {
         let pages = Pages::reserved(2_000);
         pages.write(0..1_000);
         let mut session = session(proc.clone(), &pages);

@@ -223,21 +223,18 @@ fn prints_from_parent_and_workers() {
     ));
 }
 
+fn assert_killed(error: &WorkerError) {
+    let is_killed =
+        matches!(error, WorkerError::Signaled { signal, .. } if *signal == libc::SIGKILL);
+    assert!(is_killed, "{error}");
+}
+
 #[test]
 fn a_killed_worker_is_reported_with_its_signal() {
     let error = failure(|_| {
         kill(std::process::id(), libc::SIGKILL);
     });
-    assert!(
-        matches!(
-            error,
-            WorkerError::Signaled {
-                signal: libc::SIGKILL,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert_killed(&error);
     assert!(error.to_string().contains("SIGKILL (signal 9)"), "{error}");
     // Rust's own handler, which looks for overflows of the stack, lets the first one pass.
     let error = failure::<()>(|_| {
@@ -362,16 +359,7 @@ fn a_result_cut_off_by_a_kill_is_a_death_by_signal() {
     let pid = running.pids()[0];
     kill(pid, libc::SIGKILL);
     let error = running.join().unwrap().pop().unwrap().unwrap_err();
-    assert!(
-        matches!(
-            error,
-            WorkerError::Signaled {
-                signal: libc::SIGKILL,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert_killed(&error);
 }
 
 #[derive(Debug, Deserialize)]

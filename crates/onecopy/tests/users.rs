@@ -125,6 +125,12 @@ impl Keeper {
             parts.next().unwrap()
         )
     }
+
+    /// That descriptor's file, opened by this process.
+    fn opened(&self) -> fs::File {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).open(self.path()).unwrap()
+    }
 }
 
 impl Drop for Keeper {
@@ -172,11 +178,7 @@ fn token_of_root(stage: &Stage) {
 fn name(stage: &Stage) {
     let keeper = stage.keeper(OTHER);
     // A process of root that has the other user's file open, and a variable that leads nowhere: by its name alone.
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(keeper.path())
-        .unwrap();
+    let file = keeper.opened();
     let lost = format!("{}:0:{}", u32::MAX >> 1, keeper.uuid());
     assert_ne!(stage.say(0, "current", "-", Some(&lost)), keeper.uuid());
     assert_eq!(stage.say(OTHER, "current", "-", Some(&lost)), keeper.uuid());
@@ -185,11 +187,7 @@ fn name(stage: &Stage) {
 
 fn descriptor(stage: &Stage) {
     let keeper = stage.keeper(OTHER);
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(keeper.path())
-        .unwrap();
+    let file = keeper.opened();
     let expected = format!("foreign {OTHER} 0");
     let given = |user| {
         let mut command = stage.command(user, "descriptor");

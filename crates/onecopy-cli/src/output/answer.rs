@@ -7,8 +7,8 @@
 use onecopy_meter::Report;
 
 use super::units::{Style, grouped};
-use crate::command::run::faults;
 use crate::command::run::record::Record;
+use crate::command::run::unseen;
 
 /// Copies up to which the number is shown as good.
 const FEW: f64 = 1.1;
@@ -116,7 +116,7 @@ pub(crate) fn unseen(record: &Record, page_size: u64, style: Style) -> Option<St
     } else {
         "copied"
     };
-    (unseen > faults::FEW).then(|| {
+    (unseen > unseen::FEW).then(|| {
         format!(
             "{} page faults that no reading has seen: up to {} more may have been {what}; a larger --overhead looks more \
              often and sooner",

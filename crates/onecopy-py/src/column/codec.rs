@@ -61,7 +61,7 @@ unsafe fn fill<D: Decode>(parts: &Parts, steps: &Steps, out: *mut *mut PyObject)
         }
         // SAFETY: there is memory for `len` pointers at `out`, as this function asks.
         let slot = unsafe { out.add(index) };
-        // SAFETY: inside that memory, which nobody else uses now.
+        // SAFETY: inside that memory, which nobody else uses now, as this function asks.
         unsafe { slot.write(object) };
     }
     steps.len

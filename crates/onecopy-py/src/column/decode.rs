@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use super::parts::Parts;
 use crate::error::corrupt;
 use crate::image::{Image, element};
-use crate::value::{scalar, text};
+use crate::value::{failure, scalar, text};
 
 /// Numbers that can be handed out as they lie: the buffer protocol's letter for them, and bytes per item.
 #[derive(Clone, Copy)]
@@ -112,7 +112,7 @@ impl Decode for Uint {
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
         // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
         let value: u64 = unsafe { parts.item(index) };
-        // SAFETY: attached, as this function asks.
+        // SAFETY: takes a plain number; the thread is attached, as this function asks.
         unsafe { ffi::PyLong_FromUnsignedLongLong(value) }
     }
 }
@@ -178,7 +178,7 @@ impl Offset for Wide {
 /// - as for [`Decode::decode`], for a column whose offsets are `O`.
 #[inline]
 unsafe fn span<O: Offset>(parts: &Parts, index: usize) -> Option<(&[u8], TextKind)> {
-    // SAFETY: there is one offset more than elements (P1).
+    // SAFETY: there is one offset more than elements (P1), and `index` is one of an element, as this function asks.
     let (start, kind) = O::split(unsafe { parts.item(index) });
     // SAFETY: `index + 1` is at most the number of elements, so it is one of the offsets (P1).
     let (end, _) = O::split(unsafe { parts.item(index.wrapping_add(1)) });
@@ -256,7 +256,7 @@ impl Decode for Words {
                     // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
                     Ok(Scalar::Pickle(_)) => unsafe { element::pickled(parts.image, offset) },
                     Ok(value) => scalar::raw(&value),
-                    Err(error) => scalar::raise(error),
+                    Err(error) => failure::raise(error),
                 }
             }
             Some(Decoded::Node(offset)) => {

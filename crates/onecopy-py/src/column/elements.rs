@@ -96,7 +96,7 @@ impl Elements {
         }
         // SAFETY: `at` is below `count`, and `image` keeps the parts (P1 to P4).
         let object = unsafe { (self.get)(&self.parts, at) };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: what was called above gives a new reference, or null with an exception set.
         unsafe { Bound::from_owned_ptr_or_err(py, object) }
     }
 
@@ -161,15 +161,17 @@ impl Elements {
             // SAFETY: `py` shows that the thread is attached.
             Container::Tuple => unsafe { ffi::PyTuple_New(size) },
         };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: what was called above gives a new reference, or null with an exception set.
         let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
         if len == 0 {
             return Ok(bound);
         }
         let (items, _) = match container {
-            // SAFETY: a new list, and attached.
+            // SAFETY: `PyList_New` gave a list that is exact and of this length; `py` shows that the thread is
+            // attached.
             Container::List => unsafe { items::of_list(object) },
-            // SAFETY: a new tuple, and attached.
+            // SAFETY: `PyTuple_New` gave a tuple that is exact and of this length; `py` shows that the thread is
+            // attached.
             Container::Tuple => unsafe { items::of_tuple(object) },
         };
         // SAFETY: room for `len` pointers that are null so far; the steps stay inside the image (S1), whose parts `image`

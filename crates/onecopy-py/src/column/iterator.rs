@@ -23,11 +23,11 @@ use crate::cpython::slot;
 #[repr(C)]
 struct Iterator {
     base: PyObject,
-    fields: Fields,
+    fields: Cursor,
 }
 
 /// What follows the head of an iterator object. All of it may be zero.
-struct Fields {
+struct Cursor {
     view: Cell<*mut PyObject>,
     parts: Parts,
     rest: Option<Rest>,
@@ -67,9 +67,9 @@ impl IteratorType {
         let class = class.as_ptr().cast::<ffi::PyTypeObject>();
         // SAFETY: a type made below, without items and without garbage collection.
         let object = unsafe { ffi::PyType_GenericAlloc(class, 0) };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: what was called above gives a new reference, or null with an exception set.
         let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-        let fields = Fields {
+        let fields = Cursor {
             view: Cell::new(owner.clone().into_ptr()),
             parts,
             rest: Some(rest),
@@ -90,7 +90,7 @@ impl IteratorType {
 /// # Safety
 /// - `iterator` is a live object of one of the types made here, and stays alive while the reference is used.
 #[inline]
-unsafe fn fields<'a>(iterator: *mut PyObject) -> &'a Fields {
+unsafe fn fields<'a>(iterator: *mut PyObject) -> &'a Cursor {
     // SAFETY: by this function's bullet the object is one that `Iterator` lays out, and outlives the reference; a shared
     // reference to it is sound, as the fields that change are cells.
     unsafe { &(*iterator.cast::<Iterator>()).fields }
@@ -117,7 +117,7 @@ pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, 
 
 /// Gives the view back, and what was handed out last.
 #[cold]
-fn release(iterator: &Fields) {
+fn release(iterator: &Cursor) {
     iterator.parts.spare.clear();
     let view = iterator.view.replace(ptr::null_mut());
     // SAFETY: null, or the reference that the iterator owned (T1) and owns no longer.
@@ -131,31 +131,32 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     let class = unsafe { ffi::Py_TYPE(object) };
     // SAFETY: allocated by `PyType_GenericAlloc`, with no reference left.
     unsafe { ffi::PyObject_Free(object.cast()) };
-    // SAFETY: an object of a heap type owns a reference to it.
+    // SAFETY: an object of a heap type owns a reference to it, which it gives back in its `tp_dealloc` (C API, heap
+    // types).
     unsafe { ffi::Py_DECREF(class.cast()) };
 }
 
 unsafe extern "C" fn length_hint(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: a method of the type made here, called with an object of it.
+    // SAFETY: the interpreter calls this method, which only the types made here have, with an object of one of them.
     let iterator = unsafe { fields(object) };
-    // SAFETY: the thread is attached.
+    // SAFETY: takes a plain number; the interpreter calls methods attached.
     unsafe { ffi::PyLong_FromSize_t(iterator.left.get()) }
 }
 
 /// `iter(rest of the view)`: what pickling and copying an iterator give.
 unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: a method of the type made here, called with an object of it.
+    // SAFETY: the interpreter calls this method, which only the types made here have, with an object of one of them.
     let iterator = unsafe { fields(object) };
     let work = |py: Python<'_>| {
         let iter = py.import("builtins")?.getattr("iter")?;
         let pair = (iter, PyTuple::new(py, [rest(py, iterator)?])?);
         Ok(pair.into_pyobject(py)?.into_ptr())
     };
-    // SAFETY: methods are called attached to the interpreter.
+    // SAFETY: the interpreter calls methods attached; `work` gives a new reference or an error.
     unsafe { slot::enter(work) }
 }
 
-fn rest<'py>(py: Python<'py>, iterator: &Fields) -> PyResult<Bound<'py, PyAny>> {
+fn rest<'py>(py: Python<'py>, iterator: &Cursor) -> PyResult<Bound<'py, PyAny>> {
     let owner = iterator.view.get();
     let Some(rest) = iterator.rest.filter(|_| !owner.is_null()) else {
         return Ok(PyList::empty(py).into_any());
@@ -211,7 +212,7 @@ fn make_type(py: Python<'_>, next: ffi::iternextfunc) -> PyResult<Py<PyType>> {
     };
     // SAFETY: the specification is complete and ends in a zero slot; the functions have the types of their slots.
     let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
-    // SAFETY: null with an exception, or a new reference.
+    // SAFETY: what was called above gives a new reference, or null with an exception set.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?;
     Ok(class.cast_into::<PyType>()?.unbind())
 }

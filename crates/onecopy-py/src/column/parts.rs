@@ -27,10 +27,11 @@ pub(crate) struct Parts {
     pub(super) spare: Spare,
 }
 
-// SAFETY: the pointers lead to memory that this process only reads (P4); the spare is used by attached threads (Z2).
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare is used by
+// attached threads (Z2).
 unsafe impl Send for Parts {}
-// SAFETY: the pointers lead to memory that this process only reads (P4); the spare is used by attached threads (Z2), of which
-// there is one at a time.
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare is used by
+// attached threads (Z2), of which there is one at a time.
 unsafe impl Sync for Parts {}
 
 impl Parts {

@@ -6,8 +6,6 @@ use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 
-use super::{before, containers};
-
 /// A layout that not everything needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -43,22 +41,23 @@ pub(crate) fn known(part: Part) -> Result<(), &'static str> {
     }
 }
 
-/// Tries all of them on samples.
-pub(super) fn try_all(py: Python<'_>) {
-    let tried = |what: &str, held: PyResult<bool>| match held {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(format!(
-            "onecopy does not know how this Python lays out {what}"
-        )),
-        Err(error) => Err(format!(
-            "onecopy could not look how this Python lays out {what}: {error}"
-        )),
+/// Tries all of them on samples; `check` says whether a layout held.
+pub(super) fn try_all(check: impl Fn(Part) -> PyResult<bool>) {
+    let tried = |part: Part| {
+        let what = match part {
+            Part::Before => "what lies before an object",
+            Part::Dict => "dicts",
+            Part::Set => "sets",
+        };
+        match check(part) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!(
+                "onecopy does not know how this Python lays out {what}"
+            )),
+            Err(error) => Err(format!(
+                "onecopy could not look how this Python lays out {what}: {error}"
+            )),
+        }
     };
-    let _ = FOUND.get_or_init(|| {
-        Part::ALL.map(|part| match part {
-            Part::Before => tried("what lies before an object", before::check(py)),
-            Part::Dict => tried("dicts", containers::check_dict(py)),
-            Part::Set => tried("sets", containers::check_set(py)),
-        })
-    });
+    let _ = FOUND.get_or_init(|| Part::ALL.map(tried));
 }

@@ -4,7 +4,9 @@
 use std::io;
 
 use onecopy::image::{BuildError, ImageError};
-use onecopy::{AccessError, AllocateError, AttachError, Corrupt, CreateError, printable_path};
+use onecopy::{
+    AccessError, AllocateError, AttachError, Corrupt, CreateError, Uuid, printable_path,
+};
 use onecopy_meter::MeterError;
 
 /// Which exception to raise.
@@ -48,6 +50,12 @@ impl From<String> for Fact {
     }
 }
 
+impl From<Uuid> for Fact {
+    fn from(name: Uuid) -> Self {
+        Self::Text(name.to_string())
+    }
+}
+
 impl From<&'static str> for Fact {
     fn from(text: &'static str) -> Self {
         Self::Text(text.to_owned())
@@ -75,7 +83,6 @@ pub(super) fn kernel(source: &io::Error, otherwise: Kind) -> Shape {
 }
 
 fn corrupt_store(Corrupt { store, offset, .. }: &Corrupt) -> Shape {
-    let store = store.to_string();
     (Kind::Base, facts!(store, offset))
 }
 
@@ -106,10 +113,7 @@ pub(super) fn allocate(error: &AllocateError) -> Shape {
             store,
             what,
             capacity,
-        } => {
-            let store = store.to_string();
-            (Kind::Memory, facts!(store, what, capacity))
-        }
+        } => (Kind::Memory, facts!(store, what, capacity)),
         AllocateError::Kernel { source, requested } => {
             let (kind, mut known) = kernel(source, Kind::Base);
             known.extend(facts!(requested));
@@ -130,7 +134,7 @@ pub(super) fn access(error: &AccessError) -> Shape {
             pid,
             state,
         } => {
-            let (store, state) = (store.to_string(), state.to_string());
+            let state = state.to_string();
             (Kind::Timeout, facts!(store, waited_ms, pid, state))
         }
         AccessError::Full {
@@ -138,12 +142,8 @@ pub(super) fn access(error: &AccessError) -> Shape {
             what,
             capacity,
             ..
-        } => {
-            let store = store.to_string();
-            (Kind::Memory, facts!(store, what, capacity))
-        }
+        } => (Kind::Memory, facts!(store, what, capacity)),
         AccessError::Kernel { store, source, .. } => {
-            let store = store.to_string();
             let (kind, mut known) = kernel(source, Kind::Base);
             known.extend(facts!(store));
             (kind, known)
@@ -155,44 +155,26 @@ pub(super) fn access(error: &AccessError) -> Shape {
 pub(super) fn attach(error: &AttachError) -> Shape {
     match error {
         AttachError::Gone => (Kind::Gone, Vec::new()),
-        AttachError::StoreGone { store, pid, fd, .. } => {
-            let store = store.to_string();
-            (Kind::Gone, facts!(store, pid, fd))
-        }
-        AttachError::NotFound { store, pid, fd, .. } => {
-            let store = store.to_string();
-            (Kind::Attach, facts!(store, pid, fd))
-        }
+        AttachError::StoreGone { store, pid, fd, .. } => (Kind::Gone, facts!(store, pid, fd)),
+        AttachError::NotFound { store, pid, fd, .. } => (Kind::Attach, facts!(store, pid, fd)),
         AttachError::ForeignProcess {
             store,
             pid,
             owner_uid,
             expected_uid,
-        } => {
-            let store = store.to_string();
-            (
-                Kind::AttachDenied,
-                facts!(store, pid, owner_uid, expected_uid),
-            )
-        }
+        } => (
+            Kind::AttachDenied,
+            facts!(store, pid, owner_uid, expected_uid),
+        ),
         AttachError::ForeignOwner {
             store,
             owner_uid,
             expected_uid,
-        } => {
-            let store = store.to_string();
-            (Kind::AttachDenied, facts!(store, owner_uid, expected_uid))
-        }
-        AttachError::Layout { store, .. } => {
-            let store = store.to_string();
-            (Kind::Attach, facts!(store))
-        }
+        } => (Kind::AttachDenied, facts!(store, owner_uid, expected_uid)),
+        AttachError::Layout { store, .. } => (Kind::Attach, facts!(store)),
         AttachError::NoAddressSpace {
             store, capacity, ..
-        } => {
-            let store = store.to_string();
-            (Kind::Attach, facts!(store, capacity))
-        }
+        } => (Kind::Attach, facts!(store, capacity)),
         AttachError::WrongType { expected, .. } => (Kind::Type, facts!(expected)),
         AttachError::Access(error) => match access(error) {
             // `TimeoutError` is an `OSError`.

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::classes::Types;
-use super::walk::{Marks, Prepare, Walk};
+use super::prepare::Prepare;
+use super::walk::{Marks, Walk};
 use crate::cpython::calibrate::calibrated;
 use crate::cpython::immortal::Version;
 use crate::cpython::{header, items};

@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use pyo3::ffi::{self, PyObject};
 
 use super::classes::Native;
-use super::prepare;
-use super::walk::{Marks, NoMemory, Prepare, Walk};
+use super::prepare::{self, Prepare};
+use super::walk::{Marks, NoMemory, Walk};
 use crate::cpython::{header, items};
 
 impl Walk<'_> {

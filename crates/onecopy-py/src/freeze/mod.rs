@@ -36,7 +36,8 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::cpython::{calibrate, header, immortal};
 use classes::Types;
-use walk::{Marks, NoMemory, Prepare, Walk};
+use prepare::Prepare;
+use walk::{Marks, NoMemory, Walk};
 
 /// Adds the functions to the extension module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

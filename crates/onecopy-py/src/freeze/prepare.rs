@@ -12,12 +12,19 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 
 use super::classes::{Class, Native};
-use super::walk::Prepare;
 use crate::cpython::immortal::Version;
 use crate::cpython::{header, items, range};
 
 /// How deep a tuple of tuples is looked into before its turn.
 const TUPLE_DEPTH: u32 = 8;
+
+/// What to compute beforehand, so that readers do not write it.
+#[derive(Clone, Copy)]
+pub(super) struct Prepare {
+    pub(super) hash: bool,
+    pub(super) dicts: bool,
+    pub(super) utf8: bool,
+}
 
 /// Prepares what an object remembers of itself. Returns whether it is a tuple that has to wait.
 ///

@@ -16,21 +16,14 @@ use std::collections::{HashMap, HashSet};
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 
 use super::classes::{Class, Native, Types};
-use super::{prepare, size};
+use super::prepare::{self, Prepare};
+use super::size;
 use crate::cpython::header;
 use crate::cpython::immortal::Version;
 
 /// No memory for the queue.
 #[derive(Debug)]
 pub(super) struct NoMemory;
-
-/// What to compute beforehand, so that readers do not write it.
-#[derive(Clone, Copy)]
-pub(super) struct Prepare {
-    pub(super) hash: bool,
-    pub(super) dicts: bool,
-    pub(super) utf8: bool,
-}
 
 /// How the walk remembers where it has been.
 pub(super) enum Marks {

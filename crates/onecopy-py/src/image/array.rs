@@ -19,14 +19,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use super::buffer::ImageBuffer;
-use super::copy::{Address, Axis, Elements};
+use super::copy::{Address, Axis, Strided};
 use super::owner::Image;
 use crate::error::Error;
 
 /// An array of this process: where its elements lie, and how they will lie in an image.
 pub(crate) struct ArraySource<'py> {
     lent: Lent<'py>,
-    elements: Elements,
+    elements: Strided,
     /// Bytes of an image that the elements fill.
     pub(crate) len: usize,
     /// What the image says of it.
@@ -68,7 +68,7 @@ impl<'py> ArraySource<'py> {
             len: stored[axis],
             step: steps[axis],
         });
-        let elements = Elements::new(Address(lent.view.buf.cast()), item, fastest_first);
+        let elements = Strided::new(Address(lent.view.buf.cast()), item, fastest_first);
         let spec = ArraySpec {
             dtype: dtype.to_owned(),
             item_size: u32::try_from(item)?,
@@ -110,9 +110,9 @@ impl<'py> ArraySource<'py> {
     }
 }
 
-/// Elements of an array that is borrowed, and which therefore stay where they are.
+/// Strided of an array that is borrowed, and which therefore stay where they are.
 #[derive(Clone, Copy)]
-pub(crate) struct LentElements<'a>(&'a Elements);
+pub(crate) struct LentElements<'a>(&'a Strided);
 
 impl LentElements<'_> {
     /// Copies all elements to memory of an image that is being built, which has been lent to nobody; `false` if they are

@@ -18,9 +18,9 @@ const DETACHED_BYTES: usize = 1 << 16;
 #[derive(Clone, Copy)]
 pub(crate) struct Address(pub(crate) *mut u8);
 
-// SAFETY: an address by itself gives no access; those who use it answer for it.
+// SAFETY: an address by itself gives no access; whoever reads or writes there proves it in a block of its own.
 unsafe impl Send for Address {}
-// SAFETY: an address by itself gives no access; those who use it answer for it.
+// SAFETY: an address by itself gives no access; whoever reads or writes there proves it in a block of its own.
 unsafe impl Sync for Address {}
 
 /// Copies a buffer of as many bytes to `target`.
@@ -53,7 +53,7 @@ pub(super) struct Axis {
 }
 
 /// Where the elements of an array lie: runs of bytes, and the axes along which they are repeated.
-pub(super) struct Elements {
+pub(super) struct Strided {
     from: Address,
     /// Bytes that lie together.
     run: usize,
@@ -61,8 +61,8 @@ pub(super) struct Elements {
     axes: Vec<Axis>,
 }
 
-impl Elements {
-    /// Elements of `item` bytes, the first of them at `from`, over axes of which the fastest comes first.
+impl Strided {
+    /// Strided of `item` bytes, the first of them at `from`, over axes of which the fastest comes first.
     pub(super) fn new(
         from: Address,
         item: usize,
@@ -98,7 +98,7 @@ impl Elements {
     /// Copies all elements, in order and without gaps.
     ///
     /// # Safety
-    /// - The elements are readable, [`Elements::byte_len`] bytes at `target` are writable, and the two do not overlap.
+    /// - The elements are readable, [`Strided::byte_len`] bytes at `target` are writable, and the two do not overlap.
     pub(super) unsafe fn copy_to(&self, target: Address) {
         let Some((inner, outer)) = self.axes.split_first() else {
             // SAFETY: one run of readable bytes, as many writable ones, and no overlap, as this function asks.
@@ -206,11 +206,13 @@ pub(crate) unsafe fn bytes(from: Address, target: Address, len: usize) {
             let from = unsafe { from.0.add(first) };
             // SAFETY: `first <= len`, so this address stays inside the caller's other range or at its end.
             let target = unsafe { target.0.add(first) };
-            // SAFETY: the second part of the caller's ranges.
+            // SAFETY: `len - first` bytes from `first` on are the second part of the caller's ranges, which are readable, writable and
+            // apart, as this function asks.
             unsafe { ptr::copy_nonoverlapping(from, target, len - first) };
         };
         let helper = (first < len).then(|| thread::Builder::new().spawn_scoped(scope, rest));
-        // SAFETY: the first part of the caller's ranges.
+        // SAFETY: `first <= len` bytes are the first part of the caller's ranges, which are readable, writable and apart, as this
+        // function asks.
         unsafe { ptr::copy_nonoverlapping(from.0, target.0, first) };
         if let Some(Err(_)) = helper {
             // No thread to be had (RLIMIT_NPROC): this one does it all.

@@ -1,7 +1,5 @@
 //! Keys of dicts and members of sets: their hashes, and keys nodes that several dicts share.
 
-use std::collections::HashMap;
-
 use onecopy::image::{BuildError, Container, put_keys};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -15,13 +13,6 @@ use crate::value::key_hash;
 const SHARED_KEYS: usize = 64;
 /// So many different sets of keys are remembered.
 const SHARED_LIMIT: usize = 1 << 16;
-
-/// Keys nodes by the identities of their keys. The keys are kept alive, so that no others can take their addresses.
-#[derive(Default)]
-pub(crate) struct KnownKeys<'py> {
-    nodes: HashMap<Box<[usize]>, (Bound<'py, PyList>, u64)>,
-    scratch: Vec<usize>,
-}
 
 impl<'py> Packer<'_, '_, 'py> {
     /// The keys node of these keys; dicts with the very same keys share one. `extra` references of the walk hold each.

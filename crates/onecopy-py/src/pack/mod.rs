@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `flat` | how does a list of plain values get into the store, in one pass if it is numbers? |
 //! | `source` | how are the elements of a real list read, and what if it changes meanwhile? |
-//! | `packer` | which node does an object become? |
+//! | `nodes` | which node does an object become? |
+//! | `packer` | what does a walk know? |
 //! | `known` | what if an object is met again? |
 //! | `keys` | how are keys hashed, and shared by dicts that have the same? |
 //! | `rows` | when are the elements of a list rows of a table? |
 //! | `fields` | which fields and shapes do rows have? |
+//! | `spool` | what is made only once, while measuring? |
 //! | `special` | how do arrays and pickled objects get in? |
 //! | `path` | what is the way to the object that cannot be shared? |
 //! | `progress` | how does a long walk tell how far it has come? |
@@ -21,12 +23,14 @@ mod fields;
 mod flat;
 mod keys;
 mod known;
+mod nodes;
 mod packer;
 mod path;
 mod progress;
 mod rows;
 mod source;
 mod special;
+mod spool;
 
 use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
 use pyo3::prelude::*;
@@ -34,7 +38,7 @@ use pyo3::prelude::*;
 use crate::error::Error;
 pub(crate) use flat::share as share_flat;
 use packer::Packer;
-use special::Spool;
+use spool::Spool;
 
 /// An object whose image has been measured and can be written.
 pub(crate) struct Planned<'py> {

@@ -15,9 +15,9 @@ use pyo3::types::{PyList, PyType};
 use super::fields::{Fields, Row};
 use super::flat::INT_WIDTH;
 use super::known::{Known, node_word};
-use super::packer::{Packer, source};
+use super::packer::Packer;
 use super::path::Step;
-use super::source::CHUNK_LEN;
+use super::source::{CHUNK_LEN, exact};
 use crate::error::Error;
 use crate::value::item::Item;
 
@@ -42,7 +42,7 @@ impl<'py> Packer<'_, '_, 'py> {
         container: Container,
         extra: isize,
     ) -> PyResult<Option<u64>> {
-        let source = source(object)?;
+        let source = exact(object)?;
         if source.len() < FEWEST_ROWS {
             return Ok(None);
         }
@@ -71,17 +71,7 @@ impl<'py> Packer<'_, '_, 'py> {
             }
             None => 0,
         };
-        let mut cursors = Vec::with_capacity(fields.names.len());
-        for (survey, repeats) in &fields.columns {
-            let mut survey = survey.clone();
-            survey.observe_nones(rows.saturating_sub(survey.count()));
-            if repeats.pay(&survey) && survey.span_len() > 0 {
-                survey.observe_other();
-            }
-            let mut plan = survey.plan(Container::List, INT_WIDTH);
-            plan.count = rows;
-            cursors.push(ColumnCursor::place(self.arena, &plan).map_err(Error::from)?);
-        }
+        let cursors = self.place_columns(&fields, rows)?;
         let plain = fields.shapes.len() == 1
             && fields.shapes[0]
                 .iter()
@@ -109,13 +99,29 @@ impl<'py> Packer<'_, '_, 'py> {
         Ok(Some(node))
     }
 
+    /// Places a column for each field, whose cells are still to be written.
+    fn place_columns(&mut self, fields: &Fields<'py>, rows: u64) -> PyResult<Vec<ColumnCursor>> {
+        let mut cursors = Vec::with_capacity(fields.names.len());
+        for (survey, repeats) in &fields.columns {
+            let mut survey = survey.clone();
+            survey.observe_nones(rows.saturating_sub(survey.count()));
+            if repeats.pay(&survey) && survey.span_len() > 0 {
+                survey.observe_other();
+            }
+            let mut plan = survey.plan(Container::List, INT_WIDTH);
+            plan.count = rows;
+            cursors.push(ColumnCursor::place(self.arena, &plan).map_err(Error::from)?);
+        }
+        Ok(cursors)
+    }
+
     /// Looks at all rows; `false` if they are not rows of one table.
     fn survey_rows(
         &mut self,
         object: &Bound<'py, PyAny>,
         fields: &mut Fields<'py>,
     ) -> PyResult<bool> {
-        let source = source(object)?;
+        let source = exact(object)?;
         let mut met = std::collections::HashSet::new();
         let (mut row, mut scratch) = (Row::default(), Vec::new());
         let mut start = 0;
@@ -160,7 +166,7 @@ impl<'py> Packer<'_, '_, 'py> {
 
     /// Remembers every row before the first cell is written, as cells may lead to rows that come later.
     fn remember_rows(&mut self, object: &Bound<'py, PyAny>, table: u64) -> PyResult<()> {
-        let source = source(object)?;
+        let source = exact(object)?;
         let mut start = 0;
         while start < source.len() {
             for (distance, &item) in source.chunk(start).iter().enumerate() {
@@ -185,7 +191,7 @@ impl<'py> Packer<'_, '_, 'py> {
             .iter()
             .any(|cursor| cursor.column() == ColumnKind::Words);
         let skip = self.arena.is_measuring() && !leads_on;
-        let source = source(object)?;
+        let source = exact(object)?;
         let mut filling = Filling {
             filled: vec![false; cursors.len()],
             cursors,

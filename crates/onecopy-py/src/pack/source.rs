@@ -80,7 +80,8 @@ impl<'a, 'py> Source<'a, 'py> {
     /// The elements from `start` on, at most a chunk of them. Call [`Source::check`] before the next.
     pub(crate) fn chunk(&self, start: usize) -> Chunk<'_> {
         let start = start.min(self.len);
-        // SAFETY: `start` is at most the number of items.
+        // SAFETY: `len` items lie at `items`, as the interpreter said when they were looked up, and `start` is at most
+        // `len`.
         let next = unsafe { self.items.add(start) }.cast::<Item>();
         Chunk {
             next,
@@ -139,7 +140,7 @@ impl<'a> Iterator for Chunk<'a> {
         // SAFETY: an item lies there, as checked when Python code had last run, and is not null: a list's are filled by
         // the time that anybody sees it. `Item` is a transparent pointer.
         let item = unsafe { &*self.next };
-        // SAFETY: there was one, so the place behind it is at most the end.
+        // SAFETY: an item lay there (`left` was not zero), so the place behind it is at most the end of the items.
         self.next = unsafe { self.next.add(1) };
         Some(item)
     }
@@ -165,9 +166,9 @@ fn items(object: &Bound<'_, PyAny>, container: Container) -> (*const *mut PyObje
 
 /// Whether an object's class was made by a `class` statement, or like one.
 pub(crate) fn is_of_heap_type(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a live object.
+    // SAFETY: a live object, held by its `Bound`.
     let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
-    // SAFETY: a live type.
+    // SAFETY: a live object keeps its type, and `object` is held.
     unsafe { ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HEAPTYPE) != 0 }
 }
 
@@ -198,4 +199,10 @@ impl Repeats {
     pub(crate) fn pay(&self, survey: &Survey) -> bool {
         self.bytes > survey.span_len() / 2
     }
+}
+
+/// The elements of an exact list or tuple.
+pub(super) fn exact<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Source<'a, 'py>> {
+    // Called with exact lists and tuples alone.
+    Ok(Source::of(object).ok_or_else(|| Error::from(BuildError::Changed { index: 0 }))?)
 }

@@ -6,108 +6,22 @@
 
 use onecopy::image::{BuildError, Scalar, Section, Word, place_array, place_object};
 use pyo3::buffer::PyBuffer;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyString};
 
 use super::known::node_word;
 use super::packer::Packer;
 use super::path;
+use super::spool::Special;
 use crate::error::{Error, Exceptions};
 use crate::image::array::ArraySource;
-use crate::image::{copy, objects};
-
-/// What was made while measuring, in the order in which writing needs it.
-#[derive(Default)]
-pub(crate) struct Spool<'py> {
-    made: Vec<Made<'py>>,
-    next: usize,
-    arrays: Option<Arrays<'py>>,
-}
-
-/// How an array is told from other objects, once NumPy has been imported.
-struct Arrays<'py> {
-    class: Bound<'py, PyAny>,
-    /// `_array.text_of`.
-    text_of: Bound<'py, PyAny>,
-}
-
-struct Made<'py> {
-    source: Bound<'py, PyAny>,
-    content: Content<'py>,
-}
-
-#[derive(Clone)]
-enum Content<'py> {
-    /// A pickle and its buffers.
-    Pickle(Bound<'py, PyBytes>, Vec<Bound<'py, PyAny>>),
-    /// The text of an array's dtype.
-    Array(Bound<'py, PyString>),
-    /// The real thing behind a view.
-    Real(Bound<'py, PyAny>),
-}
-
-impl<'py> Spool<'py> {
-    /// Begins again from the front.
-    pub(crate) fn rewind(&mut self) {
-        self.next = 0;
-    }
-
-    /// `None` while there cannot be an array, because nobody has imported NumPy.
-    fn arrays(&mut self, py: Python<'py>) -> PyResult<Option<&Arrays<'py>>> {
-        if self.arrays.is_none() {
-            let modules = py.import("sys")?.getattr(intern!(py, "modules"))?;
-            let Some(numpy) = modules
-                .cast_into::<PyDict>()?
-                .get_item(intern!(py, "numpy"))?
-            else {
-                return Ok(None);
-            };
-            self.arrays = Some(Arrays {
-                class: numpy.getattr("ndarray")?,
-                text_of: py.import("onecopy._array")?.getattr("text_of")?,
-            });
-        }
-        Ok(self.arrays.as_ref())
-    }
-
-    fn put(&mut self, source: &Bound<'py, PyAny>, content: Content<'py>) {
-        let source = source.clone();
-        self.made.push(Made { source, content });
-    }
-
-    fn take(&mut self, source: &Bound<'py, PyAny>) -> PyResult<Content<'py>> {
-        let index = self.next;
-        self.next += 1;
-        match self.made.get(index) {
-            Some(made) if made.source.is(source) => Ok(made.content.clone()),
-            _ => Err(Error::from(BuildError::Outgrown).into()),
-        }
-    }
-
-    /// The real thing behind a view that is part of the data.
-    pub(super) fn real(
-        &mut self,
-        measuring: bool,
-        view: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        if !measuring {
-            return match self.take(view)? {
-                Content::Real(real) => Ok(real),
-                _ => Err(Error::from(BuildError::Outgrown).into()),
-            };
-        }
-        let real = objects::real(view)?;
-        self.put(view, Content::Real(real.clone()));
-        Ok(real)
-    }
-}
+use crate::image::copy;
 
 impl<'py> Packer<'_, '_, 'py> {
     /// The word of an object that is neither plain nor a container.
     pub(super) fn special(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Word> {
         let content = self.content(object)?;
-        if let Content::Pickle(pickle, buffers) = &content
+        if let Special::Pickle(pickle, buffers) = &content
             && buffers.is_empty()
         {
             let word = self.arena.blob(&Scalar::Pickle(pickle.as_bytes()));
@@ -122,12 +36,12 @@ impl<'py> Packer<'_, '_, 'py> {
         self.place(object, &content)
     }
 
-    fn content(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Content<'py>> {
+    fn content(&mut self, object: &Bound<'py, PyAny>) -> PyResult<Special<'py>> {
         if !self.arena.is_measuring() {
             return self.spool.take(object);
         }
         let content = if let Some(dtype) = self.array_dtype(object)? {
-            Content::Array(dtype)
+            Special::Array(dtype)
         } else {
             let helper = self.py.import("onecopy._pickle")?;
             let made = helper
@@ -135,7 +49,7 @@ impl<'py> Packer<'_, '_, 'py> {
                 .map_err(|error| self.refused(object, &error))?;
             let (pickle, buffers): (Bound<'py, PyBytes>, Vec<Bound<'py, PyAny>>) =
                 made.extract()?;
-            Content::Pickle(pickle, buffers)
+            Special::Pickle(pickle, buffers)
         };
         self.spool.put(object, content.clone());
         Ok(content)
@@ -179,11 +93,11 @@ impl<'py> Packer<'_, '_, 'py> {
         }
     }
 
-    fn place(&mut self, source: &Bound<'py, PyAny>, content: &Content<'py>) -> PyResult<u64> {
+    fn place(&mut self, source: &Bound<'py, PyAny>, content: &Special<'py>) -> PyResult<u64> {
         match content {
-            Content::Pickle(pickle, buffers) => self.place_pickle(pickle, buffers),
-            Content::Array(dtype) => self.place_array(source, dtype.to_str()?),
-            Content::Real(_) => Err(Error::from(BuildError::Outgrown).into()),
+            Special::Pickle(pickle, buffers) => self.place_pickle(pickle, buffers),
+            Special::Array(dtype) => self.place_array(source, dtype.to_str()?),
+            Special::Real(_) => Err(Error::from(BuildError::Outgrown).into()),
         }
     }
 

@@ -63,17 +63,17 @@ fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResul
 /// The value of an int or of anything with `__index__`; `None` for other types.
 #[inline]
 fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isize>> {
-    // SAFETY: a live object.
+    // SAFETY: a live object, held by its `Bound`, which also says that the thread is attached.
     if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
         return Ok(None);
     }
     let error = if refuse_large {
-        // SAFETY: reads the address of a static exception type.
+        // SAFETY: reads the address of an exception type of the interpreter, which lives as long as that.
         unsafe { ffi::PyExc_IndexError }
     } else {
         std::ptr::null_mut()
     };
-    // SAFETY: a live object, and an exception type or null.
+    // SAFETY: a live object, held by its `Bound`, and a type of exceptions that the interpreter keeps, or null.
     let index = unsafe { ffi::PyNumber_AsSsize_t(value.as_ptr(), error) };
     if index == -1
         && let Some(raised) = PyErr::take(value.py())

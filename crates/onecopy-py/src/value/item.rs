@@ -24,7 +24,7 @@ impl Item {
 
     /// The element as an object that is kept alive.
     pub(crate) fn object(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        // SAFETY: alive (O1).
+        // SAFETY: the object is alive as long as its owner is held and unchanged (O1).
         unsafe { Bound::from_borrowed_ptr(py, self.0) }
     }
 
@@ -36,23 +36,23 @@ impl Item {
     /// Whether more than one owner refers to it, not counting `extra` references of the walk itself.
     #[inline]
     pub(crate) fn is_shared(self, extra: isize) -> bool {
-        // SAFETY: a live object (O1).
+        // SAFETY: the object is alive as long as its owner is held and unchanged (O1).
         unsafe { ffi::Py_REFCNT(self.0) > 1 + extra }
     }
 
     fn class(self) -> *mut ffi::PyTypeObject {
-        // SAFETY: a live object (O1).
+        // SAFETY: the object is alive as long as its owner is held and unchanged (O1).
         unsafe { ffi::Py_TYPE(self.0) }
     }
 
     /// The value of an exact int of 64 bits.
     #[inline]
     pub(crate) fn int(self) -> Option<i64> {
-        // SAFETY: a live object (O1).
+        // SAFETY: the object is alive as long as its owner is held and unchanged (O1).
         if !unsafe { pylong::is_exact_int(self.0) } {
             return None;
         }
-        // SAFETY: alive (O1), and its class was just looked at.
+        // SAFETY: alive (O1), and an exact int, as its class has just said.
         unsafe { pylong::to_i64(self.0) }
     }
 
@@ -62,25 +62,25 @@ impl Item {
         if !std::ptr::eq(self.class(), &raw const ffi::PyFloat_Type) {
             return None;
         }
-        // SAFETY: an exact float.
+        // SAFETY: alive (O1), and an exact float, as its class has just said.
         Some(unsafe { ffi::PyFloat_AS_DOUBLE(self.0) })
     }
 
     /// The value of a bool.
     #[inline]
     pub(crate) fn bool(self) -> Option<bool> {
-        // SAFETY: reads the address of a static.
+        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
         if std::ptr::eq(self.0, unsafe { ffi::Py_True() }) {
             return Some(true);
         }
-        // SAFETY: reads the address of a static.
+        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
         std::ptr::eq(self.0, unsafe { ffi::Py_False() }).then_some(false)
     }
 
     /// Whether it is `None`.
     #[inline]
     fn is_none(self) -> bool {
-        // SAFETY: reads the address of a static.
+        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
         std::ptr::eq(self.0, unsafe { ffi::Py_None() })
     }
 
@@ -93,7 +93,7 @@ impl Item {
             return unsafe { text::read(self.0) }.map(Scalar::Str);
         }
         if std::ptr::eq(class, &raw const ffi::PyLong_Type) {
-            // SAFETY: an exact int.
+            // SAFETY: alive (O1), and an exact int, as its class has just said.
             return Some(unsafe { self.long(scratch) });
         }
         if let Some(value) = self.float() {
@@ -106,16 +106,16 @@ impl Item {
             return Some(Scalar::Bool(value));
         }
         if std::ptr::eq(class, &raw const ffi::PyComplex_Type) {
-            // SAFETY: an exact complex.
+            // SAFETY: alive (O1), and an exact complex, as its class has just said.
             let real = unsafe { ffi::PyComplex_RealAsDouble(self.0) };
-            // SAFETY: an exact complex.
+            // SAFETY: alive (O1), and an exact complex, as its class has just said.
             let imaginary = unsafe { ffi::PyComplex_ImagAsDouble(self.0) };
             return Some(Scalar::Complex(real, imaginary));
         }
         if std::ptr::eq(class, &raw const ffi::PyBytes_Type) {
-            // SAFETY: exact bytes.
+            // SAFETY: alive (O1), and exact bytes, as its class has just said.
             let start = unsafe { ffi::PyBytes_AsString(self.0) };
-            // SAFETY: exact bytes.
+            // SAFETY: alive (O1), and exact bytes, as its class has just said.
             let len = unsafe { ffi::Py_SIZE(self.0) };
             // SAFETY: bytes never change and live as long as their owner is not changed (O1).
             let content = unsafe { std::slice::from_raw_parts(start.cast(), len.unsigned_abs()) };

@@ -15,7 +15,7 @@ use crate::cpython::import_once;
 
 /// Whether two objects are the same or equal, as the elements of lists are compared.
 pub(crate) fn equal(left: &Bound<'_, PyAny>, right: &Bound<'_, PyAny>) -> PyResult<bool> {
-    // SAFETY: two live objects.
+    // SAFETY: two live objects, held by their `Bound`s, which also say that the thread is attached.
     match unsafe { ffi::PyObject_RichCompareBool(left.as_ptr(), right.as_ptr(), ffi::Py_EQ) } {
         -1 => Err(PyErr::fetch(left.py())),
         outcome => Ok(outcome == 1),
@@ -71,18 +71,19 @@ unsafe fn key_slots(class: *const ffi::PyTypeObject) -> (usize, usize) {
 /// The exact str or int that a key of a class derived from it is, if it hashes and compares as that does.
 fn builtin<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = key.py();
-    // SAFETY: a live object.
+    // SAFETY: a live object, held by its `Bound`.
     let class = unsafe { ffi::Py_TYPE(key.as_ptr()) };
-    // SAFETY: the class of a live object.
+    // SAFETY: a live object keeps its class, and `key` is held.
     let ours = unsafe { key_slots(class) };
     // SAFETY: a class of the interpreter's own, which never goes.
     let of_str = unsafe { key_slots(py.get_type::<PyString>().as_type_ptr()) };
     // SAFETY: a class of the interpreter's own, which never goes.
     let of_int = unsafe { key_slots(py.get_type::<PyInt>().as_type_ptr()) };
     if key.is_instance_of::<PyString>() && ours == of_str {
-        // SAFETY: a str.
+        // SAFETY: a live str, or an instance of a class of strs, as was checked above; `key` says that the thread is
+        // attached.
         let text = unsafe { ffi::PyUnicode_FromObject(key.as_ptr()) };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: `PyUnicode_FromObject` gives a new reference, or null with an exception set.
         return unsafe { Bound::from_owned_ptr_or_err(py, text) }.map(Some);
     }
     if key.is_instance_of::<PyInt>() && ours == of_int {

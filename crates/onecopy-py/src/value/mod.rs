@@ -5,9 +5,11 @@
 //! | `item` | which plain value is an object? |
 //! | `scalar` | which object is a plain value? |
 //! | `text` | the same two for strs, by hand |
+//! | `failure` | how do those that give raw objects fail? |
 //! | `key` | when are two keys the same, and what is the hash of one in an image? |
 //! | `index` | which place does an index mean? |
 
+pub(crate) mod failure;
 pub(crate) mod index;
 pub(crate) mod item;
 pub(crate) mod key;

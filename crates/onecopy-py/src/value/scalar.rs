@@ -16,13 +16,11 @@ use onecopy::image::{ImageError, Scalar};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
-use super::text;
-use crate::cpython::slot;
-use crate::error::Error;
+use super::{failure, text};
 
 /// The object of a plain value.
 pub(crate) fn object<'py>(py: Python<'py>, value: &Scalar<'_>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: null with an exception, or a new reference.
+    // SAFETY: `raw` gives a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, raw(value)) }
 }
 
@@ -83,24 +81,24 @@ fn new_reference(object: *mut PyObject) -> *mut PyObject {
 
 #[inline]
 pub(crate) fn none() -> *mut PyObject {
-    // SAFETY: reads the address of a static.
+    // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
     new_reference(unsafe { ffi::Py_None() })
 }
 
 #[inline]
 pub(crate) fn bool_object(value: bool) -> *mut PyObject {
     if value {
-        // SAFETY: reads the address of a static.
+        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
         new_reference(unsafe { ffi::Py_True() })
     } else {
-        // SAFETY: reads the address of a static.
+        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
         new_reference(unsafe { ffi::Py_False() })
     }
 }
 
 #[inline]
 pub(crate) fn bytes(content: &[u8]) -> *mut PyObject {
-    // SAFETY: a slice's pointer and length; attached (V1).
+    // SAFETY: as many bytes are readable there as the slice says; the caller is attached (V1).
     unsafe { ffi::PyBytes_FromStringAndSize(content.as_ptr().cast(), content.len().cast_signed()) }
 }
 
@@ -110,16 +108,16 @@ pub(crate) fn raw(value: &Scalar<'_>) -> *mut PyObject {
         Scalar::None => none(),
         Scalar::Bool(value) => bool_object(value),
         Scalar::Int(value) => int(value),
-        // SAFETY: attached (V1).
+        // SAFETY: takes a plain number; whoever calls functions of this folder is attached (V1).
         Scalar::Uint(value) => unsafe { ffi::PyLong_FromUnsignedLongLong(value) },
         Scalar::Big(content) => big(content),
-        // SAFETY: attached (V1).
+        // SAFETY: takes a plain number; whoever calls functions of this folder is attached (V1).
         Scalar::Float(value) => unsafe { ffi::PyFloat_FromDouble(value) },
         Scalar::Str(content) => text::new(content),
         Scalar::Bytes(content) => bytes(content),
-        // SAFETY: attached (V1).
+        // SAFETY: takes a plain number; whoever calls functions of this folder is attached (V1).
         Scalar::Complex(real, imaginary) => unsafe { ffi::PyComplex_FromDoubles(real, imaginary) },
-        Scalar::Pickle(_) | Scalar::Class(_) => raise(ImageError::Corrupt {
+        Scalar::Pickle(_) | Scalar::Class(_) => failure::raise(ImageError::Corrupt {
             offset: 0,
             what: "a pickle or class where a value was expected",
         }),
@@ -132,7 +130,7 @@ fn big(content: &[u8]) -> *mut PyObject {
     let content = content.to_vec();
     let start = content.as_ptr();
     #[cfg(Py_3_13)]
-    // SAFETY: a vector's pointer and length; attached (V1).
+    // SAFETY: as many bytes are readable there as the vector says; the caller is attached (V1).
     return unsafe {
         let flags = ffi::Py_ASNATIVEBYTES_LITTLE_ENDIAN;
         ffi::PyLong_FromNativeBytes(start.cast(), content.len(), flags)
@@ -140,10 +138,4 @@ fn big(content: &[u8]) -> *mut PyObject {
     #[cfg(not(Py_3_13))]
     // SAFETY: a vector's pointer and length, little-endian and with a sign; attached (V1).
     return unsafe { ffi::_PyLong_FromByteArray(start, content.len(), 1, 1) };
-}
-
-#[cold]
-pub(crate) fn raise(error: ImageError) -> *mut PyObject {
-    // SAFETY: this folder's functions are called attached to the interpreter (V1).
-    unsafe { slot::enter(|_| Err(Error::from(error).into())) }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use onecopy::image::{ImageError, Text, TextKind};
 use pyo3::ffi::{self, PyObject};
 
-use super::scalar;
+use super::failure;
 use crate::cpython::unicode;
 
 /// A str of ASCII characters; checked, as a str that says so wrongly would break the interpreter.
@@ -28,7 +28,7 @@ pub(crate) fn ascii(content: &[u8]) -> *mut PyObject {
             bytes: content,
         });
     }
-    // SAFETY: attached (V1).
+    // SAFETY: takes plain numbers; whoever calls functions of this folder is attached (V1).
     let (object, to) = unsafe { unicode::new_ascii(content.len()) };
     if object.is_null() {
         return object;
@@ -113,12 +113,13 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
     let kind = content.kind;
     if kind.width() == 1 && content.bytes.len() == 1 {
         let mut letter = 0;
-        // SAFETY: one byte, of this function alone.
+        // SAFETY: one byte of this function's frame is writable, lies outside the image, and nobody else knows it.
         let bytes = unsafe { copy(content.bytes, &raw mut letter) };
         if !(Text { kind, bytes }).is_canonical() {
             return not_narrowest(ptr::null_mut());
         }
-        // SAFETY: one byte at a valid address. The interpreter has these as singletons.
+        // SAFETY: one byte is readable there, in this function's frame; the caller is attached (V1). The interpreter
+        // has these as singletons.
         return unsafe { ffi::PyUnicode_FromKindAndData(1, bytes.as_ptr().cast(), 1) };
     }
     let widest = match kind {
@@ -127,12 +128,12 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
         TextKind::Ucs2 => 0xffff,
         TextKind::Ucs4 => 0x0010_ffff,
     };
-    // SAFETY: attached (V1).
+    // SAFETY: takes plain numbers; whoever calls functions of this folder is attached (V1).
     let object = unsafe { ffi::PyUnicode_New(content.char_count().cast_signed(), widest) };
     if object.is_null() {
         return object;
     }
-    // SAFETY: a new str is an exact one and ready.
+    // SAFETY: `PyUnicode_New` gave a str that is exact and ready, which nobody else has seen.
     let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
     // SAFETY: the str was made for as many characters of this width, and nobody else has it; nothing is copied into the
     // empty one.
@@ -148,7 +149,7 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
 fn not_narrowest(made: *mut PyObject) -> *mut PyObject {
     // SAFETY: null, or a reference of the caller's; a str is released without a look at its characters.
     unsafe { ffi::Py_XDECREF(made) };
-    scalar::raise(ImageError::Corrupt {
+    failure::raise(ImageError::Corrupt {
         offset: 0,
         what: "text is not in its narrowest form",
     })

@@ -31,7 +31,8 @@ pub(crate) struct DictView {
 impl DictView {
     #[inline(never)]
     pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
-        // SAFETY: the dict goes into the view, which holds the image; its keys as well into the image's own cache.
+        // SAFETY: what refers to the image goes into the view below, which holds the image as long as it lives; the keys as
+        // well into the image's own cache.
         #[allow(unsafe_code)]
         let opened = unsafe { lasting(image)? };
         let parts = opened.dict_parts(node).map_err(Error::from)?;

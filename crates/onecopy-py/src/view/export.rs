@@ -42,33 +42,21 @@ pub(crate) unsafe fn get_buffer(
             "a view is read-only: onecopy.to_python(view) gives data of your own",
         ));
     }
-    let Steps { start, step, len } = view.steps;
-    let contiguous = step == 1 || len <= 1;
+    let Steps { start, len, .. } = view.steps;
     let wants = |flag: c_int| flags & flag == flag;
-    let only_contiguous = wants(ffi::PyBUF_C_CONTIGUOUS)
-        || wants(ffi::PyBUF_F_CONTIGUOUS)
-        || wants(ffi::PyBUF_ANY_CONTIGUOUS)
-        || !wants(ffi::PyBUF_STRIDES);
-    if !contiguous && only_contiguous {
-        return Err(PyBufferError::new_err(
-            "the elements of this slice do not lie side by side",
-        ));
-    }
     let item_size = format.item_size.cast_signed();
-    let stride = if contiguous {
-        item_size
-    } else {
-        step * item_size
-    };
+    let stride = stride(&view.steps, item_size, flags)?;
     let geometry = Box::into_raw(Box::new(Geometry {
         shape: [len.cast_signed()],
         strides: [stride],
     }));
     // SAFETY: `start` is an element of the image (S1), or 0 in an empty view: inside the items or at their start.
     let first = unsafe { view.parts.first().offset(start * item_size) };
-    // SAFETY: the address of a field of a live box.
+    // SAFETY: takes the address of a field; `geometry` is a box that was made above and is leaked until the buffer is
+    // released.
     let shape = unsafe { &raw mut (*geometry).shape }.cast();
-    // SAFETY: the address of a field of a live box.
+    // SAFETY: takes the address of a field; `geometry` is a box that was made above and is leaked until the buffer is
+    // released.
     let strides = unsafe { &raw mut (*geometry).strides }.cast();
     let if_wanted = |flag, pointer| {
         if wants(flag) {
@@ -98,6 +86,24 @@ pub(crate) unsafe fn get_buffer(
     // SAFETY: `buffer` may be written, as this function asks.
     unsafe { buffer.write(filled) };
     Ok(())
+}
+
+/// Bytes from one element to the next, or `BufferError` if somebody who wants them side by side cannot have them so.
+fn stride(steps: &Steps, item_size: isize, flags: c_int) -> PyResult<isize> {
+    if steps.step == 1 || steps.len <= 1 {
+        return Ok(item_size);
+    }
+    let wants = |flag: c_int| flags & flag == flag;
+    let only_contiguous = wants(ffi::PyBUF_C_CONTIGUOUS)
+        || wants(ffi::PyBUF_F_CONTIGUOUS)
+        || wants(ffi::PyBUF_ANY_CONTIGUOUS)
+        || !wants(ffi::PyBUF_STRIDES);
+    if only_contiguous {
+        return Err(PyBufferError::new_err(
+            "the elements of this slice do not lie side by side",
+        ));
+    }
+    Ok(steps.step * item_size)
 }
 
 /// Gives back what [`get_buffer`] allocated.

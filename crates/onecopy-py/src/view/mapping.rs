@@ -8,12 +8,12 @@
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyTuple};
 
 use super::dict::DictView;
 use super::entries::{ItemsView, KeysView, Mapping as _, ValuesView, is_mapping, reversed};
-use super::generic::generic;
 use super::level::Level;
+use super::methods::view_methods;
 use super::reduce::{Reduced, reduce};
 use super::row::RowView;
 use super::table_core::{ReducedRow, reduce_row};
@@ -29,8 +29,7 @@ fn read_only(class: &str, what: &str) -> PyErr {
 
 macro_rules! mapping_methods {
     ($class:ident, $of:ident, { $($extra:tt)* }) => {
-        #[pymethods]
-        impl $class {
+        view_methods!($class generic {
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 match self.find(key)? {
                     Some(position) => self.value(key.py(), position),
@@ -116,27 +115,8 @@ macro_rules! mapping_methods {
                 self.text(py)
             }
 
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-                slf
-            }
-
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-                slf
-            }
-
-            /// Generic alias for annotations such as `DictView[str, int]`.
-            #[classmethod]
-            fn __class_getitem__<'py>(
-                class: &Bound<'py, PyType>,
-                item: &Bound<'py, PyAny>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                generic(class, item)
-            }
-
             $($extra)*
-        }
+        });
     };
 }
 

@@ -15,6 +15,7 @@
 //! | `object` | what is `ObjectView`? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
+//! | `methods` | which methods do all views have? |
 //! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
 //! | `kinds` | which view is an object? |
 //! | `real`, `real_rows` | how does the real thing come back? |
@@ -29,6 +30,7 @@ pub(crate) mod kinds;
 mod level;
 mod make;
 mod mapping;
+mod methods;
 mod object;
 mod ops;
 mod real;

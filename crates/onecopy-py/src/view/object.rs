@@ -3,9 +3,8 @@
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
 
-use super::generic::generic;
+use super::methods::view_methods;
 use super::reduce::{Reduced, reduce};
 use crate::image::{Image, rebuilt};
 
@@ -42,8 +41,7 @@ impl ObjectView {
     }
 }
 
-#[pymethods]
-impl ObjectView {
+view_methods!(ObjectView generic {
     /// Returns the object: the same each time.
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(object) = self.object.get() {
@@ -60,21 +58,4 @@ impl ObjectView {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.image, self.node)
     }
-
-    /// Generic alias for annotations such as `ObjectView[Decimal]`.
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        generic(class, item)
-    }
-
-    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-        slf
-    }
-}
+});

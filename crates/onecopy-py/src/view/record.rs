@@ -12,6 +12,7 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
+use super::methods::view_methods;
 use super::repr;
 use super::table_core::{ReducedRow, RowPlace, TableCore, reduce_row};
 use crate::image::Image;
@@ -130,8 +131,7 @@ macro_rules! record_class {
         #[pyclass(frozen, weakref, module = "onecopy.views")]
         pub(crate) struct $class(Record);
 
-        #[pymethods]
-        impl $class {
+        view_methods!($class {
             fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.attribute(name)
             }
@@ -165,18 +165,8 @@ macro_rules! record_class {
                 reduce_row(py, self.0.place())
             }
 
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-                slf
-            }
-
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-                slf
-            }
-
             $($extra)*
-        }
+        });
     };
 }
 

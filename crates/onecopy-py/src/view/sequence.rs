@@ -48,33 +48,26 @@ pub(crate) struct ListView(pub(super) Elements);
 #[pyclass(frozen, sequence, weakref, module = "onecopy.views")]
 pub(crate) struct TupleView(pub(super) Elements);
 
-impl ViewClass for ListView {
-    const KIND: &'static str = "list";
+macro_rules! view_class {
+    ($class:ident, $kind:literal) => {
+        impl ViewClass for $class {
+            const KIND: &'static str = $kind;
 
-    #[inline]
-    fn elements(&self) -> &Elements {
-        &self.0
-    }
+            #[inline]
+            fn elements(&self) -> &Elements {
+                &self.0
+            }
 
-    fn generated_subscript() -> &'static OnceLock<ffi::binaryfunc> {
-        static GENERATED: OnceLock<ffi::binaryfunc> = OnceLock::new();
-        &GENERATED
-    }
+            fn generated_subscript() -> &'static OnceLock<ffi::binaryfunc> {
+                static GENERATED: OnceLock<ffi::binaryfunc> = OnceLock::new();
+                &GENERATED
+            }
+        }
+    };
 }
 
-impl ViewClass for TupleView {
-    const KIND: &'static str = "tuple";
-
-    #[inline]
-    fn elements(&self) -> &Elements {
-        &self.0
-    }
-
-    fn generated_subscript() -> &'static OnceLock<ffi::binaryfunc> {
-        static GENERATED: OnceLock<ffi::binaryfunc> = OnceLock::new();
-        &GENERATED
-    }
-}
+view_class!(ListView, "list");
+view_class!(TupleView, "tuple");
 
 /// The Python object of some elements.
 pub(crate) fn wrap(py: Python<'_>, elements: Elements) -> PyResult<Bound<'_, PyAny>> {

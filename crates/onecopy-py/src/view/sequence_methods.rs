@@ -18,9 +18,9 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyTuple, PyType};
+use pyo3::types::{PyBool, PyTuple};
 
-use super::generic::generic;
+use super::methods::view_methods;
 use super::sequence::{ListView, TupleView};
 use super::sequential::Sequential;
 use super::{export, ops, sequence};
@@ -34,8 +34,7 @@ fn read_only(kind: &str, what: &str) -> PyErr {
 
 macro_rules! sequence_methods {
     ($class:ident, $kind:literal, { $($extra:tt)* }) => {
-        #[pymethods]
-        impl $class {
+        view_methods!($class generic {
             fn __len__(&self) -> usize {
                 self.0.steps.len
             }
@@ -124,16 +123,6 @@ macro_rules! sequence_methods {
                 slf.py().import("onecopy._views")?.getattr("column")?.call1((slf, name))
             }
 
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-                slf
-            }
-
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-                slf
-            }
-
             /// Returns a real list of the elements.
             fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.to_builtin(py, Container::List)
@@ -160,27 +149,18 @@ macro_rules! sequence_methods {
                 buffer: *mut ffi::Py_buffer,
                 flags: std::ffi::c_int,
             ) -> PyResult<()> {
-                // SAFETY: the interpreter gives a structure to fill.
+                // SAFETY: the interpreter calls this with a structure that may be written, and holds `slf` meanwhile.
                 unsafe { export::get_buffer(slf.as_any(), &slf.get().0, buffer, flags) }
             }
 
             #[allow(unsafe_code, reason = "the protocol hands over the raw structure that was filled")]
             unsafe fn __releasebuffer__(&self, buffer: *mut ffi::Py_buffer) {
-                // SAFETY: the interpreter gives back a structure that `get_buffer` filled.
+                // SAFETY: the interpreter gives back a structure that `get_buffer` filled, once for each time.
                 unsafe { export::release_buffer(buffer) }
             }
 
-            /// Generic alias for annotations such as `ListView[int]`.
-            #[classmethod]
-            fn __class_getitem__<'py>(
-                class: &Bound<'py, PyType>,
-                item: &Bound<'py, PyAny>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                generic(class, item)
-            }
-
             $($extra)*
-        }
+        });
     };
 }
 

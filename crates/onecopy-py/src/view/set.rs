@@ -5,11 +5,11 @@ use onecopy::image::{Node, Set};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFrozenSet, PySet, PyType};
+use pyo3::types::{PyBool, PyFrozenSet, PySet};
 
 use super::finder::Finder;
-use super::generic::generic;
 use super::level::Level;
+use super::methods::view_methods;
 use super::reduce::{Reduced, reduce};
 use super::repr;
 use super::sequence::wrap;
@@ -25,7 +25,7 @@ struct Members {
 
 impl Members {
     fn of(image: &Bound<'_, Image>, node: u64) -> PyResult<Self> {
-        // SAFETY: the set goes into a view, which holds the image.
+        // SAFETY: what refers to the image goes into the view below, which holds the image as long as it lives.
         #[allow(unsafe_code)]
         let opened = unsafe { lasting(image)? };
         let Node::Set(Set { keys, .. }) = opened.node(node).map_err(Error::from)? else {
@@ -197,8 +197,7 @@ macro_rules! set_class {
             }
         }
 
-        #[pymethods]
-        impl $class {
+        view_methods!($class generic {
             fn __len__(&self) -> usize {
                 self.0.finder.len()
             }
@@ -303,27 +302,8 @@ macro_rules! set_class {
                 reduce(py, &self.0.image, self.0.node)
             }
 
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-                slf
-            }
-
-            /// Returns the view itself: what cannot change need not be copied.
-            fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-                slf
-            }
-
-            /// Generic alias for annotations.
-            #[classmethod]
-            fn __class_getitem__<'py>(
-                class: &Bound<'py, PyType>,
-                item: &Bound<'py, PyAny>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                generic(class, item)
-            }
-
             $($extra)*
-        }
+        });
     };
 }
 

@@ -68,9 +68,10 @@ unsafe extern "C" fn subscript<T: ViewClass>(
     object: *mut PyObject,
     key: *mut PyObject,
 ) -> *mut PyObject {
-    // SAFETY: the interpreter calls this slot with a live key.
+    // SAFETY: the interpreter calls this slot with a key that it holds during the call.
     if unsafe { pylong::is_exact_int(key) } {
-        // SAFETY: an exact int: its class was just looked at.
+        // SAFETY: a live and exact int: its class was just looked at, and the interpreter holds the key during the
+        // call.
         if let Some(index) = unsafe { pylong::small(key) } {
             // SAFETY: the interpreter calls this slot with an instance of the type that has it.
             let ours = unsafe { elements_of::<T>(object) };
@@ -90,7 +91,7 @@ unsafe extern "C" fn subscript<T: ViewClass>(
 
 #[cold]
 fn raise_index<T: ViewClass>() -> *mut PyObject {
-    // SAFETY: slots are called attached to the interpreter.
+    // SAFETY: the interpreter calls slots attached; the work gives an error.
     unsafe { slot::enter(|_| Err(index::out_of_range(T::KIND))) }
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn install<T: ViewClass + PyTypeInfo>(py: Python<'_>) -> PyResult<()>
     sequence.sq_length = Some(length::<T>);
     // SAFETY: a live type; the interpreter forgets what it remembers of it.
     unsafe { ffi::PyType_Modified(class) };
-    // SAFETY: a live type.
+    // SAFETY: `class` is the type of a class of this module, which lives as long as the module.
     let flags = unsafe { ffi::PyType_GetFlags(class) };
     let subclassable: c_int = (flags & ffi::Py_TPFLAGS_BASETYPE != 0).into();
     assert_eq!(subclassable, 0, "a subclass would keep the generated slots");

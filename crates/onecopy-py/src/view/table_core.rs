@@ -167,7 +167,7 @@ impl TableCore {
         // core keeps the image (P1 to P4).
         #[allow(unsafe_code)]
         let object = unsafe { (column.get)(&column.parts, row) };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: a decoder gives a new reference, or null with an exception set.
         #[allow(unsafe_code)]
         unsafe {
             Bound::from_owned_ptr_or_err(py, object)

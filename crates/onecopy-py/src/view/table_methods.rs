@@ -8,10 +8,10 @@
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PySlice, PyTuple, PyType};
+use pyo3::types::{PySlice, PyTuple};
 
-use super::generic::generic;
 use super::level::Level;
+use super::methods::view_methods;
 use super::sequence::wrap;
 use super::table::{self, ReducedTable, TableIterator, TableView};
 use super::{ops, repr, row};
@@ -19,8 +19,7 @@ use crate::column::Elements;
 use crate::error::Error;
 use crate::value::index;
 
-#[pymethods]
-impl TableView {
+view_methods!(TableView generic {
     fn __len__(&self) -> usize {
         self.steps.len
     }
@@ -162,23 +161,4 @@ impl TableView {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedTable<'py>> {
         table::reduce(py, self)
     }
-
-    /// Returns the view itself: what cannot change need not be copied.
-    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    /// Returns the view itself: what cannot change need not be copied.
-    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
-        slf
-    }
-
-    /// Generic alias for annotations.
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        generic(class, item)
-    }
-}
+});

@@ -16,7 +16,7 @@ use super::error::{BuildError, ImageError, corrupt};
 use super::header::Header;
 use super::node::{FLAG_READ_ONLY, NODE_HEAD_LEN, NodeHead, NodeKind, SECTION_LEN, Section};
 use super::plan::{PAGE_ALIGN, ROOT, SECTION_ALIGN};
-use super::view::typed;
+use super::sequence::typed;
 
 /// `NumPy` allows no more dimensions.
 pub const DIMENSION_LIMIT: usize = 64;

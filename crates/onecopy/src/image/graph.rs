@@ -21,7 +21,7 @@ use super::error::{BuildError, ImageError, corrupt};
 use super::keys::{Keys, field_list, fields, put_fields};
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
 use super::plan::{Container, LARGE_LEN, PAGE_ALIGN, SECTION_ALIGN};
-use super::view::{Image, Items, Sequence};
+use super::sequence::{Items, Sequence};
 use super::word::{Scalar, Word, read_blob};
 
 /// A dict, resolved.
@@ -38,13 +38,13 @@ pub struct Dict<'a> {
 }
 
 impl<'a> Dict<'a> {
-    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
         let DictParts {
             keys_offset,
             values_offset,
             values,
         } = DictParts::resolve(image, at, head)?;
-        let keys = image.keys_at(keys_offset)?;
+        let keys = Keys::at(image, keys_offset)?;
         if keys.len() != values.len() {
             return Err(corrupt(at, "a dict has as many keys as values"));
         }
@@ -69,12 +69,12 @@ pub struct DictParts<'a> {
 }
 
 impl<'a> DictParts<'a> {
-    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
         if head.kind != NodeKind::Dict {
             return Err(corrupt(at, "a dict was expected"));
         }
-        let [keys_offset, values_offset] = fields(image.bytes(), at)?;
-        let values = image.sequence_at(values_offset)?;
+        let [keys_offset, values_offset] = fields(image, at)?;
+        let values = Sequence::at(image, values_offset)?;
         if values.len() as u64 != head.count {
             return Err(corrupt(at, "a dict has as many keys as values"));
         }
@@ -98,9 +98,9 @@ pub struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let [keys_offset] = fields(image.bytes(), at)?;
-        let keys = image.keys_at(keys_offset)?;
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let [keys_offset] = fields(image, at)?;
+        let keys = Keys::at(image, keys_offset)?;
         if keys.len() as u64 != head.count {
             return Err(corrupt(at, "number of members does not match"));
         }
@@ -141,7 +141,7 @@ pub struct Table<'a> {
     shapes: Option<Sequence<'a>>,
     row_shapes: Option<&'a [i8]>,
     columns: &'a [u64],
-    image: Image<'a>,
+    image: &'a [u8],
     at: u64,
 }
 
@@ -150,10 +150,9 @@ const TABLE_FIELDS: usize = 5;
 const MOST_SHAPES: usize = 128;
 
 impl<'a> Table<'a> {
-    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let bytes = image.bytes();
-        let [count, names_offset, class, shapes, row_shapes] = fields::<TABLE_FIELDS>(bytes, at)?;
-        let container = match u64_at(bytes, at, "table node")?.to_le_bytes() {
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let [count, names_offset, class, shapes, row_shapes] = fields::<TABLE_FIELDS>(image, at)?;
+        let container = match u64_at(image, at, "table node")?.to_le_bytes() {
             [_, 1, ..] => Container::List,
             [_, 2, ..] => Container::Tuple,
             _ => return Err(corrupt(at, "a table is a list or a tuple")),
@@ -165,25 +164,25 @@ impl<'a> Table<'a> {
             _ => return Err(corrupt(at, "unknown kind of rows")),
         };
         let rows = usize::try_from(head.count).map_err(|_| corrupt(at, "number of rows"))?;
-        let names = image.keys_at(names_offset)?;
+        let names = Keys::at(image, names_offset)?;
         let field_count = usize::try_from(count).unwrap_or(usize::MAX);
         if names.len() != field_count {
             return Err(corrupt(at, "a table has as many names as columns"));
         }
-        let all = field_list(bytes, at, TABLE_FIELDS.saturating_add(field_count))?;
+        let all = field_list(image, at, TABLE_FIELDS.saturating_add(field_count))?;
         let shapes = match shapes {
             0 => None,
-            at => Some(image.sequence_at(at)?),
+            at => Some(Sequence::at(image, at)?),
         };
         // Some column has to vouch for the number of rows: nobody reads cells that are not there, but rows would be made.
         match all.get(TABLE_FIELDS) {
-            Some(column) if image.sequence_at(once(column))?.len() == rows => {}
+            Some(column) if Sequence::at(image, once(column))?.len() == rows => {}
             None if rows == 0 => {}
             _ => return Err(corrupt(at, "a column has one cell per row")),
         }
         let row_shapes = match row_shapes {
             0 => None,
-            at => match image.sequence_at(at)?.items() {
+            at => match Sequence::at(image, at)?.items() {
                 Items::I8(items) if items.len() == rows => Some(items),
                 _ => return Err(corrupt(at, "the shapes of rows are 8-bit ints")),
             },
@@ -197,7 +196,7 @@ impl<'a> Table<'a> {
         }
         let class = match class {
             0 => None,
-            at => match read_blob(bytes, at)? {
+            at => match read_blob(image, at)? {
                 Scalar::Class(name) => Some(name),
                 _ => return Err(corrupt(at, "the name of a class was expected")),
             },
@@ -212,7 +211,7 @@ impl<'a> Table<'a> {
             shapes,
             row_shapes,
             columns: all.get(TABLE_FIELDS..).unwrap_or_default(),
-            image: *image,
+            image,
             at,
         })
     }
@@ -246,7 +245,7 @@ impl<'a> Table<'a> {
     pub fn column(&self, field: usize) -> Result<Sequence<'a>, ImageError> {
         let offset = self.column_offset(field);
         let offset = offset.ok_or(corrupt(self.at, "the table has no such column"))?;
-        let column = self.image.sequence_at(offset)?;
+        let column = Sequence::at(self.image, offset)?;
         if column.len() != self.rows {
             return Err(corrupt(offset, "a column has one cell per row"));
         }
@@ -273,10 +272,10 @@ impl<'a> Table<'a> {
         let wrong = || corrupt(self.at, "a shape lists columns, each at most once");
         let shapes = self.shapes.ok_or_else(wrong)?;
         let element = shapes.get(shape)?.ok_or_else(wrong)?;
-        let super::view::Element::Node(offset) = element else {
+        let super::sequence::Element::Node(offset) = element else {
             return Err(wrong());
         };
-        let list = self.image.sequence_at(offset)?;
+        let list = Sequence::at(self.image, offset)?;
         if list.len() > self.field_count() {
             return Err(wrong());
         }
@@ -325,9 +324,9 @@ pub struct RowNode {
 }
 
 impl RowNode {
-    pub(crate) fn resolve(image: &Image<'_>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let [table] = fields(image.bytes(), at)?;
-        let table_head = NodeHead::read(image.bytes(), table)?;
+    pub(crate) fn resolve(image: &[u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        let [table] = fields(image, at)?;
+        let table_head = NodeHead::read(image, table)?;
         if table_head.kind != NodeKind::Table || head.count >= table_head.count {
             return Err(corrupt(at, "a row of a table was expected"));
         }
@@ -356,18 +355,17 @@ pub struct ObjectNode<'a> {
 }
 
 impl<'a> ObjectNode<'a> {
-    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let bytes = image.bytes();
+    pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
         let count = usize::try_from(head.count).unwrap_or(usize::MAX);
-        let all = field_list(bytes, at, count.saturating_mul(2).saturating_add(2))?;
+        let all = field_list(image, at, count.saturating_mul(2).saturating_add(2))?;
         let (pickle, buffers) = all
             .split_first_chunk::<2>()
             .ok_or(corrupt(at, "object node"))?;
         let [offset, len] = once(pickle);
         Ok(Self {
-            pickle: Section { offset, len }.of(bytes)?,
+            pickle: Section { offset, len }.of(image)?,
             buffers,
-            bytes,
+            bytes: image,
         })
     }
 

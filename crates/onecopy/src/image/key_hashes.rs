@@ -10,7 +10,8 @@ use super::error::{ImageError, corrupt};
 use super::hash;
 use super::keys::{Keys, SEED_LIMIT};
 use super::plan::Container;
-use super::view::{Image, Items, Node, Sequence};
+use super::sequence::{Items, Sequence};
+use super::view::{Image, Node};
 use super::word::{Decoded, Scalar, Word, read_blob};
 
 /// Keys that are tuples of tuples deeper than this are opaque.

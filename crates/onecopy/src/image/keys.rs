@@ -16,8 +16,8 @@ use super::arena::Arena;
 use super::bytes::{once, slice, u64_at};
 use super::error::{BuildError, ImageError, corrupt};
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
+use super::sequence::{Element, Sequence, typed};
 use super::text::Text;
-use super::view::{Element, Image, Sequence, typed};
 use super::word::Scalar;
 
 /// Length of a keys node without its index.
@@ -51,11 +51,20 @@ pub struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    pub(crate) fn resolve(image: &Image<'a>, at: u64, head: &NodeHead) -> Result<Self, ImageError> {
-        let bytes = image.bytes();
+    /// The keys at an offset.
+    pub(crate) fn at(image: &'a [u8], offset: u64) -> Result<Self, ImageError> {
+        let head = NodeHead::read(image, offset)?;
+        if head.kind != NodeKind::Keys {
+            return Err(corrupt(offset, "keys were expected"));
+        }
+        Self::resolve(image, offset, &head)
+    }
+
+    /// The keys that have this head.
+    pub(crate) fn resolve(bytes: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
         let field = |distance: u64| u64_at(bytes, at.saturating_add(distance), "keys node");
         let items_offset = field(16)?;
-        let items = image.sequence_at(items_offset)?;
+        let items = Sequence::at(bytes, items_offset)?;
         if items.len() as u64 != head.count {
             return Err(corrupt(at, "number of keys does not match"));
         }

@@ -22,7 +22,8 @@
 //! | `hash`, `keys` | how is a key found? |
 //! | `graph` | how do dicts, sets, tables and pickled objects lead to their parts? |
 //! | `array` | how does an n-dimensional array describe itself? |
-//! | `view` | how are elements read without copying? |
+//! | `view` | how is an image opened, and a node resolved? |
+//! | `sequence` | how are elements read without copying? |
 //! | `validate` | does the whole image hold together? |
 //!
 //! **Invariants.** `I1`: an image never changes once it is published. `I2`: bytes are input: reading checks every
@@ -54,6 +55,7 @@ mod key_hashes;
 mod keys;
 mod node;
 mod plan;
+mod sequence;
 mod text;
 mod validate;
 mod view;
@@ -73,9 +75,10 @@ pub use key_hashes::KEY_DEPTH;
 pub use keys::{Candidates, Keys, equal, put_keys};
 pub use node::{ColumnKind, NodeHead, NodeKind, Section};
 pub use plan::{Container, IntWidth, Layout, Plan, Survey};
+pub use sequence::{Element, Items, Offsets, Sequence, Spans, Words};
 pub use text::{Text, TextBuf, TextKind};
 pub use validate::validate;
-pub use view::{Element, Image, Items, Node, Offsets, Sequence, Spans, Words};
+pub use view::{Image, Node};
 pub use word::{
     BLOB_ALIGN, Decoded, INLINE_LEN, OFFSET_LIMIT, Scalar, Short, Word, blob_len, read_blob,
 };

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use super::error::{ImageError, corrupt};
 use super::graph::Table;
 use super::key_hashes::{KeyHashes, LONG_BLOB};
+use super::sequence::{Items, Offsets, Sequence, Spans};
 use super::text::{Text, TextKind};
-use super::view::{Image, Items, Node, Offsets, Sequence, Spans};
+use super::view::{Image, Node};
 use super::word::{Decoded, Scalar, Word, read_blob};
 
 /// Checks the whole image: header, every node that can be reached, every offset, word, blob, string, key and index.

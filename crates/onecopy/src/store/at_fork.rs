@@ -19,9 +19,9 @@ use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::alive::ProcessSlot;
 use super::attached::{Attached, PATIENCE, ProcessGuard, forked};
-use super::processes::{self, ProcessSlot};
-use super::{find, spans};
+use super::{alive, spans};
 use crate::error::AccessError;
 use crate::sys::{atfork, life};
 
@@ -34,9 +34,8 @@ extern "C" fn prepare() {
     let mut guard = ProcessGuard::lock();
     // A panic must not cross into C; a store that could not be prepared is treated like a failure.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if guard.process().create_at_fork {
-            // Without it, workers forked before the first `share` would make stores of their own.
-            let _ = find::default_store(&mut guard);
+        if let Some(work) = guard.process().before_fork {
+            work(&mut guard);
         }
         let stores: Vec<_> = guard
             .process()
@@ -102,7 +101,7 @@ extern "C" fn child() {
             // The parent's to finish.
             local.unfinished.clear();
             if let Some(process) = &local.process {
-                processes::sign(&store.file, process.slot, pid);
+                alive::sign(&store.file, process.slot, pid);
             } else {
                 // No holds of our own: none can be given back.
                 local.held.clear();

@@ -19,10 +19,10 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::alive::ProcessSlot;
 use super::file::StoreFile;
 use super::locked::Locked;
 use super::objects::Row;
-use super::processes::ProcessSlot;
 use super::recover::{self, Swept};
 use super::threads::{self, ThreadSlot};
 use super::{ObjectId, Uuid};
@@ -55,8 +55,8 @@ pub(crate) struct Process {
     pub(crate) former: Vec<Arc<Attached>>,
     /// Kept alive between the fork handlers.
     pub(crate) forking: Vec<Arc<Attached>>,
-    /// Whether a fork makes the default store if there is none.
-    pub(crate) create_at_fork: bool,
+    /// What is done first at a fork: making the default store if there is none.
+    pub(crate) before_fork: Option<fn(&mut ProcessGuard)>,
 }
 
 struct Global {
@@ -74,7 +74,7 @@ static GLOBAL: Global = Global {
         default: None,
         former: Vec::new(),
         forking: Vec::new(),
-        create_at_fork: false,
+        before_fork: None,
     }),
 };
 

@@ -20,6 +20,21 @@ use crate::sys::mapping::{HUGE_PAGE, Mapping, PAGE};
 use crate::sys::memory::MemoryFile;
 use crate::sys::{life, memory, user};
 
+/// Whether an object of 2 MiB and more is kept in huge pages.
+///
+/// Huge pages make page tables 512 times smaller and the first touch in a worker about eight times
+/// faster. They are always best effort: an object that does not get them works all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Huge {
+    /// Where it pays: objects of at least 2 MiB.
+    #[default]
+    Auto,
+    /// The same for now; kept apart so that the threshold of `Auto` may change.
+    Always,
+    /// Small pages only.
+    Never,
+}
+
 /// Tables grow in steps of this many bytes.
 const TABLE_STEP: u64 = 64 << 10;
 /// After how many bytes of new objects the limits of the machine and the cgroup are looked at again.
@@ -280,7 +295,7 @@ impl StoreFile {
         &self,
         first: u64,
         len: u64,
-        huge: super::Huge,
+        huge: Huge,
     ) -> Result<(), AllocateError> {
         if len == 0 {
             return Ok(());
@@ -304,7 +319,7 @@ impl StoreFile {
         }
         let from = self.geometry.span_data(first);
         let committed = len.next_multiple_of(PAGE);
-        if huge != super::Huge::Never && len >= HUGE_PAGE {
+        if huge != Huge::Never && len >= HUGE_PAGE {
             self.collapse_holes(from, committed);
         }
         memory::commit(self.fd.as_fd(), from, committed).map_err(|source| {

@@ -6,26 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attached::{Attached, ProcessGuard};
-use super::object::Building;
+use super::file::Huge;
+use super::object::{Building, Object};
 use super::stats::{self, Collected, Stats};
 use super::view::{Portable, View};
 use super::{Uuid, find, verify};
 use crate::error::{AccessError, AllocateError, AttachError, CreateError};
-
-/// Whether an object of 2 MiB and more is kept in huge pages.
-///
-/// Huge pages make page tables 512 times smaller and the first touch in a worker about eight times
-/// faster. They are always best effort: an object that does not get them works all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Huge {
-    /// Where it pays: objects of at least 2 MiB.
-    #[default]
-    Auto,
-    /// The same for now; kept apart so that the threshold of `Auto` may change.
-    Always,
-    /// Small pages only.
-    Never,
-}
 
 /// This process's attachment to one store. Clones are cheap and mean the same attachment.
 ///
@@ -64,7 +50,10 @@ impl Store {
     /// before the first `share` belong to the same family.
     pub fn create_at_fork() -> std::io::Result<()> {
         super::at_fork::register()?;
-        ProcessGuard::lock().process().create_at_fork = true;
+        ProcessGuard::lock().process().before_fork = Some(|guard| {
+            // Without it, workers forked before the first `share` would make stores of their own.
+            let _ = find::default_store(guard);
+        });
         Ok(())
     }
 
@@ -92,7 +81,7 @@ impl Store {
 
     /// Copies a slice into the store, once, for readers in every process.
     pub fn share_slice<T: Portable>(&self, values: &[T]) -> Result<View<[T]>, AllocateError> {
-        View::share(self, values)
+        View::share(values, |byte_len| self.allocate(byte_len, Huge::Auto))
     }
 
     /// What is in the store and who uses it.
@@ -112,6 +101,22 @@ impl Store {
     /// [`AccessError::Corrupt`] with the place and the broken invariant.
     pub fn verify(&self) -> Result<(), AccessError> {
         verify::verify(&self.0)
+    }
+}
+
+impl Building {
+    /// The store it is built in.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store(Arc::clone(self.attached()))
+    }
+}
+
+impl Object {
+    /// The store it lives in.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store(Arc::clone(self.attached()))
     }
 }
 

@@ -71,6 +71,13 @@ impl fmt::Display for ObjectId {
     }
 }
 
+/// Which unit a token counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnitId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use super::alive;
 use super::file::StoreFile;
 use super::intent::{self, Intent};
 use super::layout::{Counter, LOCK};
 use super::lock::{self, Holder, Taken};
-use super::processes;
 use super::threads::{self, ThreadSlot};
 use crate::error::{AccessError, Corrupt};
 use crate::sys::procfs;
@@ -48,7 +48,7 @@ impl StoreFile {
 
     fn timeout(&self, word: u32, patience: Duration) -> AccessError {
         let process = Holder::of(word).and_then(|holder| threads::process_of(self, holder));
-        let pid = process.map_or(0, |process| processes::pid_of(self, process));
+        let pid = process.map_or(0, |process| alive::pid_of(self, process));
         AccessError::LockTimeout {
             store: self.uuid,
             waited_ms: u64::try_from(patience.as_millis()).unwrap_or(u64::MAX),

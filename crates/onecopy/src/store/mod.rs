@@ -10,7 +10,7 @@
 //! ```
 //! * `layout` says where everything stands; `mem` is the only way to touch it.
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
-//! * `spans`, `objects` and `units` are the tables; `processes` and `threads` say who is alive.
+//! * `spans`, `objects` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
 //! * `recover` gives back what the dead held; `verify` checks all invariants.
 //! * `attached`, `at_fork` and `find` are the process's own side.
 //!
@@ -19,6 +19,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 #![deny(clippy::arithmetic_side_effects)]
 
+mod alive;
 mod at_fork;
 mod attached;
 mod check;
@@ -46,7 +47,8 @@ mod view;
 mod words;
 
 pub use attached::fork_count;
-pub use handle::{Huge, Store, StoreOptions};
+pub use file::Huge;
+pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
 pub use object::{Building, Object, PrivateMapping, Sealed};
 pub use stats::{Collected, Stats};

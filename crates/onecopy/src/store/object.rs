@@ -14,7 +14,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
 use super::attached::{Attached, Held, PATIENCE, ProcessGuard, fork_count};
-use super::handle::{Huge, Store};
+use super::file::Huge;
 use super::layout::SPAN;
 use super::objects::Row;
 use super::token::Token;
@@ -31,6 +31,10 @@ pub struct Building {
 }
 
 impl Building {
+    pub(super) fn attached(&self) -> &Arc<Attached> {
+        &self.attached
+    }
+
     pub(crate) fn new(
         attached: &Arc<Attached>,
         byte_len: usize,
@@ -76,12 +80,6 @@ impl Building {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.row.len == 0
-    }
-
-    /// The store it is built in.
-    #[must_use]
-    pub fn store(&self) -> Store {
-        Store(Arc::clone(&self.attached))
     }
 
     /// The object's name.
@@ -249,6 +247,10 @@ impl Drop for Hold {
 pub struct Object(Arc<Hold>);
 
 impl Object {
+    pub(super) fn attached(&self) -> &Arc<Attached> {
+        &self.0.attached
+    }
+
     fn of(attached: Arc<Attached>, id: ObjectId, first: u64, len: u64) -> Self {
         Self(Arc::new(Hold {
             attached,
@@ -318,12 +320,6 @@ impl Object {
     #[must_use]
     pub fn id(&self) -> ObjectId {
         self.0.id
-    }
-
-    /// The store it lives in.
-    #[must_use]
-    pub fn store(&self) -> Store {
-        Store(Arc::clone(&self.0.attached))
     }
 
     /// A token for another process. It counts as an interest in the object until it is attached once.

@@ -17,7 +17,7 @@ use super::layout::Counter;
 use super::locked::Locked;
 use super::objects::{Row, State};
 use super::threads::ThreadSlot;
-use super::{processes, threads};
+use super::{alive, threads};
 use crate::error::AccessError;
 
 /// What a sweep found.
@@ -69,7 +69,7 @@ fn recover_if_dead(
     patience: std::time::Duration,
     swept: &mut Swept,
 ) -> Result<(), AccessError> {
-    if processes::may_be_dead(file, life, slot) {
+    if alive::may_be_dead(file, life, slot) {
         let locked = file.lock(own, patience)?;
         if locked.is_dead(life, slot)? {
             locked.recover(slot, me, swept)?;

@@ -10,8 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::units::UnitId;
-use super::{ObjectId, Uuid};
+use super::id::{ObjectId, UnitId, Uuid};
 use crate::error::AttachError;
 
 const MAGIC: [u8; 4] = *b"OCT1";

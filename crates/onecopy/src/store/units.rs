@@ -13,8 +13,8 @@
 //! a token that was used once never finds its unit again.
 #![forbid(unsafe_code)]
 
-use super::ObjectId;
 use super::check;
+use super::id::{ObjectId, UnitId};
 use super::intent::Intent;
 use super::layout::{Counter, UNIT_BYTES};
 use super::locked::Locked;
@@ -22,13 +22,6 @@ use super::objects::{Row, State};
 use super::token::Token;
 use crate::error::{AccessError, AttachError, Corrupt};
 use crate::sys::procfs;
-
-/// Which unit a token counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UnitId {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
 
 /// A unit in flight.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::handle::{Huge, Store};
-use super::object::Object;
+use super::object::{Building, Object};
 use super::token::Token;
 use crate::error::{AccessError, AllocateError, AttachError};
 
@@ -59,11 +58,14 @@ impl<T: ?Sized> Clone for View<T> {
 }
 
 impl<T: Portable> View<[T]> {
-    pub(crate) fn share(store: &Store, values: &[T]) -> Result<Self, AllocateError> {
+    pub(crate) fn share(
+        values: &[T],
+        allocate: impl FnOnce(usize) -> Result<Building, AllocateError>,
+    ) -> Result<Self, AllocateError> {
         const { assert!(align_of::<T>() <= VALUES, "values are aligned to 64 bytes") };
         let bytes = size_of_val(values);
         // A slice has at most isize::MAX bytes, so the sum cannot overflow a usize.
-        let mut building = store.allocate(bytes.saturating_add(VALUES), Huge::Auto)?;
+        let mut building = allocate(bytes.saturating_add(VALUES))?;
         let (header, rest) = building.as_mut_slice().split_at_mut(VALUES);
         let fields = [MAGIC, size_bytes::<T>(), align_bytes::<T>(), T::TAG];
         for (target, source) in header.iter_mut().zip(fields.iter().flatten()) {

@@ -206,26 +206,24 @@ impl Mapping {
     /// Makes the read-write range private: from now on writes through it are copied, page by page,
     /// and nobody else sees them. Addresses stay valid.
     pub(crate) fn make_private(&self, fd: BorrowedFd<'_>, from: u64, to: u64) -> io::Result<()> {
-        self.assert_data(from, to);
-        self.rw.place(
-            fd,
-            from,
-            to,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE,
-        )
+        self.place_data(fd, from, to, MapFlags::PRIVATE)
     }
 
     /// Undoes [`Mapping::make_private`].
     pub(crate) fn make_shared(&self, fd: BorrowedFd<'_>, from: u64, to: u64) -> io::Result<()> {
+        self.place_data(fd, from, to, MapFlags::SHARED)
+    }
+
+    fn place_data(
+        &self,
+        fd: BorrowedFd<'_>,
+        from: u64,
+        to: u64,
+        flags: MapFlags,
+    ) -> io::Result<()> {
         self.assert_data(from, to);
-        self.rw.place(
-            fd,
-            from,
-            to,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::SHARED,
-        )
+        let rights = ProtFlags::READ | ProtFlags::WRITE;
+        self.rw.place(fd, from, to, rights, flags)
     }
 
     /// Unmaps everything but the metadata, which stays mapped for the life of the process.

@@ -25,8 +25,8 @@ use crate::options::DemoOptions;
 use crate::output::{json, table};
 use data::{Data, Place};
 use outcome::SCHEMA;
-pub(crate) use outcome::{Moment, Outcome, Verdict, WorkerFinding};
-use worker::Answer;
+pub(crate) use outcome::{Moment, Outcome, Totals, WorkerFinding};
+use worker::Reply;
 
 /// Runs the experiment and prints it: the log as it happens, then the tables.
 pub(crate) fn run(arguments: &DemoArguments, out: &mut dyn Write) -> Result<()> {
@@ -107,16 +107,16 @@ fn measure(options: &DemoOptions, log: &mut dyn FnMut(&Moment) -> Result<()>) ->
     }
     note("all are alive", None, parent)?;
     let seen = Seen::now(parent, &pids, &data)?;
-    let answers = running
+    let replies = running
         .join()?
         .into_iter()
-        .collect::<Result<Vec<Answer>, _>>()?;
+        .collect::<Result<Vec<Reply>, _>>()?;
     let total = data.read(worker::total);
     ensure!(
         worker::is(total, worker::expected_total(options)),
         "what a worker wrote is visible in the parent: it reads a sum of {total}"
     );
-    let workers_found = seen.findings(options, &data, &pids, &answers)?;
+    let workers_found = seen.findings(options, &data, &pids, &replies)?;
     let verdict = seen.verdict(options, &data, &before, &workers_found)?;
     Ok(Outcome {
         schema: SCHEMA.to_owned(),
@@ -140,7 +140,7 @@ fn alone(pid: u32) -> Result<Report> {
 }
 
 /// Why not all workers got as far as the measurement.
-fn first_failure(running: Running<Answer>) -> anyhow::Error {
+fn first_failure(running: Running<Reply>) -> anyhow::Error {
     match running.join() {
         Err(error) => error.into(),
         Ok(results) => results.into_iter().find_map(Result::err).map_or_else(
@@ -220,11 +220,11 @@ impl Seen {
         options: &DemoOptions,
         data: &Data,
         pids: &[u32],
-        answers: &[Answer],
+        replies: &[Reply],
     ) -> Result<Vec<WorkerFinding>> {
         let is_data = self.is_data(data);
         let mut findings = Vec::new();
-        for (index, ((held, pid), answer)) in self.workers.iter().zip(pids).zip(answers).enumerate()
+        for (index, ((held, pid), answer)) in self.workers.iter().zip(pids).zip(replies).enumerate()
         {
             answer.check(index, options)?;
             let array = held.sum(is_data);
@@ -260,7 +260,7 @@ impl Seen {
         data: &Data,
         before: &Report,
         workers: &[WorkerFinding],
-    ) -> Result<Verdict> {
+    ) -> Result<Totals> {
         let page = self.report.page_size;
         let is_data = self.is_data(data);
         let distinct_bytes = options.data_bytes.next_multiple_of(page);
@@ -299,7 +299,7 @@ impl Seen {
         let (sum_pss_before, pss) = (sum_pss(before)?, sum_pss(&self.report)?);
         let sum_pss_with_workers = pss + untouched;
         let growth = sum_pss_with_workers.saturating_sub(sum_pss_before);
-        Ok(Verdict {
+        Ok(Totals {
             copies,
             copies_expected: 1.0 + written as f64 / distinct_bytes as f64,
             physical_bytes,
@@ -314,7 +314,7 @@ impl Seen {
                 .map(|w| w.private_elsewhere)
                 .max()
                 .unwrap_or(0),
-            sentence: Verdict::sentence(options, copies, rss_copies),
+            sentence: Totals::sentence(options, copies, rss_copies),
         })
     }
 }

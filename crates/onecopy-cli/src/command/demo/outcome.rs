@@ -21,7 +21,7 @@ pub(crate) struct Outcome {
     /// The lines of the log, in order.
     pub(crate) moments: Vec<Moment>,
     pub(crate) workers_found: Vec<WorkerFinding>,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: Totals,
     /// The meter's report of the tree while all workers were alive.
     pub(crate) report: Report,
 }
@@ -57,7 +57,7 @@ pub(crate) struct WorkerFinding {
 
 /// What the memory of all processes amounts to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Verdict {
+pub(crate) struct Totals {
     /// Physical memory behind the array divided by the array's size in whole pages.
     pub(crate) copies: f64,
     /// What arithmetic says: 1 + workers × pages written / pages.
@@ -83,7 +83,7 @@ pub(crate) struct Verdict {
     pub(crate) sentence: String,
 }
 
-impl Verdict {
+impl Totals {
     /// Says it in plain words.
     pub(crate) fn sentence(options: &DemoOptions, copies: f64, rss_copies: f64) -> String {
         let (workers, size) = (options.workers, Bytes(options.data_bytes));

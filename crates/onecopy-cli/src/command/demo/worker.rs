@@ -12,7 +12,7 @@ use crate::options::DemoOptions;
 
 /// What a worker reports.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) row: u64,
     pub(super) row_sum: f64,
     pub(super) total: f64,
@@ -22,7 +22,7 @@ pub(super) struct Answer {
 }
 
 /// Sums this worker's row, reads everything, overwrites what was asked for, and waits to be measured.
-pub(super) fn work(worker: &Worker, options: &DemoOptions, data: &Data) -> Answer {
+pub(super) fn work(worker: &Worker, options: &DemoOptions, data: &Data) -> Reply {
     let start = Instant::now();
     let row = worker.index() as u64 % options.n;
     // No loss: the array itself is addressable.
@@ -37,7 +37,7 @@ pub(super) fn work(worker: &Worker, options: &DemoOptions, data: &Data) -> Answe
     // What was copied must exist while the parent looks.
     worker.pause();
     drop(kept);
-    Answer {
+    Reply {
         row,
         row_sum,
         total,
@@ -70,7 +70,7 @@ pub(super) fn is(found: f64, expected: f64) -> bool {
     found == expected
 }
 
-impl Answer {
+impl Reply {
     /// Whether the worker computed what the array holds.
     pub(super) fn check(&self, index: usize, options: &DemoOptions) -> Result<()> {
         let worker = index + 1;

@@ -11,7 +11,6 @@
 mod budget;
 mod cgroup;
 mod child;
-pub(crate) mod faults;
 mod files;
 mod marks;
 pub(crate) mod record;
@@ -19,6 +18,7 @@ pub(crate) mod sampler;
 pub(crate) mod side;
 pub(crate) mod tags;
 mod text;
+pub(crate) mod unseen;
 mod waiting;
 
 use std::sync::mpsc::{Sender, channel};
@@ -39,11 +39,11 @@ use cgroup::OwnCgroup;
 #[cfg(feature = "top")]
 pub(crate) use child::ignored;
 use child::{Asked, Happening, NotStarted, Running};
-use faults::Gap;
 use files::Outputs;
 use record::{Exit, Record, SCHEMA};
 use sampler::{Sampler, Seen};
 use side::SideFolder;
+use unseen::Gap;
 
 /// The exit code when `run` itself has failed.
 pub(crate) const OWN_FAILURE: i32 = 125;
@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &RunArguments) -> i32 {
         objects: arguments.why,
         frames: remove_maps && sees_faults,
     };
-    let of_children = faults::of_children();
+    let of_children = unseen::of_children();
     let running = match child::start(&arguments.command, side.as_ref(), asked) {
         Ok(running) => running,
         Err(NotStarted { code, message }) => {
@@ -241,7 +241,7 @@ fn budget(arguments: &RunArguments, record: &Record, gaps: &[Gap], passed: i32) 
     let (code, why) = report::check(most, copies, reason, is_whole);
     let page_size = report.map_or(0, |report| report.page_size);
     let size = |pages: u64| units::Style::new(arguments.bytes).size(pages * page_size);
-    let caveat = || faults::caveat(most, record.seconds, gaps, size);
+    let caveat = || unseen::caveat(most, record.seconds, gaps, size);
     if let Some(why) = why.or_else(caveat) {
         say(format_args!("{why}"));
     }

@@ -20,8 +20,8 @@ use onecopy_meter::{Glance, Identity, MappingKind, ProcessMemory, Report, Sessio
 use rustix::time::{ClockId, clock_gettime};
 
 use super::budget::{Budget, Wanted, pause};
-use super::faults::{self, Faults, Gap};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
+use super::unseen::{self, Gap, Unseen};
 use super::waiting::Waiting;
 use super::{marks, side, tags};
 use crate::command::why::recorder::Feed;
@@ -80,7 +80,7 @@ pub(crate) struct Sampler {
     why: Option<Feed>,
     seen: Seen,
     known: HashMap<(u32, u64), u64>,
-    faults: Faults,
+    unseen: Unseen,
     next_reading: Instant,
     /// What the last reading took.
     last_cost: Duration,
@@ -110,7 +110,7 @@ impl Sampler {
             why: None,
             seen: Seen::default(),
             known: HashMap::new(),
-            faults: Faults::new(faults::of_children()),
+            unseen: Unseen::new(unseen::of_children()),
             next_reading: started,
             last_cost: Duration::ZERO,
             unsettled: 0,
@@ -127,7 +127,7 @@ impl Sampler {
 
     /// Counts faults of children from what they were when the command was started.
     pub(super) fn with_faults_since(mut self, of_children: u64) -> Self {
-        self.faults = Faults::new(of_children);
+        self.unseen = Unseen::new(of_children);
         self
     }
 
@@ -142,7 +142,7 @@ impl Sampler {
         let glance = self.session.glance().ok()?;
         self.seen.overhead.glances += 1;
         let t = self.started.elapsed().as_secs_f64();
-        self.faults.see(&glance);
+        self.unseen.see(&glance);
         let estimate = self.session.estimate(&glance);
         let reading = self.read(t, &glance, estimate);
         self.add_sample(t, &glance, reading.as_ref());
@@ -171,10 +171,10 @@ impl Sampler {
         }
         // Which of the processes have ended, for what their parents have been told of them.
         if let Ok(glance) = self.session.glance() {
-            self.faults.see(&glance);
+            self.unseen.see(&glance);
         }
         (self.seen.faults_unseen, self.seen.gaps) =
-            std::mem::take(&mut self.faults).finish(faults::of_children());
+            std::mem::take(&mut self.unseen).finish(unseen::of_children());
         self.seen.seconds = ended.duration_since(self.started).as_secs_f64();
         marks::add(
             &mut self.seen.events,
@@ -202,7 +202,7 @@ impl Sampler {
         let is_first = self.known.is_empty();
         let before = self.seen.events.len();
         self.note_events(t, &glance);
-        self.faults.see(&glance);
+        self.unseen.see(&glance);
         if let Some(why) = &mut self.why {
             why.alive(&glance, began_ns);
         }
@@ -338,7 +338,7 @@ impl Sampler {
             self.largest_read = self.largest_read.max(sum_rss);
         }
         self.read_at = glance.clone();
-        self.faults.read(t, &report);
+        self.unseen.read(t, &report);
         let reading = Reading::of(&report, cost.as_secs_f64());
         self.keep(t, &reading, report.clone());
         if let Some(folder) = &self.side_folder {

@@ -109,7 +109,7 @@ fn measuring(overhead: &Overhead) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{faults, sampler::Seen};
+    use super::super::{sampler::Seen, unseen};
     use super::*;
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
             "{copied}"
         );
         assert!(touched.contains("may have been touched"), "{touched}");
-        assert!(!said(10, faults::FEW).contains("unseen"));
+        assert!(!said(10, unseen::FEW).contains("unseen"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::Paragraph;
 
-use super::signals::Screen;
+use super::signals::Terminal;
 use super::{Sort, Source, State, View, screen};
 
 /// How long keys may wait for a glance at the clock.
@@ -18,14 +18,14 @@ const LONGEST: Duration = Duration::from_millis(500);
 
 /// Shows the state until `q`. The terminal is put back whatever happens, panics and signals included.
 pub(super) fn run(mut source: Source, mut state: State) -> Result<()> {
-    let (taken, mut terminal) = Screen::take()?;
+    let (taken, mut terminal) = Terminal::take()?;
     let done = shown(&taken, &mut terminal, &mut source, &mut state);
     taken.leave();
     done
 }
 
 fn shown(
-    taken: &Screen,
+    taken: &Terminal,
     terminal: &mut DefaultTerminal,
     source: &mut Source,
     state: &mut State,

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// The terminal, taken.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Screen(Arc<Shared>);
+pub(super) struct Terminal(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -47,7 +47,7 @@ struct Shared {
     is_lost: AtomicBool,
 }
 
-impl Screen {
+impl Terminal {
     /// Takes the terminal. From here on signals put it back.
     pub(super) fn take() -> io::Result<(Self, DefaultTerminal)> {
         let ignored = ignored();

@@ -26,11 +26,11 @@ struct Symbols {
 
 /// Looks names up, and reads each file once.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(super) struct Binaries {
     files: HashMap<String, Symbols>,
 }
 
-impl Files {
+impl Binaries {
     /// The function at an offset of a file.
     pub(super) fn function(&mut self, path: &str, offset: u64) -> Option<String> {
         let symbols = self

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::elf::Files;
+use super::elf::Binaries;
 use super::faults::{Faults, Frame, NO_FILE};
 use super::perf_map::{Origin, PerfMaps};
 use super::python_stack::{self, LOOP};
@@ -25,7 +25,7 @@ pub(super) struct Named {
 /// Looks names up.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    files: Files,
+    files: Binaries,
     pub(super) maps: PerfMaps,
     loops: HashMap<Frame, bool>,
     distances: HashMap<u32, Option<u16>>,

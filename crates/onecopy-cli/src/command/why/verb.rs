@@ -4,6 +4,7 @@
 //! to them is not.
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -85,15 +86,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
             gaps(first)
         );
     }
-    let begun = Instant::now();
-    let count = glance.processes.len();
-    say(format_args!(
-        "watching {count} processes for {} s; Ctrl-C ends it sooner",
-        arguments.seconds
-    ));
-    // Either way, the time is over.
-    let _ = interrupted.recv_timeout(Duration::from_secs_f64(arguments.seconds));
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = wait(arguments.seconds, glance.processes.len(), &interrupted);
     let (last, copied) = read(&proc, &mut session, side.as_ref(), &glance)?;
     if !last.complete {
         say(format_args!(
@@ -102,14 +95,9 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         ));
     }
     let tags = side.as_deref().map(tags::read).unwrap_or_default();
-    let parents = glance
-        .processes
-        .iter()
-        .map(|seen| (seen.pid, seen.parent))
-        .collect();
     let content = arguments
         .content
-        .then(|| content::look(&proc, &copied, &parents, &tags));
+        .then(|| content::look(&proc, &copied, &parents(&glance), &tags));
     let feed = recorder.feed();
     for mut copied in copied {
         let before = copied_before.iter().find(|before| before.pid == copied.pid);
@@ -118,19 +106,8 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     }
     let mut why = recorder.stop();
     why.advice.extend(super::of_their_own(&last));
-    let before = {
-        let mut ledger = Ledger::new(folder, page_size);
-        for copied in copied_before {
-            ledger.settle(copied, None);
-        }
-        ledger.finish(0, None)
-    };
-    let is_known = |pid: u32| glance.processes.iter().any(|seen| seen.pid == pid);
-    let unwatched = last
-        .processes
-        .iter()
-        .filter(|row| !is_known(row.pid))
-        .count() as u64;
+    let before = settled(Ledger::new(folder, page_size), copied_before);
+    let unwatched = unwatched(&glance, &last);
     let found = Found {
         schema: "onecopy.why/1",
         seconds,
@@ -146,6 +123,37 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         print(out, &found)?;
     }
     Ok(report::verdict(&arguments.measuring, &found.report))
+}
+
+/// Waits for the time to pass or for Ctrl-C; returns how many seconds it was.
+fn wait(seconds: f64, processes: usize, interrupted: &Receiver<()>) -> f64 {
+    let begun = Instant::now();
+    say(format_args!(
+        "watching {processes} processes for {seconds} s; Ctrl-C ends it sooner"
+    ));
+    // Either way, the time is over.
+    let _ = interrupted.recv_timeout(Duration::from_secs_f64(seconds));
+    begun.elapsed().as_secs_f64()
+}
+
+fn parents(glance: &Glance) -> HashMap<u32, u32> {
+    let seen = glance.processes.iter();
+    seen.map(|seen| (seen.pid, seen.parent)).collect()
+}
+
+/// How many processes came after the first look.
+fn unwatched(glance: &Glance, last: &Report) -> u64 {
+    let is_known = |pid: u32| glance.processes.iter().any(|seen| seen.pid == pid);
+    let new = last.processes.iter().filter(|row| !is_known(row.pid));
+    new.count() as u64
+}
+
+/// What all these have copied, without the reasons.
+fn settled(mut ledger: Ledger, copied: &[Copied]) -> Why {
+    for copied in copied {
+        ledger.settle(copied, None);
+    }
+    ledger.finish(0, None)
 }
 
 fn print(out: &mut dyn Write, found: &Found) -> Result<()> {

@@ -56,7 +56,7 @@ impl Gap {
 
 /// The faults of all processes, those that have ended included.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(super) struct Unseen {
     /// Faults of this process's children before the command was one.
     before: u64,
     alive: HashMap<(u32, u64), Process>,
@@ -67,7 +67,7 @@ pub(super) struct Faults {
     gaps: Vec<Gap>,
 }
 
-impl Faults {
+impl Unseen {
     pub(super) fn new(before: u64) -> Self {
         Self {
             before,
@@ -219,18 +219,18 @@ mod tests {
 
     #[test]
     fn faults_of_processes_that_have_ended_are_not_forgotten() {
-        let mut faults = Faults::new(50);
-        faults.see(&glance(&[(1, 100), (2, 10)]));
-        faults.read(0.5, &report(&[1, 2]));
+        let mut unseen_faults = Unseen::new(50);
+        unseen_faults.see(&glance(&[(1, 100), (2, 10)]));
+        unseen_faults.read(0.5, &report(&[1, 2]));
         // The second goes on and ends, a third comes and ends unread: the sum over the living falls.
-        faults.see(&glance(&[(1, 100), (2, 3_010)]));
-        faults.see(&glance(&[(1, 100), (3, 400)]));
-        faults.see(&glance(&[(1, 120)]));
-        faults.read(1.5, &report(&[1]));
-        faults.see(&glance(&[(1, 125)]));
-        faults.see(&glance(&[]));
+        unseen_faults.see(&glance(&[(1, 100), (2, 3_010)]));
+        unseen_faults.see(&glance(&[(1, 100), (3, 400)]));
+        unseen_faults.see(&glance(&[(1, 120)]));
+        unseen_faults.read(1.5, &report(&[1]));
+        unseen_faults.see(&glance(&[(1, 125)]));
+        unseen_faults.see(&glance(&[]));
         // What was waited for: 3,010 + 400 + 125, and 7 that the glances had missed.
-        let (unseen, gaps) = faults.finish(50 + 3_010 + 400 + 125 + 7);
+        let (unseen, gaps) = unseen_faults.finish(50 + 3_010 + 400 + 125 + 7);
         assert_eq!(unseen, 3_000 + 400 + 5 + 7);
         let of_gaps: Vec<u64> = gaps.iter().map(|gap| gap.unseen).collect();
         assert_eq!(of_gaps, [3_400, 12]);
@@ -238,13 +238,13 @@ mod tests {
 
     #[test]
     fn a_reading_of_a_part_has_seen_nothing() {
-        let mut faults = Faults::default();
-        faults.see(&glance(&[(1, 1_000)]));
+        let mut unseen_faults = Unseen::default();
+        unseen_faults.see(&glance(&[(1, 1_000)]));
         let mut part = report(&[1]);
         part.complete = false;
-        faults.read(0.5, &part);
+        unseen_faults.read(0.5, &part);
         // Children that are still alive have not been waited for.
-        assert_eq!(faults.finish(0), (1_000, Vec::new()));
+        assert_eq!(unseen_faults.finish(0), (1_000, Vec::new()));
     }
 
     #[test]
