@@ -66,9 +66,10 @@ def test_what_a_container_holds_lies_where_it_is_said(make: Callable[[Any], Any]
         assert found[1] == 8 * count
 
 
-def test_a_list_of_numbers_as_keys_is_found_too() -> None:
+def test_keys_that_are_no_strs_are_found_too() -> None:
     numbers = [float(number) for number in range(300)]
-    found = _onecopy._held_by(dict.fromkeys(numbers))
+    keys = dict.fromkeys(numbers)
+    found = _onecopy._held_by(keys)
     assert found is not None
     assert {id(number) for number in numbers} <= addresses(found)
 

@@ -292,6 +292,7 @@ fn without_page_faults_types_and_mappings_are_still_named_and_the_way_out_is_sai
             way_out,
             "COPIED PAGES OF",
             "OBJECTS ON COPIED PAGES",
+            "memory of list items",
         ] {
             assert!(out.contains(part), "{part:?} in {out}");
         }

@@ -183,7 +183,7 @@ fn sealed_memory_stays_writable_for_this_process_alone() {
     let (object, sealed) = building.seal().unwrap();
     // SAFETY: `sealed` keeps the address valid and private.
     unsafe { address.write(99) };
-    // SAFETY: as above.
+    // SAFETY: `sealed` keeps the address valid and private.
     assert_eq!(unsafe { address.read() }, 99);
     assert!(object.bytes().iter().all(|byte| *byte == 1));
     drop(object);

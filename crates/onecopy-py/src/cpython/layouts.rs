@@ -20,7 +20,7 @@ pub(crate) enum Part {
 impl Part {
     pub(crate) const ALL: [Self; 3] = [Self::Before, Self::Dict, Self::Set];
 
-    /// What it is called in [`layouts`](crate::api).
+    /// What `_layouts()` calls it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Before => "before",

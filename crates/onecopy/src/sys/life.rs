@@ -136,7 +136,8 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
     // SAFETY: `attributes` was initialised above.
     let robust =
         unsafe { libc::pthread_mutexattr_setrobust(attributes, libc::PTHREAD_MUTEX_ROBUST) };
-    // SAFETY: the caller gives valid, exclusively ours bytes; `attributes` is initialised.
+    // SAFETY: `place` is valid, aligned and no living thread's mutex, as this function asks and `lives` has confirmed for
+    // this process; `attributes` was initialised above.
     let made = unsafe { libc::pthread_mutex_init(mutex, attributes) };
     // SAFETY: `attributes` was initialised above and is not used again.
     unsafe { libc::pthread_mutexattr_destroy(attributes) };

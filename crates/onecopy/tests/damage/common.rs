@@ -128,7 +128,7 @@ pub(crate) fn pass_on(pid: i32) {
     }
     let code = libc::WEXITSTATUS(status);
     if code != 0 {
-        // SAFETY: as above.
+        // SAFETY: ends this process; nothing is unwound.
         unsafe { libc::_exit(code) };
     }
 }

@@ -66,7 +66,7 @@ fn look(lane: usize, running: &Running, ends: &mut Ends) -> bool {
     // SAFETY: takes numbers only; the group is this round's, and its leader has not been waited for before this.
     unsafe { libc::kill(-running.pid, libc::SIGKILL) };
     if !ended {
-        // SAFETY: as above.
+        // SAFETY: `status` is a valid place for the result.
         unsafe { libc::waitpid(running.pid, &raw mut status, 0) };
         ends.hangs.push(running.seed);
     } else if libc::WIFSIGNALED(status) {
