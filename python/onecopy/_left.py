@@ -1,7 +1,7 @@
 """Files that a program leaves for whoever measures it: only its own ones, in folders that are its own.
 
-This file stands alone, as `_objects.py` and `_handlers.py` do: the command hands them to interpreters that do not have
-the package.
+This file stands alone, as `_objects.py`, `_handlers.py` and `_samples.py` do: the command hands them to interpreters
+that do not have the package.
 """
 
 from __future__ import annotations

@@ -23,11 +23,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if __package__:
-    from onecopy import _handlers, _left
+    from onecopy import _handlers, _left, _samples
 else:
     # An interpreter that does not have the package.
     import onecopy_handlers as _handlers  # type: ignore[import-not-found,no-redef,unused-ignore]
     import onecopy_left as _left  # type: ignore[import-not-found,no-redef,unused-ignore]
+    import onecopy_samples as _samples  # type: ignore[import-not-found,no-redef,unused-ignore]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -218,23 +219,24 @@ def _ndarray(obj: Any) -> Stretch | None:
 def _elsewhere() -> tuple[dict[type, tuple[str, Held]], list[str]]:
     """By type, what lies elsewhere and where; and what is not known here.
 
-    Where lists and dicts keep what they hold only the extension knows. It is not imported for that: whoever measures a
-    program must not change it.
+    The extension knows where lists and dicts keep what they hold. It is not imported for that: whoever measures a
+    program must not change it. Without it, the place is found out on samples.
     """
     found: dict[type, tuple[str, Held]] = {bytearray: ("bytearray data", _bytearray)}
     extension = sys.modules.get("onecopy._onecopy")
-    if type(extension) is not type(sys):
-        return found, ["memory of list items and dict keys has no name: the program had not imported onecopy"]
     limits = []
     for kind, what in ((list, "list items"), (dict, "dict keys")):
         try:
-            held_by = extension._held_by  # noqa: SLF001 - of this package
-            held_by(kind())
-        except (AttributeError, TypeError) as error:
+            if type(extension) is type(sys):
+                held: Held = extension._held_by  # noqa: SLF001 - of this package
+                held(kind())
+            else:
+                held = _samples.found(kind)
+        except (AttributeError, TypeError, OSError) as error:
             # Another version, or a layout that does not hold here.
             limits.append(f"memory of {what} has no name: {error}")
         else:
-            found[kind] = what, held_by
+            found[kind] = what, held
     return found, limits
 
 

@@ -162,7 +162,7 @@ fn has_lost_its_owner(folder: &Path) -> bool {
 }
 
 /// What Python programs run at their start when they are asked for tables of their objects.
-const SITE: [(&str, &str); 4] = [
+const SITE: [(&str, &str); 5] = [
     (
         "sitecustomize.py",
         include_str!("../../../../../python/onecopy/_sitecustomize.py"),
@@ -178,6 +178,10 @@ const SITE: [(&str, &str); 4] = [
     (
         "onecopy_left.py",
         include_str!("../../../../../python/onecopy/_left.py"),
+    ),
+    (
+        "onecopy_samples.py",
+        include_str!("../../../../../python/onecopy/_samples.py"),
     ),
 ];
 
