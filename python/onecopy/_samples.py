@@ -25,12 +25,13 @@ def found(kind: type) -> Held:
 
     Words are followed by way of /proc/self/mem, where an address that leads nowhere is an error and no crash.
     """
+    sizeof: Any = kind.__sizeof__  # of the class, so it takes the object
     fits: set[int] | None = None
     for size in (7, 100):
         members = [object() for _ in range(size)]
         sample: Any = members[:] if kind is list else dict.fromkeys(members)
         wanted = [struct.pack("P", id(member)) for member in members]
-        length = kind.__sizeof__(sample) - kind.__basicsize__
+        length = sizeof(sample) - kind.__basicsize__
         own = _own_memory(id(sample), kind.__basicsize__)
         words = enumerate(struct.unpack(f"{len(own) // 8}P", own))
         here = {place for place, word in words if _holds(_own_memory(word, length), wanted)}
@@ -65,7 +66,7 @@ def _reader(kind: type, place: int) -> Held:
     """Reads that word of an object, at a tenth of the cost of a system call."""
     # All memory by address, as an array: much quicker than an object for each word that is looked at.
     words = (ctypes.c_size_t * 2**45).from_address(0)
-    sizeof: Callable[[Any], int] = kind.__sizeof__
+    sizeof: Any = kind.__sizeof__
     basic = kind.__basicsize__
 
     def held(obj: Any) -> Stretch | None:
