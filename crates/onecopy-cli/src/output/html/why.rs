@@ -64,6 +64,9 @@ pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) 
             "bytes in all",
         ];
         table(out, &head, rows)?;
+        for limit in &objects.limits {
+            writeln!(out, "<p class=\"sentence\">{}</p>", escaped(limit))?;
+        }
     }
     advice(out, &why.advice)
 }
@@ -123,7 +126,7 @@ mod tests {
                 "python": [{"stack": ["count (t.py)", "<module> (t.py)"], "fraction": 0.53}],
                 "objects": {
                     "types": [{"name": "dict", "counted": true, "of": 1000, "objects": 900, "bytes": 2048}],
-                    "other": 1024
+                    "other": 1024, "limits": ["memory of <dict keys> has no name"]
                 },
                 "advice": ["onecopy.share() the data"], "reason": null
             }
@@ -138,6 +141,7 @@ mod tests {
             "<td>unattributed</td><td>20 %</td>",
             "<td>dict</td><td>900</td><td>1,000</td><td>2.00 KiB</td>",
             "<td>other types, and what is no object</td><td></td><td></td><td>1.00 KiB</td>",
+            "<p class=\"sentence\">memory of &lt;dict keys&gt; has no name</p>",
             "→ onecopy.share() the data",
             "7 faults could not be recorded",
         ] {
