@@ -15,6 +15,7 @@ import gc
 import mmap
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from onecopy import _onecopy
@@ -92,12 +93,11 @@ def _interpreters_variables() -> range:
 
     They lie in its own file, which processes share that have nothing else in common.
     """
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            addresses, _, rest = line.partition(" ")
-            mapping = range(*(int(address, 16) for address in addresses.split("-")))
-            if id("") in mapping and "/" in rest:
-                return mapping
+    for line in Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines():
+        addresses, _, rest = line.partition(" ")
+        mapping = range(*(int(address, 16) for address in addresses.split("-")))
+        if id("") in mapping and "/" in rest:
+            return mapping
     return range(0)
 
 
@@ -172,14 +172,12 @@ class _Walk:
         kind = self._kinds.get(cls)
         if kind is None:
             kind = self._kinds[cls] = _kind(cls)
-        if kind is _Kind.NONE:
+        if kind is _Kind.NONE or id(obj) in _INTERPRETERS:
             return []
         if kind is not _Kind.LEAF or self.quiet:
             if id(obj) in self._seen:
                 return []
             self._seen.add(id(obj))
-        if id(obj) in _INTERPRETERS:
-            return []
         is_silent = self.quiet and _onecopy.is_frozen(obj)
         if kind is _Kind.DATA and (data := data_of(obj)) is not None:
             return self._visit_data(obj, data, is_silent=is_silent)
