@@ -134,7 +134,7 @@ macro_rules! sequence_methods {
                 slf
             }
 
-            /// Returns a real list of the elements.
+            /// Returns a real list of the elements; containers among them stay views.
             fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.to_builtin(py, Container::List)
             }
@@ -185,7 +185,7 @@ macro_rules! sequence_methods {
 }
 
 sequence_methods!(ListView, "list", {
-    /// Returns a real list of the elements.
+    /// Returns a real list of the elements; containers among them stay views.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.0.to_builtin(py, Container::List)
     }
