@@ -35,7 +35,7 @@ def empty(shape: Lengths, dtype: npt.DTypeLike = float, *, order: Order = "C") -
 
     Returns:
         A plain ndarray, filled with zeros for now. No other process sees it until it is shared; a child made by fork
-        has its own copy-on-write picture of it.
+        has its own copy-on-write picture of it. It pickles by its content: send what `share()` returns instead.
 
     Raises:
         Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.

@@ -15,6 +15,7 @@ import gc
 import mmap
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from onecopy import _onecopy
@@ -28,10 +29,9 @@ FEW_OBJECTS: Final = 1_000
 """Objects that a quiet walk may write to: some dozen pages at most, in the one process that asks."""
 
 _SIZED: Final = (list, dict, tuple, set, frozenset, collections.deque)
-_EMPTY: Final = (str, bytes, tuple)
 _HIDDEN: Final = {"polars", "torch", "tensorflow", "jax", "jaxlib", "cupy"}
 """Libraries whose objects keep their data where neither buffers nor the collector lead."""
-_SMALL_INTS: Final = range(-5, 257)
+_LEAVES: Final = (str, bytes, int, float, complex)
 
 
 @dataclass
@@ -79,7 +79,7 @@ def _kind(kind: type) -> _Kind:
             f"{kind.__qualname__}: {origin} does not show where its data lie; give a numpy array or an Arrow table "
             "over them"
         )
-    if issubclass(kind, (str, bytes, int, float, complex)):
+    if issubclass(kind, _LEAVES):
         return _Kind.LEAF
     numpy = sys.modules.get("numpy")
     is_array = numpy is not None and issubclass(kind, numpy.ndarray)
@@ -88,18 +88,30 @@ def _kind(kind: type) -> _Kind:
     return _Kind.DATA if origin in {"onecopy", "pyarrow"} else _Kind.HOLDER
 
 
-def _is_interpreters(obj: Any) -> bool:
-    """Whether the interpreter has only one of these, for everybody."""
-    cls = type(obj)
-    return (cls is int and obj in _SMALL_INTS) or (cls in _EMPTY and not obj)
+def _interpreters_variables() -> range:
+    """Where the interpreter has small numbers, empty and short texts, and names like "name": one of each for everybody.
+
+    They lie in its own file, which processes share that have nothing else in common.
+    """
+    for line in Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines():
+        addresses, _, rest = line.partition(" ")
+        mapping = range(*(int(address, 16) for address in addresses.split("-")))
+        if id("") in mapping and "/" in rest:
+            return mapping
+    return range(0)
+
+
+_INTERPRETERS: Final = _interpreters_variables()
 
 
 def _leaf_bytes(cls: type, obj: Any) -> int:
     """Bytes of a str, an int or a float that is small and the program's own; 0 of everything else."""
-    if cls is str:
-        size = str.__sizeof__(obj) if obj else 0
+    if id(obj) in _INTERPRETERS:
+        size = 0
+    elif cls is str:
+        size = str.__sizeof__(obj)
     elif cls is int:
-        size = 0 if obj in _SMALL_INTS else int.__sizeof__(obj)
+        size = int.__sizeof__(obj)
     else:
         size = float.__basicsize__ if cls is float else 0
     return size if size <= PAGE_BYTES else 0
@@ -160,33 +172,32 @@ class _Walk:
         kind = self._kinds.get(cls)
         if kind is None:
             kind = self._kinds[cls] = _kind(cls)
-        if kind is _Kind.NONE:
+        if kind is _Kind.NONE or id(obj) in _INTERPRETERS:
             return []
         if kind is not _Kind.LEAF or self.quiet:
             if id(obj) in self._seen:
                 return []
             self._seen.add(id(obj))
-        if _is_interpreters(obj):
-            return []
         is_silent = self.quiet and _onecopy.is_frozen(obj)
         if kind is _Kind.DATA and (data := data_of(obj)) is not None:
             return self._visit_data(obj, data, is_silent=is_silent)
         if self.quiet and not is_silent:
             self._expect(obj, len(obj) if issubclass(cls, _SIZED) else 1)
             self.written += 1
-        else:
-            before = _onecopy._bytes_before(obj)  # noqa: SLF001 - our own module
-            self._note(id(obj) - before, own_bytes(obj) + before)
-            if kind is not _Kind.LEAF:
-                self._note_held(obj)
-        return [] if kind is _Kind.LEAF else gc.get_referents(obj)
+            return [] if kind is _Kind.LEAF else _no_immortal_leaves(gc.get_referents(obj))
+        before = _onecopy._bytes_before(obj)  # noqa: SLF001 - our own module
+        self._note(id(obj) - before, own_bytes(obj) + before)
+        if kind is _Kind.LEAF:
+            return []
+        self._note_held(obj)
+        return gc.get_referents(obj)
 
     def _visit_data(self, obj: Any, data: list[Range], *, is_silent: bool) -> list[Any]:
         self.ranges += data
         if not holds_objects(obj):
             return []
         self._expect(obj, 0 if is_silent else obj.size)
-        return elements(obj)
+        return elements(obj) if is_silent else _no_immortal_leaves(elements(obj))
 
     def _note_held(self, obj: Any) -> None:
         """Notes where a container has what it holds, without counting any of that."""
@@ -210,6 +221,14 @@ class _Walk:
     def found(self) -> list[Range]:
         """All pages, those next to each other joined."""
         return merged(self.ranges + [(page * PAGE_BYTES, PAGE_BYTES) for page in self.pages])
+
+
+def _no_immortal_leaves(objects: list[Any]) -> list[Any]:
+    """Leaves out texts that the interpreter has made immortal: older than the data, they prove nothing of it.
+
+    `freeze()` begins with what holds them.
+    """
+    return [obj for obj in objects if not (isinstance(obj, _LEAVES) and _onecopy.is_frozen(obj))]
 
 
 def _not_tagged(obj: Any, *, changed: bool) -> str:

@@ -35,6 +35,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What is public, and no names that were only needed to make it."""
+    return __all__
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessMemory:
     """One process's memory; sizes in bytes, as the kernel accounts for them.

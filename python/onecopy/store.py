@@ -9,6 +9,11 @@ from onecopy import _onecopy
 __all__ = ["Collected", "Stats", "collect", "stats"]
 
 
+def __dir__() -> list[str]:
+    """What is public, and no names that were only needed to make it."""
+    return __all__
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Figures of this process's store at one moment; sizes in bytes.

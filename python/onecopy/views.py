@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """What is public, the array's class included, which is loaded when it is asked for."""
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     """Loads numpy with the array's class, for those who ask for it."""
     if name == "SharedArray":

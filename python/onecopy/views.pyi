@@ -80,7 +80,7 @@ class _SequenceView(_View, _Ordered, Sequence[_T_co]):
         """Returns how many elements equal `value`."""
 
     def tolist(self) -> list[_T_co]:
-        """Returns a real list of the elements."""
+        """Returns a real list of the elements; containers among them stay views. `to_python` goes all the way."""
 
 class _ElementsView(_SequenceView[_T_co], Buffer):
     # Assignment is refused with advice; to a type checker nothing can be assigned.
@@ -130,7 +130,7 @@ class ListView(_ElementsView[_T_co]):
     def __iadd__(self, other: Never, /) -> Self: ...  # type: ignore[misc]
     def __imul__(self, count: Never, /) -> Self: ...  # type: ignore[misc]
     def copy(self) -> list[_T_co]:
-        """Returns a real list of the elements."""
+        """Returns a real list of the elements; containers among them stay views. `to_python` goes all the way."""
 
 @final
 class TupleView(_ElementsView[_T_co]):
@@ -201,7 +201,9 @@ class _Mapping(_View, Mapping[_K, _T_co]):
     def keys(self) -> KeysView[_K]: ...
     def values(self) -> ValuesView[_T_co]: ...
     def items(self) -> ItemsView[_K, _T_co]: ...
-    def copy(self) -> dict[_K, _T_co]: ...
+    def copy(self) -> dict[_K, _T_co]:
+        """Returns a real dict of the entries; values that are containers stay views. `to_python` goes all the way."""
+
     def __or__(self, value: Mapping[_K, _T], /) -> dict[_K, _T_co | _T]: ...
     def __ror__(self, value: Mapping[_K, _T], /) -> dict[_K, _T_co | _T]: ...
 

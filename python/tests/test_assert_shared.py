@@ -548,6 +548,49 @@ def test_it_fails_when_nobody_else_has_it() -> None:
             onecopy.assert_shared(data)
 
 
+# Texts of one character, and names like "name", lie in the interpreter's own file, which every Python has.
+STRANGER = """
+import array, subprocess, sys, time
+import onecopy
+
+tagged = {"name": ["x", "name", array.array("b", bytes(2**20))]}
+onecopy.tag("tagged", tagged)
+stranger = subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], stdin=-1, stdout=-1)
+stranger.stdout.readline()
+for data in (tagged, [array.array("b", bytes(2**20)), "x"], {"key": "name", "data": bytearray(2**20)}):
+    try:
+        onecopy.assert_shared(data)
+    except AssertionError as error:
+        assert "no other process has it" in str(error), error
+    else:
+        raise SystemExit(f"{type(data)} counts as shared")
+for data in (["x"], {"key": "name"}):
+    try:
+        onecopy.assert_shared(data)
+    except (AssertionError, ValueError):
+        pass
+    else:
+        raise SystemExit(f"{data} counts as shared")
+stranger.communicate(b"\\n")
+"""
+
+
+def test_the_interpreters_own_texts_are_nobodys_data() -> None:
+    run = subprocess.run([sys.executable, "-c", STRANGER], capture_output=True, text=True, timeout=WATCHDOG_S)
+    assert run.returncode == 0, run.stderr
+
+
+def test_immortal_texts_in_what_is_younger_than_the_workers_are_no_proof() -> None:
+    text = sys.intern("a text that the interpreter may keep for ever")
+    with Workers(nothing):
+        data = [np.ones(64 * MIB, np.uint8), text, "x"]
+        with pytest.raises(AssertionError, match="no other process has it"):
+            onecopy.assert_shared(data)
+        for untagged in (["x", "y"], {"key": "name"}, [text]):
+            with pytest.raises(ValueError, match=r"tag\(\) it before the fork"):
+                onecopy.assert_shared(untagged)
+
+
 def test_it_fails_for_what_is_younger_than_the_workers() -> None:
     with Workers(nothing):
         data = np.ones(64 * MIB, np.uint8)  # a mapping of its own

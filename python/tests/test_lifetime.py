@@ -448,6 +448,20 @@ def test_a_limit_of_file_sizes_is_kept_and_named(limit_mib: int, error: str, sha
     assert words == [error, str(shared), "True", "True", *([str(shared), "0"] if shared else [])]
 
 
+BEYOND_THE_RANGE = """
+import onecopy
+try:
+    onecopy.empty(1 << 50, "u1")
+except MemoryError as error:
+    capacity = onecopy.stats().capacity_bytes
+    print(error.requested >= 1 << 50, capacity // 2 < error.available <= capacity, "address range" in str(error))
+"""
+
+
+def test_more_than_a_store_can_ever_have_says_how_much_that_is() -> None:
+    assert run_program(BEYOND_THE_RANGE) == ["True", "True", "True"]
+
+
 BEYOND_CAPACITY = """
 import resource, onecopy
 limit = 60 << 20

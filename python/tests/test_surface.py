@@ -39,6 +39,11 @@ def test_a_class_says_where_it_is(module: ModuleType, name: str) -> None:
     assert getattr(importlib.import_module(kind.__module__), name) is kind
 
 
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_a_module_shows_what_is_public_and_nothing_else(module: ModuleType) -> None:
+    assert [name for name in dir(module) if not name.startswith("_")] == sorted(module.__all__)
+
+
 def test_errors_that_many_catch_are_in_the_package_too() -> None:
     for name in ("AttachError", "CorruptImage", "Gone", "OnecopyError", "Unsupported"):
         assert getattr(onecopy, name) is getattr(errors, name)
@@ -115,6 +120,14 @@ def test_assignment_still_says_what_to_do_instead(kind: str) -> None:
         view[key] = 3
     with pytest.raises(TypeError, match=r"does not support item deletion.*to_python\(view\)"):
         del view[key]
+
+
+def test_a_view_of_an_object_says_how_to_get_it() -> None:
+    view: Any = onecopy.share(range(3))
+    assert not hasattr(view, "start")
+    with pytest.raises(AttributeError, match=r"no attribute 'start'; view\.get\(\) gives the object") as caught:
+        _ = view.start
+    assert (caught.value.name, caught.value.obj) == ("start", view)
 
 
 # Sets give what the builtins give.

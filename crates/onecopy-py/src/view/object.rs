@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 
 use super::methods::view_methods;
@@ -53,6 +54,14 @@ view_methods!(ObjectView generic {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!("ObjectView({})", self.get(py)?.repr()?))
+    }
+
+    // Python asks only where the class has no such name. The object is not built for an answer: `get()` may run code.
+    #[allow(clippy::unused_self, reason = "Python calls it with the view")]
+    fn __getattr__(&self, name: &str) -> PyResult<()> {
+        Err(PyAttributeError::new_err(format!(
+            "'ObjectView' object has no attribute '{name}'; view.get() gives the object itself"
+        )))
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {

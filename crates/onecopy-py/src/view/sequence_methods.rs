@@ -123,7 +123,7 @@ macro_rules! sequence_methods {
                 slf.py().import("onecopy._views")?.getattr("column")?.call1((slf, name))
             }
 
-            /// Returns a real list of the elements.
+            /// Returns a real list of the elements; containers among them stay views.
             fn tolist<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.to_builtin(py, Container::List)
             }
@@ -165,7 +165,7 @@ macro_rules! sequence_methods {
 }
 
 sequence_methods!(ListView, "list", {
-    /// Returns a real list of the elements.
+    /// Returns a real list of the elements; containers among them stay views.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.0.to_builtin(py, Container::List)
     }

@@ -130,23 +130,25 @@ impl Locked<'_> {
         }
     }
 
-    /// Why there is no room at the end: a store that was made under a limit of file sizes reaches little beyond it.
+    /// Why there is no room at the end: a store that was made under a limit of file sizes reaches little beyond it, any
+    /// other ends with its address range.
     fn no_room(&self, first: u64, n: u64, requested: u64) -> AllocateError {
         let Geometry { span_count, .. } = self.file.geometry;
         let from = self.file.geometry.span_data(first);
         let end = self.file.geometry.span_data(first.saturating_add(n));
-        let limit = memory::file_size_limit();
-        if end > limit {
-            return AllocateError::NoMemory {
-                requested,
-                available: limit.saturating_sub(from),
-                limit: memory::FILE_SIZE_LIMIT,
-            };
-        }
-        AllocateError::Full {
-            store: self.file.uuid,
-            what: "run of spans",
-            capacity: span_count,
+        let (file_limit, capacity) = (
+            memory::file_size_limit(),
+            self.file.geometry.span_data(span_count),
+        );
+        let (reach, limit) = if end > file_limit {
+            (file_limit, memory::FILE_SIZE_LIMIT)
+        } else {
+            (capacity, "the store's address range")
+        };
+        AllocateError::NoMemory {
+            requested,
+            available: reach.saturating_sub(from),
+            limit,
         }
     }
 
