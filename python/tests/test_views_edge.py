@@ -6,6 +6,8 @@ import enum
 import functools
 import gc
 import pickle
+import sys
+import threading
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -129,6 +131,34 @@ def test_keys_that_only_python_compares_are_unpickled_once_for_an_image() -> Non
         assert view[0]["d"][Key(number)] == view[0]["d"][number] == number
         assert "missing" not in view[0]["d"]
     assert Key.unpickled == before + 100
+
+
+def test_views_of_dicts_with_the_same_keys_make_none_of_them() -> None:
+    keys = [Key(1), Key(2)]
+    view: Any = onecopy.share([dict.fromkeys(keys, number) for number in range(4)])
+    before = Key.unpickled
+    assert [len(view[number]) for number in range(4)] == [2] * 4
+    assert Key.unpickled == before
+
+
+def test_code_that_runs_while_names_are_interned_may_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither that thread nor another one waits for the names, as it would have the interpreter's lock meanwhile."""
+    names = {"first": 1, "second": 2}
+    view: Any = onecopy.share([dict(names), None, dict(names), dict(names)])
+    intern, met = sys.intern, []
+
+    def interning(name: str) -> str:
+        if len(met) < 1:
+            met.append(name)
+            thread = threading.Thread(target=lambda: met.append(view[2]["second"]))
+            thread.start()
+            thread.join()
+            met.append(view[3]["first"])
+        return intern(name)
+
+    monkeypatch.setattr(sys, "intern", interning)
+    assert [view[index]["second"] for index in (0, 2, 3)] == [2, 2, 2]
+    assert met == ["first", 2, 1]
 
 
 def test_a_set_is_looked_up_as_a_frozenset() -> None:
