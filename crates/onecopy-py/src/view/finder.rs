@@ -164,10 +164,12 @@ impl Finder {
             key.is_exact_instance_of::<PyTuple>() || key.is_exact_instance_of::<PyFrozenSet>();
         if nested {
             // Raises what the builtin would for a tuple with a list in it.
-            key.hash()?;
+            let theirs = key.hash()?;
             if let Some(hash) = key_hash(key, self.table.seed, 0) {
                 for position in self.table.candidates(hash) {
-                    if key::equal(&self.key(image, position)?, key)? {
+                    // Of few keys all are candidates, and what equals the key may be of any class.
+                    let ours = self.key(image, position)?;
+                    if ours.hash()? == theirs && key::equal(&ours, key)? {
                         return Ok(Some(position));
                     }
                 }
