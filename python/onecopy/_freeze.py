@@ -86,7 +86,6 @@ class _Facts:
     implementation: str
     free_threaded: bool
     bits: int
-    main_interpreter: bool
     can_fork: bool
     audited: dict[int, int]
     """The first patch level of each minor version that somebody has looked at."""
@@ -98,7 +97,6 @@ def _facts() -> _Facts:
         implementation=platform.python_implementation(),
         free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         bits=struct.calcsize("P") * 8,
-        main_interpreter=_onecopy._freeze_is_main(),  # noqa: SLF001 - our own module
         can_fork=hasattr(os, "fork"),
         audited=dict(_onecopy._freeze_rows()),  # noqa: SLF001
     )
@@ -125,8 +123,6 @@ def _refusal(facts: _Facts) -> str | None:
             f"{this} has a collector that was taken back in 3.{minor}.{facts.audited[minor]}; "
             "that version or a later one works"
         )
-    elif not facts.main_interpreter:
-        reason = "this is a subinterpreter, which has objects and an allocator of its own"
     elif not facts.can_fork:
         reason = "this system has no fork"
     return reason

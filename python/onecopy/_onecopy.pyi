@@ -18,7 +18,6 @@ from typing_extensions import Buffer
 
 from onecopy._stubs.freezing import (
     _freeze_header,
-    _freeze_is_main,
     _freeze_look,
     _freeze_rows,
     _freeze_seal,
@@ -93,7 +92,6 @@ __all__ = [
     "_file_image",
     "_fork_count",
     "_freeze_header",
-    "_freeze_is_main",
     "_freeze_look",
     "_freeze_rows",
     "_freeze_seal",

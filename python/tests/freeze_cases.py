@@ -12,7 +12,6 @@ import datetime as dt
 import decimal
 import enum
 import gc
-import importlib
 import multiprocessing
 import os
 import pickle
@@ -705,19 +704,6 @@ def case_a_worker_ends_without_copying() -> None:
     if pid == 0:
         sys.exit(0)  # with everything that a normal end does
     assert os.waitpid(pid, 0)[1] == 0
-
-
-def case_a_subinterpreter_is_not_the_place() -> None:
-    """The extension module is not even imported there."""
-    interpreters: Any = importlib.import_module(
-        "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
-    )
-    other = interpreters.create()
-    script = "try:\n import onecopy\nexcept ImportError:\n pass\nelse:\n assert not onecopy.freeze_supported()[0]"
-    run: Any = getattr(interpreters, "exec", None) or interpreters.run_string
-    failed = run(other, script)
-    assert failed is None, failed
-    interpreters.destroy(other)
 
 
 def case_classes_that_cannot_be_keys_are_counted_under_their_bases() -> None:

@@ -18,7 +18,6 @@ FINE = _freeze._Facts(
     implementation="CPython",
     free_threaded=False,
     bits=64,
-    main_interpreter=True,
     can_fork=True,
     audited=AUDITED,
 )
@@ -39,7 +38,6 @@ def test_audited_versions_are_accepted(version: tuple[int, int, int]) -> None:
         ({"free_threaded": True}, "CPython 3.13.0 is a free-threaded build"),
         ({"bits": 32}, "this one has 32 bits"),
         ({"implementation": "PyPy"}, "headers of CPython, and this is PyPy 3.13.0"),
-        ({"main_interpreter": False}, "this is a subinterpreter"),
         ({"can_fork": False}, "this system has no fork"),
     ],
 )

@@ -232,3 +232,39 @@ def test_figures_do_not_change() -> None:
         with pytest.raises(AttributeError):
             setattr(figure, name, 0)
     assert hash(report) == hash(copy.copy(report))
+
+
+INTERPRETERS: Final = """
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+if {isolated}:
+    other = interpreters.create()
+elif sys.version_info >= (3, 13):
+    other = interpreters.create("legacy")
+else:
+    other = interpreters.create(isolated=False)
+script = '''
+try:
+    import onecopy
+except ImportError as error:
+    assert "subinterpreter" in str(error), error
+else:
+    raise AssertionError("imported")
+'''
+run = getattr(interpreters, "exec", None) or interpreters.run_string
+assert run(other, script) is None
+interpreters.destroy(other)
+import onecopy
+assert onecopy.share([1, 2])[1] == 2
+"""
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_subinterpreter_is_refused(*, isolated: bool) -> None:
+    """Whether it has a lock of its own or shares that of the others, as those of servers do."""
+    script = INTERPRETERS.format(isolated=isolated)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

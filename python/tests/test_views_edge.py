@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import functools
 import gc
 import pickle
+import sys
+import threading
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,11 +47,11 @@ class Key:
 
     unpickled = 0
 
-    def __init__(self, value: int) -> None:
+    def __init__(self, value: Any) -> None:
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return self.value == (other.value if isinstance(other, Key) else other)
+        return bool(self.value == (other.value if isinstance(other, Key) else other))
 
     def __hash__(self) -> int:
         return hash(self.value)
@@ -129,6 +132,95 @@ def test_keys_that_only_python_compares_are_unpickled_once_for_an_image() -> Non
         assert view[0]["d"][Key(number)] == view[0]["d"][number] == number
         assert "missing" not in view[0]["d"]
     assert Key.unpickled == before + 100
+
+
+def test_views_of_dicts_with_the_same_keys_make_none_of_them() -> None:
+    keys = [Key(1), Key(2)]
+    view: Any = onecopy.share([dict.fromkeys(keys, number) for number in range(4)])
+    before = Key.unpickled
+    assert [len(view[number]) for number in range(4)] == [2] * 4
+    assert Key.unpickled == before
+
+
+def test_code_that_runs_while_names_are_interned_may_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither that thread nor another one waits for the names, as it would have the interpreter's lock meanwhile."""
+    names = {"first": 1, "second": 2}
+    view: Any = onecopy.share([dict(names), None, dict(names), dict(names)])
+    intern = sys.intern
+    met: list[Any] = []
+
+    def interning(name: str) -> str:
+        if len(met) < 1:
+            met.append(name)
+            thread = threading.Thread(target=lambda: met.append(view[2]["second"]))
+            thread.start()
+            thread.join()
+            met.append(view[3]["first"])
+        return intern(name)
+
+    monkeypatch.setattr(sys, "intern", interning)
+    assert [view[index]["second"] for index in (0, 2, 3)] == [2, 2, 2]
+    assert met == ["first", 2, 1]
+
+
+class Everything:
+    """Equals whatever it is compared with, which a dict asks only where the hashes are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 5
+
+
+class Anything(str):
+    """The same as a str."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 5
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_keys_are_compared_where_the_hashes_are_equal(count: int) -> None:
+    real: dict[Any, int] = {Everything(): -1, **{f"key {number}": number for number in range(count)}}
+    view: Any = onecopy.share([real, 1])[0]
+    members: Any = onecopy.share([set(real), 1])[0]
+    for key in ((1, 2), (), frozenset({1}), ((1,), "a"), {1}):
+        if not isinstance(key, set):
+            assert key not in real
+            assert key not in view
+        assert key not in members
+    assert view[Everything()] == -1
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_row_is_looked_up_as_a_dict(*, same: bool) -> None:
+    """Whether all rows have the same fields or not."""
+    real: list[Any] = [{"a": 1, "b": 2}, {"a": 3, "b": 4} if same else {"b": 4}]
+    rows: Any = onecopy.share(real)
+    keys = [
+        Key("b"),
+        Key("c"),
+        Text("b"),
+        Folded("B"),
+        Anything("b"),
+        Everything(),
+        np.str_("b"),
+        1,
+        None,
+        (),
+        "b",
+        "c",
+    ]
+    for row, data in zip(rows, real, strict=True):
+        assert [row.get(key) for key in keys] == [data.get(key) for key in keys]
+        with pytest.raises(TypeError, match="unhashable"):
+            row.get([])
 
 
 def test_a_set_is_looked_up_as_a_frozenset() -> None:
@@ -213,6 +305,16 @@ def test_index_of_a_table_is_that_of_a_list() -> None:
                 assert view.index(value, *limit) == expected
     with pytest.raises(TypeError, match="__index__"):
         view.index({"a": 0}, "1")  # type: ignore[arg-type]
+
+
+def test_iterators_of_tables_are_copied_half_way() -> None:
+    real = [{"id": number, "name": str(number)} for number in range(4)]
+    table: Any = onecopy.share(real)
+    for iterator, rows in ((iter(table), real), (reversed(table), real[::-1]), (iter(table[::2]), real[::2])):
+        for left in range(len(rows), -1, -1):
+            for twin in (copy.copy(iterator), copy.deepcopy(iterator), pickle.loads(pickle.dumps(iterator))):
+                assert list(twin) == rows[len(rows) - left :]
+            assert next(iterator, None) == (rows[len(rows) - left] if left else None)
 
 
 class Loud:

@@ -31,6 +31,7 @@ mod view;
 #[pymodule]
 fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    cpython::check_main(py)?;
     if cfg!(debug_assertions) {
         let category = py.get_type::<pyo3::exceptions::PyRuntimeWarning>();
         PyErr::warn(

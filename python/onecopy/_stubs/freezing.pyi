@@ -22,9 +22,6 @@ def _freeze_seal(limit: int) -> int:
 def _freeze_trouble() -> str | None:
     """Why freezing does not work here, as far as the interpreter's memory tells; None if it does. Forks once."""
 
-def _freeze_is_main() -> bool:
-    """Whether this is the main interpreter; others have allocators of their own."""
-
 def _freeze_rows() -> list[tuple[int, int]]:
     """The audited versions: pairs of the minor version and the first patch level."""
 

@@ -16,6 +16,7 @@
 //! | `calibrate` | is this interpreter what `immortal` says? |
 //! | `pymalloc` | where does a pool of blocks begin? |
 //! | `slot` | how does a function that the interpreter calls directly reach code that may fail? |
+//! | `main` | which interpreter of the process is this? |
 //! | `symbol` | how are functions found that are not declared? |
 //! | `import` | how is a function of a module found once? |
 
@@ -27,6 +28,7 @@ pub(crate) mod immortal;
 mod import;
 pub(crate) mod items;
 pub(crate) mod layouts;
+mod main;
 pub(crate) mod pyfloat;
 pub(crate) mod pylong;
 pub(crate) mod pymalloc;
@@ -38,6 +40,7 @@ pub(crate) mod unicode;
 use pyo3::prelude::*;
 
 pub(crate) use import::{import_once, own_function};
+pub(crate) use main::check_main;
 
 /// Fails if this interpreter lays out what every image is made of in another way than is written here. What fewer need is
 /// looked at too, and told when somebody asks for it: `layouts` and `calibrate`.

@@ -35,7 +35,7 @@ pub(crate) unsafe fn new_ascii(len: usize) -> (*mut PyObject, *mut u8) {
 }
 
 /// Bits of a str's state that say that the interpreter knows it by its content.
-const INTERNED: u32 = if cfg!(Py_3_14) { 0xffff } else { 0b11 };
+const INTERNED: u32 = 0b11;
 
 /// Where other characters can be written into an ASCII str: as many as it has. `None` if it has another number of them,
 /// or is interned.

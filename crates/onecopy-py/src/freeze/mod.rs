@@ -46,7 +46,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_freeze_seal, module)?)?;
     module.add_function(wrap_pyfunction!(_freeze_trouble, module)?)?;
     module.add_function(wrap_pyfunction!(_freeze_rows, module)?)?;
-    module.add_function(wrap_pyfunction!(_freeze_is_main, module)?)?;
     module.add_function(wrap_pyfunction!(_freeze_header, module)?)?;
     module.add_function(wrap_pyfunction!(is_frozen, module)?)
 }
@@ -128,15 +127,6 @@ fn _freeze_seal(py: Python<'_>, limit: usize) -> usize {
 #[pyfunction]
 fn _freeze_trouble(py: Python<'_>) -> Option<String> {
     check::self_test(py).err()
-}
-
-/// Whether this is the main interpreter; others have allocators of their own.
-#[pyfunction]
-fn _freeze_is_main(_attached: Python<'_>) -> bool {
-    // SAFETY: the thread is attached, as the argument of type `Python` shows.
-    let this = unsafe { ffi::PyInterpreterState_Get() };
-    // SAFETY: takes nothing; the main interpreter lives as long as the process uses Python.
-    this == unsafe { ffi::PyInterpreterState_Main() }
 }
 
 /// The audited versions: pairs of the minor version and the first patch level.

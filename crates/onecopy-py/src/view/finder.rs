@@ -10,13 +10,13 @@ use std::sync::{Arc, OnceLock};
 
 use onecopy::image::{Keys, Scalar, hash};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFrozenSet, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
 use crate::column::{self, Elements, Getter, Parts};
 use crate::error::{Error, corrupt};
 use crate::image::{Image, Opened, objects};
 use crate::value::item::Item;
-use crate::value::{key, key_hash};
+use crate::value::{key, key_hash, scalar};
 
 /// So few keys are compared one by one, by address at first.
 const FEW: usize = 8;
@@ -53,8 +53,8 @@ impl Finder {
         let kept = &image.get().kept;
         if let Some(known) = kept.keys::<Self>(offset) {
             if known.names.get().is_none() {
-                // Not `get_or_init`: making them may let another thread run, which would wait for this one without end.
-                let _ = known.names.set(known.few_names(image));
+                // Made first and set then: nobody waits for a thread that may wait for the interpreter's lock.
+                let _ = known.names.set(known.few_names(image.py()));
             }
             return Ok(known);
         }
@@ -64,19 +64,20 @@ impl Finder {
         Ok(finder)
     }
 
-    /// The names, or none if the keys are anything else than a few strs.
+    /// The names, or none if the keys are anything else than a few strs. Made of what was looked at: a key that only
+    /// Python can make would run its code, which may come back here.
     #[cold]
-    fn few_names(&self, image: &Bound<'_, Image>) -> Vec<Py<PyAny>> {
-        let py = image.py();
+    fn few_names(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
         if self.len() > FEW {
             return Vec::new();
         }
         let name = |position| {
-            let key = self.key(image, position).ok()?;
-            if !key.is_exact_instance_of::<PyString>() {
+            let key = self.table.items.get(position).ok()??;
+            let name @ Scalar::Str(_) = key.as_scalar() else {
                 return None;
-            }
-            let interned = py.import("sys").ok()?.call_method1("intern", (key,));
+            };
+            let name = scalar::object(py, &name).ok()?;
+            let interned = py.import("sys").ok()?.call_method1("intern", (name,));
             interned.map(Bound::unbind).ok()
         };
         let names: Option<_> = (0..self.len()).map(name).collect();
@@ -163,10 +164,12 @@ impl Finder {
             key.is_exact_instance_of::<PyTuple>() || key.is_exact_instance_of::<PyFrozenSet>();
         if nested {
             // Raises what the builtin would for a tuple with a list in it.
-            key.hash()?;
+            let theirs = key.hash()?;
             if let Some(hash) = key_hash(key, self.table.seed, 0) {
                 for position in self.table.candidates(hash) {
-                    if key::equal(&self.key(image, position)?, key)? {
+                    // Of few keys all are candidates, and what equals the key may be of any class.
+                    let ours = self.key(image, position)?;
+                    if ours.hash()? == theirs && key::equal(&ours, key)? {
                         return Ok(Some(position));
                     }
                 }

@@ -17,7 +17,7 @@ use super::row;
 use super::sequential::Sequential;
 use super::table_core::TableCore;
 use crate::column::Steps;
-use crate::cpython::own_function;
+use crate::cpython::{import_once, own_function};
 use crate::image::Image;
 
 /// A shared list or tuple of rows with the same fields: dicts, or instances of a dataclass or namedtuple.
@@ -181,5 +181,21 @@ impl TableIterator {
 
     fn __length_hint__(&self) -> usize {
         self.steps.len - self.next
+    }
+
+    /// `iter(rest of the table)`: what pickling and copying an iterator give.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (TableView,))> {
+        static ITER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let steps = Steps {
+            start: self.steps.at(self.next).cast_signed(),
+            step: self.steps.step,
+            len: self.steps.len - self.next,
+        };
+        let rest = TableView {
+            image: self.image.clone_ref(py),
+            core: self.core.clone(),
+            steps,
+        };
+        Ok((import_once(py, &ITER, "builtins", "iter")?, (rest,)))
     }
 }

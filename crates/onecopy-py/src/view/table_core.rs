@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use onecopy::image::{Element, Node, Scalar, Table};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
 
 use crate::column::{self, Getter, Parts};
 use crate::cpython::own_function;
@@ -138,13 +137,11 @@ impl TableCore {
     }
 
     fn position_by_value(&self, name: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
-        if !name.is_instance_of::<PyString>() {
-            // As a dict: an unhashable key is an error, another is just not there.
-            name.hash()?;
-            return Ok(None);
-        }
+        // As a dict: an unhashable key is an error, and of whatever class a key is, only its hash and what it equals count.
+        let hash = name.hash()?;
         for (position, known) in self.names.iter().enumerate() {
-            if equal(known.bind(name.py()), name)? {
+            let known = known.bind(name.py());
+            if known.hash()? == hash && equal(known, name)? {
                 return Ok(Some(position));
             }
         }
