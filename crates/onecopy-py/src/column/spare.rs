@@ -4,10 +4,11 @@
 //! releasing it again costs more than finding its value. So a column keeps the last one, and if nobody else has it any
 //! more when the next is asked for, writes the next value into it, as `zip` does with its tuple.
 //!
-//! **Invariants.** `Z1`: the object is null, or an exact float, an exact int past those that are kept for ever, or an exact ASCII
-//! str of [`LENGTHS`] characters; the spare owns a reference to it. `Z2`: only threads that are attached to the interpreter come
-//! here, so nobody counts references meanwhile. What has one reference is known to nobody but the spare, and no other
-//! object can tell that its value changes.
+//! **Invariants.** `Z1`: the object is null, or an exact float, an exact int past those that are kept for ever, or an exact
+//! ASCII str of [`LENGTHS`] characters; the spare owns a reference to it. `Z2`: only threads that are attached to the
+//! interpreter come here, so nobody counts references meanwhile. What has one reference is known to nobody but the spare,
+//! and no other object can tell that its value changes. `Z3`: nothing is kept unless `cpython::layouts` found that values
+//! can be written like this in this interpreter.
 #![allow(unsafe_code, reason = "counts references, and writes into objects")]
 
 use std::cell::Cell;
@@ -16,7 +17,7 @@ use std::ptr;
 
 use pyo3::ffi::{self, PyObject};
 
-use crate::cpython::{pyfloat, pylong};
+use crate::cpython::{layouts, pyfloat, pylong};
 use crate::value::{scalar, text};
 
 /// Strs of other lengths are made anew: those of one character are the interpreter's, and long ones would be kept for
@@ -46,6 +47,9 @@ impl Spare {
     /// Keeps an object that is about to be handed out, or nothing if it is null, in place of the last one.
     #[inline]
     fn keep(&self, object: *mut PyObject) -> *mut PyObject {
+        if !layouts::values_are_known() {
+            return object;
+        }
         // SAFETY: null, or a live object, in an attached thread (Z2).
         unsafe { ffi::Py_XINCREF(object) };
         let last = self.0.replace(object);

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 
@@ -15,10 +16,14 @@ pub(crate) enum Part {
     Dict,
     /// Entries of sets.
     Set,
+    /// The values of ints, floats and strs, when others are written there.
+    Values,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Before, Self::Dict, Self::Set];
+    pub(crate) const ALL: [Self; 4] = [Self::Before, Self::Dict, Self::Set, Self::Values];
+    /// Those that sizes and places are told by.
+    pub(super) const HOLDERS: [Self; 3] = [Self::Before, Self::Dict, Self::Set];
 
     /// What `_layouts()` calls it.
     pub(crate) const fn name(self) -> &'static str {
@@ -26,11 +31,22 @@ impl Part {
             Self::Before => "before",
             Self::Dict => "dict",
             Self::Set => "set",
+            Self::Values => "values",
         }
     }
 }
 
 static FOUND: OnceLock<[Result<(), String>; Part::ALL.len()]> = OnceLock::new();
+
+/// `Part::Values` as one word, for those who read it for each value.
+static VALUES: AtomicBool = AtomicBool::new(false);
+
+/// Whether other values can be written into ints, floats and strs.
+#[inline]
+pub(crate) fn values_are_known() -> bool {
+    // Relaxed: set once, when the module is imported, before anything is read.
+    VALUES.load(Ordering::Relaxed)
+}
 
 /// Whether a layout is as `cpython/` says, or why it cannot be relied on.
 pub(crate) fn known(part: Part) -> Result<(), &'static str> {
@@ -48,6 +64,7 @@ pub(super) fn try_all(check: impl Fn(Part) -> PyResult<bool>) {
             Part::Before => "what lies before an object",
             Part::Dict => "dicts",
             Part::Set => "sets",
+            Part::Values => "the values of ints, floats and strs",
         };
         match check(part) {
             Ok(true) => Ok(()),
@@ -60,4 +77,5 @@ pub(super) fn try_all(check: impl Fn(Part) -> PyResult<bool>) {
         }
     };
     let _ = FOUND.get_or_init(|| Part::ALL.map(tried));
+    VALUES.store(known(Part::Values).is_ok(), Ordering::Relaxed);
 }

@@ -46,13 +46,15 @@ pub(crate) use main::check_main;
 /// looked at too, and told when somebody asks for it: `layouts` and `calibrate`.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     pylong::check(py)?;
-    pyfloat::check(py)?;
     items::check(py)?;
     unicode::check(py)?;
     layouts::try_all(|part| match part {
         layouts::Part::Before => before::check(py),
         layouts::Part::Dict => containers::check_dict(py),
         layouts::Part::Set => containers::check_set(py),
+        layouts::Part::Values => {
+            Ok(pylong::renews(py)? && pyfloat::renews(py)? && unicode::renews(py)?)
+        }
     });
     calibrate::calibrate(py);
     Ok(())

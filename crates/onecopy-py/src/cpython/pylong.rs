@@ -9,7 +9,8 @@
 //! 3.14 bit 2 of the tag marks the ints that the interpreter keeps for ever, which is nothing to a reader.
 //!
 //! **Invariant.** `L1`: [`check`] ran when the module was imported and found that known ints read as they should;
-//! otherwise the import failed.
+//! otherwise the import failed. `L2`: an int does not change while somebody has it: [`renew`] writes to those alone that only
+//! its caller refers to.
 #![allow(unsafe_code)] // Reads the fields of ints that the C API has no inlined access to.
 
 use pyo3::exceptions::PyImportError;
@@ -73,12 +74,12 @@ pub(crate) unsafe fn is_exact_int(object: *mut PyObject) -> bool {
 #[inline]
 pub(crate) unsafe fn digits<'a>(object: *mut PyObject) -> (bool, &'a [u32]) {
     let long = object.cast::<Long>();
-    // SAFETY: an exact int has this layout (L1), and an int never changes.
+    // SAFETY: an exact int has this layout (L1), and does not change while the caller has it (L2).
     let tag = unsafe { (*long).tag };
     let (negative, count) = sign_and_digit_count(tag);
     // SAFETY: a field's address inside a live object; nothing is read.
     let first = unsafe { &raw const (*long).digits }.cast::<u32>();
-    // SAFETY: an int holds as many digits as its tag says (L1), of four bytes each, immutable while it lives.
+    // SAFETY: an int holds as many digits as its tag says (L1), of four bytes each, which the caller keeps as they are (L2).
     (negative, unsafe {
         std::slice::from_raw_parts(first, count)
     })
@@ -91,7 +92,7 @@ pub(crate) unsafe fn digits<'a>(object: *mut PyObject) -> (bool, &'a [u32]) {
 #[inline]
 pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
     let long = object.cast::<Long>();
-    // SAFETY: an exact int has this layout (L1), and an int never changes.
+    // SAFETY: an exact int has this layout (L1), and does not change while the caller has it (L2).
     let tag = unsafe { (*long).tag };
     let (negative, count) = sign_and_digit_count(tag);
     if count > 1 {
@@ -241,11 +242,11 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
             return Err(PyImportError::new_err(text));
         }
     }
-    check_renew(py)
+    Ok(())
 }
 
-/// Writes values into an int of as many digits, and fails if it does not become what they are.
-fn check_renew(py: Python<'_>) -> PyResult<()> {
+/// Whether ints of as many digits become what is written into them.
+pub(super) fn renews(py: Python<'_>) -> PyResult<bool> {
     let pairs = [
         (5000, -6000),
         (-5000, 1 << 29),
@@ -260,11 +261,8 @@ fn check_renew(py: Python<'_>) -> PyResult<()> {
         // SAFETY: a new int past those that the interpreter keeps, which nobody else has.
         let renewed = unsafe { renew(object.as_ptr(), second) };
         if !renewed || !object.eq(second)? || object.repr()?.to_str()? != second.to_string() {
-            let text = format!(
-                "onecopy does not know how this Python lays out ints: {first} did not become {second}"
-            );
-            return Err(PyImportError::new_err(text));
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }

@@ -84,7 +84,8 @@ pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, 
     let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
     // SAFETY: an exact str that is ready, as this function asks, knows how many there are.
     let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
-    // SAFETY: a str of `count` characters of this width; it never changes, and outlives the slice.
+    // SAFETY: a str of `count` characters of this width, which outlives the slice and does not change while the caller has it:
+    // [`renew_ascii`] is for those that only its caller refers to.
     let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
     // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
     #[cfg(Py_3_14)]
@@ -133,11 +134,11 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     if !is_where_expected || !sized(&PyString::new(py, "ascii"))? || !sized(&wide)? {
         return Err(unknown());
     }
-    check_renew(py)?.then_some(()).ok_or_else(unknown)
+    Ok(())
 }
 
 /// Whether a str that gets other characters becomes another one, and one that is interned does not get any.
-fn check_renew(py: Python<'_>) -> PyResult<bool> {
+pub(super) fn renews(py: Python<'_>) -> PyResult<bool> {
     let (first, second) = (b"onecopy: 1", b"onecopy: 2");
     // SAFETY: attached, as `py` shows.
     let (object, to) = unsafe { new_ascii(first.len()) };
