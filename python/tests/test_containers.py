@@ -173,3 +173,12 @@ def test_a_layout_that_does_not_hold_is_told_by_what_needs_it(monkeypatch: pytes
     with pytest.raises(TypeError, match=UNKNOWN):
         onecopy.tag("unknown", dict.fromkeys(WORDS))
     onecopy.tag("known", [*WORDS])
+
+
+def test_the_digest_of_a_short_text_is_of_the_text_alone() -> None:
+    """A short str is smaller than its class says, and others lie right behind it."""
+    texts = [f"{number:05d}" for number in range(3_000)]
+    before = [_onecopy._digest(text) for text in texts[::2]]
+    kept = texts[::2]
+    del texts
+    assert [_onecopy._digest(text) for text in kept] == before

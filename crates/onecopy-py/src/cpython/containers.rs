@@ -28,6 +28,7 @@ use pyo3::types::{PyByteArray, PyDict, PyFrozenSet, PyInt, PyList, PySet, PyStri
 
 use super::items;
 use super::layouts::{self, Part};
+use super::unicode;
 
 /// Bytes of the head of a dict's keys. Looking something up may write a number there.
 const KEYS_HEAD_BYTES: usize = 32;
@@ -67,6 +68,22 @@ pub(crate) fn held(object: &Bound<'_, PyAny>) -> PyResult<Result<Option<Stretch>
     Ok(Ok(Some(found)))
 }
 
+/// Bytes of an object that are there whatever it holds: as many as its class says, or fewer in a str.
+fn fixed_part(object: &Bound<'_, PyAny>) -> usize {
+    // SAFETY: the class of a live object, of which nobody changes the size.
+    let bytes = unsafe { (*object.get_type_ptr()).tp_basicsize }.unsigned_abs();
+    if !object.is_exact_instance_of::<PyString>() {
+        return bytes;
+    }
+    // SAFETY: a live and exact str, as was just found, and the thread is attached, as `object` shows.
+    if !unsafe { unicode::is_ready(object.as_ptr()) } {
+        // Its class's size is all that such a str has.
+        return bytes;
+    }
+    // SAFETY: the same str, which is ready, as was just found.
+    bytes.min(unsafe { unicode::bytes(object.as_ptr()) })
+}
+
 /// A hash over the references that an object holds: with the same ones it lies in the same memory.
 pub(crate) fn digest(object: &Bound<'_, PyAny>) -> PyResult<Result<u64, &'static str>> {
     let (mut start, mut len) = if let Ok(tuple) = object.cast::<PyTuple>() {
@@ -79,9 +96,7 @@ pub(crate) fn digest(object: &Bound<'_, PyAny>) -> PyResult<Result<u64, &'static
             Err(why) => return Ok(Err(why)),
         }
     } else {
-        // SAFETY: the class of a live object, of which nobody changes the size.
-        let bytes = unsafe { (*object.get_type_ptr()).tp_basicsize };
-        (object.as_ptr().addr(), bytes.unsigned_abs())
+        (object.as_ptr().addr(), fixed_part(object))
     };
     // What is written by reading: a reference count, or the number in the head of a dict's keys.
     let skipped = match () {
@@ -97,7 +112,7 @@ pub(crate) fn digest(object: &Bound<'_, PyAny>) -> PyResult<Result<u64, &'static
     if len > 0 {
         let bytes = std::ptr::with_exposed_provenance::<u8>(start);
         // SAFETY: `len` bytes lie there for as long as the object is not changed: items of a list or tuple (I1 of
-        // `items`), keys of a dict (C1), or the fixed part of the object itself, which is as long as its class says.
+        // `items`), keys of a dict (C1), or what of the object itself is there in any case (`fixed_part`).
         // Nobody changes it while this thread is attached and runs no Python code. The interpreter has written all of it:
         // it clears the free entries of a dict, and items beyond the length of a list are left out.
         hasher.write(unsafe { std::slice::from_raw_parts(bytes, len) });
