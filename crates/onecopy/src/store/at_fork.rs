@@ -19,9 +19,10 @@ use std::os::fd::AsFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::alive::ProcessSlot;
-use super::attached::{Attached, PATIENCE, ProcessGuard, forked};
-use super::{alive, spans};
+use super::alive::{self, ProcessSlot};
+use super::attached::Attached;
+use super::locked::PATIENCE;
+use super::process_lock::{ProcessGuard, forked};
 use crate::error::AccessError;
 use crate::sys::{atfork, life};
 
@@ -72,7 +73,8 @@ fn prepare_store(
 }
 
 extern "C" fn parent() {
-    // SAFETY: `prepare` ran in this thread before the fork and suspended its guard.
+    // SAFETY: pthread_atfork(3) calls this in the thread that forks, after `prepare`, which suspended its guard at its
+    // end; in this process nobody else resumes it, and this runs once for each fork.
     let mut guard = unsafe { ProcessGuard::resume() };
     // As in `prepare`, a panic must not cross into C.
     let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -87,7 +89,8 @@ extern "C" fn parent() {
 }
 
 extern "C" fn child() {
-    // SAFETY: `prepare` ran in the thread that this one was forked from and suspended its guard.
+    // SAFETY: pthread_atfork(3) calls this in the child, whose only thread is forked from the one that ran `prepare`,
+    // which suspended its guard at its end; in this process nobody else resumes it, and this runs once.
     let mut guard = unsafe { ProcessGuard::resume() };
     forked();
     life::forget_all();
@@ -111,9 +114,7 @@ extern "C" fn child() {
             let building = std::mem::take(&mut store.local(&mut guard).building);
             for (_, row) in building {
                 let file = &store.file;
-                let from = file.geometry.span_data(row.first);
-                let bytes = spans::spans_of(row.len).saturating_mul(super::layout::SPAN);
-                let to = from.saturating_add(bytes);
+                let (from, to) = row.range(&file.geometry);
                 if file
                     .mapping
                     .make_private(file.fd.as_fd(), from, to)

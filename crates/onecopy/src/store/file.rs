@@ -1,8 +1,8 @@
-//! One memory file as this process sees it: descriptor, mappings, growth.
+//! One memory file as this process sees it: descriptor, mappings, what its header and counters say.
 //!
 //! **Invariants.** `I1`: the header was checked, so `geometry` fits the file. `I2`: a table word is
 //! touched only below what its `Counter::…Table` says is committed; a span's bytes only after
-//! [`StoreFile::commit_data`]. So no access can raise SIGBUS for lack of memory. `I3`: the file is at least
+//! [`StoreFile::commit_data`] (grow.rs). So no access can raise SIGBUS for lack of memory. `I3`: the file is at least
 //! `data_start` bytes long and never shrinks (it is sealed), so no access to the metadata can raise SIGBUS for being
 //! past the end either, whatever a damaged word says.
 #![allow(unsafe_code, reason = "the mapping is turned into metadata words here")]
@@ -14,33 +14,12 @@ use super::Uuid;
 use super::check;
 use super::layout::{Counter, Geometry, Header, MAX_CAPACITY, MIN_CAPACITY};
 use super::mem::Mem;
-use crate::error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
+use crate::error::{AccessError, AttachError, Corrupt, CreateError};
 use crate::primitive::{AtomicU64, Ordering};
-use crate::sys::mapping::{HUGE_PAGE, Mapping, PAGE};
+use crate::sys::mapping::{Mapping, PAGE};
 use crate::sys::memory::MemoryFile;
 use crate::sys::{life, memory, user};
 
-/// Whether an object of 2 MiB and more is kept in huge pages.
-///
-/// Huge pages make page tables 512 times smaller and the first touch in a worker about eight times
-/// faster. They are always best effort: an object that does not get them works all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Huge {
-    /// Where it pays: objects of at least 2 MiB.
-    #[default]
-    Auto,
-    /// The same for now; kept apart so that the threshold of `Auto` may change.
-    Always,
-    /// Small pages only.
-    Never,
-}
-
-/// Tables grow in steps of this many bytes.
-const TABLE_STEP: u64 = 64 << 10;
-/// After how many bytes of new objects the limits of the machine and the cgroup are looked at again.
-const ASK_BYTES: u64 = 1 << 20;
-/// Bytes committed by this process since then.
-static UNASKED: AtomicU64 = AtomicU64::new(0);
 /// Capacities to try, largest first: empty address space costs nothing until it is refused.
 const CAPACITIES: [u64; 3] = [1 << 40, 1 << 36, 1 << 33];
 
@@ -224,9 +203,9 @@ impl StoreFile {
             ..
         } = geometry;
         let mapping = Mapping::new(fd.as_fd(), meta_len, data_start, capacity)?;
-        // SAFETY: `meta_len` bytes are mapped read-write from `meta()`, page aligned, until the owner
-        // of this file drops it or leaks the metadata; all accesses in every process go through `Mem`
-        // or are the life words, which only their threads and the kernel write.
+        // SAFETY: `meta_len` bytes, whole pages, are mapped read-write from `meta()`, which is page aligned, until the
+        // owner of this file drops it, and with it every `Mem`, or leaks the metadata. All accesses in every process go
+        // through `Mem`, or are to life words, which only their threads and the kernel write, as atomics.
         let mem = unsafe { Mem::new(mapping.meta(), mapping.meta_len()) };
         Ok((mapping, mem))
     }
@@ -247,146 +226,21 @@ impl StoreFile {
             .saturating_add(super::layout::THREAD_LIFE)
     }
 
-    /// Commits the pages of a table up to `needed` bytes from its start. Concurrent calls are harmless.
-    pub(crate) fn commit_table(
-        &self,
-        table: u64,
-        counter: Counter,
-        needed: u64,
-    ) -> Result<(), AccessError> {
-        self.commit_table_at(table, counter.offset(), needed)
-    }
-
-    /// The same, where the committed length stands at `watermark`.
-    pub(crate) fn commit_table_at(
-        &self,
-        table: u64,
-        watermark: u64,
-        needed: u64,
-    ) -> Result<(), AccessError> {
-        let value = |word| check::value_or_zero(watermark, Counter::BITS, word);
-        let committed = value(self.mem.get(watermark))
-            .ok_or_else(|| self.corrupt(watermark, "a committed length that fails its check"))?;
-        if committed >= needed {
-            return Ok(());
-        }
-        let end = needed.next_multiple_of(TABLE_STEP);
-        let end = end.min(self.geometry.meta_len.saturating_sub(table));
-        memory::commit(
-            self.fd.as_fd(),
-            table.saturating_add(committed),
-            end.saturating_sub(committed),
-        )
-        .map_err(|source| AccessError::Kernel {
-            store: self.uuid,
-            step: "fallocate",
-            source,
-        })?;
-        // Two processes may do this at once (thread slots); the larger value stays.
-        self.mem.raise(watermark, |old| {
-            let is_less = value(old).is_some_and(|old| old < end);
-            is_less.then_some(check::with(watermark, Counter::BITS, end))
-        });
-        Ok(())
-    }
-
-    /// Commits the pages of an object: `len` bytes from span `first`, in huge pages where possible.
-    pub(crate) fn commit_data(
-        &self,
-        first: u64,
-        len: u64,
-        huge: Huge,
-    ) -> Result<(), AllocateError> {
-        if len == 0 {
-            return Ok(());
-        }
-        // Asking costs 20 µs, so small objects are asked for together.
-        // Relaxed: a sum, nothing is ordered by it.
-        let unasked = UNASKED
-            .fetch_add(len, Ordering::Relaxed)
-            .saturating_add(len);
-        if unasked >= ASK_BYTES {
-            UNASKED.store(0, Ordering::Relaxed);
-            if let Some((available, limit)) = memory::available()
-                && available < len
-            {
-                return Err(AllocateError::NoMemory {
-                    requested: len,
-                    available,
-                    limit,
-                });
-            }
-        }
-        let from = self.geometry.span_data(first);
-        let committed = len.next_multiple_of(PAGE);
-        if huge != Huge::Never && len >= HUGE_PAGE {
-            self.collapse_holes(from, committed);
-        }
-        memory::commit(self.fd.as_fd(), from, committed).map_err(|source| {
-            if source.kind() == io::ErrorKind::FileTooLarge {
-                AllocateError::NoMemory {
-                    requested: len,
-                    available: memory::file_size_limit().saturating_sub(from),
-                    limit: memory::FILE_SIZE_LIMIT,
-                }
-            } else if memory::is_out_of_memory(&source) {
-                let (available, limit) = memory::available().unwrap_or((0, "the kernel"));
-                AllocateError::NoMemory {
-                    requested: len,
-                    available,
-                    limit,
-                }
-            } else {
-                AllocateError::Kernel {
-                    requested: len,
-                    source,
-                }
-            }
-        })
-    }
-
-    /// Makes huge pages out of holes: cheaper than committing small pages and collapsing them later,
-    /// since nothing is copied (measured, 2-vCPU Linux 6.18 VM, 1 GiB: 0.45 s against 0.4 s for small
-    /// pages, but then a memcpy into them takes 0.1–0.4 s instead of 0.7–2 s). A block with no page at
-    /// all is refused by the kernel, so one page of each is committed first.
-    fn collapse_holes(&self, from: u64, len: u64) {
-        const STEP: u64 = 64 << 20;
-        let end = from.saturating_add(len & !(HUGE_PAGE - 1));
-        let mut at = from;
-        while at < end {
-            let stop = at.saturating_add(STEP).min(end);
-            let mut block = at;
-            while block < stop {
-                if memory::commit(self.fd.as_fd(), block, PAGE).is_err() {
-                    return;
-                }
-                block = block.saturating_add(HUGE_PAGE);
-            }
-            if !self.mapping.collapse(at, stop) {
-                return;
-            }
-            at = stop;
-        }
-    }
-
-    /// Gives the pages of an object back to the kernel.
-    pub(crate) fn punch_data(&self, first: u64, len: u64) -> io::Result<()> {
-        let from = self.geometry.span_data(first);
-        memory::punch(self.fd.as_fd(), from, len.next_multiple_of(PAGE))
-    }
-
     /// Makes and locks the calling thread's life word in `slot`.
     pub(crate) fn start_life(&self, slot: u64) -> bool {
         let place = self.mem.life_place(self.life_offset(slot));
-        // SAFETY: the caller owns `slot` (threads.rs claims it by compare-and-swap and only when no
-        // living thread has it); metadata stays mapped until `end_life` succeeded or for ever.
+        // SAFETY: `life_place` lies in the metadata, aligned to 64 as thread slots are, with room for a life word
+        // (asserted there). `threads::try_claim`, the only caller, has just made the slot CLAIMED by compare-and-swap,
+        // and only if no living thread had it, so nobody else has a mutex there. The metadata stay mapped until
+        // `end_life` has succeeded, or for ever (`attached::close` asks `has_lives`).
         unsafe { life::lock(place) }
     }
 
     /// Unlocks the calling thread's life word in `slot`; `false` if it must stay mapped.
     pub(crate) fn end_life(&self, slot: u64) -> bool {
         let place = self.mem.life_place(self.life_offset(slot));
-        // SAFETY: the metadata is mapped; so is that of all stores in which this thread has a life word (see `start_life`).
+        // SAFETY: the metadata are mapped as long as `self`; so are those of all stores in which this thread has a life
+        // word (`start_life`). There are no references to them but those to atomics that `Mem` makes.
         unsafe { life::unlock(place) }
     }
 

@@ -20,8 +20,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Uuid;
-use super::attached::{Attached, ProcessGuard};
+use super::attached::Attached;
 use super::file::StoreFile;
+use super::process_lock::ProcessGuard;
 use super::token::Token;
 use crate::error::{AccessError, AttachError, CreateError};
 use crate::sys::memory::{MemoryFile, Refused};

@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attached::{Attached, ProcessGuard};
-use super::file::Huge;
-use super::object::{Building, Object};
+use super::attached::Attached;
+use super::building::Building;
+use super::grow::Huge;
+use super::object::Object;
+use super::process_lock::ProcessGuard;
 use super::stats::{self, Collected, Stats};
 use super::view::{Portable, View};
 use super::{Uuid, find, verify};

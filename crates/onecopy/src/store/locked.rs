@@ -12,6 +12,11 @@ use super::threads::{self, ThreadSlot};
 use crate::error::{AccessError, Corrupt};
 use crate::sys::procfs;
 
+/// How long an operation waits for a living holder of the store's lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a destructor waits before it leaves its hold to the next operation.
+pub(crate) const DROP_PATIENCE: Duration = Duration::from_millis(20);
+
 impl StoreFile {
     /// Takes the store's lock and, if its last holder died, finishes what that one began. `me` is the calling thread,
     /// which has the process lock.

@@ -21,16 +21,18 @@ pub(crate) struct Mem {
     len: u64,
 }
 
-// SAFETY: all accesses are atomic (I2) and the memory stays mapped (I1).
+// SAFETY: an address of memory that stays mapped as long as a copy is used, in whichever thread (I1); all accesses are
+// atomic (I2).
 unsafe impl Send for Mem {}
-// SAFETY: all accesses are atomic (I2) and the memory stays mapped (I1), from whichever thread.
+// SAFETY: the value itself never changes; the memory behind it stays mapped (I1), and all accesses to that are atomic
+// (I2).
 unsafe impl Sync for Mem {}
 
 impl Mem {
     /// Wraps metadata.
     ///
     /// # Safety
-    /// - `base` is valid for reads and writes of `len` bytes and aligned to 64, as long as the value
+    /// - `base` is valid for reads and writes of `len` bytes, a multiple of 8, and aligned to 64, as long as the value
     ///   or a copy of it is used (I1).
     /// - All other accesses to these bytes, by any process, are atomic or happen before (I2).
     pub(crate) unsafe fn new(base: NonNull<u8>, len: u64) -> Self {
@@ -53,8 +55,9 @@ impl Mem {
             .as_ptr()
             .wrapping_add(offset as usize)
             .cast::<u64>();
-        // SAFETY: in bounds and aligned (asserted; `len` is a multiple of 8), mapped (I1), and only
-        // accessed atomically (I2).
+        // SAFETY: `base` is aligned to 64, so the address is aligned to 8, and all 8 bytes lie below `len` (asserted;
+        // `len` is a multiple of 8, as `new` asks). They are mapped as long as `self` (I1), and only accessed
+        // atomically (I2).
         unsafe { AtomicU64::from_ptr(address) }
     }
 
@@ -69,7 +72,9 @@ impl Mem {
             .as_ptr()
             .wrapping_add(offset as usize)
             .cast::<u32>();
-        // SAFETY: as in `word`; no offset is used in both widths.
+        // SAFETY: `base` is aligned to 64, so the address is aligned to 4, and all 4 bytes lie below `len` (asserted;
+        // `len` is a multiple of 8, as `new` asks). They are mapped as long as `self` (I1), and only accessed
+        // atomically (I2): no word is used in both widths.
         unsafe { AtomicU32::from_ptr(address) }
     }
 
@@ -122,7 +127,7 @@ impl Mem {
             offset.saturating_add(life::LIFE_BYTES) <= self.len,
             "a life word outside the metadata"
         );
-        // SAFETY: in bounds of the mapped metadata (asserted, I1).
+        // SAFETY: the sum lies below `len` (asserted), and so inside one mapping (I1).
         unsafe { self.base.add(offset as usize) }
     }
 }

@@ -8,11 +8,13 @@
 //! Building ───────────▶ pages ───────────▶ Object ───────────▶ Token ─────────▶ Object elsewhere
 //!   (writable, unseen)            (read-only, one hold per process)   (a unit in flight)
 //! ```
-//! * `layout` says where everything stands; `mem` is the only way to touch it.
+//! * `layout` says where everything stands; `mem` is the only way to touch it; `file` maps it and `grow` commits it.
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
 //! * `spans`, `objects` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
 //! * `recover` gives back what the dead held; `verify` checks all invariants.
-//! * `attached`, `at_fork` and `find` are the process's own side.
+//! * `process_lock`, `local`, `own_slot` and `attached` are the process's own side; `session` is one operation; `at_fork`
+//!   and `find` are how a store comes to a process.
+//! * `hold` is one owner's interest; `building`, `object`, `private` and `view` are objects as Rust values.
 //!
 //! Which stores to memory a change consists of, and what a peer sees if its author dies after each, is
 //! written in `intent.rs`, `objects.rs` and `recover.rs`.
@@ -22,20 +24,28 @@
 mod alive;
 mod at_fork;
 mod attached;
+mod building;
 mod check;
 mod file;
 mod find;
+mod grow;
 mod handle;
+mod hold;
 mod id;
 mod intent;
 mod layout;
+mod local;
 mod lock;
 mod locked;
 mod mem;
 mod object;
 mod objects;
+mod own_slot;
+mod private;
+mod process_lock;
 mod processes;
 mod recover;
+mod session;
 mod spans;
 mod stats;
 mod threads;
@@ -46,11 +56,13 @@ mod view;
 #[cfg(feature = "testing")]
 mod words;
 
-pub use attached::fork_count;
-pub use file::Huge;
+pub use building::Building;
+pub use grow::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
-pub use object::{Building, Object, PrivateMapping, Sealed};
+pub use object::Object;
+pub use private::{PrivateMapping, Sealed};
+pub use process_lock::fork_count;
 pub use stats::{Collected, Stats};
 pub use token::Token;
 pub use view::{Portable, View};

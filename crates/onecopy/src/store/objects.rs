@@ -26,7 +26,7 @@
 use super::ObjectId;
 use super::check;
 use super::intent::Intent;
-use super::layout::{Counter, ENTRY_BYTES};
+use super::layout::{Counter, ENTRY_BYTES, Geometry, SPAN};
 use super::locked::Locked;
 use super::spans;
 use crate::error::{AccessError, AllocateError, Corrupt};
@@ -57,6 +57,13 @@ impl Row {
     /// Bytes that are committed for the object.
     pub(crate) fn committed(&self) -> u64 {
         self.len.next_multiple_of(PAGE)
+    }
+
+    /// Where its spans begin and end in the file.
+    pub(crate) fn range(&self, geometry: &Geometry) -> (u64, u64) {
+        let from = geometry.span_data(self.first);
+        let bytes = spans::spans_of(self.len).saturating_mul(SPAN);
+        (from, from.saturating_add(bytes))
     }
 }
 

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::attached::{Attached, PATIENCE, Session};
+use super::attached::Attached;
 use super::layout::Counter;
+use super::locked::PATIENCE;
 use super::objects::State;
 use super::recover::Swept;
+use super::session::Session;
 use crate::error::AccessError;
 use crate::sys::memory;
 

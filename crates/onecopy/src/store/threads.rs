@@ -225,8 +225,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::store::attached::ProcessGuard;
     use crate::store::handle::Store;
+    use crate::store::process_lock::ProcessGuard;
     use crate::sys::memory;
 
     fn store() -> Store {

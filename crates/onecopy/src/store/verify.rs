@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ObjectId;
-use super::attached::{Attached, PATIENCE};
+use super::attached::Attached;
 use super::layout::{Counter, Header, INTENT};
-use super::locked::Locked;
+use super::locked::{Locked, PATIENCE};
 use super::objects::State;
 use super::{intent, threads};
 use crate::error::AccessError;

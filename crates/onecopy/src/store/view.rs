@@ -8,7 +8,8 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::object::{Building, Object};
+use super::building::Building;
+use super::object::Object;
 use super::token::Token;
 use crate::error::{AccessError, AllocateError, AttachError};
 
@@ -25,7 +26,8 @@ pub unsafe trait Portable: Copy + Send + Sync + 'static {
 
 macro_rules! portable {
     ($($kind:ty = $tag:literal),+ $(,)?) => {$(
-        // SAFETY: a primitive number: no padding, no pointers, all bit patterns valid.
+        // SAFETY: a primitive number: of the size in its name, without padding or pointers, all bit patterns valid; the
+        // tags below differ.
         unsafe impl Portable for $kind {
             const TAG: [u8; 8] = *$tag;
         }
@@ -71,7 +73,8 @@ impl<T: Portable> View<[T]> {
         for (target, source) in header.iter_mut().zip(fields.iter().flatten()) {
             *target = *source;
         }
-        // SAFETY: `T` is Portable: plain values without padding, so all of its bytes may be read.
+        // SAFETY: `bytes` is the size of `values`, which are borrowed for as long; `T` is Portable, without padding, so
+        // each of these bytes is initialised, and without interior mutability, so none changes.
         let source = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), bytes) };
         rest.copy_from_slice(source);
         let object = building.publish()?;
@@ -155,8 +158,10 @@ impl<T: Portable> Deref for View<[T]> {
     fn deref(&self) -> &[T] {
         let values = self.object.bytes().get(VALUES..).unwrap_or_default();
         let len = values.len().checked_div(size_of::<T>()).unwrap_or(0);
-        // SAFETY: the bytes are immutable as long as the object is held; they begin 64-byte aligned (the
-        // object is page aligned); `len` values fit; `T` is Portable, so any bytes are values.
+        // SAFETY: `len` values of this size fit into the bytes, which are borrowed from the object and never change as
+        // long as it is held (object.rs I2). An object begins with a span, 64 KiB aligned in a mapping that is so too,
+        // so the values are aligned to 64, which suits `T` (asserted in `share`, and compared in `from_object`). Any
+        // bytes are values, as `T` is Portable.
         unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<T>(), len) }
     }
 }
