@@ -59,11 +59,9 @@ pub fn environment_is_untrusted() -> bool {
 }
 
 #[cfg(not(loom))]
-pub use error::{
-    AccessError, AllocateError, AttachError, Corrupt, CreateError, FileError, FileKind,
-};
+pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 #[cfg(not(loom))]
-pub use file::{FileBuilder, FileIdentity, FileImage};
+pub use file::{FileBuilder, FileError, FileIdentity, FileImage, FileKind};
 pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
 pub use store::{

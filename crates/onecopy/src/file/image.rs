@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, MmapMut};
 
+use super::error::{FileError, FileUse};
 use super::new::{NewFile, Purpose};
 use super::place::{self, Links};
 use super::plain::{self, open_regular};
-use crate::error::{FileError, FileUse};
 use crate::store::PrivateMapping;
 use crate::sys;
 

@@ -4,12 +4,13 @@
 //! [`open`], [`start`], [`whole`] read what others have left. [`Place`] says where a path leads.
 #![deny(unsafe_code)]
 
+mod error;
 mod image;
 mod new;
 mod place;
 mod plain;
 
-pub use crate::error::{FileError, FileKind, FileUse};
+pub use error::{FileError, FileKind, FileUse};
 pub use image::{FileBuilder, FileIdentity, FileImage};
 pub use new::{NewFile, Purpose, write};
 pub use place::Place;

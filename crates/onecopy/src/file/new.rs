@@ -25,8 +25,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::error::FileError;
 use super::place::{Links, Place};
-use crate::error::FileError;
 use crate::sys;
 use crate::sys::folder::fit;
 use crate::sys::procfs::umask;

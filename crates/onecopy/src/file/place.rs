@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 
-use crate::error::{FileError, FileKind};
+use super::error::{FileError, FileKind};
 use crate::sys::folder::{Folder, Found, Identity};
 use crate::sys::user;
 

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::error::{FileError, FileKind, FileUse};
 use super::place::Links;
-use crate::error::{FileError, FileKind, FileUse};
 use crate::sys::folder::{self, Folder};
 
 /// Opens a regular file, not through a link.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mkfifoat, mknodat};
 
-use crate::error::FileKind;
+use crate::file::FileKind;
 use crate::testing::{ignore_steps, watch_steps};
 
 const NOBODY: u32 = 65_534;
