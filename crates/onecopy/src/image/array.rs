@@ -16,7 +16,6 @@ use super::error::{BuildError, ImageError, corrupt};
 use super::header::Header;
 use super::node::{FLAG_READ_ONLY, NODE_HEAD_LEN, NodeHead, NodeKind, SECTION_LEN, Section};
 use super::plan::{PAGE_ALIGN, ROOT, SECTION_ALIGN};
-use super::sequence::typed;
 
 /// `NumPy` allows no more dimensions.
 pub const DIMENSION_LIMIT: usize = 64;
@@ -300,8 +299,8 @@ impl<'a> Array<'a> {
             dtype: String::from_utf8(dtype.of(image)?.to_vec())
                 .map_err(|_| corrupt(dtype.offset, "the type of an array is not UTF-8"))?,
             item_size: head.item_size,
-            shape: typed(image, shape, dimensions)?.to_vec(),
-            strides: typed(image, strides, dimensions)?.to_vec(),
+            shape: shape.typed(image, dimensions)?.to_vec(),
+            strides: strides.typed(image, dimensions)?.to_vec(),
             read_only: head.flags & FLAG_READ_ONLY != 0,
         };
         // What is checked is the copy (O1 of `bytes`).

@@ -13,10 +13,12 @@
 //! only Python can compare, are not in the index.
 
 use super::arena::Arena;
-use super::bytes::{once, slice, u64_at};
+use super::bytes::{once, u64_at};
+use super::equal::equal;
 use super::error::{BuildError, ImageError, corrupt};
-use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
-use super::sequence::{Element, Sequence, typed};
+use super::fields::put_fields;
+use super::node::{NodeHead, NodeKind, Section};
+use super::sequence::{Element, Sequence};
 use super::text::Text;
 use super::word::Scalar;
 
@@ -85,7 +87,7 @@ impl<'a> Keys<'a> {
                 offset: field(32)?,
                 len: slot_count.saturating_mul(8),
             };
-            typed(bytes, index, slot_count as usize)?
+            index.typed(bytes, slot_count as usize)?
         };
         Ok(Self {
             items,
@@ -180,56 +182,6 @@ impl<'a> Keys<'a> {
             }
         }
         Ok(None)
-    }
-}
-
-/// Whether two values are equal as Python has it, across the types of numbers.
-#[must_use]
-pub fn equal(left: &Scalar<'_>, right: &Scalar<'_>) -> bool {
-    let int = |value: &Scalar<'_>| match *value {
-        Scalar::Bool(value) => Some(i64::from(value)),
-        Scalar::Int(value) => Some(value),
-        _ => None,
-    };
-    match (left, right) {
-        (Scalar::Pickle(_), _) | (_, Scalar::Pickle(_)) => false,
-        _ if left == right => true,
-        _ => match (int(left), int(right)) {
-            (Some(left), Some(right)) => left == right,
-            (Some(int), None) => equals_int(right, int),
-            (None, Some(int)) => equals_int(left, int),
-            // A float and a large int: equal if they are the same number, which is what the hash is made of.
-            (None, None) => is_large(left, right) || is_large(right, left),
-        },
-    }
-}
-
-fn equals_int(value: &Scalar<'_>, int: i64) -> bool {
-    let (Scalar::Float(float) | Scalar::Complex(float, 0.0)) = *value else {
-        return false;
-    };
-    // 2^63 as a float is past every i64, and the cast back would saturate to one.
-    #[allow(clippy::float_cmp)] // Exact numbers are compared.
-    let equal = float < 9_223_372_036_854_775_808.0 && int as f64 == float && float as i64 == int;
-    equal
-}
-
-/// Whether a float or complex equals a number past `i64`, or a complex equals a float.
-fn is_large(float: &Scalar<'_>, other: &Scalar<'_>) -> bool {
-    let (Scalar::Float(value) | Scalar::Complex(value, 0.0)) = *float else {
-        return false;
-    };
-    match other {
-        Scalar::Uint(_) | Scalar::Big(_) => {
-            // Both hashes are made of the same shortest two's complement: compared under two seeds, 128 bits of them.
-            let float = Scalar::Float(value);
-            [0, u64::MAX]
-                .into_iter()
-                .all(|seed| super::hash::scalar(&float, seed) == super::hash::scalar(other, seed))
-        }
-        #[allow(clippy::float_cmp)]
-        Scalar::Float(other) => value == *other,
-        _ => false,
     }
 }
 
@@ -342,36 +294,6 @@ fn insert(slots: &mut [[u8; 8]], hash: u64, position_plus_one: u64) -> usize {
         at = at.wrapping_add(1) & mask;
     }
     slots.len()
-}
-
-/// Writes a head and the fields behind it.
-pub(crate) fn put_fields(
-    arena: &mut Arena<'_>,
-    node: u64,
-    head: &NodeHead,
-    fields: &[u64],
-) -> Result<(), BuildError> {
-    if let Some(room) = arena.slice_mut(node, NODE_HEAD_LEN as u64)?
-        && !head.write(room, &[])
-    {
-        return Err(BuildError::Outgrown);
-    }
-    let at = node.saturating_add(NODE_HEAD_LEN as u64);
-    arena.put(at, bytemuck::cast_slice(fields))
-}
-
-/// The first fields behind a head.
-pub(crate) fn fields<const N: usize>(image: &[u8], at: u64) -> Result<[u64; N], ImageError> {
-    let chunk = field_list(image, at, N)?.first_chunk();
-    chunk.map(once).ok_or(corrupt(at, "node outside the image"))
-}
-
-/// The fields behind a head, as they lie.
-pub(crate) fn field_list(image: &[u8], at: u64, count: usize) -> Result<&[u64], ImageError> {
-    let start = at.saturating_add(NODE_HEAD_LEN as u64);
-    let len = (count as u64).saturating_mul(8);
-    let bytes = slice(image, start, len, "node outside the image")?;
-    bytemuck::try_cast_slice(bytes).map_err(|_| corrupt(at, "a node starts at a multiple of 8"))
 }
 
 #[cfg(test)]

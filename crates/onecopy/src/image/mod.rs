@@ -19,11 +19,13 @@
 //! | `build` | how are the bytes written? |
 //! | `arena` | how is memory for many nodes handed out, measured first and then written? |
 //! | `cursor` | how is a list or tuple filled that lies among other nodes? |
-//! | `hash`, `keys` | how is a key found? |
-//! | `graph` | how do dicts, sets, tables and pickled objects lead to their parts? |
+//! | `hash`, `key_hashes`, `keys`, `equal` | how is a key found? |
+//! | `fields` | what stands behind the head of a node that leads to others? |
+//! | `graph` | how do dicts, sets and pickled objects lead to their parts? |
+//! | `table` | how do many objects with the same fields lie in columns? |
 //! | `array` | how does an n-dimensional array describe itself? |
 //! | `view` | how is an image opened, and a node resolved? |
-//! | `sequence` | how are elements read without copying? |
+//! | `parts`, `sequence` | where do a list's parts lie, and how are its elements read without copying? |
 //! | `validate` | does the whole image hold together? |
 //!
 //! **Invariants.** `I1`: an image never changes once it is published. `I2`: bytes are input: reading checks every
@@ -47,15 +49,19 @@ mod array;
 mod build;
 mod bytes;
 mod cursor;
+mod equal;
 mod error;
+mod fields;
 mod graph;
 pub mod hash;
 mod header;
 mod key_hashes;
 mod keys;
 mod node;
+mod parts;
 mod plan;
 mod sequence;
+mod table;
 mod text;
 mod validate;
 mod view;
@@ -65,17 +71,19 @@ pub use arena::Arena;
 pub use array::{Array, ArrayLayout, ArrayShape, ArraySpec, DIMENSION_LIMIT, place_array};
 pub use build::{ImageBuf, Writer, sequence_image};
 pub use cursor::{COMPACT_LIMIT, ColumnCursor};
+pub use equal::equal;
 pub use error::{BuildError, ImageError};
 pub use graph::{
-    Dict, DictParts, ObjectNode, ObjectPlace, RowKind, RowNode, Set, Table, TableParts, place_dict,
-    place_object, place_set, place_table, put_dict, put_row, put_set, put_table, put_value,
+    Dict, DictParts, ObjectNode, ObjectPlace, Set, place_dict, place_object, place_set, put_dict,
+    put_set, put_value,
 };
 pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC};
 pub use key_hashes::KEY_DEPTH;
-pub use keys::{Candidates, Keys, equal, put_keys};
+pub use keys::{Candidates, Keys, put_keys};
 pub use node::{ColumnKind, NodeHead, NodeKind, Section};
 pub use plan::{Container, IntWidth, Layout, Plan, Survey};
 pub use sequence::{Element, Items, Offsets, Sequence, Spans, Words};
+pub use table::{RowKind, RowNode, Table, TableParts, place_table, put_row, put_table};
 pub use text::{Text, TextBuf, TextKind};
 pub use validate::validate;
 pub use view::{Image, Node};

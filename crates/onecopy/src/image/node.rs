@@ -2,16 +2,18 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array; others in `graph` |
+//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array; others in `graph`, `table`, `keys` |
 //! | 1 | 1 | column kind of a list or tuple; 0 in an array |
 //! | 2 | 1 | flags: bit 0 has `None`, bit 1 all text is ASCII, bit 2 read-only (array) |
-//! | 3 | 1 | number of sections; 0 in a compact list or tuple, whose parts follow the head, and in nodes of `graph` |
+//! | 3 | 1 | number of sections; 0 in a compact list or tuple, whose parts follow the head, and in nodes with `fields` |
 //! | 4 | 4 | bytes per item of the first section (array: per item of its data) |
 //! | 8 | 8 | number of elements |
 //! | 16 | 16 × n | sections: offset from the image's start (8), length in bytes (8) |
 //!
 //! A reader refuses kinds, columns and flags that it does not know; what a node contains can therefore grow with new
 //! kinds while old files stay readable.
+
+use bytemuck::AnyBitPattern;
 
 use super::bytes::{once, put, slice, u64_at};
 use super::error::{ImageError, corrupt};
@@ -158,6 +160,27 @@ impl Section {
     /// The section's bytes.
     pub(crate) fn of<'a>(&self, image: &'a [u8]) -> Result<&'a [u8], ImageError> {
         slice(image, self.offset, self.len, "section outside the image")
+    }
+
+    /// The section as a slice of exactly `count` items.
+    pub(crate) fn typed<'a, T: AnyBitPattern>(
+        &self,
+        image: &'a [u8],
+        count: usize,
+    ) -> Result<&'a [T], ImageError> {
+        let items: &[T] = bytemuck::try_cast_slice(self.of(image)?).map_err(|_| {
+            corrupt(
+                self.offset,
+                "section is not aligned or not a whole number of items",
+            )
+        })?;
+        if items.len() != count {
+            return Err(corrupt(
+                self.offset,
+                "section length does not match the element count",
+            ));
+        }
+        Ok(items)
     }
 }
 

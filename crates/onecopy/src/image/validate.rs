@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::error::{ImageError, corrupt};
-use super::graph::Table;
 use super::key_hashes::{KeyHashes, LONG_BLOB};
 use super::sequence::{Items, Offsets, Sequence, Spans};
+use super::table::Table;
 use super::text::{Text, TextKind};
 use super::view::{Image, Node};
 use super::word::{Decoded, Scalar, Word, read_blob};

@@ -8,11 +8,12 @@
 use super::array::Array;
 use super::bytes::u64_at;
 use super::error::{ImageError, corrupt};
-use super::graph::{Dict, DictParts, ObjectNode, RowNode, Set, Table};
+use super::graph::{Dict, DictParts, ObjectNode, Set};
 use super::header::Header;
 use super::keys::Keys;
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind};
 use super::sequence::Sequence;
+use super::table::{RowNode, Table};
 use super::word::Word;
 
 /// An image whose header has been checked.
