@@ -53,13 +53,13 @@ impl Codec {
 /// - the thread is attached to the interpreter.
 unsafe fn fill<D: Decode>(parts: &Parts, steps: &Steps, out: *mut *mut PyObject) -> usize {
     for index in 0..steps.len {
-        // SAFETY: `index` is below `len`, so `at` is an element of the image (S1); the parts hold for a column of this kind, as this
-        // function asks.
+        // SAFETY: `index` is below `len`, so `steps.at(index)` is an element (S1); the parts hold for a column of this
+        // kind, and the thread is attached, as this function asks.
         let object = unsafe { D::decode(parts, steps.at(index)) };
         if object.is_null() {
             return index;
         }
-        // SAFETY: there is memory for `len` pointers at `out`, as this function asks.
+        // SAFETY: `index` is below `len`, and there is memory for `len` pointers at `out`, as this function asks.
         let slot = unsafe { out.add(index) };
         // SAFETY: inside that memory, which nobody else uses now, as this function asks.
         unsafe { slot.write(object) };
@@ -68,11 +68,14 @@ unsafe fn fill<D: Decode>(parts: &Parts, steps: &Steps, out: *mut *mut PyObject)
 }
 
 unsafe extern "C" fn next<D: Decode>(iterator: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the interpreter calls this slot with an object of the type that has it.
+    // SAFETY: the interpreter calls this slot, which only types of `iterator.rs` have, attached and with an object of
+    // one of them, which it holds until the slot returns.
     let Some((parts, at)) = (unsafe { iterator::advance(iterator) }) else {
         return ptr::null_mut();
     };
-    // SAFETY: an iterator's parts and positions come from a view (P1 to P4, S1), which it holds.
+    // SAFETY: the type that has this slot stands beside `D` in one `CODEC`, so the iterator's parts are those of a
+    // column of this kind, and hold as long as it has its view (T1 of `iterator`), which it still has: `at` is an
+    // element (T2). Attached.
     unsafe { D::decode(parts, at) }
 }
 

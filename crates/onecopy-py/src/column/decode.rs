@@ -99,7 +99,8 @@ impl<T: Width> Decode for Int<T> {
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
-        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        // SAFETY: the parts belong to a column of this kind, as this function asks, whose items have this type, one for
+        // each element (P1), and `index` is an element.
         let value: T = unsafe { parts.item(index) };
         parts.spare.int(value.into())
     }
@@ -110,7 +111,8 @@ impl Decode for Uint {
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
-        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        // SAFETY: the parts belong to a column of this kind, as this function asks, whose items have this type, one for
+        // each element (P1), and `index` is an element.
         let value: u64 = unsafe { parts.item(index) };
         // SAFETY: takes a plain number; the thread is attached, as this function asks.
         unsafe { ffi::PyLong_FromUnsignedLongLong(value) }
@@ -122,7 +124,8 @@ impl Decode for Float {
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
-        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        // SAFETY: the parts belong to a column of this kind, as this function asks, whose items have this type, one for
+        // each element (P1), and `index` is an element.
         let value: f64 = unsafe { parts.item(index) };
         parts.spare.float(value)
     }
@@ -133,7 +136,8 @@ impl Decode for Bool {
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
-        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        // SAFETY: the parts belong to a column of this kind, as this function asks, whose items have this type, one for
+        // each element (P1), and `index` is an element.
         let value: u8 = unsafe { parts.item(index) };
         scalar::bool_object(value != 0)
     }
@@ -239,7 +243,8 @@ impl Decode for Words {
 
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
-        // SAFETY: a column of this kind has items of this type, of which `index` is one (P1).
+        // SAFETY: the parts belong to a column of this kind, as this function asks, whose items have this type, one for
+        // each element (P1), and `index` is an element.
         let word = Word(unsafe { parts.item(index) });
         match word.decode() {
             Some(Decoded::Int(value)) => parts.spare.int(value),
@@ -253,7 +258,8 @@ impl Decode for Words {
             Some(Decoded::Bytes(short)) => scalar::bytes(short.as_bytes()),
             Some(Decoded::Blob(offset)) => {
                 match read_blob(parts.data(0, parts.data_len).unwrap_or_default(), offset) {
-                    // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
+                    // SAFETY: `parts.image` is an `Image` that whoever has the parts keeps alive (P4); the thread is
+                    // attached, as this function asks.
                     Ok(Scalar::Pickle(_)) => unsafe { element::pickled(parts.image, offset) },
                     Ok(value) => scalar::raw(&value),
                     Err(error) => failure::raise(error),
@@ -261,7 +267,8 @@ impl Decode for Words {
             }
             Some(Decoded::Node(offset)) => {
                 parts.expect_node(index.wrapping_add(AHEAD));
-                // SAFETY: the image of parts that hold is alive (P4), and the thread attached.
+                // SAFETY: `parts.image` is an `Image` that whoever has the parts keeps alive (P4); the thread is
+                // attached, as this function asks.
                 unsafe { element::node(parts.image, offset) }
             }
             None => raise_corrupt(parts, index, 8, "word with an unknown tag"),
@@ -272,7 +279,8 @@ impl Decode for Words {
 impl<D: Decode> Decode for Nullable<D> {
     #[inline]
     unsafe fn decode(parts: &Parts, index: usize) -> *mut PyObject {
-        // SAFETY: nullable codecs are chosen only where there is a bitmap (P2).
+        // SAFETY: `codec::of` chooses a nullable codec only where there is a bitmap, and `index` is an element, as this
+        // function asks.
         if unsafe { parts.is_valid(index) } {
             // SAFETY: what this function asks is what the decoder of the elements asks.
             unsafe { D::decode(parts, index) }
@@ -293,6 +301,7 @@ fn raise_corrupt(
         let start = image.get().bytes().as_ptr().addr();
         parts.address_of(index, item_size).wrapping_sub(start) as u64
     };
-    // SAFETY: whoever has the parts keeps their image alive (P4); decoders run attached to the interpreter.
+    // SAFETY: `parts.image` is the `Image` that the parts lie in, which whoever has them keeps alive (P4); decoders,
+    // which alone call this, run attached to the interpreter.
     unsafe { element::with_image(parts.image, |image| Err(corrupt(offset(image), what))) }
 }

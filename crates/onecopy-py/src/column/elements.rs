@@ -94,9 +94,10 @@ impl Elements {
         if at >= self.count {
             return Err(corrupt(self.node, "an element that is not there"));
         }
-        // SAFETY: `at` is below `count`, and `image` keeps the parts (P1 to P4).
+        // SAFETY: `get` is the getter of the codec that `codec::of` gave with the parts; they hold, as `image` is kept
+        // (P1 to P4). `at` is below the number of elements, and `py` shows that the thread is attached.
         let object = unsafe { (self.get)(&self.parts, at) };
-        // SAFETY: what was called above gives a new reference, or null with an exception set.
+        // SAFETY: a decoder gives a new reference, or null with an exception set.
         unsafe { Bound::from_owned_ptr_or_err(py, object) }
     }
 
@@ -156,12 +157,12 @@ impl Elements {
         let Steps { len, .. } = self.steps;
         let size = len.cast_signed();
         let object = match container {
-            // SAFETY: `py` shows that the thread is attached.
+            // SAFETY: takes a length, which is not negative; `py` shows that the thread is attached.
             Container::List => unsafe { ffi::PyList_New(size) },
-            // SAFETY: `py` shows that the thread is attached.
+            // SAFETY: takes a length, which is not negative; `py` shows that the thread is attached.
             Container::Tuple => unsafe { ffi::PyTuple_New(size) },
         };
-        // SAFETY: what was called above gives a new reference, or null with an exception set.
+        // SAFETY: both functions give a new reference, or null with an exception set.
         let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
         if len == 0 {
             return Ok(bound);
@@ -174,8 +175,10 @@ impl Elements {
             // attached.
             Container::Tuple => unsafe { items::of_tuple(object) },
         };
-        // SAFETY: room for `len` pointers that are null so far; the steps stay inside the image (S1), whose parts `image`
-        // keeps (P1 to P4). If it stops early, the rest stays null, which the object's deallocation allows.
+        // SAFETY: `fill` is that of the codec that `codec::of` gave with the parts; they hold, as `image` is kept (P1
+        // to P4), and the steps stay inside the column (S1). `items` has room for `len` pointers, null so far, of an
+        // object that nobody else has seen. If it stops early, the rest stays null, which the object's deallocation
+        // allows. Attached: `py`.
         let made = unsafe { (self.codec.fill)(&self.parts, &self.steps, items) };
         if made == len {
             return Ok(bound);

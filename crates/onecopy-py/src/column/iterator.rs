@@ -4,7 +4,8 @@
 //! iterator holds its view, and with it the image, until it is exhausted.
 //!
 //! **Invariants.** `T1`: while `view` is not null it is a strong reference, and `parts` belong to its image. `T2`:
-//! `left` more elements exist, from `at` on, `step` apart; with `left` at 0 `parts` are not used any more.
+//! `left` more elements exist, from `at` on, `step` apart; with `left` at 0 `parts` are not used any more. `T3`: instances
+//! of the types are made by [`IteratorType::iterate`] alone: the types refuse to be called and to be derived from.
 #![allow(unsafe_code, reason = "slots of a type made with the C API")]
 
 use std::cell::Cell;
@@ -65,9 +66,10 @@ impl IteratorType {
             .class
             .get_or_try_init(py, || make_type(py, self.next))?;
         let class = class.as_ptr().cast::<ffi::PyTypeObject>();
-        // SAFETY: a type made below, without items and without garbage collection.
+        // SAFETY: a type that `make_type` made and that `self` holds, of objects without items; attached, as `owner`
+        // shows.
         let object = unsafe { ffi::PyType_GenericAlloc(class, 0) };
-        // SAFETY: what was called above gives a new reference, or null with an exception set.
+        // SAFETY: `PyType_GenericAlloc` gives a new reference, or null with an exception set.
         let bound = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
         let fields = Cursor {
             view: Cell::new(owner.clone().into_ptr()),
@@ -77,9 +79,11 @@ impl IteratorType {
             step: steps.step.cast_unsigned(),
             left: Cell::new(steps.len),
         };
-        // SAFETY: the address of a field of an object of this layout, which nobody else has seen.
+        // SAFETY: the address of a field; the object was made above with `BASIC_SIZE` bytes, which is the size of
+        // `Iterator`.
         let place = unsafe { &raw mut (*object.cast::<Iterator>()).fields };
-        // SAFETY: inside the new object, whose bytes are zero there and need no drop; T1 and T2 hold for what is written.
+        // SAFETY: `place` lies in the new object, which nobody else has seen, and is aligned as objects are. Its bytes
+        // are zero there and need no drop; T1 and T2 hold for what is written.
         unsafe { place.write(fields) };
         Ok(bound)
     }
@@ -91,18 +95,20 @@ impl IteratorType {
 /// - `iterator` is a live object of one of the types made here, and stays alive while the reference is used.
 #[inline]
 unsafe fn fields<'a>(iterator: *mut PyObject) -> &'a Cursor {
-    // SAFETY: by this function's bullet the object is one that `Iterator` lays out, and outlives the reference; a shared
-    // reference to it is sound, as the fields that change are cells.
+    // SAFETY: by this function's bullet the object is alive as long as the reference and of a type made here, so
+    // `iterate` has laid it out as `Iterator` and filled it (T3). Nobody has a `&mut` to it: the fields that change are
+    // cells.
     unsafe { &(*iterator.cast::<Iterator>()).fields }
 }
 
 /// Takes one step: where the next element lies, or `None` at the end.
 ///
 /// # Safety
-/// - `iterator` is an object of one of the types made here.
+/// - `iterator` is a live object of one of the types made here, and stays alive while the reference is used; the thread is
+///   attached.
 #[inline]
 pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, usize)> {
-    // SAFETY: an object of a type made here, as this function asks, alive as long as the slot runs that is called with it.
+    // SAFETY: a live object of a type made here, and for as long, as this function asks too.
     let iterator = unsafe { fields(iterator) };
     let left = iterator.left.get();
     if left == 0 {
@@ -120,24 +126,28 @@ pub(crate) unsafe fn advance<'a>(iterator: *mut PyObject) -> Option<(&'a Parts, 
 fn release(iterator: &Cursor) {
     iterator.parts.spare.clear();
     let view = iterator.view.replace(ptr::null_mut());
-    // SAFETY: null, or the reference that the iterator owned (T1) and owns no longer.
+    // SAFETY: null, or the reference that the iterator owned (T1) and, as its place was just emptied, owns no longer.
+    // Slots run attached.
     unsafe { ffi::Py_XDECREF(view) };
 }
 
 unsafe extern "C" fn dealloc(object: *mut PyObject) {
-    // SAFETY: the interpreter calls this slot with an object of the type that has it.
+    // SAFETY: the interpreter calls this slot, which only the types made here have, with an object of one of them,
+    // whose memory is there until the call below gives it back.
     release(unsafe { fields(object) });
-    // SAFETY: the interpreter calls `tp_dealloc` before the memory is given back, which the call below does.
+    // SAFETY: reads the class in the head of the object, whose memory is there until the call below gives it back.
     let class = unsafe { ffi::Py_TYPE(object) };
-    // SAFETY: allocated by `PyType_GenericAlloc`, with no reference left.
+    // SAFETY: `PyType_GenericAlloc` allocated it (T3), like this for a type without garbage collection; no reference is
+    // left, as its slot `tp_dealloc` runs, and it is not used after this line.
     unsafe { ffi::PyObject_Free(object.cast()) };
-    // SAFETY: an object of a heap type owns a reference to it, which it gives back in its `tp_dealloc` (C API, heap
-    // types).
+    // SAFETY: an object of a heap type owns a reference to its class, which it gives back in its `tp_dealloc` (C API,
+    // heap types): here, once.
     unsafe { ffi::Py_DECREF(class.cast()) };
 }
 
 unsafe extern "C" fn length_hint(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the interpreter calls this method, which only the types made here have, with an object of one of them.
+    // SAFETY: the interpreter calls this method, which only the types made here have, with an object of one of them,
+    // which it holds during the call.
     let iterator = unsafe { fields(object) };
     // SAFETY: takes a plain number; the interpreter calls methods attached.
     unsafe { ffi::PyLong_FromSize_t(iterator.left.get()) }
@@ -145,7 +155,8 @@ unsafe extern "C" fn length_hint(object: *mut PyObject, _: *mut PyObject) -> *mu
 
 /// `iter(rest of the view)`: what pickling and copying an iterator give.
 unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the interpreter calls this method, which only the types made here have, with an object of one of them.
+    // SAFETY: the interpreter calls this method, which only the types made here have, with an object of one of them,
+    // which it holds during the call.
     let iterator = unsafe { fields(object) };
     let work = |py: Python<'_>| {
         let iter = py.import("builtins")?.getattr("iter")?;
@@ -161,7 +172,8 @@ fn rest<'py>(py: Python<'py>, iterator: &Cursor) -> PyResult<Bound<'py, PyAny>> 
     let Some(rest) = iterator.rest.filter(|_| !owner.is_null()) else {
         return Ok(PyList::empty(py).into_any());
     };
-    // SAFETY: a live object that the iterator holds (T1).
+    // SAFETY: not null, so an object that the iterator owns a reference to (T1), and the caller holds the iterator; it
+    // becomes one reference more. Attached, as `py` shows.
     let owner = unsafe { Bound::from_borrowed_ptr(py, owner) };
     let steps = Steps {
         start: iterator.at.get().cast_signed(),
@@ -210,9 +222,12 @@ fn make_type(py: Python<'_>, next: ffi::iternextfunc) -> PyResult<Py<PyType>> {
         flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
         slots: slots.as_mut_ptr(),
     };
-    // SAFETY: the specification is complete and ends in a zero slot; the functions have the types of their slots.
+    // SAFETY: the specification and its slots, which end in a zero one, live during the call, and what they point to
+    // for ever: literals, functions, and methods that were leaked for it. Each function has the type that the C API
+    // gives for its slot: `dealloc` takes an object, `next` is an `iternextfunc`, the methods take an object and
+    // nothing. Attached, as `py` shows.
     let class = unsafe { ffi::PyType_FromSpec(&raw mut spec) };
-    // SAFETY: what was called above gives a new reference, or null with an exception set.
+    // SAFETY: `PyType_FromSpec` gives a new reference, or null with an exception set.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?;
     Ok(class.cast_into::<PyType>()?.unbind())
 }

@@ -27,11 +27,11 @@ pub(crate) struct Parts {
     pub(super) spare: Spare,
 }
 
-// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare is used by
-// attached threads (Z2).
+// SAFETY: the pointers lead to memory of an image, which is bound to no thread and which no thread of this process
+// writes to (P4); the spare is used by attached threads alone (Z2), and its object is bound to none of them.
 unsafe impl Send for Parts {}
-// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare is used by
-// attached threads (Z2), of which there is one at a time.
+// SAFETY: the pointers lead to memory of an image, which no thread of this process writes to (P4); the spare, the one
+// field that changes, is used by attached threads (Z2), of which there is one at a time.
 unsafe impl Sync for Parts {}
 
 impl Parts {
@@ -58,9 +58,12 @@ impl Parts {
     /// - the section holds items of type `T`, at least `index + 1` of them (P1).
     #[inline]
     pub(super) unsafe fn item<T: Copy>(&self, index: usize) -> T {
-        // SAFETY: `index` is below the number of items of type `T` in the section, as this function asks.
+        // SAFETY: there are at least `index + 1` items of type `T` in the section, as this function asks, all in one
+        // mapping (P1).
         let at = unsafe { self.items.cast::<T>().add(index) };
-        // SAFETY: aligned and readable (P1). Volatile: loaded once, so that what is checked is what is used (P5).
+        // SAFETY: an item of the section: aligned and readable (P1) as long as the image is there (P4), which whoever
+        // has the parts keeps. Callers take numbers, whose every bit pattern is a value. Volatile: loaded once, so that
+        // what is checked is what is used (P5).
         unsafe { at.read_volatile() }
     }
 
@@ -70,9 +73,11 @@ impl Parts {
     /// - there is a validity bitmap, and `index` is below the number of elements (P2).
     #[inline]
     pub(super) unsafe fn is_valid(&self, index: usize) -> bool {
-        // SAFETY: the bitmap has a bit for every element (P2), and `index` is one, as this function asks.
+        // SAFETY: there is a bitmap, with a bit for every element (P2), and `index` is one, as this function asks: the
+        // byte lies in it.
         let at = unsafe { self.validity.add(index >> 3) };
-        // SAFETY: the byte at `at` can be read as long as the image is there (P4).
+        // SAFETY: a byte of the bitmap, which can be read as long as the image is there (P4), which whoever has the
+        // parts keeps.
         let byte = unsafe { at.read_volatile() };
         byte & (1 << (index & 7)) != 0
     }
@@ -80,7 +85,8 @@ impl Parts {
     /// The bytes from `start` to `end` of the data, or `None` if they do not lie there.
     #[inline]
     pub(super) fn data(&self, start: usize, end: usize) -> Option<&[u8]> {
-        // SAFETY: the data can be read for `data_len` bytes (P3) as long as the image is there (P4).
+        // SAFETY: the data can be read for `data_len` bytes (P3), none of them null, as long as the image is there
+        // (P4), which whoever has the parts keeps as long as `self`.
         let data = unsafe { std::slice::from_raw_parts(self.data, self.data_len) };
         data.get(start..end)
     }

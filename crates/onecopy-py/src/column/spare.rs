@@ -5,10 +5,10 @@
 //! more when the next is asked for, writes the next value into it, as `zip` does with its tuple.
 //!
 //! **Invariants.** `Z1`: the object is null, or an exact float, an exact int past those that are kept for ever, or an exact
-//! ASCII str of [`LENGTHS`] characters; the spare owns a reference to it. `Z2`: only threads that are attached to the
-//! interpreter come here, so nobody counts references meanwhile. What has one reference is known to nobody but the spare,
-//! and no other object can tell that its value changes. `Z3`: nothing is kept unless `cpython::layouts` found that values
-//! can be written like this in this interpreter.
+//! ASCII str of [`LENGTHS`] characters that `text::ascii` made; the spare owns a reference to it. `Z2`: only threads that
+//! are attached to the interpreter come here, so nobody counts references meanwhile. What has one reference is known to
+//! nobody but the spare, and no other object can tell that its value changes. `Z3`: nothing is kept unless
+//! `cpython::layouts` found that values can be written like this in this interpreter.
 #![allow(unsafe_code, reason = "counts references, and writes into objects")]
 
 use std::cell::Cell;
@@ -39,7 +39,8 @@ impl Spare {
         if object.is_null() {
             return None;
         }
-        // SAFETY: a live object, to which the spare has a reference (Z1), in an attached thread (Z2).
+        // SAFETY: not null, so an object to which the spare owns a reference (Z1), which keeps it alive; no other thread
+        // counts references meanwhile (Z2).
         let references = unsafe { ffi::Py_REFCNT(object) };
         (references == 1).then_some(object)
     }
@@ -50,18 +51,24 @@ impl Spare {
         if !layouts::values_are_known() {
             return object;
         }
-        // SAFETY: null, or a live object, in an attached thread (Z2).
+        // SAFETY: null, or what `int`, `float` or `ascii` have just made or found and the caller has a reference to, so
+        // it is alive; no other thread counts references meanwhile (Z2).
         unsafe { ffi::Py_XINCREF(object) };
         let last = self.0.replace(object);
-        // SAFETY: null, or the spare's own reference (Z1). To release an exact int, float or str runs no Python code.
+        // SAFETY: null, or the reference that the spare owned (Z1) and, as its place was just taken, owns no longer;
+        // the thread is attached (Z2). To release an exact int, float or str runs no Python code.
         unsafe { ffi::Py_XDECREF(last) };
         object
     }
 
     /// Hands the spare's object out.
+    ///
+    /// # Safety
+    /// - `object` is the spare's, as [`Spare::free`] gave it.
     #[inline]
-    fn hand_out(object: *mut PyObject) -> *mut PyObject {
-        // SAFETY: a live object (Z1), in an attached thread (Z2).
+    unsafe fn hand_out(object: *mut PyObject) -> *mut PyObject {
+        // SAFETY: the spare owns a reference to it (Z1), which keeps it alive; no other thread counts references
+        // meanwhile (Z2).
         unsafe { ffi::Py_INCREF(object) };
         object
     }
@@ -73,9 +80,11 @@ impl Spare {
             return small;
         }
         if let Some(object) = self.free() {
-            // SAFETY: an exact int, float or str (Z1), of which the spare has the only reference.
+            // SAFETY: the spare's object, which is alive and no int that is kept for ever (Z1), and has no other
+            // reference, as `free` says; the thread is attached (Z2).
             if unsafe { pylong::renew(object, value) } {
-                return Self::hand_out(object);
+                // SAFETY: what `free` gave, and the spare still has.
+                return unsafe { Self::hand_out(object) };
             }
         }
         self.keep(scalar::large(value))
@@ -85,12 +94,14 @@ impl Spare {
     #[inline]
     pub(super) fn float(&self, value: f64) -> *mut PyObject {
         if let Some(object) = self.free() {
-            // SAFETY: an exact int, float or str (Z1), of which the spare has the only reference.
+            // SAFETY: the spare's object, which is alive (Z1) and has no other reference, as `free` says; the thread is
+            // attached (Z2). There is an object only if F1 of `pyfloat` was found out (Z3).
             if unsafe { pyfloat::renew(object, value) } {
-                return Self::hand_out(object);
+                // SAFETY: what `free` gave, and the spare still has.
+                return unsafe { Self::hand_out(object) };
             }
         }
-        // SAFETY: an attached thread (Z2).
+        // SAFETY: takes a plain number; the thread is attached (Z2).
         self.keep(unsafe { ffi::PyFloat_FromDouble(value) })
     }
 
@@ -101,9 +112,11 @@ impl Spare {
             return text::ascii(content);
         }
         if let Some(object) = self.free() {
-            // SAFETY: an exact int, float or str (Z1), of which the spare has the only reference.
+            // SAFETY: the spare's object, which is alive; if it is a str, `text::ascii` made it, of more than one
+            // character (Z1). It has no other reference, as `free` says, and the thread is attached (Z2).
             match unsafe { text::renew(object, content) } {
-                Some(true) => return Self::hand_out(object),
+                // SAFETY: what `free` gave, and the spare still has.
+                Some(true) => return unsafe { Self::hand_out(object) },
                 // What is in it now is no text.
                 Some(false) => self.clear(),
                 None => {}

@@ -28,7 +28,7 @@ const HAS_POINTERS: c_ulong = ffi::Py_TPFLAGS_MANAGED_DICT;
 /// # Safety
 /// - `class` is a live class, and the thread is attached to the interpreter.
 pub(crate) unsafe fn bytes(class: *mut PyTypeObject) -> usize {
-    // SAFETY: a live class, as this function asks.
+    // SAFETY: reads a field of the class, which is live and whose thread is attached: this function's own duty.
     let flags = unsafe { ffi::PyType_GetFlags(class) };
     let has = |flag: c_ulong, bytes: usize| if flags & flag == 0 { 0 } else { bytes };
     has(ffi::Py_TPFLAGS_HAVE_GC, HEAD_BYTES) + has(HAS_POINTERS, POINTERS_BYTES)
@@ -36,7 +36,7 @@ pub(crate) unsafe fn bytes(class: *mut PyTypeObject) -> usize {
 
 /// The same of an object's class.
 pub(crate) fn of(object: &Bound<'_, PyAny>) -> usize {
-    // SAFETY: `object` is alive, and shows that the thread is attached.
+    // SAFETY: the `Bound` holds a reference to `object`, which holds one to its class, and it exists only attached.
     unsafe { bytes(object.get_type_ptr()) }
 }
 

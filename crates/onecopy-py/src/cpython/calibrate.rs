@@ -76,13 +76,15 @@ fn compare(py: Python<'_>, version: &Version) -> Result<(), String> {
 /// Asks the interpreter to make a float immortal, and looks what it wrote.
 fn compare_flags(py: Python<'_>, version: &Version, flags: u16) -> Result<(), String> {
     type SetImmortal = unsafe extern "C" fn(*mut PyObject);
-    // SAFETY: the interpreter's function of this name has this type (Include/internal/pycore_object.h).
+    // SAFETY: `SetImmortal` is a function pointer type, and the interpreter's function of this name has it: one object,
+    // no result (Include/internal/pycore_object.h of 3.14 and 3.15, the versions with `own_flags`).
     let found = unsafe { symbol::find::<SetImmortal>(c"_Py_SetImmortalUntracked") };
     let Some(function) = found else {
         return Err("this Python does not export _Py_SetImmortalUntracked".to_owned());
     };
     let probe = pyo3::types::PyFloat::new(py, 0.577_215_664_9);
-    // SAFETY: `probe` was made above and nobody else has it, so nobody counts its references meanwhile.
+    // SAFETY: `function` has the type of its name, as above; it asks for a live object that the collector does not track,
+    // as no float is. `probe` was made above and nobody else has it, so nobody counts its references meanwhile.
     unsafe { function(probe.as_ptr()) };
     // SAFETY: `probe` holds a reference, so the header can be read.
     let word = unsafe { header::word(probe.as_ptr()) };

@@ -55,11 +55,13 @@ pub(crate) fn held(object: &Bound<'_, PyAny>) -> PyResult<Result<Option<Stretch>
         if let Err(why) = layouts::known(Part::Set) {
             return Ok(Err(why));
         }
-        set_table(object)
+        // SAFETY: a set or frozenset, as was just found.
+        unsafe { set_table(object) }
     } else if object.is_instance_of::<PyByteArray>() {
-        // SAFETY: a live bytearray, as was just found; the address of its bytes, which is not followed.
+        // SAFETY: a bytearray, as was just found, that `object` holds, and an attached thread, as it shows. The address
+        // that it gives is not followed here.
         let start = unsafe { ffi::PyByteArray_AsString(raw) };
-        // SAFETY: a live bytearray, as was just found.
+        // SAFETY: the same bytearray, which `object` holds, and an attached thread.
         let len = unsafe { ffi::PyByteArray_Size(raw) };
         (start.addr(), len.unsigned_abs())
     } else {
@@ -70,7 +72,7 @@ pub(crate) fn held(object: &Bound<'_, PyAny>) -> PyResult<Result<Option<Stretch>
 
 /// Bytes of an object that are there whatever it holds: as many as its class says, or fewer in a str.
 fn fixed_part(object: &Bound<'_, PyAny>) -> usize {
-    // SAFETY: the class of a live object, of which nobody changes the size.
+    // SAFETY: `object` holds its class, which is ready, so nobody writes this field any more.
     let bytes = unsafe { (*object.get_type_ptr()).tp_basicsize }.unsigned_abs();
     if !object.is_exact_instance_of::<PyString>() {
         return bytes;
@@ -139,11 +141,15 @@ fn dict_keys_bytes(dict: &Bound<'_, PyDict>) -> PyResult<usize> {
 }
 
 /// Where the entries of a set lie, and their bytes.
-fn set_table(set: &Bound<'_, PyAny>) -> Stretch {
+///
+/// # Safety
+/// - `set` is a set or frozenset, or an instance of a class derived from one.
+unsafe fn set_table(set: &Bound<'_, PyAny>) -> Stretch {
     let raw = set.as_ptr().cast::<ffi::PySetObject>();
-    // SAFETY: callers give a live set or frozenset, which is a `PySetObject`; the pointer is read and not followed.
+    // SAFETY: `set` holds it, and it is a set or frozenset, as this function asks, so it begins with a `PySetObject`; the
+    // pointer is read and not followed.
     let start = unsafe { (*raw).table }.addr();
-    // SAFETY: callers give a live set or frozenset, which is a `PySetObject`.
+    // SAFETY: the same `PySetObject`.
     let mask = unsafe { (*raw).mask }.unsigned_abs();
     (start, (mask + 1) * ENTRY_BYTES)
 }
@@ -245,8 +251,11 @@ pub(super) fn check_set(py: Python<'_>) -> PyResult<bool> {
     let bytes =
         |set: &Bound<'_, PyAny>| -> PyResult<usize> { set.call_method0("__sizeof__")?.extract() };
     let basic = size_of::<ffi::PySetObject>();
-    let (inside, outside) = (set_table(&small), set_table(&large));
-    // SAFETY: a live set, made above, and attached, as `py` shows.
+    // SAFETY: a set, made above.
+    let inside = unsafe { set_table(&small) };
+    // SAFETY: a set, made above.
+    let outside = unsafe { set_table(&large) };
+    // SAFETY: a set, made above, that `large` holds, and attached, as `py` shows.
     let beyond = unsafe { set_table_bytes(large.as_ptr()) };
     let object = small.as_ptr().addr();
     if bytes(&small)? != basic

@@ -15,7 +15,8 @@ use super::immortal::{MANAGED_DICT_OFFSET, Version};
 /// - `object` is a live object, and the thread is attached.
 #[inline]
 pub(crate) unsafe fn word(object: *mut PyObject) -> u64 {
-    // SAFETY: every object begins with this word, aligned to 8 bytes; nobody writes to it now (H1).
+    // SAFETY: `object` is live, as this function asks, and every object begins with this word, aligned to 8 bytes; nobody
+    // writes to it now (H1).
     unsafe { object.cast::<u64>().read() }
 }
 
@@ -34,8 +35,8 @@ pub(crate) const fn is_immortal(word: u64) -> bool {
 pub(crate) unsafe fn immortalise(object: *mut PyObject, version: &Version) {
     // SAFETY: `object` is live and the thread attached, as this function asks too.
     let old = unsafe { word(object) };
-    // SAFETY: every object begins with this word, aligned to 8 bytes; nobody reads or writes it now (H1). What is
-    // written is what the interpreter itself takes for immortal (H2).
+    // SAFETY: `object` is live, as this function asks, and every object begins with this word, aligned to 8 bytes; nobody
+    // reads or writes it now (H1). What is written is what the interpreter itself takes for immortal (H2).
     unsafe {
         object
             .cast::<u64>()

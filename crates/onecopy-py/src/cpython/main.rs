@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 pub(crate) fn check_main(_attached: Python<'_>) -> PyResult<()> {
     // SAFETY: the thread is attached, as the argument of type `Python` shows.
     let this = unsafe { ffi::PyInterpreterState_Get() };
-    // SAFETY: takes nothing; the main interpreter lives as long as the process uses Python.
+    // SAFETY: takes nothing and may be called at any time (C API); the address is compared and not followed.
     if this == unsafe { ffi::PyInterpreterState_Main() } {
         return Ok(());
     }

@@ -8,7 +8,7 @@
 //! A digit is a `u32` with 30 bits, lowest first. Sources: `Include/cpython/longintrepr.h` of 3.11, 3.12, 3.13, 3.14. In
 //! 3.14 bit 2 of the tag marks the ints that the interpreter keeps for ever, which is nothing to a reader.
 //!
-//! **Invariant.** `L1`: [`check`] ran when the module was imported and found that known ints read as they should;
+//! **Invariants.** `L1`: [`check`] ran when the module was imported and found that known ints read as they should;
 //! otherwise the import failed. `L2`: an int does not change while somebody has it: [`renew`] writes to those alone that only
 //! its caller refers to.
 #![allow(unsafe_code)] // Reads the fields of ints that the C API has no inlined access to.
@@ -59,10 +59,11 @@ const fn tag_of(negative: bool, count: usize) -> usize {
 /// Whether `object` is an int and not of a subclass.
 ///
 /// # Safety
-/// - `object` is a live Python object.
+/// - `object` is a live Python object, and the thread is attached.
 #[inline]
 pub(crate) unsafe fn is_exact_int(object: *mut PyObject) -> bool {
-    // SAFETY: a live object, as this function asks, has its class in its head.
+    // SAFETY: reads the class in the head of `object`, which is live, and which no other thread writes to while this
+    // one is attached: this function's own duties.
     let class = unsafe { ffi::Py_TYPE(object) };
     std::ptr::eq(class, &raw const ffi::PyLong_Type)
 }
@@ -70,16 +71,17 @@ pub(crate) unsafe fn is_exact_int(object: *mut PyObject) -> bool {
 /// The digits of an int, and whether it is negative.
 ///
 /// # Safety
-/// - `object` is an exact int that outlives the slice.
+/// - `object` is a live and exact int that outlives the slice.
 #[inline]
 pub(crate) unsafe fn digits<'a>(object: *mut PyObject) -> (bool, &'a [u32]) {
     let long = object.cast::<Long>();
     // SAFETY: an exact int has this layout (L1), and does not change while the caller has it (L2).
     let tag = unsafe { (*long).tag };
     let (negative, count) = sign_and_digit_count(tag);
-    // SAFETY: a field's address inside a live object; nothing is read.
+    // SAFETY: the address of a field of the int, which is live, as this function asks, and has one (L1); nothing is read.
     let first = unsafe { &raw const (*long).digits }.cast::<u32>();
-    // SAFETY: an int holds as many digits as its tag says (L1), of four bytes each, which the caller keeps as they are (L2).
+    // SAFETY: an int holds as many digits as its tag says (L1), of four bytes each, which the caller keeps as they are
+    // (L2).
     (negative, unsafe {
         std::slice::from_raw_parts(first, count)
     })
@@ -88,7 +90,7 @@ pub(crate) unsafe fn digits<'a>(object: *mut PyObject) -> (bool, &'a [u32]) {
 /// The value of an int of one digit or none: most of those that exist.
 ///
 /// # Safety
-/// - `object` is an exact int.
+/// - `object` is a live and exact int.
 #[inline]
 pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
     let long = object.cast::<Long>();
@@ -98,7 +100,8 @@ pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
     if count > 1 {
         return None;
     }
-    // SAFETY: every int has room for one digit; that of zero is 0 since 3.12 and is not used before.
+    // SAFETY: the same int. Every int has room for one digit, that of zero as well, where it is 0 since 3.12 and is not
+    // used before.
     let digit = unsafe { (*long).digits[0] };
     let magnitude = if count == 0 { 0 } else { i64::from(digit) };
     Some(if negative { -magnitude } else { magnitude })
@@ -107,14 +110,14 @@ pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
 /// The value of an int, if 64 bits hold it.
 ///
 /// # Safety
-/// - `object` is an exact int.
+/// - `object` is a live and exact int.
 #[inline]
 pub(crate) unsafe fn to_i64(object: *mut PyObject) -> Option<i64> {
-    // SAFETY: an exact int, as this function asks.
+    // SAFETY: a live and exact int, as this function asks too.
     if let Some(value) = unsafe { small(object) } {
         return Some(value);
     }
-    // SAFETY: an exact int, as this function asks, which lives for as long as this call.
+    // SAFETY: a live and exact int, as this function asks; the slice is not used after this function.
     let (negative, digits) = unsafe { digits(object) };
     if let [low, high] = digits {
         let magnitude = i64::from(*low) | (i64::from(*high) << DIGIT_BITS);
@@ -132,15 +135,16 @@ fn to_i64_slow(negative: bool, digits: &[u32]) -> Option<i64> {
 /// Writes another value into an int, if it is one and the value takes as many digits; tells whether it did.
 ///
 /// # Safety
-/// - `object` is a live object that nobody but the caller has a reference to, and none of those that the interpreter keeps.
+/// - `object` is a live object that nobody but the caller has a reference to, and none of those that the interpreter
+///   keeps; the thread is attached.
 #[inline]
 pub(crate) unsafe fn renew(object: *mut PyObject, value: i64) -> bool {
-    // SAFETY: a live object, as this function asks.
+    // SAFETY: a live object and an attached thread, as this function asks too.
     if !unsafe { is_exact_int(object) } {
         return false;
     }
     let long = object.cast::<Long>();
-    // SAFETY: an exact int has this layout (L1), and nobody writes to it, as only the caller has it.
+    // SAFETY: an exact int, as was just found, has this layout (L1); nobody writes to it, as only the caller has it.
     let tag = unsafe { (*long).tag };
     let (_, count) = sign_and_digit_count(tag);
     let magnitude = value.unsigned_abs();
@@ -153,16 +157,17 @@ pub(crate) unsafe fn renew(object: *mut PyObject, value: i64) -> bool {
     if needed != count || needed == 0 {
         return false;
     }
-    // SAFETY: the address of a field inside a live object; nothing is read.
+    // SAFETY: the address of a field of the same int, which has one (L1); nothing is read.
     let mut digit = unsafe { &raw mut (*long).digits }.cast::<u32>();
     let mut rest = magnitude;
     for _ in 0..count {
-        // SAFETY: one of the int's `count` digits (L1), which nobody else reads.
+        // SAFETY: one of the `count` digits that the int has room for, as its tag says (L1), four bytes each and
+        // aligned so. Nobody else reads it: only the caller has the int.
         unsafe { digit.write((rest & DIGIT_MASK) as u32) };
         rest >>= DIGIT_BITS;
         digit = digit.wrapping_add(1);
     }
-    // SAFETY: a field of a live int, which nobody else reads.
+    // SAFETY: a field of the same int (L1), which nobody else reads. It says as many digits as before.
     unsafe { (*long).tag = tag_of(value < 0, count) };
     true
 }
@@ -233,7 +238,8 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
     .chain([-(1 << 60), i64::MAX, i64::MIN]);
     for expected in known {
         let object = expected.into_pyobject(py)?;
-        // SAFETY: `object` is an exact int that was just made, and keeps it alive.
+        // SAFETY: `object` holds an int that was made of a number, so it is exact. L1 is being found out here: PyO3's
+        // type of ints has at least these words.
         let found = unsafe { to_i64(object.as_ptr()) };
         if found != Some(expected) {
             let text = format!(
@@ -254,11 +260,12 @@ pub(super) fn renews(py: Python<'_>) -> PyResult<bool> {
         (i64::MIN, i64::MAX),
     ];
     for (first, second) in pairs {
-        // SAFETY: attached, as `py` shows.
+        // SAFETY: takes a plain number; attached, as `py` shows.
         let object = unsafe { ffi::PyLong_FromLongLong(first) };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: `PyLong_FromLongLong` gives a new reference, or null with an exception set.
         let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-        // SAFETY: a new int past those that the interpreter keeps, which nobody else has.
+        // SAFETY: a new int, as its absolute value is past those that the interpreter keeps; only `object` refers to
+        // it, and `py` shows that the thread is attached.
         let renewed = unsafe { renew(object.as_ptr(), second) };
         if !renewed || !object.eq(second)? || object.repr()?.to_str()? != second.to_string() {
             return Ok(false);

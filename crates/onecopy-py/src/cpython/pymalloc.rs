@@ -20,14 +20,16 @@ type AllocatorName = unsafe extern "C" fn() -> *const c_char;
 
 /// Whether pymalloc, and nothing around it, serves objects.
 pub(crate) fn is_in_use() -> bool {
-    // SAFETY: the interpreter's function of this name has this type (Include/internal/pycore_pymem.h).
+    // SAFETY: `AllocatorName` is a function pointer type, and the interpreter's function of this name has it
+    // (Include/internal/pycore_pymem.h).
     let found = unsafe { symbol::find::<AllocatorName>(c"_PyMem_GetCurrentAllocatorName") };
     let Some(function) = found else {
         return false;
     };
-    // SAFETY: takes nothing; returns null or a static string.
+    // SAFETY: `function` has the type of its name, as above; it takes nothing and only looks which allocator is set.
     let name = unsafe { function() };
-    // SAFETY: not null, so a string that ends in a zero and is there as long as the process.
+    // SAFETY: not null, so one of the literals in the interpreter's own code (Objects/obmalloc.c): ended by a zero, and
+    // there as long as the process.
     !name.is_null() && unsafe { CStr::from_ptr(name) } == c"pymalloc"
 }
 
@@ -42,6 +44,7 @@ pub(crate) unsafe fn opens_pool(block: *mut c_void) -> bool {
     // Should the block not lie in a pool, then still in a mapped page that begins before it: 48 < 4096.
     // SAFETY: the 48 bytes before the block lie in the same page as its first, and so in the same mapping.
     let header = unsafe { block.byte_sub(POOL_HEADER_BYTES) }.cast::<u32>();
-    // SAFETY: mapped, and aligned as the remainder above says; the allocator writes it only when it is called.
+    // SAFETY: mapped, as was just said, and aligned as the remainder above says; the allocator writes it only when it is
+    // called, which needs the thread to be attached, as this one is.
     unsafe { header.read() == 1 }
 }

@@ -20,9 +20,10 @@ struct Range {
 /// Start, stop, step and length of a range, which live as long as it does.
 ///
 /// # Safety
-/// - `object` is a live range, in an interpreter that [`check`] found to be as expected (R1) or is finding so now.
+/// - `object` is a live range and at least as large as `Range`, which [`check`] has found of this interpreter's (R1).
 pub(crate) unsafe fn held(object: *mut PyObject) -> [*mut PyObject; 4] {
-    // SAFETY: a live range is large enough for this structure (R1), and never changes.
+    // SAFETY: `object` is live and large enough for this structure, as this function asks, and all of it are pointers,
+    // which are read and not followed; a range never changes.
     unsafe { (*object.cast::<Range>()).held }
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<bool> {
     if bytes < size_of::<Range>() {
         return Ok(false);
     }
-    // SAFETY: a live object that was just found large enough for all four words.
+    // SAFETY: `range` holds a range, made above, which `__sizeof__` has just found as large as `Range`.
     let [first, end, step, length] = unsafe { held(range.as_ptr()) };
     for (name, found) in [("start", first), ("stop", end), ("step", step)] {
         if found != range.getattr(name)?.as_ptr() {
@@ -43,7 +44,9 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<bool> {
         }
     }
     // Only the address of its class is compared.
-    // SAFETY: the three words before it are what they should be and the object is large enough, so this is the fourth.
+    // SAFETY: the three words before are the objects that `start`, `stop` and `step` give, so the structure is the one
+    // that is described here, and the fourth word its length: an int that the range holds. Its class is read and not
+    // followed.
     let class = unsafe { ffi::Py_TYPE(length) };
     Ok(class == &raw mut ffi::PyLong_Type)
 }

@@ -36,7 +36,9 @@ where
     // What PyO3 puts around a method without arguments, and hands its first argument on as it is. Not part of its public
     // interface; that has `Python::try_attach`, which asks the interpreter anew whether the thread is attached: 14 ns on top
     // of 144 for reading a list in a list. And it refuses while the interpreter ends, when finalizers may still read.
-    // SAFETY: the thread is attached, as this function asks; `call` gets the pointer, which leads to `work` of this frame.
+    // SAFETY: `noargs` asks for an attached thread, as this function does, and hands its pointers to `call` as they
+    // are. The first leads to `work` of this frame, which outlives the call and which nothing else uses meanwhile: what
+    // `call` asks.
     unsafe { noargs::<Call<W>>((&raw mut work).cast(), ptr::null_mut()) }
 }
 
@@ -56,7 +58,7 @@ unsafe fn call<W>(py: Python<'_>, work: *mut PyObject) -> PyResult<*mut PyObject
 where
     W: FnOnce(Python<'_>) -> PyResult<*mut PyObject>,
 {
-    // SAFETY: such a value lies there, and nobody else uses it, as this function asks.
+    // SAFETY: an `Option<W>` lies there, and nobody else uses it meanwhile: this function's own duty.
     let work = unsafe { &mut *work.cast::<Option<W>>() };
     let Some(work) = work.take() else {
         return Ok(ptr::null_mut());

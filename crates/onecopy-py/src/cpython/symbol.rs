@@ -10,11 +10,12 @@ use std::ffi::CStr;
 /// - `F` is a function pointer type, and the function of this name has it.
 pub(crate) unsafe fn find<F: Copy>(name: &CStr) -> Option<F> {
     const { assert!(size_of::<F>() == size_of::<*mut libc::c_void>()) };
-    // SAFETY: a search among the loaded libraries for a name (dlsym(3)).
+    // SAFETY: dlsym(3) reads a string that ends in a zero, as `CStr` does, and searches the loaded libraries for it.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     if found.is_null() {
         return None;
     }
-    // SAFETY: a function pointer has the size of an address, and `F` is its type, as this function asks.
+    // SAFETY: `found` is a variable of this frame, as large as `F` (asserted) and aligned as pointers are. It is not
+    // null and the address of a function of type `F`, as this function asks, so it is a value of that type.
     Some(unsafe { (&raw const found).cast::<F>().read() })
 }

@@ -45,19 +45,20 @@ const INTERNED: u32 = 0b11;
 #[inline]
 pub(crate) unsafe fn renew_ascii(object: *mut PyObject, len: usize) -> Option<*mut u8> {
     let text = object.cast::<ffi::PyASCIIObject>();
-    // SAFETY: a live str, as this function asks, whose fields nobody writes meanwhile.
+    // SAFETY: `new_ascii` made it, so it begins with a `PyASCIIObject`; it is live and only the caller has it, as this
+    // function asks, so nobody writes its fields meanwhile.
     let found = unsafe { (*text).length };
-    // SAFETY: as for its length: a live str that only the caller has.
+    // SAFETY: another field of the same str, which nobody writes meanwhile.
     let state = unsafe { (*text).state };
     if found.cast_unsigned() != len || state & INTERNED != 0 {
         return None;
     }
-    // SAFETY: as for its length: a live str that only the caller has. What is kept here was made of its characters.
+    // SAFETY: another field of the same str, which nobody writes meanwhile. What is kept here was made of its characters.
     #[cfg(not(Py_3_12))]
     if !unsafe { (*text).wstr }.is_null() {
         return None;
     }
-    // SAFETY: a field of a live str that only the caller has. -1 stands for a hash that has not been asked for.
+    // SAFETY: another field of the same str, which nobody reads meanwhile. -1 stands for a hash that was not asked for.
     unsafe { (*text).hash = -1 };
     Some(text.wrapping_add(1).cast())
 }
@@ -84,8 +85,8 @@ pub(crate) unsafe fn characters<'a>(object: *mut PyObject) -> (&'a [u8], usize, 
     let start = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
     // SAFETY: an exact str that is ready, as this function asks, knows how many there are.
     let count = unsafe { ffi::PyUnicode_GET_LENGTH(object) }.unsigned_abs();
-    // SAFETY: a str of `count` characters of this width, which outlives the slice and does not change while the caller has it:
-    // [`renew_ascii`] is for those that only its caller refers to.
+    // SAFETY: a str of `count` characters of this width, which outlives the slice and does not change while the caller
+    // has it: [`renew_ascii`] is for those that only its caller refers to.
     let bytes = unsafe { std::slice::from_raw_parts(start, count * width) };
     // PyO3 does not have the flag of 3.14; a str of one byte a character is ASCII exactly if its bytes are.
     #[cfg(Py_3_14)]
@@ -142,25 +143,27 @@ pub(super) fn renews(py: Python<'_>) -> PyResult<bool> {
     let (first, second) = (b"onecopy: 1", b"onecopy: 2");
     // SAFETY: attached, as `py` shows.
     let (object, to) = unsafe { new_ascii(first.len()) };
-    // SAFETY: null with an exception, or a new reference.
+    // SAFETY: what `new_ascii` gives: null with an exception set, or a new reference that nobody else has.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
-    // SAFETY: room for as many characters in a str that nobody has seen.
+    // SAFETY: `to` has room for `first.len()` characters (U1), in a str that was just made and that nobody has seen.
     unsafe { std::ptr::copy_nonoverlapping(first.as_ptr(), to, first.len()) };
     let before = object.hash()?;
-    // SAFETY: made above, with more than one character, and only `object` refers to it.
+    // SAFETY: `new_ascii` made it above, with more than one character, and only `object` refers to it.
     let Some(to) = (unsafe { renew_ascii(object.as_ptr(), second.len()) }) else {
         return Ok(false);
     };
-    // SAFETY: room for as many characters in a str that nobody else has.
+    // SAFETY: `to` has room for as many characters as the str has, which are `second.len()`, and nobody else has the str.
     unsafe { std::ptr::copy_nonoverlapping(second.as_ptr(), to, second.len()) };
     if object.hash()? == before || !object.eq("onecopy: 2")? {
         return Ok(false);
     }
     let mut interned = object.into_ptr();
-    // SAFETY: a variable that owns a reference to a str; it gets another one in its place, or keeps it.
+    // SAFETY: the variable owns a reference to an exact str; it gets one to an equal str in its place, or keeps it.
+    // Attached, as `py` shows.
     unsafe { ffi::PyUnicode_InternInPlace(&raw mut interned) };
-    // SAFETY: the reference of that variable.
+    // SAFETY: the reference that the variable owns, whether it was exchanged or not; the variable is not used again.
     let interned = unsafe { Bound::from_owned_ptr(py, interned) };
-    // SAFETY: a str of as many characters; if it is refused, nothing was written.
+    // SAFETY: `new_ascii` made it, or it equals the str that it made, so it has the same layout and more than one
+    // character. Others may refer to it, which this only finds out: nothing is written to a str that is interned.
     Ok(unsafe { renew_ascii(interned.as_ptr(), second.len()) }.is_none())
 }

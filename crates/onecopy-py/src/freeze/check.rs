@@ -40,27 +40,31 @@ fn try_it(py: Python<'_>, version: &Version) -> Result<(), String> {
         utf8: true,
     };
     let mut walk = Walk::new(version, &types, Marks::Freeze(wanted));
-    // SAFETY: `probes` is a live list of this function, the thread is attached, and `calibrated()` gave `version`.
+    // SAFETY: `probes` holds the list to the end of this function, `py` shows that the thread is attached, and
+    // `calibrated()` gave `version`, so the interpreter was calibrated.
     unsafe { walk.run(probes.as_ptr()) }.map_err(|_| "no memory for the self-test".to_owned())?;
     drop(walk);
-    // SAFETY: `probes` keeps the list alive to the end of this function, and nobody else has it to change it.
+    // SAFETY: `probes` holds the list to the end of this function, and nobody else has it to change it; attached, as
+    // `py` shows.
     let items = unsafe { items::list_items(probes.as_ptr()) };
     let before: Vec<u64> = items
         .iter()
-        // SAFETY: `probes` holds its items, and nothing has changed it since they were listed.
+        // SAFETY: `probes` holds its items, and nothing has changed it since they were listed; attached, as `py` shows.
         .map(|&item| unsafe { header::word(item) })
         .collect();
     if before.iter().any(|&word| !header::is_immortal(word)) {
         return Err("an object that was frozen does not count as immortal".to_owned());
     }
-    // SAFETY: the child reads through C functions of the interpreter, which need no other thread for it, and ends by
+    // SAFETY: the child branch does nothing but `read_all`, which calls C functions of the interpreter on ints, floats,
+    // strs, bytes, lists, tuples and dicts of them: they wait for no other thread, as this one is attached. It ends by
     // `_exit`.
     match unsafe { bare_fork() } {
         0 => {
-            // SAFETY: the child is a copy of this thread, which is attached, and has copies of `probes` and its
+            // SAFETY: the child is a copy of this thread, which is attached, and has copies of the live list and its
             // items.
             let changed = unsafe { read_all(probes.as_ptr(), items, &before) };
-            // SAFETY: ends the child, as `bare_fork` asks; nothing of the parent's is run.
+            // SAFETY: _exit(2) takes a number, does not return and runs nothing of the program, which `bare_fork` asks
+            // for.
             unsafe { libc::_exit(i32::from(changed)) }
         }
         child if child > 0 => wait_for(child),
@@ -89,23 +93,23 @@ fn probes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 /// Takes and gives back references to each element, hashes and compares it, as a reader would. True if that wrote.
 ///
 /// # Safety
-/// - the thread is attached; `list` is a live list with these `items`.
+/// - the thread is attached; `list` is a live list with these `items`, which nobody changes meanwhile.
 unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64]) -> bool {
     for _ in 0..3 {
-        // SAFETY: `list` is a live list and the thread attached, as this function asks.
+        // SAFETY: a live list of an attached thread, as this function asks.
         let copy = unsafe { ffi::PyList_AsTuple(list) };
         // SAFETY: null, or the new reference that the call above has given to this function alone.
         unsafe { ffi::Py_XDECREF(copy) };
-        // SAFETY: `list` is a live list and the thread attached, as this function asks.
+        // SAFETY: a live list of an attached thread, as this function asks.
         let equal = unsafe { ffi::PyObject_RichCompareBool(list, list, ffi::Py_EQ) };
         for &item in items {
-            // SAFETY: `item` is held by the live list, as this function asks.
+            // SAFETY: the live list holds `item`, and the thread is attached, as this function asks.
             let hash = unsafe { ffi::PyObject_Hash(item) };
             if hash == -1 {
-                // SAFETY: the thread is attached, as this function asks.
+                // SAFETY: takes nothing; attached, as this function asks.
                 unsafe { ffi::PyErr_Clear() };
             }
-            // SAFETY: the live list holds `item`, as this function asks.
+            // SAFETY: a live list, which holds `item`, and an attached thread, as this function asks.
             let position = unsafe { ffi::PySequence_Index(list, item) };
             if equal != 1 || position < 0 {
                 return true;
@@ -115,7 +119,7 @@ unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64])
     items
         .iter()
         .zip(before)
-        // SAFETY: `item` is held by the live list, as this function asks.
+        // SAFETY: the live list holds `item`, and the thread is attached, as this function asks.
         .any(|(&item, &word)| unsafe { header::word(item) } != word)
 }
 
@@ -126,7 +130,8 @@ unsafe fn read_all(list: *mut PyObject, items: &[*mut PyObject], before: &[u64])
 unsafe fn bare_fork() -> libc::pid_t {
     // clone(2) with no flags, no stack of its own and no exit signal: like fork, but nobody who waits for any child
     // sees it. All arguments are zero, so their order, which differs between architectures, does not matter.
-    // SAFETY: the child does nothing but what this function allows it, so that it may have the memory of other threads as it was.
+    // SAFETY: clone(2) without flags copies the process and touches no memory of it. Other threads do not exist in the
+    // child, whose memory is as they had it at that moment; it does nothing that needs them, as this function asks.
     unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) as libc::pid_t }
 }
 
@@ -134,8 +139,8 @@ fn wait_for(child: libc::pid_t) -> Result<(), String> {
     let started = Instant::now();
     let mut status = 0;
     loop {
-        // SAFETY: a child of this process, and a place for its status. wait(2): a child without exit signal is only
-        // seen with __WALL or __WCLONE.
+        // SAFETY: waitpid(2) writes to one int, which `status` is. A child without exit signal is only seen with __WALL
+        // or __WCLONE.
         let seen = unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG | libc::__WALL) };
         if seen == child {
             break;
@@ -145,9 +150,9 @@ fn wait_for(child: libc::pid_t) -> Result<(), String> {
             return Err(format!("cannot wait for the self-test's child: {error}"));
         }
         if started.elapsed() > PATIENCE {
-            // SAFETY: the child was not waited for yet, so its id is still its own.
+            // SAFETY: kill(2) takes numbers. The child was not waited for yet, so its id is still its own.
             unsafe { libc::kill(child, libc::SIGKILL) };
-            // SAFETY: a child of this process that was not waited for yet, and a place for its status.
+            // SAFETY: waitpid(2) writes to one int, which `status` is.
             unsafe { libc::waitpid(child, &raw mut status, libc::__WALL) };
             return Err("the self-test's child did not answer".to_owned());
         }

@@ -104,9 +104,9 @@ impl Types {
             .get_type::<PyType>()
             .call1(("probe", (), pyo3::types::PyDict::new(py)))?;
         let raw = probe.as_ptr().cast::<PyTypeObject>();
-        // SAFETY: `probe` is a class that was just made, and keeps it alive to the end of this function.
+        // SAFETY: a class that was just made, which `probe` holds to the end of this function.
         let traverse = unsafe { (*raw).tp_traverse };
-        // SAFETY: `probe` is a class that was just made, and keeps it alive to the end of this function.
+        // SAFETY: another field of the same class.
         let dealloc = unsafe { (*raw).tp_dealloc };
         let mut types = Self {
             named: HashMap::new(),
@@ -124,20 +124,24 @@ impl Types {
             };
             let raw = found.as_ptr().cast::<PyTypeObject>();
             // A stand-in for the module may hold anything; one written in Python is judged like every class.
-            if found.is_instance_of::<PyType>() && !types.is_python(raw) {
+            // SAFETY: a class, as was just found, that `found` holds, and attached, as it shows.
+            if found.is_instance_of::<PyType>() && !unsafe { types.is_python(raw) } {
                 types.named.insert(raw, native);
             }
         }
         Ok(types)
     }
 
-    fn is_python(&self, class: *mut PyTypeObject) -> bool {
-        // SAFETY: callers give a class that `sys.modules`, a live object or a class derived from it holds, and are
-        // attached.
+    /// Whether a class was written in Python.
+    ///
+    /// # Safety
+    /// - `class` is a live class, and the thread is attached.
+    unsafe fn is_python(&self, class: *mut PyTypeObject) -> bool {
+        // SAFETY: reads a field of a live class of an attached thread, as this function asks.
         let flags = unsafe { ffi::PyType_GetFlags(class) };
-        // SAFETY: the same live class; its slots are fixed once it is ready.
+        // SAFETY: another field of the same class, which is fixed once the class is ready.
         let dealloc = unsafe { (*class).tp_dealloc }.map_or(0, |function| function as usize);
-        // SAFETY: the same live class; its slots are fixed once it is ready.
+        // SAFETY: another field of the same class, which is fixed once the class is ready.
         let traverse = unsafe { (*class).tp_traverse }.map_or(0, |function| function as usize);
         flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
             && dealloc == self.subtype_dealloc
@@ -169,7 +173,10 @@ impl Types {
     }
 
     /// The C part of a class, and whether the class was written in Python.
-    fn classify(&self, class: *mut PyTypeObject) -> (Native, bool) {
+    ///
+    /// # Safety
+    /// - `class` is a live class, and the thread is attached.
+    unsafe fn classify(&self, class: *mut PyTypeObject) -> (Native, bool) {
         if let Some(native) = self.native(class) {
             return (native, false);
         }
@@ -180,14 +187,16 @@ impl Types {
                 let known = native != Native::NdArray;
                 return (if known { native } else { Native::Skip }, known);
             }
-            // SAFETY: `at` is the class of a live object, which `describe` gives, or a base, which that class holds.
+            // SAFETY: `at` is `class`, which lives, as this function asks, or a base of it, which it holds.
             let finalize = unsafe { (*at).tp_finalize };
-            // SAFETY: `at` is the class of a live object, which `describe` gives, or a base, which that class holds.
+            // SAFETY: another field of the same class.
             let del = unsafe { (*at).tp_del };
-            if !self.is_python(at) || finalize.is_some() || del.is_some() {
+            // SAFETY: the same live class, and an attached thread, as this function asks.
+            let is_python = unsafe { self.is_python(at) };
+            if !is_python || finalize.is_some() || del.is_some() {
                 return (Native::Skip, false);
             }
-            // SAFETY: `at` lives, as the two lines above need too, and holds its base.
+            // SAFETY: another field of the same class, which holds the base that stands there.
             at = unsafe { (*at).tp_base };
         }
         (Native::Skip, false)
@@ -198,15 +207,17 @@ impl Types {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     pub(super) unsafe fn describe(&self, object: *mut PyObject) -> Class {
-        // SAFETY: by this function's bullet the object is alive, so its header can be read, and the thread is attached.
+        // SAFETY: reads the class in the head of `object`, which is live and whose thread is attached: this function's
+        // own duty.
         let class = unsafe { ffi::Py_TYPE(object) };
-        let (mut native, python) = self.classify(class);
+        // SAFETY: `object` is alive, as this function asks, and holds its class; the thread is attached.
+        let (mut native, python) = unsafe { self.classify(class) };
         if self.debug_build && native == Native::Str {
             native = Native::Skip;
         }
-        // SAFETY: `object` is alive, as this function asks, and holds its class.
+        // SAFETY: reads a field of the class, which `object` holds, as it is alive.
         let flags = unsafe { ffi::PyType_GetFlags(class) };
-        // SAFETY: `object` is alive, as this function asks, and holds its class.
+        // SAFETY: another field of the same class.
         let dict_offset = unsafe { (*class).tp_dictoffset };
         let collected = flags & ffi::Py_TPFLAGS_HAVE_GC != 0;
         let managed_dict = flags & ffi::Py_TPFLAGS_MANAGED_DICT != 0;
@@ -256,16 +267,18 @@ impl Types {
 /// # Safety
 /// - `object` is a live object, and the thread is attached.
 unsafe fn fixed_bytes(object: *mut PyObject) -> u64 {
-    // SAFETY: a live object of an attached thread, as this function asks.
+    // SAFETY: reads the class in the head of `object`, which is live and whose thread is attached: this function's own
+    // duty.
     let class = unsafe { ffi::Py_TYPE(object) };
-    // SAFETY: `object` is alive, as this function asks, and holds its class.
+    // SAFETY: reads a field of the class, which `object` holds, as it is alive.
     let basic = unsafe { (*class).tp_basicsize };
-    // SAFETY: `object` is alive, as this function asks, and holds its class.
+    // SAFETY: another field of the same class.
     let item = unsafe { (*class).tp_itemsize };
     if item != 0 {
         return basic.unsigned_abs() as u64;
     }
-    // SAFETY: the thread is attached, as this function asks.
+    // SAFETY: the thread is attached, as this function asks, and stays so until `py` is used for the last time, in this
+    // function.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: a live object, as this function asks; it gets a reference, which this `Bound` gives back.
     let object = unsafe { Bound::from_borrowed_ptr(py, object) };

@@ -19,7 +19,7 @@ impl Walk<'_> {
     /// # Safety
     /// - `object` is a live object, and the thread is attached.
     pub(super) unsafe fn descend(&mut self, object: *mut PyObject) -> Result<(), NoMemory> {
-        // SAFETY: a live object of an attached thread, as this function asks.
+        // SAFETY: a live object of an attached thread, as this function asks too.
         let index = unsafe { self.class_of(object) }?;
         let Some(class) = self.classes.get(index) else {
             return Ok(());
@@ -33,27 +33,30 @@ impl Walk<'_> {
         if let Marks::Freeze(Prepare { dicts: true, .. }) = self.marks
             && has_dict
         {
-            // SAFETY: a live object of an attached thread, as this function asks.
+            // SAFETY: a live object of an attached thread, as this function asks too.
             let dict = unsafe { prepare::materialise_dict(object) };
             if !dict.is_null() {
-                // SAFETY: the live object holds its `__dict__`, and nothing changes it (W1).
+                // SAFETY: not null, so the `__dict__` that the live object holds, and goes on holding (W1); attached.
                 unsafe { self.visit(dict) }?;
             }
         }
         if beside {
             // SAFETY: a live instance, as this function asks, of a class with a managed dict, as `describe` found in
-            // its flags; whoever made the walk vouches for a calibrated interpreter of `self.version`.
+            // its flags; the interpreter is a calibrated one of `self.version` (`Walk::run`), which says that the word
+            // is there.
             let dict = unsafe { header::managed_dict(object) };
             if !dict.is_null() {
-                // SAFETY: the live object holds its `__dict__`, and nothing changes it (W1).
+                // SAFETY: not null, so the `__dict__` that the live object holds, and goes on holding (W1); attached.
                 unsafe { self.visit(dict) }?;
             }
         }
-        // SAFETY: the live object holds its class, whose slots are fixed.
+        // SAFETY: the class of `object`, as `class_of` has found, which the live object holds; the slot is fixed once
+        // it is ready.
         if traverse && let Some(function) = unsafe { (*raw).tp_traverse } {
             let walk: *mut Self = self;
-            // SAFETY: the traversal of the object's own class, which calls `visit_held` with `walk` while `self` is
-            // not used otherwise.
+            // SAFETY: the traversal of the object's own class, called with the live object and attached, as this
+            // function asks. It calls `visit_held` with `walk`, which leads to `self`, and only until it returns;
+            // `self` is not used meanwhile.
             let failed = unsafe { function(object, visit_held, walk.cast()) };
             if let Some(panic) = self.panic.take() {
                 resume_unwind(panic);
@@ -77,32 +80,37 @@ impl Walk<'_> {
     ) -> Result<(), NoMemory> {
         match native {
             Native::List if !traverse => {
-                // SAFETY: a live list, as `native` says and this function asks; it does not change (W1).
+                // SAFETY: a live list, as `native` says and this function asks; nobody changes or frees it (W1);
+                // attached.
                 let items = unsafe { items::list_items(object) };
-                // SAFETY: items of a live list, whose thread is attached, as this function asks.
+                // SAFETY: what a live list holds, and an attached thread, as this function asks.
                 unsafe { self.items(items) }?;
             }
             Native::Tuple if !traverse => {
-                // SAFETY: a live tuple, as `native` says and this function asks.
+                // SAFETY: a live tuple, as `native` says and this function asks; nobody frees it (W1); attached.
                 let items = unsafe { items::tuple_items(object) };
-                // SAFETY: items of a live tuple, whose thread is attached, as this function asks.
+                // SAFETY: what a live tuple holds, and an attached thread, as this function asks.
                 unsafe { self.items(items) }?;
             }
-            // SAFETY: a live dict, as `native` says and this function asks.
+            // SAFETY: a live dict, as `native` says and this function asks; attached.
             Native::Dict => unsafe { self.dict(object) }?,
             Native::Range | Native::Time | Native::DateTime | Native::TimeZone => {
-                for held in prepare::held_outside(object, native).into_iter().flatten() {
+                // SAFETY: a live object of this kind, and an attached thread, as this function asks; the interpreter was
+                // calibrated, as whoever made the walk had to see to (`Walk::run`).
+                let held = unsafe { prepare::held_outside(object, native) };
+                for held in held.into_iter().flatten() {
                     // SAFETY: `object` is alive, as this function asks, and holds it (W1).
                     unsafe { self.visit(held) }?;
                 }
             }
             Native::NdArray => {
                 // SAFETY: a live ndarray, as `native` says and this function asks, whose elements are objects:
-                // `holds_others` has looked before it was queued.
+                // `holds_others` has looked before it was queued. Attached to the end of the walk (W1).
                 let elements = unsafe { prepare::array_elements(object) }.map_err(|_| NoMemory)?;
-                // SAFETY: `elements` is a list that nobody else has, and keeps it alive to the end of this arm.
+                // SAFETY: a list that `tolist` made, which `elements` holds to the end of this arm and nobody else has;
+                // attached.
                 let items = unsafe { items::list_items(elements.as_ptr()) };
-                // SAFETY: the list holds them now, and the array, which lives on, holds them afterwards (W1).
+                // SAFETY: what that list holds; the array, which lives on, holds them afterwards (W1). Attached.
                 unsafe { self.items(items) }?;
             }
             _ => {}
@@ -116,7 +124,8 @@ impl Walk<'_> {
         for &item in items {
             // A list or tuple that is being built has empty places.
             if !item.is_null() {
-                // SAFETY: the list or tuple that lives, as this function asks, holds the item.
+                // SAFETY: not null, so an object that the list or tuple holds, which lives, as this function asks;
+                // attached.
                 unsafe { self.visit(item) }?;
             }
         }
@@ -129,15 +138,16 @@ impl Walk<'_> {
         let mut position = 0;
         let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
         loop {
-            // SAFETY: a live dict, which does not change (W1).
+            // SAFETY: a live dict, as this function asks, which does not change from call to call (W1), and three
+            // variables of this function for the results; attached.
             let more =
                 unsafe { ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) };
             if more == 0 {
                 return Ok(());
             }
-            // SAFETY: the live dict holds its keys, and does not change (W1).
+            // SAFETY: `PyDict_Next` gave a key that the live dict holds, and goes on holding (W1); attached.
             unsafe { self.visit(key) }?;
-            // SAFETY: the live dict holds its values, and does not change (W1).
+            // SAFETY: `PyDict_Next` gave a value that the live dict holds, and goes on holding (W1); attached.
             unsafe { self.visit(value) }?;
         }
     }
@@ -148,9 +158,12 @@ unsafe extern "C" fn visit_held(object: *mut PyObject, walk: *mut c_void) -> c_i
     if object.is_null() {
         return 0;
     }
-    // SAFETY: `descend` passes its own walk, which nothing else uses now. The lifetimes outlive the traversal.
+    // SAFETY: `descend` alone hands this function out, with a pointer to its walk, which it does not use before the
+    // traversal has returned; the traversal calls it and returns, so there is no second reference. What the walk
+    // borrows outlives it.
     let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
-    // SAFETY: the object that is traversed is alive and holds what it reports (W1); `descend` runs attached.
+    // SAFETY: not null, so an object that the traversed one holds, which is alive, as `descend` asks (W1); `descend`
+    // runs attached.
     let visit = AssertUnwindSafe(|| unsafe { walk.visit(object) });
     match catch_unwind(visit) {
         Ok(Ok(())) => 0,

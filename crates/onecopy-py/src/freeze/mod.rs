@@ -16,7 +16,8 @@
 //!
 //! What an immortal object is in which version of `CPython`, and how the mark is read and written, is in `cpython/`.
 //!
-//! The doors (`onecopy.freeze` and its sisters), their refusals and warnings are in `python/onecopy/_freeze.py`.
+//! The doors (`onecopy.freeze` and its sisters) and their warnings are in `python/onecopy/_freeze.py`, what an interpreter
+//! is refused for in `_freeze_support.py`.
 #![allow(unsafe_code)] // Starts walks over raw objects.
 
 mod check;
@@ -73,7 +74,8 @@ fn run<'py>(root: &Bound<'py, PyAny>, marks: Marks) -> PyResult<Bound<'py, PyTup
     let version = calibrate::calibrated().map_err(PyRuntimeError::new_err)?;
     let types = Types::find(py)?;
     let mut walk = Walk::new(version, &types, marks);
-    // SAFETY: `root` is alive and shows that the thread is attached; `calibrated()` gave `version`.
+    // SAFETY: `root` holds the object to the end of this function and shows that the thread is attached; `calibrated()`
+    // gave `version`, so the interpreter was calibrated.
     unsafe { walk.run(root.as_ptr()) }.map_err(|NoMemory| {
         PyMemoryError::new_err("no memory to remember where freeze() has been")
     })?;
@@ -84,7 +86,8 @@ fn report<'py>(py: Python<'py>, walk: &Walk<'_>) -> PyResult<Bound<'py, PyTuple>
     // All that the walk has noted is owned before anything else is done: making Python objects may collect garbage, and
     // with it run code that lets go of what was met.
     let own = |object: *mut ffi::PyObject| {
-        // SAFETY: reachable from the root, which the caller holds, and nothing has run since the walk.
+        // SAFETY: an object that the walk has met, and so one that can be reached from the root or a class of one. The
+        // caller holds the root, and nothing has run since that could have changed what it leads to.
         unsafe { Bound::from_borrowed_ptr(py, object) }
     };
     let classes: Vec<Bound<'py, PyAny>> = walk
@@ -141,7 +144,7 @@ fn _freeze_rows() -> Vec<(u32, u32)> {
 /// The header of an object, for tests.
 #[pyfunction]
 fn _freeze_header(object: &Bound<'_, PyAny>) -> u64 {
-    // SAFETY: `object` is alive, and shows that the thread is attached.
+    // SAFETY: the `Bound` holds the object, and exists only attached.
     unsafe { header::word(object.as_ptr()) }
 }
 

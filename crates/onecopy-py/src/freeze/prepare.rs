@@ -38,10 +38,11 @@ pub(super) unsafe fn leaf(
     version: &Version,
 ) -> bool {
     if wanted.utf8 && class.native == Native::Str {
-        // SAFETY: a live str, as `class` says and this function asks, and the thread is attached.
+        // SAFETY: `object` is a live instance of `class`, as this function asks, and so a str, as was just found;
+        // attached. Without a place for it no length is written.
         let text = unsafe { ffi::PyUnicode_AsUTF8AndSize(object, null_mut()) };
         if text.is_null() {
-            // SAFETY: the thread is attached, as this function asks. A lone surrogate has no UTF-8.
+            // SAFETY: takes nothing; attached, as this function asks. A lone surrogate has no UTF-8.
             unsafe { ffi::PyErr_Clear() };
         }
     }
@@ -53,21 +54,24 @@ pub(super) unsafe fn leaf(
         Native::Bytes => &raw mut ffi::PyBytes_Type,
         // The hashes of the elements stand in its table: none of their methods is called.
         Native::FrozenSet => &raw mut ffi::PyFrozenSet_Type,
-        // SAFETY: the live object, as this function asks, holds its class, and that its bases.
+        // SAFETY: `object` is alive, as this function asks, and holds `class`, which holds its bases.
         Native::Hashed => unsafe { c_base(class) },
         // An aware one asks its tzinfo.
-        // SAFETY: a live time or datetime, as the pattern and this function say.
+        // SAFETY: `object` is a live instance of `class`, as this function asks, and so of the kind that the pattern
+        // says.
         Native::Time | Native::DateTime if unsafe { tzinfo(object, class.native) }.is_null() => {
-            // SAFETY: the live object, as this function asks, holds its class, and that its bases.
+            // SAFETY: `object` is alive, as this function asks, and holds `class`, which holds its bases.
             unsafe { c_base(class) }
         }
         Native::Tuple if version.tuples_keep_hash => {
-            // SAFETY: a live tuple, as the pattern and this function say, and the thread is attached.
+            // SAFETY: `object` is a live instance of `class`, as this function asks, and so a tuple, as the pattern
+            // says; attached.
             return !unsafe { hash_flat_tuple(object) };
         }
         _ => return false,
     };
-    // SAFETY: a live object of an attached thread, as this function asks, whose class is derived from `base`.
+    // SAFETY: a live object of an attached thread, as this function asks; `base` is its class or one that is derived
+    // from, as its kind says or `c_base` has found.
     unsafe { hash_as(object, base) };
     false
 }
@@ -80,11 +84,12 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
     let mut at = class.raw;
     if class.python {
         // Python classes share one destructor (see `classes`), and every one has a base.
-        // SAFETY: the class lives, as this function asks.
+        // SAFETY: `at` is the class, which lives, as this function asks.
         let dealloc = unsafe { destructor(at) };
-        // SAFETY: the class that this function asks to live, or a base of it, which it holds.
+        // SAFETY: `at` is the class, which lives, as this function asks, or a base of it, which it holds.
         while unsafe { destructor(at) } == dealloc {
-            // SAFETY: a live class, which was written in Python, so it has a base and holds it.
+            // SAFETY: a field of the same class. It has the destructor of classes that were written in Python, so it
+            // has a base, and holds it.
             at = unsafe { (*at).tp_base };
         }
     }
@@ -96,7 +101,7 @@ unsafe fn c_base(class: &Class) -> *mut PyTypeObject {
 /// # Safety
 /// - `class` is a live class.
 unsafe fn destructor(class: *mut PyTypeObject) -> usize {
-    // SAFETY: a live class, as this function asks; its slots are fixed once it is ready.
+    // SAFETY: reads a field of a live class, as this function asks, which is fixed once the class is ready.
     unsafe { (*class).tp_dealloc }.map_or(0, |function| function as usize)
 }
 
@@ -104,12 +109,12 @@ unsafe fn destructor(class: *mut PyTypeObject) -> usize {
 /// - `object` is a live instance of `base` or of a class below it, and the thread is attached.
 #[inline]
 unsafe fn hash_as(object: *mut PyObject, base: *mut PyTypeObject) {
-    // SAFETY: `object` is alive, as this function asks, and its class is `base` or holds it.
+    // SAFETY: `object` is alive, as this function asks, and holds its class, which is `base` or holds it.
     if let Some(function) = unsafe { (*base).tp_hash } {
         // SAFETY: the slot of a class that the live object is an instance of, as this function asks; the thread is
         // attached.
         if unsafe { function(object) } == -1 {
-            // SAFETY: the thread is attached, as this function asks.
+            // SAFETY: takes nothing; attached, as this function asks.
             unsafe { ffi::PyErr_Clear() };
         }
     }
@@ -118,9 +123,10 @@ unsafe fn hash_as(object: *mut PyObject, base: *mut PyTypeObject) {
 /// Whether hashing the object runs no code but the interpreter's own, and goes no deeper.
 ///
 /// # Safety
-/// - `object` is a live object.
+/// - `object` is a live object, and the thread is attached.
 unsafe fn is_scalar(object: *mut PyObject) -> bool {
-    // SAFETY: a live object of an attached thread, as this function asks.
+    // SAFETY: reads the class in the head of `object`, which is live and whose thread is attached: this function's own
+    // duty.
     let class = unsafe { ffi::Py_TYPE(object) };
     // SAFETY: takes nothing; the address of an object that lives as long as the interpreter.
     let none = unsafe { ffi::Py_None() };
@@ -144,7 +150,8 @@ unsafe fn hash_flat_tuple(tuple: *mut PyObject) -> bool {
     // SAFETY: a live tuple of an attached thread, as this function asks; tuples never change.
     let items = unsafe { items::tuple_items(tuple) };
     for &item in items {
-        // SAFETY: the live tuple holds its items.
+        // SAFETY: not null, so an object that the tuple holds, which is alive and whose thread is attached, as this
+        // function asks.
         if item.is_null() || !unsafe { is_scalar(item) } {
             return false;
         }
@@ -167,7 +174,7 @@ pub(super) unsafe fn hash_tuple(tuple: *mut PyObject) {
 /// # Safety
 /// - `tuple` is a live tuple, and the thread is attached.
 unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
-    // SAFETY: a live tuple, as this function asks.
+    // SAFETY: a live tuple of an attached thread, as this function asks too.
     if unsafe { items::tuple_keeps_its_hash(tuple) } {
         return true;
     }
@@ -177,13 +184,14 @@ unsafe fn hash_nested_tuple(tuple: *mut PyObject, depth: u32) -> bool {
         if item.is_null() {
             return false;
         }
-        // SAFETY: the live tuple holds its items.
+        // SAFETY: not null, so an object that the tuple holds, which is alive and whose thread is attached, as this
+        // function asks.
         let class = unsafe { ffi::Py_TYPE(item) };
         let plain = if class == &raw mut ffi::PyTuple_Type {
-            // SAFETY: a tuple, as its class says, which the live tuple holds.
+            // SAFETY: a tuple, as its class says, which the live tuple holds; attached.
             depth > 0 && unsafe { hash_nested_tuple(item, depth - 1) }
         } else {
-            // SAFETY: the live tuple holds its items. A frozenset needs no method of its elements.
+            // SAFETY: the live tuple holds the item; attached. A frozenset needs no method of its elements.
             class == &raw mut ffi::PyFrozenSet_Type || unsafe { is_scalar(item) }
         };
         if !plain {
@@ -205,7 +213,7 @@ pub(super) unsafe fn materialise_dict(object: *mut PyObject) -> *mut PyObject {
     // SAFETY: a live object of an attached thread; the function looks at nothing but the object's own dict.
     let dict = unsafe { ffi::PyObject_GenericGetDict(object, null_mut()) };
     if dict.is_null() {
-        // SAFETY: the thread is attached, as this function asks.
+        // SAFETY: takes nothing; attached, as this function asks.
         unsafe { ffi::PyErr_Clear() };
     } else {
         // SAFETY: the new reference that the call above has given; the object keeps the dict alive by its own.
@@ -253,9 +261,9 @@ pub(super) unsafe fn holds_others(object: *mut PyObject, class: &Class) -> bool 
 /// # Safety
 /// - `array` is a live ndarray, and the thread is attached.
 unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
-    // SAFETY: attached, as this function asks. Nothing that is dropped here outlives its `Bound`.
+    // SAFETY: attached, as this function asks, and `py` is not used after this function.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: a live object, as this function asks, and it is not used after this function.
+    // SAFETY: a live object, as this function asks, and the `Borrowed` is not used after this function.
     let array = unsafe { Borrowed::<'_, '_, PyAny>::from_ptr(py, array) };
     let code = array
         .getattr("dtype")
@@ -267,30 +275,37 @@ unsafe fn is_array_of_objects(array: *mut PyObject) -> bool {
 /// A list of the elements of an array of objects, made by numpy's own methods.
 ///
 /// # Safety
-/// - `array` is a live ndarray of objects, and the thread is attached.
+/// - `array` is a live ndarray of objects, and the thread is attached as long as the result is used.
 pub(super) unsafe fn array_elements<'py>(array: *mut PyObject) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached, as this function asks. Nothing that is dropped here outlives its `Bound`.
+    // SAFETY: attached, as this function asks, for as long as `'py`, which the caller chooses, lasts.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: a live object, as this function asks, and it is not used after this function.
+    // SAFETY: a live object, as this function asks, and the `Borrowed` is not used after this function.
     let array = unsafe { Borrowed::<'_, 'py, PyAny>::from_ptr(py, array) };
     array.call_method1("ravel", ("K",))?.call_method0("tolist")
 }
 
 /// What an object holds that `tp_traverse` does not report; all of it lives as long as the object.
-pub(super) fn held_outside(object: *mut PyObject, native: Native) -> [Option<*mut PyObject>; 4] {
+///
+/// # Safety
+/// - `object` is a live object of this kind, and the thread is attached;
+/// - the interpreter was calibrated.
+pub(super) unsafe fn held_outside(
+    object: *mut PyObject,
+    native: Native,
+) -> [Option<*mut PyObject>; 4] {
     match native {
-        // SAFETY: the walk gives a live object of the kind `native`, a range, in an interpreter that was calibrated
-        // (R1).
+        // SAFETY: a live range, as `native` says and this function asks, in an interpreter that was calibrated, so it
+        // is as large as `held` asks (R1).
         Native::Range => unsafe { range::held(object) }.map(Some),
         Native::Time | Native::DateTime => {
-            // SAFETY: the walk gives a live object of the kind `native`, a time or datetime.
+            // SAFETY: a live time or datetime, as `native` says and this function asks.
             let held = unsafe { tzinfo(object, native) };
             [(!held.is_null()).then_some(held), None, None, None]
         }
         Native::TimeZone => {
-            // SAFETY: only the walk calls this, and it is attached (W1).
+            // SAFETY: attached, as this function asks, and `py` is not used after this function.
             let py = unsafe { Python::assume_attached() };
-            // SAFETY: the walk gives a live object, which outlives this function (W1).
+            // SAFETY: a live object, as this function asks, and the `Borrowed` is not used after this function.
             let zone = unsafe { Borrowed::<'_, '_, PyAny>::from_ptr(py, object) };
             // A tuple of what the timezone holds, by a method written in C.
             let held = zone.call_method0("__getinitargs__");
@@ -306,6 +321,6 @@ pub(super) fn held_outside(object: *mut PyObject, native: Native) -> [Option<*mu
 
 /// The header's mark alone.
 pub(super) fn is_frozen(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: `object` is alive, and shows that the thread is attached.
+    // SAFETY: the `Bound` holds the object, and exists only attached.
     header::is_immortal(unsafe { header::word(object.as_ptr()) })
 }

@@ -18,14 +18,15 @@ pub(super) fn seal(_attached: Python<'_>, limit: usize) -> usize {
     }
     for size in (BLOCK_STEP_BYTES..=LARGEST_BLOCK_BYTES).step_by(BLOCK_STEP_BYTES) {
         while taken < limit {
-            // SAFETY: the thread is attached, as the argument of type `Python` shows.
+            // SAFETY: takes a plain number; the thread is attached, as the argument of type `Python` shows.
             let block = unsafe { ffi::PyObject_Malloc(size) };
             if block.is_null() {
                 return taken;
             }
-            // SAFETY: a block that `PyObject_Malloc` has just given and nobody has freed.
+            // SAFETY: not null, so a block that `PyObject_Malloc` has just given, and nobody has freed; attached.
             if unsafe { pymalloc::opens_pool(block) } {
-                // SAFETY: a block that `PyObject_Malloc` has just given; nobody else has its address.
+                // SAFETY: a block that `PyObject_Malloc` has just given and that is not used after this; nobody else
+                // has its address.
                 unsafe { ffi::PyObject_Free(block) };
                 break;
             }

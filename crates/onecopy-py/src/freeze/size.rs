@@ -23,13 +23,16 @@ pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
         }
         Native::Bytes | Native::Tuple => {
             let item = if class.native == Native::Bytes { 1 } else { 8 };
-            // SAFETY: both begin with a `PyVarObject`; live and attached, as this function asks.
+            // SAFETY: `Types::classify` gives these kinds to bytes, tuples and instances of subclasses, which begin
+            // with a `PyVarObject`; live and attached, as this function asks.
             item * unsafe { ffi::Py_SIZE(object) }.unsigned_abs()
         }
-        // SAFETY: `Types::classify` gives this kind to lists and instances of subclasses; live, as this function asks.
+        // SAFETY: `Types::classify` gives this kind to lists and instances of subclasses; live and attached, as this
+        // function asks.
         Native::List => unsafe { containers::list_bytes(object) },
         Native::Dict => {
-            // SAFETY: `Types::classify` gives this kind to dicts and instances of subclasses; live, as this function asks.
+            // SAFETY: `Types::classify` gives this kind to dicts and instances of subclasses; live and attached, as
+            // this function asks.
             let len = unsafe { ffi::PyDict_Size(object) };
             containers::grown_dict_bytes(len.unsigned_abs())
         }

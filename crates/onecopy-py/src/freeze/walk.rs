@@ -112,13 +112,14 @@ impl<'a> Walk<'a> {
         }
         while let Some(node) = self.queue.get(self.at) {
             let object = node.object;
-            // SAFETY: what is queued is reachable from the root, so it lives (W1).
+            // SAFETY: what is queued is reachable from the root, which lives, as this function asks, and so it lives
+            // (W1); attached.
             unsafe { self.descend(object) }?;
             self.at += 1;
         }
         // Inner tuples were found later than most of those that hold them.
         while let Some(tuple) = self.tuples.pop() {
-            // SAFETY: `visit` has put it there: a tuple that is reachable from the root, so it lives (W1).
+            // SAFETY: `visit` has put it there: a tuple that is reachable from the root, so it lives (W1); attached.
             unsafe { prepare::hash_tuple(tuple) };
         }
         Ok(())
@@ -204,9 +205,9 @@ impl<'a> Walk<'a> {
                 return Ok(());
             }
         }
-        // SAFETY: a live object, as this function asks, of the class that `class_of` has found.
+        // SAFETY: a live object of an attached thread, as this function asks, of the class that `class_of` has found.
         let holds = class.descend && unsafe { prepare::holds_others(object, class) };
-        // SAFETY: a live object, as this function asks, of the class that `class_of` has found.
+        // SAFETY: a live object of an attached thread, as this function asks, of the class that `class_of` has found.
         let bytes = unsafe { size::of(object, class) };
         if let Marks::Freeze(wanted) = self.marks {
             if holds {
@@ -215,8 +216,8 @@ impl<'a> Walk<'a> {
             if wanted.hash && self.version.tuples_keep_hash && class.native == Native::Tuple {
                 self.tuples.try_reserve(1).map_err(|_| NoMemory)?;
             }
-            // SAFETY: a live object, as this function asks, of the class that `class_of` has found; the mark above
-            // was not there.
+            // SAFETY: a live object of an attached thread, as this function asks, of the class that `class_of` has
+            // found; it is not frozen yet, as its header said above.
             let later = unsafe { prepare::leaf(object, class, wanted, self.version) };
             if later {
                 self.tuples.push(object);
@@ -227,8 +228,8 @@ impl<'a> Walk<'a> {
             let dict_stays = class.native == Native::Dict
                 && (self.version.dicts_stay_tracked || self.types.debug_build);
             if class.collected && !dict_stays {
-                // SAFETY: a live object, as this function asks, with the collector's header, as `describe` found in
-                // the flags of its class.
+                // SAFETY: a live object of an attached thread, as this function asks, with the collector's header, as
+                // `describe` found in the flags of its class. One that is not tracked is left as it is (C API).
                 unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
             }
         }

@@ -143,7 +143,8 @@ impl<'py> Lent<'py> {
     /// Asks for the memory without a description of its elements, which some types of elements do not have.
     fn by(array: &Bound<'py, PyAny>) -> PyResult<Self> {
         let mut view = Box::new(ffi::Py_buffer::new());
-        // SAFETY: a live object, an attached thread, and a structure that is valid for writes.
+        // SAFETY: `array` is a live object and shows that the thread is attached; `view` is a structure in a box, valid
+        // for writes and in place until it is released.
         let status =
             unsafe { ffi::PyObject_GetBuffer(array.as_ptr(), &raw mut *view, ffi::PyBUF_STRIDES) };
         if status != 0 {
@@ -168,8 +169,8 @@ impl<'py> Lent<'py> {
         if first.is_null() {
             return &[];
         }
-        // SAFETY: with PyBUF_STRIDES both arrays have `ndim` numbers, or are null if there are none (Python/C API,
-        // "Buffer Protocol"); they stay until the buffer is released, which needs this value whole.
+        // SAFETY: not null, so with PyBUF_STRIDES, which `by` asked for, an array of `ndim` numbers (Python/C API,
+        // "Buffer Protocol"). It stays as it is until the buffer is released, which needs this value whole.
         unsafe { slice::from_raw_parts(first, self.view.ndim.unsigned_abs() as usize) }
     }
 }

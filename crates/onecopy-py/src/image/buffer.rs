@@ -19,7 +19,7 @@ use super::owner::Image;
 /// Fills `view` with `len` bytes at `address`, kept alive by `owner`.
 ///
 /// # Safety
-/// - `view` is the pointer that the interpreter handed to `__getbuffer__`.
+/// - `view` is the pointer that the interpreter handed to `__getbuffer__`: null, or valid for writes.
 /// - `len` bytes at `address` stay readable, and writable if `writable`, as long as `owner` lives.
 pub(super) unsafe fn export(
     view: *mut ffi::Py_buffer,
@@ -33,8 +33,8 @@ pub(super) unsafe fn export(
         return Err(PyBufferError::new_err("no Py_buffer to fill"));
     }
     if !writable && flags & ffi::PyBUF_WRITABLE == ffi::PyBUF_WRITABLE {
-        // SAFETY: `view` is valid for writes (caller). A failed request leaves `obj` null (Python/C API, "Buffer
-        // Protocol").
+        // SAFETY: `view` is not null, as was just found, so it is valid for writes, as this function asks. A failed
+        // request leaves `obj` null (Python/C API, "Buffer Protocol").
         unsafe { (*view).obj = std::ptr::null_mut() };
         return Err(PyBufferError::new_err(
             "shared bytes never change: ask for a read-only buffer, or use onecopy.private(view)",
@@ -42,7 +42,9 @@ pub(super) unsafe fn export(
     }
     let len = ffi::Py_ssize_t::try_from(len)
         .map_err(|_| PyBufferError::new_err("longer than Py_ssize_t"))?;
-    // SAFETY: `view` is valid for writes, `owner` is a live object that keeps `len` bytes at `address` valid (caller).
+    // SAFETY: `view` is not null, so it is valid for writes, as this function asks; `owner` is a live object, gets a
+    // reference from the structure, and keeps `len` bytes at `address` readable, and writable if that is said, as this
+    // function asks.
     let status = unsafe {
         ffi::PyBuffer_FillInfo(
             view,
@@ -129,7 +131,8 @@ impl ImageBuffer {
     ) -> PyResult<()> {
         let bytes = slf.get().bytes();
         let (address, len) = (bytes.as_ptr().cast_mut(), bytes.len());
-        // SAFETY: `view` comes from the interpreter; the image is immutable and mapped as long as `slf` holds it (B1).
+        // SAFETY: the interpreter calls this slot with a structure to fill. The bytes are a slice of the image's, which
+        // `slf` holds, and so readable as long as `slf` lives (B1); they are not handed out as writable.
         unsafe { export(view, flags, slf.as_any(), address, len, false) }
     }
 }
@@ -171,8 +174,9 @@ impl PrivateBuffer {
         flags: c_int,
     ) -> PyResult<()> {
         let this = slf.get();
-        // SAFETY: `view` comes from the interpreter; the part lies inside the mapping, which lives as long as `slf`
-        // does (B1) and belongs to this process alone (B2).
+        // SAFETY: the interpreter calls this slot with a structure to fill. The part lies inside the mapping, as
+        // whoever made `slf` has checked (`PrivateBuffer::new`), and that is readable and writable as long as `slf`
+        // lives (B1), and this process's alone (B2).
         unsafe { export(view, flags, slf.as_any(), this.address(), this.len, true) }
     }
 }

@@ -157,7 +157,9 @@ impl BuildBuffer {
                 return Err(PyBufferError::new_err("the image is complete already"));
             }
         };
-        // SAFETY: `view` comes from the interpreter; the data stay mapped as long as `slf` lives, sealed or not (B1).
+        // SAFETY: the interpreter calls this slot with a structure to fill. `new` has laid the data out inside the
+        // object, whose memory stays mapped, readable and writable as long as `slf` lives: `state` has the object, or
+        // what keeps its address valid after sealing (B1).
         unsafe {
             export(
                 view,

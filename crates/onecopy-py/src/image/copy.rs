@@ -36,8 +36,9 @@ pub(crate) fn from_buffer(
     let from = Address(source.buf_ptr().cast());
     let to = Address(target.as_mut_ptr());
     py.detach(move || {
-        // SAFETY: `len` bytes are readable at `from` while the buffer is exported, and `target` is borrowed for as long;
-        // memory that an image is written to has been handed out as a buffer to nobody, so they do not overlap.
+        // SAFETY: the buffer is contiguous and has `len` bytes, as was just found, which are readable at `from` while
+        // it is exported, as the borrow of `source` keeps it; `target` has as many, exclusively borrowed for as long.
+        // Memory that an image is written to has been handed out as a buffer to nobody, so they do not overlap.
         unsafe { bytes(from, to, len) };
     });
     Ok(())
@@ -202,17 +203,19 @@ pub(crate) unsafe fn bytes(from: Address, target: Address, len: usize) {
     thread::scope(|scope| {
         let rest = move || {
             let (from, target) = (from, target);
-            // SAFETY: `first <= len`, so the address stays inside the caller's range or at its end.
+            // SAFETY: `first <= len`, and `len` bytes are readable there, as this function asks: inside them or at
+            // their end.
             let from = unsafe { from.0.add(first) };
-            // SAFETY: `first <= len`, so this address stays inside the caller's other range or at its end.
+            // SAFETY: `first <= len`, and `len` bytes are writable there, as this function asks: inside them or at
+            // their end.
             let target = unsafe { target.0.add(first) };
-            // SAFETY: `len - first` bytes from `first` on are the second part of the caller's ranges, which are readable, writable and
-            // apart, as this function asks.
+            // SAFETY: `len - first` bytes from `first` on are the second part of the caller's ranges, which are
+            // readable, writable and apart, as this function asks.
             unsafe { ptr::copy_nonoverlapping(from, target, len - first) };
         };
         let helper = (first < len).then(|| thread::Builder::new().spawn_scoped(scope, rest));
-        // SAFETY: `first <= len` bytes are the first part of the caller's ranges, which are readable, writable and apart, as this
-        // function asks.
+        // SAFETY: `first <= len` bytes are the first part of the caller's ranges, which are readable, writable and
+        // apart, as this function asks.
         unsafe { ptr::copy_nonoverlapping(from.0, target.0, first) };
         if let Some(Err(_)) = helper {
             // No thread to be had (RLIMIT_NPROC): this one does it all.

@@ -17,13 +17,15 @@ pub(crate) unsafe fn with_image(
     make: impl for<'py> FnOnce(&Bound<'py, Image>) -> PyResult<Bound<'py, PyAny>>,
 ) -> *mut PyObject {
     let work = |py: Python<'_>| {
-        // SAFETY: a live object, as this function asks; it becomes one reference more.
+        // SAFETY: a live object, as this function asks, whose callers hold it during the call; it gets a reference of
+        // its own.
         let image = unsafe { Bound::from_borrowed_ptr(py, image) };
-        // SAFETY: an instance of this class, as this function asks.
+        // SAFETY: `with_image` asks for an `Image`.
         let image = unsafe { image.cast_into_unchecked::<Image>() };
         make(&image).map(Bound::into_ptr)
     };
-    // SAFETY: attached, as this function asks; the work gives a new reference, or an error to be raised.
+    // SAFETY: the thread is attached, as this function asks; `into_ptr` gives the reference that `make` made, else an
+    // error.
     unsafe { slot::enter(work) }
 }
 

@@ -13,8 +13,9 @@ use crate::error::Error;
 /// - whatever is made from it is not used after the last reference to `image` has gone: it is kept in a structure that
 ///   holds one, or is used only through such.
 pub(crate) unsafe fn lasting(image: &Bound<'_, Image>) -> Result<Opened<'static>, Error> {
-    // SAFETY: an `Image`'s bytes are mapped and in place as long as it lives; what is made from it is not
-    // used any longer, as this function asks.
+    // SAFETY: `image` shows that the value is there, in an object that does not move. It stays there as long as
+    // somebody has a reference to the object, and what is made from it is used no longer, as this function asks. Nobody
+    // has a `&mut` to it: the class is frozen.
     let image: &'static Image = unsafe { &*std::ptr::from_ref(image.get()) };
     image.open()
 }

@@ -83,9 +83,9 @@ impl Image {
                 if start.is_null() {
                     return &[];
                 }
-                // SAFETY: the exporter keeps as many contiguous bytes in place until the buffer is released, which this
-                // value does when it goes; it is a `bytes`, which never changes, or has memory of an image, which does not
-                // either: `file` lets no others in.
+                // SAFETY: `start` is not null, as was just found. The exporter keeps as many contiguous bytes there
+                // until the buffer is released, which this value does when it goes. It is a `bytes`, which never
+                // changes, or has memory of an image, which does not either: `api/file.rs` lets no others in.
                 #[allow(unsafe_code)]
                 unsafe {
                     std::slice::from_raw_parts(start, buffer.len_bytes())

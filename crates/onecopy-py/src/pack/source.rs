@@ -80,8 +80,9 @@ impl<'a, 'py> Source<'a, 'py> {
     /// The elements from `start` on, at most a chunk of them. Call [`Source::check`] before the next.
     pub(crate) fn chunk(&self, start: usize) -> Chunk<'_> {
         let start = start.min(self.len);
-        // SAFETY: `len` items lie at `items`, as the interpreter said when they were looked up, and `start` is at most
-        // `len`.
+        // SAFETY: `len` items lie at `items`, as `items::of_list` or `of_tuple` said when Python code had last run, and
+        // `start` is at most `len`: inside them or at their end. Without items the address may be null, and 0 is added
+        // to it.
         let next = unsafe { self.items.add(start) }.cast::<Item>();
         Chunk {
             next,
@@ -137,10 +138,12 @@ impl<'a> Iterator for Chunk<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a Item> {
         self.left = self.left.checked_sub(1)?;
-        // SAFETY: an item lies there, as checked when Python code had last run, and is not null: a list's are filled by
-        // the time that anybody sees it. `Item` is a transparent pointer.
+        // SAFETY: `left` was not zero, so an item lies at `next` (the invariant), a pointer that is not null: a list's
+        // are filled by the time that anybody sees it. `Item` is a transparent pointer. Python code that runs while
+        // somebody has the reference may write there; so each is copied at once, as `iter` says.
         let item = unsafe { &*self.next };
-        // SAFETY: an item lay there (`left` was not zero), so the place behind it is at most the end of the items.
+        // SAFETY: `left` was not zero, so an item lay at `next` (the invariant): the place behind it is inside the
+        // items or at their end.
         self.next = unsafe { self.next.add(1) };
         Some(item)
     }
@@ -166,9 +169,9 @@ fn items(object: &Bound<'_, PyAny>, container: Container) -> (*const *mut PyObje
 
 /// Whether an object's class was made by a `class` statement, or like one.
 pub(crate) fn is_of_heap_type(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: a live object, held by its `Bound`.
+    // SAFETY: reads the class in the head of an object that its `Bound` holds; attached, as it shows.
     let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
-    // SAFETY: a live object keeps its type, and `object` is held.
+    // SAFETY: a live class: `object` is held, and holds its class.
     unsafe { ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HEAPTYPE) != 0 }
 }
 

@@ -10,6 +10,7 @@ use crate::error::Error;
 /// Raises; gives null.
 #[cold]
 pub(crate) fn raise(error: ImageError) -> *mut PyObject {
-    // SAFETY: this folder's functions are called attached to the interpreter (V1).
+    // SAFETY: the thread is attached, as whenever a function of this folder gives what slots give (V1 of `scalar`); the
+    // work gives an error.
     unsafe { slot::enter(|_| Err(Error::from(error).into())) }
 }

@@ -73,7 +73,8 @@ fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isi
     } else {
         std::ptr::null_mut()
     };
-    // SAFETY: a live object, held by its `Bound`, and a type of exceptions that the interpreter keeps, or null.
+    // SAFETY: a live object, held by its `Bound`, which also says that the thread is attached, and a type of exceptions
+    // that the interpreter keeps, or null.
     let index = unsafe { ffi::PyNumber_AsSsize_t(value.as_ptr(), error) };
     if index == -1
         && let Some(raised) = PyErr::take(value.py())

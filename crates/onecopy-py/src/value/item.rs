@@ -24,7 +24,8 @@ impl Item {
 
     /// The element as an object that is kept alive.
     pub(crate) fn object(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        // SAFETY: the object is alive as long as its owner is held and unchanged (O1).
+        // SAFETY: the object is alive as long as its owner is held and unchanged (O1); it gets a reference of its own
+        // here.
         unsafe { Bound::from_borrowed_ptr(py, self.0) }
     }
 
@@ -48,7 +49,7 @@ impl Item {
     /// The value of an exact int of 64 bits.
     #[inline]
     pub(crate) fn int(self) -> Option<i64> {
-        // SAFETY: the object is alive as long as its owner is held and unchanged (O1).
+        // SAFETY: the object is alive as long as its owner is held and unchanged, and the thread is attached (O1).
         if !unsafe { pylong::is_exact_int(self.0) } {
             return None;
         }
@@ -89,7 +90,8 @@ impl Item {
     pub(crate) fn scalar(self, scratch: &mut Vec<u8>) -> Option<Scalar<'_>> {
         let class = self.class().cast_const();
         if std::ptr::eq(class, &raw const ffi::PyUnicode_Type) {
-            // SAFETY: an exact str, which lives as long as its owner is not changed (O1).
+            // SAFETY: an exact str, as its class has just said, that lives as long as no Python code runs, which is as
+            // long as the result is used (O1); the thread is attached (O1).
             return unsafe { text::read(self.0) }.map(Scalar::Str);
         }
         if std::ptr::eq(class, &raw const ffi::PyLong_Type) {
@@ -117,7 +119,8 @@ impl Item {
             let start = unsafe { ffi::PyBytes_AsString(self.0) };
             // SAFETY: alive (O1), and exact bytes, as its class has just said.
             let len = unsafe { ffi::Py_SIZE(self.0) };
-            // SAFETY: bytes never change and live as long as their owner is not changed (O1).
+            // SAFETY: `len` bytes lie at `start`, as the object itself says; they never change, and live as long as no
+            // Python code runs, which is as long as the result is used (O1).
             let content = unsafe { std::slice::from_raw_parts(start.cast(), len.unsigned_abs()) };
             return Some(Scalar::Bytes(content));
         }
@@ -131,7 +134,8 @@ impl Item {
         if let Some(value) = unsafe { pylong::to_i64(self.0) } {
             return Scalar::Int(value);
         }
-        // SAFETY: an exact int, as this function asks; it lives while no Python code runs (O1).
+        // SAFETY: an exact int, as this function asks, that lives while no Python code runs (O1), and so as long as the
+        // slice, which is not used after this function.
         let (negative, digits) = unsafe { pylong::digits(self.0) };
         if let Some(value) = pylong::to_large_u64(negative, digits) {
             return Scalar::Uint(value);

@@ -71,13 +71,13 @@ unsafe fn key_slots(class: *const ffi::PyTypeObject) -> (usize, usize) {
 /// The exact str or int that a key of a class derived from it is, if it hashes and compares as that does.
 fn builtin<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = key.py();
-    // SAFETY: a live object, held by its `Bound`.
+    // SAFETY: reads the class in the head of an object that `key` holds; attached, as it shows.
     let class = unsafe { ffi::Py_TYPE(key.as_ptr()) };
-    // SAFETY: a live object keeps its class, and `key` is held.
+    // SAFETY: a live class: `key` holds its object, and that holds its class.
     let ours = unsafe { key_slots(class) };
-    // SAFETY: a class of the interpreter's own, which never goes.
+    // SAFETY: a class of the interpreter's own, which lives as long as it.
     let of_str = unsafe { key_slots(py.get_type::<PyString>().as_type_ptr()) };
-    // SAFETY: a class of the interpreter's own, which never goes.
+    // SAFETY: a class of the interpreter's own, which lives as long as it.
     let of_int = unsafe { key_slots(py.get_type::<PyInt>().as_type_ptr()) };
     if key.is_instance_of::<PyString>() && ours == of_str {
         // SAFETY: a live str, or an instance of a class of strs, as was checked above; `key` says that the thread is

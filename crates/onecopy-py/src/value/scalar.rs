@@ -2,8 +2,9 @@
 //!
 //! The functions give what slots give: a new reference, or null with an exception set.
 //!
-//! **Invariant.** `V1`: they are called by threads that are attached to the interpreter. Decoders and those who hold a
-//! `Python` call them.
+//! **Invariants.** `V1`: they are called by threads that are attached to the interpreter: by decoders, which ask for it,
+//! and by those who hold a `Python`. `V2`: what stands in [`SMALL`] is null or an int to which the place owns a reference
+//! for ever.
 #![allow(
     unsafe_code,
     reason = "the C API makes objects at a fraction of the cost of PyO3's calls"
@@ -20,7 +21,7 @@ use super::{failure, text};
 
 /// The object of a plain value.
 pub(crate) fn object<'py>(py: Python<'py>, value: &Scalar<'_>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: `raw` gives a new reference, or null with an exception set.
+    // SAFETY: `raw` gives a new reference, or null with an exception set; `py` shows that the thread is attached (V1).
     unsafe { Bound::from_owned_ptr_or_err(py, raw(value)) }
 }
 
@@ -50,7 +51,8 @@ pub(crate) fn small(value: i64) -> Option<*mut PyObject> {
     Some(if object.is_null() {
         keep(kept, value)
     } else {
-        new_reference(object)
+        // SAFETY: the place owns a reference for ever (V2).
+        unsafe { new_reference(object) }
     })
 }
 
@@ -68,31 +70,39 @@ fn keep(slot: &AtomicPtr<PyObject>, value: i64) -> *mut PyObject {
         return object;
     }
     slot.store(object, Ordering::Relaxed);
-    // The slot owns the first reference for the rest of the process.
-    new_reference(object)
+    // SAFETY: the place owns the first reference for ever from now on (V2).
+    unsafe { new_reference(object) }
 }
 
+/// # Safety
+/// - `object` is a live object.
 #[inline]
-fn new_reference(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called with objects that live for the rest of the process, attached to the interpreter (V1).
+unsafe fn new_reference(object: *mut PyObject) -> *mut PyObject {
+    // SAFETY: a live object, as this function asks, and an attached thread (V1).
     unsafe { ffi::Py_INCREF(object) };
     object
 }
 
 #[inline]
 pub(crate) fn none() -> *mut PyObject {
-    // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
-    new_reference(unsafe { ffi::Py_None() })
+    // SAFETY: reads the address of an object of the interpreter's own.
+    let none = unsafe { ffi::Py_None() };
+    // SAFETY: it lives as long as the interpreter, in which this thread runs (V1).
+    unsafe { new_reference(none) }
 }
 
 #[inline]
 pub(crate) fn bool_object(value: bool) -> *mut PyObject {
     if value {
-        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
-        new_reference(unsafe { ffi::Py_True() })
+        // SAFETY: reads the address of an object of the interpreter's own.
+        let yes = unsafe { ffi::Py_True() };
+        // SAFETY: it lives as long as the interpreter, in which this thread runs (V1).
+        unsafe { new_reference(yes) }
     } else {
-        // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
-        new_reference(unsafe { ffi::Py_False() })
+        // SAFETY: reads the address of an object of the interpreter's own.
+        let no = unsafe { ffi::Py_False() };
+        // SAFETY: it lives as long as the interpreter, in which this thread runs (V1).
+        unsafe { new_reference(no) }
     }
 }
 
@@ -130,12 +140,14 @@ fn big(content: &[u8]) -> *mut PyObject {
     let content = content.to_vec();
     let start = content.as_ptr();
     #[cfg(Py_3_13)]
-    // SAFETY: as many bytes are readable there as the vector says; the caller is attached (V1).
+    // SAFETY: as many bytes are readable there as the vector says, which lives to the end of this function; attached
+    // (V1).
     return unsafe {
         let flags = ffi::Py_ASNATIVEBYTES_LITTLE_ENDIAN;
         ffi::PyLong_FromNativeBytes(start.cast(), content.len(), flags)
     };
     #[cfg(not(Py_3_13))]
-    // SAFETY: a vector's pointer and length, little-endian and with a sign; attached (V1).
+    // SAFETY: as many bytes are readable there as the vector says, which lives to the end of this function; attached
+    // (V1). They are little-endian and have a sign.
     return unsafe { ffi::_PyLong_FromByteArray(start, content.len(), 1, 1) };
 }

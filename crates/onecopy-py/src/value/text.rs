@@ -33,7 +33,8 @@ pub(crate) fn ascii(content: &[u8]) -> *mut PyObject {
     if object.is_null() {
         return object;
     }
-    // SAFETY: the str was made for this many characters, and nobody else has it.
+    // SAFETY: the str was just made for as many characters as `content` has bytes, in memory of the interpreter's own,
+    // and nobody else has it.
     if unsafe { copy_ascii(content, to) } {
         return object;
     }
@@ -44,17 +45,20 @@ pub(crate) fn ascii(content: &[u8]) -> *mut PyObject {
 /// `Some(false)` if the text is not ASCII; then the str is to be thrown away.
 ///
 /// # Safety
-/// - `object` is an exact int, or an ASCII str of more than one character that [`ascii`] made, and nobody but the caller
-///   has a reference to it.
+/// - `object` is live, and nobody but the caller has a reference to it; the thread is attached;
+/// - if it is an exact str, [`ascii`] made it, of more than one character.
 #[inline]
 pub(crate) unsafe fn renew(object: *mut PyObject, content: &[u8]) -> Option<bool> {
-    // SAFETY: a live object, as this function asks.
+    // SAFETY: reads the class in the head of `object`, which is live and whose thread is attached: this function's own
+    // duty.
     if unsafe { ffi::PyUnicode_CheckExact(object) } == 0 {
         return None;
     }
-    // SAFETY: a str that `unicode::new_ascii` made with more than one character, and only the caller has it.
+    // SAFETY: an exact str, as was just found, so `ascii` made it, of more than one character and by
+    // `unicode::new_ascii`; only the caller has it: this function's own duties.
     let to = unsafe { unicode::renew_ascii(object, content.len()) }?;
-    // SAFETY: the str has room for as many characters, and nobody else has it.
+    // SAFETY: `renew_ascii` gives a place for `content.len()` characters, in memory of the interpreter's own, of a str
+    // that only the caller has.
     Some(unsafe { copy_ascii(content, to) })
 }
 
@@ -65,9 +69,10 @@ pub(crate) unsafe fn renew(object: *mut PyObject, content: &[u8]) -> Option<bool
 #[inline]
 unsafe fn copy_ascii(content: &[u8], to: *mut u8) -> bool {
     match content.len() {
-        // SAFETY: from 8 to 16 bytes; there is room for them, as this function asks.
+        // SAFETY: there is room for as many bytes, outside the image and nobody else's, as this function asks too.
         8..=16 => unsafe { copy_short_ascii(content, to) },
-        // SAFETY: there is room for them, as this function asks; nothing is copied into the empty str.
+        // SAFETY: there is room for as many bytes, outside the image and nobody else's, as this function asks too;
+        // nothing is copied into the empty str.
         _ => unsafe { copy(content, to) }.is_ascii(),
     }
 }
@@ -89,7 +94,8 @@ unsafe fn copy_short_ascii(content: &[u8], to: *mut u8) -> bool {
     let last = to.wrapping_add(content.len().wrapping_sub(size_of::<u64>()));
     // SAFETY: the first 8 of at least 8 bytes that can be written, as this function asks.
     unsafe { to.cast::<[u8; 8]>().write(head) };
-    // SAFETY: the last 8 of those bytes.
+    // SAFETY: `last` is 8 before the end of the same bytes, of which there are at least 8: the last ones, which can be
+    // written.
     unsafe { last.cast::<[u8; 8]>().write(tail) };
     (u64::from_ne_bytes(head) | u64::from_ne_bytes(tail)) & NOT_ASCII == 0
 }
@@ -118,8 +124,8 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
         if !(Text { kind, bytes }).is_canonical() {
             return not_narrowest(ptr::null_mut());
         }
-        // SAFETY: one byte is readable there, in this function's frame; the caller is attached (V1). The interpreter
-        // has these as singletons.
+        // SAFETY: `bytes` is one byte of this function's frame; the caller is attached (V1). The interpreter has these
+        // strs as singletons.
         return unsafe { ffi::PyUnicode_FromKindAndData(1, bytes.as_ptr().cast(), 1) };
     }
     let widest = match kind {
@@ -133,10 +139,10 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
     if object.is_null() {
         return object;
     }
-    // SAFETY: `PyUnicode_New` gave a str that is exact and ready, which nobody else has seen.
+    // SAFETY: `PyUnicode_New` gave a str, as it is not null, that is exact and ready.
     let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-    // SAFETY: the str was made for as many characters of this width, and nobody else has it; nothing is copied into the
-    // empty one.
+    // SAFETY: the str was made for as many characters of this width as `content` has, in memory of the interpreter's
+    // own, and nobody else has it; nothing is copied into the empty one.
     let bytes = unsafe { copy(content.bytes, to) };
     if (Text { kind, bytes }).is_canonical() {
         return object;
@@ -147,7 +153,8 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
 /// Raises for text that is not what it is marked as, and releases the str that was made of it.
 #[cold]
 fn not_narrowest(made: *mut PyObject) -> *mut PyObject {
-    // SAFETY: null, or a reference of the caller's; a str is released without a look at its characters.
+    // SAFETY: null, or the one reference to a str that `ascii` or `new` has just made and does not use after this;
+    // attached (V1). A str is released without a look at its characters.
     unsafe { ffi::Py_XDECREF(made) };
     failure::raise(ImageError::Corrupt {
         offset: 0,
@@ -161,11 +168,12 @@ fn not_narrowest(made: *mut PyObject) -> *mut PyObject {
 /// - `object` is an exact str that outlives the result, and the thread is attached.
 #[inline]
 pub(crate) unsafe fn read<'a>(object: *mut PyObject) -> Option<Text<'a>> {
-    // SAFETY: a live and exact str, as this function asks.
+    // SAFETY: a live and exact str, and an attached thread, as this function asks too.
     if !unsafe { unicode::is_ready(object) } {
         return None;
     }
-    // SAFETY: a live and exact str, as this function asks, that was just found ready.
+    // SAFETY: a live and exact str that outlives the result, as this function asks, and that was just found ready;
+    // attached.
     let (bytes, width, ascii) = unsafe { unicode::characters(object) };
     let kind = match width {
         1 if ascii => TextKind::Ascii,

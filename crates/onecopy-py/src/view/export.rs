@@ -23,14 +23,15 @@ struct Geometry {
 /// Fills `buffer` with the view's numbers, or raises `BufferError`.
 ///
 /// # Safety
-/// - `buffer` points to a structure that may be written.
-pub(crate) unsafe fn get_buffer(
+/// - `buffer` is valid for writes.
+pub(crate) unsafe fn fill_buffer(
     owner: &Bound<'_, PyAny>,
     view: &Elements,
     buffer: *mut ffi::Py_buffer,
     flags: c_int,
 ) -> PyResult<()> {
-    // SAFETY: `buffer` may be written, as this function asks. The protocol wants no owner in one that was not filled.
+    // SAFETY: `buffer` is valid for writes, as this function asks. The protocol wants no owner in one that was not
+    // filled.
     unsafe { (*buffer).obj = ptr::null_mut() };
     let Some(format) = view.format() else {
         return Err(PyBufferError::new_err(
@@ -50,13 +51,13 @@ pub(crate) unsafe fn get_buffer(
         shape: [len.cast_signed()],
         strides: [stride],
     }));
-    // SAFETY: `start` is an element of the image (S1), or 0 in an empty view: inside the items or at their start.
+    // SAFETY: `start` is an element of the column (S1), or 0 in an empty view, and the column has items of this format
+    // (P1), as its codec says: the address lies inside the items or at their start.
     let first = unsafe { view.parts.first().offset(start * item_size) };
-    // SAFETY: takes the address of a field; `geometry` is a box that was made above and is leaked until the buffer is
-    // released.
+    // SAFETY: the address of a field of a structure that was put into a box above and that nobody gives back before
+    // `release_buffer`.
     let shape = unsafe { &raw mut (*geometry).shape }.cast();
-    // SAFETY: takes the address of a field; `geometry` is a box that was made above and is leaked until the buffer is
-    // released.
+    // SAFETY: the address of another field of the same structure.
     let strides = unsafe { &raw mut (*geometry).strides }.cast();
     let if_wanted = |flag, pointer| {
         if wants(flag) {
@@ -83,7 +84,7 @@ pub(crate) unsafe fn get_buffer(
         suboffsets: ptr::null_mut(),
         internal: geometry.cast(),
     };
-    // SAFETY: `buffer` may be written, as this function asks.
+    // SAFETY: `buffer` is valid for writes, as this function asks.
     unsafe { buffer.write(filled) };
     Ok(())
 }
@@ -106,15 +107,16 @@ fn stride(steps: &Steps, item_size: isize, flags: c_int) -> PyResult<isize> {
     Ok(steps.step * item_size)
 }
 
-/// Gives back what [`get_buffer`] allocated.
+/// Gives back what [`fill_buffer`] allocated.
 ///
 /// # Safety
-/// - `buffer` was filled by [`get_buffer`] and is not used again.
+/// - `buffer` was filled by [`fill_buffer`], and this is called once for it.
 pub(crate) unsafe fn release_buffer(buffer: *mut ffi::Py_buffer) {
-    // SAFETY: `get_buffer` has filled the structure, as this function asks.
+    // SAFETY: `fill_buffer` has filled the structure, as this function asks.
     let geometry = unsafe { (*buffer).internal }.cast::<Geometry>();
     if !geometry.is_null() {
-        // SAFETY: came from `Box::into_raw` in `get_buffer`, and each buffer is released once.
+        // SAFETY: came from `Box::into_raw` in `fill_buffer`, which filled the structure, and is given back once, as
+        // this function asks.
         drop(unsafe { Box::from_raw(geometry) });
     }
 }

@@ -99,10 +99,11 @@ impl Finder {
         if position >= self.len() {
             return Err(corrupt(self.table.offset(), "a key that is not there"));
         }
-        // SAFETY: one of the keys, whose image is kept by whoever has the finder (P1 to P4).
+        // SAFETY: `get` is the getter that `codec::of` gave with the parts; they hold, as whoever has the finder holds
+        // the image (P1 to P4). `position` is one of the keys, as was just found; attached, as `image` shows.
         #[allow(unsafe_code)]
         let object = unsafe { (self.get)(&self.parts, position) };
-        // SAFETY: null with an exception, or a new reference.
+        // SAFETY: a decoder gives a new reference, or null with an exception set.
         #[allow(unsafe_code)]
         unsafe {
             Bound::from_owned_ptr_or_err(image.py(), object)

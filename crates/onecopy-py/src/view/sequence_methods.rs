@@ -149,13 +149,14 @@ macro_rules! sequence_methods {
                 buffer: *mut ffi::Py_buffer,
                 flags: std::ffi::c_int,
             ) -> PyResult<()> {
-                // SAFETY: the interpreter calls this with a structure that may be written, and holds `slf` meanwhile.
-                unsafe { export::get_buffer(slf.as_any(), &slf.get().0, buffer, flags) }
+                // SAFETY: the interpreter calls this slot with a structure to fill, which is valid for writes.
+                unsafe { export::fill_buffer(slf.as_any(), &slf.get().0, buffer, flags) }
             }
 
             #[allow(unsafe_code, reason = "the protocol hands over the raw structure that was filled")]
             unsafe fn __releasebuffer__(&self, buffer: *mut ffi::Py_buffer) {
-                // SAFETY: the interpreter gives back a structure that `get_buffer` filled, once for each time.
+                // SAFETY: the interpreter calls this slot once for each structure that the slot above, and so
+                // `fill_buffer`, has filled.
                 unsafe { export::release_buffer(buffer) }
             }
 

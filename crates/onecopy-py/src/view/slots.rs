@@ -35,31 +35,37 @@ pub(crate) trait ViewClass: PyClass<Frozen = True> + Sync {
 /// - the reference is not used after the object may have died.
 #[inline]
 unsafe fn elements_of<'a, T: ViewClass + 'a>(object: *mut PyObject) -> &'a Elements {
-    // SAFETY: the thread is attached, as this function asks. Nothing is dropped with this `py`.
+    // SAFETY: the thread is attached, as this function asks. Nothing that needs to be released is made with this `py`
+    // (E1 of `cpython::slot`).
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: a live object, as this function asks, and it stays so while the reference is used.
+    // SAFETY: not null, and alive as long as the reference is used, as this function asks; the reference count is left
+    // alone.
     let object = unsafe { Borrowed::<'a, '_, PyAny>::from_ptr(py, object) };
     // SAFETY: an instance of `T`, as this function asks.
     let object = unsafe { object.cast_unchecked::<T>() };
     let inner: *const T = object.get();
-    // SAFETY: the instance lives as long as the object, which outlives the reference, as this function asks.
+    // SAFETY: the instance lies in the object, which outlives the reference, as this function asks; nobody has a `&mut`
+    // to it, as the class is frozen (`ViewClass`).
     unsafe { &*inner }.elements()
 }
 
 unsafe extern "C" fn length<T: ViewClass>(object: *mut PyObject) -> Py_ssize_t {
-    // SAFETY: the interpreter calls this slot with an instance of the type that has it.
+    // SAFETY: `install` puts this slot into the type of `T` alone, and the interpreter calls it attached, with an
+    // instance that it holds during the call.
     unsafe { elements_of::<T>(object) }.steps.len.cast_signed()
 }
 
 /// `view[i]` for callers that have the index as a number.
 unsafe extern "C" fn item<T: ViewClass>(object: *mut PyObject, index: Py_ssize_t) -> *mut PyObject {
-    // SAFETY: the interpreter calls this slot with an instance of the type that has it.
+    // SAFETY: `install` puts this slot into the type of `T` alone, and the interpreter calls it attached, with an
+    // instance that it holds during the call.
     let ours = unsafe { elements_of::<T>(object) };
     // The interpreter has added the length to a negative index before, as with every sequence.
     if index.cast_unsigned() >= ours.steps.len {
         return raise_index::<T>();
     }
-    // SAFETY: an element of the image (S1), whose parts the view keeps (P1 to P4).
+    // SAFETY: `get` is the getter that `codec::of` gave with the parts; they hold, as the view keeps its image (P1 to
+    // P4). `index` is below `len`, so it is one of the elements (S1). Slots run attached.
     unsafe { (ours.get)(&ours.parts, ours.steps.at(index.cast_unsigned())) }
 }
 
@@ -68,22 +74,25 @@ unsafe extern "C" fn subscript<T: ViewClass>(
     object: *mut PyObject,
     key: *mut PyObject,
 ) -> *mut PyObject {
-    // SAFETY: the interpreter calls this slot with a key that it holds during the call.
+    // SAFETY: the interpreter calls this slot attached, and holds the key during the call.
     if unsafe { pylong::is_exact_int(key) } {
         // SAFETY: a live and exact int: its class was just looked at, and the interpreter holds the key during the
         // call.
         if let Some(index) = unsafe { pylong::small(key) } {
-            // SAFETY: the interpreter calls this slot with an instance of the type that has it.
+            // SAFETY: `install` puts this slot into the type of `T` alone, and the interpreter holds the instance
+            // during the call.
             let ours = unsafe { elements_of::<T>(object) };
             return match ours.steps.position(index as isize) {
-                // SAFETY: an element of the image (S1), whose parts the view keeps (P1 to P4).
+                // SAFETY: as `position` says, `at` is one of the elements (S1); `get` is the getter that `codec::of`
+                // gave with the parts, which hold, as the view keeps its image (P1 to P4). Slots run attached.
                 Some(at) => unsafe { (ours.get)(&ours.parts, at) },
                 None => raise_index::<T>(),
             };
         }
     }
     match T::generated_subscript().get() {
-        // SAFETY: the slot that PyO3 made for this type, called as the interpreter would.
+        // SAFETY: the slot that PyO3 made for this very type (`install`), called as the interpreter calls this one:
+        // attached, with an instance and a key that it holds.
         Some(generated) => unsafe { generated(object, key) },
         None => raise_index::<T>(),
     }
@@ -99,13 +108,15 @@ fn raise_index<T: ViewClass>() -> *mut PyObject {
 pub(crate) fn install<T: ViewClass + PyTypeInfo>(py: Python<'_>) -> PyResult<()> {
     let class = T::type_object_raw(py);
     let incomplete = || PyImportError::new_err("the view types came without sequence slots");
-    // SAFETY: a type that is ready; its slots are changed before anybody uses it.
+    // SAFETY: `class` is the type of a class of this module, which PyO3 has made ready and holds for ever; attached, as
+    // `py` shows, so nobody changes the field meanwhile.
     let mapping = unsafe { (*class).tp_as_mapping };
-    // SAFETY: null, or the type's own table, which nobody else refers to now.
+    // SAFETY: null, or the type's own table, which lives as long as the type. No instance exists yet, as the module is
+    // being made, and the thread is attached: nobody else reads or writes it while the reference is used.
     let mapping = unsafe { mapping.as_mut() }.ok_or_else(incomplete)?;
-    // SAFETY: a type that is ready; its slots are changed before anybody uses it.
+    // SAFETY: another field of the same type.
     let sequence = unsafe { (*class).tp_as_sequence };
-    // SAFETY: null, or the type's own table, which nobody else refers to now.
+    // SAFETY: null, or another table of the type's own, which nobody else reads or writes either.
     let sequence = unsafe { sequence.as_mut() }.ok_or_else(incomplete)?;
     let generated = mapping.mp_subscript.ok_or_else(incomplete)?;
     T::generated_subscript().get_or_init(|| generated);
@@ -113,9 +124,9 @@ pub(crate) fn install<T: ViewClass + PyTypeInfo>(py: Python<'_>) -> PyResult<()>
     mapping.mp_length = Some(length::<T>);
     sequence.sq_item = Some(item::<T>);
     sequence.sq_length = Some(length::<T>);
-    // SAFETY: a live type; the interpreter forgets what it remembers of it.
+    // SAFETY: `class` lives for ever; attached, as `py` shows. The interpreter forgets what it remembers of it.
     unsafe { ffi::PyType_Modified(class) };
-    // SAFETY: `class` is the type of a class of this module, which lives as long as the module.
+    // SAFETY: reads a field of `class`, which lives for ever.
     let flags = unsafe { ffi::PyType_GetFlags(class) };
     let subclassable: c_int = (flags & ffi::Py_TPFLAGS_BASETYPE != 0).into();
     assert_eq!(subclassable, 0, "a subclass would keep the generated slots");

@@ -160,8 +160,9 @@ impl TableCore {
         let Some(column) = column.filter(|_| row < self.table.rows) else {
             return Err(corrupt(self.node, "the table has no such cell"));
         };
-        // SAFETY: the column has a cell for each row, as was checked when the table was resolved, and whoever has the
-        // core keeps the image (P1 to P4).
+        // SAFETY: `get` is the getter that `codec::of` gave with the parts; they hold, as whoever has the core keeps
+        // the image (P1 to P4). `row` is below the number of rows, as was just found, and `Table::column` gives columns
+        // of as many cells. Attached, as `py` shows.
         #[allow(unsafe_code)]
         let object = unsafe { (column.get)(&column.parts, row) };
         // SAFETY: a decoder gives a new reference, or null with an exception set.

@@ -46,7 +46,8 @@ struct Life {
     fixed: [u64; FIXED_WORDS],
 }
 
-/// The life words of this process. Only used with the store's process lock held, so no fork happens meanwhile.
+/// The life words of this process, all of which are mapped. Only used with the store's process lock held, so no fork
+/// happens meanwhile.
 static LIVES: Mutex<Vec<Life>> = Mutex::new(Vec::new());
 
 fn lives() -> MutexGuard<'static, Vec<Life>> {
@@ -126,7 +127,7 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
     let mutex = place.cast::<libc::pthread_mutex_t>().as_ptr();
     let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
     let attributes = attributes.as_mut_ptr();
-    // SAFETY: `attributes` points to writable memory of the right type.
+    // SAFETY: `attributes` points to a variable of this function of the right type, valid for writes.
     if unsafe { libc::pthread_mutexattr_init(attributes) } != 0 {
         return false;
     }
@@ -144,11 +145,17 @@ pub(crate) unsafe fn lock(place: NonNull<u8>) -> bool {
     if shared != 0 || robust != 0 || made != 0 {
         return false;
     }
-    // SAFETY: the mutex was initialised above and nobody else locks it, so this cannot block.
+    // SAFETY: the mutex was initialised above, stays mapped until this thread ends or unlocks it, and nobody else locks
+    // it, so this does not block: what this function asks.
     if unsafe { libc::pthread_mutex_lock(mutex) } != 0 {
         return false;
     }
-    let fixed = std::array::from_fn(|index| word(address + 8 * index).load(Ordering::Relaxed));
+    let fixed = std::array::from_fn(|index| {
+        // SAFETY: one of the first words of the mutex that was made at `place`, which is mapped and aligned, as this
+        // function asks. This thread holds it, so nobody but a process that damages it writes there.
+        let word = unsafe { word(address + 8 * index) };
+        word.load(Ordering::Relaxed)
+    });
     lives.push(Life {
         place: address,
         thread: Thread::own(),
@@ -179,13 +186,18 @@ pub(crate) unsafe fn unlock(place: NonNull<u8>) -> bool {
                 .iter()
                 .any(|life| life.thread.is_own() && list.entry_of(life.place) == link)
     };
-    let next = word(entry).load(Ordering::Acquire);
-    let previous = word(entry - 8).load(Ordering::Acquire);
+    // SAFETY: the links are two words of the mutex at `place`, where libc has put them into its list: mapped, as this
+    // function asks, and aligned like it. Others access them as atomics, as this function asks too.
+    let next = unsafe { word(entry) }.load(Ordering::Acquire);
+    // SAFETY: the word before, which is the other link of the same mutex.
+    let previous = unsafe { word(entry - 8) }.load(Ordering::Acquire);
     if !is_known(next) || !is_known(previous) {
         return false;
     }
     for (index, fixed) in lives[at].fixed.into_iter().enumerate() {
-        word(address + 8 * index).store(fixed, Ordering::Release);
+        // SAFETY: one of the first words of the mutex at `place`: mapped and accessed as atomics, as this function asks.
+        let word = unsafe { word(address + 8 * index) };
+        word.store(fixed, Ordering::Release);
     }
     // SAFETY: this thread holds the mutex (`LIVES`), its own fields are as they were, and both links, which libc follows
     // to take it off the list, lead to the head or to mutexes of this thread, which are mapped (the caller's duty).
@@ -249,9 +261,12 @@ impl RobustList {
 }
 
 /// A word of a mutex.
-fn word<'a>(address: usize) -> &'a AtomicU64 {
-    // SAFETY: callers pass addresses of words inside a life word that `LIVES` or the caller of `lock` vouches for: mapped,
-    // aligned to 8, accessed by nobody but as words while they look.
+///
+/// # Safety
+/// - `address` is that of a word of a life word: mapped as long as the reference is used, aligned to 8, and accessed by
+///   nobody meanwhile but as a word.
+unsafe fn word<'a>(address: usize) -> &'a AtomicU64 {
+    // SAFETY: mapped, aligned and accessed as words alone, as this function asks.
     unsafe { AtomicU64::from_ptr(address as *mut u64) }
 }
 
@@ -325,11 +340,13 @@ mod tests {
                         assert!(unsafe { lock(place) });
                     }
                     let address = place.as_ptr().addr() + 8 * index;
-                    let kept = word(address).swap(damage, Ordering::Relaxed);
+                    // SAFETY: a word of a life word in leaked memory.
+                    let damaged = unsafe { word(address) };
+                    let kept = damaged.swap(damage, Ordering::Relaxed);
                     // SAFETY: leaked, so mapped for ever.
                     let unlocked = unsafe { unlock(place) };
                     assert_eq!(unlocked, index < FIXED_WORDS, "word {index}, {damage:#x}");
-                    word(address).store(kept, Ordering::Relaxed);
+                    damaged.store(kept, Ordering::Relaxed);
                     for place in [after, before] {
                         // SAFETY: leaked, so mapped for ever.
                         assert!(unsafe { unlock(place) }, "the others are whole");

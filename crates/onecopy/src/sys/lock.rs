@@ -99,7 +99,8 @@ impl OfdLock {
 
     fn fcntl(fd: BorrowedFd<'_>, command: i32, range: &mut libc::flock) -> io::Result<()> {
         loop {
-            // SAFETY: `range` is a valid `struct flock` for the whole call, as these commands require.
+            // SAFETY: these commands read and write one `struct flock`, which `range` is, exclusively borrowed for the
+            // whole call (fcntl(2)).
             let result = unsafe { libc::fcntl(fd.as_raw_fd(), command, std::ptr::from_mut(range)) };
             if result != -1 {
                 return Ok(());
@@ -145,7 +146,8 @@ mod tests {
                 std::thread::spawn(move || {
                     for _ in 0..10_000 {
                         LOCK.lock();
-                        // SAFETY: `inside` outlives the threads, which are joined below.
+                        // SAFETY: the address of `inside`, which outlives the threads, as they are joined below, and
+                        // which only the holder of the lock touches meanwhile.
                         let cell = unsafe { &*(pointer as *const std::cell::Cell<u32>) };
                         cell.set(cell.get() + 1);
                         LOCK.unlock();

@@ -54,11 +54,13 @@ impl Reservation {
         let base = raw.cast::<u8>().wrapping_add(skip);
         let tail = slack - skip;
         if skip > 0 {
-            // SAFETY: the first `skip` bytes of the mapping made above are used by nobody.
+            // SAFETY: the first `skip` bytes, whole pages, of the mapping made above, which nobody has an address of
+            // but this function, and which `base` leaves out.
             unsafe { munmap(raw, skip) }?;
         }
         if tail > 0 {
-            // SAFETY: the last `tail` bytes of the mapping made above are used by nobody.
+            // SAFETY: the last `tail` bytes, whole pages, of the mapping made above: `skip + len + tail` are `padded`.
+            // Nobody else has an address of them, and `len` leaves them out.
             unsafe { munmap(base.wrapping_add(len).cast(), tail) }?;
         }
         let base = NonNull::new(base).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -87,10 +89,11 @@ impl Reservation {
             .cast::<c_void>();
         let len = (to - from) as usize;
         let flags = sharing | MapFlags::FIXED | MapFlags::NORESERVE;
-        // SAFETY: [from, to) lies inside this reservation (asserted), which this value owns (I1), so
-        // MAP_FIXED replaces only pages of our own.
+        // SAFETY: [from, to) lies inside this reservation (asserted), which this value owns (I1), so MAP_FIXED replaces
+        // only pages of our own, by others of the same file: what `Mapping` hands out addresses of stays mapped, with
+        // the same bytes or, for an object that is being built, copies of them.
         unsafe { mmap(address, len, prot, flags, fd, from) }?;
-        // SAFETY: the range was mapped by the line above; the advice changes core dumps only.
+        // SAFETY: the range that the line above has mapped; the advice changes core dumps only (madvise(2)).
         let _ = unsafe { rustix::mm::madvise(address, len, Advice::LinuxDontDump) };
         Ok(())
     }
@@ -98,12 +101,13 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: the range is owned (I1), and `Mapping`'s owner dropped everything that points in.
+        // SAFETY: the range is this value's alone (I1), and whole. What points into it belongs to the store's file or
+        // to objects, each of which holds the attachment that owns this mapping, so it has gone before.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
 
-// SAFETY: the addresses are plain numbers that stay mapped until the drop; no thread is special.
+// SAFETY: an address and a length of memory that stays mapped until the drop (I1), which any thread may unmap.
 unsafe impl Send for Reservation {}
 // SAFETY: all methods take `&self` and leave the value unchanged; the addresses in it stay mapped until the drop
 // (I1).
@@ -230,8 +234,9 @@ impl Mapping {
     pub(crate) fn leak_metadata(self) {
         let tail = (self.capacity - self.meta_len) as usize;
         let address = self.rw.base.as_ptr().wrapping_add(self.meta_len as usize);
-        // SAFETY: the data part of our own reservation (I1); its owner dropped everything that points
-        // into it. `rw` is forgotten below, so nothing unmaps it twice.
+        // SAFETY: the data part of our own reservation (I1, I2), to its end. What points into it belongs to objects,
+        // each of which holds the attachment that owned this mapping, so it has gone before. `rw` is forgotten below,
+        // so nothing unmaps it twice.
         let _ = unsafe { munmap(address.cast(), tail) };
         let Self { rw, ro, .. } = self;
         std::mem::forget(rw);
@@ -267,7 +272,7 @@ impl PrivateRange {
         Ok(Self { base, len: mapped })
     }
 
-    /// Start of the writable bytes.
+    /// Start of the writable bytes, which are there as long as this value.
     pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
     }
@@ -275,12 +280,13 @@ impl PrivateRange {
 
 impl Drop for PrivateRange {
     fn drop(&mut self) {
-        // SAFETY: this value made the mapping and is its only owner.
+        // SAFETY: `new` made the mapping, of `len` bytes, and this value is its only owner: whoever has its address
+        // keeps it (see `as_mut_ptr`).
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
 
-// SAFETY: the mapping is plain memory that stays until the drop; no thread is special.
+// SAFETY: an address and a length of memory that stays mapped until the drop, which any thread may unmap.
 unsafe impl Send for PrivateRange {}
 // SAFETY: the value is never changed after it was made, and `as_mut_ptr` only gives an address: whoever writes
 // through it answers for what others do there meanwhile.
