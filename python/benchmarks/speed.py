@@ -10,7 +10,7 @@ import random
 import statistics
 import time
 from mmap import mmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ import onecopy
 from measure import Ratio, Row, seconds, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 GIB = 2**30
 
@@ -56,6 +56,22 @@ def subscript_at(data: Any, places: list[int]) -> Any:
         data[place]
 
 
+# What the elements are, a list of them, and at most how much slower the view may be.
+Kind: TypeAlias = tuple[str, Any, float | None]
+
+
+def subscripting(what: str, kinds: Iterable[Kind], places: list[int], rounds: int) -> Iterator[Row]:
+    """`view[i]` at these places against a real list, for each kind of element."""
+    for label, values, at_most in kinds:
+        view = onecopy.share(values)
+        ratio = side_by_side(
+            lambda v=view: subscript_at(v, places),  # type: ignore[misc]
+            lambda d=values: subscript_at(d, places),  # type: ignore[misc]
+            rounds,
+        )
+        yield ratio.row(f"{what}, {label}", "real list", at_most)
+
+
 def reading(rounds: int, scale: int) -> Iterator[Row]:
     """Loops, indexing and bulk work on a view against a real list."""
     n = 1_000_000 // scale
@@ -68,19 +84,11 @@ def reading(rounds: int, scale: int) -> Iterator[Row]:
         yield ratio.row(f"generator loop `sum(x < t for x in l)`, {label}", "real list", at_most)
 
     places = random.Random(4).choices(range(n), k=n // 2)
-    kinds: tuple[tuple[str, Any, float], ...] = (
+    kinds: tuple[Kind, ...] = (
         ("int", ints_of_40_bits(n), 1.5),
         ("16-character str", strings_of_16(n), 2.0),
     )
-    for label, values, at_most in kinds:
-        view = onecopy.share(values)
-        ratio = side_by_side(
-            lambda v=view: subscript_at(v, places),  # type: ignore[misc]
-            lambda d=values: subscript_at(d, places),  # type: ignore[misc]
-            rounds,
-        )
-        yield ratio.row(f"`view[i]`, random i, {label}", "real list", at_most)
-
+    yield from subscripting("`view[i]`, random i", kinds, places, rounds)
     yield from hot(rounds)
 
     numbers = ints_of_40_bits(n)
@@ -108,20 +116,13 @@ def reading(rounds: int, scale: int) -> Iterator[Row]:
 def hot(rounds: int) -> Iterator[Row]:
     """`view[i]` where everything is in the nearest cache: what the access itself costs."""
     places = random.Random(5).sample(range(1_000), 1_000) * 200
-    kinds: tuple[tuple[str, Any, float | None], ...] = (
+    kinds: tuple[Kind, ...] = (
         ("int to 1000", ints_to_1000(1_000), 1.6),
         ("int of 40 bits", ints_of_40_bits(1_000), 1.6),
         ("float", [number / 3 for number in ints_of_40_bits(1_000)], None),
         ("16-character str", strings_of_16(1_000), 2.0),
     )
-    for label, values, at_most in kinds:
-        view = onecopy.share(values)
-        ratio = side_by_side(
-            lambda v=view: subscript_at(v, places),  # type: ignore[misc]
-            lambda d=values: subscript_at(d, places),  # type: ignore[misc]
-            rounds,
-        )
-        yield ratio.row(f"`view[i]` of 1,000 elements, {label}", "real list", at_most)
+    yield from subscripting("`view[i]` of 1,000 elements", kinds, places, rounds)
 
 
 def into_fresh_memory(array: np.ndarray[Any, Any]) -> None:
