@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from onecopy._asserting import assert_shared, tag
     from onecopy._born import empty, full, ones, zeros
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
-    from onecopy._freeze import FreezeReport, freeze, freeze_check, freeze_supported
+    from onecopy._freeze import FreezeReport, freeze, freeze_check
+    from onecopy._freeze_support import freeze_supported
     from onecopy._objects import write_objects
     from onecopy._share import private, share, to_python
     from onecopy._side import mark
@@ -71,7 +72,8 @@ _HOMES = {
     "_asserting": "assert_shared tag",
     "_born": "empty full ones zeros",
     "_file": "from_buffer image_of open save",
-    "_freeze": "FreezeReport freeze freeze_check freeze_supported",
+    "_freeze": "FreezeReport freeze freeze_check",
+    "_freeze_support": "freeze_supported",
     "_objects": "write_objects",
     "_share": "private share to_python",
     "_side": "mark",

@@ -10,7 +10,6 @@ memory lives, so that no flag has to be carried along through slices, transposes
 
 from __future__ import annotations
 
-import ast
 import base64
 import functools
 import math
@@ -19,11 +18,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, SupportsIndex, TypeVar, cast
 
 import numpy as np
-from numpy.lib.format import descr_to_dtype, dtype_to_descr
 
+from onecopy import _dtypes
 from onecopy._onecopy import (
     BuildBuffer,
-    CorruptImage,
     Image,
     ImageBuffer,
     Unsupported,
@@ -114,9 +112,9 @@ class SharedArray(np.ndarray[Shape_co, DType_co]):
             return self.view(np.ndarray).__reduce_ex__(protocol)
         if buffer.node != 0:
             geometry = _pack_numbers([_address(self) - buffer.address, self.ndim, *self.shape, *self.strides])
-            return _array_in, (buffer.image, buffer.node, geometry, _dtype_code(self.dtype))
+            return _array_in, (buffer.image, buffer.node, geometry, _dtypes.to_code(self.dtype))
         _, text, shape, strides = array_shown(buffer.image, 0)
-        dtype = () if self.dtype == _stored_dtype(text, _ROOT) else (_dtype_code(self.dtype),)
+        dtype = () if self.dtype == _dtypes.stored(text, _ROOT) else (_dtypes.to_code(self.dtype),)
         packed = buffer.image.token()
         offset = _address(self) - buffer.address
         if dtype or offset or self.shape != shape or self.strides != strides:
@@ -171,9 +169,6 @@ def _plain(result: Any) -> Any:
     return result
 
 
-# -- tokens ----------------------------------------------------------------------------------------------------------
-
-
 def _a(packed: bytes | str, dtype: Any = None) -> SharedArray[Any, Any]:
     """Unpickles a shared array. The short name keeps tokens short."""
     if isinstance(packed, str):
@@ -195,7 +190,7 @@ def _part_of(whole: SharedArray[Any, Any], geometry: bytes, dtype: Any) -> Share
     buffer: Any = image_of(whole)
     return SharedArray(
         tuple(numbers[2 : 2 + ndim]),
-        whole.dtype if dtype is None else _dtype_from_code(dtype),
+        whole.dtype if dtype is None else _dtypes.from_code(dtype),
         buffer,
         offset,
         tuple(numbers[2 + ndim :]),
@@ -230,93 +225,15 @@ def _address(array: np.ndarray[Any, Any]) -> int:
     return cast("int", array.__array_interface__["data"][0])
 
 
-# -- dtypes ----------------------------------------------------------------------------------------------------------
-
-
-def _dtype_code(dtype: np.dtype[Any]) -> Any:
-    """Returns the shortest picklable that `_dtype_from_code` turns back."""
-    return dtype.str if dtype.names is None and dtype.subdtype is None else dtype
-
-
-def _dtype_from_code(code: Any) -> np.dtype[Any]:
-    return _without_objects(code if isinstance(code, np.dtype) else np.dtype(code))
-
-
-def _without_objects(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Refuses a dtype from outside by which numpy would follow shared bytes as pointers."""
-    if dtype.hasobject:
-        raise CorruptImage(f"an array of dtype {dtype}, whose elements are pointers to Python objects, is never shared")
-    return dtype
-
-
-def _descr(dtype: np.dtype[Any]) -> str:
-    """Returns the dtype as the text that stands in the image: the one that .npy files use, where there is one."""
-    try:
-        descr: Any = dtype_to_descr(dtype)
-    except ValueError:  # fields that overlap or are out of order
-        descr = _layout(dtype)
-    return descr if isinstance(descr, str) else repr(descr)
-
-
-def _layout(dtype: np.dtype[Any]) -> Any:
-    """Describes a dtype by its fields' offsets, as a literal that `numpy.dtype` accepts."""
-    if dtype.subdtype is not None:
-        return (_layout(dtype.subdtype[0]), dtype.subdtype[1])
-    if dtype.names is None or dtype.fields is None:
-        return dtype.str
-    fields = [dtype.fields[name] for name in dtype.names]
-    return {
-        "names": list(dtype.names),
-        "formats": [_layout(field[0]) for field in fields],
-        "offsets": [field[1] for field in fields],
-        "itemsize": dtype.itemsize,
-    }
-
-
-@functools.lru_cache(maxsize=64)
-def _dtype_from_descr(text: str) -> np.dtype[Any]:
-    if not text.startswith(("[", "{")):
-        return np.dtype(text)
-    literal = ast.literal_eval(text)
-    return descr_to_dtype(literal) if isinstance(literal, list) else np.dtype(literal)
-
-
-def _stored_dtype(text: str, node: int) -> np.dtype[Any]:
-    """The type that the array node at an offset names; what it says is input."""
-    try:
-        return _without_objects(_dtype_from_descr(text))
-    except (TypeError, ValueError, SyntaxError, KeyError, MemoryError, RecursionError, CorruptImage) as error:
-        corrupt: Any = CorruptImage(
-            f"corrupt image at offset {node}: an array cannot have elements of type {text[:60]!r}"
-        )
-        corrupt.offset = node
-        raise corrupt from error
+# A subclass of another kind would lose what it adds.
+_PLAIN: Final = (np.ndarray, SharedArray, np.memmap)
 
 
 def text_of(array: np.ndarray[Any, Any]) -> str | None:
     """Returns the text by which an image names an array's dtype; None for arrays that are shared as objects."""
     if type(array) not in _PLAIN or array.dtype.kind == "T":  # strings that lie outside the array
         return None
-    return _text_of_dtype(array.dtype)
-
-
-@functools.lru_cache(maxsize=64)
-def _text_of_dtype(dtype: np.dtype[Any]) -> str | None:
-    """Returns None if the elements are pointers, or if no text brings the dtype back."""
-    if dtype.hasobject:
-        return None
-    try:
-        text = _descr(dtype)
-        return text if _dtype_from_descr(text) == dtype else None
-    except (TypeError, ValueError):
-        return None
-
-
-# -- share -----------------------------------------------------------------------------------------------------------
-
-
-# A subclass of another kind would lose what it adds.
-_PLAIN: Final = (np.ndarray, SharedArray, np.memmap)
+    return _dtypes.to_text(array.dtype)
 
 
 def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray[Any, Any] | None:
@@ -341,15 +258,12 @@ def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray[Any, Any
 def show(buffer: ImageBuffer, text: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> SharedArray[Any, Any]:
     """Shows the array of an image."""
     memory: Any = buffer
-    return SharedArray(shape, _stored_dtype(text, buffer.node or _ROOT), memory, 0, strides)
+    return SharedArray(shape, _dtypes.stored(text, buffer.node or _ROOT), memory, 0, strides)
 
 
 def real(buffer: ImageBuffer, text: str, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Copies the array of an image."""
     return real_array(show(buffer, text, shape, strides))
-
-
-# -- arrays born in the store, private and real copies ----------------------------------------------------------------
 
 
 def empty(
@@ -368,22 +282,14 @@ def empty(
     if kind.itemsize == 0:
         # As numpy does: a text dtype without a length holds one character.
         kind = np.empty((), kind).dtype
-    text = None if kind.kind == "T" else _text_of_dtype(kind)
+    text = None if kind.kind == "T" else _dtypes.to_text(kind)
     if text is None:
-        raise Unsupported(f"dtype: cannot share an array of dtype {kind!r}: {_reason(kind)}")
+        raise Unsupported(f"dtype: cannot share an array of dtype {kind!r}: {_dtypes.why_refused(kind)}")
     byte_len = math.prod(dims) * kind.itemsize
     if byte_len > sys.maxsize:
         raise ValueError(f"an array of shape {dims} and dtype {kind} is larger than any address space")
     build: Any = array_allocate(text, kind.itemsize, dims, order == "F", "auto")
     return np.ndarray(dims, kind, build, order=order)
-
-
-def _reason(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "T":
-        return "its strings lie outside the array; use a fixed width ('U')"
-    if dtype.hasobject:
-        return "its elements are pointers to Python objects; use a numeric or fixed-width string dtype"
-    return "its description does not bring it back"
 
 
 def _dimensions(shape: Any) -> tuple[int, ...]:

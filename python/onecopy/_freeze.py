@@ -1,24 +1,20 @@
-"""`freeze()`: real objects, immortal before the fork; its refusals, warnings and report."""
+"""`freeze()`: real objects, immortal before the fork; its report and warnings."""
 
 from __future__ import annotations
 
 import gc as collector
-import itertools
-import os
-import platform
-import struct
-import sys
-import sysconfig
 import threading
 import time
 import types
 import warnings
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy import _onecopy
-from onecopy._onecopy import FreezeRefused, FreezeUnsupported
+from onecopy._freeze_support import require_support
+from onecopy._onecopy import FreezeRefused
+from onecopy._ways import name as name_of
+from onecopy._ways import path as path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,11 +22,8 @@ if TYPE_CHECKING:
 _SEAL_LIMIT_BYTES: Final = 256 << 20
 _MANY_SKIPPED: Final = 0.1
 _SHOWN_TYPES: Final = 8
-_SHOWN_STEPS: Final = 24
-_SHOWN_KEY: Final = 40
 # Parts of the program, not of its data: left alone and counted, but neither refused nor warned about.
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
-_PLAIN_KEYS: Final = (str, int, float, bytes, bool, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,97 +55,18 @@ class FreezeReport:
     def __str__(self) -> str:
         each = f" ({self.walk_seconds / self.objects * 1e9:.0f} ns each to mark)" if self.objects else ""
         lines = [f"{self.objects:,} objects, {self.bytes / 2**20:.1f} MiB, in {self.seconds:.3f} s{each}"]
-        lines += [f"  {count:>12,}  {_name(kind)}" for kind, count in _most(self.types)]
+        lines += [f"  {count:>12,}  {name_of(kind)}" for kind, count in _most(self.types)]
         if self.skipped:
             lines.append(f"{sum(self.skipped.values()):,} objects left as they are:")
-            lines += [f"  {count:>12,}  {_name(kind)}, first {self.paths[kind]}" for kind, count in _most(self.skipped)]
+            lines += [
+                f"  {count:>12,}  {name_of(kind)}, first {self.paths[kind]}" for kind, count in _most(self.skipped)
+            ]
         return "\n".join(lines)
 
 
 def _most(counts: Mapping[type, int]) -> Iterator[tuple[type, int]]:
     """The most frequent classes, most frequent first."""
     yield from sorted(counts.items(), key=lambda pair: -pair[1])[:_SHOWN_TYPES]
-
-
-def _name(kind: type) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What decides whether this interpreter can freeze at all."""
-
-    version: tuple[int, int, int]
-    implementation: str
-    free_threaded: bool
-    bits: int
-    can_fork: bool
-    audited: dict[int, int]
-    """The first patch level of each minor version that somebody has looked at."""
-
-
-def _facts() -> _Facts:
-    return _Facts(
-        version=sys.version_info[:3],
-        implementation=platform.python_implementation(),
-        free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-        bits=struct.calcsize("P") * 8,
-        can_fork=hasattr(os, "fork"),
-        audited=dict(_onecopy._freeze_rows()),  # noqa: SLF001
-    )
-
-
-def _refusal(facts: _Facts) -> str | None:
-    """Why it cannot work, from what the interpreter says of itself."""
-    major, minor, patch = facts.version
-    this = f"{facts.implementation} {major}.{minor}.{patch}"
-    audited = sorted(facts.audited)
-    reason = None
-    if facts.implementation != "CPython":
-        reason = f"it writes the object headers of CPython, and this is {this}"
-    elif facts.bits != 64:  # noqa: PLR2004
-        reason = f"it knows the object headers of 64-bit builds, and this one has {facts.bits} bits"
-    elif facts.free_threaded:
-        reason = f"{this} is a free-threaded build, which counts references in another way"
-    elif (major, minor) < (3, audited[0]):
-        reason = f"{this} has no immortal objects; they came with CPython 3.{audited[0]}"
-    elif (major, minor) > (3, audited[-1]):
-        reason = f"nobody has audited the object headers of {this} yet; the newest known is 3.{audited[-1]}"
-    elif patch < facts.audited[minor]:
-        reason = (
-            f"{this} has a collector that was taken back in 3.{minor}.{facts.audited[minor]}; "
-            "that version or a later one works"
-        )
-    elif not facts.can_fork:
-        reason = "this system has no fork"
-    return reason
-
-
-def freeze_supported() -> tuple[bool, str]:
-    """Tells whether `freeze()` works in this process, and if not, why.
-
-    The first call forks a child for a few milliseconds, which reads some frozen objects and looks whether that wrote
-    to them.
-
-    Returns:
-        `(True, "")`, or `(False, reason)`.
-
-    Example:
-        >>> import onecopy
-        >>> supported, reason = onecopy.freeze_supported()
-        >>> supported == (reason == "")
-        True
-    """
-    reason = _refusal(_facts()) or _onecopy._freeze_trouble()  # noqa: SLF001 - our own module
-    return reason is None, reason or ""
-
-
-def _require_support() -> None:
-    supported, reason = freeze_supported()
-    if not supported:
-        raise FreezeUnsupported(
-            f"freeze() does not work here: {reason}. Use onecopy.share(), which works on every supported Python"
-        )
 
 
 class _State:
@@ -223,7 +137,7 @@ def freeze(
         ...     print({}, True)
         {} True
     """
-    _require_support()
+    require_support()
     running = _state.running
     if not running.acquire(blocking=False):
         raise RuntimeError("freeze() is running already, in another thread or below this call")
@@ -273,7 +187,7 @@ def freeze_check(obj: object) -> FreezeReport:
         ...     print("obj[0]['lock']")
         obj[0]['lock']
     """
-    _require_support()
+    require_support()
     started = time.perf_counter()
     objects, size, kinds, left = _onecopy._freeze_look(obj)  # noqa: SLF001 - our own module
     skipped, paths = _skips(left)
@@ -302,7 +216,7 @@ def _warn_of_skips(report: FreezeReport) -> None:
     data = {kind: count for kind, count in report.skipped.items() if not issubclass(kind, _CODE)}
     count = sum(data.values())
     if count > _MANY_SKIPPED * (count + report.objects):
-        listed = "; ".join(f"{count:,} × {_name(kind)}, first {report.paths[kind]}" for kind, count in _most(data))
+        listed = "; ".join(f"{count:,} × {name_of(kind)}, first {report.paths[kind]}" for kind, count in _most(data))
         warnings.warn(
             f"freeze() left {count:,} objects as they are and froze {report.objects:,}; workers copy the pages of "
             f"those that they touch: {listed}",
@@ -316,8 +230,8 @@ def _refuse_skipped(obj: object) -> None:
     refused = [(kind, way) for kind, _, way in left if not issubclass(kind, _CODE)]
     if refused:
         kind, way = refused[0]
-        path = _path(way)
-        error = FreezeRefused(f"{path}: cannot freeze {_name(kind)}; nothing was frozen")
+        path = path_of(way)
+        error = FreezeRefused(f"{path}: cannot freeze {name_of(kind)}; nothing was frozen")
         error.path = path
         raise error
 
@@ -347,76 +261,8 @@ def _skips(left: list[tuple[type, int, list[Any]]]) -> tuple[dict[type, int], di
     paths: dict[type, str] = {}
     for kind, _, way in left:
         try:
-            path = _path(way)
+            path = path_of(way)
         except Exception:  # noqa: BLE001 - objects on the way may have ideas of their own
             path = "obj → … (the way cannot be told)"
         paths.setdefault(_hashable(kind), path)
     return _by_class([(kind, count) for kind, count, _ in left]), paths
-
-
-def _path(way: list[Any]) -> str:
-    """The way from the root to its last object as an expression, as far as there is one."""
-    steps: list[str] = []
-    for holder, held in itertools.pairwise(way):
-        step = _step(holder, held)
-        if steps and steps[-1] == ".__dict__" and step.startswith("['"):
-            steps[-1] = "." + step[2:-2]
-        else:
-            steps.append(step)
-    if len(steps) > _SHOWN_STEPS:
-        steps = [*steps[: _SHOWN_STEPS // 2], " … ", *steps[-_SHOWN_STEPS // 2 :]]
-    return "obj" + "".join(steps)
-
-
-def _step(holder: Any, held: Any) -> str:
-    """How `holder` refers to `held`."""
-    found: str | None = None
-    if isinstance(holder, dict):
-        found = _step_in_dict(holder, held)
-    elif isinstance(holder, (list, tuple, deque)):
-        found = _step_in_sequence(holder, held)
-    elif isinstance(holder, (set, frozenset)) and any(one is held for one in holder):
-        found = "{…}"
-    return found or _step_in_attributes(holder, held) or " → "
-
-
-def _step_in_dict(holder: dict[Any, Any], held: Any) -> str | None:
-    for key, value in dict.items(holder):
-        if value is held:
-            return f"[{_key(key)}]"
-        if key is held:
-            return ".keys(){…}"
-    return None
-
-
-def _step_in_sequence(holder: list[Any] | tuple[Any, ...] | deque[Any], held: Any) -> str | None:
-    for index, value in enumerate(holder):
-        if value is held:
-            fields = getattr(type(holder), "_fields", None)
-            return f".{fields[index]}" if isinstance(fields, tuple) and index < len(fields) else f"[{index}]"
-    return None
-
-
-def _step_in_attributes(holder: Any, held: Any) -> str | None:
-    for kind in type(holder).__mro__:
-        for name, member in vars(kind).items():
-            if isinstance(member, (types.MemberDescriptorType, types.GetSetDescriptorType)):
-                try:
-                    value = member.__get__(holder)
-                except Exception:  # noqa: BLE001, S112 - an empty slot
-                    continue
-                if value is held:
-                    return f".{name}"
-                if name == "__dict__" and isinstance(value, dict):
-                    found = _step_in_dict(value, held)
-                    if found:
-                        return f".{found[2:-2]}" if found.startswith("['") else f".__dict__{found}"
-    return None
-
-
-def _key(key: Any) -> str:
-    """A key for people. No class of the user's writes it."""
-    if type(key) not in _PLAIN_KEYS:
-        return f"<{_name(type(key))}>"
-    text = repr(key)
-    return text if len(text) <= _SHOWN_KEY else text[: _SHOWN_KEY - 1] + "…"

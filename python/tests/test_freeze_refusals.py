@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import onecopy
-from onecopy import _freeze, _onecopy
+from onecopy import _freeze_support, _onecopy
 
 AUDITED = {12: 0, 13: 0, 14: 5, 15: 0}
-FINE = _freeze._Facts(
+FINE = _freeze_support._Facts(
     version=(3, 13, 0),
     implementation="CPython",
     free_threaded=False,
@@ -25,7 +25,7 @@ FINE = _freeze._Facts(
 
 @pytest.mark.parametrize("version", [(3, 12, 0), (3, 12, 1), (3, 13, 0), (3, 14, 5), (3, 14, 10), (3, 15, 0)])
 def test_audited_versions_are_accepted(version: tuple[int, int, int]) -> None:
-    assert _freeze._refusal(replace(FINE, version=version)) is None
+    assert _freeze_support._refusal(replace(FINE, version=version)) is None
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ def test_audited_versions_are_accepted(version: tuple[int, int, int]) -> None:
     ],
 )
 def test_a_refusal_says_why(changes: dict[str, Any], expected: str) -> None:
-    reason = _freeze._refusal(replace(FINE, **changes))
+    reason = _freeze_support._refusal(replace(FINE, **changes))
     assert reason is not None
     assert expected in reason
 
 
 def test_the_extension_has_the_audited_versions() -> None:
-    assert _freeze._facts().audited == AUDITED
+    assert _freeze_support._facts().audited == AUDITED
 
 
 @pytest.mark.parametrize("call", [onecopy.freeze, onecopy.freeze_check])
 @pytest.mark.parametrize("source", ["facts", "self-test"])
 def test_an_unsupported_interpreter_is_told_of_share(monkeypatch: pytest.MonkeyPatch, call: Any, source: str) -> None:
     if source == "facts":
-        monkeypatch.setattr(_freeze, "_facts", lambda: replace(FINE, version=(3, 11, 7)))
+        monkeypatch.setattr(_freeze_support, "_facts", lambda: replace(FINE, version=(3, 11, 7)))
     else:
-        monkeypatch.setattr(_freeze, "_facts", lambda: FINE)
+        monkeypatch.setattr(_freeze_support, "_facts", lambda: FINE)
         monkeypatch.setattr(_onecopy, "_freeze_trouble", lambda: "reading wrote to headers")
     data = [[1_000_001]]
     with pytest.raises(onecopy.errors.FreezeUnsupported, match=r"onecopy\.share\(\)") as raised:

@@ -49,7 +49,8 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
-    {"_handlers", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views", "errors", "store"},
+    {"_dtypes", "_handlers", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views"}
+    | {"_freeze_support", "_ways", "errors", "store"},
     {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_born", "_file", "_ranges", "_share", "_side", "views"},
     {"_kept", "_pickle"},
