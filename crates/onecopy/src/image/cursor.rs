@@ -281,20 +281,6 @@ impl ColumnCursor {
         Ok(())
     }
 
-    /// The items of a numeric column, to be written at once; call [`ColumnCursor::assume_full`] afterwards.
-    ///
-    /// # Errors
-    /// [`BuildError::Outgrown`] if they do not lie in the memory.
-    pub fn items<'m>(&self, arena: &'m mut Arena<'_>) -> Result<Option<&'m mut [u8]>, BuildError> {
-        arena.slice_mut(self.items.offset, self.items.len)
-    }
-
-    /// Says that every element has been written.
-    pub fn assume_full(&mut self) {
-        self.next = self.plan.count;
-        self.data_used = self.data.len;
-    }
-
     /// Closes the node; returns its offset.
     ///
     /// # Errors
