@@ -153,12 +153,12 @@ CORE_SOURCE: Final = ROOT / "crates/onecopy/src"
 PACKAGE_SOURCE: Final = ROOT / "python/onecopy"
 
 
-def with_line(folder: Path, name: str, line: str) -> Path:
-    """A copy of the extension's sources, with a line more in one file."""
-    source = shutil.copytree(EXTENSION_SOURCE, folder / "src")
-    file = source / name
-    file.write_text(file.read_text(encoding="utf-8") + line, encoding="utf-8")
-    return source
+def with_line(folder: Path, name: str, line: str, source: Path = EXTENSION_SOURCE) -> Path:
+    """A copy of the sources, with a line more in one file."""
+    copy = shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("*.so"))
+    file = copy / name
+    file.write_text(file.read_text(encoding="utf-8") + "\n" + line + "\n", encoding="utf-8")
+    return copy
 
 
 def test_no_arrow_of_the_extension_runs_back_up() -> None:
@@ -273,9 +273,7 @@ def test_what_is_no_arrow_is_not_taken_for_one(innocent: str, tmp_path: Path) ->
     ],
 )
 def test_a_planted_arrow_of_the_package_is_found(planted: str, tmp_path: Path) -> None:
-    source = shutil.copytree(PACKAGE_SOURCE, tmp_path / "onecopy", ignore=shutil.ignore_patterns("*.so"))
-    file = source / "_progress.py"
-    file.write_text(file.read_text(encoding="utf-8") + "\n" + planted + "\n", encoding="utf-8")
+    source = with_line(tmp_path, "_progress.py", planted, PACKAGE_SOURCE)
     assert faults(python_arrows(source), PACKAGE) == ["_progress.py: _progress imports meter"]
 
 
@@ -356,10 +354,7 @@ def test_the_structures_of_cpython_are_known_to_one_folder() -> None:
     ],
 )
 def test_a_planted_structure_of_the_extension_is_found(planted: str, tmp_path: Path) -> None:
-    source = shutil.copytree(EXTENSION_SOURCE, tmp_path / "src")
-    file = source / "freeze/size.rs"
-    file.write_text(file.read_text(encoding="utf-8") + planted, encoding="utf-8")
-    assert rust_structures(source)
+    assert rust_structures(with_line(tmp_path, "freeze/size.rs", planted))
 
 
 @pytest.mark.parametrize(
@@ -374,7 +369,5 @@ def test_a_planted_structure_of_the_extension_is_found(planted: str, tmp_path: P
     ],
 )
 def test_a_planted_structure_of_the_package_is_found(planted: str, tmp_path: Path) -> None:
-    source = shutil.copytree(PACKAGE_SOURCE, tmp_path / "onecopy", ignore=shutil.ignore_patterns("*.so"))
-    file = source / "_progress.py"
-    file.write_text(file.read_text(encoding="utf-8") + "\n" + planted + "\n", encoding="utf-8")
+    source = with_line(tmp_path, "_progress.py", planted, PACKAGE_SOURCE)
     assert python_structures(source)

@@ -195,12 +195,7 @@ impl<O: Offset> Decode for Ascii<O> {
         // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
         match unsafe { span::<O>(parts, index) } {
             Some((bytes, _)) => parts.spare.ascii(bytes),
-            None => raise_corrupt(
-                parts,
-                index,
-                size_of::<O::Item>(),
-                "offsets of an element do not lie in its data",
-            ),
+            None => raise_no_span::<O>(parts, index),
         }
     }
 }
@@ -212,12 +207,7 @@ impl<O: Offset> Decode for Str<O> {
         match unsafe { span::<O>(parts, index) } {
             Some((bytes, TextKind::Ascii)) => parts.spare.ascii(bytes),
             Some((bytes, kind)) => text::new(Text { kind, bytes }),
-            None => raise_corrupt(
-                parts,
-                index,
-                size_of::<O::Item>(),
-                "offsets of an element do not lie in its data",
-            ),
+            None => raise_no_span::<O>(parts, index),
         }
     }
 }
@@ -228,12 +218,7 @@ impl<O: Offset> Decode for Bytes<O> {
         // SAFETY: a column with offsets `O` that has this element: what `decode` asks is what `span` asks.
         match unsafe { span::<O>(parts, index) } {
             Some((content, _)) => scalar::bytes(content),
-            None => raise_corrupt(
-                parts,
-                index,
-                size_of::<O::Item>(),
-                "offsets of an element do not lie in its data",
-            ),
+            None => raise_no_span::<O>(parts, index),
         }
     }
 }
@@ -288,6 +273,12 @@ impl<D: Decode> Decode for Nullable<D> {
             scalar::none()
         }
     }
+}
+
+#[cold]
+fn raise_no_span<O: Offset>(parts: &Parts, index: usize) -> *mut PyObject {
+    let what = "offsets of an element do not lie in its data";
+    raise_corrupt(parts, index, size_of::<O::Item>(), what)
 }
 
 #[cold]

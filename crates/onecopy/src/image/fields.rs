@@ -5,6 +5,15 @@ use super::bytes::{once, slice};
 use super::error::{BuildError, ImageError, corrupt};
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind};
 
+/// Takes memory for a node with so many fields.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub(crate) fn place_node(arena: &mut Arena<'_>, field_count: usize) -> Result<u64, BuildError> {
+    let len = (field_count as u64).saturating_mul(8);
+    arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)
+}
+
 /// Takes memory for a node and writes it.
 ///
 /// # Errors
@@ -15,8 +24,7 @@ pub(crate) fn put_node(
     count: u64,
     fields: &[u64],
 ) -> Result<u64, BuildError> {
-    let len = (fields.len() as u64).saturating_mul(8);
-    let node = arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)?;
+    let node = place_node(arena, fields.len())?;
     put_fields(arena, node, &NodeHead::new(kind, None, 0, 0, count), fields)?;
     Ok(node)
 }

@@ -12,9 +12,9 @@
 use super::arena::Arena;
 use super::bytes::once;
 use super::error::{BuildError, ImageError, corrupt};
-use super::fields::{field_list, fields, put_fields, put_node};
+use super::fields::{field_list, fields, place_node, put_fields, put_node};
 use super::keys::Keys;
-use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind, Section};
+use super::node::{NodeHead, NodeKind, Section};
 use super::plan::{LARGE_LEN, PAGE_ALIGN, SECTION_ALIGN};
 use super::sequence::Sequence;
 use super::word::Word;
@@ -156,7 +156,7 @@ impl<'a> ObjectNode<'a> {
 /// # Errors
 /// As for [`Arena::alloc`].
 pub fn place_dict(arena: &mut Arena<'_>) -> Result<u64, BuildError> {
-    arena.alloc((NODE_HEAD_LEN as u64).saturating_add(16), 8)
+    place_node(arena, 2)
 }
 
 /// Writes a dict node where [`place_dict`] took memory for it.
@@ -179,7 +179,7 @@ pub fn put_dict(
 /// # Errors
 /// As for [`Arena::alloc`].
 pub fn place_set(arena: &mut Arena<'_>) -> Result<u64, BuildError> {
-    arena.alloc((NODE_HEAD_LEN as u64).saturating_add(8), 8)
+    place_node(arena, 1)
 }
 
 /// Writes a set or frozenset node where [`place_set`] took memory for it.
@@ -235,8 +235,7 @@ pub fn place_object(
     buffer_lens: &[u64],
 ) -> Result<ObjectPlace, BuildError> {
     let count = buffer_lens.len() as u64;
-    let fields_len = count.saturating_mul(16).saturating_add(16);
-    let node = arena.alloc(fields_len.saturating_add(NODE_HEAD_LEN as u64), 8)?;
+    let node = place_node(arena, buffer_lens.len().saturating_mul(2).saturating_add(2))?;
     let pickle = Section {
         offset: arena.alloc(pickle_len, 8)?,
         len: pickle_len,

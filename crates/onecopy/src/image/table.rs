@@ -14,9 +14,9 @@
 use super::arena::Arena;
 use super::bytes::{once, u64_at};
 use super::error::{BuildError, ImageError, corrupt};
-use super::fields::{field_list, fields, put_fields, put_node};
+use super::fields::{field_list, fields, place_node, put_fields, put_node};
 use super::keys::Keys;
-use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind};
+use super::node::{NodeHead, NodeKind};
 use super::plan::Container;
 use super::sequence::{Element, Items, Sequence};
 use super::word::{Scalar, read_blob};
@@ -280,9 +280,7 @@ pub struct TableParts<'a> {
 /// # Errors
 /// As for [`Arena::alloc`].
 pub fn place_table(arena: &mut Arena<'_>, field_count: usize) -> Result<u64, BuildError> {
-    let fields = field_count.saturating_add(TABLE_FIELDS) as u64;
-    let len = fields.saturating_mul(8);
-    arena.alloc(len.saturating_add(NODE_HEAD_LEN as u64), 8)
+    place_node(arena, field_count.saturating_add(TABLE_FIELDS))
 }
 
 /// Writes a table node where [`place_table`] took memory for it.

@@ -44,37 +44,30 @@ impl Mem {
         self.len
     }
 
-    /// The word at `offset`. Offsets come from the geometry, never unchecked from shared memory.
-    pub(crate) fn word(&self, offset: u64) -> &AtomicU64 {
+    /// Where a word of `byte_len` bytes stands.
+    fn address(&self, offset: u64, byte_len: u64) -> *mut u8 {
         assert!(
-            offset.is_multiple_of(8) && offset < self.len,
+            offset.is_multiple_of(byte_len) && offset < self.len,
             "a word outside the metadata"
         );
-        let address = self
-            .base
-            .as_ptr()
-            .wrapping_add(offset as usize)
-            .cast::<u64>();
-        // SAFETY: `base` is aligned to 64, so the address is aligned to 8, and all 8 bytes lie below `len` (asserted;
-        // `len` is a multiple of 8, as `new` asks). They are mapped as long as `self` (I1), and only accessed
-        // atomically (I2).
+        self.base.as_ptr().wrapping_add(offset as usize)
+    }
+
+    /// The word at `offset`. Offsets come from the geometry, never unchecked from shared memory.
+    pub(crate) fn word(&self, offset: u64) -> &AtomicU64 {
+        let address = self.address(offset, 8).cast::<u64>();
+        // SAFETY: `address` has asserted that `offset` is a multiple of 8 below `len`, which is one, too (`new`), and
+        // `base` is aligned to 64: the word is aligned, and all of it lies below `len`. It is mapped as long as `self`
+        // (I1), and only accessed atomically (I2).
         unsafe { AtomicU64::from_ptr(address) }
     }
 
     /// The half word at `offset`.
     pub(crate) fn half(&self, offset: u64) -> &AtomicU32 {
-        assert!(
-            offset.is_multiple_of(4) && offset < self.len,
-            "a word outside the metadata"
-        );
-        let address = self
-            .base
-            .as_ptr()
-            .wrapping_add(offset as usize)
-            .cast::<u32>();
-        // SAFETY: `base` is aligned to 64, so the address is aligned to 4, and all 4 bytes lie below `len` (asserted;
-        // `len` is a multiple of 8, as `new` asks). They are mapped as long as `self` (I1), and only accessed
-        // atomically (I2): no word is used in both widths.
+        let address = self.address(offset, 4).cast::<u32>();
+        // SAFETY: `address` has asserted that `offset` is a multiple of 4 below `len`, which is one, too (`new`), and
+        // `base` is aligned to 64: the word is aligned, and all of it lies below `len`. It is mapped as long as `self`
+        // (I1), and only accessed atomically (I2): no word is used in both widths.
         unsafe { AtomicU32::from_ptr(address) }
     }
 
