@@ -4,7 +4,7 @@ A shared array is an ndarray over the read-only bytes of an image. Three kinds o
 memory lives, so that no flag has to be carried along through slices, transposes and reshapes:
 
 * `ImageBuffer`: an image. Such arrays pickle to a token, whatever part of the image they show.
-* `BuildBuffer`: writable memory of the store that nobody else sees yet; `share()` seals it.
+* `BuildBuffer`: writable memory of the store that nobody else sees yet; `share()` publishes it.
 * `PrivateBuffer`: a copy-on-write mapping of an image, this process's alone.
 """
 
@@ -246,12 +246,12 @@ def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray[Any, Any
     if type(array) is SharedArray and isinstance(base, ImageBuffer):
         return array
     if isinstance(base, BuildBuffer):
-        sealed = base.seal(array, text)
-        if sealed is not None:
+        shown = base.publish(array, text)
+        if shown is not None:
             # Views of it that were made before keep their flag; their writes stay in this process.
             array.flags.writeable = False
             root.flags.writeable = False
-            return show(*sealed)
+            return show(*shown)
     return show(*array_share(array, text, huge))
 
 

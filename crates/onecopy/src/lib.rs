@@ -65,6 +65,6 @@ pub use file::{FileBuilder, FileError, FileIdentity, FileImage, FileKind};
 pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
 pub use store::{
-    Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,
-    StoreOptions, Token, Uuid, View, fork_count,
+    Building, Collected, Huge, Object, ObjectId, OldAddress, Portable, PrivateMapping, Stats,
+    Store, StoreOptions, Token, Uuid, View, fork_count,
 };

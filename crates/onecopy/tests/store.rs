@@ -175,19 +175,19 @@ fn rooms_are_reused_and_large_objects_are_aligned() {
 }
 
 #[test]
-fn sealed_memory_stays_writable_for_this_process_alone() {
+fn memory_whose_address_is_kept_stays_writable_for_this_process_alone() {
     let store = small();
     let mut building = store.allocate(8192, Huge::Auto).unwrap();
     building.as_mut_slice().fill(1);
     let address = building.as_mut_ptr();
-    let (object, sealed) = building.seal().unwrap();
-    // SAFETY: `sealed` keeps the address valid and private.
+    let (object, old_address) = building.publish_keeping_address().unwrap();
+    // SAFETY: `old_address` keeps the address valid and private.
     unsafe { address.write(99) };
-    // SAFETY: `sealed` keeps the address valid and private.
+    // SAFETY: `old_address` keeps the address valid and private.
     assert_eq!(unsafe { address.read() }, 99);
     assert!(object.bytes().iter().all(|byte| *byte == 1));
     drop(object);
-    drop(sealed);
+    drop(old_address);
     let next = store.allocate(8192, Huge::Auto).unwrap();
     assert_eq!(next.as_mut_ptr(), address, "the room is reused");
     // SAFETY: `next` owns the bytes.

@@ -114,11 +114,7 @@ class PrivateBuffer(Buffer):
 
 @final
 class BuildBuffer(Buffer):
-    """An array's data while its image is built: writable until it is sealed."""
-
-    @property
-    def sealed(self) -> bool:
-        """Whether the image is complete, so that what is written here stays in this process."""
+    """An array's data while its image is built: writable until it is published."""
 
     @property
     def address(self) -> int:
@@ -128,7 +124,7 @@ class BuildBuffer(Buffer):
     def nbytes(self) -> int:
         """Number of bytes of data."""
 
-    def seal(self, array: _Array, dtype: str) -> tuple[ImageBuffer, str, tuple[int, ...], tuple[int, ...]] | None:
+    def publish(self, array: _Array, dtype: str) -> tuple[ImageBuffer, str, tuple[int, ...], tuple[int, ...]] | None:
         """Makes the image visible and immutable; the memory stays valid and becomes private to this process.
 
         Args:
@@ -137,7 +133,7 @@ class BuildBuffer(Buffer):
 
         Returns:
             What NumPy shows the image by; None if it cannot be done in place, because the array is only a part, the
-            memory came here by fork, is sealed already, or this description needs a longer head.
+            memory came here by fork, is published already, or this description needs a longer head.
 
         Raises:
             TimeoutError: Another process is stopped while it holds the store's lock.

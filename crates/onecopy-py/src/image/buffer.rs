@@ -3,7 +3,7 @@
 //!
 //! **Invariants.** `B1`: the bytes an exporter points to stay mapped and in place as long as the exporter lives. `NumPy`
 //! gives a buffer back as soon as it has the address and keeps only the exporter alive, so counting exports would
-//! protect nothing; hence there is no `__releasebuffer__`, and a `BuildBuffer` that was sealed keeps its old address
+//! protect nothing; hence there is no `__releasebuffer__`, and a `BuildBuffer` that was published keeps its old address
 //! valid. `B2`: writable bytes are reachable by this process alone.
 #![allow(unsafe_code, reason = "the buffer protocol hands out addresses")]
 

@@ -7,7 +7,7 @@ use std::ffi::c_int;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onecopy::image::{ArrayLayout, ArraySpec};
-use onecopy::store::{Building, Sealed};
+use onecopy::store::{Building, OldAddress};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -18,7 +18,7 @@ use super::copy::Address;
 use super::owner::Image;
 use crate::error::Error;
 
-/// An array's data while its image is built: writable until it is sealed.
+/// An array's data while its image is built: writable until it is published.
 #[pyclass(frozen, module = "onecopy._onecopy")]
 pub(crate) struct BuildBuffer {
     state: Mutex<State>,
@@ -29,8 +29,8 @@ pub(crate) struct BuildBuffer {
 /// What an image under construction has become.
 enum State {
     Building(Building),
-    Sealed {
-        _address_stays_valid: Sealed,
+    Published {
+        _address_stays_valid: OldAddress,
     },
     /// In the hands of a method that is at work on it, or what it failed at.
     Taken,
@@ -78,8 +78,8 @@ impl BuildBuffer {
         }
     }
 
-    /// Describes the array anew and seals it; `None` if it cannot be done in place.
-    fn seal_as(&self, py: Python<'_>, spec: &ArraySpec) -> Result<Option<Image>, Error> {
+    /// Describes the array anew and publishes it; `None` if it cannot be done in place.
+    fn publish_as(&self, py: Python<'_>, spec: &ArraySpec) -> Result<Option<Image>, Error> {
         let layout = ArrayLayout::new(&spec.as_shape(), self.layout.data.len)?;
         if layout.image_len != self.layout.image_len || layout.data != self.layout.data {
             return Ok(None);
@@ -99,9 +99,9 @@ impl BuildBuffer {
             return Err(error.into());
         }
         // After a failure the store keeps the memory: whoever has its address may go on writing (B1).
-        let (object, sealed) = py.detach(|| building.seal())?;
-        *self.lock() = State::Sealed {
-            _address_stays_valid: sealed,
+        let (object, old_address) = py.detach(|| building.publish_keeping_address())?;
+        *self.lock() = State::Published {
+            _address_stays_valid: old_address,
         };
         Ok(Some(Image::new(object)))
     }
@@ -109,12 +109,6 @@ impl BuildBuffer {
 
 #[pymethods]
 impl BuildBuffer {
-    /// Whether the image is complete, so that what is written here stays in this process.
-    #[getter]
-    fn sealed(&self) -> bool {
-        !matches!(*self.lock(), State::Building(_))
-    }
-
     /// Address of the first byte of data.
     #[getter]
     fn address(&self) -> usize {
@@ -130,15 +124,15 @@ impl BuildBuffer {
     /// Makes the image visible and immutable if `array` is all of it: the memory stays valid and becomes private to this
     /// process. Returns what NumPy shows the array by.
     ///
-    /// None if it cannot be done in place: `array` is only a part, the memory came here by fork, is sealed or being sealed
-    /// by another thread, or this description needs a longer head.
-    fn seal<'py>(&self, array: &Bound<'py, PyAny>, dtype: &str) -> PyResult<Option<Shown<'py>>> {
+    /// None if it cannot be done in place: `array` is only a part, the memory came here by fork, is published or being
+    /// published by another thread, or this description needs a longer head.
+    fn publish<'py>(&self, array: &Bound<'py, PyAny>, dtype: &str) -> PyResult<Option<Shown<'py>>> {
         let source = ArraySource::of(array, dtype)?;
         if !source.is_whole(self.address, self.len()) {
             return Ok(None);
         }
         let py = array.py();
-        let Some(image) = self.seal_as(py, &source.spec)? else {
+        let Some(image) = self.publish_as(py, &source.spec)? else {
             return Ok(None);
         };
         array::shown(&Bound::new(py, image)?, 0).map(Some)
@@ -152,14 +146,14 @@ impl BuildBuffer {
         let this = slf.get();
         let writable = match *this.lock() {
             State::Building(_) => true,
-            State::Sealed { .. } => false,
+            State::Published { .. } => false,
             State::Taken => {
                 return Err(PyBufferError::new_err("the image is complete already"));
             }
         };
         // SAFETY: the interpreter calls this slot with a structure to fill. `new` has laid the data out inside the
         // object, whose memory stays mapped, readable and writable as long as `slf` lives: `state` has the object, or
-        // what keeps its address valid after sealing (B1).
+        // what keeps its address valid afterwards (B1).
         unsafe {
             export(
                 view,

@@ -10,7 +10,7 @@ use super::grow::Huge;
 use super::locked::PATIENCE;
 use super::object::Object;
 use super::objects::Row;
-use super::private::Sealed;
+use super::private::OldAddress;
 use super::process_lock::fork_count;
 use super::{ObjectId, hold};
 use crate::error::{AccessError, AllocateError};
@@ -114,11 +114,11 @@ impl Building {
 
     /// Like [`Building::publish`], for memory that others still have addresses of. These stay valid:
     /// from now on what is written through them is copied and stays in this process. Keep the
-    /// [`Sealed`] as long as such an address may be used.
+    /// [`OldAddress`] as long as such an address may be used.
     ///
     /// # Errors
     /// After a failure the memory stays taken until the process ends, as the addresses are still in use.
-    pub fn seal(self) -> Result<(Object, Sealed), AccessError> {
+    pub fn publish_keeping_address(self) -> Result<(Object, OldAddress), AccessError> {
         let (from, to) = self.range();
         if let Err(error) = self.publish_private(from, to) {
             // Dropping it would put another object's pages under addresses that are being written to.
@@ -126,7 +126,7 @@ impl Building {
             return Err(error);
         }
         let object = self.into_object();
-        Ok((object.clone(), Sealed::new(object, from, to)))
+        Ok((object.clone(), OldAddress::new(object, from, to)))
     }
 
     fn publish_private(&self, from: u64, to: u64) -> Result<(), AccessError> {

@@ -61,7 +61,7 @@ pub use grow::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
 pub use object::Object;
-pub use private::{PrivateMapping, Sealed};
+pub use private::{OldAddress, PrivateMapping};
 pub use process_lock::fork_count;
 pub use stats::{Collected, Stats};
 pub use token::Token;

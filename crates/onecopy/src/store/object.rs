@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** `I1`: an [`Object`], like a `Building`, has one hold counted in `Local::held`, so its spans
 //! are its own and stay committed. `I2`: a LIVE object's bytes never change: only its builder had a
-//! writable address, and `publish` consumed it or `seal` made it private. Nothing in the kernel
+//! writable address, and `publish` consumed it or `publish_keeping_address` made it private. Nothing in the kernel
 //! enforces this between processes of the family (the file has no write seal); the protocol does, and
 //! views are read through a mapping without write access.
 #![allow(unsafe_code, reason = "bytes of the mapping become a slice here")]

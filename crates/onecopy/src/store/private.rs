@@ -7,21 +7,21 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use super::object::Object;
 use crate::sys::mapping::PrivateRange;
 
-/// Keeps the old writable address of a sealed object valid and private.
+/// Keeps the old writable address of a published object valid and private.
 #[derive(Debug)]
-pub struct Sealed {
+pub struct OldAddress {
     object: Object,
     from: u64,
     to: u64,
 }
 
-impl Sealed {
+impl OldAddress {
     pub(super) const fn new(object: Object, from: u64, to: u64) -> Self {
         Self { object, from, to }
     }
 }
 
-impl Drop for Sealed {
+impl Drop for OldAddress {
     fn drop(&mut self) {
         // Before the hold goes (the field drops after this): the range may be another object's next.
         let file = &self.object.attached().file;
