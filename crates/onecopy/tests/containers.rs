@@ -289,8 +289,8 @@ fn a_fork_child_has_a_hold_of_its_own_and_the_same_memory() {
 
 #[test]
 fn several_processes_add_and_free_chunks_of_one_container_at_once() {
-    let _alone = alone();
     const EACH: u32 = 60;
+    let _alone = alone();
     let store = small();
     let container = Container::new(&store, 0, 4096).unwrap();
     let counts = workers(3).map(|worker| {
