@@ -30,7 +30,7 @@
 use super::ObjectId;
 use super::check;
 use super::intent::Intent;
-use super::layout::{Counter, ENTRY_BYTES};
+use super::layout::{Counter, ENTRY_BYTES, MAX_CAPACITY};
 use super::locked::Locked;
 use super::spans;
 use crate::error::{AccessError, AllocateError, Corrupt};
@@ -193,14 +193,9 @@ impl Locked<'_> {
         tag: u32,
     ) -> Result<Row, AllocateError> {
         let file = self.file;
-        let capacity = file.geometry.capacity;
-        if len > capacity {
+        if len > MAX_CAPACITY {
             // Sums of such a length could overflow.
-            return Err(AllocateError::NoMemory {
-                requested: len,
-                available: capacity,
-                limit: "the store's address range",
-            });
+            return Err(self.no_room(0, spans::spans_of(MAX_CAPACITY), len));
         }
         self.check_quota(len)?;
         let room = self.find_room(spans::spans_of(len), len)?;
