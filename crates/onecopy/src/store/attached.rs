@@ -134,6 +134,18 @@ impl Attached {
         self.void_before_fork.store(fork_count(), Ordering::Relaxed);
     }
 
+    /// Whether this process inherited its mappings, but no holds: some of its pages may be private ones of what its
+    /// ancestor built, so that it cannot write to what others read.
+    pub(crate) fn is_void(&self) -> bool {
+        // Relaxed: see `void_inherited`.
+        self.void_before_fork.load(Ordering::Relaxed) != 0
+    }
+
+    /// This attachment's number, which no other of this process has had; never 0.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
     /// Whether a hold that was taken after `forks` forks is this process's to give back.
     pub(crate) fn owns(&self, forks: u64) -> bool {
         // Relaxed: see `void_inherited`.
@@ -148,9 +160,7 @@ impl Attached {
         let mut dying = std::mem::take(&mut self.local(guard).unfinished);
         if let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
             for handle in 0..locked.handle_high(slot).unwrap_or(0) {
-                if let Ok(row) = locked.drop_hold(slot, handle, None, slot) {
-                    dying.extend(row);
-                }
+                let _ = locked.drop_hold(slot, handle, None, slot, &mut dying);
             }
         } else {
             return;

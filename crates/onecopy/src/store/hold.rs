@@ -1,4 +1,4 @@
-//! A hold as a Rust value: one owner of this process's interest in an object.
+//! A hold as a Rust value: what objects and containers have in common on this process's side.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::ObjectId;
 use super::attached::Attached;
 use super::local::Held;
 use super::locked::PATIENCE;
-use super::objects::Row;
+use super::objects::{Row, State};
 use super::process_lock::fork_count;
 use super::token::Token;
 use crate::error::{AccessError, AllocateError, AttachError};
@@ -62,8 +62,12 @@ impl Hold {
         }
     }
 
-    /// Turns a token into a hold.
-    pub(super) fn attach(attached: &Arc<Attached>, token: &Token) -> Result<Self, AttachError> {
+    /// Turns a token of an object in the state `wanted` into a hold.
+    pub(super) fn attach(
+        attached: &Arc<Attached>,
+        token: &Token,
+        wanted: State,
+    ) -> Result<(Self, Row), AttachError> {
         let mut session = attached.session()?;
         session.tidy_up()?;
         let slot = session.slot;
@@ -76,7 +80,7 @@ impl Hold {
         } else {
             None
         };
-        let result = locked.redeem(token, slot, handle);
+        let result = locked.redeem(token, wanted, slot, handle);
         drop(locked);
         match (&result, handle) {
             (Ok(_), Some(handle)) => {
@@ -91,7 +95,8 @@ impl Hold {
             (Err(_), None) => {}
         }
         session.end(PATIENCE);
-        Ok(Self::of(Arc::clone(attached), &result?))
+        let row = result?;
+        Ok((Self::of(Arc::clone(attached), &row), row))
     }
 
     /// A token for another process. It counts as an interest in the object until it is attached once.

@@ -41,7 +41,8 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    fn word(self) -> u32 {
+    /// The lock word of this holder, for whom nobody waits.
+    pub(crate) fn word(self) -> u32 {
         debug_assert!(self.slot < (1 << 15) - 1, "15 bits hold the slot plus one");
         (self.slot.wrapping_add(1) << 17) | u32::from(self.generation) << 1
     }

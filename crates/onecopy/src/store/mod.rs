@@ -10,7 +10,7 @@
 //! ```
 //! * `layout` says where everything stands; `mem` is the only way to touch it; `file` maps it and `grow` commits it.
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
-//! * `spans`, `objects` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
+//! * `spans`, `objects`, `chunks` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
 //! * `recover` gives back what the dead held; `verify` checks all invariants.
 //! * `process_lock`, `local`, `own_slot` and `attached` are the process's own side; `session` is one operation; `at_fork`
 //!   and `find` are how a store comes to a process.
@@ -26,6 +26,8 @@ mod at_fork;
 mod attached;
 mod building;
 mod check;
+mod chunks;
+mod container;
 mod file;
 mod find;
 mod grow;
@@ -41,6 +43,7 @@ mod mem;
 mod object;
 mod objects;
 mod own_slot;
+mod own_spans;
 mod private;
 mod process_lock;
 mod processes;
@@ -57,6 +60,10 @@ mod view;
 mod words;
 
 pub use building::Building;
+#[cfg(not(feature = "testing"))]
+pub(crate) use container::Container;
+#[cfg(feature = "testing")]
+pub use container::{Chunk, Container};
 pub use grow::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::attached::Attached;
 use super::hold::Hold;
-use super::objects::Row;
+use super::objects::{Row, State};
 use super::process_lock::ProcessGuard;
 use super::token::Token;
 use super::{ObjectId, find};
@@ -48,7 +48,7 @@ impl Object {
     /// found or mapped.
     pub fn attach(token: &Token) -> Result<Self, AttachError> {
         let store = find::store_of(&mut ProcessGuard::lock(), token)?;
-        Ok(Self(Arc::new(Hold::attach(&store, token)?)))
+        Ok(Self(Arc::new(Hold::attach(&store, token, State::Live)?.0)))
     }
 
     /// The object's bytes, through the read-only mapping.

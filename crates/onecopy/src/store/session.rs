@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::ObjectId;
 use super::attached::Attached;
 use super::local::Local;
+use super::lock::Holder;
 use super::locked::{DROP_PATIENCE, Locked, PATIENCE};
 use super::objects::Row;
 use super::process_lock::ProcessGuard;
@@ -30,6 +31,11 @@ impl<'a> Session<'a> {
     /// The process-local tables.
     pub(crate) fn local(&mut self) -> &mut Local {
         self.attached.local(&mut self.guard)
+    }
+
+    /// The calling thread's name in lock words.
+    pub(crate) fn thread(&self) -> Holder {
+        self.thread.holder
     }
 
     /// Takes the store's lock.
@@ -78,8 +84,11 @@ impl<'a> Session<'a> {
             if held.count > 0 {
                 continue;
             }
-            if let Ok(row) = locked.drop_hold(slot, held.handle, Some(id), slot) {
-                local.unfinished.extend(row);
+            let dying = &mut local.unfinished;
+            if locked
+                .drop_hold(slot, held.handle, Some(id), slot, dying)
+                .is_ok()
+            {
                 local.held.remove(&id);
                 local.building.remove(&id);
                 local.free_handles.push(held.handle);

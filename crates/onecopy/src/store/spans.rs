@@ -132,7 +132,7 @@ impl Locked<'_> {
 
     /// Why there is no room at the end: a store that was made under a limit of file sizes reaches little beyond it, any
     /// other ends with its address range.
-    fn no_room(&self, first: u64, n: u64, requested: u64) -> AllocateError {
+    pub(super) fn no_room(&self, first: u64, n: u64, requested: u64) -> AllocateError {
         let Geometry { span_count, .. } = self.file.geometry;
         let from = self.file.geometry.span_data(first);
         let end = self.file.geometry.span_data(first.saturating_add(n));
