@@ -30,6 +30,8 @@ pub mod image;
 mod primitive;
 mod printable;
 #[cfg(not(loom))]
+pub mod shared;
+#[cfg(not(loom))]
 pub mod store;
 #[cfg(not(loom))]
 mod sys;

@@ -23,6 +23,7 @@ mod alive;
 mod at_fork;
 mod attached;
 mod check;
+mod container_stub;
 mod file;
 mod find;
 mod handle;
@@ -47,6 +48,7 @@ mod view;
 mod words;
 
 pub use attached::fork_count;
+pub(crate) use container_stub::{Chunk, Container};
 pub use file::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
