@@ -8,7 +8,7 @@
 //!  144  root 3  152 root 4   160 root 5                   168  armed: length of the intent record, 0 for none
 //!  176  blobs in limbo       184  depth of a user's lock  the writers' line
 //!  192  arena  200 top  208 end                           where blocks come from (heap.rs)
-//!  216  deaths of holders    224  roots 6 to 9
+//!  216  deaths of holders    224  root 6       232  root 7      240, 248  long record: offset, writes that it holds
 //! 1024  intent record: 32 × {offset, value}               changes to any words of the container (change.rs)
 //! 1792  limbo: 64 × offset                                blobs that nobody can find any more (heap.rs)
 //! 4096  the arena of the first generation: 160 × {free list, next fresh block, end of them}
@@ -62,6 +62,12 @@ pub(crate) const DEATHS: u64 = 216;
 pub(crate) const ROOT6: u64 = 224;
 /// See [`ROOT6`].
 pub(crate) const ROOT7: u64 = 232;
+/// Where the long record's first entry stands, 0 for none: a block for the lists of changes that the record cannot hold.
+pub(crate) const LONG: u64 = 240;
+/// Writes that the long record holds.
+pub(crate) const LONG_WRITES: u64 = 248;
+/// In `armed`: the list is in the long record.
+pub(crate) const IS_LONG: u64 = 1 << 63;
 /// The intent record.
 pub(crate) const RECORD: u64 = 1024;
 /// Writes that it holds.

@@ -10,7 +10,8 @@
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ARMED, CHANGES, RECORD, RECORD_WRITES, SEQ};
+use super::change::Record;
+use super::layout::{CHANGES, SEQ};
 use crate::primitive::{Ordering, fence};
 
 /// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
@@ -28,7 +29,8 @@ pub(crate) struct Look<'a> {
     pub(crate) heap: &'a Heap,
     seq: u64,
     changes: u64,
-    overlay: &'a [(u64, u64)],
+    /// Committed writes that may not be done; empty but for a reader that goes past a writer.
+    overlay: Record,
 }
 
 impl<'a> Look<'a> {
@@ -39,7 +41,7 @@ impl<'a> Look<'a> {
             heap,
             seq: heap.words.relaxed(heap.head + SEQ),
             changes: heap.words.relaxed(heap.head + CHANGES),
-            overlay: &[],
+            overlay: Record::EMPTY,
         }
     }
 
@@ -47,9 +49,9 @@ impl<'a> Look<'a> {
     #[inline(always)]
     pub(crate) fn load(&self, at: u64) -> Result<u64, Retry> {
         if !self.overlay.is_empty()
-            && let Some(write) = self.overlay.iter().rev().find(|write| write.0 == at)
+            && let Some(value) = self.overlay.find(&self.heap.words, at)
         {
-            return Ok(write.1);
+            return Ok(value);
         }
         self.heap.words.load(at).ok_or(Retry)
     }
@@ -59,9 +61,9 @@ impl<'a> Look<'a> {
     pub(crate) fn root(&self, at: u64) -> u64 {
         let at = self.heap.head + at;
         if !self.overlay.is_empty()
-            && let Some(write) = self.overlay.iter().rev().find(|write| write.0 == at)
+            && let Some(value) = self.overlay.find(&self.heap.words, at)
         {
-            return write.1;
+            return value;
         }
         self.heap.words.relaxed(at)
     }
@@ -121,7 +123,7 @@ impl Heap {
             heap: self,
             seq,
             changes,
-            overlay: &[],
+            overlay: Record::EMPTY,
         })
     }
 
@@ -171,28 +173,20 @@ impl Heap {
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Option<T> {
-        let (words, head) = (&self.words, self.head);
-        let seq = words.acquire(head + SEQ);
-        let changes = words.relaxed(head + CHANGES);
-        let armed = words.acquire(head + ARMED);
-        let mut writes = [(0, 0); RECORD_WRITES as usize];
-        let is_under_way = seq & 1 == 1;
-        let len = if is_under_way { armed } else { 0 };
-        if is_under_way && armed == 0 {
-            return None;
-        }
-        let writes = writes.get_mut(..len as usize)?;
-        for (index, write) in writes.iter_mut().enumerate() {
-            let at = head + RECORD + 16 * index as u64;
-            *write = (words.load(at)?, words.load(at + 8)?);
-        }
+        let seq = self.words.acquire(self.head + SEQ);
+        let changes = self.words.relaxed(self.head + CHANGES);
+        let overlay = if seq & 1 == 1 {
+            self.armed_record().ok().filter(|record| !record.is_empty())?
+        } else {
+            Record::EMPTY
+        };
+        // The record is that change's, and stays so, as long as `seq` stays the same: what `read` ends with.
         let look = Look {
             heap: self,
             seq,
             changes,
-            overlay: writes,
+            overlay,
         };
-        // The record is that change's only if the change is still under way.
         look.check().ok()?;
         read(&look).ok()
     }

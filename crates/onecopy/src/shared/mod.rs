@@ -8,8 +8,10 @@
 //! * `value` says what a word means.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod cell;
 mod change;
 mod error;
+mod generation;
 mod heap;
 mod layout;
 mod lock;

@@ -94,6 +94,8 @@ pub(crate) const PAGE_OF_WORDS: u8 = 16;
 pub(crate) const DIRECTORY: u8 = 17;
 /// A segment of a dict's index.
 pub(crate) const SEGMENT: u8 = 18;
+/// The long record.
+pub(crate) const LONG_RECORD: u8 = 19;
 /// An entry of a dict whose key is a word.
 pub(crate) const ENTRY: u8 = 32;
 
