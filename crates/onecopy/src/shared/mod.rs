@@ -20,5 +20,6 @@ mod value;
 mod words;
 
 pub use error::ContainerError;
+pub(crate) use words::Words;
 pub use lock::{SleepHook, set_sleep_hook};
-pub use value::Value;
+pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};
