@@ -16,19 +16,19 @@
 //!
 //! **Crash points.** A chunk that was added and that no change has taken yet begins with a word of zeros: the next one who
 //! needs a chunk takes it. Everything else: change.rs.
-#![forbid(unsafe_code)]
+#![allow(unsafe_code, reason = "a container's memory becomes words here")]
 
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{
-    ARENA, CLASS_BYTES, CLASSES, END, FREE, GENERATION, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MOST, RUN, TOP, UNUSED,
-    class_of, stride,
+    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, Header, LIMBO, LIMBO_LEN, LIMBO_MOST,
+    MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
 use super::look::Look;
 use super::words::Words;
 use crate::error::Corrupt;
-use crate::store::Container;
+use crate::store::{Container, Store};
 
 /// The smallest and the largest run of small blocks, in bytes.
 const SMALLEST_RUN: u64 = 4 << 10;
@@ -50,7 +50,43 @@ pub(crate) struct Heap {
     pub(crate) head: u64,
 }
 
+/// Bytes of a container's own run of spans, where its head and its first blocks are.
+const OWN_BYTES: u64 = SMALLEST_CHUNK;
+
 impl Heap {
+    /// Makes a container with an empty heap.
+    ///
+    /// # Errors
+    /// No memory for it.
+    pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
+        let heap = Self::of(Container::create(store, kind, OWN_BYTES)?);
+        let head = heap.head;
+        let first = [
+            (ARENA, head + FIRST_ARENA),
+            (TOP, head + FIRST_BLOCK),
+            (END, head + OWN_BYTES),
+            (0, MAGIC | u64::from(kind)),
+        ];
+        for (at, value) in first {
+            heap.words.store(head + at, value);
+        }
+        Ok(heap)
+    }
+
+    fn of(container: Container) -> Self {
+        let (base, len) = container.data();
+        // SAFETY: the data area stays mapped, readable and writable, as long as the container is held, which the value does;
+        // what is in a container is accessed through `Words` alone, in every process.
+        let words = unsafe { Words::new(base, len) };
+        let head = container.first();
+        Self { container, words, head }
+    }
+
+    /// Bytes of the container's own run.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        OWN_BYTES
+    }
+
     /// The offset of a word that may be written to.
     ///
     /// # Errors

@@ -91,7 +91,7 @@ impl Words {
             unreachable!("a word outside the data area");
         };
         word.store(value, Ordering::Release);
-        crate::testing::stored();
+        crate::testing::container_stored();
     }
 
     /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.
