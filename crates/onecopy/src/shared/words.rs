@@ -94,6 +94,33 @@ impl Words {
         crate::testing::container_stored();
     }
 
+    /// Copies words into a block that nobody can reach yet; `false` if either range reaches beyond the area.
+    #[inline(always)]
+    pub(crate) fn copy(&self, from: u64, to: u64, words: u64) -> bool {
+        let (Some(from), Some(to)) = (self.range(from, words), self.range(to, words)) else {
+            return false;
+        };
+        for (from, to) in from.iter().zip(to) {
+            // Relaxed: the commit that makes the block reachable is a Release, and what is copied was judged before.
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            crate::testing::container_stored();
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
+        let end = words.checked_mul(8).and_then(|bytes| at.checked_add(bytes))?;
+        if !at.is_multiple_of(8) || end > self.len {
+            return None;
+        }
+        // SAFETY: `at` is below `len`, so the place lies in the area (I1).
+        let first = unsafe { self.base.as_ptr().add(at as usize) };
+        // SAFETY: `words` words from there lie in the area, mapped (I1) and aligned since `base` and `at` are; they are only
+        // accessed atomically (I2), and the slice does not outlive `self`, which the area does (I1).
+        Some(unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>(), words as usize) })
+    }
+
     /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.
     #[inline(always)]
     pub(crate) fn half(&self, at: u64) -> &AtomicU32 {

@@ -6,24 +6,27 @@
 //!
 //! The plan is made first and says which words have to be written; the same loop then counts and writes them. All words
 //! are read before the first is written, since the change is done at its commit, so the plan is free to put any old page
-//! anywhere.
+//! anywhere. A page of which much has to be written is written anew, into a block of its own: a word costs three stores
+//! and more by the record, and one there.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
 
 use super::super::change::Change;
 use super::super::error::ContainerError;
-use super::super::layout::RECORD_WRITES;
+use super::super::layout::{CLASSES, RECORD_WRITES};
 use super::super::lock::Locked;
-use super::super::value::{Incoming, Word};
+use super::super::value::{Incoming, PAGE_OF_WORDS, Word};
 use super::place::{State, entry_of, slot};
 use super::room::Side;
 use super::whole::Source;
-use super::{BASE, LEN, OFFSET, PER, RawList};
+use super::{BASE, LEN, OFFSET, PAGE_BYTES, PER, RawList};
 
 /// The longest list of writes; what needs more makes the list anew. 16 MiB, enough for an insertion into the middle of
 /// 500 million elements.
 const MOST_WRITES: u64 = 1 << 20;
+/// Words of a page up to which they are written by the record.
+const WRITTEN_BY_RECORD: u64 = 64;
 
 /// Where words come from: what a position of the list as it will be was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +86,12 @@ impl RawList {
         let plan = Plan::new(locked, &state, side, cut.clone(), added)?;
         let blobs = self.count_blobs(locked, &state, cut.clone())?;
         let places = values.iter().filter(|value| matches!(value, Incoming::Blob(..))).count() as u64;
-        let writes = plan.count() + 2;
+        let (writes, pages) = plan.count();
         // A block that is taken writes up to seven words, one that is freed two; in a long list they share most of these.
-        if writes + 7 * places + 2 * blobs <= RECORD_WRITES {
+        if writes + 2 + 9 * pages + 7 * places + 2 * blobs <= RECORD_WRITES {
             return self.carry_out(locked, locked.change(), &plan, &state, cut, values);
         }
-        let writes = writes + 3 * places + blobs + 3 * super::super::layout::CLASSES;
+        let writes = writes + 4 * pages + 3 * places + blobs + 3 * CLASSES;
         if writes > MOST_WRITES {
             let values = values.iter().map(Source::New);
             let kept = |range: Range<u64>| range.map(Source::Old);
@@ -112,7 +115,10 @@ impl RawList {
         for value in values {
             words.push(value.place(&mut change)?.0);
         }
-        plan.write(locked, state, &words, &mut change)?;
+        let left = plan.write(locked, state, &words, &mut change)?;
+        for page in left {
+            change.free(page - 8)?;
+        }
         for index in cut {
             if let Some(blob) = Word(state.word(locked, index)?).as_blob() {
                 change.free(blob)?;
@@ -266,17 +272,21 @@ impl Plan {
         }
     }
 
-    /// The positions of a page that have to be written.
+    /// The positions of a page that hold elements, and how far these move.
+    fn parts_of(&self, index: usize) -> impl Iterator<Item = (Part, Range<u64>, i64)> {
+        let start = (self.first + index as u64) * PER;
+        let parts = [Part::Stays, Part::New, Part::Moves].map(|part| (part, self.part(part)));
+        parts.into_iter().filter_map(move |(part, (positions, shift))| {
+            let (from, to) = (positions.start.max(start), positions.end.min(start + PER));
+            (from < to).then_some((part, from..to, shift))
+        })
+    }
+
+    /// The positions of a page that have to be written if it turns as planned.
     fn page_writes(&self, index: usize, mut write: impl FnMut(Part, Range<u64>)) {
         let Some(page) = self.new.get(index) else { return };
-        let start = (self.first + index as u64) * PER;
         let old = self.old.get(page.from).copied().unwrap_or(0);
-        for part in [Part::Stays, Part::New, Part::Moves] {
-            let (positions, shift) = self.part(part);
-            let (from, to) = (positions.start.max(start), positions.end.min(start + PER));
-            if from >= to {
-                continue;
-            }
+        for (part, Range { start: from, end: to }, shift) in self.parts_of(index) {
             let is_turned = page.entry >> 48 == (old >> 48).wrapping_sub(shift as u64) % PER;
             let mut kept = from..from;
             if part != Part::New && is_turned {
@@ -296,24 +306,41 @@ impl Plan {
         count
     }
 
-    /// Writes of the change, without the head's and those of blobs.
-    fn count(&self) -> u64 {
-        (0..self.new.len()).map(|index| self.count_page(index) + u64::from(self.is_new(index))).sum()
+    /// Writes of the change, without the head's and those of blobs, and the pages that are written anew.
+    fn count(&self) -> (u64, u64) {
+        let (mut writes, mut pages) = (0, 0);
+        for index in 0..self.new.len() {
+            match self.count_page(index) {
+                words if words > WRITTEN_BY_RECORD => (writes, pages) = (writes + 1, pages + 1),
+                words => writes += words + u64::from(self.is_moved(index)),
+            }
+        }
+        (writes, pages)
     }
 
     /// Whether an entry of the directory changes.
-    fn is_new(&self, index: usize) -> bool {
+    fn is_moved(&self, index: usize) -> bool {
         self.new.get(index).map(|page| page.entry) != self.old.get(index).copied()
     }
 
+    /// Adds the pages to a change; those that are not needed any more.
     fn write(
         &self,
         locked: &Locked<'_>,
         state: &State,
         words: &[u64],
         change: &mut Change<'_>,
-    ) -> Result<(), ContainerError> {
+    ) -> Result<Vec<u64>, ContainerError> {
+        let mut left = Vec::new();
         for (index, page) in self.new.iter().enumerate() {
+            let place = state.directory + 8 * (self.first + index as u64);
+            if self.count_page(index) > WRITTEN_BY_RECORD {
+                let page_now = change.allocate(PAGE_OF_WORDS, PAGE_BYTES)? + 8;
+                self.fill(locked, index, page_now, words)?;
+                change.put(place, entry_of(page_now, 0))?;
+                left.push(page.entry & OFFSET);
+                continue;
+            }
             let mut result = Ok(());
             self.page_writes(index, |part, positions| {
                 for position in positions {
@@ -325,11 +352,50 @@ impl Plan {
                 }
             });
             result?;
-            if self.is_new(index) {
-                change.put(state.directory + 8 * (self.first + index as u64), page.entry)?;
+            if self.is_moved(index) {
+                change.put(place, page.entry)?;
+            }
+        }
+        Ok(left)
+    }
+
+    /// Writes a page into a block that nobody can reach yet.
+    fn fill(&self, locked: &Locked<'_>, index: usize, page: u64, words: &[u64]) -> Result<(), ContainerError> {
+        locked.heap.own(page + PAGE_BYTES - 8)?;
+        for (part, positions, shift) in self.parts_of(index) {
+            let to = page + positions.start % PER * 8;
+            if part != Part::New {
+                self.copy(locked, positions, shift, to)?;
+                continue;
+            }
+            let skipped = (positions.start - self.middle.start) as usize;
+            let count = (positions.end - positions.start) as usize;
+            for (place, word) in (to..).step_by(8).zip(words.iter().skip(skipped).take(count)) {
+                locked.prepare(place, *word)?;
             }
         }
         Ok(())
+    }
+
+    /// Copies what positions will hold from where it is.
+    fn copy(&self, locked: &Locked<'_>, positions: Range<u64>, shift: i64, to: u64) -> Result<(), ContainerError> {
+        let mut before = positions.start.wrapping_add_signed(-shift);
+        let (mut to, end) = (to, positions.end.wrapping_add_signed(-shift));
+        while before < end {
+            let entry = self.entry_of_old(before);
+            let place = (entry >> 48).wrapping_add(before) % PER;
+            let count = (end - before).min(PER - before % PER).min(PER - place);
+            if !locked.heap.words.copy(slot(entry, before), to, count) {
+                return Err(locked.heap.corrupt(entry & OFFSET, "a page beyond the store").into());
+            }
+            before += count;
+            to += 8 * count;
+        }
+        Ok(())
+    }
+
+    fn entry_of_old(&self, before: u64) -> u64 {
+        self.old.get((before / PER - self.first) as usize).copied().unwrap_or(0)
     }
 
     /// What a position will hold.
@@ -345,8 +411,7 @@ impl Plan {
         }
         let shift = if part == Part::Moves { self.shift } else { 0 };
         let before = position.wrapping_add_signed(-shift);
-        let entry = self.old.get((before / PER - self.first) as usize).copied().unwrap_or(0);
-        locked.load(slot(entry, before))
+        locked.load(slot(self.entry_of_old(before), before))
     }
 
     /// Whether the list has pages now that it does not need.
