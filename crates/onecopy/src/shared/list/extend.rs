@@ -43,7 +43,7 @@ impl RawList {
         let change = if 7 * blobs < RECORD_WRITES {
             locked.change()
         } else {
-            locked.long_change(3 * blobs + 3 * CLASSES)?
+            locked.long_change(3 * blobs + 3 * blobs.min(CLASSES))?
         };
         Self::fill(locked, change, &state, values)
     }

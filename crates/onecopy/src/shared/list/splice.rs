@@ -91,7 +91,8 @@ impl RawList {
         if writes + 2 + 9 * pages + 7 * places + 2 * blobs <= RECORD_WRITES {
             return self.carry_out(locked, locked.change(), &plan, &state, cut, values);
         }
-        let writes = writes + 4 * pages + 3 * places + blobs + 3 * CLASSES;
+        let classes = 3 * (places + 1).min(CLASSES) + blobs.min(CLASSES);
+        let writes = writes + 4 * pages + 3 * places + blobs + classes;
         if writes > MOST_WRITES {
             let values = values.iter().map(Source::New);
             let kept = |range: Range<u64>| range.map(Source::Old);

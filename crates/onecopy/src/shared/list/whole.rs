@@ -122,7 +122,7 @@ impl RawList {
         gone: u64,
     ) -> Result<(), ContainerError> {
         let len = state.len - gone;
-        let mut change = locked.long_change(state.len - start + CLASSES + 8)?;
+        let mut change = locked.long_change(state.len - start + gone.min(CLASSES) + 1)?;
         for (index, from) in (start..state.len).zip(order) {
             let word = state.word(locked, from)?;
             if index >= len {
