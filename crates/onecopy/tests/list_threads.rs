@@ -39,7 +39,9 @@ fn number(value: &Value) -> i64 {
 
 /// A small random number.
 fn random(state: &mut u64, below: i64) -> i64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     ((*state >> 33) % below as u64) as i64
 }
 
@@ -68,7 +70,8 @@ fn beside(write: impl FnOnce() + Send, read: impl Fn(&mut u64) + Sync) {
 fn readers_see_each_moment_of_a_list_whose_middle_moves() {
     const LEN: i64 = 2000;
     let list = list();
-    list.extend(&(0..LEN).map(value).collect::<Vec<_>>()).unwrap();
+    list.extend(&(0..LEN).map(value).collect::<Vec<_>>())
+        .unwrap();
     let write = || {
         let mut state = 7;
         for _ in 0..ROUNDS {
@@ -86,13 +89,27 @@ fn readers_see_each_moment_of_a_list_whose_middle_moves() {
             assert!(last >= LEN - 2, "{last} at the end");
         }
         let all: Vec<i64> = list.to_vec().unwrap().iter().map(number).collect();
-        let missing = all.iter().zip(0..).position(|(found, index)| *found != index).unwrap_or(all.len());
-        let is_whole = (missing as i64..LEN).skip(1).eq(all.iter().skip(missing).copied());
-        assert!(is_whole || all.len() as i64 == LEN, "{missing} is missing, and not it alone");
+        let missing = all
+            .iter()
+            .zip(0..)
+            .position(|(found, index)| *found != index)
+            .unwrap_or(all.len());
+        let is_whole = (missing as i64..LEN)
+            .skip(1)
+            .eq(all.iter().skip(missing).copied());
+        assert!(
+            is_whole || all.len() as i64 == LEN,
+            "{missing} is missing, and not it alone"
+        );
         let start = random(state, LEN - 600);
-        let part = list.slice(Slice::range(Some(start), Some(start + 500))).unwrap();
+        let part = list
+            .slice(Slice::range(Some(start), Some(start + 500)))
+            .unwrap();
         assert_eq!(part.len(), 500);
-        assert!(part.windows(2).all(|pair| (1..=2).contains(&(number(&pair[1]) - number(&pair[0])))));
+        assert!(
+            part.windows(2)
+                .all(|pair| (1..=2).contains(&(number(&pair[1]) - number(&pair[0]))))
+        );
     };
     beside(write, read);
     list.verify().unwrap();
@@ -122,13 +139,20 @@ fn readers_see_no_element_before_it_is_appended() {
     };
     let read = |state: &mut u64| {
         let index = random(state, 6);
-        let index = if random(state, 2) == 0 { index } else { -1 - index };
+        let index = if random(state, 2) == 0 {
+            index
+        } else {
+            -1 - index
+        };
         if let Ok(value) = list.get(index) {
             assert!(number(&value) <= begun.load(Ordering::SeqCst) as i64);
         }
         let all: Vec<i64> = list.to_vec().unwrap().iter().map(number).collect();
         assert!(all.is_sorted(), "{all:?}");
-        assert!(all.last().is_none_or(|last| *last <= begun.load(Ordering::SeqCst) as i64));
+        assert!(
+            all.last()
+                .is_none_or(|last| *last <= begun.load(Ordering::SeqCst) as i64)
+        );
     };
     beside(write, read);
     assert!(committed.load(Ordering::SeqCst) > 0);
@@ -151,8 +175,15 @@ fn nothing_is_lost_or_doubled_between_writers() {
                     total.fetch_add(amount as u64, Ordering::Relaxed);
                     match round % 5 {
                         0 => one.append(&Value::Int(amount)).unwrap(),
-                        1 => one.insert(random(&mut state, 40), &Value::Int(amount)).unwrap(),
-                        2 => other.extend(&[Value::Int(amount), Value::from("0: a text that needs a block")]).unwrap(),
+                        1 => one
+                            .insert(random(&mut state, 40), &Value::Int(amount))
+                            .unwrap(),
+                        2 => other
+                            .extend(&[
+                                Value::Int(amount),
+                                Value::from("0: a text that needs a block"),
+                            ])
+                            .unwrap(),
                         3 => match other.add(0, amount) {
                             Ok(_) => {}
                             Err(_) => other.insert(0, &Value::Int(amount)).unwrap(),
@@ -173,7 +204,10 @@ fn nothing_is_lost_or_doubled_between_writers() {
         }
     });
     let both = [one.to_vec().unwrap(), other.to_vec().unwrap()].concat();
-    let sum: i64 = both.iter().map(|value| if let Value::Int(n) = value { *n } else { 0 }).sum();
+    let sum: i64 = both
+        .iter()
+        .map(|value| if let Value::Int(n) = value { *n } else { 0 })
+        .sum();
     assert_eq!(sum as u64, total.load(Ordering::Relaxed));
     one.verify().unwrap();
     other.verify().unwrap();
@@ -190,7 +224,9 @@ fn what_is_done_under_the_lock_is_one_step_to_other_writers() {
                 for _ in 0..ROUNDS / 10 {
                     let lock = list.lock(None).unwrap();
                     let again = list.lock(None).unwrap();
-                    let Value::Int(n) = list.get(0).unwrap() else { panic!("no int") };
+                    let Value::Int(n) = list.get(0).unwrap() else {
+                        panic!("no int")
+                    };
                     list.set(0, &Value::Int(n + 1)).unwrap();
                     drop(again);
                     drop(lock);

@@ -10,7 +10,9 @@ type Step = fn(&List);
 
 fn filled(count: i64) -> Vec<Value> {
     let text = |n| Value::Str(format!("a text that needs a block, {n}"));
-    (0..count).map(|n| if n % 3 == 0 { text(n) } else { Value::Int(n) }).collect()
+    (0..count)
+        .map(|n| if n % 3 == 0 { text(n) } else { Value::Int(n) })
+        .collect()
 }
 
 /// A list of two pages that begin somewhere, blobs, limbo and a long record, all in the container's own run.
@@ -20,11 +22,13 @@ fn list(store: &Store) -> List {
         list.append(&value).unwrap();
     }
     for n in 0..9 {
-        list.insert(100 * n, &Value::from("a text that needs a block")).unwrap();
+        list.insert(100 * n, &Value::from("a text that needs a block"))
+            .unwrap();
         list.pop(0).unwrap();
     }
     list.set(5, &Value::Int(5)).unwrap();
-    list.delete_slice(Slice::range(Some(30), Some(150))).unwrap();
+    list.delete_slice(Slice::range(Some(30), Some(150)))
+        .unwrap();
     list
 }
 
@@ -33,7 +37,13 @@ const OPERATIONS: &[Step] = &[
     |list| drop((0..600).map(|index| list.get(index)).collect::<Vec<_>>()),
     |list| drop(list.to_vec()),
     |list| drop(list.iter().take(5000).collect::<Vec<_>>()),
-    |list| drop(list.slice(Slice { start: None, stop: None, step: -3 })),
+    |list| {
+        drop(list.slice(Slice {
+            start: None,
+            stop: None,
+            step: -3,
+        }))
+    },
     |list| drop(list.set(5, &Value::from("a text that needs a block, too"))),
     |list| drop(list.append(&Value::from("a text that needs a block, too"))),
     |list| drop(list.append(&Value::None)),
@@ -42,8 +52,23 @@ const OPERATIONS: &[Step] = &[
     |list| drop(list.pop(0)),
     |list| drop(list.insert(300, &Value::from("a text that needs a block, too"))),
     |list| drop(list.delete_slice(Slice::range(Some(20), Some(300)))),
-    |list| drop(list.delete_slice(Slice { start: None, stop: None, step: 2 })),
-    |list| drop(list.set_slice(Slice { start: None, stop: Some(9), step: 3 }, &filled(3))),
+    |list| {
+        drop(list.delete_slice(Slice {
+            start: None,
+            stop: None,
+            step: 2,
+        }))
+    },
+    |list| {
+        drop(list.set_slice(
+            Slice {
+                start: None,
+                stop: Some(9),
+                step: 3,
+            },
+            &filled(3),
+        ))
+    },
     |list| drop(list.reverse()),
     |list| drop(list.replace(&filled(5))),
     |list| drop(list.replace(&filled(900))),
@@ -53,7 +78,10 @@ const OPERATIONS: &[Step] = &[
 ];
 
 fn words(heap: &Heap) -> Vec<u64> {
-    (0..heap.own_bytes()).step_by(8).map(|at| heap.words.relaxed(heap.head + at)).collect()
+    (0..heap.own_bytes())
+        .step_by(8)
+        .map(|at| heap.words.relaxed(heap.head + at))
+        .collect()
 }
 
 fn restore(heap: &Heap, words: &[u64]) {
@@ -87,7 +115,9 @@ fn a_damaged_list_answers_or_says_so() {
     let heap = &list.raw().heap;
     let before = words(heap);
     assert!(heap.container.chunks().unwrap().is_empty());
-    let used: Vec<usize> = (0..before.len()).filter(|index| before[*index] != 0).collect();
+    let used: Vec<usize> = (0..before.len())
+        .filter(|index| before[*index] != 0)
+        .collect();
     let rounds = if cfg!(debug_assertions) { 1 } else { 8 };
     let mut nth = 0;
     for round in 0..rounds {
@@ -100,7 +130,10 @@ fn a_damaged_list_answers_or_says_so() {
             let every = if at < 256 { 1 } else { OPERATIONS.len() };
             for operation in OPERATIONS.iter().skip(nth % every).step_by(every) {
                 nth += 1;
-                heap.words.store(heap.head + at, instead(before[*index], nth + round, &before));
+                heap.words.store(
+                    heap.head + at,
+                    instead(before[*index], nth + round, &before),
+                );
                 operation(&list);
                 drop(list.pop(3));
                 restore(heap, &before);
