@@ -68,6 +68,8 @@ pub use error::{
 pub use file::{FileBuilder, FileIdentity, FileImage};
 pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
+pub use shared::{ContainerError, List, ListError, Value};
+#[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,
     StoreOptions, Token, Uuid, View, fork_count,

@@ -111,6 +111,14 @@ impl Generation<'_> {
         self.locked.prepare(at, value)
     }
 
+    /// Fills a block of this generation.
+    ///
+    /// # Errors
+    /// It is not the container's.
+    pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
+        self.locked.change().fill(at, bytes)
+    }
+
     fn load(&self, at: u64) -> Result<u64, ContainerError> {
         self.locked.load(at)
     }

@@ -59,7 +59,7 @@ impl Heap {
     /// # Errors
     /// No memory.
     pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
-        let heap = Self::of(Container::create(store, kind, OWN_BYTES)?);
+        let heap = Self::of(Container::new(store, kind, OWN_BYTES)?);
         let (words, head) = (&heap.words, heap.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
@@ -90,8 +90,13 @@ impl Heap {
     }
 
     fn of(container: Container) -> Self {
-        let (words, head) = (container.words(), container.first());
+        let (words, head) = (Words::of(&container), container.first());
         Self { container, words, head }
+    }
+
+    /// Bytes of the container's own run.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        OWN_BYTES
     }
 
     /// The offset of a word that may be written to.
@@ -225,17 +230,16 @@ impl Change<'_> {
         let run = (chunk_bytes / 16).clamp(SMALLEST_RUN, LARGEST_RUN);
         let blocks = ((run - 8) / stride).max(1);
         let run = blocks * stride + 8;
-        let top = self.take(run)?;
+        let top = self.take(run, Header::new(RUN, class, run))?;
         let first = top + 8;
-        self.put(top, Header::new(RUN, class, run).0)?;
         self.put(first, Header::new(kind, class, len).0)?;
         self.put_again(row + 8, first + stride)?;
         self.put_again(row + 16, top + run)?;
         Ok(first)
     }
 
-    /// Takes `bytes` of the chunk in use, or of a new one.
-    fn take(&mut self, bytes: u64) -> Result<u64, ContainerError> {
+    /// Takes `bytes` of the chunk in use, or of a new one, and puts a header there.
+    fn take(&mut self, bytes: u64, header: Header) -> Result<u64, ContainerError> {
         let head = self.heap.head;
         let (mut top, mut end) = (self.see(head + TOP)?, self.see(head + END)?);
         if top > end {
@@ -245,11 +249,32 @@ impl Change<'_> {
             if end > top {
                 self.put_again(top, Header::new(UNUSED, 0, end - top).0)?;
             }
-            (top, end) = self.heap.new_chunk(bytes)?;
+            (top, end) = self.new_chunk(bytes)?;
             self.put_again(head + END, end)?;
+            // The next chunk of this change is another one.
+            self.put_again(top, header.0)?;
+        } else {
+            self.put(top, header.0)?;
         }
         self.put_again(head + TOP, top + bytes)?;
         Ok(top)
+    }
+
+    /// A chunk for `bytes` more: one that a dead process added and nobody took, or a new one.
+    fn new_chunk(&self, bytes: u64) -> Result<(u64, u64), ContainerError> {
+        let container = &self.heap.container;
+        let generation = self.heap.generation();
+        let chunks = container.chunks()?;
+        let mut total = 0u64;
+        for chunk in chunks.iter().filter(|chunk| chunk.tag == generation) {
+            if chunk.len >= bytes && self.see(chunk.offset)? == 0 {
+                return Ok((chunk.offset, chunk.offset + chunk.len));
+            }
+            total = total.saturating_add(chunk.len);
+        }
+        let len = (total / 4).clamp(SMALLEST_CHUNK, LARGEST_CHUNK).max(bytes);
+        let chunk = container.add_chunk(len.next_multiple_of(SMALLEST_CHUNK), generation)?;
+        Ok((chunk.offset, chunk.offset + chunk.len))
     }
 
     /// Frees a block that no reader may be following, or in a change that moves.
@@ -287,22 +312,6 @@ impl Change<'_> {
 }
 
 impl Heap {
-    /// A chunk for `bytes` more: one that a dead process added and nobody took, or a new one.
-    fn new_chunk(&self, bytes: u64) -> Result<(u64, u64), ContainerError> {
-        let generation = self.generation();
-        let chunks = self.container.chunks()?;
-        let mut total = 0u64;
-        for chunk in chunks.iter().filter(|chunk| chunk.tag == generation) {
-            if chunk.len >= bytes && self.load(chunk.offset)? == 0 {
-                return Ok((chunk.offset, chunk.offset + chunk.len));
-            }
-            total = total.saturating_add(chunk.len);
-        }
-        let len = (total / 4).clamp(SMALLEST_CHUNK, LARGEST_CHUNK).max(bytes);
-        let chunk = self.container.add_chunk(len.next_multiple_of(SMALLEST_CHUNK), generation)?;
-        Ok((chunk.offset, chunk.offset + chunk.len))
-    }
-
     /// Gives back chunks of other generations: a holder died between the swap and this, or before the swap.
     pub(crate) fn give_back_old_chunks(&self) -> Result<(), ContainerError> {
         let generation = self.generation();

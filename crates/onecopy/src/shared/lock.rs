@@ -62,7 +62,7 @@ impl Heap {
             .lock_word()
             .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
             .is_ok();
-        crate::testing::stored();
+        crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
         if taken && self.words.relaxed(self.head + ARMED) == 0 {
             return Ok(Locked { heap: self, is_own: true });
@@ -99,7 +99,7 @@ impl Heap {
                 // Acquire: sees all that the last holder stored. One of several waiters wins.
                 let taken = word.compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
                 if taken {
-                    crate::testing::stored();
+                    crate::testing::container_stored();
                     if slept || is_dead {
                         // Others may sleep as well.
                         self.sleepers().store(1, Ordering::Relaxed);
@@ -150,7 +150,7 @@ impl Heap {
     fn give_back(&self) {
         // Release: publishes all that was done under the lock; pairs with Acquire where it is taken.
         self.lock_word().store(0, Ordering::Release);
-        crate::testing::stored();
+        crate::testing::container_stored();
         // Relaxed: the load may pass the store; the sleeper's timeout makes up for it.
         if self.sleepers().load(Ordering::Relaxed) != 0 {
             self.wake();

@@ -68,6 +68,14 @@ impl<'a> Look<'a> {
         self.heap.words.relaxed(at)
     }
 
+    /// A word of the head as it is after all that was read so far. [`Look::check`] comes after it.
+    #[inline(always)]
+    pub(crate) fn root_after(&self, at: u64) -> u64 {
+        // Acquire: neither the compiler nor the machine loads it before what was loaded until now.
+        fence(Ordering::Acquire);
+        self.root(at)
+    }
+
     /// Whether nothing that was read since the beginning has been freed or moved.
     #[inline(always)]
     pub(crate) fn is_valid(&self) -> bool {
@@ -101,7 +109,7 @@ impl<'a> Look<'a> {
 
 /// Both counters at a time when neither change was under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub struct Moment {
     seq: u64,
     changes: u64,
 }

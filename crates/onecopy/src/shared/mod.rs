@@ -14,12 +14,16 @@ mod error;
 mod generation;
 mod heap;
 mod layout;
+mod list;
 mod lock;
 mod look;
 mod value;
+mod verify;
 mod words;
 
 pub use error::ContainerError;
 pub(crate) use words::Words;
 pub use lock::{SleepHook, set_sleep_hook};
+pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
+pub use look::Moment;
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

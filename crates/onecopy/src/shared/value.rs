@@ -17,7 +17,7 @@
 
 use super::change::Change;
 use super::error::ContainerError;
-use super::layout::Header;
+use super::layout::{CLASSES, Header, class_len};
 use super::look::{Look, Retry};
 
 const FLOAT_SHIFT: u64 = 1 << 48;
@@ -32,6 +32,8 @@ const TAG_BYTES: u64 = 0xfffc;
 const TAG_BLOB: u64 = 0xfffd;
 /// The 48 bits below a tag.
 const PAYLOAD: u64 = (1 << 48) - 1;
+/// The longest blob whose length is believed if the store has so many bytes.
+const LARGE: usize = 1 << 20;
 /// The longest str or bytes that is a word.
 pub(crate) const SHORT: usize = 5;
 /// In the payload of a short str: it has characters above 127.
@@ -347,21 +349,74 @@ pub(crate) fn read_value<S: Sink>(
     }
 }
 
+impl Look<'_> {
+    /// What a blob is, and how long: true, and no longer than its block, before anything is allocated for it.
+    #[inline(always)]
+    pub(crate) fn blob(&self, at: u64) -> Result<(Kind, usize), Retry> {
+        let header = Header(self.load(at)?);
+        self.check()?;
+        let kind = Kind::of(header.kind()).ok_or(Retry)?;
+        let len = usize::try_from(header.len()).map_err(|_| Retry)?;
+        let end = at.checked_add(8).and_then(|start| start.checked_add(header.len()));
+        if !len.is_multiple_of(kind.unit()) || end.is_none_or(|end| end > self.heap.words.len()) {
+            return Err(Retry);
+        }
+        if len > LARGE {
+            self.check_large(at, header)?;
+        }
+        Ok((kind, len))
+    }
+
+    /// A damaged length may be that of the whole store.
+    #[cold]
+    #[inline(never)]
+    fn check_large(&self, at: u64, header: Header) -> Result<(), Retry> {
+        let fits = header.class() < CLASSES && header.len() <= class_len(header.class());
+        let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
+        let is_own = || heap.container.owns(at) && heap.container.owns(last);
+        // Another process may have added the chunk; what this one knows is only changed under the lock.
+        let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
+        if fits && (is_own() || look() && is_own()) { Ok(()) } else { Err(Retry) }
+    }
+
+    /// Copies a blob's content behind what is in `to`, with its header in front and zeros up to the next multiple of eight.
+    pub(crate) fn append_blob(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
+        let (kind, len) = blob;
+        let room = len.next_multiple_of(8);
+        to.try_reserve(8 + room).map_err(|_| Retry)?;
+        to.extend(Header::new(kind as u8, 0, len as u64).0.to_le_bytes());
+        let start = to.len();
+        to.resize(start + room, 0);
+        let place = to.get_mut(start..).ok_or(Retry)?.as_mut_ptr();
+        // SAFETY: `place` is the beginning of `room >= len` bytes of a vector, which is not part of the data area.
+        let copied = unsafe { self.heap.words.copy_out(at.wrapping_add(8), place, len) };
+        if copied { Ok(()) } else { Err(Retry) }
+    }
+}
+
+impl Incoming<'_> {
+    /// Makes what a sink makes of a value that is no longer in the container.
+    pub fn make<S: Sink>(&self, sink: &S) -> Result<S::Made, S::Error> {
+        match *self {
+            Self::Word(word) => sink.word(word),
+            Self::Blob(kind, bytes) => {
+                let (room, place) = sink.room(kind, bytes.len())?;
+                // SAFETY: `place` is valid for writes of so many bytes, in memory of the sink's own that it has just made
+                // (the duty of `Sink::room`), so it does not overlap with `bytes`.
+                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
+                sink.filled(room, kind, bytes.len())
+            }
+        }
+    }
+}
+
 #[inline(always)]
 fn read_blob<S: Sink>(
     look: &Look<'_>,
     at: u64,
     sink: &S,
 ) -> Result<Result<S::Made, S::Error>, Retry> {
-    let header = Header(look.load(at)?);
-    // Before anything is allocated for it, the length has to be true.
-    look.check()?;
-    let kind = Kind::of(header.kind()).ok_or(Retry)?;
-    let len = usize::try_from(header.len()).map_err(|_| Retry)?;
-    let end = at.checked_add(8).and_then(|start| start.checked_add(header.len()));
-    if !len.is_multiple_of(kind.unit()) || end.is_none_or(|end| end > look.heap.words.len()) {
-        return Err(Retry);
-    }
+    let (kind, len) = look.blob(at)?;
     let (room, place) = match sink.room(kind, len) {
         Ok(made) => made,
         Err(error) => return Ok(Err(error)),
@@ -401,48 +456,91 @@ pub enum Value {
 
 impl Value {
     /// Calls `take` with the value as a container keeps it.
+    #[inline(always)]
     pub(crate) fn with_incoming<T>(&self, take: impl FnOnce(Incoming<'_>) -> T) -> T {
-        let narrow;
-        let incoming = match self {
-            Self::None => Incoming::Word(Word::NONE),
-            Self::Bool(value) => Incoming::Word(Word::of_bool(*value)),
-            Self::Int(value) => match Word::of_int(*value) {
-                Some(word) => Incoming::Word(word),
-                None => {
-                    narrow = narrowest_int(&value.to_le_bytes()).to_vec();
-                    Incoming::Blob(Kind::Int, &narrow)
-                }
-            },
+        take(self.encode().incoming())
+    }
+
+    /// The value as a container keeps it.
+    #[inline(always)]
+    pub(crate) fn encode(&self) -> Encoded<'_> {
+        let word = match self {
+            Self::None => Some(Word::NONE),
+            Self::Bool(value) => Some(Word::of_bool(*value)),
+            Self::Int(value) => Word::of_int(*value),
+            Self::Float(value) => Word::of_float(*value),
+            _ => None,
+        };
+        match word {
+            Some(word) => Encoded::Known(Incoming::Word(word)),
+            None => self.encode_long(),
+        }
+    }
+
+    #[inline(never)]
+    fn encode_long(&self) -> Encoded<'_> {
+        Encoded::Known(match self {
+            Self::Int(value) => {
+                return Encoded::Made(Kind::Int, narrowest_int(&value.to_le_bytes()).to_vec());
+            }
             Self::BigInt(bytes) => match small_int(narrowest_int(bytes)).and_then(Word::of_int) {
                 Some(word) => Incoming::Word(word),
                 None => Incoming::Blob(Kind::Int, narrowest_int(bytes)),
             },
-            Self::Float(value) => match Word::of_float(*value) {
-                Some(word) => Incoming::Word(word),
-                None => {
-                    narrow = value.to_bits().to_le_bytes().to_vec();
-                    Incoming::Blob(Kind::Nan, &narrow)
-                }
-            },
+            Self::Float(value) => return Encoded::Made(Kind::Nan, value.to_bits().to_le_bytes().to_vec()),
             Self::Str(text) if text.is_ascii() => Incoming::of_latin1(text.as_bytes(), true),
-            Self::Str(text) => {
-                let kind;
-                (kind, narrow) = narrowest_str(text.chars().map(u32::from));
-                of_str(kind, &narrow)
-            }
-            Self::Surrogates(points) => {
-                let kind;
-                (kind, narrow) = narrowest_str(points.iter().copied());
-                of_str(kind, &narrow)
-            }
+            Self::Str(text) => return Encoded::of_str(text.chars().map(u32::from)),
+            Self::Surrogates(points) => return Encoded::of_str(points.iter().copied()),
             Self::Bytes(bytes) => Incoming::of_bytes(bytes),
             Self::Pickle(bytes) => Incoming::Blob(Kind::Pickle, bytes),
-        };
-        take(incoming)
+            Self::None | Self::Bool(_) => Incoming::Word(Word::NONE),
+        })
     }
 }
 
-fn of_str(kind: Kind, bytes: &[u8]) -> Incoming<'_> {
+/// A value as a container keeps it.
+#[derive(Debug)]
+pub(crate) enum Encoded<'a> {
+    Known(Incoming<'a>),
+    Made(Kind, Vec<u8>),
+}
+
+impl Encoded<'_> {
+    fn of_str(points: impl Iterator<Item = u32> + Clone) -> Self {
+        let (kind, bytes) = narrowest_str(points);
+        Self::Made(kind, bytes)
+    }
+
+    #[inline(always)]
+    pub(crate) fn incoming(&self) -> Incoming<'_> {
+        match self {
+            Self::Known(incoming) => *incoming,
+            Self::Made(kind, bytes) => of_made(*kind, bytes),
+        }
+    }
+}
+
+macro_rules! value_from {
+    ($($type:ty, $name:ident => $value:expr;)*) => {
+        $(impl From<$type> for Value {
+            fn from($name: $type) -> Self {
+                $value
+            }
+        })*
+    };
+}
+value_from! {
+    bool, value => Self::Bool(value);
+    i32, value => Self::Int(value.into());
+    i64, value => Self::Int(value);
+    f64, value => Self::Float(value);
+    &str, value => Self::Str(value.to_owned());
+    String, value => Self::Str(value);
+    &[u8], value => Self::Bytes(value.to_owned());
+    Vec<u8>, value => Self::Bytes(value);
+}
+
+fn of_made(kind: Kind, bytes: &[u8]) -> Incoming<'_> {
     match kind {
         Kind::Ascii | Kind::Latin1 => Incoming::of_latin1(bytes, kind == Kind::Ascii),
         _ => Incoming::Blob(kind, bytes),

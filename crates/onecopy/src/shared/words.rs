@@ -12,6 +12,7 @@
 
 use std::ptr::NonNull;
 
+use crate::store::Container;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 
 /// How a word is loaded that may be the way to others. x86 keeps loads in order, and a Relaxed one lets the compiler
@@ -35,13 +36,9 @@ unsafe impl Send for Words {}
 unsafe impl Sync for Words {}
 
 impl Words {
-    /// Wraps a data area.
-    ///
-    /// # Safety
-    /// - `base` is valid for reads and writes of `len` bytes and aligned to 8, as long as the value or a copy of it is
-    ///   used (I1).
-    /// - All accesses to the containers in these bytes, by any process, are atomic (I2).
-    pub(crate) unsafe fn new(base: NonNull<u8>, len: u64) -> Self {
+    /// The data area of a container's store. Whoever uses it keeps the container, or a clone of it.
+    pub(crate) fn of(container: &Container) -> Self {
+        let (base, len) = container.data();
         Self { base, len: len & !7 }
     }
 
@@ -91,7 +88,34 @@ impl Words {
             unreachable!("a word outside the data area");
         };
         word.store(value, Ordering::Release);
-        crate::testing::stored();
+        crate::testing::container_stored();
+    }
+
+    /// Copies words into a block that nobody can reach yet; `false` if either range reaches beyond the area.
+    #[inline(always)]
+    pub(crate) fn copy(&self, from: u64, to: u64, words: u64) -> bool {
+        let (Some(from), Some(to)) = (self.range(from, words), self.range(to, words)) else {
+            return false;
+        };
+        for (from, to) in from.iter().zip(to) {
+            // Relaxed: the commit that makes the block reachable is a Release, and what is copied was judged before.
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            crate::testing::container_stored();
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
+        let end = words.checked_mul(8).and_then(|bytes| at.checked_add(bytes))?;
+        if !at.is_multiple_of(8) || end > self.len {
+            return None;
+        }
+        // SAFETY: `at` is below `len`, so the place lies in the area (I1).
+        let first = unsafe { self.base.as_ptr().add(at as usize) };
+        // SAFETY: `words` words from there lie in the area, mapped (I1) and aligned since `base` and `at` are; they are only
+        // accessed atomically (I2), and the slice does not outlive `self`, which the area does (I1).
+        Some(unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>(), words as usize) })
     }
 
     /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.
