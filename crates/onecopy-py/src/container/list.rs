@@ -10,6 +10,7 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PySlice, PyType};
 
 use super::handle;
@@ -87,12 +88,6 @@ impl List {
         let values = Encoded::all(values)?;
         let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
         Ok(self.raw.extend(&values).map_err(Error::from)?)
-    }
-
-    fn replace_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
-        let values = Encoded::all(values)?;
-        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
-        Ok(self.raw.replace(&values).map_err(Error::from)?)
     }
 
     /// The first element between two limits that equals `value`.
@@ -266,7 +261,8 @@ impl List {
     }
 
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        handle::reduce(this.py(), &this.get().raw.token().map_err(Error::from)?)
+        let token = this.get().raw.token().map_err(Error::from)?;
+        handle::reduce(this.py(), &ATTACH, "_attach_list", &token)
     }
 
     /// Adds an element at the end.
@@ -328,7 +324,7 @@ impl List {
                 return Err(PyValueError::new_err("list.remove(x): x not in list"));
             };
             if let Some(moment) = chunk.moment()
-                && self.raw.delete_if(moment, at as u64).map_err(Error::from)?
+                && self.raw.delete_if(moment, at as i64).map_err(Error::from)?
             {
                 return Ok(());
             }
@@ -512,10 +508,13 @@ impl List {
         let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
         self.replace_if_unchanged(&chunk, &values)
     }
+}
 
-    /// Replaces all elements.
-    #[allow(dead_code)]
-    fn assign(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.replace_by(values)
-    }
+static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Unpickles a list.
+#[pyfunction]
+pub(super) fn _attach_list(token: &[u8]) -> PyResult<List> {
+    let raw = RawList::attach(&handle::token(token)?).map_err(Error::from)?;
+    Ok(List { raw })
 }

@@ -65,6 +65,6 @@ pub use view::{Portable, View};
 
 #[cfg(not(feature = "testing"))]
 #[allow(unused_imports, reason = "what containers are made of")]
-pub(crate) use container::{Chunk, Container};
+pub(crate) use container::Chunk;
 #[cfg(feature = "testing")]
 pub(crate) use words::in_use as words_in_use;
