@@ -8,6 +8,7 @@ use super::layout::ROOT3;
 use super::lock::Locked;
 use super::look::Look;
 use super::value::{Incoming, Sink, Word, read_value};
+use crate::store::Store;
 
 /// One value.
 #[derive(Debug)]
@@ -18,7 +19,20 @@ pub(crate) struct Cell {
 /// The value's word.
 const WORD: u64 = ROOT3;
 
+/// What the store calls this kind of container.
+const KIND: u8 = 1;
+
 impl Cell {
+    /// A new container that holds `None`.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn create(store: &Store) -> Result<Self, ContainerError> {
+        let heap = Heap::create(store, KIND)?;
+        heap.words.store(heap.head + WORD, Word::NONE.0);
+        Ok(Self { heap })
+    }
+
     /// The value.
     #[inline(always)]
     pub(crate) fn get<S: Sink>(&self, sink: &S) -> Result<Result<S::Made, S::Error>, ContainerError> {
@@ -79,5 +93,94 @@ impl Locked<'_> {
             change.retire(old)?;
         }
         change.commit(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::value::{Value, Values};
+
+    fn cell() -> Cell {
+        Cell::create(&Store::options().capacity_bytes(1 << 30).create().unwrap()).unwrap()
+    }
+
+    fn put(cell: &Cell, value: &Value) {
+        value.with_incoming(|incoming| cell.set(&incoming)).unwrap();
+    }
+
+    fn get(cell: &Cell) -> Value {
+        cell.get(&Values).unwrap().unwrap()
+    }
+
+    #[test]
+    fn any_value_comes_back() {
+        let cell = cell();
+        assert_eq!(get(&cell), Value::None);
+        let values = [
+            Value::Bool(true),
+            Value::Int(-7),
+            Value::Int(i64::MIN),
+            Value::BigInt(vec![1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            Value::Float(-0.5),
+            Value::Float(f64::INFINITY),
+            Value::Str(String::new()),
+            Value::Str("short".into()),
+            Value::Str("é".into()),
+            Value::Str("longer than a word".into()),
+            Value::Str("日本語".into()),
+            Value::Str("🦀🦀".into()),
+            Value::Surrogates(vec![0xd800, 65]),
+            Value::Bytes(vec![]),
+            Value::Bytes(vec![0; 1000]),
+            Value::Bytes(vec![7; 1 << 20]),
+            Value::Pickle(vec![1, 2, 3]),
+            Value::None,
+        ];
+        for value in values.iter().chain(values.iter().rev()) {
+            put(&cell, value);
+            assert_eq!(&get(&cell), value);
+        }
+    }
+
+    #[test]
+    fn replaced_blobs_are_used_again() {
+        let cell = cell();
+        for number in 0..100_000u32 {
+            put(&cell, &Value::Str(format!("a blob that changes: {number}")));
+        }
+        assert_eq!(get(&cell), Value::Str("a blob that changes: 99999".into()));
+        assert_eq!(cell.heap.container.chunks().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_sum_is_exact_and_what_is_no_int_is_refused() {
+        let cell = cell();
+        assert_eq!(cell.add(1).unwrap(), None);
+        put(&cell, &Value::Int(40));
+        assert_eq!(cell.add(2).unwrap(), Some(42));
+        assert_eq!(cell.add(1 << 47).unwrap(), None);
+        assert_eq!(get(&cell), Value::Int(42));
+    }
+
+    #[test]
+    fn a_reader_beside_a_writer_sees_whole_values() {
+        let cell = cell();
+        put(&cell, &Value::Str("x".repeat(40)));
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 0..50_000u32 {
+                    let letter = char::from(b'a' + (number % 26) as u8);
+                    put(&cell, &Value::Str(letter.to_string().repeat(20 + number as usize % 40)));
+                }
+            });
+            let mut reads = 0u64;
+            while !writer.is_finished() || reads < 1000 {
+                let Value::Str(text) = get(&cell) else { panic!("no str") };
+                let first = text.chars().next().unwrap();
+                assert!(text.chars().all(|letter| letter == first), "{text}");
+                reads += 1;
+            }
+        });
     }
 }

@@ -16,19 +16,19 @@
 //!
 //! **Crash points.** A chunk that was added and that no change has taken yet begins with a word of zeros: the next one who
 //! needs a chunk takes it. Everything else: change.rs.
-#![allow(unsafe_code, reason = "a container's memory becomes words here")]
+#![forbid(unsafe_code)]
 
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{
-    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, Header, LIMBO, LIMBO_LEN, LIMBO_MOST,
-    MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
+    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, HASH_KEYS, Header, LIMBO, LIMBO_LEN,
+    LIMBO_MOST, MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
 use super::look::Look;
 use super::words::Words;
-use crate::error::Corrupt;
-use crate::store::{Container, Store};
+use crate::error::{AccessError, Corrupt};
+use crate::store::{Container, Store, Uuid};
 
 /// The smallest and the largest run of small blocks, in bytes.
 const SMALLEST_RUN: u64 = 4 << 10;
@@ -50,35 +50,47 @@ pub(crate) struct Heap {
     pub(crate) head: u64,
 }
 
-/// Bytes of a container's own run of spans, where its head and its first blocks are.
-const OWN_BYTES: u64 = SMALLEST_CHUNK;
+/// Bytes of a container's own run of spans: its head and the first blocks.
+const OWN_BYTES: u64 = 64 << 10;
 
 impl Heap {
-    /// Makes a container with an empty heap.
+    /// A new container without content. Nobody else knows it before a token of it is made, so it needs no record.
     ///
     /// # Errors
-    /// No memory for it.
+    /// No memory.
     pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
         let heap = Self::of(Container::create(store, kind, OWN_BYTES)?);
-        let head = heap.head;
-        let first = [
-            (ARENA, head + FIRST_ARENA),
-            (TOP, head + FIRST_BLOCK),
-            (END, head + OWN_BYTES),
-            (0, MAGIC | u64::from(kind)),
-        ];
-        for (at, value) in first {
-            heap.words.store(head + at, value);
+        let (words, head) = (&heap.words, heap.head);
+        let keys = Uuid::random().map_err(|source| AccessError::Kernel {
+            store: store.uuid(),
+            step: "getrandom",
+            source,
+        })?;
+        let (keys, _) = keys.0.as_chunks::<8>();
+        for (index, key) in keys.iter().enumerate() {
+            words.store(head + HASH_KEYS + 8 * index as u64, u64::from_le_bytes(*key));
+        }
+        words.store(head + ARENA, head + FIRST_ARENA);
+        words.store(head + TOP, head + FIRST_BLOCK);
+        words.store(head + END, head + OWN_BYTES);
+        words.store(head, MAGIC | u64::from(kind));
+        Ok(heap)
+    }
+
+    /// A container that exists.
+    ///
+    /// # Errors
+    /// Its head is damaged.
+    pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
+        let heap = Self::of(container);
+        if heap.words.acquire(heap.head) != MAGIC | u64::from(kind) {
+            return Err(heap.corrupt(heap.head, "the head of a container of another kind").into());
         }
         Ok(heap)
     }
 
     fn of(container: Container) -> Self {
-        let (base, len) = container.data();
-        // SAFETY: the data area stays mapped, readable and writable, as long as the container is held, which the value does;
-        // what is in a container is accessed through `Words` alone, in every process.
-        let words = unsafe { Words::new(base, len) };
-        let head = container.first();
+        let (words, head) = (container.words(), container.first());
         Self { container, words, head }
     }
 

@@ -22,6 +22,7 @@ mod verify;
 mod words;
 
 pub use error::ContainerError;
+pub(crate) use words::Words;
 pub use lock::{SleepHook, set_sleep_hook};
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use look::Moment;

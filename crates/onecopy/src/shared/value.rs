@@ -80,7 +80,8 @@ impl Kind {
 
     /// Bytes of a unit: the length of a blob is a multiple of it.
     #[inline(always)]
-    pub(crate) fn unit(self) -> usize {
+    #[must_use]
+    pub fn unit(self) -> usize {
         match self {
             Self::Nan => 8,
             Self::Ucs2 => 2,
@@ -260,6 +261,14 @@ impl<'a> Incoming<'a> {
             None if is_ascii => Self::Blob(Kind::Ascii, characters),
             None => Self::Blob(Kind::Latin1, characters),
         }
+    }
+
+    /// An int, from little-endian two's complement.
+    #[must_use]
+    pub fn of_int(bytes: &'a [u8]) -> Self {
+        let bytes = narrowest_int(bytes);
+        let word = small_int(bytes).and_then(Word::of_int);
+        word.map_or(Self::Blob(Kind::Int, bytes), Self::Word)
     }
 
     /// Bytes.

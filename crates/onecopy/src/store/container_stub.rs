@@ -48,11 +48,14 @@ impl Container {
     }
 
     /// The data area of the store, in the read-write mapping.
-    pub(crate) fn data(&self) -> (NonNull<u8>, u64) {
+    #[allow(unsafe_code, reason = "goes away")]
+    pub(crate) fn words(&self) -> crate::shared::Words {
         let file = &self.store.0.file;
         let start = file.geometry.data_start;
         let base = file.mapping.write_address(start);
-        (NonNull::new(base).unwrap_or(NonNull::dangling()), file.geometry.span_count * SPAN)
+        let base = NonNull::new(base).unwrap_or(NonNull::dangling());
+        // SAFETY: goes away.
+        unsafe { crate::shared::Words::new(base, file.geometry.span_count * SPAN) }
     }
 
     /// Offset of the container's own run of spans in the data area.

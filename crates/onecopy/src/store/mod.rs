@@ -48,7 +48,7 @@ mod view;
 mod words;
 
 pub use attached::fork_count;
-pub(crate) use container_stub::{Chunk, Container};
+pub(crate) use container_stub::Container;
 pub use file::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
