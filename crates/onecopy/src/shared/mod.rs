@@ -10,6 +10,7 @@
 
 mod cell;
 mod change;
+mod dict;
 mod error;
 mod generation;
 mod heap;
@@ -21,6 +22,10 @@ mod value;
 mod verify;
 mod words;
 
+pub use dict::{
+    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, Set,
+    canonical, refusal,
+};
 pub use error::ContainerError;
 pub(crate) use words::Words;
 pub use lock::{SleepHook, set_sleep_hook};
