@@ -178,7 +178,9 @@ impl RawDict {
                 change.free(page.wrapping_sub(8))?;
             }
         }
-        change.free(old.offset().wrapping_sub(8))?;
+        if old.offset() != 0 {
+            change.free(old.offset().wrapping_sub(8))?;
+        }
         change.put_root(ORDER, Directory::new(log, directory).0)?;
         change.put_root(STATE, state(len, len))?;
         change.put_root(FIRST, 0)?;
