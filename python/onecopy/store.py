@@ -25,6 +25,9 @@ class Stats:
         holds: Holds: one per object and process that uses it.
         units: Pickled tokens that nobody has unpickled yet.
         processes: Processes that use the store.
+        containers: Shared containers, which processes write to.
+        chunks: Pieces of memory that containers took when they grew.
+        container_bytes: Bytes of containers and their chunks, in whole pages; `allocated_bytes` has them, too.
         allocated_bytes: Bytes of all objects, in whole pages.
         occupied_bytes: Bytes of memory that the store occupies, its own tables included.
         max_bytes: Quota for `allocated_bytes`; 0 means none.
@@ -37,6 +40,9 @@ class Stats:
     holds: int
     units: int
     processes: int
+    containers: int
+    chunks: int
+    container_bytes: int
     allocated_bytes: int
     occupied_bytes: int
     max_bytes: int
@@ -55,7 +61,7 @@ class Collected:
         processes: Dead processes that were recovered.
         holds: Holds they had left behind.
         units: Pickled tokens that were given up because of their age.
-        objects: Objects that went with these.
+        objects: Objects that went with these, and chunks of containers.
         bytes: Bytes of those objects.
     """
 

@@ -48,7 +48,10 @@ fn time(steps: u64, mut round: impl FnMut()) -> f64 {
 }
 
 fn row(name: &str, list: f64, vec: f64) {
-    println!("{name:<44} {list:>12.1} ns   Vec {vec:>12.1} ns   {:>7.2}x", list / vec);
+    println!(
+        "{name:<44} {list:>12.1} ns   Vec {vec:>12.1} ns   {:>7.2}x",
+        list / vec
+    );
 }
 
 fn filled(store: &Store, len: u64) -> (List, Vec<u64>) {
@@ -63,7 +66,9 @@ fn filled(store: &Store, len: u64) -> (List, Vec<u64>) {
 fn shuffled(len: u64) -> Vec<u64> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let step = |state: &mut u64| {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (*state >> 33) % len
     };
     (0..len.min(1_000_000)).map(|_| step(&mut state)).collect()
@@ -71,14 +76,43 @@ fn shuffled(len: u64) -> Vec<u64> {
 
 fn points(raw: &RawList, vec: &mut Vec<u64>, len: u64) {
     let order = shuffled(len);
-    let get = |raw: &RawList, n: u64| raw.get(black_box(n as i64), &Ints).unwrap().unwrap().unwrap();
+    let get = |raw: &RawList, n: u64| {
+        raw.get(black_box(n as i64), &Ints)
+            .unwrap()
+            .unwrap()
+            .unwrap()
+    };
     let list = time(len, || (0..len).for_each(|n| drop(black_box(get(raw, n)))));
-    row("get, in order", list, time(len, || (0..len).for_each(|n| drop(black_box(vec[n as usize])))));
+    row(
+        "get, in order",
+        list,
+        time(len, || {
+            (0..len).for_each(|n| drop(black_box(vec[n as usize])))
+        }),
+    );
     let count = order.len() as u64;
-    let list = time(count, || order.iter().for_each(|n| drop(black_box(get(raw, *n)))));
-    row("get, at random", list, time(count, || order.iter().for_each(|n| drop(black_box(vec[*n as usize])))));
-    let list = time(count, || order.iter().for_each(|n| drop(raw.set(*n as i64, &int(*n)))));
-    row("set, at random", list, time(count, || order.iter().for_each(|n| vec[*n as usize] = black_box(*n))));
+    let list = time(count, || {
+        order.iter().for_each(|n| drop(black_box(get(raw, *n))))
+    });
+    row(
+        "get, at random",
+        list,
+        time(count, || {
+            order.iter().for_each(|n| drop(black_box(vec[*n as usize])))
+        }),
+    );
+    let list = time(count, || {
+        order
+            .iter()
+            .for_each(|n| drop(raw.set(*n as i64, &int(*n))))
+    });
+    row(
+        "set, at random",
+        list,
+        time(count, || {
+            order.iter().for_each(|n| vec[*n as usize] = black_box(*n))
+        }),
+    );
     let list = time(len, || {
         (0..len).for_each(|n| raw.append(&int(n)).unwrap());
         (0..len).for_each(|_| drop(black_box(raw.pop(-1, &Ints).unwrap())));
@@ -96,7 +130,11 @@ fn points(raw: &RawList, vec: &mut Vec<u64>, len: u64) {
             at += chunk.len() as u64;
         }
     });
-    row("iterate, 512 ahead", list, time(len, || vec.iter().for_each(|n| drop(black_box(*n)))));
+    row(
+        "iterate, 512 ahead",
+        list,
+        time(len, || vec.iter().for_each(|n| drop(black_box(*n)))),
+    );
     let list = time(len, || drop(black_box(raw.snapshot().unwrap())));
     row("snapshot", list, time(len, || drop(black_box(vec.clone()))));
 }
@@ -149,7 +187,8 @@ fn middles(raw: &RawList, vec: &mut Vec<u64>, len: u64) {
     let list = time(rounds, || {
         for _ in 0..rounds {
             raw.delete_slice(slice).unwrap();
-            raw.set_slice(Slice::range(Some(half), Some(half)), &many).unwrap();
+            raw.set_slice(Slice::range(Some(half), Some(half)), &many)
+                .unwrap();
         }
     });
     let of_vec = time(rounds, || {
@@ -167,7 +206,11 @@ fn main() {
         let store = Store::new().unwrap();
         let start = Instant::now();
         let (list, mut vec) = filled(&store, len);
-        println!("{:<44} {:>12.1} ns", "grow from empty", start.elapsed().as_nanos() as f64 / len as f64);
+        println!(
+            "{:<44} {:>12.1} ns",
+            "grow from empty",
+            start.elapsed().as_nanos() as f64 / len as f64
+        );
         points(list.raw(), &mut vec, len);
         middles(list.raw(), &mut vec, len);
         let allocated = || store.stats().unwrap().allocated_bytes;

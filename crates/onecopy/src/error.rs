@@ -152,6 +152,16 @@ pub enum AccessError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// This process, or one that it was forked from, could be given no holds at its fork.
+    #[error(
+        "containers of store {store} cannot be used in this process: when it was forked, or a process before it, no process \
+         slot or descriptor was free, so nothing keeps their memory; start the process in another way, or raise the limit \
+         of open files"
+    )]
+    NoHolds {
+        /// The store.
+        store: Uuid,
+    },
     /// The writable memory was inherited by fork: it belongs to the process that allocated it.
     #[error("object {index} is being built by another process and was only inherited by fork")]
     Inherited {

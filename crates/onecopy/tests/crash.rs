@@ -14,8 +14,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use onecopy::store::{Chunk, Container};
 use onecopy::testing::{arm, disarm};
-use onecopy::{Huge, Object, Stats, Store, Token};
+use onecopy::{AllocateError, Huge, Object, Stats, Store, Token};
 
 /// What the parent prepares, and what the child starts from.
 struct World {
@@ -25,6 +26,10 @@ struct World {
     /// Held by the parent until the child has been forked, then by the child alone.
     handed: Option<Object>,
     token: Option<Token>,
+    /// Held by the parent for the whole time, if there is one.
+    container: Option<Container>,
+    /// As `handed`.
+    handed_container: Option<Container>,
 }
 
 struct Scenario {
@@ -35,7 +40,7 @@ struct Scenario {
     outcome: fn(&Stats) -> bool,
 }
 
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 18] = [
     Scenario {
         name: "allocate, publish and drop",
         prepare: |_| {},
@@ -145,7 +150,133 @@ const SCENARIOS: [Scenario; 10] = [
         },
         outcome: |stats| (stats.live_objects, stats.units) == (1, 0),
     },
+    Scenario {
+        name: "make a container, let it grow and drop it",
+        prepare: |_| {},
+        operation: |world| drop(grown(&world.store, 1)),
+        outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
+    },
+    Scenario {
+        name: "add a chunk to a container that others hold",
+        prepare: |world| world.container = Some(grown(&world.store, 1)),
+        operation: |world| {
+            let container = world.container.as_ref().unwrap();
+            fill(container, container.add_chunk(70_000, 1).unwrap());
+        },
+        outcome: |stats| stats.containers == 1 && matches!(stats.chunks, 1 | 2),
+    },
+    Scenario {
+        name: "fail to add a chunk for lack of memory",
+        prepare: |world| world.container = Some(grown(&world.store, 1)),
+        operation: |world| {
+            // There is room for it, and no memory.
+            let container = world.container.as_ref().unwrap();
+            let limit = libc::rlimit {
+                rlim_cur: 4096,
+                rlim_max: 4096,
+            };
+            // SAFETY: `limit` is initialised, and setrlimit(2) only reads it.
+            let limited = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+            assert_eq!(limited, 0);
+            let error = container.add_chunk(70_000, 1).unwrap_err();
+            assert!(matches!(error, AllocateError::NoMemory { .. }), "{error}");
+        },
+        outcome: |stats| (stats.containers, stats.chunks) == (1, 1),
+    },
+    Scenario {
+        name: "free chunks of a container that others hold",
+        prepare: |world| world.container = Some(grown(&world.store, 4)),
+        operation: |world| {
+            let container = world.container.as_ref().unwrap();
+            container.free_chunks(|tag| tag % 3 != 1).unwrap();
+        },
+        outcome: |stats| stats.containers == 1 && (1..=4).contains(&stats.chunks),
+    },
+    Scenario {
+        name: "drop the last hold of a container with chunks",
+        prepare: |world| world.handed_container = Some(grown(&world.store, 3)),
+        operation: |world| drop(world.handed_container.take()),
+        outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
+    },
+    Scenario {
+        name: "attach a container that only its token holds",
+        prepare: |world| {
+            let container = grown(&world.store, 2);
+            world.token = Some(container.token().unwrap());
+        },
+        operation: |world| {
+            let container = Container::attach(&world.token.unwrap()).unwrap();
+            check_chunks(&container);
+            std::mem::forget(container);
+        },
+        outcome: |stats| {
+            let figures = (stats.containers, stats.chunks, stats.units);
+            matches!(figures, (1, 2, 1) | (0, 0, 0))
+        },
+    },
+    Scenario {
+        name: "fork, and let the child's container grow",
+        prepare: |world| world.handed_container = Some(grown(&world.store, 0)),
+        operation: |world| {
+            if fork() == 0 {
+                let container = world.handed_container.as_ref().unwrap();
+                fill(container, container.add_chunk(10, 2).unwrap());
+                check_chunks(container);
+                exit(0);
+            }
+        },
+        outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
+    },
+    Scenario {
+        name: "recover a dead process with a container",
+        prepare: |world| {
+            let child = fork();
+            if child == 0 {
+                std::mem::forget(grown(&world.store, 1));
+                exit(0);
+            }
+            wait_for_all();
+        },
+        operation: |world| {
+            world.store.collect(None).unwrap();
+        },
+        outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
+    },
 ];
+
+/// A container with chunks of the tags 0, 1, 2, …
+fn grown(store: &Store, chunks: u32) -> Container {
+    let container = Container::new(store, 1, 5000).unwrap();
+    for tag in 0..chunks {
+        let len = if tag % 2 == 0 { 5000 } else { 150_000 };
+        fill(&container, container.add_chunk(len, tag).unwrap());
+    }
+    container
+}
+
+fn bytes(container: &Container, chunk: Chunk) -> *mut u8 {
+    let (base, _) = container.data();
+    base.as_ptr().wrapping_add(chunk.offset as usize)
+}
+
+/// Writes a chunk's tag into it.
+fn fill(container: &Container, chunk: Chunk) {
+    // SAFETY: the chunk is the container's, committed and mapped, and no other process writes to it now.
+    unsafe { bytes(container, chunk).write_bytes(chunk.tag as u8, chunk.len as usize) }
+}
+
+/// Each chunk holds its tag, or zeros if whoever added it died before it was filled.
+fn check_chunks(container: &Container) {
+    for chunk in container.chunks().unwrap() {
+        let at = bytes(container, chunk);
+        let is_right = (0..chunk.len as usize).all(|index| {
+            // SAFETY: within the chunk, which is committed and mapped, and nobody writes to it now.
+            let byte = unsafe { at.wrapping_add(index).read_volatile() };
+            byte == 0 || u32::from(byte) == chunk.tag
+        });
+        assert!(is_right, "{chunk:?}");
+    }
+}
 
 fn publish(store: &Store, byte: u8) -> Object {
     let mut building = store.allocate(100_000, Huge::Never).unwrap();
@@ -195,6 +326,8 @@ fn world(scenario: &Scenario) -> World {
         kept,
         handed: None,
         token: None,
+        container: None,
+        handed_container: None,
     };
     (scenario.prepare)(&mut world);
     world
@@ -211,7 +344,7 @@ fn crash_operation(scenario: &Scenario, world: &mut World, n: u64) -> bool {
         exit(0);
     }
     let killed = wait_for_all();
-    drop(world.handed.take());
+    drop((world.handed.take(), world.handed_container.take()));
     killed
 }
 
@@ -243,7 +376,7 @@ fn check(scenario: &Scenario, world: World, place: &str) {
     );
     assert_eq!(
         stats.holds,
-        1,
+        1 + u64::from(world.container.is_some()),
         "{}: the dead hold nothing: {stats:?}",
         context()
     );
@@ -263,6 +396,10 @@ fn check(scenario: &Scenario, world: World, place: &str) {
         "{}: an object changed",
         context()
     );
+    if let Some(container) = &world.container {
+        check_chunks(container);
+        container.add_chunk(100_000, 99).unwrap();
+    }
     // The store still works, and everything can be given back.
     let object = publish(&world.store, 2);
     assert!(
@@ -271,16 +408,21 @@ fn check(scenario: &Scenario, world: World, place: &str) {
         context()
     );
     drop(object);
-    let World { store, kept, .. } = world;
-    drop(kept);
+    let World {
+        store,
+        kept,
+        container,
+        ..
+    } = world;
+    drop((kept, container));
     store.collect(Some(Duration::ZERO)).unwrap();
     store
         .verify()
         .unwrap_or_else(|error| panic!("{}: at the end: {error}", context()));
     let empty = store.stats().unwrap();
     assert_eq!(
-        (empty.allocated_bytes, empty.live_objects),
-        (0, 0),
+        (empty.allocated_bytes, empty.live_objects, empty.chunks),
+        (0, 0, 0),
         "{}",
         context()
     );

@@ -101,9 +101,17 @@ fn indices(slice: Slice, len: usize) -> Vec<usize> {
     let bound = |index: Option<i64>, open: i64| {
         let Some(index) = index else { return open };
         let index = if index < 0 { index + len } else { index };
-        if slice.step > 0 { index.clamp(0, len) } else { index.clamp(-1, len - 1) }
+        if slice.step > 0 {
+            index.clamp(0, len)
+        } else {
+            index.clamp(-1, len - 1)
+        }
     };
-    let (first, last) = if slice.step > 0 { (0, len) } else { (len - 1, -1) };
+    let (first, last) = if slice.step > 0 {
+        (0, len)
+    } else {
+        (len - 1, -1)
+    };
     let (mut at, stop) = (bound(slice.start, first), bound(slice.stop, last));
     let mut all = Vec::new();
     while (slice.step > 0 && at < stop) || (slice.step < 0 && at > stop) {
@@ -114,13 +122,25 @@ fn indices(slice: Slice, len: usize) -> Vec<usize> {
 }
 
 fn place(model: &[Value], index: i64) -> Option<usize> {
-    let place = if index < 0 { i128::from(index) + model.len() as i128 } else { i128::from(index) };
-    usize::try_from(place).ok().filter(|place| *place < model.len())
+    let place = if index < 0 {
+        i128::from(index) + model.len() as i128
+    } else {
+        i128::from(index)
+    };
+    usize::try_from(place)
+        .ok()
+        .filter(|place| *place < model.len())
 }
 
 /// Where a slice with step 1 begins, and how long it is.
 fn cut(slice: Slice, len: usize) -> std::ops::Range<usize> {
-    let open = indices(Slice { stop: None, ..slice }, len);
+    let open = indices(
+        Slice {
+            stop: None,
+            ..slice
+        },
+        len,
+    );
     let start = open.first().copied().unwrap_or(len);
     start..start + indices(slice, len).len()
 }
@@ -151,7 +171,11 @@ fn apply(list: &List, model: &mut Vec<Value>, operation: Operation) {
         O::Insert(index, value) => {
             list.insert(index, &value).unwrap();
             let len = model.len() as i64;
-            let index = if index < 0 { index.saturating_add(len) } else { index };
+            let index = if index < 0 {
+                index.saturating_add(len)
+            } else {
+                index
+            };
             model.insert(index.clamp(0, len) as usize, value);
         }
         O::Pop(index) => match place(model, index) {
@@ -165,10 +189,16 @@ fn apply(list: &List, model: &mut Vec<Value>, operation: Operation) {
         }
         O::Position(value) => {
             let place = model.iter().position(|element| *element == value);
-            assert_eq!(list.position(&value).unwrap(), place.map(|place| place as u64));
+            assert_eq!(
+                list.position(&value).unwrap(),
+                place.map(|place| place as u64)
+            );
         }
         O::Slice(slice) => {
-            let expected: Vec<_> = indices(slice, model.len()).iter().map(|place| model[*place].clone()).collect();
+            let expected: Vec<_> = indices(slice, model.len())
+                .iter()
+                .map(|place| model[*place].clone())
+                .collect();
             assert_eq!(list.slice(slice).unwrap(), expected);
         }
         O::SetSlice(slice, values) if slice.step == 1 => {
@@ -178,7 +208,10 @@ fn apply(list: &List, model: &mut Vec<Value>, operation: Operation) {
         O::SetSlice(slice, mut values) => {
             let places = indices(slice, model.len());
             if places.len() != values.len() {
-                assert!(matches!(list.set_slice(slice, &values), Err(ListError::SliceLength { .. })));
+                assert!(matches!(
+                    list.set_slice(slice, &values),
+                    Err(ListError::SliceLength { .. })
+                ));
             }
             values.resize(places.len(), Value::from("filled up"));
             list.set_slice(slice, &values).unwrap();
@@ -196,17 +229,27 @@ fn apply(list: &List, model: &mut Vec<Value>, operation: Operation) {
         }
         O::Add(index, amount) => {
             let Some(place) = place(model, index) else {
-                assert!(matches!(list.add(index, amount), Err(ListError::NoElement { .. })));
+                assert!(matches!(
+                    list.add(index, amount),
+                    Err(ListError::NoElement { .. })
+                ));
                 return;
             };
             let small = |int: &i64| (-(1 << 47)..1 << 47).contains(int);
-            let old = if let Value::Int(old) = model[place] { Some(old).filter(small) } else { None };
+            let old = if let Value::Int(old) = model[place] {
+                Some(old).filter(small)
+            } else {
+                None
+            };
             match old.and_then(|old| old.checked_add(amount)).filter(small) {
                 Some(sum) => {
                     assert_eq!(list.add(index, amount).unwrap(), sum);
                     model[place] = Value::Int(sum);
                 }
-                None => assert!(matches!(list.add(index, amount), Err(ListError::NoInt { .. }))),
+                None => assert!(matches!(
+                    list.add(index, amount),
+                    Err(ListError::NoInt { .. })
+                )),
             }
         }
         O::Exchange(index, old, new) => {
@@ -258,8 +301,12 @@ proptest! {
 #[test]
 fn every_splice_around_the_edges_of_pages() {
     let list = store().list().unwrap();
-    let places = [0, 1, 255, 256, 257, 511, 512, 513, 1000, 1023, 1024, 1025, 1535, 1536, 2047, 2048];
-    let amounts = [0, 1, 2, 255, 256, 257, 300, 511, 512, 513, 767, 768, 769, 1024, 1300];
+    let places = [
+        0, 1, 255, 256, 257, 511, 512, 513, 1000, 1023, 1024, 1025, 1535, 1536, 2047, 2048,
+    ];
+    let amounts = [
+        0, 1, 2, 255, 256, 257, 300, 511, 512, 513, 767, 768, 769, 1024, 1300,
+    ];
     let stride = if cfg!(debug_assertions) { 7 } else { 1 };
     let mut nth = 0;
     for start in places {
@@ -273,7 +320,11 @@ fn every_splice_around_the_edges_of_pages() {
                 list.replace(&model).unwrap();
                 // Pages that begin somewhere, and elements that begin somewhere.
                 for round in 0..nth % 5 {
-                    apply(&list, &mut model, Operation::Insert(round * 300, Value::Int(-round)));
+                    apply(
+                        &list,
+                        &mut model,
+                        Operation::Insert(round * 300, Value::Int(-round)),
+                    );
                     apply(&list, &mut model, Operation::Pop(round * 500));
                 }
                 let new = ints(10_000..10_000 + added);

@@ -28,11 +28,15 @@ fn in_thread<F: FnMut() + Send>(work: F) -> bool {
         work.is_done = true;
         std::ptr::null_mut()
     }
-    let mut work = Work { work, is_done: false };
+    let mut work = Work {
+        work,
+        is_done: false,
+    };
     let mut thread = 0;
     let argument = (&raw mut work).cast();
     // SAFETY: `thread` is a valid place, `run` fits, and `argument` outlives the thread, which is waited for.
-    let error = unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
+    let error =
+        unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
     assert_eq!(error, 0);
     // SAFETY: the thread was made above and is joined once. The kernel says when it has ended, however it does.
     let error = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
@@ -49,7 +53,9 @@ fn long(n: i64) -> Value {
 }
 
 fn mixed(count: i64) -> Vec<Value> {
-    (0..count).map(|n| if n % 3 == 0 { long(n) } else { int(n) }).collect()
+    (0..count)
+        .map(|n| if n % 3 == 0 { long(n) } else { int(n) })
+        .collect()
 }
 
 fn range(start: i64, stop: i64) -> Slice {
@@ -89,26 +95,52 @@ const OPERATIONS: &[(&str, Step)] = &[
     ("set the last", |list| drop(list.set(-1, &long(7)))),
     ("pop the last", |list| drop(list.pop(-1))),
     ("pop the first", |list| drop(list.pop(0))),
-    ("pop from the middle", |list| drop(list.pop(list.len().unwrap() as i64 / 2))),
+    ("pop from the middle", |list| {
+        drop(list.pop(list.len().unwrap() as i64 / 2))
+    }),
     ("insert in front", |list| list.insert(0, &long(7)).unwrap()),
-    ("insert a word in the middle", |list| list.insert(list.len().unwrap() as i64 / 2, &int(7)).unwrap()),
-    ("insert a blob behind the first", |list| list.insert(1, &long(7)).unwrap()),
-    ("extend by words", |list| list.extend(&[int(1), int(2), int(3)]).unwrap()),
+    ("insert a word in the middle", |list| {
+        list.insert(list.len().unwrap() as i64 / 2, &int(7))
+            .unwrap()
+    }),
+    ("insert a blob behind the first", |list| {
+        list.insert(1, &long(7)).unwrap()
+    }),
+    ("extend by words", |list| {
+        list.extend(&[int(1), int(2), int(3)]).unwrap()
+    }),
     ("extend by blobs", |list| list.extend(&mixed(20)).unwrap()),
-    ("replace a slice by more", |list| list.set_slice(range(1, 3), &mixed(7)).unwrap()),
-    ("replace a slice by less", |list| list.set_slice(range(1, 9), &mixed(2)).unwrap()),
-    ("delete a slice", |list| list.delete_slice(range(2, 7)).unwrap()),
+    ("replace a slice by more", |list| {
+        list.set_slice(range(1, 3), &mixed(7)).unwrap()
+    }),
+    ("replace a slice by less", |list| {
+        list.set_slice(range(1, 9), &mixed(2)).unwrap()
+    }),
+    ("delete a slice", |list| {
+        list.delete_slice(range(2, 7)).unwrap()
+    }),
     ("delete every third", |list| {
-        list.delete_slice(Slice { start: None, stop: None, step: 3 }).unwrap();
+        list.delete_slice(Slice {
+            start: None,
+            stop: None,
+            step: 3,
+        })
+        .unwrap();
     }),
     ("replace every second", |list| {
-        let slice = Slice { start: None, stop: Some(8), step: 2 };
+        let slice = Slice {
+            start: None,
+            stop: Some(8),
+            step: 2,
+        };
         let count = list.slice(slice).unwrap().len();
         list.set_slice(slice, &vec![long(7); count]).unwrap();
     }),
     ("reverse", |list| list.reverse().unwrap()),
     ("replace all", |list| list.replace(&mixed(5)).unwrap()),
-    ("replace all by many", |list| list.replace(&mixed(600)).unwrap()),
+    ("replace all by many", |list| {
+        list.replace(&mixed(600)).unwrap()
+    }),
     ("clear", |list| list.clear().unwrap()),
     ("take all", |list| drop(list.take_all().unwrap())),
     ("add", |list| drop(list.add(-1, 5))),
@@ -132,22 +164,30 @@ fn made(store: &Store, prepare: Step) -> List {
 
 /// What is read one by one, past a change that nobody finishes.
 fn read_past(list: &List) -> Vec<Value> {
-    (0..list.len().unwrap() as i64).map(|index| list.get(index).unwrap()).collect()
+    (0..list.len().unwrap() as i64)
+        .map(|index| list.get(index).unwrap())
+        .collect()
 }
 
 fn check(list: &List, ends: [&[Value]; 2], place: &str) {
     let read = read_past(list);
     let all = list.to_vec().unwrap();
-    assert!(ends.contains(&all.as_slice()), "{place}: neither before nor after: {all:?}");
+    assert!(
+        ends.contains(&all.as_slice()),
+        "{place}: neither before nor after: {all:?}"
+    );
     assert_eq!(read, all, "{place}: what was read before the repair");
-    list.verify().unwrap_or_else(|error| panic!("{place}: {error}"));
+    list.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
     list.append(&long(9)).unwrap();
     list.insert(0, &long(10)).unwrap();
     assert_eq!(list.pop(-1).unwrap(), long(9), "{place}");
     assert_eq!(list.pop(0).unwrap(), long(10), "{place}");
-    list.verify().unwrap_or_else(|error| panic!("{place}: {error}"));
+    list.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
     list.clear().unwrap();
-    list.verify().unwrap_or_else(|error| panic!("{place}: {error}"));
+    list.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
 }
 
 /// Ends the operation after its n-th store; whether it got that far.

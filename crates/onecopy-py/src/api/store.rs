@@ -17,7 +17,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Figures of this process's store, by the names of `onecopy.store.Stats`.
 #[pyfunction]
-fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 10], Error> {
+fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 13], Error> {
     let found: store::Stats =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.stats()?) })?;
     Ok([
@@ -27,6 +27,9 @@ fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 10], Error> {
         ("holds", found.holds),
         ("units", found.units),
         ("processes", found.processes),
+        ("containers", found.containers),
+        ("chunks", found.chunks),
+        ("container_bytes", found.container_bytes),
         ("allocated_bytes", found.allocated_bytes),
         ("occupied_bytes", found.occupied_bytes),
         ("max_bytes", found.max_bytes),

@@ -148,6 +148,7 @@ pub(super) fn access(error: &AccessError) -> Shape {
             known.extend(facts!(store));
             (kind, known)
         }
+        AccessError::NoHolds { store } => (Kind::Base, facts!(store)),
         _ => (Kind::Base, Vec::new()),
     }
 }

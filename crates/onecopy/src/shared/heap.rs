@@ -59,7 +59,7 @@ impl Heap {
     /// # Errors
     /// No memory.
     pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
-        let heap = Self::of(Container::create(store, kind, OWN_BYTES)?);
+        let heap = Self::of(Container::new(store, kind, OWN_BYTES)?);
         let (words, head) = (&heap.words, heap.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
@@ -90,7 +90,7 @@ impl Heap {
     }
 
     fn of(container: Container) -> Self {
-        let (words, head) = (container.words(), container.first());
+        let (words, head) = (Words::of(&container), container.first());
         Self { container, words, head }
     }
 

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{
-    ARENA, ARENA_BYTES, ARMED, CLASS_BYTES, CLASSES, END, FIRST_BLOCK, FREE, Header, LIMBO, LIMBO_LEN, LIMBO_MOST,
-    LONG, LONG_WRITES, RUN, SEQ, TOP, UNUSED, class_len, stride,
+    ARENA, ARENA_BYTES, ARMED, CLASS_BYTES, CLASSES, END, FIRST_BLOCK, FREE, Header, LIMBO,
+    LIMBO_LEN, LIMBO_MOST, LONG, LONG_WRITES, RUN, SEQ, TOP, UNUSED, class_len, stride,
 };
 use super::lock::Locked;
 use super::value::{Kind, LONG_RECORD, Word};
@@ -40,17 +40,26 @@ impl Locked<'_> {
     ) -> Result<(), ContainerError> {
         let heap = self.heap;
         if self.root(ARMED) != 0 {
-            return Err(heap.corrupt(heap.head + ARMED, "a change that is under way").into());
+            return Err(heap
+                .corrupt(heap.head + ARMED, "a change that is under way")
+                .into());
         }
         if self.root(SEQ) & 1 != 0 {
-            return Err(heap.corrupt(heap.head + SEQ, "an odd count of changes").into());
+            return Err(heap
+                .corrupt(heap.head + SEQ, "an odd count of changes")
+                .into());
         }
-        let mut census = Census { heap, blocks: HashMap::new() };
+        let mut census = Census {
+            heap,
+            blocks: HashMap::new(),
+        };
         census.walk_all()?;
         census.meet_free()?;
         let limbo = self.root(LIMBO_LEN);
         if limbo > LIMBO_MOST {
-            return Err(heap.corrupt(heap.head + LIMBO_LEN, "an impossible limbo").into());
+            return Err(heap
+                .corrupt(heap.head + LIMBO_LEN, "an impossible limbo")
+                .into());
         }
         for index in 0..limbo {
             let at = self.root(LIMBO + 8 * index);
@@ -108,7 +117,8 @@ impl Census<'_> {
         while at < stop {
             let header = Header(self.heap.load(at)?);
             let len = header.len();
-            let is_stretch = matches!(header.kind(), RUN | UNUSED) && len >= 8 && len.is_multiple_of(8);
+            let is_stretch =
+                matches!(header.kind(), RUN | UNUSED) && len >= 8 && len.is_multiple_of(8);
             if !is_stretch || len > stop - at {
                 return self.error(at, "no run of blocks");
             }
@@ -127,7 +137,11 @@ impl Census<'_> {
         }
         let row = self.row(class);
         let newest = self.heap.load(row + 16)? == end;
-        let cut = if newest { self.heap.load(row + 8)? } else { end };
+        let cut = if newest {
+            self.heap.load(row + 8)?
+        } else {
+            end
+        };
         if cut < run + 8 || cut > end || !(cut - run - 8).is_multiple_of(stride(class)) {
             return self.error(row + 8, "fresh blocks outside their run");
         }
@@ -139,7 +153,13 @@ impl Census<'_> {
             if header.kind() != FREE && header.len() > class_len(class) {
                 return self.error(at, "a block that is longer than its class");
             }
-            self.blocks.insert(at, Block { header, is_met: false });
+            self.blocks.insert(
+                at,
+                Block {
+                    header,
+                    is_met: false,
+                },
+            );
         }
         Ok(())
     }
@@ -148,7 +168,12 @@ impl Census<'_> {
         self.root(ARENA) + class * CLASS_BYTES
     }
 
-    fn meet(&mut self, at: u64, is_it: impl Fn(Header) -> bool, what: &'static str) -> Result<Header, ContainerError> {
+    fn meet(
+        &mut self,
+        at: u64,
+        is_it: impl Fn(Header) -> bool,
+        what: &'static str,
+    ) -> Result<Header, ContainerError> {
         match self.blocks.get_mut(&at) {
             Some(block) if !block.is_met && is_it(block.header) => {
                 block.is_met = true;
@@ -163,7 +188,9 @@ impl Census<'_> {
             let mut at = self.heap.load(self.row(class))?;
             while at != 0 {
                 let is_it = |header: Header| header.kind() == FREE && header.class() == class;
-                at = self.meet(at, is_it, "a free list that leads to no free block")?.len();
+                at = self
+                    .meet(at, is_it, "a free list that leads to no free block")?
+                    .len();
             }
         }
         Ok(())
@@ -176,7 +203,10 @@ impl Census<'_> {
         }
         let header = self.reach(at.wrapping_sub(8), LONG_RECORD)?;
         if writes > header.len() / 16 {
-            return self.error(self.heap.head + LONG_WRITES, "a long record that is shorter than it says");
+            return self.error(
+                self.heap.head + LONG_WRITES,
+                "a long record that is shorter than it says",
+            );
         }
         Ok(())
     }
@@ -186,7 +216,11 @@ impl Census<'_> {
     /// # Errors
     /// There is no such block, or it was met before.
     pub(crate) fn reach(&mut self, at: u64, kind: u8) -> Result<Header, ContainerError> {
-        self.meet(at, |header| header.kind() == kind, "a way to no block, or to one that is met twice")
+        self.meet(
+            at,
+            |header| header.kind() == kind,
+            "a way to no block, or to one that is met twice",
+        )
     }
 
     fn blob(&mut self, at: u64) -> Result<(), ContainerError> {
@@ -202,14 +236,18 @@ impl Census<'_> {
     pub(crate) fn value(&mut self, word: u64) -> Result<(), ContainerError> {
         match Word(word).as_blob() {
             Some(at) => self.blob(at),
-            None if Word(word).immediate().is_none() => self.error(self.heap.head, "a word that is no value"),
+            None if Word(word).immediate().is_none() => {
+                self.error(self.heap.head, "a word that is no value")
+            }
             None => Ok(()),
         }
     }
 
     fn finish(self) -> Result<(), ContainerError> {
         match self.blocks.iter().find(|block| !block.1.is_met) {
-            Some((at, block)) if block.header.kind() == FREE => self.error(*at, "a free block on no list"),
+            Some((at, block)) if block.header.kind() == FREE => {
+                self.error(*at, "a free block on no list")
+            }
             Some((at, _)) => self.error(*at, "a block in use that nothing leads to"),
             None => Ok(()),
         }

@@ -12,6 +12,7 @@
 
 use std::ptr::NonNull;
 
+use crate::store::Container;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 
 /// How a word is loaded that may be the way to others. x86 keeps loads in order, and a Relaxed one lets the compiler
@@ -35,13 +36,9 @@ unsafe impl Send for Words {}
 unsafe impl Sync for Words {}
 
 impl Words {
-    /// Wraps a data area.
-    ///
-    /// # Safety
-    /// - `base` is valid for reads and writes of `len` bytes and aligned to 8, as long as the value or a copy of it is
-    ///   used (I1).
-    /// - All accesses to the containers in these bytes, by any process, are atomic (I2).
-    pub(crate) unsafe fn new(base: NonNull<u8>, len: u64) -> Self {
+    /// The data area of a container's store. Whoever uses it keeps the container, or a clone of it.
+    pub(crate) fn of(container: &Container) -> Self {
+        let (base, len) = container.data();
         Self { base, len: len & !7 }
     }
 

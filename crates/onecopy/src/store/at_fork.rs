@@ -5,7 +5,8 @@
 //! for each store, reserves a process slot for the child on a new description and copies the parent's
 //! handles into it, which raises the counts. *parent*: closes that description; the child keeps it open
 //! if there is a child. *child*: makes it its own, closes the parent's (or the parent would look alive
-//! for as long as the child), makes the parent's unfinished objects private and forgets all thread slots.
+//! for as long as the child), makes the parent's unfinished objects private and forgets all thread slots. Containers stay
+//! shared: they are there to be written to.
 //!
 //! **Crash points.** At any moment: the child's slot is alive exactly as long as a process has the new
 //! description open, so a parent killed in *prepare*, a fork that fails and a child killed at once all

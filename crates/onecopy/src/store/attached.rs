@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::alive::ProcessSlot;
 use super::file::StoreFile;
+use super::lock::Holder;
 use super::locked::Locked;
 use super::objects::Row;
 use super::recover::{self, Swept};
@@ -321,6 +322,18 @@ impl Attached {
         self.void_before_fork.store(fork_count(), Ordering::Relaxed);
     }
 
+    /// Whether this process inherited its mappings, but no holds: some of its pages may be private ones of what its
+    /// ancestor built, so that it cannot write to what others read.
+    pub(crate) fn is_void(&self) -> bool {
+        // Relaxed: see `void_inherited`.
+        self.void_before_fork.load(Ordering::Relaxed) != 0
+    }
+
+    /// This attachment's number, which no other of this process has had; never 0.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
     /// Whether a hold that was taken after `forks` forks is this process's to give back.
     pub(crate) fn owns(&self, forks: u64) -> bool {
         // Relaxed: see `void_inherited`.
@@ -383,9 +396,7 @@ impl Attached {
         let mut dying = std::mem::take(&mut self.local(guard).unfinished);
         if let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
             for handle in 0..locked.handle_high(slot).unwrap_or(0) {
-                if let Ok(row) = locked.drop_hold(slot, handle, None, slot) {
-                    dying.extend(row);
-                }
+                let _ = locked.drop_hold(slot, handle, None, slot, &mut dying);
             }
         } else {
             return;
@@ -448,6 +459,11 @@ impl<'a> Session<'a> {
         self.attached.local(&mut self.guard)
     }
 
+    /// The calling thread's name in lock words.
+    pub(crate) fn thread(&self) -> Holder {
+        self.thread.holder
+    }
+
     /// Takes the store's lock.
     pub(crate) fn lock(&self, patience: Duration) -> Result<Locked<'a>, AccessError> {
         self.attached.file.lock(&self.thread, patience)
@@ -494,8 +510,11 @@ impl<'a> Session<'a> {
             if held.count > 0 {
                 continue;
             }
-            if let Ok(row) = locked.drop_hold(slot, held.handle, Some(id), slot) {
-                local.unfinished.extend(row);
+            let dying = &mut local.unfinished;
+            if locked
+                .drop_hold(slot, held.handle, Some(id), slot, dying)
+                .is_ok()
+            {
                 local.held.remove(&id);
                 local.building.remove(&id);
                 local.free_handles.push(held.handle);

@@ -2,9 +2,10 @@
 //!
 //! **Invariants.** `I1`: the header was checked, so `geometry` fits the file. `I2`: a table word is
 //! touched only below what its `Counter::…Table` says is committed; a span's bytes only after
-//! [`StoreFile::commit_data`]. So no access can raise SIGBUS for lack of memory. `I3`: the file is at least
-//! `data_start` bytes long and never shrinks (it is sealed), so no access to the metadata can raise SIGBUS for being
-//! past the end either, whatever a damaged word says.
+//! [`StoreFile::commit_data`], but for readers of containers, which may follow an offset of a moment ago. So no access
+//! can raise SIGBUS for lack of memory. `I3`: the file never shrinks (it is sealed) and is as long as the mapping from
+//! the start, or as its maker's limit of file sizes, but at least `data_start` bytes: no access to the metadata can raise
+//! SIGBUS for being past the end either, nor one to the data below [`StoreFile::data_len`], whatever a damaged word says.
 #![allow(unsafe_code, reason = "the mapping is turned into metadata words here")]
 
 use std::io;
@@ -89,7 +90,9 @@ impl StoreFile {
             };
             let (mapping, mem) = file;
             // Empty, but for what is committed: I3.
-            memory::lengthen(fd.as_fd(), geometry.data_start).map_err(kernel("ftruncate"))?;
+            let len = geometry.capacity.min(memory::file_size_limit());
+            let len = len.max(geometry.data_start);
+            memory::lengthen(fd.as_fd(), len).map_err(kernel("ftruncate"))?;
             memory::commit(fd.as_fd(), 0, PAGE).map_err(kernel("fallocate"))?;
             let slots = geometry.threads.saturating_sub(geometry.processes);
             memory::commit(fd.as_fd(), geometry.processes, slots).map_err(kernel("fallocate"))?;
@@ -115,7 +118,7 @@ impl StoreFile {
                 geometry,
                 uuid,
                 owner_uid: user::effective(),
-                known_len: AtomicU64::new(geometry.data_start),
+                known_len: AtomicU64::new(len),
             });
         }
         Err(CreateError::NoAddressSpace {
@@ -171,6 +174,15 @@ impl StoreFile {
         let len = memory::len(self.fd.as_fd()).unwrap_or(0);
         self.known_len.fetch_max(len, Ordering::Relaxed);
         end <= len
+    }
+
+    /// Bytes of the data area that the file has.
+    pub(crate) fn data_len(&self) -> u64 {
+        let start = self.geometry.data_start;
+        // Looks at the file unless all of it is known.
+        self.reaches(self.geometry.capacity);
+        // Relaxed: see `reaches`.
+        self.known_len.load(Ordering::Relaxed).saturating_sub(start)
     }
 
     /// Reads a counter.

@@ -15,7 +15,7 @@
 //!            thread slots    128 B each   {state|process|generation, …; at 64: life word}
 //!            handle tables     8 B each   one table per process slot: object ids this process holds
 //!            span words        8 B each   used|n or n at the first span of a run of n
-//!            object entries   64 B each   {state|owner|generation, first span, length, count, …}
+//!            object entries   64 B each   {state|owner|generation, first span, length, count, tag|next, …}
 //!            units            32 B each   {used|generation, object id, born}
 //! data_start, 2 MiB aligned: the spans
 //! ```
@@ -37,7 +37,7 @@ use crate::sys::mapping::{HUGE_PAGE, PAGE};
 /// "ONECOPY\0" as a little-endian word.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"ONECOPY\0");
 /// Raised whenever anything in this file's table changes.
-pub(crate) const LAYOUT_VERSION: u64 = 2;
+pub(crate) const LAYOUT_VERSION: u64 = 3;
 /// The smallest and the largest address range of a mapping, in bytes.
 pub(crate) const MIN_CAPACITY: u64 = 1 << 28;
 /// See [`MIN_CAPACITY`].

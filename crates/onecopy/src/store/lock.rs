@@ -41,12 +41,8 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// The word that names the thread, for a container's lock.
-    pub(crate) fn word_of(self) -> u32 {
-        self.word()
-    }
-
-    fn word(self) -> u32 {
+    /// The lock word of this holder, for whom nobody waits.
+    pub(crate) fn word(self) -> u32 {
         debug_assert!(self.slot < (1 << 15) - 1, "15 bits hold the slot plus one");
         (self.slot.wrapping_add(1) << 17) | u32::from(self.generation) << 1
     }

@@ -10,7 +10,7 @@
 //! ```
 //! * `layout` says where everything stands; `mem` is the only way to touch it.
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
-//! * `spans`, `objects` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
+//! * `spans`, `objects`, `chunks` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
 //! * `recover` gives back what the dead held; `verify` checks all invariants.
 //! * `attached`, `at_fork` and `find` are the process's own side.
 //!
@@ -23,10 +23,12 @@ mod alive;
 mod at_fork;
 mod attached;
 mod check;
-mod container_stub;
+mod chunks;
+mod container;
 mod file;
 mod find;
 mod handle;
+mod hold;
 mod id;
 mod intent;
 mod layout;
@@ -35,6 +37,7 @@ mod locked;
 mod mem;
 mod object;
 mod objects;
+mod own_spans;
 mod processes;
 mod recover;
 mod spans;
@@ -48,7 +51,10 @@ mod view;
 mod words;
 
 pub use attached::fork_count;
-pub(crate) use container_stub::Container;
+#[cfg(not(feature = "testing"))]
+pub(crate) use container::Container;
+#[cfg(feature = "testing")]
+pub use container::{Chunk, Container};
 pub use file::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
@@ -57,5 +63,8 @@ pub use stats::{Collected, Stats};
 pub use token::Token;
 pub use view::{Portable, View};
 
+#[cfg(not(feature = "testing"))]
+#[allow(unused_imports, reason = "what containers are made of")]
+pub(crate) use container::{Chunk, Container};
 #[cfg(feature = "testing")]
 pub(crate) use words::in_use as words_in_use;

@@ -13,15 +13,15 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 
-use super::attached::{Attached, Held, PATIENCE, ProcessGuard, fork_count};
+use super::attached::{Attached, PATIENCE, ProcessGuard, fork_count};
 use super::file::Huge;
+use super::hold::{self, Hold};
 use super::layout::SPAN;
-use super::objects::Row;
+use super::objects::{Row, State};
 use super::token::Token;
 use super::{ObjectId, find, spans};
 use crate::error::{AccessError, AllocateError, AttachError};
 use crate::sys::mapping::PrivateRange;
-use crate::sys::procfs;
 
 /// An object while it is built: writable, invisible to others, given back when dropped.
 pub struct Building {
@@ -40,33 +40,14 @@ impl Building {
         byte_len: usize,
         huge: Huge,
     ) -> Result<Self, AllocateError> {
-        let len = byte_len as u64;
-        let mut session = attached.session()?;
-        session.tidy_up()?;
-        let slot = session.slot;
-        let locked = session.lock(PATIENCE)?;
-        let local = session.local();
-        let handle = local.take_handle();
-        let row = match locked.allocate(slot, handle, len) {
-            Ok(row) => row,
-            Err(error) => {
-                local.free_handles.push(handle);
-                drop(locked);
-                session.end(PATIENCE);
-                return Err(error);
-            }
-        };
-        local.held.insert(row.id, Held { handle, count: 1 });
-        local.building.insert(row.id, row);
-        drop(locked);
-        session.end(PATIENCE);
+        let row = hold::allocate(attached, byte_len as u64, true)?;
         // From here on dropping the value gives everything back.
         let building = Self {
             attached: Arc::clone(attached),
             row,
             forks: fork_count(),
         };
-        attached.file.commit_data(row.first, len, huge)?;
+        attached.file.commit_data(row.first, row.len, huge)?;
         Ok(building)
     }
 
@@ -178,7 +159,9 @@ impl Building {
 
     fn publish_row(&self) -> Result<(), AccessError> {
         let mut session = self.attached.session()?;
-        session.lock(PATIENCE)?.publish(&self.row, session.slot)?;
+        session
+            .lock(PATIENCE)?
+            .publish(&self.row, session.slot, None)?;
         session.local().building.remove(&self.row.id);
         Ok(())
     }
@@ -188,7 +171,7 @@ impl Building {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is never dropped, so the reference count moves out exactly once.
         let attached = unsafe { std::ptr::read(&raw const this.attached) };
-        Object::of(attached, this.row.id, this.row.first, this.row.len)
+        Object(Arc::new(Hold::of(attached, &this.row)))
     }
 }
 
@@ -222,23 +205,6 @@ impl fmt::Debug for Building {
     }
 }
 
-/// One owner of this process's hold.
-struct Hold {
-    attached: Arc<Attached>,
-    forks: u64,
-    id: ObjectId,
-    first: u64,
-    len: u64,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if self.attached.owns(self.forks) {
-            self.attached.release(self.id);
-        }
-    }
-}
-
 /// A published object: immutable bytes, shared by all processes that attach it.
 ///
 /// Clones share one hold. When the last clone in the last process is gone and no token is in flight,
@@ -251,56 +217,15 @@ impl Object {
         &self.0.attached
     }
 
-    fn of(attached: Arc<Attached>, id: ObjectId, first: u64, len: u64) -> Self {
-        Self(Arc::new(Hold {
-            attached,
-            forks: fork_count(),
-            id,
-            first,
-            len,
-        }))
-    }
-
     /// Turns a token into the object, in any process of the same user.
     ///
     /// # Errors
-    /// [`AttachError::Gone`] if nothing holds the object any more; the others if its store cannot be
-    /// found or mapped.
+    /// [`AttachError::Gone`] if nothing holds the object any more, [`AttachError::WrongType`] if it is a container; the
+    /// others if its store cannot be found or mapped.
     pub fn attach(token: &Token) -> Result<Self, AttachError> {
         let store = find::store_of(&mut ProcessGuard::lock(), token)?;
-        Self::attach_in(&store, token)
-    }
-
-    fn attach_in(attached: &Arc<Attached>, token: &Token) -> Result<Self, AttachError> {
-        let mut session = attached.session()?;
-        session.tidy_up()?;
-        let slot = session.slot;
-        let locked = session.lock(PATIENCE)?;
-        let local = session.local();
-        let id = token.object;
-        let known = local.held.get(&id).copied();
-        let handle = if known.is_none() {
-            Some(local.take_handle())
-        } else {
-            None
-        };
-        let result = locked.redeem(token, slot, handle);
-        drop(locked);
-        match (&result, handle) {
-            (Ok(_), Some(handle)) => {
-                local.held.insert(id, Held { handle, count: 1 });
-            }
-            (Ok(_), None) => {
-                if let Some(held) = local.held.get_mut(&id) {
-                    held.count = held.count.saturating_add(1);
-                }
-            }
-            (Err(_), Some(handle)) => local.free_handles.push(handle),
-            (Err(_), None) => {}
-        }
-        session.end(PATIENCE);
-        let row = result?;
-        Ok(Self::of(Arc::clone(attached), id, row.first, row.len))
+        let (hold, _) = Hold::attach(&store, token, State::Live)?;
+        Ok(Self(Arc::new(hold)))
     }
 
     /// The object's bytes, through the read-only mapping.
@@ -324,22 +249,7 @@ impl Object {
 
     /// A token for another process. It counts as an interest in the object until it is attached once.
     pub fn token(&self) -> Result<Token, AccessError> {
-        let attached = &self.0.attached;
-        let session = attached.session()?;
-        let locked = session.lock(PATIENCE)?;
-        let at = attached.file.geometry.entry(u64::from(self.0.id.index));
-        let row = locked
-            .object(self.0.id)?
-            .ok_or_else(|| attached.file.corrupt(at, "a held object that is gone"))?;
-        let unit = locked.add_unit(&row)?;
-        Ok(Token {
-            store: attached.file.uuid,
-            pid: std::process::id(),
-            fd: procfs::number(&attached.file.fd),
-            object: self.0.id,
-            unit,
-            len: self.0.len,
-        })
+        self.0.token()
     }
 
     /// A writable copy-on-write mapping of the bytes: pages that are written are copied for this

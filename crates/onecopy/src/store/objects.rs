@@ -1,10 +1,14 @@
 //! The object table: allocation, publication, holds and units, as changes under the store's lock.
 //!
 //! ```text
-//! state word:  state (8) | process slot (24) | generation (32)         count word: count (32) and its check (check.rs)
-//! FREE ─▶ BUILDING(builder) ─▶ LIVE ─▶ DYING(who frees it) ─▶ FREE, generation + 1
-//!              └──────── count falls to 0 ────────┘
+//! state word:  state (8) | owner (24) | generation (32)                 count word: count (32) and its check (check.rs)
+//! link word:   tag or kind (32) | the next chunk's index + 1 (32)
+//! FREE ─▶ BUILDING(builder) ─▶ LIVE or CONTAINER ─▶ DYING(who frees it) ─▶ FREE, generation + 1
+//!              └────────────── count falls to 0 ──────────────┘
 //! ```
+//! A CONTAINER is written to and can get more memory, in rows of the state CHUNK: chunks.rs. In all other ways it is held,
+//! counted and freed like a LIVE object.
+//!
 //! A **hold** is one word in the handle table of its process; a **unit** is one row of the unit table:
 //! a token in flight. Both name an object by index and generation. `count` is their sum. A builder has
 //! a hold from the beginning, so a failed or killed build is an object whose last hold goes.
@@ -12,14 +16,14 @@
 //! The check of the count covers the whole row, and a row counts as read only if the run of spans that it names begins
 //! there and is as long as its bytes need: freeing an object punches its own pages, never another's.
 //!
-//! **Invariants.** `I1`: `count` = handles + units that name the object. `I2`: BUILDING or LIVE ⇒
+//! **Invariants.** `I1`: `count` = handles + units that name the object. `I2`: BUILDING, LIVE or CONTAINER ⇔
 //! count ≥ 1. `I3`: heads of runs ↔ entries that are not FREE, one to one. `I4`: `Allocated` = Σ
 //! committed lengths of entries that are not FREE. Each change below is one intent record and keeps all
 //! four. `verify.rs` checks them.
 //!
 //! **Crash points.** After any store of a change: intent.rs. Between the changes of one operation:
 //! after *allocate*, the object is BUILDING and held by a dead process: its recovery drops the hold;
-//! after *the last drop*, it is DYING: whoever recovers its owner punches again and finishes;
+//! after *the last drop*, it is DYING: whoever recovers its owner punches again and finishes, its chunks first;
 //! after *the punch*: the same.
 #![forbid(unsafe_code)]
 
@@ -39,6 +43,8 @@ pub(crate) enum State {
     Building,
     Live,
     Dying,
+    Container,
+    Chunk,
 }
 
 /// A row of the object table, checked against the geometry.
@@ -46,11 +52,15 @@ pub(crate) enum State {
 pub(crate) struct Row {
     pub(crate) id: ObjectId,
     pub(crate) state: State,
-    /// Builder or liberator: a process slot.
+    /// Builder or liberator: a process slot. Of a CHUNK: the index of its container.
     pub(crate) owner: u64,
     pub(crate) first: u64,
     pub(crate) len: u64,
     pub(crate) count: u64,
+    /// Of a chunk: what its container calls it by. Of a CONTAINER: its kind.
+    pub(crate) tag: u32,
+    /// Of a container: its newest chunk. Of a CHUNK: the one that is older.
+    pub(crate) next: Option<u32>,
 }
 
 impl Row {
@@ -63,6 +73,7 @@ impl Row {
 const FIRST: u64 = 8;
 const LEN: u64 = 16;
 const COUNT: u64 = 24;
+const LINK: u64 = 32;
 /// Bits of a count.
 const COUNT_BITS: u32 = 32;
 
@@ -71,24 +82,33 @@ impl Row {
         self.state as u64 | self.owner << 8 | u64::from(self.id.generation) << 32
     }
 
+    fn link_word(&self) -> u64 {
+        let next = self
+            .next
+            .map_or(0, |next| u64::from(next).saturating_add(1));
+        u64::from(self.tag) | next << 32
+    }
+
     /// What the check of the count is made from: the rest of the row and its place.
-    const fn digest(at: u64, state_word: u64, first: u64, len: u64) -> u64 {
-        check::mix(check::mix(state_word, first), check::mix(len, at))
+    const fn digest(at: u64, state_word: u64, first: u64, len: u64, link: u64) -> u64 {
+        let place = check::mix(check::mix(len, link), at);
+        check::mix(check::mix(state_word, first), place)
     }
 }
 
 impl Locked<'_> {
     /// Adds the words of a row that change with its state to a change.
-    fn set_row(&self, intent: &mut Intent, row: &Row) {
+    pub(super) fn set_row(&self, intent: &mut Intent, row: &Row) {
         let at = self.file.geometry.entry(u64::from(row.id.index));
-        let word = row.state_word();
-        let digest = Row::digest(at, word, row.first, row.len);
+        let (word, link) = (row.state_word(), row.link_word());
+        let digest = Row::digest(at, word, row.first, row.len, link);
         let count = row.count.min(u64::from(u32::MAX));
         intent
             .set(
                 at.saturating_add(COUNT),
                 check::with(digest, COUNT_BITS, count),
             )
+            .set(at.saturating_add(LINK), link)
             .set(at, word);
     }
 
@@ -108,8 +128,9 @@ impl Locked<'_> {
         let file = self.file;
         let corrupt = |what| file.corrupt(at, what);
         let read = |offset: u64| file.mem.get(at.saturating_add(offset));
-        let (word, first, len) = (read(0), read(FIRST), read(LEN));
-        let count = check::value(Row::digest(at, word, first, len), COUNT_BITS, read(COUNT))
+        let (word, first, len, link) = (read(0), read(FIRST), read(LEN), read(LINK));
+        let digest = Row::digest(at, word, first, len, link);
+        let count = check::value(digest, COUNT_BITS, read(COUNT))
             .ok_or_else(|| corrupt("an object entry that fails its check"))?;
         let row = Row {
             id: ObjectId {
@@ -121,12 +142,16 @@ impl Locked<'_> {
                 1 => State::Building,
                 2 => State::Live,
                 3 => State::Dying,
+                4 => State::Container,
+                5 => State::Chunk,
                 _ => return Err(corrupt("an unknown object state")),
             },
             owner: word >> 8 & 0xff_ffff,
             first,
             len,
             count,
+            tag: link as u32,
+            next: ((link >> 32) as u32).checked_sub(1),
         };
         if row.state != State::Free {
             if first >= file.geometry.span_count {
@@ -151,19 +176,44 @@ impl Locked<'_> {
 
     /// Takes spans and a row for `len` bytes, held by the caller's handle, and not yet committed.
     pub(crate) fn allocate(&self, slot: u64, handle: u64, len: u64) -> Result<Row, AllocateError> {
+        let mut intent = Intent::default();
+        let row = self.take_row(&mut intent, (State::Building, slot), len, 0)?;
+        self.commit_handle(slot, handle)?;
+        self.set_handle(&mut intent, slot, handle, row.id)?;
+        self.commit(&intent)?;
+        Ok(row)
+    }
+
+    /// Adds the taking of spans and a row for `len` bytes to a change: 13 writes. What is BUILDING has one hold.
+    pub(super) fn take_row(
+        &self,
+        intent: &mut Intent,
+        (state, owner): (State, u64),
+        len: u64,
+        tag: u32,
+    ) -> Result<Row, AllocateError> {
         let file = self.file;
+        let capacity = file.geometry.capacity;
+        if len > capacity {
+            // Sums of such a length could overflow.
+            return Err(AllocateError::NoMemory {
+                requested: len,
+                available: capacity,
+                limit: "the store's address range",
+            });
+        }
         self.check_quota(len)?;
         let room = self.find_room(spans::spans_of(len), len)?;
         let (index, generation) = self.find_entry()?;
-        let at = file.geometry.entry(u64::from(index));
-        self.commit_handle(slot, handle)?;
         let row = Row {
             id: ObjectId { index, generation },
-            state: State::Building,
-            owner: slot,
+            state,
+            owner,
             first: room.first,
             len,
-            count: 1,
+            count: u64::from(state == State::Building),
+            tag,
+            next: None,
         };
         let table_bytes = room.object_end().saturating_mul(8);
         file.commit_table(file.geometry.spans, Counter::SpanTable, table_bytes)?;
@@ -172,17 +222,15 @@ impl Locked<'_> {
             .counter(Counter::Allocated)?
             .saturating_add(row.committed());
         let high = self.high(Counter::EntryHigh)?;
-        let mut intent = Intent::default();
-        self.take_room(&mut intent, &room);
+        let at = file.geometry.entry(u64::from(index));
+        self.take_room(intent, &room);
         intent
             .set_counter(Counter::EntryHigh, high.max(next))
             .set_counter(Counter::EntryHint, next)
             .set_counter(Counter::Allocated, allocated)
             .set(at.saturating_add(FIRST), room.first)
             .set(at.saturating_add(LEN), len);
-        self.set_row(&mut intent, &row);
-        self.set_handle(&mut intent, slot, handle, row.id)?;
-        self.commit(&intent)?;
+        self.set_row(intent, &row);
         Ok(row)
     }
 
@@ -224,8 +272,13 @@ impl Locked<'_> {
         Ok((high as u32, 1))
     }
 
-    /// BUILDING → LIVE, by its builder, who knows the row; `slot` is the caller's.
-    pub(crate) fn publish(&self, built: &Row, slot: u64) -> Result<(), AccessError> {
+    /// BUILDING → LIVE, or CONTAINER of a kind, by its builder, who knows the row; `slot` is the caller's.
+    pub(crate) fn publish(
+        &self,
+        built: &Row,
+        slot: u64,
+        kind: Option<u8>,
+    ) -> Result<(), AccessError> {
         match self.object(built.id)? {
             Some(row) if row.state == State::Building && row.owner == slot => {
                 if (row.first, row.len) != (built.first, built.len) {
@@ -236,12 +289,17 @@ impl Locked<'_> {
                         .into());
                 }
                 let mut intent = Intent::default();
-                let live = Row {
-                    state: State::Live,
+                let (state, tag) = match kind {
+                    Some(kind) => (State::Container, u32::from(kind)),
+                    None => (State::Live, 0),
+                };
+                let published = Row {
+                    state,
                     owner: 0,
+                    tag,
                     ..row
                 };
-                self.set_row(&mut intent, &live);
+                self.set_row(&mut intent, &published);
                 Ok(self.commit(&intent)?)
             }
             _ => Err(AccessError::Inherited {
@@ -264,16 +322,17 @@ impl Locked<'_> {
         self.set_row(intent, &Row { count, ..*row });
     }
 
-    /// Drops the hold in a handle; `expected` is the object that its process knows to be there. Returns the object if
-    /// that was the last interest in it: then it is DYING, and the caller (process slot `me`) punches it and calls
-    /// [`Locked::finish_free`].
+    /// Drops the hold in a handle; `expected` is the object that its process knows to be there. If that was the last
+    /// interest in it, it and its chunks are DYING and added to `dying`: the caller (process slot `me`) punches each and
+    /// calls [`Locked::finish_free`].
     pub(crate) fn drop_hold(
         &self,
         slot: u64,
         handle: u64,
         expected: Option<ObjectId>,
         me: u64,
-    ) -> Result<Option<Row>, AccessError> {
+        dying: &mut Vec<Row>,
+    ) -> Result<(), AccessError> {
         let at = self.file.geometry.handle(slot, handle);
         let found = self.handle(slot, handle)?;
         if expected.is_some() && found != expected {
@@ -283,7 +342,7 @@ impl Locked<'_> {
                 .into());
         }
         let Some(id) = found else {
-            return Ok(None);
+            return Ok(());
         };
         let Some(row) = self.object(id)? else {
             return Err(self
@@ -293,26 +352,35 @@ impl Locked<'_> {
         };
         let mut intent = Intent::default();
         self.clear_handle(&mut intent, slot, handle);
-        let dying = self.subtract(&mut intent, &row, me);
-        self.commit(&intent)?;
-        Ok(dying)
+        self.subtract(intent, &row, me, dying)
     }
 
-    /// Adds "count − 1", and DYING at 0, to a change.
-    pub(super) fn subtract(&self, intent: &mut Intent, row: &Row, me: u64) -> Option<Row> {
+    /// Commits a change with "count − 1", and DYING at 0. Chunks of what died so follow it, one change each.
+    pub(super) fn subtract(
+        &self,
+        mut intent: Intent,
+        row: &Row,
+        me: u64,
+        dying: &mut Vec<Row>,
+    ) -> Result<(), AccessError> {
+        if row.state == State::Chunk {
+            let at = self.file.geometry.entry(u64::from(row.id.index));
+            return Err(self.file.corrupt(at, "a hold or unit of a chunk").into());
+        }
         let left = row.count.saturating_sub(1);
         if left > 0 || row.state == State::Dying {
-            self.set_count(intent, row, left);
-            return None;
+            self.set_count(&mut intent, row, left);
+            return Ok(self.commit(&intent)?);
         }
-        let dying = Row {
+        let died = Row {
             state: State::Dying,
             owner: me,
             count: 0,
             ..*row
         };
-        self.set_row(intent, &dying);
-        Some(dying)
+        self.set_row(&mut intent, &died);
+        self.commit(&intent)?;
+        self.free_all_chunks(&died, me, dying)
     }
 
     /// DYING → FREE after the pages were punched out. Does nothing if somebody else did it.
@@ -320,7 +388,8 @@ impl Locked<'_> {
         let Some(now) = self.object(row.id)? else {
             return Ok(());
         };
-        if now.state != State::Dying {
+        // A container with chunks waits for them.
+        if now.state != State::Dying || now.next.is_some() {
             return Ok(());
         }
         let index = u64::from(row.id.index);
@@ -342,19 +411,25 @@ impl Locked<'_> {
             state: State::Free,
             owner: 0,
             count: 0,
+            tag: 0,
             ..now
         };
         self.set_row(&mut intent, &free);
         Ok(self.commit(&intent)?)
     }
 
-    /// Makes `me` the one who frees a DYING object.
-    pub(crate) fn adopt_dying(&self, row: &Row, me: u64) -> Result<Row, AccessError> {
+    /// Makes `me` the one who frees a DYING object, and what chunks it still has.
+    pub(crate) fn adopt_dying(
+        &self,
+        row: &Row,
+        me: u64,
+        dying: &mut Vec<Row>,
+    ) -> Result<(), AccessError> {
         let mine = Row { owner: me, ..*row };
         let mut intent = Intent::default();
         self.set_row(&mut intent, &mine);
         self.commit(&intent)?;
-        Ok(mine)
+        self.free_all_chunks(&mine, me, dying)
     }
 
     /// All entries that are not FREE.

@@ -7,7 +7,8 @@
 //! stay: their tokens may still be in a pipe.
 //!
 //! **Crash points.** Between any two steps: the slot is still LIVE and its process still dead, so the
-//! next sweep goes on. Objects that became DYING belong to the recoverer, and are found by *its* slot.
+//! next sweep goes on. Objects that became DYING belong to the recoverer, and are found by *its* slot; so does a container
+//! with the chunks that it still has (chunks.rs).
 #![forbid(unsafe_code)]
 
 use std::os::fd::BorrowedFd;
@@ -82,14 +83,14 @@ impl Locked<'_> {
     fn recover(&self, slot: u64, me: u64, swept: &mut Swept) -> Result<(), AccessError> {
         for handle in 0..self.handle_high(slot)? {
             if self.handle(slot, handle)?.is_some() {
-                swept.dying.extend(self.drop_hold(slot, handle, None, me)?);
+                self.drop_hold(slot, handle, None, me, &mut swept.dying)?;
                 swept.holds = swept.holds.saturating_add(1);
             }
         }
         for row in self.rows()? {
             let row = row?;
             if row.state == State::Dying && row.owner == slot {
-                swept.dying.push(self.adopt_dying(&row, me)?);
+                self.adopt_dying(&row, me, &mut swept.dying)?;
             }
         }
         threads::free_all_of(self.file, slot)?;

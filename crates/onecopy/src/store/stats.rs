@@ -26,6 +26,12 @@ pub struct Stats {
     pub units: u64,
     /// Processes that use the store, dead ones not yet recovered included.
     pub processes: u64,
+    /// Containers: objects that are written to.
+    pub containers: u64,
+    /// Chunks of memory that containers took when they grew.
+    pub chunks: u64,
+    /// Bytes of containers and their chunks, in whole pages; `allocated_bytes` has them, too.
+    pub container_bytes: u64,
     /// Bytes of all objects, in whole pages.
     pub allocated_bytes: u64,
     /// Bytes of memory that the file occupies, metadata included (`st_blocks`).
@@ -45,7 +51,7 @@ pub struct Collected {
     pub holds: u64,
     /// Tokens that were given up because of their age.
     pub units: u64,
-    /// Objects that went with these.
+    /// Objects that went with these, and chunks of containers.
     pub objects: u64,
     /// Bytes of those objects.
     pub bytes: u64,
@@ -67,9 +73,14 @@ pub(crate) fn stats(attached: &Arc<Attached>) -> Result<Stats, AccessError> {
         let field = match row.state {
             State::Live => &mut stats.live_objects,
             State::Building => &mut stats.building_objects,
-            _ => &mut stats.dying_objects,
+            State::Container => &mut stats.containers,
+            State::Chunk => &mut stats.chunks,
+            State::Free | State::Dying => &mut stats.dying_objects,
         };
         *field = field.saturating_add(1);
+        if matches!(row.state, State::Container | State::Chunk) {
+            stats.container_bytes = stats.container_bytes.saturating_add(row.committed());
+        }
         interests = interests.saturating_add(row.count);
     }
     stats.holds = interests.saturating_sub(stats.units);
@@ -115,8 +126,7 @@ fn collect_in(
     let max_age = u64::try_from(max_age.as_millis()).unwrap_or(u64::MAX);
     let (locked, slot) = (session.lock(PATIENCE)?, session.slot);
     for unit in locked.units()?.iter().filter(|unit| unit.age_ms >= max_age) {
-        let died = locked.drop_unit(unit, slot)?;
-        session.local().unfinished.extend(died);
+        locked.drop_unit(unit, slot, &mut session.local().unfinished)?;
         *units = units.saturating_add(1);
     }
     Ok(())

@@ -71,21 +71,26 @@ fn is_beyond(file: &StoreFile, holder: Holder) -> bool {
         .is_ok_and(|high| u64::from(holder.slot) >= high)
 }
 
-/// Whether the thread that the lock word names is not inside: it has died, there is none, or it is one of the calling
-/// process's own, which holds its process lock and so knows that none of its threads is inside.
+/// Whether the thread that the store's lock word names is not inside: it has died, there is none, or it is one of the
+/// calling process's own, which holds its process lock and so knows that none of its threads is inside.
 pub(crate) fn is_absent(file: &StoreFile, holder: Holder, own: &ThreadSlot) -> bool {
+    has_ended(file, holder) || {
+        let at = file.geometry.thread(u64::from(holder.slot));
+        State::of(at, file.mem.get(at)).is_some_and(|state| state.process == own.process)
+    }
+}
+
+/// Whether the thread that a lock word names has died, or there is none. Only the store's lock keeps a slot from being
+/// given to another thread; whom another word names is then told by the generation.
+pub(crate) fn has_ended(file: &StoreFile, holder: Holder) -> bool {
     if is_beyond(file, holder) {
         return true;
     }
     let slot = u64::from(holder.slot);
     let at = file.geometry.thread(slot);
-    match State::of(at, file.mem.get(at)) {
-        Some(state) if state.kind == LIVE && state.generation as u16 == holder.generation => {
-            state.process == own.process || file.mem.owner_died(file.life_offset(slot))
-        }
-        Some(_) => true,
-        None => file.mem.owner_died(file.life_offset(slot)),
-    }
+    let is_its_own = State::of(at, file.mem.get(at))
+        .is_none_or(|state| state.kind == LIVE && state.generation as u16 == holder.generation);
+    !is_its_own || file.mem.owner_died(file.life_offset(slot))
 }
 
 /// The process slot of the thread that a lock word names.
@@ -94,8 +99,9 @@ pub(crate) fn process_of(file: &StoreFile, holder: Holder) -> Option<u64> {
         return None;
     }
     let at = file.geometry.thread(u64::from(holder.slot));
-    let process = State::of(at, file.mem.get(at))?.process;
-    (process < file.geometry.process_slots).then_some(process)
+    let state = State::of(at, file.mem.get(at))?;
+    let is_its_own = state.generation as u16 == holder.generation;
+    (is_its_own && state.process < file.geometry.process_slots).then_some(state.process)
 }
 
 /// Takes a slot for the calling thread.

@@ -9,7 +9,7 @@
 //! receiver holds the object already. A unit outlives its sender: the token may still be in a pipe. One
 //! that is never consumed stays until `collect(max_age)` or the end of the store.
 //!
-//! **Invariants.** `I1`: a used unit names an object that is LIVE. `I2`: generations only rise, so
+//! **Invariants.** `I1`: a used unit names an object that is LIVE or CONTAINER. `I2`: generations only rise, so
 //! a token that was used once never finds its unit again.
 #![forbid(unsafe_code)]
 
@@ -107,17 +107,38 @@ impl Locked<'_> {
             .ok_or_else(|| self.file.corrupt(at, "a unit without an object"))
     }
 
-    /// Turns a token into a hold in `handle` of `slot`; without a handle (the process holds the object
-    /// already) only its unit is dropped.
+    /// Turns a token of an object that is `wanted`, LIVE or CONTAINER, into a hold in `handle` of `slot`; without a handle
+    /// (the process holds the object already) only its unit is dropped.
+    ///
+    /// # Errors
+    /// [`AttachError::WrongType`] for the other of the two; the token stays good.
     pub(crate) fn redeem(
         &self,
         token: &Token,
+        wanted: State,
         slot: u64,
         handle: Option<u64>,
     ) -> Result<Row, AttachError> {
         let (id, unit) = (token.object, token.unit);
         let row = match self.object(id)? {
-            Some(row) if row.state == State::Live => row,
+            Some(row) if row.state == wanted => row,
+            Some(Row {
+                state: State::Live, ..
+            }) => {
+                return Err(AttachError::WrongType {
+                    expected: "a container",
+                    what: "an object that never changes".to_owned(),
+                });
+            }
+            Some(Row {
+                state: State::Container,
+                ..
+            }) => {
+                return Err(AttachError::WrongType {
+                    expected: "an object that never changes",
+                    what: "a container".to_owned(),
+                });
+            }
             _ => return Err(AttachError::Gone),
         };
         let start = self.file.geometry.span_data(row.first);
@@ -133,7 +154,7 @@ impl Locked<'_> {
         }
         let in_flight = self.is_in_flight(unit, id)?;
         let held = u64::from(handle.is_some());
-        // Every LIVE object is counted at least once (objects.rs I2), so it cannot vanish here.
+        // Every such object is counted at least once (objects.rs I2), so it cannot vanish here.
         let count = row
             .count
             .saturating_add(held)
@@ -188,8 +209,13 @@ impl Locked<'_> {
         Ok(units)
     }
 
-    /// Gives up a unit. Returns the object if that was the last interest in it (see `drop_hold`).
-    pub(crate) fn drop_unit(&self, unit: &Unit, me: u64) -> Result<Option<Row>, AccessError> {
+    /// Gives up a unit. What dies of it is added to `dying` (see `drop_hold`).
+    pub(crate) fn drop_unit(
+        &self,
+        unit: &Unit,
+        me: u64,
+        dying: &mut Vec<Row>,
+    ) -> Result<(), AccessError> {
         let Some(row) = self.object(unit.object)? else {
             let at = self.file.geometry.unit(unit.index);
             return Err(self
@@ -199,8 +225,6 @@ impl Locked<'_> {
         };
         let mut intent = Intent::default();
         self.free_unit(&mut intent, unit.index)?;
-        let dying = self.subtract(&mut intent, &row, me);
-        self.commit(&intent)?;
-        Ok(dying)
+        self.subtract(intent, &row, me, dying)
     }
 }

@@ -10,7 +10,7 @@ use super::ObjectId;
 use super::attached::{Attached, PATIENCE};
 use super::layout::{Counter, Header, INTENT};
 use super::locked::Locked;
-use super::objects::State;
+use super::objects::{Row, State};
 use super::{intent, threads};
 use crate::error::AccessError;
 
@@ -25,6 +25,7 @@ pub(crate) fn verify(attached: &Arc<Attached>) -> Result<(), AccessError> {
     threads::verify(locked.file)?;
     let interests = locked.count_interests()?;
     locked.verify_objects(&interests)?;
+    locked.verify_chains()?;
     locked.verify_spans()
 }
 
@@ -83,10 +84,14 @@ impl Locked<'_> {
         for unit in self.units()? {
             let (at, id) = (geometry.unit(unit.index), unit.object);
             let row = self.object(id)?;
-            if row.is_none_or(|row| row.state != State::Live) {
+            let is_sound = |row: Row| matches!(row.state, State::Live | State::Container);
+            if !row.is_some_and(is_sound) {
                 return Err(self
                     .file
-                    .corrupt(at, "a unit of an object that is not LIVE")
+                    .corrupt(
+                        at,
+                        "a unit of an object that is neither LIVE nor a CONTAINER",
+                    )
                     .into());
             }
             add(id);
@@ -107,9 +112,10 @@ impl Locked<'_> {
             if row.count != count {
                 return Err(corrupt("count is not holds + units"));
             }
-            if row.state == State::Dying && count > 0 || row.state != State::Dying && count == 0 {
+            let is_held = !matches!(row.state, State::Dying | State::Chunk);
+            if is_held != (count > 0) {
                 return Err(corrupt(
-                    "BUILDING or LIVE without interest, or DYING with it",
+                    "BUILDING, LIVE or CONTAINER without interest, or DYING or CHUNK with it",
                 ));
             }
             allocated = allocated.saturating_add(row.committed());
@@ -133,6 +139,32 @@ impl Locked<'_> {
                 let at = geometry.entry(index);
                 return Err(self.file.corrupt(at, "a free entry below the hint").into());
             }
+        }
+        Ok(())
+    }
+
+    /// Every chunk is in one chain, that of its container (chunks.rs I1), and nothing else has chains (I2). A chain ends, so
+    /// no chunk is in it twice, and it has its own container's alone: as many in chains as there are means each in one.
+    fn verify_chains(&self) -> Result<(), AccessError> {
+        let (mut chunks, mut chained) = (0usize, 0usize);
+        for row in self.rows()? {
+            let row = row?;
+            match row.state {
+                State::Chunk => chunks = chunks.saturating_add(1),
+                State::Container | State::Dying => {
+                    chained = chained.saturating_add(self.chunks(&row)?.len());
+                }
+                _ if row.next.is_some() || row.tag != 0 => {
+                    let at = self.file.geometry.entry(u64::from(row.id.index));
+                    let what = "an object that is no container and has a chain";
+                    return Err(self.file.corrupt(at, what).into());
+                }
+                _ => {}
+            }
+        }
+        if chunks != chained {
+            let at = self.file.geometry.entries;
+            return Err(self.file.corrupt(at, "a chunk in no chain").into());
         }
         Ok(())
     }

@@ -153,6 +153,12 @@ impl Mapping {
         self.meta_len
     }
 
+    /// Start of the data area in the read-write mapping.
+    pub(crate) fn data(&self) -> NonNull<u8> {
+        // SAFETY: the reservation has `capacity` bytes from its base (I1), and the data area begins within them (I2).
+        unsafe { self.rw.base.add(self.data_start as usize) }
+    }
+
     /// Address of `offset` in the read-write mapping.
     pub(crate) fn write_address(&self, offset: u64) -> *mut u8 {
         self.assert_data(offset, offset);
@@ -201,6 +207,17 @@ impl Mapping {
             block += HUGE_PAGE;
         }
         true
+    }
+
+    /// Makes the pages of the read-write range present, writable, and dirty. Best effort: `false` when the kernel refuses
+    /// (Linux before 5.14).
+    pub(crate) fn populate(&self, from: u64, to: u64) -> bool {
+        self.assert_data(from, to);
+        let page = from / PAGE * PAGE;
+        let address = self.write_address(page).cast::<c_void>();
+        let len = (to - page).next_multiple_of(PAGE) as usize;
+        // SAFETY: the range lies in our own mapping (I1); writing faults are taken, but nothing is written.
+        unsafe { rustix::mm::madvise(address, len, Advice::LinuxPopulateWrite) }.is_ok()
     }
 
     /// Makes the read-write range private: from now on writes through it are copied, page by page,

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use onecopy::store::{Chunk, Container};
 use onecopy::testing::{set_patience, words_in_use};
 use onecopy::{AccessError, AllocateError, AttachError, CreateError, Huge, Object, Store, Token};
 
@@ -17,7 +18,7 @@ pub(crate) fn access(error: &AccessError) -> usize {
         AccessError::LockTimeout { .. } => 1,
         AccessError::Full { .. } => 3,
         AccessError::Kernel { .. } => 5,
-        AccessError::Inherited { .. } => 6,
+        AccessError::Inherited { .. } | AccessError::NoHolds { .. } => 6,
         _ => 11,
     }
 }
@@ -59,6 +60,11 @@ pub(crate) fn fill(bytes: &mut [u8], seed: u64) {
     }
 }
 
+pub(crate) fn bytes(container: &Container, chunk: Chunk) -> *mut u8 {
+    let (base, _) = container.data();
+    base.as_ptr().wrapping_add(chunk.offset as usize)
+}
+
 pub(crate) fn len_of(seed: u64) -> usize {
     [40, 4_000, 70_000, 200_000][(seed % 4) as usize]
 }
@@ -87,6 +93,8 @@ pub(crate) struct Player {
     pub(crate) has_noticed: bool,
     pub(crate) shared: Vec<Shared>,
     pub(crate) tokens: Vec<(Token, u64)>,
+    /// With what this process knows of their chunks.
+    pub(crate) containers: Vec<(Container, Vec<Chunk>)>,
 }
 
 impl Player {
@@ -98,6 +106,7 @@ impl Player {
             has_noticed: false,
             shared,
             tokens,
+            containers: Vec::new(),
         }
     }
 
@@ -159,8 +168,79 @@ impl Player {
         }
     }
 
+    /// Makes a container or lets one grow; the new chunk is filled with its tag.
+    pub(crate) fn grow(&mut self) {
+        if self.containers.len() < 3 {
+            return match Container::new(&self.store, 9, 5_000) {
+                Ok(container) => self.containers.push((container, Vec::new())),
+                Err(error) => self.fail(allocate(&error)),
+            };
+        }
+        let at = self.rng.below(self.containers.len());
+        let (len, tag) = (len_of(self.rng.next()) as u64, self.rng.next() as u8);
+        let Some((container, chunks)) = self.containers.get_mut(at) else {
+            return;
+        };
+        match container.add_chunk(len, u32::from(tag)) {
+            Ok(chunk) => {
+                // SAFETY: the chunk is committed and mapped, and no other process knows of it.
+                unsafe { bytes(container, chunk).write_bytes(tag, chunk.len as usize) };
+                chunks.push(chunk);
+            }
+            Err(error) => self.fail(allocate(&error)),
+        }
+    }
+
+    /// Frees chunks, or drops a whole container.
+    pub(crate) fn shrink(&mut self) {
+        let at = self.rng.below(self.containers.len());
+        let most = self.rng.below(300) as u32;
+        let Some((container, chunks)) = self.containers.get_mut(at) else {
+            return;
+        };
+        if most > 255 {
+            self.containers.swap_remove(at);
+            return;
+        }
+        // Whichever were freed before an error: none of these is used any more.
+        chunks.retain(|chunk| chunk.tag > most);
+        if let Err(error) = container.free_chunks(|tag| tag <= most) {
+            self.fail(access(&error));
+        }
+    }
+
+    /// Looks into all chunks, and at the list of the store.
+    pub(crate) fn look(&mut self) {
+        let mut errors = Vec::new();
+        for (container, chunks) in &self.containers {
+            for chunk in chunks {
+                let at = bytes(container, *chunk);
+                let is_right = (0..chunk.len as usize).all(|index| {
+                    // SAFETY: within the chunk, which is committed and mapped, and nobody writes to it now.
+                    let byte = unsafe { at.wrapping_add(index).read_volatile() };
+                    u32::from(byte) == chunk.tag
+                });
+                if !is_right {
+                    add(&counts().wrong);
+                    println!("wrong data: {chunk:?} of {container:?}");
+                }
+            }
+            match container.chunks() {
+                Ok(listed) if chunks.iter().all(|chunk| listed.contains(chunk)) => {}
+                Ok(_) => {
+                    add(&counts().wrong);
+                    println!("a chunk of {container:?} is gone");
+                }
+                Err(error) => errors.push(access(&error)),
+            }
+        }
+        for kind in errors {
+            self.fail(kind);
+        }
+    }
+
     pub(crate) fn step(&mut self) {
-        match self.rng.below(16) {
+        match self.rng.below(22) {
             0..3 => self.share(),
             3..5 => self.send(),
             5..8 => self.receive(),
@@ -185,10 +265,15 @@ impl Player {
                     self.shared.iter().for_each(check);
                     child.receive();
                     child.share();
+                    // Its parent's stay as they are.
+                    child.grow();
                     self.shared.iter().for_each(check);
                     child.note();
                 });
             }
+            15..18 => self.grow(),
+            18 => self.shrink(),
+            19..21 => self.look(),
             _ => std::thread::scope(|scope| {
                 let other = Player::new(self.rng.next(), self.store.clone());
                 let done = scope.spawn(move || {
@@ -228,6 +313,7 @@ impl Player {
         // Half of them end in order, half leave everything behind.
         if self.rng.below(2) == 0 {
             self.shared.clear();
+            self.containers.clear();
             drop(self.store);
         } else {
             std::mem::forget(self);

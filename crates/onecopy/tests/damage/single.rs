@@ -37,6 +37,8 @@ fn verify_finds_every_damaged_word() {
     }
     (0..6).for_each(|_| player.drop_one());
     (0..4).for_each(|_| player.receive());
+    (0..12).for_each(|_| player.grow());
+    assert!(store.stats().unwrap().chunks > 5);
     store.verify().unwrap();
     let words = Words::of(&store);
     let mut seen = 0;

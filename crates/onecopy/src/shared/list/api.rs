@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::error::ContainerError;
 use super::super::value::{Incoming, Value, Values};
 use super::{Added, Chunk, Exchanged, RawList, Slice};
-use crate::store::Store;
+use crate::store::{Store, Token};
 
 /// Elements that an iterator reads ahead.
 const AHEAD: u64 = 256;
@@ -86,6 +86,22 @@ impl List {
     #[must_use]
     pub fn raw(&self) -> &RawList {
         &self.0
+    }
+
+    /// Turns a token into the list that it is of, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no list.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self(Arc::new(RawList::attach(token)?)))
+    }
+
+    /// A token for another process. It counts as an interest in the list until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        self.0.token()
     }
 
     fn no_element(&self, index: i64) -> ListError {
@@ -180,7 +196,8 @@ impl List {
         let Some(index) = self.position(value)? else {
             return Ok(false);
         };
-        self.0.delete_slice(Slice::range(Some(index as i64), Some(index as i64 + 1)))?;
+        self.0
+            .delete_slice(Slice::range(Some(index as i64), Some(index as i64 + 1)))?;
         Ok(true)
     }
 
@@ -237,9 +254,15 @@ impl List {
     ///
     /// # Errors
     /// [`ListError::NoElement`].
-    pub fn compare_exchange(&self, index: i64, old: &Value, new: &Value) -> Result<bool, ListError> {
-        let exchanged =
-            old.with_incoming(|old| new.with_incoming(|new| self.0.compare_exchange(index, &old, &new)))?;
+    pub fn compare_exchange(
+        &self,
+        index: i64,
+        old: &Value,
+        new: &Value,
+    ) -> Result<bool, ListError> {
+        let exchanged = old.with_incoming(|old| {
+            new.with_incoming(|new| self.0.compare_exchange(index, &old, &new))
+        })?;
         match exchanged {
             Exchanged::Yes => Ok(true),
             Exchanged::No => Ok(false),
@@ -306,7 +329,12 @@ impl List {
     /// The elements as they are when they are reached, as in a loop over the indices.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter { list: self, chunk: Chunk::default(), first: 0, next: 0 }
+        Iter {
+            list: self,
+            chunk: Chunk::default(),
+            first: 0,
+            next: 0,
+        }
     }
 
     /// Keeps all others from changing the list until the result is dropped; readers go on, and this thread may use it. It
@@ -315,8 +343,13 @@ impl List {
     /// # Errors
     /// [`ContainerError::LockTimeout`].
     pub fn lock(&self, timeout: Option<Duration>) -> Result<ListLock<'_>, ListError> {
-        self.0.heap.user_lock(timeout.unwrap_or(super::super::lock::PATIENCE))?;
-        Ok(ListLock { list: self, thread: PhantomData })
+        self.0
+            .heap
+            .user_lock(timeout.unwrap_or(super::super::lock::PATIENCE))?;
+        Ok(ListLock {
+            list: self,
+            thread: PhantomData,
+        })
     }
 
     /// Checks every invariant, under the lock.

@@ -21,7 +21,9 @@ impl RawList {
     /// What to say of an element that means nothing.
     #[cold]
     pub(super) fn no_value(&self) -> ContainerError {
-        self.heap.corrupt(self.heap.head, "an element that is no value").into()
+        self.heap
+            .corrupt(self.heap.head, "an element that is no value")
+            .into()
     }
 }
 

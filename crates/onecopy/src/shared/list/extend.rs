@@ -37,13 +37,17 @@ impl RawList {
         Ok(())
     }
 
-    fn extend_once(locked: &Locked<'_>, values: &[Incoming<'_>], blobs: u64) -> Result<(), ContainerError> {
+    fn extend_once(
+        locked: &Locked<'_>,
+        values: &[Incoming<'_>],
+        blobs: u64,
+    ) -> Result<(), ContainerError> {
         let state = State::load(locked)?;
         // A block that is taken writes up to seven words; in a long list most are shared.
         let change = if 7 * blobs < RECORD_WRITES {
             locked.change()
         } else {
-            locked.long_change(3 * blobs + 3 * CLASSES)?
+            locked.long_change(3 * blobs + 3 * blobs.min(CLASSES))?
         };
         Self::fill(locked, change, &state, values)
     }

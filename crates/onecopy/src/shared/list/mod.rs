@@ -49,6 +49,7 @@ pub use slice::Slice;
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6};
+use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
 const PER: u64 = 512;
@@ -87,9 +88,27 @@ impl RawList {
     ///
     /// # Errors
     /// No memory for it.
-    pub fn create(store: &crate::Store) -> Result<Self, ContainerError> {
+    pub fn create(store: &Store) -> Result<Self, ContainerError> {
         Ok(Self {
             heap: Heap::create(store, KIND)?,
         })
+    }
+
+    /// Turns a token into the list, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no list.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self {
+            heap: Heap::open(Container::attach(token)?, KIND)?,
+        })
+    }
+
+    /// A token for another process. It counts as an interest in the list until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
     }
 }

@@ -30,7 +30,11 @@ pub(super) fn entry_at(directory: u64, position: u64) -> u64 {
 /// The index of an element, counted from the end if it is negative.
 #[inline(always)]
 pub(super) fn normal(index: i64, len: u64) -> Option<u64> {
-    let index = if index < 0 { (index as u64).wrapping_add(len) } else { index as u64 };
+    let index = if index < 0 {
+        (index as u64).wrapping_add(len)
+    } else {
+        index as u64
+    };
     (index < len).then_some(index)
 }
 
@@ -47,7 +51,11 @@ impl Look<'_> {
     #[inline(always)]
     pub(super) fn check_page(&self, entry: u64) -> Result<(), Retry> {
         let header = Header(self.load((entry & OFFSET).wrapping_sub(8))?);
-        if header.kind() == PAGE_OF_WORDS && header.len() == PAGE_BYTES { Ok(()) } else { Err(Retry) }
+        if header.kind() == PAGE_OF_WORDS && header.len() == PAGE_BYTES {
+            Ok(())
+        } else {
+            Err(Retry)
+        }
     }
 }
 
@@ -100,7 +108,9 @@ impl State {
             && room.is_some_and(|room| self.cap <= room)
             && (self.floor | self.cap).is_multiple_of(PER);
         if !is_in_order {
-            return Err(heap.corrupt(heap.head + LEN, "a length that does not fit its list").into());
+            return Err(heap
+                .corrupt(heap.head + LEN, "a length that does not fit its list")
+                .into());
         }
         if self.entries == 0 {
             return Ok(());

@@ -106,7 +106,11 @@ impl RawList {
     }
 
     #[inline(always)]
-    pub(super) fn append_locked(&self, locked: &Locked<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
+    pub(super) fn append_locked(
+        &self,
+        locked: &Locked<'_>,
+        value: &Incoming<'_>,
+    ) -> Result<(), ContainerError> {
         let len = locked.root(LEN);
         let mut position = locked.root(BASE).wrapping_add(len);
         if position >= locked.root(CAP) {
@@ -194,7 +198,9 @@ impl RawList {
             return Ok(Added::NoElement);
         };
         let at = locked.place_of(index)?;
-        let sum = Word(locked.load(at)?).as_int().and_then(|old| old.checked_add(amount));
+        let sum = Word(locked.load(at)?)
+            .as_int()
+            .and_then(|old| old.checked_add(amount));
         let Some((sum, word)) = sum.and_then(|sum| Some((sum, Word::of_int(sum)?))) else {
             return Ok(Added::NoInt);
         };

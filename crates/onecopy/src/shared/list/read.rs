@@ -103,7 +103,10 @@ impl Chunk {
     fn blob(&self, at: usize) -> Option<Incoming<'_>> {
         let (header, content) = self.bytes.get(at..)?.split_first_chunk::<8>()?;
         let header = super::super::layout::Header(u64::from_le_bytes(*header));
-        Some(Incoming::Blob(Kind::of(header.kind())?, content.get(..header.len() as usize)?))
+        Some(Incoming::Blob(
+            Kind::of(header.kind())?,
+            content.get(..header.len() as usize)?,
+        ))
     }
 
     /// The elements, in their order.
@@ -115,11 +118,21 @@ impl Chunk {
     /// are, so two chunks that are not identical may be equal nevertheless.
     #[must_use]
     pub fn is_identical(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().zip(other.iter()).all(|(one, other)| one == other)
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(one, other)| one == other)
     }
 
     /// Reads elements; what was there before goes.
-    pub(super) fn fill(&mut self, look: &Look<'_>, start: u64, count: u64, step: i64) -> Result<(), Retry> {
+    pub(super) fn fill(
+        &mut self,
+        look: &Look<'_>,
+        start: u64,
+        count: u64,
+        step: i64,
+    ) -> Result<(), Retry> {
         self.words.clear();
         self.bytes.clear();
         self.moment = Some(look.moment());
@@ -129,12 +142,19 @@ impl Chunk {
             let index = start.wrapping_add_signed(step.wrapping_mul(done as i64));
             let position = base.wrapping_add(index);
             let entry = look.load(entry_at(directory, position))?;
-            let in_page = if step == 1 { (PER - position % PER).min(count - done) } else { 1 };
+            let in_page = if step == 1 {
+                (PER - position % PER).min(count - done)
+            } else {
+                1
+            };
             look.check_page(entry)?;
             let first = self.words.len();
-            self.words.try_reserve(in_page as usize).map_err(|_| Retry)?;
+            self.words
+                .try_reserve(in_page as usize)
+                .map_err(|_| Retry)?;
             for nth in 0..in_page {
-                self.words.push(look.load(slot(entry, position.wrapping_add(nth)))?);
+                self.words
+                    .push(look.load(slot(entry, position.wrapping_add(nth)))?);
             }
             self.take_blobs(look, first)?;
             // Now and then is enough where a page is one element.

@@ -29,12 +29,21 @@ impl RawList {
     /// Sees to it that `more` elements have pages behind the last.
     #[cold]
     #[inline(never)]
-    pub(super) fn reserve_back(&self, locked: &Locked<'_>, more: u64) -> Result<State, ContainerError> {
+    pub(super) fn reserve_back(
+        &self,
+        locked: &Locked<'_>,
+        more: u64,
+    ) -> Result<State, ContainerError> {
         self.reserve(locked, Side::Back, more)
     }
 
     /// Sees to it that `more` elements have pages at one end.
-    pub(super) fn reserve(&self, locked: &Locked<'_>, side: Side, more: u64) -> Result<State, ContainerError> {
+    pub(super) fn reserve(
+        &self,
+        locked: &Locked<'_>,
+        side: Side,
+        more: u64,
+    ) -> Result<State, ContainerError> {
         loop {
             let state = State::load(locked)?;
             let room = match side {
@@ -84,7 +93,10 @@ impl RawList {
         more: u64,
     ) -> Result<(), ContainerError> {
         let pages = state.pages();
-        let entries = pages.saturating_add(more).saturating_mul(2).max(FEWEST_ENTRIES);
+        let entries = pages
+            .saturating_add(more)
+            .saturating_mul(2)
+            .max(FEWEST_ENTRIES);
         let spare = entries - pages;
         let first = match side {
             Side::Front => spare - spare / 8,

@@ -1,11 +1,11 @@
 //! Python's slices: resolved under the lock, since they depend on the length.
 #![forbid(unsafe_code)]
 
+use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::layout::CLASSES;
 use super::super::look::Look;
 use super::super::value::{Incoming, Word};
-use super::super::change::found;
 use super::place::State;
 use super::{Chunk, PER, RawList};
 
@@ -30,7 +30,10 @@ pub(super) struct Meant {
 
 impl Meant {
     pub(super) fn indices(self) -> impl DoubleEndedIterator<Item = u64> {
-        (0..self.count).map(move |nth| self.start.wrapping_add_signed(self.step.wrapping_mul(nth as i64)))
+        (0..self.count).map(move |nth| {
+            self.start
+                .wrapping_add_signed(self.step.wrapping_mul(nth as i64))
+        })
     }
 
     /// The same elements from the first to the last: where they begin, and how far they are apart.
@@ -44,23 +47,51 @@ impl Slice {
     /// `start:stop`.
     #[must_use]
     pub fn range(start: Option<i64>, stop: Option<i64>) -> Self {
-        Self { start, stop, step: 1 }
+        Self {
+            start,
+            stop,
+            step: 1,
+        }
     }
 
     /// Which elements of a list these are.
     pub(super) fn of(self, len: u64) -> Meant {
         let len = i64::try_from(len).unwrap_or(i64::MAX);
-        let (lowest, highest) = if self.step < 0 { (-1, len - 1) } else { (0, len) };
+        let (lowest, highest) = if self.step < 0 {
+            (-1, len - 1)
+        } else {
+            (0, len)
+        };
         let clamp = |index: i64| {
-            let index = if index < 0 { index.saturating_add(len) } else { index };
+            let index = if index < 0 {
+                index.saturating_add(len)
+            } else {
+                index
+            };
             index.clamp(lowest, highest)
         };
-        let (first, last) = if self.step < 0 { (highest, lowest) } else { (lowest, highest) };
+        let (first, last) = if self.step < 0 {
+            (highest, lowest)
+        } else {
+            (lowest, highest)
+        };
         let start = self.start.map_or(first, clamp);
         let stop = self.stop.map_or(last, clamp);
-        let distance = if self.step < 0 { start - stop } else { stop - start };
-        let count = if distance <= 0 { 0 } else { (distance as u64 - 1) / self.step.unsigned_abs().max(1) + 1 };
-        Meant { start: start.max(0) as u64, count, step: self.step }
+        let distance = if self.step < 0 {
+            start - stop
+        } else {
+            stop - start
+        };
+        let count = if distance <= 0 {
+            0
+        } else {
+            (distance as u64 - 1) / self.step.unsigned_abs().max(1) + 1
+        };
+        Meant {
+            start: start.max(0) as u64,
+            count,
+            step: self.step,
+        }
     }
 }
 
@@ -96,8 +127,12 @@ impl RawList {
         if meant.count != values.len() as u64 {
             return Ok(Err(meant.count));
         }
-        let places = values.iter().filter(|value| matches!(value, Incoming::Blob(..))).count() as u64;
-        let mut change = locked.long_change(2 * meant.count + 2 * places + 3 * CLASSES)?;
+        let places = values
+            .iter()
+            .filter(|value| matches!(value, Incoming::Blob(..)))
+            .count() as u64;
+        let mut change =
+            locked.long_change(2 * meant.count + 2 * places + 4 * meant.count.min(CLASSES))?;
         let mut old = Vec::new();
         for (index, value) in meant.indices().zip(values) {
             let position = state.base + index;

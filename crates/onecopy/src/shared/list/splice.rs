@@ -74,29 +74,45 @@ impl RawList {
         let (removed, added) = (cut.end - cut.start, values.len() as u64);
         let mut state = State::load(locked)?;
         if cut.start > cut.end || cut.end > state.len {
-            return Err(self.heap.corrupt(self.heap.head + LEN, "a length that changed under the lock").into());
+            return Err(self
+                .heap
+                .corrupt(self.heap.head + LEN, "a length that changed under the lock")
+                .into());
         }
         if removed == 0 && added == 0 {
             return Ok(());
         }
-        let side = if cut.start < state.len - cut.end { Side::Front } else { Side::Back };
+        let side = if cut.start < state.len - cut.end {
+            Side::Front
+        } else {
+            Side::Back
+        };
         if added > removed {
             state = self.reserve(locked, side, added - removed)?;
         }
         let plan = Plan::new(locked, &state, side, cut.clone(), added)?;
         let blobs = self.count_blobs(locked, &state, cut.clone())?;
-        let places = values.iter().filter(|value| matches!(value, Incoming::Blob(..))).count() as u64;
+        let places = values
+            .iter()
+            .filter(|value| matches!(value, Incoming::Blob(..)))
+            .count() as u64;
         let (writes, pages) = plan.count();
         // A block that is taken writes up to seven words, one that is freed two; in a long list they share most of these.
         if writes + 2 + 9 * pages + 7 * places + 2 * blobs <= RECORD_WRITES {
             return self.carry_out(locked, locked.change(), &plan, &state, cut, values);
         }
-        let writes = writes + 4 * pages + 3 * places + blobs + 3 * CLASSES;
+        let classes = 3 * (places + 1).min(CLASSES) + blobs.min(CLASSES);
+        let writes = writes + 4 * pages + 3 * places + blobs + classes;
         if writes > MOST_WRITES {
             let values = values.iter().map(Source::New);
             let kept = |range: Range<u64>| range.map(Source::Old);
             let after = kept(cut.end..state.len);
-            return self.renew(locked, &state, kept(0..cut.start).chain(values).chain(after), plan.len);
+            return self.renew(
+                locked,
+                &state,
+                kept(0..cut.start).chain(values).chain(after),
+                plan.len,
+            );
         }
         let change = locked.long_change(writes)?;
         self.carry_out(locked, change, &plan, &state, cut, values)
@@ -209,15 +225,27 @@ impl Plan {
             Side::Front => count.wrapping_sub(1),
             Side::Back => 0,
         };
-        if let (Some(taken @ false), Some(place @ None)) = (is_taken.get_mut(shared), from.get_mut(shared)) {
+        if let (Some(taken @ false), Some(place @ None)) =
+            (is_taken.get_mut(shared), from.get_mut(shared))
+        {
             *taken = true;
             *place = Some(shared);
         }
-        let mut left = is_taken.iter().enumerate().filter(|taken| !taken.1).map(|taken| taken.0);
-        let from: Vec<usize> = from.into_iter().filter_map(|place| place.or_else(|| left.next())).collect();
+        let mut left = is_taken
+            .iter()
+            .enumerate()
+            .filter(|taken| !taken.1)
+            .map(|taken| taken.0);
+        let from: Vec<usize> = from
+            .into_iter()
+            .filter_map(|place| place.or_else(|| left.next()))
+            .collect();
         self.new = from.iter().map(|from| self.page(*from, 0)).collect();
         for index in full {
-            let turned = self.new.get(index).map(|page| self.page(page.from, self.turn));
+            let turned = self
+                .new
+                .get(index)
+                .map(|page| self.page(page.from, self.turn));
             if let (Some(place), Some(turned)) = (self.new.get_mut(index), turned) {
                 *place = turned;
             }
@@ -228,7 +256,10 @@ impl Plan {
     fn page(&self, from: usize, turn: i64) -> Page {
         let old = self.old.get(from).copied().unwrap_or(0);
         let start = (old >> 48).wrapping_sub(turn as u64);
-        Page { from, entry: entry_of(old & OFFSET, start) }
+        Page {
+            from,
+            entry: entry_of(old & OFFSET, start),
+        }
     }
 
     /// Pages, counted from the first entry, that hold nothing but what moves.
@@ -276,22 +307,35 @@ impl Plan {
     fn parts_of(&self, index: usize) -> impl Iterator<Item = (Part, Range<u64>, i64)> {
         let start = (self.first + index as u64) * PER;
         let parts = [Part::Stays, Part::New, Part::Moves].map(|part| (part, self.part(part)));
-        parts.into_iter().filter_map(move |(part, (positions, shift))| {
-            let (from, to) = (positions.start.max(start), positions.end.min(start + PER));
-            (from < to).then_some((part, from..to, shift))
-        })
+        parts
+            .into_iter()
+            .filter_map(move |(part, (positions, shift))| {
+                let (from, to) = (positions.start.max(start), positions.end.min(start + PER));
+                (from < to).then_some((part, from..to, shift))
+            })
     }
 
     /// The positions of a page that have to be written if it turns as planned.
     fn page_writes(&self, index: usize, mut write: impl FnMut(Part, Range<u64>)) {
-        let Some(page) = self.new.get(index) else { return };
+        let Some(page) = self.new.get(index) else {
+            return;
+        };
         let old = self.old.get(page.from).copied().unwrap_or(0);
-        for (part, Range { start: from, end: to }, shift) in self.parts_of(index) {
+        for (
+            part,
+            Range {
+                start: from,
+                end: to,
+            },
+            shift,
+        ) in self.parts_of(index)
+        {
             let is_turned = page.entry >> 48 == (old >> 48).wrapping_sub(shift as u64) % PER;
             let mut kept = from..from;
             if part != Part::New && is_turned {
                 // What was in this page before, at its positions of now.
-                let before = ((self.first + page.from as u64) * PER).wrapping_add_signed(shift) as i64;
+                let before =
+                    ((self.first + page.from as u64) * PER).wrapping_add_signed(shift) as i64;
                 let clamp = |position: i64| position.clamp(from as i64, to as i64) as u64;
                 kept = clamp(before)..clamp(before + PER as i64);
             }
@@ -302,7 +346,9 @@ impl Plan {
 
     fn count_page(&self, index: usize) -> u64 {
         let mut count = 0;
-        self.page_writes(index, |_, positions| count += positions.end.saturating_sub(positions.start));
+        self.page_writes(index, |_, positions| {
+            count += positions.end.saturating_sub(positions.start)
+        });
         count
     }
 
@@ -360,7 +406,13 @@ impl Plan {
     }
 
     /// Writes a page into a block that nobody can reach yet.
-    fn fill(&self, locked: &Locked<'_>, index: usize, page: u64, words: &[u64]) -> Result<(), ContainerError> {
+    fn fill(
+        &self,
+        locked: &Locked<'_>,
+        index: usize,
+        page: u64,
+        words: &[u64],
+    ) -> Result<(), ContainerError> {
         locked.heap.own(page + PAGE_BYTES - 8)?;
         for (part, positions, shift) in self.parts_of(index) {
             let to = page + positions.start % PER * 8;
@@ -370,7 +422,10 @@ impl Plan {
             }
             let skipped = (positions.start - self.middle.start) as usize;
             let count = (positions.end - positions.start) as usize;
-            for (place, word) in (to..).step_by(8).zip(words.iter().skip(skipped).take(count)) {
+            for (place, word) in (to..)
+                .step_by(8)
+                .zip(words.iter().skip(skipped).take(count))
+            {
                 locked.prepare(place, *word)?;
             }
         }
@@ -378,7 +433,13 @@ impl Plan {
     }
 
     /// Copies what positions will hold from where it is.
-    fn copy(&self, locked: &Locked<'_>, positions: Range<u64>, shift: i64, to: u64) -> Result<(), ContainerError> {
+    fn copy(
+        &self,
+        locked: &Locked<'_>,
+        positions: Range<u64>,
+        shift: i64,
+        to: u64,
+    ) -> Result<(), ContainerError> {
         let mut before = positions.start.wrapping_add_signed(-shift);
         let (mut to, end) = (to, positions.end.wrapping_add_signed(-shift));
         while before < end {
@@ -386,7 +447,10 @@ impl Plan {
             let place = (entry >> 48).wrapping_add(before) % PER;
             let count = (end - before).min(PER - before % PER).min(PER - place);
             if !locked.heap.words.copy(slot(entry, before), to, count) {
-                return Err(locked.heap.corrupt(entry & OFFSET, "a page beyond the store").into());
+                return Err(locked
+                    .heap
+                    .corrupt(entry & OFFSET, "a page beyond the store")
+                    .into());
             }
             before += count;
             to += 8 * count;
@@ -395,7 +459,10 @@ impl Plan {
     }
 
     fn entry_of_old(&self, before: u64) -> u64 {
-        self.old.get((before / PER - self.first) as usize).copied().unwrap_or(0)
+        self.old
+            .get((before / PER - self.first) as usize)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// What a position will hold.
@@ -407,7 +474,10 @@ impl Plan {
         words: &[u64],
     ) -> Result<u64, ContainerError> {
         if part == Part::New {
-            return Ok(words.get((position - self.middle.start) as usize).copied().unwrap_or(0));
+            return Ok(words
+                .get((position - self.middle.start) as usize)
+                .copied()
+                .unwrap_or(0));
         }
         let shift = if part == Part::Moves { self.shift } else { 0 };
         let before = position.wrapping_add_signed(-shift);

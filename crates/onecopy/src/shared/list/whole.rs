@@ -60,7 +60,11 @@ impl RawList {
     ///
     /// # Errors
     /// As in [`RawList::set`].
-    pub fn replace_if(&self, moment: Moment, values: &[Incoming<'_>]) -> Result<bool, ContainerError> {
+    pub fn replace_if(
+        &self,
+        moment: Moment,
+        values: &[Incoming<'_>],
+    ) -> Result<bool, ContainerError> {
         let locked = self.heap.lock()?;
         if !self.heap.is_now(moment) {
             return Ok(false);
@@ -69,7 +73,11 @@ impl RawList {
         Ok(true)
     }
 
-    fn replace_locked(&self, locked: &Locked<'_>, values: &[Incoming<'_>]) -> Result<(), ContainerError> {
+    fn replace_locked(
+        &self,
+        locked: &Locked<'_>,
+        values: &[Incoming<'_>],
+    ) -> Result<(), ContainerError> {
         let state = State::load(locked)?;
         let len = values.len() as u64;
         if state.len <= SMALL && len <= SMALL {
@@ -102,9 +110,13 @@ impl RawList {
     ) -> Result<(), ContainerError> {
         let state = State::load(locked)?;
         let last = start + (count - 1) * step;
-        let goes = move |index: u64| index >= start && index <= last && (index - start).is_multiple_of(step);
+        let goes = move |index: u64| {
+            index >= start && index <= last && (index - start).is_multiple_of(step)
+        };
         if state.len - start > MOST_IN_PLACE {
-            let kept = (0..state.len).filter(|index| !goes(*index)).map(Source::Old);
+            let kept = (0..state.len)
+                .filter(|index| !goes(*index))
+                .map(Source::Old);
             return self.renew(locked, &state, kept, state.len - count);
         }
         let kept = (start..state.len).filter(|index| !goes(*index));
@@ -122,7 +134,7 @@ impl RawList {
         gone: u64,
     ) -> Result<(), ContainerError> {
         let len = state.len - gone;
-        let mut change = locked.long_change(state.len - start + CLASSES + 8)?;
+        let mut change = locked.long_change(state.len - start + gone.min(CLASSES) + 1)?;
         for (index, from) in (start..state.len).zip(order) {
             let word = state.word(locked, from)?;
             if index >= len {
@@ -187,10 +199,18 @@ impl<'a> Builder<'a> {
     fn new(locked: &'a Locked<'a>, len: u64) -> Result<Self, ContainerError> {
         let pages = len.div_ceil(PER);
         let entries = pages + pages / 8 + 16;
-        let bytes = pages.saturating_mul(PAGE_BYTES + GUESS).saturating_add(8 * entries);
+        let bytes = pages
+            .saturating_mul(PAGE_BYTES + GUESS)
+            .saturating_add(8 * entries);
         let mut generation = locked.begin_generation(bytes)?;
         let directory = generation.allocate(DIRECTORY, 8 * entries)? + 8;
-        Ok(Self { generation, directory, entries, page: 0, len: 0 })
+        Ok(Self {
+            generation,
+            directory,
+            entries,
+            page: 0,
+            len: 0,
+        })
     }
 
     fn push(&mut self, word: Word) -> Result<(), ContainerError> {
@@ -199,7 +219,8 @@ impl<'a> Builder<'a> {
             let entry = self.directory + self.len / PER * 8;
             self.generation.set(entry, entry_of(self.page, 0))?;
         }
-        self.generation.set(self.page + self.len % PER * 8, word.0)?;
+        self.generation
+            .set(self.page + self.len % PER * 8, word.0)?;
         self.len += 1;
         Ok(())
     }
@@ -224,14 +245,18 @@ impl<'a> Builder<'a> {
         let header = Header(locked.load(old)?);
         let words = header.len().div_ceil(8);
         if Kind::of(header.kind()).is_none() || old.checked_add(8 * words).is_none() {
-            return Err(locked.heap.corrupt(old, "an element that leads to no value").into());
+            return Err(locked
+                .heap
+                .corrupt(old, "an element that leads to no value")
+                .into());
         }
         // Both ends are the container's, so the length is no dream.
         locked.heap.own(old)?;
         locked.heap.own(old + 8 * words)?;
         let new = self.generation.allocate(header.kind(), header.len())?;
         for word in 1..=words {
-            self.generation.set(new + 8 * word, locked.load(old + 8 * word)?)?;
+            self.generation
+                .set(new + 8 * word, locked.load(old + 8 * word)?)?;
         }
         Ok(Word::of_blob(new))
     }

@@ -1,0 +1,327 @@
+//! Containers as Rust values: objects whose bytes change, and which grow by chunks.
+//!
+//! What the bytes mean, and who may write to them when, is the business of whoever made the container: it has a lock in
+//! its own memory, named and looked at as the store's is ([`Container::thread`], [`Container::is_absent`]). All offsets
+//! count from the start of the store's data area, so they mean the same in every process.
+//!
+//! **Invariants.** `I1`: a `Container` has one hold counted in `Local::held`, so its own run and the chunks in its chain
+//! stay committed until its owners free them. `I2`: the read-write mapping of these is shared in every process that
+//! has a `Container`, fork children included.
+#![allow(dead_code, reason = "what the containers of this crate are made of")]
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, reason = "tests reach it")
+)]
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::ObjectId;
+use super::attached::{Attached, PATIENCE, ProcessGuard, fork_count};
+use super::file::Huge;
+use super::find;
+use super::handle::Store;
+use super::hold::{self, Hold};
+use super::layout::SPAN;
+use super::lock::Holder;
+use super::objects::{Row, State};
+use super::own_spans::OwnSpans;
+use super::token::Token;
+use super::{alive, threads};
+use crate::error::{AccessError, AllocateError, AttachError, Corrupt};
+use crate::sys::mapping::PAGE;
+
+thread_local! {
+    /// The last answer of [`Container::thread`]: attachment, fork count, word.
+    static LAST: Cell<(u64, u64, u32)> = const { Cell::new((0, 0, 0)) };
+}
+
+/// A chunk of a container's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where it begins in the data area, in bytes: a multiple of 64 KiB.
+    pub offset: u64,
+    /// Its bytes, whole pages.
+    pub len: u64,
+    /// What its container calls it by.
+    pub tag: u32,
+}
+
+impl Chunk {
+    fn of(row: &Row) -> Self {
+        Self {
+            offset: offset_of(row.first),
+            len: row.len,
+            tag: row.tag,
+        }
+    }
+}
+
+/// Where a span begins in the data area.
+const fn offset_of(span: u64) -> u64 {
+    span.saturating_mul(SPAN)
+}
+
+struct Shared {
+    hold: Hold,
+    kind: u8,
+    own: OwnSpans,
+}
+
+/// An object that all processes that attach it write to.
+///
+/// Clones share one hold. When the last clone in the last process is gone and no token is in flight, its memory goes
+/// back to the kernel, chunks included.
+#[derive(Clone)]
+pub struct Container(Arc<Shared>);
+
+impl Container {
+    /// Makes a container of a kind, a number that its maker alone understands. `byte_len` zeros are its first memory.
+    pub fn new(store: &Store, kind: u8, byte_len: u64) -> Result<Self, AllocateError> {
+        let attached = &store.0;
+        usable(attached)?;
+        let row = hold::allocate(attached, byte_len, false)?;
+        // From here on dropping the value gives everything back.
+        let hold = Hold::of(Arc::clone(attached), &row);
+        attached.file.commit_data(row.first, row.len, Huge::Auto)?;
+        let session = attached.session()?;
+        session
+            .lock(PATIENCE)?
+            .publish(&row, session.slot, Some(kind))?;
+        drop(session);
+        Ok(Self::of(hold, kind, &row))
+    }
+
+    fn of(hold: Hold, kind: u8, row: &Row) -> Self {
+        let own = OwnSpans::new(hold.attached.file.geometry.span_count);
+        own.add(row);
+        Self(Arc::new(Shared { hold, kind, own }))
+    }
+
+    /// Turns a token into the container, in any process of the same user.
+    ///
+    /// # Errors
+    /// [`AttachError::Gone`] if nothing holds it any more, [`AttachError::WrongType`] if it is an object that never
+    /// changes; the others if its store cannot be found or mapped.
+    pub fn attach(token: &Token) -> Result<Self, AttachError> {
+        let store = find::store_of(&mut ProcessGuard::lock(), token)?;
+        usable(&store)?;
+        let (hold, row) = Hold::attach(&store, token, State::Container)?;
+        Ok(Self::of(hold, row.tag as u8, &row))
+    }
+
+    fn attached(&self) -> &Arc<Attached> {
+        &self.0.hold.attached
+    }
+
+    /// The store it lives in.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store(Arc::clone(self.attached()))
+    }
+
+    /// The container's name.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        self.0.hold.id
+    }
+
+    /// What its maker said it is.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        self.0.kind
+    }
+
+    /// A token for another process. It counts as an interest in the container until it is attached once.
+    pub fn token(&self) -> Result<Token, AccessError> {
+        usable(self.attached())?;
+        self.0.hold.token()
+    }
+
+    /// Where the data area begins in this process's read-write mapping, and its bytes: those that the file has, which are
+    /// all unless the store was made under a limit of file sizes. Past them an access raises SIGBUS.
+    #[must_use]
+    pub fn data(&self) -> (NonNull<u8>, u64) {
+        let file = &self.attached().file;
+        let len = offset_of(file.geometry.span_count);
+        (file.mapping.data(), len.min(file.data_len()))
+    }
+
+    /// Where the container's own run begins in the data area.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        offset_of(self.0.hold.first)
+    }
+
+    /// Bytes of the container's own run.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a length of memory")]
+    pub fn len(&self) -> u64 {
+        self.0.hold.len
+    }
+
+    /// Adds a chunk of at least `byte_len` zeros, committed, and newest in the chain. Without room nothing has happened.
+    pub fn add_chunk(&self, byte_len: u64, tag: u32) -> Result<Chunk, AllocateError> {
+        let attached = self.attached();
+        usable(attached)?;
+        let len = byte_len.max(1).saturating_add(PAGE - 1) & !(PAGE - 1);
+        let mut session = attached.session()?;
+        session.tidy_up()?;
+        let slot = session.slot;
+        let allocated = session
+            .lock(PATIENCE)
+            .map_err(AllocateError::from)
+            .and_then(|locked| locked.allocate_chunk(slot, len, tag));
+        session.end(PATIENCE);
+        let row = allocated?;
+        // The chunk is DYING, this process's to free: no other thread is at work on it.
+        let committed = attached.file.commit_data(row.first, len, Huge::Auto);
+        if let Err(error) = committed.and_then(|()| Ok(self.link(&row)?)) {
+            // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
+            if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
+                attached.free(&[row], PATIENCE);
+            }
+            return Err(error);
+        }
+        self.0.own.add(&row);
+        Ok(Chunk::of(&row))
+    }
+
+    fn link(&self, row: &Row) -> Result<(), AccessError> {
+        let session = self.attached().session()?;
+        session.lock(PATIENCE)?.link_chunk(self.id(), row)
+    }
+
+    /// The chunks, from the newest to the oldest.
+    pub fn chunks(&self) -> Result<Vec<Chunk>, AccessError> {
+        Ok(self.rows()?.iter().map(Chunk::of).collect())
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, AccessError> {
+        usable(self.attached())?;
+        let session = self.attached().session()?;
+        let locked = session.lock(PATIENCE)?;
+        Ok(locked.chunks(&locked.container(self.id())?)?)
+    }
+
+    /// Gives chunks back by their tags; returns their bytes. `is_unwanted` is called under the store's lock.
+    pub fn free_chunks(&self, is_unwanted: impl Fn(u32) -> bool) -> Result<u64, AccessError> {
+        let attached = self.attached();
+        usable(attached)?;
+        let mut session = attached.session()?;
+        let (slot, locked) = (session.slot, session.lock(PATIENCE)?);
+        let mut dying = Vec::new();
+        let freed = locked.container(self.id()).map_err(AccessError::from);
+        let freed = freed.and_then(|container| {
+            let is_unwanted = |row: &Row| is_unwanted(row.tag);
+            locked.free_chunks(&container, slot, is_unwanted, &mut dying)
+        });
+        drop(locked);
+        for row in &dying {
+            self.0.own.remove(row);
+        }
+        let bytes = dying.iter().map(Row::committed).sum();
+        session.local().unfinished.append(&mut dying);
+        session.end(PATIENCE);
+        freed.map(|()| bytes)
+    }
+
+    /// Whether the byte at `offset` of the data area is the container's, as far as this process knows. It does not know of
+    /// chunks that others have added or freed since it looked.
+    #[inline]
+    pub(crate) fn owns(&self, offset: u64) -> bool {
+        self.0.own.have(offset)
+    }
+
+    /// The same, after a look at the store's rows; `false` also if they cannot be read. The caller holds the container's
+    /// own lock, so that no other thread asks [`Container::owns`] meanwhile.
+    pub(crate) fn owns_after_look(&self, offset: u64) -> bool {
+        let Ok(rows) = self.rows() else {
+            return false;
+        };
+        let own = &self.0.own;
+        own.clear();
+        own.add_run(self.0.hold.first, self.0.hold.len);
+        for row in &rows {
+            own.add(row);
+        }
+        own.have(offset)
+    }
+
+    /// Makes the pages of a range of the data area present in this process, writable, so that the first write to each need
+    /// not wait for the kernel. Best effort; whether it was done.
+    #[allow(clippy::must_use_candidate, reason = "best effort")]
+    pub fn populate(&self, offset: u64, byte_len: u64) -> bool {
+        let file = &self.attached().file;
+        let start = file.geometry.data_start.saturating_add(offset);
+        let end = start.saturating_add(byte_len);
+        end <= file.geometry.capacity && file.mapping.populate(start, end)
+    }
+
+    /// The lock word that names the calling thread (lock.rs). The answer is remembered for the store that was asked about
+    /// last.
+    #[inline]
+    pub(crate) fn thread(&self) -> Result<u32, AccessError> {
+        let (key, forks, word) = LAST.get();
+        if key == self.attached().key() && forks == fork_count() {
+            return Ok(word);
+        }
+        self.thread_now()
+    }
+
+    #[cold]
+    fn thread_now(&self) -> Result<u32, AccessError> {
+        let attached = self.attached();
+        usable(attached)?;
+        let word = attached.session()?.thread().word();
+        LAST.set((attached.key(), fork_count(), word));
+        Ok(word)
+    }
+
+    /// Whether the thread that a container's lock word names has died, or there is none. The word was loaded with Acquire,
+    /// and written with Release (lock.rs I1).
+    pub(crate) fn is_absent(&self, word: u32) -> bool {
+        let file = &self.attached().file;
+        Holder::of(word).is_none_or(|holder| threads::has_ended(file, holder))
+    }
+
+    /// The process of the thread that a lock word names; 0 when it is not known.
+    pub(crate) fn pid_of(&self, word: u32) -> u32 {
+        let file = &self.attached().file;
+        let process = Holder::of(word).and_then(|holder| threads::process_of(file, holder));
+        process.map_or(0, |process| alive::pid_of(file, process))
+    }
+
+    /// Describes bytes at an offset of the data area that break an invariant.
+    pub(crate) fn corrupt(&self, offset: u64, what: &'static str) -> Corrupt {
+        let file = &self.attached().file;
+        let at = file.geometry.data_start.saturating_add(offset);
+        file.corrupt(at, what)
+    }
+}
+
+/// Fails in a process that inherited its mappings but could be given no holds (I1, I2).
+fn usable(attached: &Attached) -> Result<(), AccessError> {
+    if attached.is_void() {
+        return Err(AccessError::NoHolds {
+            store: attached.file.uuid,
+        });
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Container {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Container")
+            .field("id", &self.id())
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
