@@ -9,7 +9,7 @@ use super::super::error::ContainerError;
 use super::super::value::{Incoming, Kind, Value, Values, Word};
 use super::hash::{Canonical, canonical};
 use super::{KeyAdded, End, KeyExchanged, Key, Part, Picture, RawDict, refusal};
-use crate::store::Store;
+use crate::store::{Store, Token};
 
 /// Why an operation on a dict, a set or a counter failed. It is unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,22 @@ impl Dict {
     #[must_use]
     pub fn raw(&self) -> &RawDict {
         &self.0
+    }
+
+    /// Turns a token into the dict that it is of, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no dict.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self(Arc::new(RawDict::attach(token)?)))
+    }
+
+    /// A token for another process. It counts as an interest in the dict until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        self.0.token()
     }
 
     fn with_key<T>(

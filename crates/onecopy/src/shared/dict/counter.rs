@@ -4,7 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::value::Value;
 use super::{Dict, DictError};
-use crate::store::Store;
+use crate::store::{Store, Token};
 
 /// Counts of values that all processes of a family add to. What was never counted has the count 0.
 ///
@@ -43,6 +43,22 @@ impl Counter {
     #[must_use]
     pub fn dict(&self) -> &Dict {
         &self.0
+    }
+
+    /// Turns a token into the counter that it is of, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no dict.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self(Dict::attach(token)?))
+    }
+
+    /// A token for another process. It counts as an interest in the counter until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        self.0.token()
     }
 
     /// Adds to a count; the sum.

@@ -57,7 +57,7 @@ use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{HASH_KEYS, ROOT0, ROOT1, ROOT3, ROOT4};
 use super::value::{Incoming, Word};
-use crate::store::Store;
+use crate::store::{Container, Store, Token};
 use hash::Secret;
 
 /// The index.
@@ -103,7 +103,7 @@ pub struct RawDict {
 }
 
 /// What the container's head says it is.
-pub(crate) const KIND: u8 = 2;
+pub(crate) const KIND: u8 = 3;
 
 impl RawDict {
     /// A new, empty dict.
@@ -113,6 +113,22 @@ impl RawDict {
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
         let heap = Heap::create(store, KIND)?;
         Ok(Self::of(heap))
+    }
+
+    /// Turns a token into the dict, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no dict.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self::of(Heap::open(Container::attach(token)?, KIND)?))
+    }
+
+    /// A token for another process. It counts as an interest in the dict until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
     }
 
     fn of(heap: Heap) -> Self {

@@ -4,7 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::value::Value;
 use super::{Dict, DictError, End};
-use crate::store::Store;
+use crate::store::{Store, Token};
 
 /// A set of values that all processes of a family see and change, in the order in which they were added.
 ///
@@ -41,6 +41,22 @@ impl Set {
     #[must_use]
     pub fn dict(&self) -> &Dict {
         &self.0
+    }
+
+    /// Turns a token into the set that it is of, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no dict.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self(Dict::attach(token)?))
+    }
+
+    /// A token for another process. It counts as an interest in the set until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        self.0.token()
     }
 
     /// Values in it.
