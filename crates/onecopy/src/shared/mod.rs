@@ -10,6 +10,7 @@
 
 mod cell;
 mod change;
+mod dict;
 mod error;
 mod generation;
 mod heap;
@@ -22,6 +23,10 @@ mod verify;
 mod words;
 
 pub use cell::Cell;
+pub use dict::{
+    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, Set,
+    canonical, refusal,
+};
 pub use error::ContainerError;
 pub use lock::{SleepHook, set_sleep_hook};
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
