@@ -68,7 +68,11 @@ impl Spare {
         }
         let in_use = self.in_use.get();
         if in_use > PATIENCE {
-            self.in_use.set(if in_use == u8::MAX { PATIENCE } else { in_use + 1 });
+            self.in_use.set(if in_use == u8::MAX {
+                PATIENCE
+            } else {
+                in_use + 1
+            });
             self.clear();
             return object;
         }

@@ -67,7 +67,8 @@ impl Reservation {
             unsafe { munmap(base.wrapping_add(both).cast(), tail) }?;
         }
         let at = |base| {
-            let base = NonNull::new(base).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            let base =
+                NonNull::new(base).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
             Ok::<_, io::Error>(Self { base, len })
         };
         // Each half has its own owner from here on (I1).
