@@ -73,11 +73,8 @@ fn position<T: PartialEq + Copy>(
 /// item the compiler compares several at once.
 fn position_in<T: PartialEq + Copy>(items: &[T], value: T) -> Option<usize> {
     const BLOCK: usize = 128;
-    let has_it = |block: &[T]| {
-        block
-            .iter()
-            .fold(false, |found, &item| found | (item == value))
-    };
+    let count = |block: &[T]| block.iter().filter(|&&item| item == value).count();
+    let has_it = |block: &[T]| count(block) > 0;
     let block = items.chunks(BLOCK).position(has_it)?;
     let start = block * BLOCK;
     let found = items.get(start..)?.iter().position(|&item| item == value)?;
