@@ -166,7 +166,7 @@ pub enum AccessError {
 }
 
 /// Who holds a lock, and what to do about it.
-fn holder(pid: u32, state: char) -> String {
+pub(crate) fn holder(pid: u32, state: char) -> String {
     match (pid, state) {
         (0, _) => "a process that cannot be told: end the processes that use it".to_owned(),
         (_, 'T' | 't') => {

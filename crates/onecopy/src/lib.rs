@@ -30,6 +30,8 @@ pub mod image;
 mod primitive;
 mod printable;
 #[cfg(not(loom))]
+pub mod shared;
+#[cfg(not(loom))]
 pub mod store;
 #[cfg(not(loom))]
 mod sys;
@@ -63,6 +65,8 @@ pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 #[cfg(not(loom))]
 pub use file::{FileBuilder, FileError, FileIdentity, FileImage, FileKind};
 pub use printable::{is_obeyed, printable, printable_path};
+#[cfg(not(loom))]
+pub use shared::{ContainerError, Counter, Dict, DictError, List, ListError, Set, Value};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, OldAddress, Portable, PrivateMapping, Stats,

@@ -1,14 +1,18 @@
 //! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
-//! the metadata of a store, be less patient with holders of its lock, and learn where its words stand;
-//! and a thread can look around after each step of writing a file. Without the feature everything here
-//! is empty.
+//! the metadata of a store, and a thread to be ended after its n-th store to a container; a process can be
+//! less patient with holders of its lock, and learn where its words stand; and a thread can look around
+//! after each step of writing a file. Without the feature everything here is empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
-pub use armed::{arm, disarm, set_patience, words_in_use};
+pub use armed::{arm, disarm, end_thread_after, set_patience, words_in_use};
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn stored() {}
+
+#[cfg(not(feature = "testing"))]
+#[inline(always)]
+pub(crate) fn container_stored() {}
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn patience(usual: std::time::Duration) -> std::time::Duration {
@@ -52,10 +56,12 @@ mod steps {
 }
 
 #[cfg(feature = "testing")]
-pub(crate) use armed::{patience, stored};
+pub(crate) use armed::{container_stored, patience, stored};
 
 #[cfg(feature = "testing")]
+#[allow(unsafe_code, reason = "a thread ends here as a kill would end it")]
 mod armed {
+    use std::cell::Cell;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
@@ -86,6 +92,30 @@ mod armed {
     /// Takes [`arm`] back and returns how many stores were left.
     pub fn disarm() -> u64 {
         LEFT.swap(0, Ordering::SeqCst)
+    }
+
+    thread_local! {
+        static THREAD_LEFT: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
+    /// unwinds and drops nothing. 0 takes it back. Returns how many stores were left.
+    pub fn end_thread_after(stores: u64) -> u64 {
+        THREAD_LEFT.replace(stores)
+    }
+
+    pub(crate) fn container_stored() {
+        stored();
+        let left = THREAD_LEFT.get();
+        if left == 0 {
+            return;
+        }
+        THREAD_LEFT.set(left - 1);
+        if left == 1 {
+            // SAFETY: exit(2) ends this thread alone. Nobody uses its stack or what it owns any more: what it lent to others
+            // stays where it is, since nothing is unwound or freed.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+        }
     }
 
     pub(crate) fn stored() {

@@ -17,7 +17,7 @@ mod elements;
 mod iterator;
 mod parts;
 pub(crate) mod scan;
-mod spare;
+pub(crate) mod spare;
 mod steps;
 
 pub(crate) use codec::{Getter, of};

@@ -1,0 +1,204 @@
+//! `Value`'s container: one value of any kind.
+#![forbid(unsafe_code)]
+
+use super::error::ContainerError;
+use super::heap::Heap;
+use super::layout::ROOT3;
+use super::lock::Locked;
+use super::value::{Incoming, Sink, Word, read_value};
+use crate::store::{Container, Store, Token};
+
+/// One value as containers keep it: it comes as [`Incoming`] and goes through a [`Sink`].
+#[derive(Debug)]
+pub struct Cell {
+    pub(crate) heap: Heap,
+}
+
+/// The value's word.
+const WORD: u64 = ROOT3;
+
+/// What the store calls this kind of container.
+const KIND: u8 = 3;
+
+impl Cell {
+    /// A new container that holds `None`.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn create(store: &Store) -> Result<Self, ContainerError> {
+        let heap = Heap::create(store, KIND)?;
+        heap.words.store(heap.head + WORD, Word::NONE.0);
+        Ok(Self { heap })
+    }
+
+    /// Turns a token into the value, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no single value.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        let heap = Heap::open(Container::attach(token)?, KIND)?;
+        Ok(Self { heap })
+    }
+
+    /// A token for another process. It counts as an interest in the value until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn get<S: Sink>(&self, sink: &S) -> Result<Result<S::Made, S::Error>, ContainerError> {
+        self.heap.read(|look| read_value(look, look.root(WORD), sink))
+    }
+
+    /// Replaces the value.
+    #[inline(always)]
+    pub fn set(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let locked = self.heap.lock()?;
+        locked.replace(self.heap.head + WORD, value)
+    }
+
+    /// Adds to an int; the sum. `None` if the value is no int of 48 bits, or would not stay one: nothing has happened.
+    #[inline(always)]
+    pub fn add(&self, amount: i64) -> Result<Option<i64>, ContainerError> {
+        let locked = self.heap.lock()?;
+        let sum = Word(locked.root(WORD)).as_int().and_then(|old| old.checked_add(amount));
+        let Some((sum, word)) = sum.and_then(|sum| Some((sum, Word::of_int(sum)?))) else {
+            return Ok(None);
+        };
+        locked.set(self.heap.head + WORD, word.0)?;
+        Ok(Some(sum))
+    }
+
+    /// Replaces the value if it is `old`: of the same type and, for a pickle, made of the same bytes.
+    ///
+    /// # Errors
+    /// As in [`Cell::set`].
+    pub fn compare_exchange(&self, old: &Incoming<'_>, new: &Incoming<'_>) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        if !locked.is_same(Word(locked.root(WORD)), old)? {
+            return Ok(false);
+        }
+        locked.replace(self.heap.head + WORD, new)?;
+        Ok(true)
+    }
+}
+
+impl Locked<'_> {
+    /// Puts a value where another is; a blob that was there goes into limbo.
+    ///
+    /// # Errors
+    /// No memory; nothing has happened then.
+    #[inline(always)]
+    pub(crate) fn replace(&self, at: u64, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let old = Word(self.load(at)?);
+        match (value, old.as_blob()) {
+            (Incoming::Word(word), None) => self.set(at, word.0),
+            (_, old) => self.replace_blob(at, old, value),
+        }
+    }
+
+    #[inline(never)]
+    fn replace_blob(&self, at: u64, old: Option<u64>, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        self.make_room_in_limbo()?;
+        let mut change = self.change();
+        let word = value.place(&mut change)?;
+        change.put(at, word.0)?;
+        if let Some(old) = old {
+            change.retire(old)?;
+        }
+        change.commit(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::value::{Value, Values};
+
+    fn cell() -> Cell {
+        Cell::create(&Store::options().capacity_bytes(1 << 30).create().unwrap()).unwrap()
+    }
+
+    fn put(cell: &Cell, value: &Value) {
+        value.with_incoming(|incoming| cell.set(&incoming)).unwrap();
+    }
+
+    fn get(cell: &Cell) -> Value {
+        cell.get(&Values).unwrap().unwrap()
+    }
+
+    #[test]
+    fn any_value_comes_back() {
+        let cell = cell();
+        assert_eq!(get(&cell), Value::None);
+        let values = [
+            Value::Bool(true),
+            Value::Int(-7),
+            Value::Int(i64::MIN),
+            Value::BigInt(vec![1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            Value::Float(-0.5),
+            Value::Float(f64::INFINITY),
+            Value::Str(String::new()),
+            Value::Str("short".into()),
+            Value::Str("é".into()),
+            Value::Str("longer than a word".into()),
+            Value::Str("日本語".into()),
+            Value::Str("🦀🦀".into()),
+            Value::Surrogates(vec![0xd800, 65]),
+            Value::Bytes(vec![]),
+            Value::Bytes(vec![0; 1000]),
+            Value::Bytes(vec![7; 1 << 20]),
+            Value::Pickle(vec![1, 2, 3]),
+            Value::None,
+        ];
+        for value in values.iter().chain(values.iter().rev()) {
+            put(&cell, value);
+            assert_eq!(&get(&cell), value);
+        }
+    }
+
+    #[test]
+    fn replaced_blobs_are_used_again() {
+        let cell = cell();
+        for number in 0..100_000u32 {
+            put(&cell, &Value::Str(format!("a blob that changes: {number}")));
+        }
+        assert_eq!(get(&cell), Value::Str("a blob that changes: 99999".into()));
+        assert_eq!(cell.heap.container.chunks().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_sum_is_exact_and_what_is_no_int_is_refused() {
+        let cell = cell();
+        assert_eq!(cell.add(1).unwrap(), None);
+        put(&cell, &Value::Int(40));
+        assert_eq!(cell.add(2).unwrap(), Some(42));
+        assert_eq!(cell.add(1 << 47).unwrap(), None);
+        assert_eq!(get(&cell), Value::Int(42));
+    }
+
+    #[test]
+    fn a_reader_beside_a_writer_sees_whole_values() {
+        let cell = cell();
+        put(&cell, &Value::Str("x".repeat(40)));
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for number in 0..50_000u32 {
+                    let letter = char::from(b'a' + (number % 26) as u8);
+                    put(&cell, &Value::Str(letter.to_string().repeat(20 + number as usize % 40)));
+                }
+            });
+            let mut reads = 0u64;
+            while !writer.is_finished() || reads < 1000 {
+                let Value::Str(text) = get(&cell) else { panic!("no str") };
+                let first = text.chars().next().unwrap();
+                assert!(text.chars().all(|letter| letter == first), "{text}");
+                reads += 1;
+            }
+        });
+    }
+}

@@ -1,0 +1,307 @@
+//! Changes of a container, all-or-nothing under `kill -9`.
+//!
+//! A change is a list of absolute writes {offset, value}. Under the lock its author writes the list into the intent
+//! record as it goes, then stores its length into `armed`, **which is the commit**, does the writes in the list's order
+//! and clears `armed`. A change of one word needs no record: its store is the commit.
+//!
+//! **Crash points**, in the order of the stores:
+//! 1. fresh blocks are filled and the list is written: `armed` is 0, both mean nothing; the blocks' headers still say
+//!    that they are free;
+//! 2. after `armed := n`: the change has happened; readers see it through the record, and whoever takes the lock over
+//!    does the writes;
+//! 3. between the writes: they are absolute, so doing them all again changes nothing;
+//! 4. after `armed := 0`: done.
+//!
+//! A change that frees or moves what readers may be following makes `seq` odd while it is under way; any other counts
+//! `changes` up, and readers that look at words in the list's order see a container at each step: a block's header
+//! before the word that leads to it, an element before the length that covers it.
+//!
+//! A change of many words (`Locked::long_change`) writes its list into a block of the heap instead, the **long record**,
+//! and says so in `armed`. It is the same otherwise.
+//!
+//! **Invariants.** `I1`: `armed` is 0 whenever a change is begun. `I2`: every offset of the list is the container's own:
+//! it is looked at when it is put there, and again before the write, since the record is shared memory.
+#![forbid(unsafe_code)]
+
+use super::error::ContainerError;
+use super::heap::Heap;
+use super::layout::{ARMED, CHANGES, IS_LONG, LONG, LONG_WRITES, RECORD, RECORD_WRITES, SEQ};
+use super::lock::Locked;
+use super::look::Retry;
+use super::value::LONG_RECORD;
+use super::words::Words;
+use crate::error::Corrupt;
+
+/// A list of writes in shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Record {
+    at: u64,
+    len: u64,
+}
+
+impl Record {
+    /// No list.
+    pub(crate) const EMPTY: Self = Self { at: 0, len: 0 };
+
+    #[inline(always)]
+    pub(crate) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The offset and value of a write; zeros for one beyond the store.
+    #[inline(always)]
+    fn write(self, words: &Words, index: u64) -> (u64, u64) {
+        let at = self.at.wrapping_add(16 * index);
+        (words.relaxed(at), words.relaxed(at.wrapping_add(8)))
+    }
+
+    /// What the list says of a word.
+    #[cold]
+    pub(crate) fn find(self, words: &Words, at: u64) -> Option<u64> {
+        let write = (0..self.len).rev().map(|index| self.write(words, index));
+        write.into_iter().find(|write| write.0 == at).map(|write| write.1)
+    }
+}
+
+/// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
+const AGAIN: usize = 24;
+
+/// A list of absolute writes to be done as one.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) heap: &'a Heap,
+    record: Record,
+    most: u64,
+    /// In a long change: offsets that are in the list and may be written again, and where they are in it.
+    again: Option<Vec<(u64, u64)>>,
+}
+
+impl Locked<'_> {
+    /// Begins a change of at most 32 words. Dropping it unfinished changes nothing.
+    #[inline(always)]
+    pub(crate) fn change(&self) -> Change<'_> {
+        let at = self.heap.head + RECORD;
+        Change {
+            heap: self.heap,
+            record: Record { at, len: 0 },
+            most: RECORD_WRITES,
+            again: None,
+        }
+    }
+
+    /// Begins a change of at most `most` words. It sees its own writes only of words that were put with
+    /// [`Change::put_again`], so it allocates before it frees, and puts each other word once.
+    ///
+    /// # Errors
+    /// No memory for the list.
+    pub(crate) fn long_change(&self, most: u64) -> Result<Change<'_>, ContainerError> {
+        // Room for the words that blocks are taken and freed by.
+        let most = most.saturating_add(AGAIN as u64);
+        if self.root(LONG_WRITES) < most {
+            self.renew_long_record(most)?;
+        }
+        Ok(Change {
+            heap: self.heap,
+            record: Record { at: self.root(LONG), len: 0 },
+            most,
+            again: Some(Vec::with_capacity(AGAIN)),
+        })
+    }
+
+    #[cold]
+    fn renew_long_record(&self, most: u64) -> Result<(), ContainerError> {
+        let mut change = self.change();
+        let most = most.next_power_of_two().max(512);
+        let at = change.allocate(LONG_RECORD, most.saturating_mul(16))?;
+        let old = self.root(LONG);
+        if old != 0 {
+            change.free(old - 8)?;
+        }
+        change.put_root(LONG, at + 8)?;
+        change.put_root(LONG_WRITES, most)?;
+        // A reader that goes past a writer may be in the old one.
+        change.commit(true)
+    }
+
+    /// Writes one word, which is the whole change: it frees and moves nothing.
+    #[inline(always)]
+    pub(crate) fn set(&self, at: u64, value: u64) -> Result<(), ContainerError> {
+        let heap = self.heap;
+        let at = heap.own(at)?;
+        heap.words.store(at, value);
+        heap.count_change();
+        Ok(())
+    }
+
+    /// Writes a word that nobody can reach yet: of a fresh block, or beyond a length.
+    #[inline(always)]
+    pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
+        let at = self.heap.own(at)?;
+        self.heap.words.store(at, value);
+        Ok(())
+    }
+
+    /// A word of the container.
+    #[inline(always)]
+    pub(crate) fn load(&self, at: u64) -> Result<u64, ContainerError> {
+        self.heap.load(at)
+    }
+
+    /// A word of the head.
+    #[inline(always)]
+    pub(crate) fn root(&self, at: u64) -> u64 {
+        self.heap.words.relaxed(self.heap.head + at)
+    }
+}
+
+impl Heap {
+    /// A word of the container, under the lock.
+    #[inline(always)]
+    pub(crate) fn load(&self, at: u64) -> Result<u64, ContainerError> {
+        match self.words.load(at) {
+            Some(word) => Ok(word),
+            None => Err(self.corrupt(at, "an offset beyond the store").into()),
+        }
+    }
+
+    #[inline(always)]
+    fn count_change(&self) {
+        let at = self.head + CHANGES;
+        self.words.store(at, self.words.relaxed(at).wrapping_add(1));
+    }
+
+    /// Does the writes that a dead holder of the lock committed. The caller has the lock.
+    ///
+    /// # Errors
+    /// A record that no change can have left.
+    pub(crate) fn replay(&self) -> Result<(), Corrupt> {
+        let (words, head) = (&self.words, self.head);
+        let record = self.armed_record()?;
+        let seq = words.relaxed(head + SEQ) | 1;
+        words.store(head + SEQ, seq);
+        self.write(record)?;
+        words.store(head + SEQ, seq.wrapping_add(1));
+        self.count_change();
+        words.store(head + ARMED, 0);
+        Ok(())
+    }
+
+    /// The list that `armed` speaks of.
+    ///
+    /// # Errors
+    /// No change can have left it.
+    pub(crate) fn armed_record(&self) -> Result<Record, Corrupt> {
+        let armed = self.words.acquire(self.head + ARMED);
+        let (at, most, len) = if armed & IS_LONG == 0 {
+            (self.head + RECORD, RECORD_WRITES, armed)
+        } else {
+            let root = |at| self.words.relaxed(self.head + at);
+            (root(LONG), root(LONG_WRITES), armed & !IS_LONG)
+        };
+        if len > most {
+            return Err(self.corrupt(self.head + ARMED, "an impossible intent record"));
+        }
+        Ok(Record { at, len })
+    }
+
+    /// Does the writes of a record.
+    #[inline(always)]
+    fn write(&self, record: Record) -> Result<(), Corrupt> {
+        for index in 0..record.len {
+            let (at, value) = record.write(&self.words, index);
+            let at = self.own(at)?;
+            self.words.store(at, value);
+        }
+        Ok(())
+    }
+}
+
+impl Change<'_> {
+    /// Adds the write of `value` to the word at `at`.
+    ///
+    /// # Errors
+    /// The word is not the container's: an offset in it is damaged.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, at: u64, value: u64) -> Result<(), ContainerError> {
+        let heap = self.heap;
+        let at = heap.own(at)?;
+        assert!(self.record.len < self.most, "a change of more words than it was begun for");
+        let entry = self.record.at + 16 * self.record.len;
+        heap.words.store(entry, at);
+        heap.words.store(entry + 8, value);
+        self.record.len += 1;
+        Ok(())
+    }
+
+    /// Adds the write of a word of the head.
+    #[inline(always)]
+    pub(crate) fn put_root(&mut self, at: u64, value: u64) -> Result<(), ContainerError> {
+        self.put(self.heap.head + at, value)
+    }
+
+    /// The same as [`Change::put`] for a word that the list may hold already: the later value counts.
+    #[inline(always)]
+    pub(crate) fn put_again(&mut self, at: u64, value: u64) -> Result<(), ContainerError> {
+        if let Some(index) = self.place_of(at) {
+            self.heap.words.store(self.record.at + 16 * index + 8, value);
+            return Ok(());
+        }
+        if let Some(again) = &mut self.again {
+            again.push((at, self.record.len));
+        }
+        self.put(at, value)
+    }
+
+    /// Where the list writes a word.
+    #[inline(always)]
+    fn place_of(&self, at: u64) -> Option<u64> {
+        if let Some(again) = &self.again {
+            return again.iter().find(|known| known.0 == at).map(|known| known.1);
+        }
+        (0..self.record.len).rev().find(|index| self.record.write(&self.heap.words, *index).0 == at)
+    }
+
+    /// What a word will be after the change.
+    #[inline(always)]
+    pub(crate) fn see(&self, at: u64) -> Result<u64, ContainerError> {
+        match self.place_of(at) {
+            Some(index) => Ok(self.record.write(&self.heap.words, index).1),
+            None => self.heap.load(at),
+        }
+    }
+
+    /// Writes a word that nobody can reach before the commit: of a block that this change takes, or beyond a length.
+    #[inline(always)]
+    pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
+        let at = self.heap.own(at)?;
+        self.heap.words.store(at, value);
+        Ok(())
+    }
+
+    /// Does the change. `moves`: it frees or moves what readers may be following.
+    ///
+    /// # Errors
+    /// Somebody has overwritten the record meanwhile.
+    #[inline(always)]
+    pub(crate) fn commit(self, moves: bool) -> Result<(), ContainerError> {
+        let (words, head) = (&self.heap.words, self.heap.head);
+        let is_long = if self.again.is_some() { IS_LONG } else { 0 };
+        words.store(head + ARMED, self.record.len | is_long);
+        if moves {
+            let seq = words.relaxed(head + SEQ) | 1;
+            words.store(head + SEQ, seq);
+            self.heap.write(self.record)?;
+            words.store(head + SEQ, seq.wrapping_add(1));
+        } else {
+            self.heap.write(self.record)?;
+            self.heap.count_change();
+        }
+        words.store(head + ARMED, 0);
+        Ok(())
+    }
+}
+
+/// Under the lock nothing changes, so a walk that fails has met damage.
+pub(crate) fn found<T>(heap: &Heap, result: Result<T, Retry>) -> Result<T, ContainerError> {
+    result.map_err(|Retry| heap.corrupt(0, "a container that leads nowhere").into())
+}

@@ -1,0 +1,46 @@
+//! Why an operation on a container failed. Nothing has happened then.
+#![forbid(unsafe_code)]
+
+use crate::error::{AccessError, AllocateError, AttachError, Corrupt};
+
+/// Why an operation on a container failed. The container is unchanged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContainerError {
+    /// Bytes of the container break its invariants.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// A living process has had the container's lock for too long, for instance because it is stopped.
+    #[error("this container's lock has been held for {waited_s} s by {holder}")]
+    LockTimeout {
+        /// How long this process waited, in seconds.
+        waited_s: f64,
+        /// The holder, 0 when unknown.
+        pid: u32,
+        /// The holder and its state, as words.
+        holder: String,
+    },
+    /// There is no memory for what the operation needs.
+    #[error(transparent)]
+    Allocate(#[from] AllocateError),
+    /// The container cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The store could not be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A signal's handler asked to stop while this thread waited for the lock.
+    #[error("a signal ended the wait for a container's lock")]
+    Interrupted,
+    /// This thread does not have the lock that it wants to give back.
+    #[error("this thread does not hold the container's lock")]
+    NotHeld,
+    /// The container cannot hold so much.
+    #[error("a container holds at most {most} {what}")]
+    Full {
+        /// The limit.
+        most: u64,
+        /// Of what, in the plural.
+        what: &'static str,
+    },
+}

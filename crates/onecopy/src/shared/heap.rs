@@ -1,0 +1,327 @@
+//! A container's heap: blocks of size classes in chunks of the store, and the blobs in limbo.
+//!
+//! A block is a header word and a payload. A **run** is a stretch of a chunk that is cut into blocks of one class; it
+//! begins with a header of its own, so that a chunk can be walked (verify.rs). Each class has a free list and, at the
+//! end of its newest run, fresh blocks that were never used. All of this is ordinary words, changed by the same change
+//! that makes a block reachable: a death cannot tear a free list or lose a block.
+//!
+//! **Limbo.** A blob that was replaced keeps its header and content until 64 have come together, since readers may be
+//! copying it; then one bump of `seq` frees them all.
+//!
+//! **Generations.** Whatever drops more than a record can list builds new chunks, swaps the arena and the roots in one
+//! change, and gives the old chunks back whole (generation.rs).
+//!
+//! **Invariants.** `I1`: every block of the chunks in use is exactly one of free, fresh, live or in limbo. `I2`: only
+//! words of spans that the store says are this container's are written to ([`Heap::own`]).
+//!
+//! **Crash points.** A chunk that was added and that no change has taken yet begins with a word of zeros: the next one who
+//! needs a chunk takes it. Everything else: change.rs.
+#![forbid(unsafe_code)]
+
+use super::change::Change;
+use super::error::ContainerError;
+use super::layout::{
+    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, HASH_KEYS, Header, LIMBO, LIMBO_LEN,
+    LIMBO_MOST, MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
+};
+use super::lock::Locked;
+use super::look::Look;
+use super::words::Words;
+use crate::error::{AccessError, Corrupt};
+use crate::store::{Container, Store, Uuid};
+
+/// The smallest and the largest run of small blocks, in bytes.
+const SMALLEST_RUN: u64 = 4 << 10;
+/// See [`SMALLEST_RUN`].
+const LARGEST_RUN: u64 = 64 << 10;
+/// The smallest chunk and the largest that is added at once, unless one block needs more.
+const SMALLEST_CHUNK: u64 = 64 << 10;
+/// See [`SMALLEST_CHUNK`].
+const LARGEST_CHUNK: u64 = 4 << 20;
+/// Blobs that one change takes out of limbo: each has a header to write, and there may be as many classes.
+const FREED_AT_ONCE: u64 = 14;
+
+/// A container's memory as this process sees it.
+#[derive(Debug)]
+pub(crate) struct Heap {
+    pub(crate) container: Container,
+    pub(crate) words: Words,
+    /// Offset of the container's head.
+    pub(crate) head: u64,
+}
+
+/// Bytes of a container's own run of spans: its head and the first blocks.
+const OWN_BYTES: u64 = 64 << 10;
+
+impl Heap {
+    /// A new container without content. Nobody else knows it before a token of it is made, so it needs no record.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
+        let heap = Self::of(Container::new(store, kind, OWN_BYTES)?);
+        let (words, head) = (&heap.words, heap.head);
+        let keys = Uuid::random().map_err(|source| AccessError::Kernel {
+            store: store.uuid(),
+            step: "getrandom",
+            source,
+        })?;
+        let (keys, _) = keys.0.as_chunks::<8>();
+        for (index, key) in keys.iter().enumerate() {
+            words.store(head + HASH_KEYS + 8 * index as u64, u64::from_le_bytes(*key));
+        }
+        words.store(head + ARENA, head + FIRST_ARENA);
+        words.store(head + TOP, head + FIRST_BLOCK);
+        words.store(head + END, head + OWN_BYTES);
+        words.store(head, MAGIC | u64::from(kind));
+        Ok(heap)
+    }
+
+    /// A container that exists.
+    ///
+    /// # Errors
+    /// Its head is damaged.
+    pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
+        let heap = Self::of(container);
+        if heap.words.acquire(heap.head) != MAGIC | u64::from(kind) {
+            return Err(heap.corrupt(heap.head, "the head of a container of another kind").into());
+        }
+        Ok(heap)
+    }
+
+    fn of(container: Container) -> Self {
+        let (words, head) = (Words::of(&container), container.first());
+        Self { container, words, head }
+    }
+
+    /// Bytes of the container's own run.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        OWN_BYTES
+    }
+
+    /// The offset of a word that may be written to.
+    ///
+    /// # Errors
+    /// It is not the container's: an offset in it is damaged.
+    #[inline(always)]
+    pub(crate) fn own(&self, at: u64) -> Result<u64, Corrupt> {
+        if self.container.owns(at) && at.is_multiple_of(8) {
+            return Ok(at);
+        }
+        self.own_now(at)
+    }
+
+    /// Another process may have added the chunk.
+    #[cold]
+    #[inline(never)]
+    fn own_now(&self, at: u64) -> Result<u64, Corrupt> {
+        if at.is_multiple_of(8) && self.container.owns_after_look(at) {
+            return Ok(at);
+        }
+        Err(self.corrupt(at, "an offset outside the container"))
+    }
+
+    /// Describes bytes that break an invariant.
+    #[cold]
+    pub(crate) fn corrupt(&self, at: u64, what: &'static str) -> Corrupt {
+        self.container.corrupt(at, what)
+    }
+
+    /// The generation of the chunks in use.
+    pub(crate) fn generation(&self) -> u32 {
+        self.words.relaxed(self.head + GENERATION) as u32
+    }
+}
+
+impl Locked<'_> {
+    /// Makes room in limbo for the blobs that a change retires: four at most.
+    ///
+    /// # Errors
+    /// The limbo is damaged.
+    #[inline(always)]
+    pub(crate) fn make_room_in_limbo(&self) -> Result<(), ContainerError> {
+        if self.root(LIMBO_LEN) > LIMBO_MOST - 4 {
+            self.free_limbo()?;
+        }
+        Ok(())
+    }
+
+    /// Frees what is in limbo. Whoever began to read before the first change finds out; who begins later cannot find
+    /// these blobs.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn free_limbo(&self) -> Result<(), ContainerError> {
+        let mut moves = true;
+        loop {
+            let len = self.root(LIMBO_LEN);
+            if len == 0 {
+                return Ok(());
+            }
+            if len > LIMBO_MOST {
+                let at = self.heap.head + LIMBO_LEN;
+                return Err(self.heap.corrupt(at, "an impossible limbo").into());
+            }
+            let mut change = self.change();
+            let left = len.saturating_sub(FREED_AT_ONCE);
+            for index in left..len {
+                change.free(self.root(LIMBO + 8 * index))?;
+            }
+            change.put_root(LIMBO_LEN, left)?;
+            change.commit(moves)?;
+            moves = false;
+        }
+    }
+}
+
+impl Change<'_> {
+    /// Takes a block for `len` bytes: the offset of its header. Its payload may be filled before the commit.
+    ///
+    /// # Errors
+    /// No memory; nothing has happened then. A damaged free list.
+    #[inline(always)]
+    pub(crate) fn allocate(&mut self, kind: u8, len: u64) -> Result<u64, ContainerError> {
+        let class = class_of(len);
+        let row = self.class_row(class)?;
+        let free = self.see(row)?;
+        if free != 0 {
+            let header = self.free_header(free, class)?;
+            // The next of these will be wanted soon, and its header is a miss.
+            self.heap.words.prefetch(header.len());
+            self.put_again(row, header.len())?;
+            self.put(free, Header::new(kind, class, len).0)?;
+            return Ok(free);
+        }
+        let (fresh, end) = (self.see(row + 8)?, self.see(row + 16)?);
+        let next = fresh.wrapping_add(stride(class));
+        if fresh != 0 && fresh < next && next <= end {
+            self.put_again(row + 8, next)?;
+            self.put(fresh, Header::new(kind, class, len).0)?;
+            return Ok(fresh);
+        }
+        self.allocate_run(kind, class, len)
+    }
+
+    #[inline(always)]
+    fn class_row(&self, class: u64) -> Result<u64, ContainerError> {
+        if class >= CLASSES {
+            return Err(ContainerError::Full { most: MOST, what: "bytes" });
+        }
+        Ok(self.see(self.heap.head + ARENA)?.wrapping_add(class * CLASS_BYTES))
+    }
+
+    /// The header of a block that heads a free list.
+    #[inline(always)]
+    fn free_header(&self, at: u64, class: u64) -> Result<Header, ContainerError> {
+        let header = Header(self.see(at)?);
+        if header.kind() != FREE || header.class() != class {
+            return Err(self.heap.corrupt(at, "a block on the wrong free list").into());
+        }
+        Ok(header)
+    }
+
+    /// Takes the first block of a new run.
+    #[cold]
+    #[inline(never)]
+    fn allocate_run(&mut self, kind: u8, class: u64, len: u64) -> Result<u64, ContainerError> {
+        let row = self.class_row(class)?;
+        let stride = stride(class);
+        let chunk_bytes = self.see(self.heap.head + END)?.saturating_sub(self.see(self.heap.head + TOP)?);
+        // Small heaps have small runs; what does not fit one is a run by itself.
+        let run = (chunk_bytes / 16).clamp(SMALLEST_RUN, LARGEST_RUN);
+        let blocks = ((run - 8) / stride).max(1);
+        let run = blocks * stride + 8;
+        let top = self.take(run, Header::new(RUN, class, run))?;
+        let first = top + 8;
+        self.put(first, Header::new(kind, class, len).0)?;
+        self.put_again(row + 8, first + stride)?;
+        self.put_again(row + 16, top + run)?;
+        Ok(first)
+    }
+
+    /// Takes `bytes` of the chunk in use, or of a new one, and puts a header there.
+    fn take(&mut self, bytes: u64, header: Header) -> Result<u64, ContainerError> {
+        let head = self.heap.head;
+        let (mut top, mut end) = (self.see(head + TOP)?, self.see(head + END)?);
+        if top > end {
+            return Err(self.heap.corrupt(head + TOP, "blocks past the end of a chunk").into());
+        }
+        if end - top < bytes {
+            if end > top {
+                self.put_again(top, Header::new(UNUSED, 0, end - top).0)?;
+            }
+            (top, end) = self.new_chunk(bytes)?;
+            self.put_again(head + END, end)?;
+            // The next chunk of this change is another one.
+            self.put_again(top, header.0)?;
+        } else {
+            self.put(top, header.0)?;
+        }
+        self.put_again(head + TOP, top + bytes)?;
+        Ok(top)
+    }
+
+    /// A chunk for `bytes` more: one that a dead process added and nobody took, or a new one.
+    fn new_chunk(&self, bytes: u64) -> Result<(u64, u64), ContainerError> {
+        let container = &self.heap.container;
+        let generation = self.heap.generation();
+        let chunks = container.chunks()?;
+        let mut total = 0u64;
+        for chunk in chunks.iter().filter(|chunk| chunk.tag == generation) {
+            if chunk.len >= bytes && self.see(chunk.offset)? == 0 {
+                return Ok((chunk.offset, chunk.offset + chunk.len));
+            }
+            total = total.saturating_add(chunk.len);
+        }
+        let len = (total / 4).clamp(SMALLEST_CHUNK, LARGEST_CHUNK).max(bytes);
+        let chunk = container.add_chunk(len.next_multiple_of(SMALLEST_CHUNK), generation)?;
+        Ok((chunk.offset, chunk.offset + chunk.len))
+    }
+
+    /// Frees a block that no reader may be following, or in a change that moves.
+    ///
+    /// # Errors
+    /// There is no such block: an offset is damaged.
+    #[inline(always)]
+    pub(crate) fn free(&mut self, at: u64) -> Result<(), ContainerError> {
+        let header = Header(self.see(at)?);
+        let class = header.class();
+        if header.kind() == FREE || header.kind() >= UNUSED || class >= CLASSES {
+            return Err(self.heap.corrupt(at, "a block that is not in use").into());
+        }
+        let row = self.class_row(class)?;
+        let next = self.see(row)?;
+        self.put(at, Header::new(FREE, class, next).0)?;
+        self.put_again(row, at)
+    }
+
+    /// Puts a blob that this change makes unreachable into limbo; [`Locked::make_room_in_limbo`] was called before.
+    ///
+    /// # Errors
+    /// The limbo is damaged.
+    #[inline(always)]
+    pub(crate) fn retire(&mut self, at: u64) -> Result<(), ContainerError> {
+        let head = self.heap.head;
+        let len = self.see(head + LIMBO_LEN)?;
+        if len >= LIMBO_MOST {
+            return Err(self.heap.corrupt(head + LIMBO_LEN, "an impossible limbo").into());
+        }
+        // Beyond the length: nobody's yet.
+        self.prepare(head + LIMBO + 8 * len, at)?;
+        self.put_again(head + LIMBO_LEN, len + 1)
+    }
+}
+
+impl Heap {
+    /// Gives back chunks of other generations: a holder died between the swap and this, or before the swap.
+    pub(crate) fn give_back_old_chunks(&self) -> Result<(), ContainerError> {
+        let generation = self.generation();
+        self.container.free_chunks(|tag| tag != generation)?;
+        Ok(())
+    }
+}
+
+/// The header of a blob, and whether its payload lies within the store.
+#[inline(always)]
+pub(crate) fn header_of(look: &Look<'_>, at: u64) -> Result<Header, super::look::Retry> {
+    Ok(Header(look.load(at)?))
+}

@@ -1,0 +1,114 @@
+//! Lists.
+//!
+//! ```text
+//! root 0 ─▶ directory: entry = start (16 bits) | offset of a page (48)          position = base + index
+//!            floor/512 ……… base/512 ………………… cap/512 ……… entries                page     = entry of position / 512
+//!            │ spare pages │ pages in use │ spare │ no pages │                  word     = (start + position) % 512
+//! page: 512 words in a circle
+//! ```
+//! Element i stands at *position* base + i. Positions are dealt out to pages by their upper bits, and a page is a circle
+//! that may begin anywhere: so if everything behind an insertion moves up by one, each later page turns by one place and
+//! gets one word, where an array would copy all 512. What is in front of it may move down instead, whichever is less.
+//! Both ends grow and shrink alike; nothing is ever copied because a list grows, but its directory.
+//!
+//! **Invariants.** `I1`: the entries from `floor / 512` to `cap / 512`, and only these, lead to a page each, no two to the
+//! same. `I2`: floor ≤ base, base + length ≤ cap ≤ 512 × entries; floor and cap are multiples of 512. `I3`: the words at
+//! the positions of elements are values, and no two lead to the same blob. What stands in all other words means nothing.
+//!
+//! **Readers** see a length, a base, an entry and a word, and none of these changes but under an odd `seq`, except: a word
+//! is replaced by another (one store), and the length changes at the end. Where an element was popped, the next one may
+//! be written before it is committed; so a reader looks at the length again after the word.
+//!
+//! **Crash points** are those of a change (change.rs): each operation is one, of one word (set, append, pop) or of a
+//! record. What comes before and after it is a change of its own that nobody sees: more pages, a larger directory, spare
+//! pages freed. Larger operations build a new generation (generation.rs).
+//!
+//! * `place` finds words; `point` is what takes a few nanoseconds; `room` adds and frees pages.
+//! * `splice` inserts, deletes and replaces in the middle; `whole` does what touches all of a list.
+//! * `read` copies many elements of one moment; `slice` knows Python's slices; `check` looks at the invariants.
+#![forbid(unsafe_code)]
+
+mod api;
+mod check;
+mod extend;
+mod place;
+mod point;
+mod read;
+mod room;
+mod slice;
+mod splice;
+#[cfg(test)]
+mod tests;
+mod whole;
+
+pub use api::{Iter, List, ListError, ListLock};
+pub use point::{Added, Exchanged};
+pub use read::Chunk;
+pub use slice::Slice;
+
+use super::error::ContainerError;
+use super::heap::Heap;
+use super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6};
+use crate::store::{Container, Store, Token};
+
+/// Elements of a page.
+const PER: u64 = 512;
+/// Bytes of a page.
+const PAGE_BYTES: u64 = 8 * PER;
+/// In an entry of the directory: where the page stands.
+const OFFSET: u64 = (1 << 48) - 1;
+
+/// The directory's first entry, 0 for none.
+const DIRECTORY_AT: u64 = ROOT0;
+/// Elements. Stored last by whoever appends.
+const LEN: u64 = ROOT1;
+/// Position of the first element.
+const BASE: u64 = ROOT2;
+/// The first position behind the last page.
+const CAP: u64 = ROOT3;
+/// Entries that the directory has room for.
+const ENTRIES: u64 = ROOT4;
+/// Position of the first page's first word.
+const FLOOR: u64 = ROOT5;
+/// The most pages that this generation has had: what tells when to give memory back.
+const PEAK: u64 = ROOT6;
+
+/// A list as containers keep it: values come as [`super::Incoming`] and go through a [`super::Sink`]. What a sink does
+/// while an element is popped happens under the list's lock, so it uses no container.
+#[derive(Debug)]
+pub struct RawList {
+    pub(crate) heap: Heap,
+}
+
+/// What the container's head says it is.
+pub(crate) const KIND: u8 = 1;
+
+impl RawList {
+    /// A new, empty list.
+    ///
+    /// # Errors
+    /// No memory for it.
+    pub fn create(store: &Store) -> Result<Self, ContainerError> {
+        Ok(Self {
+            heap: Heap::create(store, KIND)?,
+        })
+    }
+
+    /// Turns a token into the list, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no list.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self {
+            heap: Heap::open(Container::attach(token)?, KIND)?,
+        })
+    }
+
+    /// A token for another process. It counts as an interest in the list until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
+    }
+}

@@ -1,0 +1,247 @@
+//! What takes a few nanoseconds: one element by its index, and the end of the list.
+#![forbid(unsafe_code)]
+
+use super::super::change::found;
+use super::super::error::ContainerError;
+use super::super::layout::Header;
+use super::super::lock::Locked;
+use super::super::look::{Look, Retry};
+use super::super::value::{Incoming, Sink, Word, read_value};
+use super::place::{entry_at, look_up, normal, slot};
+use super::{BASE, CAP, DIRECTORY_AT, LEN, PER, RawList};
+
+/// What came of adding to an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// The sum, which is the element now.
+    Sum(i64),
+    /// The element is no int of at most 48 bits, or the sum would be none; nothing has happened.
+    NoInt,
+    /// There is no such element.
+    NoElement,
+}
+
+/// What came of replacing an element that was expected to be a certain value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchanged {
+    /// It was, and has been replaced.
+    Yes,
+    /// It was another; nothing has happened.
+    No,
+    /// There is no such element.
+    NoElement,
+}
+
+/// An element that a sink made, or why it could not.
+pub(super) type Made<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
+
+impl RawList {
+    /// Elements.
+    ///
+    /// # Errors
+    /// As in every read: the list is damaged, or the lock is not to be had.
+    #[inline(always)]
+    pub fn len(&self) -> Result<u64, ContainerError> {
+        self.heap.read(|look| {
+            let len = look.root(LEN);
+            look.check()?;
+            Ok(len)
+        })
+    }
+
+    /// Whether there are no elements.
+    ///
+    /// # Errors
+    /// As in [`RawList::len`].
+    pub fn is_empty(&self) -> Result<bool, ContainerError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// An element; `None` if there is none with this index. Negative indices count from the end, here and everywhere.
+    ///
+    /// # Errors
+    /// As in [`RawList::len`].
+    #[inline(always)]
+    pub fn get<S: Sink>(&self, index: i64, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
+        self.heap.read(
+            #[inline(always)]
+            |look| {
+                let Some(index) = normal(index, look.root(LEN)) else {
+                    look.check()?;
+                    return Ok(None);
+                };
+                let word = look_up(look, index)?;
+                // Popped meanwhile: then the word may be one that is not appended yet.
+                if look.root_after(LEN) <= index {
+                    return Err(Retry);
+                }
+                read_value(look, word, sink).map(Some)
+            },
+        )
+    }
+
+    /// Replaces an element; `false` if there is none with this index.
+    ///
+    /// # Errors
+    /// No memory, or damage; nothing has happened then, here and everywhere.
+    #[inline(always)]
+    pub fn set(&self, index: i64, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        let Some(index) = normal(index, locked.root(LEN)) else {
+            return Ok(false);
+        };
+        let at = locked.place_of(index)?;
+        locked.replace(at, value)?;
+        Ok(true)
+    }
+
+    /// Adds an element at the end.
+    ///
+    /// # Errors
+    /// As in [`RawList::set`].
+    #[inline(always)]
+    pub fn append(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let locked = self.heap.lock()?;
+        self.append_locked(&locked, value)
+    }
+
+    #[inline(always)]
+    pub(super) fn append_locked(
+        &self,
+        locked: &Locked<'_>,
+        value: &Incoming<'_>,
+    ) -> Result<(), ContainerError> {
+        let len = locked.root(LEN);
+        let mut position = locked.root(BASE).wrapping_add(len);
+        if position >= locked.root(CAP) {
+            position = self.reserve_back(locked, 1)?.end();
+        }
+        let entry = locked.load(entry_at(locked.root(DIRECTORY_AT), position))?;
+        let at = slot(entry, position);
+        match value {
+            Incoming::Word(word) => {
+                locked.prepare(at, word.0)?;
+                locked.set(self.heap.head + LEN, len.wrapping_add(1))
+            }
+            Incoming::Blob(..) => self.append_blob(locked, at, len, value),
+        }
+    }
+
+    #[inline(never)]
+    fn append_blob(
+        &self,
+        locked: &Locked<'_>,
+        at: u64,
+        len: u64,
+        value: &Incoming<'_>,
+    ) -> Result<(), ContainerError> {
+        let mut change = locked.change();
+        let word = value.place(&mut change)?;
+        change.prepare(at, word.0)?;
+        change.put_root(LEN, len.wrapping_add(1))?;
+        change.commit(false)
+    }
+
+    /// Takes an element out; `None` if there is none with this index. It is read before it goes, so one that the sink
+    /// cannot make stays.
+    ///
+    /// # Errors
+    /// As in [`RawList::set`].
+    #[inline(always)]
+    pub fn pop<S: Sink>(&self, index: i64, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
+        let locked = self.heap.lock()?;
+        let len = locked.root(LEN);
+        let Some(index) = normal(index, len) else {
+            return Ok(None);
+        };
+        let word = locked.load(locked.place_of(index)?)?;
+        let look = Look::locked(&self.heap);
+        let made = match found(&self.heap, read_value(&look, word, sink))? {
+            Ok(made) => made,
+            Err(error) => return Ok(Some(Err(error))),
+        };
+        if index + 1 == len {
+            self.pop_last(&locked, index, Word(word))?;
+        } else {
+            self.splice(&locked, index..index + 1, &[])?;
+        }
+        Ok(Some(Ok(made)))
+    }
+
+    /// Ends the list at `index`, its last element.
+    #[inline(always)]
+    fn pop_last(&self, locked: &Locked<'_>, index: u64, word: Word) -> Result<(), ContainerError> {
+        match word.as_blob() {
+            None => locked.set(self.heap.head + LEN, index)?,
+            Some(at) => {
+                locked.make_room_in_limbo()?;
+                let mut change = locked.change();
+                change.put_root(LEN, index)?;
+                change.retire(at)?;
+                change.commit(false)?;
+            }
+        }
+        if locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
+            self.trim(locked);
+        }
+        Ok(())
+    }
+
+    /// Adds to an element that is an int.
+    ///
+    /// # Errors
+    /// As in [`RawList::set`].
+    #[inline(always)]
+    pub fn add(&self, index: i64, amount: i64) -> Result<Added, ContainerError> {
+        let locked = self.heap.lock()?;
+        let Some(index) = normal(index, locked.root(LEN)) else {
+            return Ok(Added::NoElement);
+        };
+        let at = locked.place_of(index)?;
+        let sum = Word(locked.load(at)?)
+            .as_int()
+            .and_then(|old| old.checked_add(amount));
+        let Some((sum, word)) = sum.and_then(|sum| Some((sum, Word::of_int(sum)?))) else {
+            return Ok(Added::NoInt);
+        };
+        locked.set(at, word.0)?;
+        Ok(Added::Sum(sum))
+    }
+
+    /// Replaces an element if it is `old`: of the same type and, for a pickle, made of the same bytes.
+    ///
+    /// # Errors
+    /// As in [`RawList::set`].
+    pub fn compare_exchange(
+        &self,
+        index: i64,
+        old: &Incoming<'_>,
+        new: &Incoming<'_>,
+    ) -> Result<Exchanged, ContainerError> {
+        let locked = self.heap.lock()?;
+        let Some(index) = normal(index, locked.root(LEN)) else {
+            return Ok(Exchanged::NoElement);
+        };
+        let at = locked.place_of(index)?;
+        if !locked.is_same(Word(locked.load(at)?), old)? {
+            return Ok(Exchanged::No);
+        }
+        locked.replace(at, new)?;
+        Ok(Exchanged::Yes)
+    }
+}
+
+impl Locked<'_> {
+    pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+        Ok(match (value, word.as_blob()) {
+            (Incoming::Word(other), None) => word == *other,
+            (Incoming::Blob(kind, bytes), Some(at)) => {
+                let header = Header(self.load(at)?);
+                header.kind() == *kind as u8
+                    && header.len() == bytes.len() as u64
+                    && self.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
+            }
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! Many elements of one moment.
+//!
+//! Words and the blobs that they lead to are copied without the lock, page by page, with a look at the counters after each;
+//! after a few tries, under the lock. A chunk knows its moment, so an iterator reads ahead and asks for each element
+//! whether that moment is still now.
+#![forbid(unsafe_code)]
+
+use super::super::error::ContainerError;
+use super::super::look::{Look, Moment, Retry};
+use super::super::value::{Incoming, Kind, Word};
+use super::place::{entry_at, slot};
+use super::{BASE, DIRECTORY_AT, LEN, PER, RawList};
+
+/// Elements of a list at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Chunk {
+    /// A word that leads elsewhere says where its blob begins in `bytes`.
+    words: Vec<u64>,
+    /// Blobs: a header, the content, and zeros to the next multiple of eight.
+    bytes: Vec<u8>,
+    moment: Option<Moment>,
+    len: u64,
+}
+
+impl RawList {
+    /// Up to `most` elements from the one at `start` on.
+    ///
+    /// # Errors
+    /// As in [`RawList::len`].
+    pub fn chunk(&self, start: u64, most: u64) -> Result<Chunk, ContainerError> {
+        self.read_many(|len| (start, len.saturating_sub(start).min(most), 1))
+    }
+
+    /// All elements.
+    ///
+    /// # Errors
+    /// As in [`RawList::len`].
+    pub fn snapshot(&self) -> Result<Chunk, ContainerError> {
+        self.chunk(0, u64::MAX)
+    }
+
+    /// Whether a moment is still now: nothing has changed since.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_now(&self, moment: Moment) -> bool {
+        self.heap.is_now(moment)
+    }
+
+    /// The elements that `which` says when it is told the length: the first, how many, and how far apart.
+    pub(super) fn read_many(
+        &self,
+        which: impl Fn(u64) -> (u64, u64, i64),
+    ) -> Result<Chunk, ContainerError> {
+        let mut chunk = Chunk::default();
+        self.heap.read_long(|look| {
+            let len = look.root(LEN);
+            // What is counted has to be true before it is relied on.
+            look.check()?;
+            let (start, count, step) = which(len);
+            chunk.len = len;
+            chunk.fill(look, start, count, step)
+        })?;
+        Ok(chunk)
+    }
+}
+
+impl Chunk {
+    /// Elements that it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Elements of the list at this moment.
+    #[must_use]
+    pub fn list_len(&self) -> u64 {
+        self.len
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn moment(&self) -> Option<Moment> {
+        self.moment
+    }
+
+    /// An element.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
+        let word = Word(*self.words.get(index)?);
+        match word.as_blob() {
+            None => Some(Incoming::Word(word)),
+            Some(at) => self.blob(at as usize),
+        }
+    }
+
+    fn blob(&self, at: usize) -> Option<Incoming<'_>> {
+        let (header, content) = self.bytes.get(at..)?.split_first_chunk::<8>()?;
+        let header = super::super::layout::Header(u64::from_le_bytes(*header));
+        Some(Incoming::Blob(
+            Kind::of(header.kind())?,
+            content.get(..header.len() as usize)?,
+        ))
+    }
+
+    /// The elements, in their order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Incoming<'_>> + ExactSizeIterator {
+        (0..self.words.len()).map(|index| self.get(index).unwrap_or(Incoming::Word(Word::NONE)))
+    }
+
+    /// Whether both hold the same values, each of the same type, in the same order. Pickles are the same if their bytes
+    /// are, so two chunks that are not identical may be equal nevertheless.
+    #[must_use]
+    pub fn is_identical(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(one, other)| one == other)
+    }
+
+    /// Reads elements; what was there before goes.
+    pub(super) fn fill(
+        &mut self,
+        look: &Look<'_>,
+        start: u64,
+        count: u64,
+        step: i64,
+    ) -> Result<(), Retry> {
+        self.words.clear();
+        self.bytes.clear();
+        self.moment = Some(look.moment());
+        let (base, directory) = (look.root(BASE), look.root(DIRECTORY_AT));
+        let mut done = 0;
+        while done < count {
+            let index = start.wrapping_add_signed(step.wrapping_mul(done as i64));
+            let position = base.wrapping_add(index);
+            let entry = look.load(entry_at(directory, position))?;
+            let in_page = if step == 1 {
+                (PER - position % PER).min(count - done)
+            } else {
+                1
+            };
+            look.check_page(entry)?;
+            let first = self.words.len();
+            self.words
+                .try_reserve(in_page as usize)
+                .map_err(|_| Retry)?;
+            for nth in 0..in_page {
+                self.words
+                    .push(look.load(slot(entry, position.wrapping_add(nth)))?);
+            }
+            self.take_blobs(look, first)?;
+            // Now and then is enough where a page is one element.
+            if (step == 1 || done.is_multiple_of(PER)) && !look.is_current() {
+                return Err(Retry);
+            }
+            done += in_page;
+        }
+        Ok(())
+    }
+
+    /// Copies the blobs of the words from `first` on.
+    fn take_blobs(&mut self, look: &Look<'_>, first: usize) -> Result<(), Retry> {
+        for word in self.words.iter_mut().skip(first) {
+            let Some(at) = Word(*word).as_blob() else {
+                continue;
+            };
+            let blob = look.blob(at)?;
+            let place = self.bytes.len();
+            *word = Word::of_blob(place as u64).0;
+            look.append_blob(at, blob, &mut self.bytes)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! A container's lock: writers take it, and readers that were disturbed too often.
+//!
+//! The word names the thread as the store's lock does (store/lock.rs), and a holder's death is seen by its life word.
+//! It is given back by a plain store, which may pass a sleeper's mark unseen: a wake-up is then lost, and the sleeper's
+//! timeout makes up for it. That saves 5 ns of 15.
+//!
+//! **Crash points.** A holder that dies before `armed` has changed nothing; after it, whoever takes the lock over does
+//! the writes of the record again (change.rs), then counts the death.
+//!
+//! A thread may hold the lock over several operations (`user_lock`): its own operations then find the word naming it and
+//! go on. `DEPTH` counts how often it was taken so.
+#![forbid(unsafe_code)]
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use super::error::ContainerError;
+use super::heap::Heap;
+use super::layout::{ARMED, DEATHS, DEPTH, LOCK, SLEEPERS};
+use crate::primitive::{AtomicU32, Ordering};
+use crate::sys::futex;
+
+/// How long an operation waits for a living holder.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Tries before the first sleep: about a microsecond.
+const SPINS: u32 = 40;
+/// The first and the longest sleep before a look at the holder.
+const FIRST_SLEEP: Duration = Duration::from_millis(1);
+/// See [`FIRST_SLEEP`].
+const LONGEST_SLEEP: Duration = Duration::from_millis(20);
+
+/// Runs a sleep; an interpreter gives its own lock away meanwhile. `false` ends the wait.
+pub type SleepHook = fn(&mut dyn FnMut()) -> bool;
+
+static SLEEP: OnceLock<SleepHook> = OnceLock::new();
+
+/// Sets what is called around each sleep on a container's lock. The first call counts; `false` says that it was not.
+pub fn set_sleep_hook(hook: SleepHook) -> bool {
+    SLEEP.set(hook).is_ok()
+}
+
+/// The lock of a container, for bindings to other languages: it is taken and given back by hand.
+macro_rules! lock_by_hand {
+    ($container:ty) => {
+        impl $container {
+            /// Keeps all other threads and processes from changing the container until it is released; readers go on.
+            /// The thread that has the lock may change it, and take the lock again. Ten seconds unless `patience` says
+            /// otherwise.
+            ///
+            /// # Errors
+            /// [`ContainerError::LockTimeout`](crate::ContainerError::LockTimeout).
+            pub fn hold(&self, patience: Option<std::time::Duration>) -> Result<(), crate::ContainerError> {
+                self.heap.user_lock(patience.unwrap_or($crate::shared::lock::PATIENCE))
+            }
+
+            /// Gives back what [`Self::hold`] took.
+            ///
+            /// # Errors
+            /// [`ContainerError::NotHeld`](crate::ContainerError::NotHeld) in a thread, or a fork child, without it.
+            pub fn release(&self) -> Result<(), crate::ContainerError> {
+                self.heap.user_unlock()
+            }
+
+            /// Whether the calling thread has the lock.
+            ///
+            /// # Errors
+            /// The store cannot be used.
+            pub fn is_held_here(&self) -> Result<bool, crate::ContainerError> {
+                self.heap.is_locked_by_me()
+            }
+
+            /// Whether a thread of some process has the lock, as of a moment ago.
+            #[must_use]
+            pub fn is_held(&self) -> bool {
+                self.heap.is_locked()
+            }
+
+            /// How many holders of the lock have died in it.
+            #[must_use]
+            pub fn deaths(&self) -> u64 {
+                self.heap.deaths()
+            }
+        }
+    };
+}
+
+lock_by_hand!(super::RawList);
+lock_by_hand!(super::Cell);
+
+/// Proof that this thread has the container's lock. All changes begin with it.
+#[derive(Debug)]
+pub(crate) struct Locked<'a> {
+    pub(crate) heap: &'a Heap,
+    /// Whether dropping gives it back: not if the thread has it for longer than this operation.
+    is_own: bool,
+}
+
+impl Heap {
+    #[inline(always)]
+    fn lock_word(&self) -> &AtomicU32 {
+        self.words.half(self.head + LOCK)
+    }
+
+    /// Takes the lock for one operation.
+    #[inline(always)]
+    pub(crate) fn lock(&self) -> Result<Locked<'_>, ContainerError> {
+        let me = self.container.thread()?;
+        // Acquire: pairs with Release in `give_back`.
+        let taken = self
+            .lock_word()
+            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
+        crate::testing::container_stored();
+        // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
+        if taken && self.words.relaxed(self.head + ARMED) == 0 {
+            return Ok(Locked { heap: self, is_own: true });
+        }
+        self.lock_slowly(me, taken, PATIENCE)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slowly(&self, me: u32, taken: bool, patience: Duration) -> Result<Locked<'_>, ContainerError> {
+        // Relaxed: only this thread writes its own name.
+        if !taken && self.lock_word().load(Ordering::Relaxed) == me {
+            return Ok(Locked { heap: self, is_own: false });
+        }
+        let is_from_the_dead = !taken && self.wait(me, patience)?;
+        let locked = Locked { heap: self, is_own: true };
+        if is_from_the_dead || self.words.relaxed(self.head + ARMED) != 0 {
+            self.recover(is_from_the_dead)?;
+        }
+        Ok(locked)
+    }
+
+    /// Waits for the lock; whether it was taken from a dead holder.
+    fn wait(&self, me: u32, patience: Duration) -> Result<bool, ContainerError> {
+        let word = self.lock_word();
+        let patience = crate::testing::patience(patience);
+        let start = Instant::now();
+        let (mut spins, mut sleep, mut slept) = (0, FIRST_SLEEP, false);
+        loop {
+            // Acquire: the slot of the thread that it names is seen as that thread left it (store/lock.rs I1).
+            let owner = word.load(Ordering::Acquire);
+            let is_dead = owner != 0 && spins >= SPINS && self.container.is_absent(owner);
+            if owner == 0 || is_dead {
+                // Acquire: sees all that the last holder stored. One of several waiters wins.
+                let taken = word.compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+                if taken {
+                    crate::testing::container_stored();
+                    if slept || is_dead {
+                        // Others may sleep as well.
+                        self.sleepers().store(1, Ordering::Relaxed);
+                    }
+                    return Ok(is_dead);
+                }
+                continue;
+            }
+            if spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            if start.elapsed() >= patience {
+                return Err(self.timeout(owner, start.elapsed()));
+            }
+            self.sleepers().store(1, Ordering::SeqCst);
+            let mut nap = || futex::wait(word, owner, sleep);
+            let goes_on = match SLEEP.get() {
+                Some(hook) => hook(&mut nap),
+                None => {
+                    nap();
+                    true
+                }
+            };
+            if !goes_on {
+                return Err(ContainerError::Interrupted);
+            }
+            slept = true;
+            sleep = (sleep * 2).min(LONGEST_SLEEP);
+        }
+    }
+
+    fn sleepers(&self) -> &AtomicU32 {
+        self.words.half(self.head + SLEEPERS)
+    }
+
+    fn timeout(&self, owner: u32, waited: Duration) -> ContainerError {
+        let pid = self.container.pid_of(owner);
+        ContainerError::LockTimeout {
+            waited_s: waited.as_millis() as f64 / 1000.0,
+            pid,
+            holder: crate::error::holder(pid, crate::sys::procfs::state(pid).unwrap_or('?')),
+        }
+    }
+
+    #[inline(always)]
+    fn give_back(&self) {
+        // Release: publishes all that was done under the lock; pairs with Acquire where it is taken.
+        self.lock_word().store(0, Ordering::Release);
+        crate::testing::container_stored();
+        // Relaxed: the load may pass the store; the sleeper's timeout makes up for it.
+        if self.sleepers().load(Ordering::Relaxed) != 0 {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self) {
+        // Relaxed: whoever goes to sleep after this sets it again.
+        self.sleepers().store(0, Ordering::Relaxed);
+        futex::wake(self.lock_word());
+    }
+
+    /// Does what a dead holder committed, and gives back the chunks that it was about to give back.
+    #[cold]
+    fn recover(&self, counts: bool) -> Result<(), ContainerError> {
+        self.replay()?;
+        if counts {
+            self.words.store(self.head + DEPTH, 0);
+            let deaths = self.words.relaxed(self.head + DEATHS);
+            self.words.store(self.head + DEATHS, deaths.wrapping_add(1));
+            self.give_back_old_chunks()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lock until [`Heap::user_unlock`], also over several operations. A thread may take it several times.
+    ///
+    /// # Errors
+    /// [`ContainerError::LockTimeout`] after `patience`.
+    pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
+        let me = self.container.thread()?;
+        // Acquire: pairs with Release in `give_back`.
+        let taken = self
+            .lock_word()
+            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
+        let locked = self.lock_slowly(me, taken, patience)?;
+        let depth = self.words.relaxed(self.head + DEPTH);
+        self.words.store(self.head + DEPTH, depth.wrapping_add(1));
+        std::mem::forget(locked);
+        Ok(())
+    }
+
+    /// Gives back what [`Heap::user_lock`] took.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotHeld`] in a thread, or a fork child, that does not have it.
+    pub(crate) fn user_unlock(&self) -> Result<(), ContainerError> {
+        let depth = self.words.relaxed(self.head + DEPTH);
+        if !self.is_locked_by_me()? || depth == 0 {
+            return Err(ContainerError::NotHeld);
+        }
+        self.words.store(self.head + DEPTH, depth - 1);
+        if depth == 1 {
+            self.give_back();
+        }
+        Ok(())
+    }
+
+    /// Whether the calling thread has the lock.
+    pub(crate) fn is_locked_by_me(&self) -> Result<bool, ContainerError> {
+        // Relaxed: only this thread writes its own name.
+        Ok(self.lock_word().load(Ordering::Relaxed) == self.container.thread()?)
+    }
+
+    /// Whether some thread has the lock, as of a moment ago.
+    pub(crate) fn is_locked(&self) -> bool {
+        // Relaxed: nothing is read because of it.
+        self.lock_word().load(Ordering::Relaxed) != 0
+    }
+
+    /// Holders of the lock that have died in it.
+    pub(crate) fn deaths(&self) -> u64 {
+        self.words.relaxed(self.head + DEATHS)
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.is_own {
+            self.heap.give_back();
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading without writing: walk, copy out, then look whether anything was freed or moved meanwhile.
+//!
+//! A reader loads `seq`, walks by words that may change under it, and looks at `seq` again. Changes that free and move
+//! nothing leave `seq` alone and disturb nobody. A writer that stands between its commit and its last write, because it
+//! is stopped or dead, has all its writes in the intent record: the reader lays them over what it loads
+//! and goes on. So a point read waits for nobody, and only one that was disturbed often takes the lock.
+//!
+//! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
+#![forbid(unsafe_code)]
+
+use super::error::ContainerError;
+use super::heap::Heap;
+use super::change::Record;
+use super::layout::{CHANGES, SEQ};
+use crate::primitive::{Ordering, fence};
+
+/// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retry;
+
+/// Tries before a look is taken at the intent record, and before the lock is taken.
+const TRIES: u32 = 64;
+/// Tries of a long read before it takes the lock.
+const LONG_TRIES: u32 = 3;
+
+/// A container at a moment that has not passed yet, as far as [`Look::check`] says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) heap: &'a Heap,
+    seq: u64,
+    changes: u64,
+    /// Committed writes that may not be done; empty but for a reader that goes past a writer.
+    overlay: Record,
+}
+
+impl<'a> Look<'a> {
+    /// What the holder of the lock sees (I1).
+    #[inline(always)]
+    pub(crate) fn locked(heap: &'a Heap) -> Self {
+        Self {
+            heap,
+            seq: heap.words.relaxed(heap.head + SEQ),
+            changes: heap.words.relaxed(heap.head + CHANGES),
+            overlay: Record::EMPTY,
+        }
+    }
+
+    /// A word at an offset that may be anything.
+    #[inline(always)]
+    pub(crate) fn load(&self, at: u64) -> Result<u64, Retry> {
+        if !self.overlay.is_empty()
+            && let Some(value) = self.overlay.find(&self.heap.words, at)
+        {
+            return Ok(value);
+        }
+        self.heap.words.load(at).ok_or(Retry)
+    }
+
+    /// A word of the head.
+    #[inline(always)]
+    pub(crate) fn root(&self, at: u64) -> u64 {
+        let at = self.heap.head + at;
+        if !self.overlay.is_empty()
+            && let Some(value) = self.overlay.find(&self.heap.words, at)
+        {
+            return value;
+        }
+        self.heap.words.relaxed(at)
+    }
+
+    /// A word of the head as it is after all that was read so far. [`Look::check`] comes after it.
+    #[inline(always)]
+    pub(crate) fn root_after(&self, at: u64) -> u64 {
+        // Acquire: neither the compiler nor the machine loads it before what was loaded until now.
+        fence(Ordering::Acquire);
+        self.root(at)
+    }
+
+    /// Whether nothing that was read since the beginning has been freed or moved.
+    #[inline(always)]
+    pub(crate) fn is_valid(&self) -> bool {
+        // Acquire: whatever was loaded before, a store of it came after `seq` became odd, so that is seen here. Pairs
+        // with the Release stores of `Change::commit`.
+        fence(Ordering::Acquire);
+        self.heap.words.relaxed(self.heap.head + SEQ) == self.seq
+    }
+
+    /// The same, as what a read ends with.
+    #[inline(always)]
+    pub(crate) fn check(&self) -> Result<(), Retry> {
+        if self.is_valid() { Ok(()) } else { Err(Retry) }
+    }
+
+    /// Whether nothing at all has changed since the beginning.
+    #[inline(always)]
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_valid() && self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
+    }
+
+    /// The moment, for caches that live longer than the look.
+    #[inline(always)]
+    pub(crate) fn moment(&self) -> Moment {
+        Moment {
+            seq: self.seq,
+            changes: self.changes,
+        }
+    }
+}
+
+/// Both counters at a time when neither change was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    seq: u64,
+    changes: u64,
+}
+
+impl Heap {
+    /// Whether a moment is now.
+    #[inline(always)]
+    pub(crate) fn is_now(&self, moment: Moment) -> bool {
+        self.words.acquire(self.head + SEQ) == moment.seq
+            && self.words.relaxed(self.head + CHANGES) == moment.changes
+    }
+
+    #[inline(always)]
+    pub(crate) fn look(&self) -> Option<Look<'_>> {
+        // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
+        let changes = self.words.acquire(self.head + CHANGES);
+        let seq = self.words.acquire(self.head + SEQ);
+        (seq & 1 == 0).then_some(Look {
+            heap: self,
+            seq,
+            changes,
+            overlay: Record::EMPTY,
+        })
+    }
+
+    /// A point read: `read` may be called several times, and what its last call gave counts.
+    ///
+    /// # Errors
+    /// The container is damaged, or the lock that a much disturbed reader takes is not to be had.
+    #[inline(always)]
+    pub(crate) fn read<T>(
+        &self,
+        mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Result<T, ContainerError> {
+        if let Some(look) = self.look()
+            && let Ok(result) = read(&look)
+        {
+            return Ok(result);
+        }
+        self.read_again(&mut read)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_again<T>(
+        &self,
+        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Result<T, ContainerError> {
+        for tried in 0..TRIES {
+            if let Some(look) = self.look() {
+                if let Ok(result) = read(&look) {
+                    return Ok(result);
+                }
+            } else if tried > 2 {
+                std::hint::spin_loop();
+            }
+        }
+        // The writer was put off its processor, stopped or killed between its commit and its last write.
+        for _ in 0..TRIES {
+            if let Some(result) = self.read_past_writer(read) {
+                return Ok(result);
+            }
+        }
+        self.read_locked(read)
+    }
+
+    /// Reads as if the committed writes in the intent record were done.
+    fn read_past_writer<T>(
+        &self,
+        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Option<T> {
+        let seq = self.words.acquire(self.head + SEQ);
+        let changes = self.words.relaxed(self.head + CHANGES);
+        let overlay = if seq & 1 == 1 {
+            self.armed_record().ok().filter(|record| !record.is_empty())?
+        } else {
+            Record::EMPTY
+        };
+        // The record is that change's, and stays so, as long as `seq` stays the same: what `read` ends with.
+        let look = Look {
+            heap: self,
+            seq,
+            changes,
+            overlay,
+        };
+        look.check().ok()?;
+        read(&look).ok()
+    }
+
+    /// Reads under the lock: there `Retry` means damage.
+    fn read_locked<T>(
+        &self,
+        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Result<T, ContainerError> {
+        let locked = self.lock()?;
+        let result = read(&Look::locked(self));
+        drop(locked);
+        result.map_err(|Retry| self.corrupt(0, "a container that leads nowhere").into())
+    }
+
+    /// A read of many words that have to be of one moment: a few tries, then the lock. `read` looks at
+    /// [`Look::is_current`] from time to time, so that a try that has failed ends early.
+    ///
+    /// # Errors
+    /// As in [`Heap::read`].
+    pub(crate) fn read_long<T>(
+        &self,
+        mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Result<T, ContainerError> {
+        for _ in 0..LONG_TRIES {
+            if let Some(look) = self.look()
+                && let Ok(result) = read(&look)
+                && look.is_current()
+            {
+                return Ok(result);
+            }
+        }
+        self.read_locked(&mut read)
+    }
+}

@@ -1,0 +1,34 @@
+//! Containers that workers write to: heaps with an intent record and optimistic readers.
+//!
+//! A container is an object of the store whose bytes change. Writers take its lock, readers write nothing. What a
+//! process that dies in the middle of a change leaves behind is that change done or not begun.
+//!
+//! * `words` is the only way to the bytes; `layout` says where everything stands.
+//! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers.
+//! * `value` says what a word means.
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+
+mod cell;
+mod change;
+mod dict;
+mod error;
+mod generation;
+mod heap;
+mod layout;
+mod list;
+mod lock;
+mod look;
+mod value;
+mod verify;
+mod words;
+
+pub use cell::Cell;
+pub use dict::{
+    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, Set,
+    canonical, refusal,
+};
+pub use error::ContainerError;
+pub use lock::{SleepHook, set_sleep_hook};
+pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
+pub use look::Moment;
+pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

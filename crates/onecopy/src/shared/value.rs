@@ -1,0 +1,733 @@
+//! What a word of a container means, and values on their way in and out.
+//!
+//! ```text
+//! 0                     nothing: an empty place
+//! 1 … 0xffff            marks of a container's own, no values
+//! bits of a float + 2^48                    a float; all NaNs but the usual one are blobs
+//! 0xfff9 | 48 bits      an int of up to 48 bits, two's complement
+//! 0xfffa | n            None, False, True
+//! 0xfffb | length (3), Latin-1 or ASCII (1), four bits of zeros | 40 bits     a str of up to five bytes
+//! 0xfffc | length (3)   | 40 bits           bytes, up to five
+//! 0xfffd | offset       a blob: a block whose header says what and how long
+//! 0xfffe | index, generation                another object of the store
+//! ```
+//! A str is kept in the narrowest of one, two and four bytes a character, as CPython keeps it. Wide ints are
+//! little-endian two's complement in the fewest bytes. Objects are pickles, made and read by whoever knows how.
+#![allow(unsafe_code, reason = "bytes are copied to where the reader wants them")]
+
+use super::change::Change;
+use super::error::ContainerError;
+use super::layout::{CLASSES, Header, class_len};
+use super::look::{Look, Retry};
+
+const FLOAT_SHIFT: u64 = 1 << 48;
+/// The largest word of a float: −∞.
+const LAST_FLOAT: u64 = 0xfff0_0000_0000_0000 + FLOAT_SHIFT;
+/// The NaN that is a word.
+const NAN: u64 = 0x7ff8_0000_0000_0000;
+const TAG_INT: u64 = 0xfff9;
+const TAG_CONSTANT: u64 = 0xfffa;
+const TAG_STR: u64 = 0xfffb;
+const TAG_BYTES: u64 = 0xfffc;
+const TAG_BLOB: u64 = 0xfffd;
+/// The 48 bits below a tag.
+const PAYLOAD: u64 = (1 << 48) - 1;
+/// The longest blob whose length is believed if the store has so many bytes.
+const LARGE: usize = 1 << 20;
+/// The longest str or bytes that is a word.
+pub(crate) const SHORT: usize = 5;
+/// In the payload of a short str: it has characters above 127.
+const IS_LATIN1: u64 = 1 << 43;
+
+/// Kinds of blobs, as their headers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// An int as little-endian two's complement in the fewest bytes.
+    Int = 1,
+    /// A NaN other than the usual one.
+    Nan = 2,
+    /// Bytes.
+    Bytes = 3,
+    /// A pickle.
+    Pickle = 4,
+    /// A key that is an object of the other side's, in the one way in which equal objects are written.
+    Encoded = 5,
+    /// A str of ASCII characters, one byte each.
+    Ascii = 8,
+    /// A str of characters below 256, one byte each.
+    Latin1 = 9,
+    /// A str of characters below 65,536, two bytes each.
+    Ucs2 = 10,
+    /// A str of four bytes a character.
+    Ucs4 = 11,
+}
+
+impl Kind {
+    /// What the header of a block says, if it is a blob.
+    #[inline(always)]
+    pub(crate) fn of(kind: u8) -> Option<Self> {
+        Some(match kind {
+            1 => Self::Int,
+            2 => Self::Nan,
+            3 => Self::Bytes,
+            4 => Self::Pickle,
+            5 => Self::Encoded,
+            8 => Self::Ascii,
+            9 => Self::Latin1,
+            10 => Self::Ucs2,
+            11 => Self::Ucs4,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of a unit: the length of a blob is a multiple of it.
+    #[inline(always)]
+    #[must_use]
+    pub fn unit(self) -> usize {
+        match self {
+            Self::Nan => 8,
+            Self::Ucs2 => 2,
+            Self::Ucs4 => 4,
+            _ => 1,
+        }
+    }
+}
+
+/// Blocks of containers that are no blobs.
+pub(crate) const PAGE_OF_WORDS: u8 = 16;
+/// The directory of such pages.
+pub(crate) const DIRECTORY: u8 = 17;
+/// A segment of a dict's index.
+pub(crate) const SEGMENT: u8 = 18;
+/// The long record.
+pub(crate) const LONG_RECORD: u8 = 19;
+/// An entry of a dict whose key is a word.
+pub(crate) const ENTRY: u8 = 32;
+
+/// A word of a container that is a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word(pub(crate) u64);
+
+/// What a word says by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Immediate {
+    /// `None`.
+    None,
+    /// A bool.
+    Bool(bool),
+    /// An int of at most 48 bits.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A str of Latin-1 characters: its bytes and how many there are.
+    Str([u8; SHORT], usize),
+    /// Bytes and how many there are.
+    Bytes([u8; SHORT], usize),
+}
+
+impl Word {
+    /// `None`.
+    pub const NONE: Self = Self(TAG_CONSTANT << 48);
+
+    /// A bool.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_bool(value: bool) -> Self {
+        Self(TAG_CONSTANT << 48 | 1 + value as u64)
+    }
+
+    /// An int, if it has at most 48 bits.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_int(value: i64) -> Option<Self> {
+        if value << 16 >> 16 == value {
+            Some(Self(TAG_INT << 48 | value as u64 & PAYLOAD))
+        } else {
+            None
+        }
+    }
+
+    /// The int that the word is.
+    #[must_use]
+    #[inline(always)]
+    pub const fn as_int(self) -> Option<i64> {
+        if self.0 >> 48 == TAG_INT {
+            Some((self.0 << 16) as i64 >> 16)
+        } else {
+            None
+        }
+    }
+
+    /// A float, unless it is a NaN with a payload or a sign.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_float(value: f64) -> Option<Self> {
+        let bits = value.to_bits();
+        if value.is_nan() && bits != NAN {
+            return None;
+        }
+        Some(Self(bits.wrapping_add(FLOAT_SHIFT)))
+    }
+
+    /// The float that the word is.
+    #[must_use]
+    #[inline(always)]
+    pub const fn as_float(self) -> Option<f64> {
+        if self.0 >= FLOAT_SHIFT && self.0 <= LAST_FLOAT {
+            Some(f64::from_bits(self.0 - FLOAT_SHIFT))
+        } else {
+            None
+        }
+    }
+
+    /// A str of Latin-1 characters, if it is short.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_latin1(characters: &[u8]) -> Option<Self> {
+        let latin1 = if characters.is_ascii() { 0 } else { IS_LATIN1 };
+        Self::short(TAG_STR, characters).map(|word| Self(word | latin1))
+    }
+
+    /// Bytes, if they are few.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::short(TAG_BYTES, bytes).map(Self)
+    }
+
+    #[inline(always)]
+    fn short(tag: u64, bytes: &[u8]) -> Option<u64> {
+        (bytes.len() <= SHORT).then(|| {
+            tag << 48 | (bytes.len() as u64) << 40 | super::words::tail(bytes)
+        })
+    }
+
+    /// The word that leads to a blob.
+    #[inline(always)]
+    pub(crate) const fn of_blob(at: u64) -> Self {
+        Self(TAG_BLOB << 48 | at & PAYLOAD)
+    }
+
+    /// Where the blob stands that the word leads to.
+    #[inline(always)]
+    pub(crate) const fn as_blob(self) -> Option<u64> {
+        if self.0 >> 48 == TAG_BLOB {
+            Some(self.0 & PAYLOAD)
+        } else {
+            None
+        }
+    }
+
+    /// What the word says by itself; `None` for one that leads elsewhere, and for no value.
+    #[must_use]
+    #[inline(always)]
+    pub fn immediate(self) -> Option<Immediate> {
+        if let Some(int) = self.as_int() {
+            return Some(Immediate::Int(int));
+        }
+        if let Some(float) = self.as_float() {
+            return Some(Immediate::Float(float));
+        }
+        let [a, b, c, d, e, len, ..] = self.0.to_le_bytes();
+        let (bytes, len) = ([a, b, c, d, e], usize::from(len & 7));
+        Some(match self.0 >> 48 {
+            TAG_CONSTANT => match self.0 & PAYLOAD {
+                0 => Immediate::None,
+                1 => Immediate::Bool(false),
+                2 => Immediate::Bool(true),
+                _ => return None,
+            },
+            TAG_STR if len <= SHORT => Immediate::Str(bytes, len),
+            TAG_BYTES if len <= SHORT => Immediate::Bytes(bytes, len),
+            _ => return None,
+        })
+    }
+}
+
+/// A value on its way in: a word, or the bytes of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// The word is all.
+    Word(Word),
+    /// The content of a blob.
+    Blob(Kind, &'a [u8]),
+}
+
+impl<'a> Incoming<'a> {
+    /// A str of ASCII or Latin-1 characters.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_latin1(characters: &'a [u8], is_ascii: bool) -> Self {
+        match Word::of_latin1(characters) {
+            Some(word) => Self::Word(word),
+            None if is_ascii => Self::Blob(Kind::Ascii, characters),
+            None => Self::Blob(Kind::Latin1, characters),
+        }
+    }
+
+    /// An int, from little-endian two's complement.
+    #[must_use]
+    pub fn of_int(bytes: &'a [u8]) -> Self {
+        let bytes = narrowest_int(bytes);
+        let word = small_int(bytes).and_then(Word::of_int);
+        word.map_or(Self::Blob(Kind::Int, bytes), Self::Word)
+    }
+
+    /// Bytes.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Word::of_bytes(bytes).map_or(Self::Blob(Kind::Bytes, bytes), Self::Word)
+    }
+
+    /// The word of the value; a blob gets its block here, filled before the change's commit.
+    ///
+    /// # Errors
+    /// No memory.
+    #[inline(always)]
+    pub(crate) fn place(&self, change: &mut Change<'_>) -> Result<Word, ContainerError> {
+        match *self {
+            Self::Word(word) => Ok(word),
+            Self::Blob(kind, bytes) => {
+                let at = change.allocate(kind as u8, bytes.len() as u64)?;
+                change.fill(at + 8, bytes)?;
+                Ok(Word::of_blob(at))
+            }
+        }
+    }
+}
+
+impl Change<'_> {
+    /// Fills a block that this change takes.
+    ///
+    /// # Errors
+    /// It does not lie in the container.
+    #[inline(always)]
+    pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let words = (bytes.len() as u64).div_ceil(8);
+        // A run of spans has no gaps.
+        self.heap.own(at)?;
+        self.heap.own(at + 8 * (words - 1))?;
+        self.heap.words.fill(at, bytes);
+        Ok(())
+    }
+}
+
+/// Makes results from what is read. Nothing that is read is trusted before it was looked at again, so a sink gets
+/// words that were, and fills room that it may have to throw away.
+pub trait Sink {
+    /// What is made.
+    type Made;
+    /// Room for the content of a blob.
+    type Room;
+    /// Why it cannot be made.
+    type Error;
+
+    /// Makes a result of a word.
+    fn word(&self, word: Word) -> Result<Self::Made, Self::Error>;
+    /// Makes room for `len` bytes: where they go has to be valid for writes of so many.
+    fn room(&self, kind: Kind, len: usize) -> Result<(Self::Room, *mut u8), Self::Error>;
+    /// Makes the result of room that was filled; what is in it is what was in the container at one moment.
+    fn filled(&self, room: Self::Room, kind: Kind, len: usize) -> Result<Self::Made, Self::Error>;
+}
+
+/// What is read ends as a result, as an error of the sink, or in another try.
+#[inline(always)]
+pub(crate) fn read_value<S: Sink>(
+    look: &Look<'_>,
+    word: u64,
+    sink: &S,
+) -> Result<Result<S::Made, S::Error>, Retry> {
+    let word = Word(word);
+    match word.as_blob() {
+        None => {
+            look.check()?;
+            Ok(sink.word(word))
+        }
+        Some(at) => read_blob(look, at, sink),
+    }
+}
+
+impl Look<'_> {
+    /// What a blob is, and how long: true, and no longer than its block, before anything is allocated for it.
+    #[inline(always)]
+    pub(crate) fn blob(&self, at: u64) -> Result<(Kind, usize), Retry> {
+        let header = Header(self.load(at)?);
+        self.check()?;
+        let kind = Kind::of(header.kind()).ok_or(Retry)?;
+        Ok((kind, self.content(at, header, header.len(), kind)?))
+    }
+
+    /// The length of the content at the end of a block: true, and no longer than the block.
+    #[inline(always)]
+    pub(crate) fn content(&self, at: u64, header: Header, len: u64, kind: Kind) -> Result<usize, Retry> {
+        let len = usize::try_from(len).map_err(|_| Retry)?;
+        let end = at.checked_add(8).and_then(|start| start.checked_add(header.len()));
+        if !len.is_multiple_of(kind.unit()) || end.is_none_or(|end| end > self.heap.words.len()) {
+            return Err(Retry);
+        }
+        if len > LARGE {
+            self.check_large(at, header)?;
+        }
+        Ok(len)
+    }
+
+    /// A damaged length may be that of the whole store.
+    #[cold]
+    #[inline(never)]
+    fn check_large(&self, at: u64, header: Header) -> Result<(), Retry> {
+        let fits = header.class() < CLASSES && header.len() <= class_len(header.class());
+        let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
+        let is_own = || heap.container.owns(at) && heap.container.owns(last);
+        // Another process may have added the chunk; what this one knows is only changed under the lock.
+        let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
+        if fits && (is_own() || look() && is_own()) { Ok(()) } else { Err(Retry) }
+    }
+
+    /// Copies a blob's content behind what is in `to`, with a header in front and zeros up to the next multiple of eight.
+    pub(crate) fn append_blob(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
+        self.append_content(at.wrapping_add(8), blob, to)
+    }
+
+    /// The same for content that stands elsewhere in its block.
+    pub(crate) fn append_content(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
+        let (kind, len) = blob;
+        let room = len.next_multiple_of(8);
+        to.try_reserve(8 + room).map_err(|_| Retry)?;
+        to.extend(Header::new(kind as u8, 0, len as u64).0.to_le_bytes());
+        let start = to.len();
+        to.resize(start + room, 0);
+        let place = to.get_mut(start..).ok_or(Retry)?.as_mut_ptr();
+        // SAFETY: `place` is the beginning of `room >= len` bytes of a vector, which is not part of the data area.
+        let copied = unsafe { self.heap.words.copy_out(at, place, len) };
+        if copied { Ok(()) } else { Err(Retry) }
+    }
+}
+
+impl Incoming<'_> {
+    /// Makes what a sink makes of a value that is no longer in the container.
+    pub fn make<S: Sink>(&self, sink: &S) -> Result<S::Made, S::Error> {
+        match *self {
+            Self::Word(word) => sink.word(word),
+            Self::Blob(kind, bytes) => {
+                let (room, place) = sink.room(kind, bytes.len())?;
+                // SAFETY: `place` is valid for writes of so many bytes, in memory of the sink's own that it has just made
+                // (the duty of `Sink::room`), so it does not overlap with `bytes`.
+                unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
+                sink.filled(room, kind, bytes.len())
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn read_blob<S: Sink>(
+    look: &Look<'_>,
+    at: u64,
+    sink: &S,
+) -> Result<Result<S::Made, S::Error>, Retry> {
+    let (kind, len) = look.blob(at)?;
+    read_content(look, at + 8, kind, len, sink)
+}
+
+/// Makes what a sink makes of content whose length is known to be true.
+#[inline(always)]
+pub(crate) fn read_content<S: Sink>(
+    look: &Look<'_>,
+    at: u64,
+    kind: Kind,
+    len: usize,
+    sink: &S,
+) -> Result<Result<S::Made, S::Error>, Retry> {
+    let (room, place) = match sink.room(kind, len) {
+        Ok(made) => made,
+        Err(error) => return Ok(Err(error)),
+    };
+    // SAFETY: `place` is valid for writes of `len` bytes (the duty of `Sink::room`), in memory of the sink's own.
+    let copied = unsafe { look.heap.words.copy_out(at, place, len) };
+    if !copied {
+        return Err(Retry);
+    }
+    look.check()?;
+    Ok(sink.filled(room, kind, len))
+}
+
+/// A value of a container, for Rust programs.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Value {
+    /// `None`.
+    None,
+    /// A bool.
+    Bool(bool),
+    /// An int of at most 64 bits.
+    Int(i64),
+    /// Another int, little-endian two's complement in the fewest bytes.
+    BigInt(Vec<u8>),
+    /// A float.
+    Float(f64),
+    /// A str.
+    Str(String),
+    /// A str with surrogates, which is no text outside Python: its code points.
+    Surrogates(Vec<u32>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A pickle.
+    Pickle(Vec<u8>),
+    /// A key that Python has written: a tuple, an Enum, a UUID, a date.
+    Encoded(Vec<u8>),
+}
+
+impl Value {
+    /// Calls `take` with the value as a container keeps it.
+    #[inline(always)]
+    pub(crate) fn with_incoming<T>(&self, take: impl FnOnce(Incoming<'_>) -> T) -> T {
+        take(self.encode().incoming())
+    }
+
+    /// The value as a container keeps it.
+    #[inline(always)]
+    pub(crate) fn encode(&self) -> Encoded<'_> {
+        let word = match self {
+            Self::None => Some(Word::NONE),
+            Self::Bool(value) => Some(Word::of_bool(*value)),
+            Self::Int(value) => Word::of_int(*value),
+            Self::Float(value) => Word::of_float(*value),
+            _ => None,
+        };
+        match word {
+            Some(word) => Encoded::Known(Incoming::Word(word)),
+            None => self.encode_long(),
+        }
+    }
+
+    #[inline(never)]
+    fn encode_long(&self) -> Encoded<'_> {
+        Encoded::Known(match self {
+            Self::Int(value) => {
+                return Encoded::Made(Kind::Int, narrowest_int(&value.to_le_bytes()).to_vec());
+            }
+            Self::BigInt(bytes) => match small_int(narrowest_int(bytes)).and_then(Word::of_int) {
+                Some(word) => Incoming::Word(word),
+                None => Incoming::Blob(Kind::Int, narrowest_int(bytes)),
+            },
+            Self::Float(value) => return Encoded::Made(Kind::Nan, value.to_bits().to_le_bytes().to_vec()),
+            Self::Str(text) if text.is_ascii() => Incoming::of_latin1(text.as_bytes(), true),
+            Self::Str(text) => return Encoded::of_str(text.chars().map(u32::from)),
+            Self::Surrogates(points) => return Encoded::of_str(points.iter().copied()),
+            Self::Bytes(bytes) => Incoming::of_bytes(bytes),
+            Self::Pickle(bytes) => Incoming::Blob(Kind::Pickle, bytes),
+            Self::Encoded(bytes) => Incoming::Blob(Kind::Encoded, bytes),
+            Self::None | Self::Bool(_) => Incoming::Word(Word::NONE),
+        })
+    }
+}
+
+/// A value as a container keeps it.
+#[derive(Debug)]
+pub(crate) enum Encoded<'a> {
+    Known(Incoming<'a>),
+    Made(Kind, Vec<u8>),
+}
+
+impl Encoded<'_> {
+    fn of_str(points: impl Iterator<Item = u32> + Clone) -> Self {
+        let (kind, bytes) = narrowest_str(points);
+        Self::Made(kind, bytes)
+    }
+
+    #[inline(always)]
+    pub(crate) fn incoming(&self) -> Incoming<'_> {
+        match self {
+            Self::Known(incoming) => *incoming,
+            Self::Made(kind, bytes) => of_made(*kind, bytes),
+        }
+    }
+}
+
+macro_rules! value_from {
+    ($($type:ty, $name:ident => $value:expr;)*) => {
+        $(impl From<$type> for Value {
+            fn from($name: $type) -> Self {
+                $value
+            }
+        })*
+    };
+}
+value_from! {
+    bool, value => Self::Bool(value);
+    i32, value => Self::Int(value.into());
+    i64, value => Self::Int(value);
+    f64, value => Self::Float(value);
+    &str, value => Self::Str(value.to_owned());
+    String, value => Self::Str(value);
+    &[u8], value => Self::Bytes(value.to_owned());
+    Vec<u8>, value => Self::Bytes(value);
+}
+
+fn of_made(kind: Kind, bytes: &[u8]) -> Incoming<'_> {
+    match kind {
+        Kind::Ascii | Kind::Latin1 => Incoming::of_latin1(bytes, kind == Kind::Ascii),
+        _ => Incoming::Blob(kind, bytes),
+    }
+}
+
+/// The fewest bytes that mean the same int; none for 0.
+fn narrowest_int(bytes: &[u8]) -> &[u8] {
+    let mut bytes = bytes;
+    while let [rest @ .., last] = bytes {
+        let is_negative_below = rest.last().is_some_and(|byte| byte & 0x80 != 0);
+        let is_spare = (*last == 0 && !is_negative_below) || (*last == 0xff && is_negative_below);
+        if !is_spare {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
+/// An int of at most eight bytes.
+fn small_int(bytes: &[u8]) -> Option<i64> {
+    let sign = bytes.last().map_or(0, |byte| if byte & 0x80 == 0 { 0 } else { 0xff });
+    let mut word = [sign; 8];
+    word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(i64::from_le_bytes(word))
+}
+
+/// Code points in the narrowest kind.
+fn narrowest_str(points: impl Iterator<Item = u32> + Clone) -> (Kind, Vec<u8>) {
+    let last = points.clone().max().unwrap_or(0);
+    match last {
+        0..0x80 => (Kind::Ascii, points.map(|point| point as u8).collect()),
+        0x80..0x100 => (Kind::Latin1, points.map(|point| point as u8).collect()),
+        0x100..0x1_0000 => (Kind::Ucs2, points.flat_map(|point| (point as u16).to_le_bytes()).collect()),
+        _ => (Kind::Ucs4, points.flat_map(u32::to_le_bytes).collect()),
+    }
+}
+
+/// Makes [`Value`]s.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values;
+
+/// A blob that means nothing, which only damage leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoValue;
+
+impl Sink for Values {
+    type Made = Value;
+    type Room = Vec<u8>;
+    type Error = NoValue;
+
+    fn word(&self, word: Word) -> Result<Value, NoValue> {
+        Ok(match word.immediate().ok_or(NoValue)? {
+            Immediate::None => Value::None,
+            Immediate::Bool(value) => Value::Bool(value),
+            Immediate::Int(value) => Value::Int(value),
+            Immediate::Float(value) => Value::Float(value),
+            Immediate::Str(bytes, len) => {
+                Value::Str(bytes.iter().take(len).map(|byte| char::from(*byte)).collect())
+            }
+            Immediate::Bytes(bytes, len) => Value::Bytes(bytes.iter().take(len).copied().collect()),
+        })
+    }
+
+    fn room(&self, _: Kind, len: usize) -> Result<(Vec<u8>, *mut u8), NoValue> {
+        let mut room = vec![0; len];
+        let place = room.as_mut_ptr();
+        Ok((room, place))
+    }
+
+    fn filled(&self, room: Vec<u8>, kind: Kind, _: usize) -> Result<Value, NoValue> {
+        let text = |points: Vec<u32>| {
+            let text: Option<String> = points.iter().map(|point| char::from_u32(*point)).collect();
+            match text {
+                Some(text) => Value::Str(text),
+                None => Value::Surrogates(points),
+            }
+        };
+        Ok(match kind {
+            Kind::Int => small_int(&room).map_or(Value::BigInt(room), Value::Int),
+            Kind::Nan => {
+                let bits = room.try_into().map_err(|_| NoValue)?;
+                Value::Float(f64::from_bits(u64::from_le_bytes(bits)))
+            }
+            Kind::Bytes => Value::Bytes(room),
+            Kind::Pickle => Value::Pickle(room),
+            Kind::Encoded => Value::Encoded(room),
+            Kind::Ascii | Kind::Latin1 => Value::Str(room.iter().map(|byte| char::from(*byte)).collect()),
+            Kind::Ucs2 => {
+                let (units, _) = room.as_chunks::<2>();
+                text(units.iter().map(|unit| u32::from(u16::from_le_bytes(*unit))).collect())
+            }
+            Kind::Ucs4 => {
+                let (units, _) = room.as_chunks::<4>();
+                let points: Vec<u32> = units.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
+                if points.iter().any(|point| *point > 0x10_ffff) {
+                    return Err(NoValue);
+                }
+                text(points)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_word_means_one_thing() {
+        let words = [
+            Word::NONE,
+            Word::of_bool(false),
+            Word::of_bool(true),
+            Word::of_int(0).unwrap(),
+            Word::of_int(-1).unwrap(),
+            Word::of_float(0.0).unwrap(),
+            Word::of_float(-0.0).unwrap(),
+            Word::of_float(f64::NAN).unwrap(),
+            Word::of_float(f64::NEG_INFINITY).unwrap(),
+            Word::of_float(f64::from_bits(1)).unwrap(),
+            Word::of_latin1(b"").unwrap(),
+            Word::of_latin1(b"abcde").unwrap(),
+            Word::of_latin1(b"\xe9").unwrap(),
+            Word::of_bytes(b"").unwrap(),
+            Word::of_bytes(b"abcde").unwrap(),
+            Word::of_blob(0),
+            Word::of_blob(PAYLOAD),
+        ];
+        for (index, word) in words.iter().enumerate() {
+            assert_ne!(word.0, 0);
+            assert!(words.iter().skip(index + 1).all(|other| other != word), "{word:?}");
+            let as_blob = word.as_blob().is_some();
+            assert_ne!(word.immediate().is_some(), as_blob, "{word:?}");
+        }
+        assert_eq!(Word::of_int(1 << 47), None);
+        assert_eq!(Word::of_int(-(1 << 47)).unwrap().as_int(), Some(-(1 << 47)));
+        assert_eq!(Word::of_float(-f64::NAN), None);
+        assert_eq!(Word(0).immediate(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn floats_and_ints_come_back(bits: u64, int: i64) {
+            let float = f64::from_bits(bits);
+            if let Some(word) = Word::of_float(float) {
+                prop_assert_eq!(word.as_float().unwrap().to_bits(), bits);
+                prop_assert_eq!(word.as_int(), None);
+            }
+            if let Some(word) = Word::of_int(int) {
+                prop_assert_eq!(word.as_int(), Some(int));
+                prop_assert_eq!(word.as_float(), None);
+            }
+            let bytes = int.to_le_bytes();
+            prop_assert_eq!(small_int(narrowest_int(&bytes)), Some(int));
+        }
+    }
+}

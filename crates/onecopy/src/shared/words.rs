@@ -1,0 +1,217 @@
+//! The data area of a store as words: the only way in which containers read or write it.
+//!
+//! **Invariants.** `I1`: `base .. base + len` is mapped readable and writable for as long as the value lives, and `len`
+//! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic of a word's width, so
+//! a peer that writes at the same time is no data race; no reference to these bytes exists. Readers may be led astray by
+//! a word that is changing and load a word of an image, which nobody writes to.
+//!
+//! Offsets count from the start of the data area, so that they mean the same in every process. Readers follow any
+//! offset: the lowest three bits are cleared and the bounds checked, and what was read is judged afterwards.
+#![allow(unsafe_code, reason = "atomics over mapped memory are made here, once")]
+#![allow(clippy::cast_ptr_alignment, reason = "offsets are rounded down to words")]
+
+use std::ptr::NonNull;
+
+use crate::store::Container;
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+
+/// How a word is loaded that may be the way to others. x86 keeps loads in order, and a Relaxed one lets the compiler
+/// merge address computations; elsewhere what a word leads to must not be older than the word.
+const FOLLOW: Ordering = if cfg!(target_arch = "x86_64") {
+    Ordering::Relaxed
+} else {
+    Ordering::Acquire
+};
+
+/// The data area of one attached store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    base: NonNull<u8>,
+    len: u64,
+}
+
+// SAFETY: all accesses are atomic (I2) and the memory stays mapped (I1), whichever thread has the value.
+unsafe impl Send for Words {}
+// SAFETY: all accesses are atomic (I2), so threads may make them at the same time.
+unsafe impl Sync for Words {}
+
+impl Words {
+    /// The data area of a container's store. Whoever uses it keeps the container, or a clone of it.
+    pub(crate) fn of(container: &Container) -> Self {
+        let (base, len) = container.data();
+        Self { base, len: len & !7 }
+    }
+
+    /// Bytes of the area.
+    #[inline(always)]
+    pub(crate) fn len(self) -> u64 {
+        self.len
+    }
+
+    #[inline(always)]
+    fn cell(&self, at: u64) -> Option<&AtomicU64> {
+        let at = at & !7;
+        if at >= self.len {
+            return None;
+        }
+        // SAFETY: `at` is a multiple of 8 below `len`, which is a multiple of 8, so the word lies in the area (I1).
+        let word = unsafe { self.base.as_ptr().add(at as usize) };
+        // SAFETY: in bounds and mapped (I1), aligned since `base` and `at` are, and only accessed atomically (I2).
+        Some(unsafe { AtomicU64::from_ptr(word.cast()) })
+    }
+
+    /// The word at an offset that may be anything; `None` outside the area.
+    #[inline(always)]
+    pub(crate) fn load(&self, at: u64) -> Option<u64> {
+        Some(self.cell(at)?.load(FOLLOW))
+    }
+
+    /// The word at an offset of the container's head. Acquire: pairs with Release in [`Words::store`].
+    #[inline(always)]
+    pub(crate) fn acquire(&self, at: u64) -> u64 {
+        self.cell(at).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// The word at an offset of the container's head, in no order with others.
+    #[inline(always)]
+    pub(crate) fn relaxed(&self, at: u64) -> u64 {
+        self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Writes a word of a container that this thread has locked, or one that nobody can reach yet. Release: what was
+    /// written before is seen by whoever reads this, and the order of the machine's stores is the order of the
+    /// program's, which crash safety rests on.
+    #[inline(always)]
+    pub(crate) fn store(&self, at: u64, value: u64) {
+        let Some(word) = self.cell(at) else {
+            // Owned offsets lie within the area.
+            unreachable!("a word outside the data area");
+        };
+        word.store(value, Ordering::Release);
+        crate::testing::container_stored();
+    }
+
+    /// Copies words into a block that nobody can reach yet; `false` if either range reaches beyond the area.
+    #[inline(always)]
+    pub(crate) fn copy(&self, from: u64, to: u64, words: u64) -> bool {
+        let (Some(from), Some(to)) = (self.range(from, words), self.range(to, words)) else {
+            return false;
+        };
+        for (from, to) in from.iter().zip(to) {
+            // Relaxed: the commit that makes the block reachable is a Release, and what is copied was judged before.
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            crate::testing::container_stored();
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
+        let end = words.checked_mul(8).and_then(|bytes| at.checked_add(bytes))?;
+        if !at.is_multiple_of(8) || end > self.len {
+            return None;
+        }
+        // SAFETY: `at` is below `len`, so the place lies in the area (I1).
+        let first = unsafe { self.base.as_ptr().add(at as usize) };
+        // SAFETY: `words` words from there lie in the area, mapped (I1) and aligned since `base` and `at` are; they are only
+        // accessed atomically (I2), and the slice does not outlive `self`, which the area does (I1).
+        Some(unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>(), words as usize) })
+    }
+
+    /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.
+    #[inline(always)]
+    pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
+        let at = at & !3;
+        assert!(at < self.len, "a word outside the data area");
+        // SAFETY: `at` is a multiple of 4 below `len`, a multiple of 8, so the half word lies in the area (I1).
+        let word = unsafe { self.base.as_ptr().add(at as usize) };
+        // SAFETY: in bounds and mapped (I1), aligned to 4 since `base` and `at` are, and only accessed atomically and in
+        // this width (I2).
+        unsafe { AtomicU32::from_ptr(word.cast()) }
+    }
+
+    /// Copies `len` bytes out; what lies there may be changing. `false` if they reach beyond the area.
+    ///
+    /// # Safety
+    /// - `to` is valid for writes of `len` bytes, and not part of the area.
+    #[inline(always)]
+    pub(crate) unsafe fn copy_out(&self, at: u64, to: *mut u8, len: usize) -> bool {
+        let (whole, rest) = (len & !7, len & 7);
+        let end = at.wrapping_add(len as u64);
+        if end < at || end > self.len {
+            return false;
+        }
+        for done in (0..whole).step_by(8) {
+            let Some(word) = self.load(at.wrapping_add(done as u64)) else {
+                return false;
+            };
+            // SAFETY: `done + 8 <= len`, and `to` is valid for `len` bytes (the caller's duty).
+            let place = unsafe { to.add(done) };
+            // SAFETY: eight bytes from `place` lie within the `len` that the caller vouches for; no alignment is assumed.
+            unsafe { place.cast::<u64>().write_unaligned(word.to_le()) };
+        }
+        if rest > 0 {
+            let Some(word) = self.load(at.wrapping_add(whole as u64)) else {
+                return false;
+            };
+            let bytes = word.to_le_bytes();
+            // SAFETY: `whole + rest == len`, and `to` is valid for `len` bytes (the caller's duty).
+            let place = unsafe { to.add(whole) };
+            // SAFETY: `rest` of at most 7 bytes, from a private array of 8 to a place that is valid for them; the two do
+            // not overlap, since the array is this function's own.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, rest) };
+        }
+        true
+    }
+
+    /// Fills a block that nobody can reach yet: readers that were led there by an old word find out afterwards.
+    #[inline(always)]
+    pub(crate) fn fill(&self, at: u64, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut at = at;
+        for word in words {
+            self.store(at, u64::from_le_bytes(*word));
+            at = at.wrapping_add(8);
+        }
+        if !rest.is_empty() {
+            self.store(at, tail(rest));
+        }
+    }
+
+    /// Whether these bytes lie at `at`; `None` if they would reach beyond the area.
+    #[inline(always)]
+    pub(crate) fn same(&self, at: u64, bytes: &[u8]) -> Option<bool> {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let mut at = at;
+        for word in words {
+            if self.load(at)? != u64::from_le_bytes(*word) {
+                return Some(false);
+            }
+            at = at.wrapping_add(8);
+        }
+        Some(rest.is_empty() || self.load(at)? == tail(rest))
+    }
+
+    /// Asks for the cache line of an offset that may be anything.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, at: u64) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let place = self.base.as_ptr().wrapping_add((at % self.len.max(1)) as usize);
+            // SAFETY: a prefetch accesses nothing, whatever the address (Intel SDM, PREFETCHh: no faults).
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+}
+
+/// Up to seven bytes as a word, zeros above.
+#[inline(always)]
+pub(crate) fn tail(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}

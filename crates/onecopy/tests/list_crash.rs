@@ -1,0 +1,253 @@
+//! Every operation of a list, its thread ended after every single store to the container; and whoever takes the list over
+//! ended after every single store of that.
+//!
+//! Afterwards the list is as before the operation or as after it, all that is read before anybody has repaired it says the
+//! same, and every block of its heap is in exactly one place (`List::verify`).
+//!
+//! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
+
+use std::ffi::c_void;
+
+use onecopy::shared::Slice;
+use onecopy::testing::end_thread_after;
+use onecopy::{List, Store, Value};
+
+type Step = fn(&List);
+
+/// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
+fn in_thread<F: FnMut() + Send>(work: F) -> bool {
+    struct Work<F> {
+        work: F,
+        is_done: bool,
+    }
+    extern "C" fn run<F: FnMut()>(argument: *mut c_void) -> *mut c_void {
+        // SAFETY: the argument is the `Work` below, which nobody else uses before this thread has ended.
+        let work = unsafe { &mut *argument.cast::<Work<F>>() };
+        (work.work)();
+        end_thread_after(0);
+        work.is_done = true;
+        std::ptr::null_mut()
+    }
+    let mut work = Work {
+        work,
+        is_done: false,
+    };
+    let mut thread = 0;
+    let argument = (&raw mut work).cast();
+    // SAFETY: `thread` is a valid place, `run` fits, and `argument` outlives the thread, which is waited for.
+    let error =
+        unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
+    assert_eq!(error, 0);
+    // SAFETY: the thread was made above and is joined once. The kernel says when it has ended, however it does.
+    let error = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+    assert_eq!(error, 0);
+    work.is_done
+}
+
+fn int(n: i64) -> Value {
+    Value::Int(n)
+}
+
+fn long(n: i64) -> Value {
+    Value::Str(format!("a text that needs a block, {n}"))
+}
+
+fn mixed(count: i64) -> Vec<Value> {
+    (0..count)
+        .map(|n| if n % 3 == 0 { long(n) } else { int(n) })
+        .collect()
+}
+
+fn range(start: i64, stop: i64) -> Slice {
+    Slice::range(Some(start), Some(stop))
+}
+
+const STATES: &[(&str, Step)] = &[
+    ("empty", |_| {}),
+    ("one", |list| list.append(&long(0)).unwrap()),
+    ("nine", |list| list.extend(&mixed(9)).unwrap()),
+    ("a page", |list| list.extend(&mixed(512)).unwrap()),
+    ("turned pages", |list| {
+        list.extend(&mixed(1535)).unwrap();
+        for n in 0..5 {
+            list.insert(300 * n, &int(n)).unwrap();
+            list.pop(0).unwrap();
+        }
+        list.append(&int(1)).unwrap();
+    }),
+    ("a full limbo", |list| {
+        list.extend(&mixed(4)).unwrap();
+        for n in 0..61 {
+            list.set(0, &long(n)).unwrap();
+        }
+    }),
+    ("a full directory", |list| {
+        list.extend(&vec![int(5); 14 * 512]).unwrap();
+        list.append(&long(5)).unwrap();
+    }),
+];
+
+const OPERATIONS: &[(&str, Step)] = &[
+    ("append a word", |list| list.append(&int(7)).unwrap()),
+    ("append a blob", |list| list.append(&long(7)).unwrap()),
+    ("set a word", |list| drop(list.set(0, &int(7)))),
+    ("set a blob", |list| drop(list.set(0, &long(7)))),
+    ("set the last", |list| drop(list.set(-1, &long(7)))),
+    ("pop the last", |list| drop(list.pop(-1))),
+    ("pop the first", |list| drop(list.pop(0))),
+    ("pop from the middle", |list| {
+        drop(list.pop(list.len().unwrap() as i64 / 2))
+    }),
+    ("insert in front", |list| list.insert(0, &long(7)).unwrap()),
+    ("insert a word in the middle", |list| {
+        list.insert(list.len().unwrap() as i64 / 2, &int(7))
+            .unwrap()
+    }),
+    ("insert a blob behind the first", |list| {
+        list.insert(1, &long(7)).unwrap()
+    }),
+    ("extend by words", |list| {
+        list.extend(&[int(1), int(2), int(3)]).unwrap()
+    }),
+    ("extend by blobs", |list| list.extend(&mixed(20)).unwrap()),
+    ("replace a slice by more", |list| {
+        list.set_slice(range(1, 3), &mixed(7)).unwrap()
+    }),
+    ("replace a slice by less", |list| {
+        list.set_slice(range(1, 9), &mixed(2)).unwrap()
+    }),
+    ("delete a slice", |list| {
+        list.delete_slice(range(2, 7)).unwrap()
+    }),
+    ("delete every third", |list| {
+        list.delete_slice(Slice {
+            start: None,
+            stop: None,
+            step: 3,
+        })
+        .unwrap();
+    }),
+    ("replace every second", |list| {
+        let slice = Slice {
+            start: None,
+            stop: Some(8),
+            step: 2,
+        };
+        let count = list.slice(slice).unwrap().len();
+        list.set_slice(slice, &vec![long(7); count]).unwrap();
+    }),
+    ("reverse", |list| list.reverse().unwrap()),
+    ("replace all", |list| list.replace(&mixed(5)).unwrap()),
+    ("replace all by many", |list| {
+        list.replace(&mixed(600)).unwrap()
+    }),
+    ("clear", |list| list.clear().unwrap()),
+    ("take all", |list| drop(list.take_all().unwrap())),
+    ("add", |list| drop(list.add(-1, 5))),
+    ("exchange", |list| {
+        if let Ok(old) = list.get(0) {
+            assert!(list.compare_exchange(0, &old, &long(8)).unwrap());
+        }
+    }),
+    ("remove", |list| drop(list.remove(&int(4)).unwrap())),
+];
+
+fn stride() -> u64 {
+    std::env::var("CRASH_STRIDE").map_or(11, |text| text.parse().unwrap())
+}
+
+fn made(store: &Store, prepare: Step) -> List {
+    let list = store.list().unwrap();
+    prepare(&list);
+    list
+}
+
+/// What is read one by one, past a change that nobody finishes.
+fn read_past(list: &List) -> Vec<Value> {
+    (0..list.len().unwrap() as i64)
+        .map(|index| list.get(index).unwrap())
+        .collect()
+}
+
+fn check(list: &List, ends: [&[Value]; 2], place: &str) {
+    let read = read_past(list);
+    let all = list.to_vec().unwrap();
+    assert!(
+        ends.contains(&all.as_slice()),
+        "{place}: neither before nor after: {all:?}"
+    );
+    assert_eq!(read, all, "{place}: what was read before the repair");
+    list.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
+    list.append(&long(9)).unwrap();
+    list.insert(0, &long(10)).unwrap();
+    assert_eq!(list.pop(-1).unwrap(), long(9), "{place}");
+    assert_eq!(list.pop(0).unwrap(), long(10), "{place}");
+    list.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
+    list.clear().unwrap();
+    list.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
+}
+
+/// Ends the operation after its n-th store; whether it got that far.
+fn abandon(list: &List, operation: Step, n: u64) -> bool {
+    !in_thread(|| {
+        end_thread_after(n);
+        operation(list);
+    })
+}
+
+/// How many stores an operation does.
+fn stores(list: &List, operation: Step) -> u64 {
+    const MANY: u64 = 1 << 40;
+    end_thread_after(MANY);
+    operation(list);
+    MANY - end_thread_after(0)
+}
+
+/// All of the stores; of very many, all near the ends, and some of the many between that only differ in their place.
+fn places(stores: u64) -> impl Iterator<Item = u64> {
+    let every = if stride() == 1 { 1 } else { stores / 100 + 1 };
+    (1..=stores).filter(move |n| *n <= 150 || stores - n < 150 || n.is_multiple_of(every))
+}
+
+fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let before = made(&store, state.1).to_vec().unwrap();
+    let list = made(&store, state.1);
+    (operation.1)(&list);
+    let after = list.to_vec().unwrap();
+    let ends = [before.as_slice(), after.as_slice()];
+    let (mut ended, mut taken_over) = (0, 0);
+    for n in places(stores(&made(&store, state.1), operation.1)) {
+        let place = format!("{} in {}, after store {n}", operation.0, state.0);
+        let list = made(&store, state.1);
+        assert!(abandon(&list, operation.1, n), "{place}");
+        ended += 1;
+        check(&list, ends, &place);
+        for m in (1 + n % stride()..).step_by(stride() as usize) {
+            let list = made(&store, state.1);
+            assert!(abandon(&list, operation.1, n), "{place}");
+            if !abandon(&list, |list| list.verify().unwrap(), m) {
+                break;
+            }
+            taken_over += 1;
+            check(&list, ends, &format!("{place}, taken over until store {m}"));
+        }
+    }
+    (ended, taken_over)
+}
+
+#[test]
+fn abandoned_after_every_store() {
+    let (mut ended, mut taken_over) = (0, 0);
+    for state in STATES {
+        for operation in OPERATIONS {
+            let counts = run(*state, *operation);
+            ended += counts.0;
+            taken_over += counts.1;
+        }
+    }
+    println!("{ended} abandoned operations, {taken_over} of them with an abandoned successor");
+}
