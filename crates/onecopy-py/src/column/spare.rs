@@ -29,14 +29,19 @@ const LENGTHS: RangeInclusive<usize> = 2..=64;
 const PATIENCE: u8 = 8;
 
 /// See the top of this file.
-pub(super) struct Spare {
+pub(crate) struct Spare {
     object: Cell<*mut PyObject>,
     /// How often it was found in use; past [`PATIENCE`], how many objects were not kept since, and then it is tried again.
     in_use: Cell<u8>,
 }
 
+// SAFETY: only attached threads use it, one at a time (Z2), and its object is bound to none of them.
+unsafe impl Send for Spare {}
+// SAFETY: only attached threads use it, of which there is one at a time (Z2).
+unsafe impl Sync for Spare {}
+
 impl Spare {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             object: Cell::new(ptr::null_mut()),
             in_use: Cell::new(0),
@@ -107,7 +112,7 @@ impl Spare {
 
     /// An int, as a new reference, or null with an exception set.
     #[inline]
-    pub(super) fn int(&self, value: i64) -> *mut PyObject {
+    pub(crate) fn int(&self, value: i64) -> *mut PyObject {
         if let Some(small) = scalar::small(value) {
             return small;
         }
@@ -124,7 +129,7 @@ impl Spare {
 
     /// A float, as a new reference, or null with an exception set.
     #[inline]
-    pub(super) fn float(&self, value: f64) -> *mut PyObject {
+    pub(crate) fn float(&self, value: f64) -> *mut PyObject {
         if let Some(object) = self.free() {
             // SAFETY: the spare's object, which is alive (Z1) and has no other reference, as `free` says; the thread is
             // attached (Z2). There is an object only if F1 of `pyfloat` was found out (Z3).
@@ -139,7 +144,7 @@ impl Spare {
 
     /// A str of ASCII characters, as a new reference, or null with an exception set.
     #[inline]
-    pub(super) fn ascii(&self, content: &[u8]) -> *mut PyObject {
+    pub(crate) fn ascii(&self, content: &[u8]) -> *mut PyObject {
         if !LENGTHS.contains(&content.len()) {
             return text::ascii(content);
         }
@@ -158,7 +163,7 @@ impl Spare {
     }
 
     /// Lets the object go.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.replace(ptr::null_mut());
     }
 }

@@ -17,6 +17,7 @@ use super::handle;
 use super::list_iterator::ListIterator;
 use super::lock::Lock;
 use super::word::{self, Encoded, Objects, with_incoming};
+use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::{index, key};
 
@@ -44,6 +45,7 @@ use crate::value::{index, key};
 #[pyclass(frozen, sequence, module = "onecopy", name = "List", weakref)]
 pub(crate) struct List {
     pub(super) raw: RawList,
+    pub(super) spare: Spare,
 }
 
 fn no_element() -> PyErr {
@@ -71,6 +73,20 @@ fn slice_of(slice: &Bound<'_, PySlice>) -> PyResult<Slice> {
 }
 
 impl List {
+    fn of(raw: RawList) -> Self {
+        let spare = Spare::new();
+        Self { raw, spare }
+    }
+
+    /// Why nothing could be popped.
+    #[cold]
+    pub(super) fn nothing_to_pop(&self) -> PyErr {
+        PyIndexError::new_err(match self.raw.is_empty() {
+            Ok(true) => "pop from empty list",
+            _ => "pop index out of range",
+        })
+    }
+
     /// The elements of one moment.
     pub(super) fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
@@ -125,9 +141,7 @@ impl List {
     #[pyo3(signature = (iterable = None, /))]
     fn new(iterable: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let store = Store::current().map_err(Error::from)?;
-        let list = Self {
-            raw: RawList::create(&store).map_err(Error::from)?,
-        };
+        let list = Self::of(RawList::create(&store).map_err(Error::from)?);
         if let Some(iterable) = iterable {
             list.extend_by(iterable)?;
         }
@@ -265,12 +279,6 @@ impl List {
         handle::reduce(this.py(), &ATTACH, "_attach_list", &token)
     }
 
-    /// Adds an element at the end.
-    #[pyo3(signature = (object, /))]
-    fn append(&self, object: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_incoming(object, |value| Ok(self.raw.append(value).map_err(Error::from)?))
-    }
-
     /// Adds all elements of an iterable at the end, in one step.
     #[pyo3(signature = (iterable, /))]
     fn extend(&self, iterable: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -284,24 +292,6 @@ impl List {
         with_incoming(object, |value| {
             Ok(self.raw.insert(at as i64, value).map_err(Error::from)?)
         })
-    }
-
-    /// Takes an element out, the last one by default, and returns it.
-    ///
-    /// Raises:
-    ///     IndexError: There is none at this index.
-    #[pyo3(signature = (index = None, /))]
-    fn pop<'py>(this: &Bound<'py, Self>, index: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let at = index.map_or(Ok(-1), index::whole)?;
-        let raw = &this.get().raw;
-        let found = raw.pop(at as i64, &Objects).map_err(Error::from)?;
-        let found = found.ok_or_else(|| {
-            PyIndexError::new_err(match raw.is_empty() {
-                Ok(true) => "pop from empty list",
-                _ => "pop index out of range",
-            })
-        })?;
-        word::object(this.py(), found)
     }
 
     /// Takes the first element out that equals `value`.
@@ -516,5 +506,5 @@ static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 #[pyfunction]
 pub(super) fn _attach_list(token: &[u8]) -> PyResult<List> {
     let raw = RawList::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(List { raw })
+    Ok(List::of(raw))
 }

@@ -1,17 +1,22 @@
 //! The iterators of `onecopy.List`: they behave as a list's when the list changes meanwhile.
 //!
 //! They read a chunk ahead, and look at each step whether the list has changed since.
-#![forbid(unsafe_code)]
+#![allow(unsafe_code, reason = "says that one attached thread at a time uses an iterator")]
 
-use std::sync::{Mutex, PoisonError};
+use std::cell::RefCell;
+use std::ptr;
 
+use onecopy::ContainerError;
 use onecopy::shared::Chunk;
+use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::list::List;
-use super::word::{self, Objects};
+use super::slots;
+use super::word::{Found, Raised, Reader};
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 
@@ -21,8 +26,15 @@ const AHEAD: u64 = 64;
 /// Yields the elements of a list as they are when they are reached.
 #[pyclass(frozen, module = "onecopy", name = "ListIterator")]
 pub(crate) struct ListIterator {
-    state: Mutex<State>,
+    state: RefCell<State>,
 }
+
+// SAFETY: only threads that are attached to the interpreter use it, of which there is one at a time (as Z2 of
+// column/spare.rs); its objects are bound to no thread.
+unsafe impl Send for ListIterator {}
+// SAFETY: only threads that are attached to the interpreter use it, of which there is one at a time, and `RefCell` sees
+// to it that code which runs in the middle of a step does not begin another.
+unsafe impl Sync for ListIterator {}
 
 struct State {
     /// `None` when it is exhausted: then it stays so.
@@ -33,34 +45,54 @@ struct State {
     chunk: Chunk,
     /// The index of the chunk's first element.
     first: i64,
+    spare: Spare,
 }
 
 impl State {
-    /// The next element, if there is one.
-    fn advance<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// The next element as a copy, if there is one.
+    #[inline(always)]
+    fn advance(&mut self) -> Result<Option<Result<Found, Raised>>, ContainerError> {
         let Some(list) = &self.list else {
             return Ok(None);
         };
         let raw = &list.get().raw;
         let is_now = self.chunk.moment().is_some_and(|moment| raw.is_now(moment));
-        let mut place = usize::try_from(self.next - self.first).ok();
-        if !is_now || place.is_none_or(|place| place >= self.chunk.len()) {
+        let mut place = self.next.wrapping_sub(self.first) as usize;
+        if !is_now || place >= self.chunk.len() {
             self.first = if self.step > 0 {
                 self.next
             } else {
                 (self.next + 1 - AHEAD as i64).max(0)
             };
-            self.chunk = raw.chunk(self.first.max(0) as u64, AHEAD).map_err(Error::from)?;
-            place = usize::try_from(self.next - self.first).ok();
+            self.chunk = raw.chunk(self.first.max(0) as u64, AHEAD)?;
+            place = self.next.wrapping_sub(self.first) as usize;
         }
-        let Some(value) = place.and_then(|place| self.chunk.get(place)) else {
+        let Some(value) = self.chunk.get(place) else {
+            self.spare.clear();
             self.list = None;
             self.chunk = Chunk::default();
             return Ok(None);
         };
-        let made = value.make(&Objects);
         self.next += self.step;
-        word::object(py, made).map(Some)
+        Ok(Some(value.make(&Reader(&self.spare))))
+    }
+}
+
+impl ListIterator {
+    /// The next element as a new reference; null at the end, or with an exception set.
+    #[inline(always)]
+    pub(super) fn advance(&self) -> *mut PyObject {
+        // Code that runs in the middle of a step and asks for the next element gets none.
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return ptr::null_mut();
+        };
+        let step = state.advance();
+        drop(state);
+        match step {
+            Ok(Some(Ok(found))) => found.finish(),
+            Ok(Some(Err(Raised)) | None) => ptr::null_mut(),
+            Err(failure) => slots::raise_failure(failure),
+        }
     }
 }
 
@@ -81,8 +113,9 @@ impl ListIterator {
             step,
             chunk: Chunk::default(),
             first: 0,
+            spare: Spare::new(),
         };
-        Bound::new(list.py(), Self { state: Mutex::new(state) })
+        Bound::new(list.py(), Self { state: RefCell::new(state) })
     }
 }
 
@@ -95,17 +128,16 @@ impl ListIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        // A pickle's code may ask the same iterator for its next element: then it is exhausted for that moment.
-        let mut state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
-        };
-        state.advance(py)
+        // SAFETY: a new reference, or null, with an exception set or at the end.
+        let object = unsafe { Bound::from_owned_ptr_or_opt(py, self.advance()) };
+        match (object, PyErr::take(py)) {
+            (_, Some(raised)) => Err(raised),
+            (object, None) => Ok(object),
+        }
     }
 
     fn __length_hint__(&self) -> usize {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.borrow();
         let Some(list) = &state.list else { return 0 };
         let len = list.get().raw.len().unwrap_or(0) as i64;
         let left = if state.step > 0 { len - state.next } else { (state.next + 1).min(len) };
@@ -114,7 +146,7 @@ impl ListIterator {
 
     /// What is left, as an iterator over a real list of it.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.borrow();
         let left = match &state.list {
             None => pyo3::types::PyList::empty(py),
             Some(list) => {

@@ -3,6 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `list`, `list_iterator` | what is `onecopy.List`? |
+//! | `slots` | how are `l[i]`, `l[i] = x`, `append` and `pop` as fast as the interpreter allows? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `lock` | what is `container.lock`? |
 //! | `word` | how do a Python value and a word of a container turn into each other? |
@@ -14,6 +15,7 @@ mod handle;
 mod list;
 mod list_iterator;
 mod lock;
+mod slots;
 mod wait;
 mod word;
 
@@ -26,6 +28,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
     module.add_class::<lock::Lock>()?;
+    slots::install(py)?;
     module.add_function(wrap_pyfunction!(list::_attach_list, module)?)?;
     module.add_function(wrap_pyfunction!(cell::_attach_value, module)?)?;
     let mutable = py.import("_collections_abc")?.getattr("MutableSequence")?;

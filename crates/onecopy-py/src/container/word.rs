@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyInt, PyList};
 
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::corrupt;
 use crate::value::item::Item;
@@ -112,30 +113,71 @@ impl Sink for Objects {
 
     #[inline(always)]
     fn room(&self, kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
-        let widest = match kind {
-            Kind::Ascii => 0x7f,
-            Kind::Latin1 => 0xff,
-            Kind::Ucs2 => 0xffff,
-            Kind::Ucs4 => 0x0010_ffff,
-            _ => return other_room(kind, len),
-        };
-        let count = len / kind.unit();
-        // SAFETY: takes plain numbers; attached (V1).
-        let object = unsafe { ffi::PyUnicode_New(count.cast_signed(), widest) };
-        if object.is_null() {
-            return Err(Raised);
-        }
-        // SAFETY: `PyUnicode_New` gave a str that is exact and ready, which nobody else has seen.
-        let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
-        Ok((Room::Object(Owned(object)), to))
+        make_room(kind, len)
     }
 
     #[inline(always)]
     fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
-        match room {
-            Room::Object(object) => Ok(filled_object(object, kind, len)),
-            Room::Bytes(bytes) => Ok(other_filled(bytes, kind)),
+        Ok(make_filled(room, kind, len))
+    }
+}
+
+/// Makes Python objects; a number that was handed out and that nobody has kept is written anew.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a>(pub(super) &'a Spare);
+
+impl Sink for Reader<'_> {
+    type Made = Found;
+    type Room = Room;
+    type Error = Raised;
+
+    #[inline(always)]
+    fn word(&self, word: Word) -> Result<Found, Raised> {
+        if let Some(value) = word.as_int() {
+            return Ok(Found::Object(self.0.int(value)));
         }
+        if let Some(value) = word.as_float() {
+            return Ok(Found::Object(self.0.float(value)));
+        }
+        Ok(other_word(word))
+    }
+
+    #[inline(always)]
+    fn room(&self, kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+        make_room(kind, len)
+    }
+
+    #[inline(always)]
+    fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
+        Ok(make_filled(room, kind, len))
+    }
+}
+
+#[inline(always)]
+fn make_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+    let widest = match kind {
+        Kind::Ascii => 0x7f,
+        Kind::Latin1 => 0xff,
+        Kind::Ucs2 => 0xffff,
+        Kind::Ucs4 => 0x0010_ffff,
+        _ => return other_room(kind, len),
+    };
+    let count = len / kind.unit();
+    // SAFETY: takes plain numbers; attached (V1).
+    let object = unsafe { ffi::PyUnicode_New(count.cast_signed(), widest) };
+    if object.is_null() {
+        return Err(Raised);
+    }
+    // SAFETY: `PyUnicode_New` gave a str that is exact and ready, which nobody else has seen.
+    let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
+    Ok((Room::Object(Owned(object)), to))
+}
+
+#[inline(always)]
+fn make_filled(room: Room, kind: Kind, len: usize) -> Found {
+    match room {
+        Room::Object(object) => filled_object(object, kind, len),
+        Room::Bytes(bytes) => other_filled(bytes, kind),
     }
 }
 
