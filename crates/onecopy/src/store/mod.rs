@@ -12,7 +12,7 @@
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
 //! * `spans`, `objects`, `chunks` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
 //! * `recover` gives back what the dead held; `verify` checks all invariants.
-//! * `attached`, `at_fork` and `find` are the process's own side.
+//! * `attached`, `at_fork` and `find` are the process's own side; `object` and `container` are what it holds.
 //!
 //! Which stores to memory a change consists of, and what a peer sees if its author dies after each, is
 //! written in `intent.rs`, `objects.rs` and `recover.rs`.
