@@ -68,7 +68,7 @@ pub use error::{
 pub use file::{FileBuilder, FileIdentity, FileImage};
 pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
-pub use shared::{ContainerError, List, ListError, Value};
+pub use shared::{ContainerError, Counter, Dict, DictError, List, ListError, Set, Value};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, Portable, PrivateMapping, Sealed, Stats, Store,

@@ -123,7 +123,7 @@ impl Heap {
     }
 
     #[inline(always)]
-    fn look(&self) -> Option<Look<'_>> {
+    pub(crate) fn look(&self) -> Option<Look<'_>> {
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);

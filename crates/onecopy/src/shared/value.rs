@@ -51,6 +51,8 @@ pub enum Kind {
     Bytes = 3,
     /// A pickle.
     Pickle = 4,
+    /// A key that is an object of the other side's, in the one way in which equal objects are written.
+    Encoded = 5,
     /// A str of ASCII characters, one byte each.
     Ascii = 8,
     /// A str of characters below 256, one byte each.
@@ -70,6 +72,7 @@ impl Kind {
             2 => Self::Nan,
             3 => Self::Bytes,
             4 => Self::Pickle,
+            5 => Self::Encoded,
             8 => Self::Ascii,
             9 => Self::Latin1,
             10 => Self::Ucs2,
@@ -356,7 +359,13 @@ impl Look<'_> {
         let header = Header(self.load(at)?);
         self.check()?;
         let kind = Kind::of(header.kind()).ok_or(Retry)?;
-        let len = usize::try_from(header.len()).map_err(|_| Retry)?;
+        Ok((kind, self.content(at, header, header.len(), kind)?))
+    }
+
+    /// The length of the content at the end of a block: true, and no longer than the block.
+    #[inline(always)]
+    pub(crate) fn content(&self, at: u64, header: Header, len: u64, kind: Kind) -> Result<usize, Retry> {
+        let len = usize::try_from(len).map_err(|_| Retry)?;
         let end = at.checked_add(8).and_then(|start| start.checked_add(header.len()));
         if !len.is_multiple_of(kind.unit()) || end.is_none_or(|end| end > self.heap.words.len()) {
             return Err(Retry);
@@ -364,7 +373,7 @@ impl Look<'_> {
         if len > LARGE {
             self.check_large(at, header)?;
         }
-        Ok((kind, len))
+        Ok(len)
     }
 
     /// A damaged length may be that of the whole store.
@@ -379,8 +388,13 @@ impl Look<'_> {
         if fits && (is_own() || look() && is_own()) { Ok(()) } else { Err(Retry) }
     }
 
-    /// Copies a blob's content behind what is in `to`, with its header in front and zeros up to the next multiple of eight.
+    /// Copies a blob's content behind what is in `to`, with a header in front and zeros up to the next multiple of eight.
     pub(crate) fn append_blob(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
+        self.append_content(at.wrapping_add(8), blob, to)
+    }
+
+    /// The same for content that stands elsewhere in its block.
+    pub(crate) fn append_content(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
         let (kind, len) = blob;
         let room = len.next_multiple_of(8);
         to.try_reserve(8 + room).map_err(|_| Retry)?;
@@ -389,7 +403,7 @@ impl Look<'_> {
         to.resize(start + room, 0);
         let place = to.get_mut(start..).ok_or(Retry)?.as_mut_ptr();
         // SAFETY: `place` is the beginning of `room >= len` bytes of a vector, which is not part of the data area.
-        let copied = unsafe { self.heap.words.copy_out(at.wrapping_add(8), place, len) };
+        let copied = unsafe { self.heap.words.copy_out(at, place, len) };
         if copied { Ok(()) } else { Err(Retry) }
     }
 }
@@ -417,12 +431,24 @@ fn read_blob<S: Sink>(
     sink: &S,
 ) -> Result<Result<S::Made, S::Error>, Retry> {
     let (kind, len) = look.blob(at)?;
+    read_content(look, at + 8, kind, len, sink)
+}
+
+/// Makes what a sink makes of content whose length is known to be true.
+#[inline(always)]
+pub(crate) fn read_content<S: Sink>(
+    look: &Look<'_>,
+    at: u64,
+    kind: Kind,
+    len: usize,
+    sink: &S,
+) -> Result<Result<S::Made, S::Error>, Retry> {
     let (room, place) = match sink.room(kind, len) {
         Ok(made) => made,
         Err(error) => return Ok(Err(error)),
     };
     // SAFETY: `place` is valid for writes of `len` bytes (the duty of `Sink::room`), in memory of the sink's own.
-    let copied = unsafe { look.heap.words.copy_out(at + 8, place, len) };
+    let copied = unsafe { look.heap.words.copy_out(at, place, len) };
     if !copied {
         return Err(Retry);
     }
@@ -452,6 +478,8 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// A pickle.
     Pickle(Vec<u8>),
+    /// A key that Python has written: a tuple, an Enum, a UUID, a date.
+    Encoded(Vec<u8>),
 }
 
 impl Value {
@@ -493,6 +521,7 @@ impl Value {
             Self::Surrogates(points) => return Encoded::of_str(points.iter().copied()),
             Self::Bytes(bytes) => Incoming::of_bytes(bytes),
             Self::Pickle(bytes) => Incoming::Blob(Kind::Pickle, bytes),
+            Self::Encoded(bytes) => Incoming::Blob(Kind::Encoded, bytes),
             Self::None | Self::Bool(_) => Incoming::Word(Word::NONE),
         })
     }
@@ -628,6 +657,7 @@ impl Sink for Values {
             }
             Kind::Bytes => Value::Bytes(room),
             Kind::Pickle => Value::Pickle(room),
+            Kind::Encoded => Value::Encoded(room),
             Kind::Ascii | Kind::Latin1 => Value::Str(room.iter().map(|byte| char::from(*byte)).collect()),
             Kind::Ucs2 => {
                 let (units, _) = room.as_chunks::<2>();

@@ -63,8 +63,5 @@ pub use stats::{Collected, Stats};
 pub use token::Token;
 pub use view::{Portable, View};
 
-#[cfg(not(feature = "testing"))]
-#[allow(unused_imports, reason = "what containers are made of")]
-pub(crate) use container::{Chunk, Container};
 #[cfg(feature = "testing")]
 pub(crate) use words::in_use as words_in_use;

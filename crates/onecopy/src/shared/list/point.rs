@@ -232,7 +232,7 @@ impl RawList {
 }
 
 impl Locked<'_> {
-    fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+    pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
         Ok(match (value, word.as_blob()) {
             (Incoming::Word(other), None) => word == *other,
             (Incoming::Blob(kind, bytes), Some(at)) => {

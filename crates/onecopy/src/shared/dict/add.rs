@@ -1,0 +1,146 @@
+//! Adding to the int of a key, in one step.
+#![forbid(unsafe_code)]
+
+use super::super::change::found;
+use super::super::error::ContainerError;
+use super::super::lock::Locked;
+use super::super::look::Look;
+use super::super::value::{Immediate, Incoming, Kind, Values, Word, read_value};
+use super::hash::Key;
+use super::{RawDict, VALUE_AT};
+
+/// What came of adding to the value of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyAdded {
+    /// The sum, which is the value now.
+    Sum(i64),
+    /// A sum of more than 64 bits: little-endian two's complement in the fewest bytes.
+    Wide(Vec<u8>),
+    /// The value, or what was to be added, is no int; nothing has happened.
+    NoInt,
+}
+
+impl RawDict {
+    /// Adds to the value of a key that is an int, or a bool. A key that is not there gets what was to be added.
+    ///
+    /// # Errors
+    /// As in [`RawDict::set`].
+    #[inline(always)]
+    pub fn add(&self, key: &Key<'_>, amount: &Incoming<'_>) -> Result<KeyAdded, ContainerError> {
+        let (locked, found) = self.locate(key)?;
+        if found.is_key() {
+            let at = found.entry().wrapping_add(VALUE_AT);
+            if let Incoming::Word(amount) = amount
+                && let Some(amount) = amount.as_int()
+                && let Some(old) = Word(locked.load(at)?).as_int()
+                && let Some(word) = Word::of_int(old + amount)
+            {
+                locked.set(at, word.0)?;
+                return Ok(KeyAdded::Sum(old + amount));
+            }
+            return self.add_slowly(&locked, at, amount);
+        }
+        let Some(bytes) = int_bytes(amount) else {
+            return Ok(KeyAdded::NoInt);
+        };
+        let amount = Incoming::of_int(&bytes);
+        self.insert(&locked, key, found, &amount)?;
+        Ok(added(&bytes))
+    }
+
+    /// The same where one of the ints is wide, or a bool.
+    #[cold]
+    #[inline(never)]
+    fn add_slowly(
+        &self,
+        locked: &Locked<'_>,
+        at: u64,
+        amount: &Incoming<'_>,
+    ) -> Result<KeyAdded, ContainerError> {
+        let look = Look::locked(&self.heap);
+        let word = locked.load(at)?;
+        let old = match Word(word).as_blob() {
+            None => int_bytes(&Incoming::Word(Word(word))),
+            Some(blob) => match found(&self.heap, look.blob(blob))? {
+                (Kind::Int, _) => match found(&self.heap, read_value(&look, word, &Values))? {
+                    Ok(value) => value.with_incoming(|value| int_bytes(&value)),
+                    Err(_) => None,
+                },
+                _ => None,
+            },
+        };
+        let (Some(old), Some(amount)) = (old, int_bytes(amount)) else {
+            return Ok(KeyAdded::NoInt);
+        };
+        let sum = sum(&old, &amount);
+        locked.replace(at, &Incoming::of_int(&sum))?;
+        Ok(added(&sum))
+    }
+}
+
+/// What is said of a sum.
+fn added(sum: &[u8]) -> KeyAdded {
+    let mut word = [if sum.last().is_some_and(|last| last & 0x80 != 0) { 0xff } else { 0 }; 8];
+    match Incoming::of_int(sum) {
+        Incoming::Word(word) => word.as_int().map_or(KeyAdded::NoInt, KeyAdded::Sum),
+        Incoming::Blob(_, bytes) => match word.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                KeyAdded::Sum(i64::from_le_bytes(word))
+            }
+            None => KeyAdded::Wide(bytes.to_vec()),
+        },
+    }
+}
+
+/// An int, or bool, as little-endian two's complement.
+fn int_bytes(value: &Incoming<'_>) -> Option<Vec<u8>> {
+    match value {
+        Incoming::Word(word) => match word.immediate()? {
+            Immediate::Int(value) => Some(value.to_le_bytes().to_vec()),
+            Immediate::Bool(value) => Some(i64::from(value).to_le_bytes().to_vec()),
+            _ => None,
+        },
+        Incoming::Blob(Kind::Int, bytes) => Some(bytes.to_vec()),
+        Incoming::Blob(..) => None,
+    }
+}
+
+/// The sum of two ints in little-endian two's complement, with a byte to spare.
+fn sum(one: &[u8], other: &[u8]) -> Vec<u8> {
+    let sign = |bytes: &[u8]| if bytes.last().is_some_and(|last| last & 0x80 != 0) { 0xffu8 } else { 0 };
+    let (one_sign, other_sign) = (sign(one), sign(other));
+    let mut carry = false;
+    let mut sum = Vec::with_capacity(one.len().max(other.len()) + 1);
+    for index in 0..=one.len().max(other.len()) {
+        let one = one.get(index).copied().unwrap_or(one_sign);
+        let other = other.get(index).copied().unwrap_or(other_sign);
+        let byte = u16::from(one) + u16::from(other) + u16::from(carry);
+        carry = byte > 0xff;
+        sum.push(byte as u8);
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn wide_sums_are_right(one: i64, other: i64, shift in 0usize..9) {
+            let wide = |value: i64| {
+                let mut bytes = vec![0; shift];
+                bytes.extend(value.to_le_bytes());
+                bytes
+            };
+            let expected = (i128::from(one) + i128::from(other)).to_le_bytes();
+            let mut sum = sum(&wide(one), &wide(other));
+            prop_assert!(sum.drain(..shift).all(|byte| byte == 0));
+            let expected = Incoming::of_int(&expected);
+            prop_assert_eq!(Incoming::of_int(&sum), expected);
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! From a hash to an entry: segments of slots, and the directory that finds them.
+//!
+//! ```text
+//! hash:   tag (16) | … | which segment (19) | first slot (13)
+//! root 0: slow hash (1) | … | depth (5) | log2 of slots (4) | offset of the directory, or of the segment if depth is 0
+//! entry of the directory: … | depth of the segment (5) | … | offset of the segment
+//! slot:   tag | offset of the entry's block;   0: empty;   1: deleted;   in the first slot: 2 + slots that are not empty
+//! ```
+//! A key stands in the first slot from its own on that was free, round a segment's end. A small dict has one segment, made
+//! anew with twice the slots when it is full. A full segment of a large one is **split**: its keys go to two fresh ones,
+//! by the next bit of their hashes, and the directory's entries change in one step. So no insertion moves more than one
+//! segment's keys, however large the dict is.
+//!
+//! The count in the first slot is written before an insertion and after a deletion, without a record: after a death it
+//! may be too high, never too low, and it is right again when the segment is next made anew.
+#![forbid(unsafe_code)]
+
+use super::super::change::found;
+use super::super::error::ContainerError;
+use super::super::lock::Locked;
+use super::super::look::{Look, Retry};
+use super::super::value::{DIRECTORY, Incoming, SEGMENT};
+use super::hash::{Key, Secret};
+use super::{INDEX, KEY_AT, LEN_MOST, OFFSET, PLACE_AT, RawDict, len_of, STATE};
+
+/// log2 of the slots of a dict's first segment, and of the largest.
+const SMALLEST: u32 = if cfg!(test) { 3 } else { 5 };
+/// See [`SMALLEST`].
+pub(super) const LARGEST: u32 = if cfg!(test) { 5 } else { 13 };
+/// The most bits of a hash that choose a segment.
+const DEEPEST: u64 = 32 - LARGEST as u64;
+/// Probes that chance makes in a segment that is nearly full, at most.
+pub(super) const LONG: u64 = if cfg!(test) { 16 } else { 128 };
+/// A slot whose key was deleted.
+pub(super) const DELETED: u64 = 1;
+/// Words of slots up to this are no keys.
+const MARKS: u64 = 0xffff;
+/// What the first slot of a segment without keys says.
+const NO_KEYS: u64 = 2;
+/// In root 0: hashes are slow ones.
+pub(super) const SLOW: u64 = 1 << 63;
+const LOG_SHIFT: u32 = 48;
+const DEPTH_SHIFT: u32 = 52;
+
+/// Root 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Root(pub(super) u64);
+
+impl Root {
+    #[inline(always)]
+    pub(super) fn offset(self) -> u64 {
+        self.0 & OFFSET
+    }
+    #[inline(always)]
+    pub(super) fn log(self) -> u32 {
+        (self.0 >> LOG_SHIFT) as u32 & 15
+    }
+    #[inline(always)]
+    pub(super) fn depth(self) -> u64 {
+        self.0 >> DEPTH_SHIFT & 31
+    }
+    #[inline(always)]
+    pub(super) fn is_slow(self) -> bool {
+        self.0 & SLOW != 0
+    }
+    pub(super) fn new(is_slow: bool, depth: u64, log: u32, offset: u64) -> Self {
+        let slow = if is_slow { SLOW } else { 0 };
+        Self(slow | depth << DEPTH_SHIFT | u64::from(log) << LOG_SHIFT | offset & OFFSET)
+    }
+    /// Slots of all segments together.
+    pub(super) fn slots(self) -> u64 {
+        if self.offset() == 0 { 0 } else { 1 << (u64::from(self.log()) + self.depth().min(DEEPEST)) }
+    }
+    /// Where the directory's entry for a hash stands.
+    #[inline(always)]
+    pub(super) fn entry_at(self, hash: u64) -> u64 {
+        let which = hash >> LARGEST & ((1 << self.depth()) - 1);
+        self.offset().wrapping_add(8 * which)
+    }
+}
+
+/// Where a key is, or where it could go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// Where the slot stands; 0 if the dict has no segment.
+    pub(super) slot: u64,
+    /// What is in the slot: tag and entry, or no key.
+    pub(super) word: u64,
+    /// The first slot of the segment.
+    pub(super) segment: u64,
+    pub(super) log: u32,
+    pub(super) hash: u64,
+    pub(super) probes: u64,
+}
+
+impl Found {
+    #[inline(always)]
+    pub(super) fn is_key(&self) -> bool {
+        self.word > MARKS
+    }
+    /// The entry's block.
+    #[inline(always)]
+    pub(super) fn entry(&self) -> u64 {
+        self.word & OFFSET
+    }
+    /// The slot of an entry.
+    #[inline(always)]
+    pub(super) fn word_of(&self, entry: u64) -> u64 {
+        self.hash >> 48 << 48 | entry
+    }
+}
+
+/// The directory's entry for a segment.
+pub(super) fn entry_of(depth: u64, segment: u64) -> u64 {
+    depth << DEPTH_SHIFT | segment
+}
+
+/// Keys that a segment holds before it is split.
+#[inline(always)]
+pub(super) fn most(log: u32) -> u64 {
+    (1 << log) * 2 / 3
+}
+
+/// Looks a key up. `WRITES`: where it is not there, the slot that is given may be one whose key was deleted.
+#[inline(always)]
+pub(super) fn find<const WRITES: bool>(
+    look: &Look<'_>,
+    secret: Secret,
+    key: &Key<'_>,
+) -> Result<Found, Retry> {
+    let root = Root(look.root(INDEX));
+    let hash = if root.is_slow() { secret.slow_hash(&key.canonical) } else { key.hash };
+    let (segment, log) = segment_of(look, root, hash)?;
+    let mut result = Found { slot: 0, word: 0, segment, log, hash, probes: 0 };
+    if segment == 0 {
+        return Ok(result);
+    }
+    let mask = (1u64 << log) - 1;
+    let mut index = hash & mask;
+    loop {
+        let slot = segment.wrapping_add(8 * index);
+        let word = look.load(slot)?;
+        if (word ^ hash) >> 48 == 0 && word > MARKS {
+            if is_key(look, word & OFFSET, key)? {
+                (result.slot, result.word) = (slot, word);
+                return Ok(result);
+            }
+        } else if word == 0 {
+            if result.slot == 0 {
+                result.slot = slot;
+            }
+            return Ok(result);
+        } else if WRITES && word == DELETED && result.slot == 0 && index != 0 {
+            (result.slot, result.word) = (slot, DELETED);
+        }
+        index = (index + 1) & mask;
+        result.probes += 1;
+        if result.probes > mask {
+            return Err(Retry);
+        }
+    }
+}
+
+/// Whether a place for a key is one that it can take, beside `more` others of its segment.
+#[inline(always)]
+pub(super) fn room(locked: &Locked<'_>, found: &Found, more: u64) -> Result<bool, ContainerError> {
+    Ok(found.segment != 0
+        && found.probes < LONG
+        && locked.load(found.segment)?.wrapping_add(more) < NO_KEYS + most(found.log))
+}
+
+/// The slot behind a slot.
+pub(super) fn after(look: &Look<'_>, found: &Found) -> Result<Found, Retry> {
+    let mask = (1u64 << found.log) - 1;
+    let index = found.slot.wrapping_sub(found.segment) / 8;
+    let slot = found.segment.wrapping_add(8 * (index.wrapping_add(1) & mask));
+    Ok(Found { slot, word: look.load(slot)?, ..*found })
+}
+
+/// The first slot of a hash's segment, 0 for none, and log2 of its slots.
+#[inline(always)]
+fn segment_of(look: &Look<'_>, root: Root, hash: u64) -> Result<(u64, u32), Retry> {
+    if root.depth() == 0 {
+        return Ok((root.offset(), root.log()));
+    }
+    Ok((look.load(root.entry_at(hash))? & OFFSET, LARGEST))
+}
+
+/// Whether an entry is that of a key.
+#[inline(always)]
+fn is_key(look: &Look<'_>, entry: u64, key: &Key<'_>) -> Result<bool, Retry> {
+    let header = look.load(entry)? & !0xff00;
+    let at = if header == key.header {
+        entry.wrapping_add(KEY_AT)
+    } else if header == key.header_with_form() {
+        entry.wrapping_add(KEY_AT + 8)
+    } else {
+        return Ok(false);
+    };
+    match key.canonical {
+        Incoming::Word(word) => Ok(look.load(at)? == word.0),
+        Incoming::Blob(_, bytes) => look.heap.words.same(at, bytes).ok_or(Retry),
+    }
+}
+
+impl RawDict {
+    /// Takes the lock and looks a key up, mostly in the other order: then the slot is looked at again.
+    #[inline(always)]
+    pub(super) fn locate(&self, key: &Key<'_>) -> Result<(Locked<'_>, Found), ContainerError> {
+        let before = self.heap.look().and_then(|look| {
+            let found = find::<true>(&look, self.secret, key).ok()?;
+            Some((look, found))
+        });
+        let locked = self.heap.lock()?;
+        if let Some((look, found)) = before {
+            // No block has been freed since, so the slot is one of the index, and an entry that is still in it is the
+            // same. A place where nothing was may have been taken by any change.
+            let holds = if found.is_key() {
+                look.is_valid() && locked.load(found.slot)? == found.word
+            } else {
+                look.is_current()
+            };
+            if holds {
+                return Ok((locked, found));
+            }
+        }
+        let found = self.find_locked(&locked, key)?;
+        Ok((locked, found))
+    }
+
+    /// Looks a key up under the lock.
+    pub(super) fn find_locked(&self, locked: &Locked<'_>, key: &Key<'_>) -> Result<Found, ContainerError> {
+        found(locked.heap, find::<true>(&Look::locked(locked.heap), self.secret, key))
+    }
+
+    /// The slot of an entry that is known to be in the dict.
+    pub(super) fn slot_of(&self, locked: &Locked<'_>, entry: u64) -> Result<Found, ContainerError> {
+        // The tag is not needed: an offset is enough.
+        let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
+        let look = Look::locked(locked.heap);
+        let (segment, log) = found(locked.heap, segment_of(&look, Root(locked.root(INDEX)), hash))?;
+        let mask = (1u64 << log) - 1;
+        for probes in 0..=mask {
+            let slot = segment.wrapping_add(8 * (hash.wrapping_add(probes) & mask));
+            let word = locked.load(slot)?;
+            if word > MARKS && word & OFFSET == entry {
+                return Ok(Found { slot, word, segment, log, hash, probes });
+            }
+            if word == 0 {
+                break;
+            }
+        }
+        Err(locked.heap.corrupt(entry, "an entry that no slot leads to").into())
+    }
+
+    /// Where a new key goes: the place that was found, unless its segment is full.
+    #[inline(always)]
+    pub(super) fn room_for(
+        &self,
+        locked: &Locked<'_>,
+        key: &Key<'_>,
+        found: Found,
+    ) -> Result<Found, ContainerError> {
+        if room(locked, &found, 0)? {
+            return Ok(found);
+        }
+        self.make_room(locked, key, 0)
+    }
+
+    /// Makes room for a key beside `more` others of its segment that are not there yet.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn make_room(&self, locked: &Locked<'_>, key: &Key<'_>, more: u64) -> Result<Found, ContainerError> {
+        if len_of(locked.root(STATE)) >= LEN_MOST {
+            return Err(ContainerError::Full { most: LEN_MOST, what: "keys" });
+        }
+        // Each turn halves a segment's keys or doubles its slots, unless keys were chosen for their hashes.
+        loop {
+            let found = self.find_locked(locked, key)?;
+            let root = Root(locked.root(INDEX));
+            if found.segment == 0 {
+                self.first_segment(locked, root)?;
+                continue;
+            }
+            let used = locked.load(found.segment)?.saturating_sub(NO_KEYS);
+            let is_flooded = found.probes >= LONG && used <= (1 << found.log) / 4 && !root.is_slow();
+            if is_flooded {
+                self.rebuild(locked, true)?;
+                continue;
+            }
+            if used.saturating_add(more) < most(found.log) && (found.probes < LONG || root.is_slow()) {
+                return Ok(found);
+            }
+            if !self.renew_segment(locked, root, &found, more)? {
+                self.rebuild(locked, true)?;
+            }
+        }
+    }
+
+    fn first_segment(&self, locked: &Locked<'_>, root: Root) -> Result<(), ContainerError> {
+        let mut change = locked.change();
+        let at = change.allocate(SEGMENT, 8 << SMALLEST)? + 8;
+        change.prepare(at, NO_KEYS)?;
+        for slot in 1..1 << SMALLEST {
+            change.prepare(at + 8 * slot, 0)?;
+        }
+        change.put_root(INDEX, Root::new(root.is_slow(), 0, SMALLEST, at).0)?;
+        change.commit(false)
+    }
+
+    /// Makes a full segment anew: twice as large, as two, or without what was deleted. `false`: only chosen keys can fill
+    /// one segment so much more than the others.
+    fn renew_segment(
+        &self,
+        locked: &Locked<'_>,
+        root: Root,
+        full: &Found,
+        more: u64,
+    ) -> Result<bool, ContainerError> {
+        let keys = self.keys_of(locked, full.segment, full.log)?;
+        let has_many_deleted = keys.len() as u64 + more < most(full.log) / 2 && full.probes < LONG;
+        if root.depth() == 0 && (full.log < LARGEST || has_many_deleted) {
+            let log = if has_many_deleted { full.log } else { full.log + 1 };
+            let mut change = locked.change();
+            let at = new_segment(&mut change, log, keys.iter().copied())?;
+            change.put_root(INDEX, Root::new(root.is_slow(), 0, log, at).0)?;
+            change.free(full.segment.wrapping_sub(8))?;
+            change.commit(true)?;
+            return Ok(true);
+        }
+        let depth = if root.depth() == 0 { 0 } else { locked.load(root.entry_at(full.hash))? >> DEPTH_SHIFT & 31 };
+        if depth > root.depth() {
+            let at = root.entry_at(full.hash);
+            return Err(locked.heap.corrupt(at, "a segment that is deeper than its directory").into());
+        }
+        if has_many_deleted {
+            self.replace_segment(locked, root, full, depth, &keys)?;
+            return Ok(true);
+        }
+        if depth >= root.depth() {
+            let is_chosen = (root.slots() << 1) / 16 > len_of(locked.root(STATE)).max(1 << LARGEST);
+            if root.depth() >= DEEPEST || is_chosen && !root.is_slow() {
+                if root.is_slow() {
+                    return Err(ContainerError::Full { most: LEN_MOST, what: "keys" });
+                }
+                return Ok(false);
+            }
+            self.double_directory(locked, root, full)?;
+        }
+        let root = Root(locked.root(INDEX));
+        self.split(locked, root, full, depth, &keys)?;
+        Ok(true)
+    }
+
+    /// The keys of a segment: their slots' words and the lower halves of their hashes.
+    fn keys_of(&self, locked: &Locked<'_>, segment: u64, log: u32) -> Result<Vec<(u64, u64)>, ContainerError> {
+        let mut words = Vec::with_capacity(most(log) as usize + 1);
+        for slot in 1..1u64 << log {
+            let word = locked.load(segment.wrapping_add(8 * slot))?;
+            if word > MARKS {
+                locked.heap.words.prefetch((word & OFFSET).wrapping_add(PLACE_AT));
+                words.push((word, 0));
+            }
+        }
+        for key in &mut words {
+            key.1 = locked.load((key.0 & OFFSET).wrapping_add(PLACE_AT))? >> 32;
+        }
+        Ok(words)
+    }
+
+    fn replace_segment(
+        &self,
+        locked: &Locked<'_>,
+        root: Root,
+        full: &Found,
+        depth: u64,
+        keys: &[(u64, u64)],
+    ) -> Result<(), ContainerError> {
+        let entries = 1u64 << (root.depth() - depth);
+        let mut change = locked.long_change(entries + 32)?;
+        let at = new_segment(&mut change, LARGEST, keys.iter().copied())?;
+        let first = full.hash >> LARGEST & ((1 << depth) - 1);
+        for nth in 0..entries {
+            change.put(root.offset().wrapping_add(8 * (first + (nth << depth))), entry_of(depth, at))?;
+        }
+        change.free(full.segment.wrapping_sub(8))?;
+        change.commit(true)
+    }
+
+    fn split(
+        &self,
+        locked: &Locked<'_>,
+        root: Root,
+        full: &Found,
+        depth: u64,
+        keys: &[(u64, u64)],
+    ) -> Result<(), ContainerError> {
+        let bit = 1u64 << (u64::from(LARGEST) + depth);
+        let entries = 1u64 << (root.depth() - depth);
+        let mut change = locked.long_change(entries + 48)?;
+        let halves = [0, bit].map(|side| {
+            let keys = keys.iter().copied().filter(|key| key.1 & bit == side);
+            new_segment(&mut change, LARGEST, keys)
+        });
+        let [low, high] = halves;
+        let (low, high) = (low?, high?);
+        let first = full.hash >> LARGEST & ((1 << depth) - 1);
+        for nth in 0..entries {
+            let at = if nth & 1 == 0 { low } else { high };
+            let entry = root.offset().wrapping_add(8 * (first + (nth << depth)));
+            change.put(entry, entry_of(depth + 1, at))?;
+        }
+        change.free(full.segment.wrapping_sub(8))?;
+        change.commit(true)
+    }
+
+    /// A directory of twice as many entries, each twice.
+    fn double_directory(&self, locked: &Locked<'_>, root: Root, full: &Found) -> Result<(), ContainerError> {
+        let old = if root.depth() == 0 { 0 } else { 1u64 << root.depth() };
+        let depth = root.depth() + 1;
+        let mut change = locked.change();
+        let at = change.allocate(DIRECTORY, 8 << depth)? + 8;
+        for nth in 0..1u64 << depth {
+            let entry = match old {
+                0 => full.segment,
+                old => locked.load(root.offset().wrapping_add(8 * (nth & (old - 1))))?,
+            };
+            change.prepare(at + 8 * nth, entry)?;
+        }
+        change.put_root(INDEX, Root::new(root.is_slow(), depth, LARGEST, at).0)?;
+        if old > 0 {
+            change.free(root.offset().wrapping_sub(8))?;
+        }
+        change.commit(true)
+    }
+}
+
+/// What stands in the slots of a segment that is made for these keys.
+pub(super) fn slots_of(log: u32, keys: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
+    let mask = (1usize << log) - 1;
+    let mut slots = vec![0; 1 << log];
+    let mut count = NO_KEYS;
+    // The first slot is taken before any key.
+    if let Some(first) = slots.first_mut() {
+        *first = NO_KEYS;
+    }
+    for (word, hash) in keys {
+        let mut index = hash as usize & mask;
+        while slots.get(index).is_some_and(|slot| *slot != 0) {
+            index = (index + 1) & mask;
+        }
+        if let Some(slot) = slots.get_mut(index) {
+            *slot = word;
+        }
+        count += 1;
+    }
+    if let Some(first) = slots.first_mut() {
+        *first = count;
+    }
+    slots
+}
+
+fn new_segment(
+    change: &mut super::super::change::Change<'_>,
+    log: u32,
+    keys: impl Iterator<Item = (u64, u64)>,
+) -> Result<u64, ContainerError> {
+    let at = change.allocate(SEGMENT, 8 << log)? + 8;
+    for (nth, word) in (0..).zip(slots_of(log, keys)) {
+        change.prepare(at + 8 * nth, word)?;
+    }
+    Ok(at)
+}
+
+/// The segments, each once, and log2 of the slots of each.
+pub(super) fn segments(locked: &Locked<'_>, root: Root) -> Result<Vec<(u64, u32)>, ContainerError> {
+    if root.offset() == 0 {
+        return Ok(Vec::new());
+    }
+    if root.depth() == 0 {
+        return Ok(vec![(root.offset(), root.log())]);
+    }
+    let mut segments = Vec::new();
+    for which in 0..1u64 << root.depth() {
+        let entry = locked.load(root.offset().wrapping_add(8 * which))?;
+        // The others of its entries have one of the bits above its depth.
+        if which >> (entry >> DEPTH_SHIFT & 31) == 0 {
+            segments.push((entry & OFFSET, LARGEST));
+        }
+    }
+    Ok(segments)
+}

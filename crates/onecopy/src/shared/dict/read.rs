@@ -1,0 +1,224 @@
+//! Many keys of one moment, in their order.
+//!
+//! A **picture** is a copy of the keys, the values or both. It is taken without the lock, with a look at the counters
+//! after each page; if writers do not let that succeed, under the lock. A large dict that is written to all the time would
+//! keep its writers waiting for that: then the picture is taken in **steps**, each of one moment, the whole of several;
+//! keys that are there all the time are in it once, others may be.
+#![forbid(unsafe_code)]
+
+use super::super::error::ContainerError;
+use super::super::layout::Header;
+use super::super::look::{Look, Moment, Retry};
+use super::super::value::{Incoming, Kind, Word};
+use super::entry::{Shape, given};
+use super::order::{PER, page_of};
+use super::{FIRST, ORDER, RawDict, STATE, VALUE_AT, used_of};
+
+/// Places that are read in one step: well below a millisecond.
+const STEP: u64 = 4 * PER;
+
+/// What is copied of each key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The key.
+    Keys,
+    /// The value.
+    Values,
+    /// Both, the key first.
+    Items,
+}
+
+/// A copy of what is in a dict.
+#[derive(Debug, Clone, Default)]
+pub struct Picture {
+    /// A word that leads elsewhere says where its blob begins in `bytes`.
+    words: Vec<u64>,
+    /// Blobs: a header, the content, and zeros to the next multiple of eight.
+    bytes: Vec<u8>,
+    moment: Option<Moment>,
+}
+
+impl RawDict {
+    /// A copy of what is in the dict at one moment. Writers wait meanwhile if they have disturbed it too often.
+    ///
+    /// # Errors
+    /// As in [`RawDict::len`].
+    pub fn exact_picture(&self, part: Part) -> Result<Picture, ContainerError> {
+        let mut picture = Picture::default();
+        self.heap.read_long(|look| picture.take_all(look, part))?;
+        Ok(picture)
+    }
+
+    /// A copy of what is in the dict, at one moment if writers let it; else in steps, so that no writer waits longer than
+    /// for one.
+    ///
+    /// # Errors
+    /// As in [`RawDict::len`].
+    pub fn picture(&self, part: Part) -> Result<Picture, ContainerError> {
+        let mut picture = Picture::default();
+        for _ in 0..2 {
+            if let Some(look) = self.heap.look()
+                && picture.take_all(&look, part).is_ok()
+            {
+                return Ok(picture);
+            }
+        }
+        while !self.take_in_steps(&mut picture, part)? {}
+        Ok(picture)
+    }
+
+    /// `false` if places have changed their meaning in between.
+    fn take_in_steps(&self, picture: &mut Picture, part: Part) -> Result<bool, ContainerError> {
+        picture.empty();
+        let (mut place, mut order, mut is_one) = (0, None, true);
+        loop {
+            let (words, bytes) = (picture.words.len(), picture.bytes.len());
+            let next = self.heap.read_long(|look| {
+                picture.words.truncate(words);
+                picture.bytes.truncate(bytes);
+                let now = (look.root(ORDER), look.heap.generation());
+                if *order.get_or_insert(now) != now {
+                    look.check()?;
+                    return Ok(None);
+                }
+                let first = look.root(FIRST).max(place);
+                let used = used_of(look.root(STATE));
+                let end = used.min(first.saturating_add(STEP));
+                picture.take(look, part, first..end)?;
+                if let Some(moment) = picture.moment {
+                    is_one &= moment == look.moment();
+                }
+                picture.moment = Some(look.moment());
+                Ok(Some((end, end >= used)))
+            })?;
+            match next {
+                None => return Ok(false),
+                Some((_, true)) => {
+                    picture.moment = picture.moment.filter(|_| is_one);
+                    return Ok(true);
+                }
+                Some((end, false)) => place = end,
+            }
+        }
+    }
+
+    /// Whether a moment is still now: nothing has changed since.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_now(&self, moment: Moment) -> bool {
+        self.heap.is_now(moment)
+    }
+}
+
+impl Picture {
+    /// Words that it has: two for each key if it was taken of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// The moment; `None` if it is of several.
+    #[must_use]
+    pub fn moment(&self) -> Option<Moment> {
+        self.moment
+    }
+
+    /// A key or a value.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
+        let word = Word(*self.words.get(index)?);
+        match word.as_blob() {
+            None => Some(Incoming::Word(word)),
+            Some(at) => self.blob(at as usize),
+        }
+    }
+
+    fn blob(&self, at: usize) -> Option<Incoming<'_>> {
+        let (header, content) = self.bytes.get(at..)?.split_first_chunk::<8>()?;
+        let header = Header(u64::from_le_bytes(*header));
+        Some(Incoming::Blob(Kind::of(header.kind())?, content.get(..header.len() as usize)?))
+    }
+
+    /// All of it.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Incoming<'_>> + ExactSizeIterator {
+        (0..self.words.len()).map(|index| self.get(index).unwrap_or(Incoming::Word(Word::NONE)))
+    }
+
+    fn empty(&mut self) {
+        self.words.clear();
+        self.bytes.clear();
+        self.moment = None;
+    }
+
+    fn take_all(&mut self, look: &Look<'_>, part: Part) -> Result<(), Retry> {
+        self.empty();
+        let used = used_of(look.root(STATE));
+        look.check()?;
+        self.take(look, part, look.root(FIRST)..used)?;
+        self.moment = Some(look.moment());
+        Ok(())
+    }
+
+    /// Adds what is at these places.
+    fn take(&mut self, look: &Look<'_>, part: Part, places: std::ops::Range<u64>) -> Result<(), Retry> {
+        let mut entries = Vec::with_capacity(PER as usize);
+        let mut place = places.start;
+        while place < places.end {
+            let page = page_of(look, place)?;
+            let stop = places.end.min((place / PER + 1) * PER);
+            entries.clear();
+            for place in place..stop {
+                let entry = look.load(page.wrapping_add(place % PER * 8))?;
+                if entry != 0 {
+                    look.heap.words.prefetch(entry);
+                    entries.push(entry);
+                }
+            }
+            for entry in &entries {
+                self.take_one(look, part, *entry)?;
+            }
+            if !look.is_current() {
+                return Err(Retry);
+            }
+            place = stop;
+        }
+        if look.is_current() { Ok(()) } else { Err(Retry) }
+    }
+
+    fn take_one(&mut self, look: &Look<'_>, part: Part, entry: u64) -> Result<(), Retry> {
+        if part != Part::Values {
+            let word = match given(look, entry)? {
+                Shape::Word(at) => look.load(at)?,
+                Shape::Blob(kind, at, len) => {
+                    let place = self.bytes.len();
+                    look.append_content(at, (kind, len), &mut self.bytes)?;
+                    Word::of_blob(place as u64).0
+                }
+            };
+            self.push(word)?;
+        }
+        if part != Part::Keys {
+            let mut word = look.load(entry.wrapping_add(VALUE_AT))?;
+            if let Some(at) = Word(word).as_blob() {
+                let blob = look.blob(at)?;
+                word = Word::of_blob(self.bytes.len() as u64).0;
+                look.append_blob(at, blob, &mut self.bytes)?;
+            }
+            self.push(word)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, word: u64) -> Result<(), Retry> {
+        self.words.try_reserve(1).map_err(|_| Retry)?;
+        self.words.push(word);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Setting many keys in one step.
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::error::ContainerError;
+use super::super::lock::Locked;
+use super::super::look::Look;
+use super::super::value::{Incoming, Word};
+use super::entry::new_entry;
+use super::hash::Key;
+use super::index::{Found, after, room};
+use super::order::PER;
+use super::{RawDict, STATE, VALUE_AT, len_of, state, used_of};
+
+/// Keys that are set in one step.
+const BATCH: usize = if cfg!(test) { 8 } else { 1024 };
+/// Words of a change for each key, and for all: rows of classes, runs, chunks.
+const WORDS: u64 = 16;
+
+impl RawDict {
+    /// Sets many keys: one step for up to 1,024 of them. Of more, others may see some before the last, and if this process
+    /// is killed some may be all that is set. If a key comes twice, its first form and its last value count.
+    ///
+    /// # Errors
+    /// As in [`RawDict::set`].
+    pub fn update(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<(), ContainerError> {
+        let locked = self.heap.lock()?;
+        for batch in items.chunks(BATCH) {
+            self.update_at_once(&locked, &once(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Sets keys that are all different.
+    fn update_at_once(
+        &self,
+        locked: &Locked<'_>,
+        items: &[(&Key<'_>, &Incoming<'_>)],
+    ) -> Result<(), ContainerError> {
+        // Room for them changes where others are, so it comes first.
+        while !self.make_room_for(locked, items)? {}
+        self.make_places(locked, items.len() as u64)?;
+        let before = locked.root(STATE);
+        let (mut used, mut len) = (used_of(before), len_of(before));
+        let mut change = locked.long_change(WORDS * (items.len() as u64 + 32))?;
+        let mut old_blobs = Vec::new();
+        let mut taken = HashSet::new();
+        for (key, value) in items {
+            let found = self.find_locked(locked, key)?;
+            let word = value.place(&mut change)?;
+            if found.is_key() {
+                let at = found.entry().wrapping_add(VALUE_AT);
+                old_blobs.extend(Word(locked.load(at)?).as_blob());
+                change.put(at, word.0)?;
+                continue;
+            }
+            let found = free_slot(locked, &found, &mut taken)?;
+            let entry = new_entry(&mut change, key, found.hash, used, word)?;
+            change.prepare(self.place_at(locked, used)?, entry)?;
+            if found.word == 0 {
+                change.prepare(found.segment, locked.load(found.segment)?.wrapping_add(1))?;
+            }
+            change.put(found.slot, found.word_of(entry))?;
+            (used, len) = (used + 1, len + 1);
+        }
+        for blob in old_blobs {
+            change.free(blob)?;
+        }
+        change.put_root(STATE, state(used, len))?;
+        // Whoever copies many keys sees all of them or none.
+        change.commit(true)
+    }
+
+    /// Makes room for keys in their segments. `false`: segments have changed, so it has to be looked again.
+    fn make_room_for(
+        &self,
+        locked: &Locked<'_>,
+        items: &[(&Key<'_>, &Incoming<'_>)],
+    ) -> Result<bool, ContainerError> {
+        let mut wanted: HashMap<u64, u64> = HashMap::new();
+        for (key, _) in items {
+            let found = self.find_locked(locked, key)?;
+            if found.is_key() {
+                continue;
+            }
+            let more = wanted.entry(found.segment).or_insert(0);
+            if !room(locked, &found, *more)? {
+                self.make_room(locked, key, *more)?;
+                return Ok(false);
+            }
+            *more += 1;
+        }
+        Ok(true)
+    }
+
+    /// Makes pages for so many places more.
+    fn make_places(&self, locked: &Locked<'_>, count: u64) -> Result<(), ContainerError> {
+        self.next_place(locked)?;
+        let used = used_of(locked.root(STATE));
+        for page in used / PER..=(used + count) / PER {
+            self.make_page(locked, page)?;
+        }
+        Ok(())
+    }
+}
+
+/// The items with each key once.
+fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<(&'i Key<'a>, &'i Incoming<'a>)> {
+    let mut known: HashMap<(u64, u64), Vec<usize>> = HashMap::new();
+    let mut result: Vec<(&Key<'_>, &Incoming<'_>)> = Vec::with_capacity(items.len());
+    for (key, value) in items {
+        let same = known.entry((key.hash, key.header)).or_default();
+        let place = same.iter().find(|index| {
+            result.get(**index).is_some_and(|other| other.0.canonical == key.canonical)
+        });
+        match place.and_then(|index| result.get_mut(*index)) {
+            Some(other) => other.1 = value,
+            None => {
+                same.push(result.len());
+                result.push((key, value));
+            }
+        }
+    }
+    result
+}
+
+/// A slot for a key that is not there, which no other key of this change takes.
+fn free_slot(locked: &Locked<'_>, found: &Found, taken: &mut HashSet<u64>) -> Result<Found, ContainerError> {
+    let mut free = *found;
+    for _ in 0..1u64 << found.log {
+        if free.word <= 1 && taken.insert(free.slot) {
+            return Ok(free);
+        }
+        free = super::super::change::found(locked.heap, after(&Look::locked(locked.heap), &free))?;
+    }
+    Err(locked.heap.corrupt(found.segment, "a segment with fewer slots than it counts").into())
+}

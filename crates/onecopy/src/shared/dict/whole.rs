@@ -1,0 +1,211 @@
+//! What touches all of a dict: clear, and making it anew in less memory or with slow hashes.
+#![forbid(unsafe_code)]
+
+use super::super::change::found;
+use super::super::error::ContainerError;
+use super::super::generation::Generation;
+use super::super::layout::Header;
+use super::super::lock::Locked;
+use super::super::look::Look;
+use super::super::value::{DIRECTORY, ENTRY, Kind, PAGE_OF_WORDS, SEGMENT, Word};
+use super::hash::BEFORE_KEY;
+use super::index::{LARGEST, Root, most, slots_of};
+use super::order::{Directory, PAGE_BYTES, PER};
+use super::{FIRST, INDEX, OFFSET, ORDER, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state};
+
+/// Keys up to which clearing frees block by block.
+const SMALL: u64 = 64;
+/// Bytes that an entry and its value take, about, until it is known.
+const GUESS: u64 = 56;
+/// Blocks of a small dict that are no entries and no values, at most.
+const BLOCKS: u64 = 64;
+
+/// A key that has been moved: its slot's word, and its hash.
+type Moved = (u64, u64);
+
+impl RawDict {
+    /// Takes all keys out. Their memory goes back to the store.
+    ///
+    /// # Errors
+    /// As in [`RawDict::set`].
+    pub fn clear(&self) -> Result<(), ContainerError> {
+        let locked = self.heap.lock()?;
+        self.clear_locked(&locked)
+    }
+
+    pub(super) fn clear_locked(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
+        let root = Root(locked.root(INDEX));
+        let order = Directory(locked.root(ORDER));
+        let generation = self.heap.generation();
+        let chunks = self.heap.container.chunks()?;
+        let is_small = len_of(locked.root(STATE)) <= SMALL && root.depth() == 0 && order.entries() <= BLOCKS / 2;
+        if !is_small || chunks.iter().any(|chunk| chunk.tag == generation) {
+            let built = locked.begin_generation(0).and_then(|generation| generation.commit(no_keys));
+            return self.given_up(built);
+        }
+        let mut change = locked.long_change(4 * SMALL + 4 * BLOCKS)?;
+        no_keys(&mut change)?;
+        self.each(locked, |entry| {
+            let value = Word(locked.load(entry.wrapping_add(VALUE_AT))?);
+            change.free(entry)?;
+            value.as_blob().map_or(Ok(()), |blob| change.free(blob))
+        })?;
+        for page in 0..order.entries() {
+            let page = locked.load(order.entry_at(page))?;
+            if page != 0 {
+                change.free(page.wrapping_sub(8))?;
+            }
+        }
+        for block in [root.offset(), order.offset()] {
+            if block != 0 {
+                change.free(block.wrapping_sub(8))?;
+            }
+        }
+        change.commit(true)
+    }
+
+    /// Makes the dict anew in as little memory as it needs.
+    pub(super) fn shrink(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
+        if len_of(locked.root(STATE)) == 0 {
+            return self.clear_locked(locked);
+        }
+        self.rebuild(locked, Root(locked.root(INDEX)).is_slow())
+    }
+
+    /// Makes the dict anew in a generation of its own.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn rebuild(&self, locked: &Locked<'_>, is_slow: bool) -> Result<(), ContainerError> {
+        let built = self.build(locked, is_slow);
+        self.given_up(built)
+    }
+
+    /// What was built and is not in use goes back.
+    fn given_up(&self, built: Result<(), ContainerError>) -> Result<(), ContainerError> {
+        if built.is_err() {
+            // What cannot be given back now waits for the next generation.
+            let _ = self.heap.give_back_old_chunks();
+        }
+        built
+    }
+
+    fn build(&self, locked: &Locked<'_>, is_slow: bool) -> Result<(), ContainerError> {
+        let len = len_of(locked.root(STATE));
+        let mut generation = locked.begin_generation(len.saturating_mul(GUESS))?;
+        let log = Directory::log_for(len);
+        let directory = generation.allocate(DIRECTORY, 8 << log)? + 8;
+        let (mut place, mut page) = (0, 0);
+        let mut moved: Vec<Moved> = Vec::with_capacity(len.min(1 << 24) as usize);
+        self.each(locked, |old| {
+            let new = self.move_entry(locked, &mut generation, old, place, is_slow)?;
+            if place.is_multiple_of(PER) {
+                page = generation.allocate(PAGE_OF_WORDS, PAGE_BYTES)? + 8;
+                generation.set(directory + place / PER * 8, page)?;
+            }
+            generation.set(page + place % PER * 8, new.0 & OFFSET)?;
+            place += 1;
+            moved.push(new);
+            Ok(())
+        })?;
+        let root = build_index(&mut generation, moved, is_slow)?;
+        generation.commit(|change| {
+            change.put_root(INDEX, root.0)?;
+            change.put_root(ORDER, Directory::new(log, directory).0)?;
+            change.put_root(STATE, state(len, len))?;
+            change.put_root(FIRST, 0)
+        })
+    }
+
+    /// Moves an entry and its value into the generation.
+    fn move_entry(
+        &self,
+        locked: &Locked<'_>,
+        generation: &mut Generation<'_>,
+        old: u64,
+        place: u64,
+        is_slow: bool,
+    ) -> Result<Moved, ContainerError> {
+        let hash = self.with_canonical(locked, old, |key| self.secret.hash_of(&key, is_slow))?;
+        let new = move_block(locked, generation, old)?;
+        let value = Word(locked.load(old.wrapping_add(VALUE_AT))?);
+        if let Some(blob) = value.as_blob() {
+            let blob = Word::of_blob(move_block(locked, generation, blob)?);
+            generation.set(new + VALUE_AT, blob.0)?;
+        }
+        generation.set(new + PLACE_AT, hash << 32 | place)?;
+        Ok((hash >> 48 << 48 | new, hash & 0xffff_ffff))
+    }
+}
+
+/// The roots of a dict without keys.
+fn no_keys(change: &mut super::super::change::Change<'_>) -> Result<(), ContainerError> {
+    for root in [INDEX, ORDER, STATE, FIRST] {
+        change.put_root(root, 0)?;
+    }
+    Ok(())
+}
+
+/// Copies an entry or a blob into the generation.
+fn move_block(locked: &Locked<'_>, generation: &mut Generation<'_>, old: u64) -> Result<u64, ContainerError> {
+    let header = Header(locked.load(old)?);
+    let look = Look::locked(locked.heap);
+    let is_entry = header.kind() >= ENTRY && header.len() >= BEFORE_KEY;
+    if !is_entry && Kind::of(header.kind()).is_none() {
+        return Err(locked.heap.corrupt(old, "a way to no entry and no blob").into());
+    }
+    let len = found(locked.heap, look.content(old, header, header.len(), Kind::Bytes))?;
+    let new = generation.allocate(header.kind(), header.len())?;
+    for word in 1..=(len as u64).div_ceil(8) {
+        generation.set(new + 8 * word, locked.load(old + 8 * word)?)?;
+    }
+    Ok(new)
+}
+
+/// Makes segments for keys, with room for a third more.
+fn build_index(generation: &mut Generation<'_>, mut keys: Vec<Moved>, is_slow: bool) -> Result<Root, ContainerError> {
+    let wanted = keys.len() as u64 * 4 / 3 + 1;
+    let mut log = 1;
+    while log < LARGEST && most(log) <= wanted {
+        log += 1;
+    }
+    let mut depth = 0;
+    while most(LARGEST) << depth <= wanted {
+        depth += 1;
+    }
+    let mut segment = |keys: &[Moved]| -> Result<u64, ContainerError> {
+        let at = generation.allocate(SEGMENT, 8 << log)? + 8;
+        for (nth, word) in (0..).zip(slots_of(log, keys.iter().copied())) {
+            generation.set(at + 8 * nth, word)?;
+        }
+        Ok(at)
+    };
+    if depth == 0 && (keys.len() as u64) < most(log) {
+        let at = segment(&keys)?;
+        return Ok(Root::new(is_slow, 0, log, at));
+    }
+    // One more bit where chance has put too many keys into one segment.
+    loop {
+        let which = |key: &Moved| key.1 >> LARGEST & ((1 << depth) - 1);
+        keys.sort_unstable_by_key(which);
+        if keys.chunk_by(|one, other| which(one) == which(other)).all(|keys| (keys.len() as u64) < most(LARGEST)) {
+            break;
+        }
+        depth += 1;
+        if (keys.len() as u64 | 1 << LARGEST) << 5 < 1 << (u64::from(LARGEST) + depth) {
+            return Err(ContainerError::Full { most: most(LARGEST), what: "keys of one hash" });
+        }
+    }
+    let mut segments = vec![0; 1 << depth];
+    let mut rest = keys.as_slice();
+    for (which, entry) in (0..).zip(&mut segments) {
+        let count = rest.partition_point(|key| key.1 >> LARGEST & ((1 << depth) - 1) == which);
+        let (own, others) = rest.split_at(count);
+        *entry = segment(own)?;
+        rest = others;
+    }
+    let at = generation.allocate(DIRECTORY, 8 << depth)? + 8;
+    for (nth, entry) in (0..).zip(segments) {
+        generation.set(at + 8 * nth, super::index::entry_of(depth, entry))?;
+    }
+    Ok(Root::new(is_slow, depth, LARGEST, at))
+}
