@@ -359,7 +359,11 @@ fn a_queue_takes_no_more_memory_than_it_holds() {
 /// Ten million elements, appended one by one; then the memory comes back, by popping and at once.
 #[test]
 fn memory_grows_with_the_list_and_comes_back() {
-    const MANY: u64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+    const MANY: u64 = if cfg!(debug_assertions) {
+        1_000_000
+    } else {
+        10_000_000
+    };
     let store = store();
     let list = store.list().unwrap();
     let allocated = || store.stats().unwrap().allocated_bytes;
@@ -372,7 +376,11 @@ fn memory_grows_with_the_list_and_comes_back() {
     for left in (0..MANY).rev() {
         assert_eq!(list.pop(-1).unwrap(), Value::Int(left as i64));
         if left == MANY / 5 {
-            assert!(allocated() < full / 3, "{} of {full} bytes for a fifth", allocated());
+            assert!(
+                allocated() < full / 3,
+                "{} of {full} bytes for a fifth",
+                allocated()
+            );
         }
     }
     let popped = allocated();
@@ -380,7 +388,11 @@ fn memory_grows_with_the_list_and_comes_back() {
     list.verify().unwrap();
     fill();
     list.clear().unwrap();
-    assert!(allocated() < full / 20, "{} of {full} bytes after clear", allocated());
+    assert!(
+        allocated() < full / 20,
+        "{} of {full} bytes after clear",
+        allocated()
+    );
     list.verify().unwrap();
     // Blobs as well, and what replaces them.
     let text = Value::Bytes(vec![1; 1000]);
@@ -405,13 +417,18 @@ fn a_token_leads_to_the_same_list() {
     let list = store.list().unwrap();
     list.append(&Value::from("one")).unwrap();
     let same = List::attach(&list.token().unwrap()).unwrap();
-    same.append(&Value::from("a text that needs a block")).unwrap();
+    same.append(&Value::from("a text that needs a block"))
+        .unwrap();
     assert_eq!(list.to_vec().unwrap(), same.to_vec().unwrap());
     // What one of them adds, the other finds, and writes to.
     list.extend(&ints(0..100_000)).unwrap();
-    same.set(-1, &Value::from("a text that needs a block, too")).unwrap();
+    same.set(-1, &Value::from("a text that needs a block, too"))
+        .unwrap();
     same.insert(50_000, &Value::None).unwrap();
-    assert_eq!(list.get(-1).unwrap(), Value::from("a text that needs a block, too"));
+    assert_eq!(
+        list.get(-1).unwrap(),
+        Value::from("a text that needs a block, too")
+    );
     list.clear().unwrap();
     same.extend(&ints(0..100_000)).unwrap();
     assert_eq!(list.len().unwrap(), 100_000);
@@ -419,5 +436,8 @@ fn a_token_leads_to_the_same_list() {
     let token = list.token().unwrap();
     drop((list, same));
     assert_eq!(List::attach(&token).unwrap().get(5).unwrap(), Value::Int(5));
-    assert!(List::attach(&token).is_err(), "the token was the last interest in it");
+    assert!(
+        List::attach(&token).is_err(),
+        "the token was the last interest in it"
+    );
 }

@@ -223,12 +223,18 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
 /// Ends all operations whose names begin so.
 fn run_all(state: (&str, Step), which: &str) {
     let (mut ended, mut taken_over) = (0, 0);
-    for operation in OPERATIONS.iter().filter(|operation| operation.0.starts_with(which)) {
+    for operation in OPERATIONS
+        .iter()
+        .filter(|operation| operation.0.starts_with(which))
+    {
         let counts = run(state, *operation);
         ended += counts.0;
         taken_over += counts.1;
     }
-    println!("{}: {ended} abandoned operations, {taken_over} abandoned successors", state.0);
+    println!(
+        "{}: {ended} abandoned operations, {taken_over} abandoned successors",
+        state.0
+    );
 }
 
 macro_rules! states {
