@@ -181,7 +181,7 @@ impl RawList {
                 change.commit(false)?;
             }
         }
-        if locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
+        if index == 0 || locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
             self.trim(locked);
         }
         Ok(())
