@@ -20,8 +20,10 @@ use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 
-/// Elements that are read ahead.
-const AHEAD: u64 = 64;
+/// Elements that are read ahead: the first time, and at most. Who reads on gets more at a time.
+const AHEAD_FIRST: u64 = 16;
+/// See [`AHEAD_FIRST`].
+const AHEAD_MOST: u64 = 512;
 
 /// Yields the elements of a list as they are when they are reached.
 #[pyclass(frozen, module = "onecopy", name = "ListIterator")]
@@ -45,6 +47,8 @@ struct State {
     chunk: Chunk,
     /// The index of the chunk's first element.
     first: i64,
+    /// Elements to read ahead the next time.
+    ahead: u64,
     spare: Spare,
 }
 
@@ -59,12 +63,14 @@ impl State {
         let is_now = self.chunk.moment().is_some_and(|moment| raw.is_now(moment));
         let mut place = self.next.wrapping_sub(self.first) as usize;
         if !is_now || place >= self.chunk.len() {
+            // Whoever changes the list in the loop makes each chunk good for one element.
+            self.ahead = if is_now { (2 * self.ahead).min(AHEAD_MOST) } else { AHEAD_FIRST };
             self.first = if self.step > 0 {
                 self.next
             } else {
-                (self.next + 1 - AHEAD as i64).max(0)
+                (self.next + 1 - self.ahead as i64).max(0)
             };
-            self.chunk = raw.chunk(self.first.max(0) as u64, AHEAD)?;
+            raw.read_chunk(&mut self.chunk, self.first.max(0) as u64, self.ahead)?;
             place = self.next.wrapping_sub(self.first) as usize;
         }
         let Some(value) = self.chunk.get(place) else {
@@ -113,6 +119,7 @@ impl ListIterator {
             step,
             chunk: Chunk::default(),
             first: 0,
+            ahead: AHEAD_FIRST,
             spare: Spare::new(),
         };
         Bound::new(list.py(), Self { state: RefCell::new(state) })

@@ -275,12 +275,9 @@ pub(super) fn list_of<'py, 'v>(
     py: Python<'py>,
     values: impl ExactSizeIterator<Item = Incoming<'v>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    // Filled from the start while it grows: a list that others may see has no gaps.
-    let list = PyList::empty(py);
-    for value in values {
-        list.append(object(py, value.make(&Objects))?)?;
-    }
-    Ok(list)
+    // Collected first: pickles run code of others, which must not find a list with gaps.
+    let objects: PyResult<Vec<_>> = values.map(|value| object(py, value.make(&Objects))).collect();
+    PyList::new(py, objects?)
 }
 
 /// The places of the elements of a list in the order in which they would be sorted.

@@ -319,9 +319,3 @@ impl Heap {
         Ok(())
     }
 }
-
-/// The header of a blob, and whether its payload lies within the store.
-#[inline(always)]
-pub(crate) fn header_of(look: &Look<'_>, at: u64) -> Result<Header, super::look::Retry> {
-    Ok(Header(look.load(at)?))
-}

@@ -31,6 +31,14 @@ impl RawList {
         self.read_many(|len| (start, len.saturating_sub(start).min(most), 1))
     }
 
+    /// The same into a chunk that is there already: what it held goes, its room is used again.
+    ///
+    /// # Errors
+    /// As in [`RawList::len`].
+    pub fn read_chunk(&self, chunk: &mut Chunk, start: u64, most: u64) -> Result<(), ContainerError> {
+        self.read_into(chunk, |len| (start, len.saturating_sub(start).min(most), 1))
+    }
+
     /// All elements.
     ///
     /// # Errors
@@ -52,6 +60,15 @@ impl RawList {
         which: impl Fn(u64) -> (u64, u64, i64),
     ) -> Result<Chunk, ContainerError> {
         let mut chunk = Chunk::default();
+        self.read_into(&mut chunk, which)?;
+        Ok(chunk)
+    }
+
+    fn read_into(
+        &self,
+        chunk: &mut Chunk,
+        which: impl Fn(u64) -> (u64, u64, i64),
+    ) -> Result<(), ContainerError> {
         self.heap.read_long(|look| {
             let len = look.root(LEN);
             // What is counted has to be true before it is relied on.
@@ -59,8 +76,7 @@ impl RawList {
             let (start, count, step) = which(len);
             chunk.len = len;
             chunk.fill(look, start, count, step)
-        })?;
-        Ok(chunk)
+        })
     }
 }
 
