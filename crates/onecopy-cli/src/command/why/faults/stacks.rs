@@ -22,8 +22,8 @@ pub(super) const KERNEL: u32 = u32::MAX - 1;
 /// All stacks that a page refers to, the innermost frame first.
 #[derive(Debug, Default)]
 pub(in crate::command::why) struct Stacks {
-    stacks: Vec<Vec<Frame>>,
-    known_stacks: HashMap<Vec<Frame>, u32>,
+    frames: Vec<Vec<Frame>>,
+    numbers: HashMap<Vec<Frame>, u32>,
     files: Vec<String>,
     known_files: HashMap<String, u32>,
 }
@@ -31,7 +31,7 @@ pub(in crate::command::why) struct Stacks {
 impl Stacks {
     /// The stack with this number.
     pub(in crate::command::why) fn get(&self, number: u32) -> &[Frame] {
-        let stack = self.stacks.get(number as usize);
+        let stack = self.frames.get(number as usize);
         stack.map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -41,17 +41,17 @@ impl Stacks {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.stacks.len()
+        self.frames.len()
     }
 
     /// The number of a stack.
     pub(super) fn add(&mut self, frames: Vec<Frame>) -> u32 {
-        if let Some(known) = self.known_stacks.get(&frames) {
+        if let Some(known) = self.numbers.get(&frames) {
             return *known;
         }
-        let number = self.stacks.len() as u32;
-        self.stacks.push(frames.clone());
-        self.known_stacks.insert(frames, number);
+        let number = self.frames.len() as u32;
+        self.frames.push(frames.clone());
+        self.numbers.insert(frames, number);
         number
     }
 
@@ -78,8 +78,8 @@ impl Stacks {
 
     /// Drops all stacks but those with these numbers, which change.
     pub(super) fn keep<'a>(&mut self, numbers: impl Iterator<Item = &'a mut u32>) {
-        self.known_stacks.clear();
-        let old = std::mem::take(&mut self.stacks);
+        self.numbers.clear();
+        let old = std::mem::take(&mut self.frames);
         let mut moved: HashMap<u32, u32> = HashMap::new();
         for number in numbers {
             *number = *moved.entry(*number).or_insert_with(|| {
