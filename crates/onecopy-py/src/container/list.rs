@@ -97,7 +97,11 @@ impl List {
         let is_there = with_incoming(value, |value| {
             Ok(self.raw.set(index as i64, value).map_err(Error::from)?)
         })?;
-        if is_there { Ok(()) } else { Err(assign_out_of_range()) }
+        if is_there {
+            Ok(())
+        } else {
+            Err(assign_out_of_range())
+        }
     }
 
     fn extend_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -270,7 +274,10 @@ impl List {
     const __hash__: Option<Py<PyAny>> = None;
 
     #[classmethod]
-    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         handle::generic(class, item)
     }
 
@@ -339,7 +346,10 @@ impl List {
     ) -> PyResult<usize> {
         match self.position(value, start, stop)? {
             Some(at) => Ok(at),
-            None => Err(PyValueError::new_err(format!("{} is not in list", value.repr()?))),
+            None => Err(PyValueError::new_err(format!(
+                "{} is not in list",
+                value.repr()?
+            ))),
         }
     }
 
@@ -363,11 +373,7 @@ impl List {
     /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
     /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
     #[pyo3(signature = (*, key = None, reverse = false))]
-    fn sort(
-        this: &Bound<'_, Self>,
-        key: Option<&Bound<'_, PyAny>>,
-        reverse: bool,
-    ) -> PyResult<()> {
+    fn sort(this: &Bound<'_, Self>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<()> {
         let list = this.get();
         for _ in 0..3 {
             if list.sort_once(this.py(), key, reverse)? {
@@ -423,16 +429,22 @@ impl List {
                 Added::NoInt => {}
             }
         }
-        word::add_slowly(&amount, || {
-            let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
-            word::object(py, found.ok_or_else(no_element)?)
-        }, |old, new| {
-            match list.raw.compare_exchange(at as i64, old, new).map_err(Error::from)? {
+        word::add_slowly(
+            &amount,
+            || {
+                let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
+                word::object(py, found.ok_or_else(no_element)?)
+            },
+            |old, new| match list
+                .raw
+                .compare_exchange(at as i64, old, new)
+                .map_err(Error::from)?
+            {
                 Exchanged::Yes => Ok(true),
                 Exchanged::No => Ok(false),
                 Exchanged::NoElement => Err(no_element()),
-            }
-        })
+            },
+        )
     }
 
     /// Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
@@ -455,7 +467,10 @@ impl List {
         let old = Encoded::of(old)?;
         let exchanged = with_incoming(new, |new| {
             let old = old.incoming();
-            Ok(self.raw.compare_exchange(at as i64, &old, new).map_err(Error::from)?)
+            Ok(self
+                .raw
+                .compare_exchange(at as i64, &old, new)
+                .map_err(Error::from)?)
         })?;
         match exchanged {
             Exchanged::Yes => Ok(true),
@@ -485,12 +500,19 @@ impl List {
         chunk: &onecopy::shared::Chunk,
         values: &[Incoming<'_>],
     ) -> PyResult<bool> {
-        let moment = chunk.moment().ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
+        let moment = chunk
+            .moment()
+            .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
         Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
     }
 
     /// Sorts a copy and puts it in place if nothing has changed meanwhile.
-    fn sort_once(&self, py: Python<'_>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<bool> {
+    fn sort_once(
+        &self,
+        py: Python<'_>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: bool,
+    ) -> PyResult<bool> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
         let items = word::list_of(py, chunk.iter())?;
         let places = word::sorted_places(&items, key, reverse)?;

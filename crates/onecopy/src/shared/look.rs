@@ -8,9 +8,9 @@
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
+use super::change::Record;
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::change::Record;
 use super::layout::{CHANGES, SEQ};
 use crate::primitive::{Ordering, fence};
 
@@ -184,7 +184,9 @@ impl Heap {
         let seq = self.words.acquire(self.head + SEQ);
         let changes = self.words.relaxed(self.head + CHANGES);
         let overlay = if seq & 1 == 1 {
-            self.armed_record().ok().filter(|record| !record.is_empty())?
+            self.armed_record()
+                .ok()
+                .filter(|record| !record.is_empty())?
         } else {
             Record::EMPTY
         };

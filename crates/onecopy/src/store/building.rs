@@ -152,7 +152,9 @@ impl Building {
 
     fn publish_row(&self) -> Result<(), AccessError> {
         let mut session = self.attached.session()?;
-        session.lock(PATIENCE)?.publish(&self.row, session.slot, None)?;
+        session
+            .lock(PATIENCE)?
+            .publish(&self.row, session.slot, None)?;
         session.local().building.remove(&self.row.id);
         Ok(())
     }

@@ -93,7 +93,10 @@ impl Step {
             }
             Self::Add(key, amount) => match model.get(key) {
                 None => {
-                    assert_eq!(dict.add(key, &Value::Int(*amount)).unwrap(), Value::Int(*amount));
+                    assert_eq!(
+                        dict.add(key, &Value::Int(*amount)).unwrap(),
+                        Value::Int(*amount)
+                    );
                     model.set(key, &Value::Int(*amount));
                 }
                 Some(Value::Int(old)) if old.checked_add(*amount).is_some() => {
@@ -108,7 +111,10 @@ impl Step {
                 }
                 // Of more than 64 bits: add.rs tests that.
                 Some(Value::Int(_)) => {}
-                Some(_) => assert!(matches!(dict.add(key, &Value::Int(*amount)), Err(DictError::NoInt))),
+                Some(_) => assert!(matches!(
+                    dict.add(key, &Value::Int(*amount)),
+                    Err(DictError::NoInt)
+                )),
             },
             Self::Exchange(key, old, new) => {
                 let expected = model.get(key).as_ref() == Some(old);

@@ -35,7 +35,12 @@ impl RawList {
     ///
     /// # Errors
     /// As in [`RawList::len`].
-    pub fn read_chunk(&self, chunk: &mut Chunk, start: u64, most: u64) -> Result<(), ContainerError> {
+    pub fn read_chunk(
+        &self,
+        chunk: &mut Chunk,
+        start: u64,
+        most: u64,
+    ) -> Result<(), ContainerError> {
         self.read_into(chunk, |len| (start, len.saturating_sub(start).min(most), 1))
     }
 
