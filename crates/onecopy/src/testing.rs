@@ -100,6 +100,7 @@ mod armed {
 
     /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
     /// unwinds and drops nothing. 0 takes it back. Returns how many stores were left.
+    #[allow(clippy::must_use_candidate, reason = "mostly called for what it does")]
     pub fn end_thread_after(stores: u64) -> u64 {
         THREAD_LEFT.replace(stores)
     }

@@ -9,6 +9,19 @@
 //! | `word` | how do a Python value and a word of a container turn into each other? |
 //! | `handle` | how is a container pickled and annotated? |
 //! | `wait` | what happens while a lock is waited for? |
+#![allow(
+    clippy::doc_markdown,
+    reason = "`help()` shows the texts of classes and methods as they stand"
+)]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "lengths and indices of lists lie below 2^48"
+)]
+#![allow(
+    clippy::inline_always,
+    reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
+)]
 
 mod cell;
 mod handle;

@@ -183,6 +183,24 @@ unsafe extern "C" fn append(object: *mut PyObject, value: *mut PyObject) -> *mut
     unsafe { slot::enter(work) }
 }
 
+/// An index of another class than int; `None` with an exception set.
+///
+/// # Safety
+/// - `argument` is a live object, and the thread is attached.
+#[cold]
+unsafe fn whole(argument: *mut PyObject) -> Option<i64> {
+    let mut found = None;
+    let work = |py: Python<'_>| {
+        // SAFETY: a live object, as this function asks.
+        let argument = unsafe { Bound::from_borrowed_ptr(py, argument) };
+        found = Some(index::whole(&argument)? as i64);
+        Ok(ptr::null_mut())
+    };
+    // SAFETY: attached, as this function asks; null without an exception goes no further.
+    unsafe { slot::enter(work) };
+    found
+}
+
 unsafe extern "C" fn pop(
     object: *mut PyObject,
     arguments: *mut *mut PyObject,
@@ -200,23 +218,11 @@ unsafe extern "C" fn pop(
         // SAFETY: as many arguments as `count` says.
         let argument = unsafe { *arguments };
         // SAFETY: the interpreter holds the arguments during the call.
-        match unsafe { exact_int(argument) } {
+        let plain = unsafe { exact_int(argument) };
+        // SAFETY: the interpreter holds the arguments during the call, and calls methods attached.
+        match plain.or_else(|| unsafe { whole(argument) }) {
             Some(index) => at = index,
-            None => {
-                let mut found = None;
-                let work = |py: Python<'_>| {
-                    // SAFETY: the interpreter holds the arguments during the call.
-                    let argument = unsafe { Bound::from_borrowed_ptr(py, argument) };
-                    found = Some(index::whole(&argument)? as i64);
-                    Ok(ptr::null_mut())
-                };
-                // SAFETY: attached; the work gives null without an exception, which nobody returns, or an error.
-                unsafe { slot::enter(work) };
-                match found {
-                    Some(index) => at = index,
-                    None => return ptr::null_mut(),
-                }
-            }
+            None => return ptr::null_mut(),
         }
     }
     guard(|| match list.raw.pop(at, &Reader(&list.spare)) {

@@ -389,13 +389,14 @@ fn with_other<T>(
     let incoming = match item.scalar(&mut scratch) {
         Some(Scalar::None) => Incoming::Word(Word::NONE),
         Some(Scalar::Bool(value)) => Incoming::Word(Word::of_bool(value)),
-        Some(Scalar::Float(value)) => match Word::of_float(value) {
-            Some(word) => Incoming::Word(word),
-            None => {
+        Some(Scalar::Float(value)) => {
+            if let Some(word) = Word::of_float(value) {
+                Incoming::Word(word)
+            } else {
                 bits = value.to_le_bytes();
                 Incoming::Blob(Kind::Nan, &bits)
             }
-        },
+        }
         Some(Scalar::Str(Text { kind, bytes })) => match kind {
             TextKind::Ascii => Incoming::of_latin1(bytes, true),
             TextKind::Latin1 => Incoming::of_latin1(bytes, false),

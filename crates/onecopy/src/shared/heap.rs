@@ -25,7 +25,6 @@ use super::layout::{
     Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
-use super::look::Look;
 use super::words::Words;
 use crate::error::{AccessError, Corrupt};
 use crate::store::{Container, Store, Uuid};
@@ -59,8 +58,8 @@ impl Heap {
     /// # Errors
     /// No memory.
     pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
-        let heap = Self::of(Container::new(store, kind, OWN_BYTES)?);
-        let (words, head) = (&heap.words, heap.head);
+        let new = Self::of(Container::new(store, kind, OWN_BYTES)?);
+        let (words, head) = (&new.words, new.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
             step: "getrandom",
@@ -77,7 +76,7 @@ impl Heap {
         words.store(head + TOP, head + FIRST_BLOCK);
         words.store(head + END, head + OWN_BYTES);
         words.store(head, MAGIC | u64::from(kind));
-        Ok(heap)
+        Ok(new)
     }
 
     /// A container that exists.

@@ -186,12 +186,11 @@ impl Heap {
             }
             self.sleepers().store(1, Ordering::SeqCst);
             let mut nap = || futex::wait(word, owner, sleep);
-            let goes_on = match SLEEP.get() {
-                Some(hook) => hook(&mut nap),
-                None => {
-                    nap();
-                    true
-                }
+            let goes_on = if let Some(hook) = SLEEP.get() {
+                hook(&mut nap)
+            } else {
+                nap();
+                true
             };
             if !goes_on {
                 return Err(ContainerError::Interrupted);

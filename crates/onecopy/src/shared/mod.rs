@@ -7,6 +7,19 @@
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers.
 //! * `value` says what a word means.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+#![allow(
+    clippy::inline_always,
+    reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
+)]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "offsets, lengths and places lie below 2^48"
+)]
+#![allow(
+    clippy::unused_self,
+    reason = "what a kind of container does under its lock is a method of it, also where the lock knows enough"
+)]
 
 mod cell;
 mod change;

@@ -137,7 +137,7 @@ impl Word {
     #[must_use]
     #[inline(always)]
     pub const fn of_bool(value: bool) -> Self {
-        Self(TAG_CONSTANT << 48 | 1 + value as u64)
+        Self((TAG_CONSTANT << 48) | (1 + value as u64))
     }
 
     /// An int, if it has at most 48 bits.
@@ -231,8 +231,8 @@ impl Word {
         if let Some(float) = self.as_float() {
             return Some(Immediate::Float(float));
         }
-        let [a, b, c, d, e, len, ..] = self.0.to_le_bytes();
-        let (bytes, len) = ([a, b, c, d, e], usize::from(len & 7));
+        let [bytes @ .., len, _, _] = self.0.to_le_bytes();
+        let len = usize::from(len & 7);
         Some(match self.0 >> 48 {
             TAG_CONSTANT => match self.0 & PAYLOAD {
                 0 => Immediate::None,

@@ -2,7 +2,7 @@
 //!
 //! A key's hash is made before the dict is locked, of two random words of the dict: xxh3 for bytes, two folded
 //! multiplications for words. Whoever learns the random words can choose keys that collide all the same, so a dict that
-//! meets probes far longer than chance makes them is built anew with **SipHash-1-3** (Aumasson and Bernstein, "SipHash:
+//! meets probes far longer than chance makes them is built anew with **SipHash-1-3** (Aumasson and Bernstein, "`SipHash`:
 //! a fast short-input PRF", 2012, with one round for each word and three at the end), and keeps to it until it is cleared.
 //!
 //! Keys that Python calls equal are one key: `1`, `1.0` and `True`. They are compared in one *canonical* form, an int if
@@ -164,7 +164,7 @@ pub fn canonical(word: Word) -> Option<Canonical> {
 fn canonical_number(word: Word) -> Option<Canonical> {
     match word.immediate()? {
         Immediate::Bool(value) => Word::of_int(i64::from(value)).map(Canonical::Word),
-        Immediate::Float(value) if value.is_finite() && value.trunc() == value => {
+        Immediate::Float(value) if value.is_finite() && value.fract().abs() == 0.0 => {
             Some(whole(value))
         }
         _ => None,

@@ -23,6 +23,7 @@ fn is_one(one: &Value, other: &Value) -> bool {
         _ => None,
     };
     match (number(one), number(other)) {
+        #[allow(clippy::float_cmp, reason = "keys are one if they are equal")]
         (Some(one), Some(other)) => one == other,
         _ => one == other,
     }
@@ -125,7 +126,9 @@ impl Step {
             }
             Self::Update(items) => {
                 dict.update(items).unwrap();
-                items.iter().for_each(|(key, value)| model.set(key, value));
+                for (key, value) in items {
+                    model.set(key, value);
+                }
             }
             Self::MoveToEnd(key) => {
                 let place = model.place(key);

@@ -360,7 +360,7 @@ impl Plan {
     fn count_page(&self, index: usize) -> u64 {
         let mut count = 0;
         self.page_writes(index, |_, positions| {
-            count += positions.end.saturating_sub(positions.start)
+            count += positions.end.saturating_sub(positions.start);
         });
         count
     }

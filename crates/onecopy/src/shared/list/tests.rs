@@ -42,7 +42,7 @@ const OPERATIONS: &[Step] = &[
             start: None,
             stop: None,
             step: -3,
-        }))
+        }));
     },
     |list| drop(list.set(5, &Value::from("a text that needs a block, too"))),
     |list| drop(list.append(&Value::from("a text that needs a block, too"))),
@@ -57,7 +57,7 @@ const OPERATIONS: &[Step] = &[
             start: None,
             stop: None,
             step: 2,
-        }))
+        }));
     },
     |list| {
         drop(list.set_slice(
@@ -67,7 +67,7 @@ const OPERATIONS: &[Step] = &[
                 step: 3,
             },
             &filled(3),
-        ))
+        ));
     },
     |list| drop(list.reverse()),
     |list| drop(list.replace(&filled(5))),
