@@ -87,6 +87,11 @@ fn with_canonical<T>(
 }
 
 impl Dict {
+    #[cfg(test)]
+    pub(super) fn of(raw: RawDict) -> Self {
+        Self(Arc::new(raw))
+    }
+
     /// What takes and gives keys and values as they are kept, for bindings to other languages.
     #[must_use]
     pub fn raw(&self) -> &RawDict {

@@ -30,7 +30,7 @@ pub(super) const LARGEST: u32 = if cfg!(test) { 5 } else { 13 };
 /// The most bits of a hash that choose a segment.
 const DEEPEST: u64 = 32 - LARGEST as u64;
 /// Probes that chance makes in a segment that is nearly full, at most.
-pub(super) const LONG: u64 = if cfg!(test) { 16 } else { 128 };
+pub(super) const LONG: u64 = if cfg!(test) { 6 } else { 128 };
 /// A slot whose key was deleted.
 pub(super) const DELETED: u64 = 1;
 /// Words of slots up to this are no keys.
@@ -165,7 +165,7 @@ pub(super) fn find<const WRITES: bool>(
 #[inline(always)]
 pub(super) fn room(locked: &Locked<'_>, found: &Found, more: u64) -> Result<bool, ContainerError> {
     Ok(found.segment != 0
-        && found.probes < LONG
+        && (found.probes < LONG || Root(locked.root(INDEX)).is_slow())
         && locked.load(found.segment)?.wrapping_add(more) < NO_KEYS + most(found.log))
 }
 
