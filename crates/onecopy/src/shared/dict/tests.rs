@@ -2,6 +2,9 @@
 
 #[cfg(feature = "testing")]
 mod crash;
+mod damage;
+mod hashes;
+mod threads;
 
 use proptest::prelude::*;
 
