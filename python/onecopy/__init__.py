@@ -12,7 +12,17 @@ What is called is here. Classes to name in annotations and `except` are in `onec
     2
 """
 
-from onecopy._onecopy import AttachError, CorruptImage, Gone, OnecopyError, Unsupported, __version__, is_frozen
+from onecopy._onecopy import (
+    AttachError,
+    CorruptImage,
+    Gone,
+    List,
+    OnecopyError,
+    Unsupported,
+    Value,
+    __version__,
+    is_frozen,
+)
 
 # Type checkers know the name. `typing`, from which it usually comes, would cost each worker milliseconds.
 TYPE_CHECKING = False
@@ -34,8 +44,10 @@ __all__ = [
     "CorruptImage",
     "FreezeReport",
     "Gone",
+    "List",
     "OnecopyError",
     "Unsupported",
+    "Value",
     "__version__",
     "assert_shared",
     "collect",

@@ -11,6 +11,7 @@
 //! | `column` | how is one column read? |
 //! | `view` | what does a reader see? |
 //! | `pack` | how do objects become an image? |
+//! | `container` | how do workers write? |
 //! | `freeze` | how do real objects become immortal? (over `cpython` alone) |
 //! | `api` | what does Python call? |
 #![deny(unsafe_code)]
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 
 mod api;
 mod column;
+mod container;
 mod cpython;
 mod error;
 mod freeze;
@@ -53,6 +55,7 @@ fn _onecopy(module: &Bound<'_, PyModule>) -> PyResult<()> {
     error::Exceptions::register(module)?;
     image::register(module)?;
     view::register(module)?;
+    container::register(module)?;
     freeze::register(module)?;
     api::register(module)
 }

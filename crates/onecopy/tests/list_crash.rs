@@ -30,31 +30,6 @@ fn range(start: i64, stop: i64) -> Slice {
     Slice::range(Some(start), Some(stop))
 }
 
-const STATES: &[(&str, Step)] = &[
-    ("empty", |_| {}),
-    ("one", |list| list.append(&long(0)).unwrap()),
-    ("nine", |list| list.extend(&mixed(9)).unwrap()),
-    ("a page", |list| list.extend(&mixed(512)).unwrap()),
-    ("turned pages", |list| {
-        list.extend(&mixed(1535)).unwrap();
-        for n in 0..5 {
-            list.insert(300 * n, &int(n)).unwrap();
-            list.pop(0).unwrap();
-        }
-        list.append(&int(1)).unwrap();
-    }),
-    ("a full limbo", |list| {
-        list.extend(&mixed(4)).unwrap();
-        for n in 0..61 {
-            list.set(0, &long(n)).unwrap();
-        }
-    }),
-    ("a full directory", |list| {
-        list.extend(&vec![int(5); 14 * 512]).unwrap();
-        list.append(&long(5)).unwrap();
-    }),
-];
-
 const OPERATIONS: &[(&str, Step)] = &[
     ("append a word", |list| list.append(&int(7)).unwrap()),
     ("append a blob", |list| list.append(&long(7)).unwrap()),
@@ -176,8 +151,14 @@ fn stores(list: &List, operation: Step) -> u64 {
 
 /// All of the stores; of very many, all near the ends, and some of the many between that only differ in their place.
 fn places(stores: u64) -> impl Iterator<Item = u64> {
-    let every = if stride() == 1 { 1 } else { stores / 100 + 1 };
-    (1..=stores).filter(move |n| *n <= 150 || stores - n < 150 || n.is_multiple_of(every))
+    let every = if stride() == 1 { 1 } else { stores / 50 + 1 };
+    (1..=stores).filter(move |n| *n <= 60 || stores - n < 60 || n.is_multiple_of(every))
+}
+
+/// Stores after which a successor ends: the farther, the fewer, and others for each store that it takes over from.
+fn successor_places(n: u64) -> impl Iterator<Item = u64> {
+    let next = |m: &u64| Some(m + stride() + if stride() == 1 { 0 } else { m / 2 });
+    std::iter::successors(Some(1 + n % stride()), next)
 }
 
 fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
@@ -194,7 +175,7 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
         assert!(abandon(&list, operation.1, n), "{place}");
         ended += 1;
         check(&list, ends, &place);
-        for m in (1 + n % stride()..).step_by(stride() as usize) {
+        for m in successor_places(n) {
             let list = made(&store, state.1);
             assert!(abandon(&list, operation.1, n), "{place}");
             if !abandon(&list, |list| list.verify().unwrap(), m) {
@@ -207,15 +188,53 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
     (ended, taken_over)
 }
 
-#[test]
-fn abandoned_after_every_store() {
+/// Ends all operations whose names begin so.
+fn run_all(state: (&str, Step), which: &str) {
     let (mut ended, mut taken_over) = (0, 0);
-    for state in STATES {
-        for operation in OPERATIONS {
-            let counts = run(*state, *operation);
-            ended += counts.0;
-            taken_over += counts.1;
-        }
+    for operation in OPERATIONS
+        .iter()
+        .filter(|operation| operation.0.starts_with(which))
+    {
+        let counts = run(state, *operation);
+        ended += counts.0;
+        taken_over += counts.1;
     }
-    println!("{ended} abandoned operations, {taken_over} of them with an abandoned successor");
+    println!(
+        "{}: {ended} abandoned operations, {taken_over} abandoned successors",
+        state.0
+    );
+}
+
+macro_rules! states {
+    ($($name:ident $which:literal: $prepare:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            run_all((stringify!($name), $prepare), $which);
+        })*
+    };
+}
+
+states! {
+    empty "": |_| {};
+    one "": |list| list.append(&long(0)).unwrap();
+    nine "": |list| list.extend(&mixed(9)).unwrap();
+    a_page "": |list| list.extend(&mixed(512)).unwrap();
+    turned_pages "": |list| {
+        list.extend(&mixed(1023)).unwrap();
+        for n in 0..5 {
+            list.insert(200 * n, &int(n)).unwrap();
+            list.pop(0).unwrap();
+        }
+        list.append(&int(1)).unwrap();
+    };
+    a_full_limbo "": |list| {
+        list.extend(&mixed(4)).unwrap();
+        for n in 0..61 {
+            list.set(0, &long(n)).unwrap();
+        }
+    };
+    a_full_directory "append": |list| {
+        list.extend(&vec![int(5); 14 * 512]).unwrap();
+        list.append(&long(5)).unwrap();
+    };
 }

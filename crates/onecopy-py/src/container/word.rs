@@ -13,6 +13,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyInt, PyList};
 
 use crate::cpython::import_once;
 use crate::error::corrupt;
@@ -217,6 +218,104 @@ fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
     }
 }
 
+/// The object that was found, once the container is no longer looked at.
+pub(super) fn object(py: Python<'_>, found: Result<Found, Raised>) -> PyResult<Bound<'_, PyAny>> {
+    let object = match found {
+        Ok(found) => found.finish(),
+        Err(Raised) => std::ptr::null_mut(),
+    };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// A list of copied elements.
+pub(super) fn list_of<'py, 'v>(
+    py: Python<'py>,
+    values: impl ExactSizeIterator<Item = Incoming<'v>>,
+) -> PyResult<Bound<'py, PyList>> {
+    // Filled from the start while it grows: a list that others may see has no gaps.
+    let list = PyList::empty(py);
+    for value in values {
+        list.append(object(py, value.make(&Objects))?)?;
+    }
+    Ok(list)
+}
+
+/// The places of the elements of a list in the order in which they would be sorted.
+pub(super) fn sorted_places(
+    items: &Bound<'_, PyList>,
+    key: Option<&Bound<'_, PyAny>>,
+    reverse: bool,
+) -> PyResult<Vec<usize>> {
+    let py = items.py();
+    let sort = import_once(py, &SORTED, "onecopy._containers", "sorted_places")?;
+    sort.call1((items, key, reverse))?.extract()
+}
+
+static SORTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Adds to an int that is too wide for one step: reads, adds, and replaces it if it is still the same.
+pub(super) fn add_slowly<'py>(
+    amount: &Bound<'py, PyAny>,
+    read: impl Fn() -> PyResult<Bound<'py, PyAny>>,
+    replace: impl Fn(&Incoming<'_>, &Incoming<'_>) -> PyResult<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
+    loop {
+        let old = read()?;
+        for operand in [&old, amount] {
+            if !operand.is_exact_instance_of::<PyInt>() {
+                let name = operand.get_type().name()?;
+                return Err(PyTypeError::new_err(format!("add() takes ints and adds to ints, not to {name}")));
+            }
+        }
+        let sum = old.add(amount)?;
+        let expected = Encoded::of(&old)?;
+        if with_incoming(&sum, |sum| replace(&expected.incoming(), sum))? {
+            return Ok(sum);
+        }
+    }
+}
+
+/// A value as containers keep it, with its bytes.
+#[derive(Debug)]
+pub(super) enum Encoded {
+    Word(Word),
+    Blob(Kind, Vec<u8>),
+}
+
+impl Encoded {
+    pub(super) fn of(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        with_incoming(value, |value| {
+            Ok(match *value {
+                Incoming::Word(word) => Self::Word(word),
+                Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec()),
+            })
+        })
+    }
+
+    /// All elements of an iterable.
+    pub(super) fn all(values: &Bound<'_, PyAny>) -> PyResult<Vec<Self>> {
+        values.try_iter()?.map(|value| Self::of(&value?)).collect()
+    }
+
+    /// The same, with another error for what is no iterable.
+    pub(super) fn all_of(values: &Bound<'_, PyAny>, refuse: impl FnOnce() -> PyErr) -> PyResult<Vec<Self>> {
+        let iterator = match values.try_iter() {
+            Ok(iterator) => iterator,
+            Err(error) if error.is_instance_of::<PyTypeError>(values.py()) => return Err(refuse()),
+            Err(error) => return Err(error),
+        };
+        iterator.map(|value| Self::of(&value?)).collect()
+    }
+
+    pub(super) fn incoming(&self) -> Incoming<'_> {
+        match self {
+            Self::Word(word) => Incoming::Word(*word),
+            Self::Blob(kind, bytes) => Incoming::Blob(*kind, bytes),
+        }
+    }
+}
+
 /// Calls `put` with a value as containers keep it. Pickles are made here, before anything is locked.
 ///
 /// # Errors
@@ -283,7 +382,7 @@ fn with_pickle<T>(
     let dumps = import_once(py, &DUMPS, "onecopy._containers", "dumps")?;
     let pickled = dumps.call1((value,))?;
     let bytes = pickled
-        .cast::<pyo3::types::PyBytes>()
+        .cast::<PyBytes>()
         .map_err(|_| PyTypeError::new_err("a pickle is bytes"))?;
     put(&Incoming::Blob(Kind::Pickle, bytes.as_bytes()))
 }

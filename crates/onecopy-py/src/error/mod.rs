@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use onecopy::image::{BuildError, ImageError};
-use onecopy::{AccessError, AllocateError, AttachError, CreateError, FileError, printable_path};
+use onecopy::{AccessError, AllocateError, ContainerError, AttachError, CreateError, FileError, printable_path};
 use onecopy_meter::MeterError;
 use pyo3::exceptions::{
     PyMemoryError, PyOSError, PyPermissionError, PyProcessLookupError, PyRuntimeError,
@@ -41,6 +41,9 @@ pub(crate) enum Error {
     /// A token led nowhere.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// An operation on a container.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     /// A private mapping could not be made.
     #[error("cannot map {len} bytes copy-on-write: {source}")]
     Map {
@@ -82,6 +85,11 @@ impl From<Error> for PyErr {
             Error::File(error) => return file(&error),
             Error::Create(error) => shapes::create(&error),
             Error::Allocate(error) => shapes::allocate(&error),
+            // The handler's own exception is set.
+            Error::Container(ContainerError::Interrupted) => {
+                return Python::attach(PyErr::fetch);
+            }
+            Error::Container(error) => shapes::container(&error),
             Error::Access(error) => shapes::access(&error),
             Error::Attach(error) => shapes::attach(&error),
             Error::Map { len, source } => {

@@ -5,7 +5,7 @@ use std::io;
 
 use onecopy::image::{BuildError, ImageError};
 use onecopy::{
-    AccessError, AllocateError, AttachError, Corrupt, CreateError, Uuid, printable_path,
+    AccessError, AllocateError, AttachError, ContainerError, Corrupt, CreateError, Uuid, printable_path,
 };
 use onecopy_meter::MeterError;
 
@@ -183,6 +183,19 @@ pub(super) fn attach(error: &AttachError) -> Shape {
             other => other,
         },
         _ => (Kind::Attach, Vec::new()),
+    }
+}
+
+pub(super) fn container(error: &ContainerError) -> Shape {
+    match error {
+        ContainerError::Corrupt(corrupt) => corrupt_store(corrupt),
+        ContainerError::LockTimeout { pid, .. } => (Kind::Timeout, facts!(pid)),
+        ContainerError::Allocate(error) => allocate(error),
+        ContainerError::Attach(error) => attach(error),
+        ContainerError::Access(error) => access(error),
+        ContainerError::NotHeld => (Kind::Runtime, Vec::new()),
+        ContainerError::Full { .. } => (Kind::Memory, Vec::new()),
+        _ => (Kind::Base, Vec::new()),
     }
 }
 

@@ -60,6 +60,45 @@ fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResul
     Ok(from_front.max(0).unsigned_abs().min(len))
 }
 
+/// An index that a method takes: one that no list reaches is an `OverflowError` or `IndexError` as with `list`.
+pub(crate) fn whole(index: &Bound<'_, PyAny>) -> PyResult<isize> {
+    match as_index(index, true)? {
+        Some(index) => Ok(index),
+        None => Err(no_int(index)),
+    }
+}
+
+/// A part of a slice: one that no list reaches is cut to the largest there is.
+pub(crate) fn slice_part(part: &Bound<'_, PyAny>) -> PyResult<isize> {
+    match as_index(part, false)? {
+        Some(part) => Ok(part),
+        None => Err(PyTypeError::new_err(
+            "slice indices must be integers or None or have an __index__ method",
+        )),
+    }
+}
+
+/// How often a list is to be repeated.
+pub(crate) fn times(count: &Bound<'_, PyAny>) -> PyResult<usize> {
+    match as_index(count, true)? {
+        Some(count) => Ok(count.max(0).unsigned_abs()),
+        None => Err(PyTypeError::new_err(format!(
+            "can't multiply sequence by non-int of type '{}'",
+            count.get_type().name()?
+        ))),
+    }
+}
+
+#[cold]
+fn no_int(value: &Bound<'_, PyAny>) -> PyErr {
+    match value.get_type().name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "'{name}' object cannot be interpreted as an integer"
+        )),
+        Err(error) => error,
+    }
+}
+
 /// The value of an int or of anything with `__index__`; `None` for other types.
 #[inline]
 fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isize>> {

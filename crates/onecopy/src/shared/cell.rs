@@ -1,18 +1,16 @@
 //! `Value`'s container: one value of any kind.
 #![forbid(unsafe_code)]
 
-use super::change::found;
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::ROOT3;
 use super::lock::Locked;
-use super::look::Look;
 use super::value::{Incoming, Sink, Word, read_value};
-use crate::store::Store;
+use crate::store::{Container, Store, Token};
 
-/// One value.
+/// One value as containers keep it: it comes as [`Incoming`] and goes through a [`Sink`].
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub struct Cell {
     pub(crate) heap: Heap,
 }
 
@@ -20,35 +18,52 @@ pub(crate) struct Cell {
 const WORD: u64 = ROOT3;
 
 /// What the store calls this kind of container.
-const KIND: u8 = 1;
+const KIND: u8 = 3;
 
 impl Cell {
     /// A new container that holds `None`.
     ///
     /// # Errors
     /// No memory.
-    pub(crate) fn create(store: &Store) -> Result<Self, ContainerError> {
+    pub fn create(store: &Store) -> Result<Self, ContainerError> {
         let heap = Heap::create(store, KIND)?;
         heap.words.store(heap.head + WORD, Word::NONE.0);
         Ok(Self { heap })
     }
 
+    /// Turns a token into the value, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no single value.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        let heap = Heap::open(Container::attach(token)?, KIND)?;
+        Ok(Self { heap })
+    }
+
+    /// A token for another process. It counts as an interest in the value until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
+    }
+
     /// The value.
     #[inline(always)]
-    pub(crate) fn get<S: Sink>(&self, sink: &S) -> Result<Result<S::Made, S::Error>, ContainerError> {
+    pub fn get<S: Sink>(&self, sink: &S) -> Result<Result<S::Made, S::Error>, ContainerError> {
         self.heap.read(|look| read_value(look, look.root(WORD), sink))
     }
 
     /// Replaces the value.
     #[inline(always)]
-    pub(crate) fn set(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
+    pub fn set(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
         let locked = self.heap.lock()?;
         locked.replace(self.heap.head + WORD, value)
     }
 
     /// Adds to an int; the sum. `None` if the value is no int of 48 bits, or would not stay one: nothing has happened.
     #[inline(always)]
-    pub(crate) fn add(&self, amount: i64) -> Result<Option<i64>, ContainerError> {
+    pub fn add(&self, amount: i64) -> Result<Option<i64>, ContainerError> {
         let locked = self.heap.lock()?;
         let sum = Word(locked.root(WORD)).as_int().and_then(|old| old.checked_add(amount));
         let Some((sum, word)) = sum.and_then(|sum| Some((sum, Word::of_int(sum)?))) else {
@@ -58,14 +73,17 @@ impl Cell {
         Ok(Some(sum))
     }
 
-    /// What `read` makes of the value while nobody can change it.
-    pub(crate) fn locked_get<S: Sink>(
-        &self,
-        locked: &Locked<'_>,
-        sink: &S,
-    ) -> Result<Result<S::Made, S::Error>, ContainerError> {
-        let look = Look::locked(&self.heap);
-        found(&self.heap, read_value(&look, locked.root(WORD), sink))
+    /// Replaces the value if it is `old`: of the same type and, for a pickle, made of the same bytes.
+    ///
+    /// # Errors
+    /// As in [`Cell::set`].
+    pub fn compare_exchange(&self, old: &Incoming<'_>, new: &Incoming<'_>) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        if !locked.is_same(Word(locked.root(WORD)), old)? {
+            return Ok(false);
+        }
+        locked.replace(self.heap.head + WORD, new)?;
+        Ok(true)
     }
 }
 

@@ -39,6 +39,54 @@ pub fn set_sleep_hook(hook: SleepHook) -> bool {
     SLEEP.set(hook).is_ok()
 }
 
+/// The lock of a container, for bindings to other languages: it is taken and given back by hand.
+macro_rules! lock_by_hand {
+    ($container:ty) => {
+        impl $container {
+            /// Keeps all other threads and processes from changing the container until it is released; readers go on.
+            /// The thread that has the lock may change it, and take the lock again. Ten seconds unless `patience` says
+            /// otherwise.
+            ///
+            /// # Errors
+            /// [`ContainerError::LockTimeout`](crate::ContainerError::LockTimeout).
+            pub fn hold(&self, patience: Option<std::time::Duration>) -> Result<(), crate::ContainerError> {
+                self.heap.user_lock(patience.unwrap_or($crate::shared::lock::PATIENCE))
+            }
+
+            /// Gives back what [`Self::hold`] took.
+            ///
+            /// # Errors
+            /// [`ContainerError::NotHeld`](crate::ContainerError::NotHeld) in a thread, or a fork child, without it.
+            pub fn release(&self) -> Result<(), crate::ContainerError> {
+                self.heap.user_unlock()
+            }
+
+            /// Whether the calling thread has the lock.
+            ///
+            /// # Errors
+            /// The store cannot be used.
+            pub fn is_held_here(&self) -> Result<bool, crate::ContainerError> {
+                self.heap.is_locked_by_me()
+            }
+
+            /// Whether a thread of some process has the lock, as of a moment ago.
+            #[must_use]
+            pub fn is_held(&self) -> bool {
+                self.heap.is_locked()
+            }
+
+            /// How many holders of the lock have died in it.
+            #[must_use]
+            pub fn deaths(&self) -> u64 {
+                self.heap.deaths()
+            }
+        }
+    };
+}
+
+lock_by_hand!(super::RawList);
+lock_by_hand!(super::Cell);
+
 /// Proof that this thread has the container's lock. All changes begin with it.
 #[derive(Debug)]
 pub(crate) struct Locked<'a> {

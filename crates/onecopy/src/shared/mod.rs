@@ -22,12 +22,12 @@ mod value;
 mod verify;
 mod words;
 
+pub use cell::Cell;
 pub use dict::{
     Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, Set,
     canonical, refusal,
 };
 pub use error::ContainerError;
-pub(crate) use words::Words;
 pub use lock::{SleepHook, set_sleep_hook};
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use look::Moment;

@@ -48,7 +48,7 @@ pub use slice::Slice;
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6};
+use super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -72,6 +72,8 @@ const ENTRIES: u64 = ROOT4;
 const FLOOR: u64 = ROOT5;
 /// The most pages that this generation has had: what tells when to give memory back.
 const PEAK: u64 = ROOT6;
+/// The heap's `end` when the list was last found small, so that it is not asked again all the time.
+const SMALL: u64 = ROOT7;
 
 /// A list as containers keep it: values come as [`super::Incoming`] and go through a [`super::Sink`]. What a sink does
 /// while an element is popped happens under the list's lock, so it uses no container.

@@ -181,7 +181,7 @@ impl RawList {
                 change.commit(false)?;
             }
         }
-        if locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
+        if index == 0 || locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
             self.trim(locked);
         }
         Ok(())
@@ -232,7 +232,7 @@ impl RawList {
 }
 
 impl Locked<'_> {
-    fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+    pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
         Ok(match (value, word.as_blob()) {
             (Incoming::Word(other), None) => word == *other,
             (Incoming::Blob(kind, bytes), Some(at)) => {

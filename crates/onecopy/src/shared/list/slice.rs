@@ -4,9 +4,10 @@
 use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::layout::CLASSES;
-use super::super::look::Look;
+use super::super::lock::Locked;
+use super::super::look::{Look, Moment};
 use super::super::value::{Incoming, Word};
-use super::place::State;
+use super::place::{State, normal};
 use super::{Chunk, PER, RawList};
 
 /// `start:stop:step`, as Python means it.
@@ -164,6 +165,33 @@ impl RawList {
             return self.splice(&locked, start..start + meant.count, &[]);
         }
         self.delete_stepped(&locked, start, step, meant.count)
+    }
+
+    /// Takes an element out; `false` if there is none with this index.
+    ///
+    /// # Errors
+    /// As in [`RawList::set`].
+    pub fn delete(&self, index: i64) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        self.delete_locked(&locked, index)
+    }
+
+    /// Takes an element out if nothing has changed since `moment`; `false` if something has.
+    ///
+    /// # Errors
+    /// As in [`RawList::set`].
+    pub fn delete_if(&self, moment: Moment, index: i64) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        Ok(self.heap.is_now(moment) && self.delete_locked(&locked, index)?)
+    }
+
+    fn delete_locked(&self, locked: &Locked<'_>, index: i64) -> Result<bool, ContainerError> {
+        let state = State::load(locked)?;
+        let Some(index) = normal(index, state.len) else {
+            return Ok(false);
+        };
+        self.splice(locked, index..index + 1, &[])?;
+        Ok(true)
     }
 
     /// Inserts an element before the one at `index`, or at the end that is nearer if there is none.

@@ -82,6 +82,11 @@ impl RawList {
         if removed == 0 && added == 0 {
             return Ok(());
         }
+        // What little is left of a list that was large is made anew, and the rest goes back to the store.
+        let left = state.len - removed + added;
+        if removed / 4 > left && Self::is_large(locked)? {
+            return self.renew_spliced(locked, &state, cut, values);
+        }
         let side = if cut.start < state.len - cut.end {
             Side::Front
         } else {
@@ -104,18 +109,26 @@ impl RawList {
         let classes = 3 * (places + 1).min(CLASSES) + blobs.min(CLASSES);
         let writes = writes + 4 * pages + 3 * places + blobs + classes;
         if writes > MOST_WRITES {
-            let values = values.iter().map(Source::New);
-            let kept = |range: Range<u64>| range.map(Source::Old);
-            let after = kept(cut.end..state.len);
-            return self.renew(
-                locked,
-                &state,
-                kept(0..cut.start).chain(values).chain(after),
-                plan.len,
-            );
+            return self.renew_spliced(locked, &state, cut, values);
         }
         let change = locked.long_change(writes)?;
         self.carry_out(locked, change, &plan, &state, cut, values)
+    }
+
+    fn renew_spliced(
+        &self,
+        locked: &Locked<'_>,
+        state: &State,
+        cut: Range<u64>,
+        values: &[Incoming<'_>],
+    ) -> Result<(), ContainerError> {
+        let len = state.len - (cut.end - cut.start) + values.len() as u64;
+        let kept = |range: Range<u64>| range.map(Source::Old);
+        let values = values.iter().map(Source::New);
+        let elements = kept(0..cut.start)
+            .chain(values)
+            .chain(kept(cut.end..state.len));
+        self.renew(locked, state, elements, len)
     }
 
     fn carry_out(

@@ -1,0 +1,520 @@
+//! `onecopy.List`: what a list is, for all processes at once.
+//!
+//! Whatever runs code of others, comparing elements or pickling values, works on a copy of one moment and without the
+//! lock. What the copy decides is done only if the list is still as it was, or it is looked at again.
+#![forbid(unsafe_code)]
+
+use onecopy::shared::{Added, Exchanged, Incoming, RawList, Slice};
+use onecopy::store::Store;
+use pyo3::IntoPyObjectExt as _;
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PySlice, PyType};
+
+use super::handle;
+use super::list_iterator::ListIterator;
+use super::lock::Lock;
+use super::word::{self, Encoded, Objects, with_incoming};
+use crate::error::Error;
+use crate::value::{index, key};
+
+/// A list that all processes see and change.
+///
+/// It has the methods of `list`. Elements of plain types are kept as such; others are pickled in, and each read makes a
+/// new object of them: change an element by setting it.
+///
+/// Each method is one step for all others. `l[i] += 1` is two; use `l.add(i, 1)`, or `with l.lock:`.
+///
+/// Args:
+///     iterable: The first elements.
+///
+/// Raises:
+///     MemoryError: There is no memory; the list is as it was.
+///     TimeoutError: A living process has had the lock for ten seconds.
+///
+/// Examples:
+///     >>> import onecopy
+///     >>> numbers = onecopy.List([3, 1, 2])
+///     >>> numbers.append(0)
+///     >>> numbers.sort()
+///     >>> numbers
+///     onecopy.List([0, 1, 2, 3])
+#[pyclass(frozen, sequence, module = "onecopy", name = "List", weakref)]
+pub(crate) struct List {
+    pub(super) raw: RawList,
+}
+
+fn no_element() -> PyErr {
+    index::out_of_range("list")
+}
+
+/// A slice of Python's, without a look at the length: that counts when the list is locked.
+fn slice_of(slice: &Bound<'_, PySlice>) -> PyResult<Slice> {
+    let part = |name| -> PyResult<Option<i64>> {
+        let part = slice.getattr(name)?;
+        if part.is_none() {
+            return Ok(None);
+        }
+        index::slice_part(&part).map(|part| Some(part as i64))
+    };
+    let step = part("step")?.unwrap_or(1);
+    if step == 0 {
+        return Err(PyValueError::new_err("slice step cannot be zero"));
+    }
+    Ok(Slice {
+        start: part("start")?,
+        stop: part("stop")?,
+        step,
+    })
+}
+
+impl List {
+    /// The elements of one moment.
+    pub(super) fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let chunk = self.raw.snapshot().map_err(Error::from)?;
+        word::list_of(py, chunk.iter())
+    }
+
+    fn set(&self, index: isize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let is_there = with_incoming(value, |value| {
+            Ok(self.raw.set(index as i64, value).map_err(Error::from)?)
+        })?;
+        if is_there { Ok(()) } else { Err(assign_out_of_range()) }
+    }
+
+    fn extend_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        let values = Encoded::all(values)?;
+        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
+        Ok(self.raw.extend(&values).map_err(Error::from)?)
+    }
+
+    /// The first element between two limits that equals `value`.
+    fn position(
+        &self,
+        value: &Bound<'_, PyAny>,
+        start: Option<&Bound<'_, PyAny>>,
+        stop: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<usize>> {
+        let items = self.to_list(value.py())?;
+        for at in index::range(start, stop, items.len())? {
+            if key::equal(&items.get_item(at)?, value)? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the other operand of a comparison or sum is as a list.
+    fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+        if let Ok(other) = other.cast::<Self>() {
+            return other.get().to_list(other.py()).map(Some);
+        }
+        Ok(other.cast::<PyList>().ok().cloned())
+    }
+}
+
+fn assign_out_of_range() -> PyErr {
+    PyIndexError::new_err("list assignment index out of range")
+}
+
+#[pymethods]
+impl List {
+    #[new]
+    #[pyo3(signature = (iterable = None, /))]
+    fn new(iterable: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let store = Store::current().map_err(Error::from)?;
+        let list = Self {
+            raw: RawList::create(&store).map_err(Error::from)?,
+        };
+        if let Some(iterable) = iterable {
+            list.extend_by(iterable)?;
+        }
+        Ok(list)
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(self.raw.len().map_err(Error::from)? as usize)
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = key.py();
+        if let Ok(slice) = key.cast::<PySlice>() {
+            let chunk = self.raw.slice(slice_of(slice)?).map_err(Error::from)?;
+            return Ok(word::list_of(py, chunk.iter())?.into_any());
+        }
+        let at = index::subscript(key, "list")?;
+        let found = self.raw.get(at as i64, &Objects).map_err(Error::from)?;
+        word::object(py, found.ok_or_else(no_element)?)
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Ok(slice) = key.cast::<PySlice>() else {
+            return self.set(index::subscript(key, "list")?, value);
+        };
+        let slice = slice_of(slice)?;
+        let values = Encoded::all_of(value, || {
+            PyTypeError::new_err(if slice.step == 1 {
+                "can only assign an iterable"
+            } else {
+                "must assign iterable to extended slice"
+            })
+        })?;
+        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
+        match self.raw.set_slice(slice, &values).map_err(Error::from)? {
+            Ok(()) => Ok(()),
+            Err(count) => Err(PyValueError::new_err(format!(
+                "attempt to assign sequence of size {} to extended slice of size {count}",
+                values.len()
+            ))),
+        }
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(slice) = key.cast::<PySlice>() {
+            let slice = slice_of(slice)?;
+            return Ok(self.raw.delete_slice(slice).map_err(Error::from)?);
+        }
+        let at = index::subscript(key, "list")?;
+        if self.raw.delete(at as i64).map_err(Error::from)? {
+            return Ok(());
+        }
+        Err(assign_out_of_range())
+    }
+
+    fn __iter__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, ListIterator>> {
+        ListIterator::forwards(this)
+    }
+
+    fn __reversed__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, ListIterator>> {
+        ListIterator::backwards(this)
+    }
+
+    fn __contains__(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.position(value, None, None)?.is_some())
+    }
+
+    fn __richcmp__<'py>(
+        &self,
+        other: &Bound<'py, PyAny>,
+        operation: CompareOp,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        match Self::operand(other)? {
+            Some(other) => self.to_list(py)?.rich_compare(other, operation),
+            None => Ok(py.NotImplemented().into_bound(py)),
+        }
+    }
+
+    fn __add__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        match Self::operand(other)? {
+            Some(other) => self.to_list(py)?.add(other),
+            None => Ok(py.NotImplemented().into_bound(py)),
+        }
+    }
+
+    fn __radd__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        match Self::operand(other)? {
+            Some(other) => other.add(self.to_list(py)?),
+            None => Ok(py.NotImplemented().into_bound(py)),
+        }
+    }
+
+    fn __iadd__(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.extend_by(values)
+    }
+
+    fn __mul__<'py>(&self, count: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_list(count.py())?.mul(count)
+    }
+
+    fn __rmul__<'py>(&self, count: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.__mul__(count)
+    }
+
+    fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
+        loop {
+            let chunk = self.raw.snapshot().map_err(Error::from)?;
+            let count = index::times(count)?;
+            let once: Vec<Incoming<'_>> = chunk.iter().collect();
+            let values = once.repeat(count);
+            if self.replace_if_unchanged(&chunk, &values)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
+        let items = this.get().to_list(this.py())?;
+        Ok(format!("onecopy.List({})", items.repr()?))
+    }
+
+    #[classattr]
+    const __hash__: Option<Py<PyAny>> = None;
+
+    #[classmethod]
+    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        handle::generic(class, item)
+    }
+
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+        let token = this.get().raw.token().map_err(Error::from)?;
+        handle::reduce(this.py(), &ATTACH, "_attach_list", &token)
+    }
+
+    /// Adds an element at the end.
+    #[pyo3(signature = (object, /))]
+    fn append(&self, object: &Bound<'_, PyAny>) -> PyResult<()> {
+        with_incoming(object, |value| Ok(self.raw.append(value).map_err(Error::from)?))
+    }
+
+    /// Adds all elements of an iterable at the end, in one step.
+    #[pyo3(signature = (iterable, /))]
+    fn extend(&self, iterable: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.extend_by(iterable)
+    }
+
+    /// Inserts an element before the one at `index`.
+    #[pyo3(signature = (index, object, /))]
+    fn insert(&self, index: &Bound<'_, PyAny>, object: &Bound<'_, PyAny>) -> PyResult<()> {
+        let at = index::whole(index)?;
+        with_incoming(object, |value| {
+            Ok(self.raw.insert(at as i64, value).map_err(Error::from)?)
+        })
+    }
+
+    /// Takes an element out, the last one by default, and returns it.
+    ///
+    /// Raises:
+    ///     IndexError: There is none at this index.
+    #[pyo3(signature = (index = None, /))]
+    fn pop<'py>(this: &Bound<'py, Self>, index: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let at = index.map_or(Ok(-1), index::whole)?;
+        let raw = &this.get().raw;
+        let found = raw.pop(at as i64, &Objects).map_err(Error::from)?;
+        let found = found.ok_or_else(|| {
+            PyIndexError::new_err(match raw.is_empty() {
+                Ok(true) => "pop from empty list",
+                _ => "pop index out of range",
+            })
+        })?;
+        word::object(this.py(), found)
+    }
+
+    /// Takes the first element out that equals `value`.
+    ///
+    /// Raises:
+    ///     ValueError: There is none.
+    #[pyo3(signature = (value, /))]
+    fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        loop {
+            let chunk = self.raw.snapshot().map_err(Error::from)?;
+            let items = word::list_of(value.py(), chunk.iter())?;
+            let mut found = None;
+            for at in 0..items.len() {
+                if key::equal(&items.get_item(at)?, value)? {
+                    found = Some(at);
+                    break;
+                }
+            }
+            let Some(at) = found else {
+                return Err(PyValueError::new_err("list.remove(x): x not in list"));
+            };
+            if let Some(moment) = chunk.moment()
+                && self.raw.delete_if(moment, at as i64).map_err(Error::from)?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes all elements out. Their memory goes back to the store.
+    fn clear(&self) -> PyResult<()> {
+        Ok(self.raw.clear().map_err(Error::from)?)
+    }
+
+    /// The index of the first element between `start` and `stop` that equals `value`.
+    ///
+    /// Raises:
+    ///     ValueError: There is none.
+    #[pyo3(signature = (value, start = None, stop = None, /))]
+    fn index(
+        &self,
+        value: &Bound<'_, PyAny>,
+        start: Option<&Bound<'_, PyAny>>,
+        stop: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<usize> {
+        match self.position(value, start, stop)? {
+            Some(at) => Ok(at),
+            None => Err(PyValueError::new_err(format!("{} is not in list", value.repr()?))),
+        }
+    }
+
+    /// How many elements equal `value`.
+    #[pyo3(signature = (value, /))]
+    fn count(&self, value: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let mut count = 0;
+        for item in self.to_list(value.py())? {
+            count += usize::from(key::equal(&item, value)?);
+        }
+        Ok(count)
+    }
+
+    /// Turns the order of the elements round, in one step.
+    fn reverse(&self) -> PyResult<()> {
+        Ok(self.raw.reverse().map_err(Error::from)?)
+    }
+
+    /// Sorts the elements, as `list.sort` does.
+    ///
+    /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
+    /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
+    #[pyo3(signature = (*, key = None, reverse = false))]
+    fn sort(
+        this: &Bound<'_, Self>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: bool,
+    ) -> PyResult<()> {
+        let list = this.get();
+        for _ in 0..3 {
+            if list.sort_once(this.py(), key, reverse)? {
+                return Ok(());
+            }
+        }
+        let locked = Lock::of(this)?.hold()?;
+        let sorted = list.sort_once(this.py(), key, reverse);
+        drop(locked);
+        if sorted? {
+            return Ok(());
+        }
+        // Only this thread can have changed it: `key` or a comparison has.
+        Err(PyValueError::new_err("list modified during sort"))
+    }
+
+    /// The elements as a real list, of one moment.
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.to_list(py)
+    }
+
+    /// The elements as a real list, of one moment.
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.to_list(py)
+    }
+
+    /// Adds to an int in one step, and returns the sum.
+    ///
+    /// Args:
+    ///     index: Which element.
+    ///     amount: What to add.
+    ///
+    /// Raises:
+    ///     IndexError: There is no such element.
+    ///     TypeError: It is no int.
+    #[pyo3(signature = (index, amount = None, /))]
+    fn add<'py>(
+        this: &Bound<'py, Self>,
+        index: &Bound<'py, PyAny>,
+        amount: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        let list = this.get();
+        let at = index::whole(index)?;
+        let amount = match amount {
+            Some(amount) => amount.clone(),
+            None => 1.into_bound_py_any(py)?,
+        };
+        if let Ok(small) = amount.extract::<i64>() {
+            match list.raw.add(at as i64, small).map_err(Error::from)? {
+                Added::Sum(sum) => return sum.into_bound_py_any(py),
+                Added::NoElement => return Err(no_element()),
+                Added::NoInt => {}
+            }
+        }
+        word::add_slowly(&amount, || {
+            let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
+            word::object(py, found.ok_or_else(no_element)?)
+        }, |old, new| {
+            match list.raw.compare_exchange(at as i64, old, new).map_err(Error::from)? {
+                Exchanged::Yes => Ok(true),
+                Exchanged::No => Ok(false),
+                Exchanged::NoElement => Err(no_element()),
+            }
+        })
+    }
+
+    /// Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
+    ///
+    /// Args:
+    ///     index: Which element.
+    ///     old: What it has to be.
+    ///     new: What it becomes.
+    ///
+    /// Raises:
+    ///     IndexError: There is no such element.
+    #[pyo3(signature = (index, old, new, /))]
+    fn compare_exchange(
+        &self,
+        index: &Bound<'_, PyAny>,
+        old: &Bound<'_, PyAny>,
+        new: &Bound<'_, PyAny>,
+    ) -> PyResult<bool> {
+        let at = index::whole(index)?;
+        let old = Encoded::of(old)?;
+        let exchanged = with_incoming(new, |new| {
+            let old = old.incoming();
+            Ok(self.raw.compare_exchange(at as i64, &old, new).map_err(Error::from)?)
+        })?;
+        match exchanged {
+            Exchanged::Yes => Ok(true),
+            Exchanged::No => Ok(false),
+            Exchanged::NoElement => Err(no_element()),
+        }
+    }
+
+    /// The writers' lock, for `with`: others wait before they change the list, and readers go on.
+    #[getter]
+    fn lock(this: &Bound<'_, Self>) -> PyResult<Lock> {
+        Lock::of(this)
+    }
+
+    /// Checks every invariant of the list's memory.
+    ///
+    /// Raises:
+    ///     onecopy.OnecopyError: One is broken; the text says which and where.
+    fn verify(&self) -> PyResult<()> {
+        Ok(self.raw.verify().map_err(Error::from)?)
+    }
+}
+
+impl List {
+    fn replace_if_unchanged(
+        &self,
+        chunk: &onecopy::shared::Chunk,
+        values: &[Incoming<'_>],
+    ) -> PyResult<bool> {
+        let moment = chunk.moment().ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
+        Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
+    }
+
+    /// Sorts a copy and puts it in place if nothing has changed meanwhile.
+    fn sort_once(&self, py: Python<'_>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<bool> {
+        let chunk = self.raw.snapshot().map_err(Error::from)?;
+        let items = word::list_of(py, chunk.iter())?;
+        let places = word::sorted_places(&items, key, reverse)?;
+        let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
+        let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
+        self.replace_if_unchanged(&chunk, &values)
+    }
+}
+
+static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Unpickles a list.
+#[pyfunction]
+pub(super) fn _attach_list(token: &[u8]) -> PyResult<List> {
+    let raw = RawList::attach(&handle::token(token)?).map_err(Error::from)?;
+    Ok(List { raw })
+}
