@@ -130,6 +130,12 @@ impl Heap {
             && self.words.relaxed(self.head + CHANGES) == moment.changes
     }
 
+    /// Whether nothing has been freed or moved since a moment.
+    #[inline(always)]
+    pub(crate) fn is_unmoved(&self, moment: Moment) -> bool {
+        self.words.acquire(self.head + SEQ) == moment.seq
+    }
+
     #[inline(always)]
     pub(crate) fn look(&self) -> Option<Look<'_>> {
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
