@@ -157,6 +157,28 @@ fn main() {
                 }
             }
         });
+        let words: Vec<Incoming<'static>> = (0..n).map(|i| int(i as i64)).collect();
+        time("set int, int key, random", total, || {
+            for _ in 0..rounds {
+                for i in &order {
+                    ints.set(&ints.key(words[*i]), &words[*i]).unwrap();
+                }
+            }
+        });
+        time("add, int key, random", total, || {
+            for _ in 0..rounds {
+                for i in &order {
+                    black_box(ints.add(&ints.key(words[*i]), &int(1)).unwrap());
+                }
+            }
+        });
+        time("miss, int key, random", total, || {
+            for _ in 0..rounds {
+                for i in &order {
+                    black_box(ints.contains(&ints.key(int(-1 - *i as i64))).unwrap());
+                }
+            }
+        });
         once("delete + insert again, alternating", 2 * n, || {
             for i in &order {
                 ints.delete(&ints.key(int(*i as i64))).unwrap();

@@ -298,8 +298,8 @@ impl Dict {
         Items { dict: self, picture, next: 0 }
     }
 
-    /// Keys and values as they were when this was called. Of a large dict that is written to meanwhile, those that are
-    /// there all the time are in it, others may be.
+    /// Keys and values as they were when this was called. Of a dict that is written to all the time, keys that are
+    /// there all the time come once; one that is taken out meanwhile may come, and twice if it is set again.
     ///
     /// # Errors
     /// The dict is damaged.

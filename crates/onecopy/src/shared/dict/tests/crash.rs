@@ -1,7 +1,7 @@
 //! Every operation of a dict, its thread ended after every single store to the container; and whoever takes the dict over
 //! ended after every single store of that.
 //!
-//! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all).
+//! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store hundreds).
 
 use super::super::index::room;
 use super::super::*;
@@ -107,7 +107,7 @@ const OPERATIONS: &[(&str, Prepare)] = &[
 ];
 
 fn stride() -> u64 {
-    std::env::var("CRASH_STRIDE").map_or(17, |text| text.parse().unwrap())
+    std::env::var("CRASH_STRIDE").map_or(61, |text| text.parse().unwrap())
 }
 
 fn made(store: &Store, prepare: Prepare) -> Dict {
@@ -155,6 +155,12 @@ fn stores(dict: &Dict, operation: Prepare) -> u64 {
     MANY - end_thread_after(0)
 }
 
+/// All of the stores; of many, all near the ends, and some of those between that only differ in their place.
+fn places(stores: u64) -> impl Iterator<Item = u64> {
+    let every = if stride() == 1 { 1 } else { stores / 20 + 1 };
+    (1..=stores).filter(move |n| *n <= 24 || stores - n < 48 || n.is_multiple_of(every))
+}
+
 fn run(state: (&str, Prepare), operation: (&str, Prepare)) -> (u64, u64) {
     let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
     let before = made(&store, state.1).items().unwrap();
@@ -163,7 +169,7 @@ fn run(state: (&str, Prepare), operation: (&str, Prepare)) -> (u64, u64) {
     let after = dict.items().unwrap();
     let ends = [before.as_slice(), after.as_slice()];
     let (mut ended, mut taken_over) = (0, 0);
-    for n in 1..=stores(&made(&store, state.1), operation.1) {
+    for n in places(stores(&made(&store, state.1), operation.1)) {
         let place = format!("{} in {}, after store {n}", operation.0, state.0);
         let dict = made(&store, state.1);
         assert!(abandon(&dict, operation.1, n), "{place}");
