@@ -25,7 +25,9 @@
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ARMED, CHANGES, IS_LONG, LONG, LONG_WRITES, RECORD, RECORD_WRITES, SEQ};
+use super::layout::{
+    ARMED, CHANGES, Header, IS_LONG, LONG, LONG_WRITES, RECORD, RECORD_WRITES, SEQ,
+};
 use super::lock::Locked;
 use super::look::Retry;
 use super::value::LONG_RECORD;
@@ -106,12 +108,24 @@ impl Locked<'_> {
         Ok(Change {
             heap: self.heap,
             record: Record {
-                at: self.root(LONG),
+                at: self.long_record(most)?,
                 len: 0,
             },
             most,
             again: Some(Vec::with_capacity(AGAIN)),
         })
+    }
+
+    /// Where the long record stands, which has room for `most` writes.
+    fn long_record(&self, most: u64) -> Result<u64, ContainerError> {
+        let (heap, at) = (self.heap, self.root(LONG));
+        let header = Header(self.load(at.wrapping_sub(8))?);
+        if header.kind() != LONG_RECORD || most > header.len() / 16 {
+            return Err(heap.corrupt(heap.head + LONG, "no long record").into());
+        }
+        // A block of a run of spans, so what is between its ends is the container's as well.
+        heap.own(at.wrapping_add(16 * most - 8))?;
+        Ok(heap.own(at)?)
     }
 
     #[cold]
@@ -121,7 +135,7 @@ impl Locked<'_> {
         let at = change.allocate(LONG_RECORD, most.saturating_mul(16))?;
         let old = self.root(LONG);
         if old != 0 {
-            change.free(old - 8)?;
+            change.free(old.wrapping_sub(8))?;
         }
         change.put_root(LONG, at + 8)?;
         change.put_root(LONG_WRITES, most)?;

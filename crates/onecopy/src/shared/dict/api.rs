@@ -90,6 +90,11 @@ fn with_canonical<T>(
 }
 
 impl Dict {
+    #[cfg(test)]
+    pub(super) fn of(raw: RawDict) -> Self {
+        Self(Arc::new(raw))
+    }
+
     /// What takes and gives keys and values as they are kept, for bindings to other languages.
     #[must_use]
     pub fn raw(&self) -> &RawDict {
@@ -315,8 +320,8 @@ impl Dict {
         }
     }
 
-    /// Keys and values as they were when this was called. Of a large dict that is written to meanwhile, those that are
-    /// there all the time are in it, others may be.
+    /// Keys and values as they were when this was called. Of a dict that is written to all the time, keys that are
+    /// there all the time come once; one that is taken out meanwhile may come, and twice if it is set again.
     ///
     /// # Errors
     /// The dict is damaged.

@@ -30,7 +30,7 @@ pub(super) const LARGEST: u32 = if cfg!(test) { 5 } else { 13 };
 /// The most bits of a hash that choose a segment.
 const DEEPEST: u64 = 32 - LARGEST as u64;
 /// Probes that chance makes in a segment that is nearly full, at most.
-pub(super) const LONG: u64 = if cfg!(test) { 16 } else { 128 };
+pub(super) const LONG: u64 = if cfg!(test) { 6 } else { 128 };
 /// A slot whose key was deleted.
 pub(super) const DELETED: u64 = 1;
 /// Words of slots up to this are no keys.
@@ -98,6 +98,15 @@ pub(super) struct Found {
 }
 
 impl Found {
+    const NONE: Self = Self {
+        slot: 0,
+        word: 0,
+        segment: 0,
+        log: 0,
+        hash: 0,
+        probes: 0,
+    };
+
     #[inline(always)]
     pub(super) fn is_key(&self) -> bool {
         self.word > MARKS
@@ -180,7 +189,7 @@ pub(super) fn find<const WRITES: bool>(
 #[inline(always)]
 pub(super) fn room(locked: &Locked<'_>, found: &Found, more: u64) -> Result<bool, ContainerError> {
     Ok(found.segment != 0
-        && found.probes < LONG
+        && (found.probes < LONG || Root(locked.root(INDEX)).is_slow())
         && locked.load(found.segment)?.wrapping_add(more) < NO_KEYS + most(found.log))
 }
 
@@ -225,31 +234,39 @@ fn is_key(look: &Look<'_>, entry: u64, key: &Key<'_>) -> Result<bool, Retry> {
 }
 
 impl RawDict {
-    /// Takes the lock and looks a key up, mostly in the other order: then the slot is looked at again.
+    /// Takes the lock and looks a key up, mostly in the other order: then the slot is looked at again. `act` does the rest.
     #[inline(always)]
-    pub(super) fn locate(&self, key: &Key<'_>) -> Result<(Locked<'_>, Found), ContainerError> {
-        let before = self.heap.look().and_then(|look| {
-            let found = find::<true>(&look, self.secret, key).ok()?;
-            Some((look, found))
-        });
-        let locked = self.heap.lock()?;
-        if let Some((look, found)) = before {
-            // No block has been freed since, so the slot is one of the index, and an entry that is still in it is the
-            // same. A place where nothing was may have been taken by any change.
-            let holds = if found.is_key() {
-                look.is_valid() && locked.load(found.slot)? == found.word
-            } else {
-                look.is_current()
-            };
-            if holds {
-                return Ok((locked, found));
-            }
+    pub(super) fn locate<T>(
+        &self,
+        key: &Key<'_>,
+        act: impl FnOnce(&Locked<'_>, Found) -> Result<T, ContainerError>,
+    ) -> Result<T, ContainerError> {
+        let mut before = None;
+        let mut place = Found::NONE;
+        if let Some(look) = self.heap.look()
+            && let Ok(found) = find::<true>(&look, self.secret, key)
+        {
+            (before, place) = (Some(look.moment()), found);
         }
-        let found = self.find_locked(&locked, key)?;
-        Ok((locked, found))
+        let locked = self.heap.lock()?;
+        // If no block has been freed since, the slot is one of the index, and an entry that is still in it is the same. A
+        // place where nothing was may have been taken by any change.
+        let holds = match before {
+            Some(moment) if place.is_key() => {
+                self.heap.is_unmoved(moment) && locked.load(place.slot)? == place.word
+            }
+            Some(moment) => self.heap.is_now(moment),
+            None => false,
+        };
+        if !holds {
+            place = self.find_locked(&locked, key)?;
+        }
+        act(&locked, place)
     }
 
     /// Looks a key up under the lock.
+    #[cold]
+    #[inline(never)]
     pub(super) fn find_locked(
         &self,
         locked: &Locked<'_>,

@@ -3,7 +3,8 @@
 //! A **picture** is a copy of the keys, the values or both. It is taken without the lock, with a look at the counters
 //! after each page; if writers do not let that succeed, under the lock. A large dict that is written to all the time would
 //! keep its writers waiting for that: then the picture is taken in **steps**, each of one moment, the whole of several;
-//! keys that are there all the time are in it once, others may be.
+//! keys that are there all the time are in it once; a key that is taken out meanwhile may be in it,
+//! and one that is set again after that may be in it twice.
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
@@ -70,7 +71,8 @@ impl RawDict {
     /// `false` if places have changed their meaning in between.
     fn take_in_steps(&self, picture: &mut Picture, part: Part) -> Result<bool, ContainerError> {
         picture.empty();
-        let (mut place, mut order, mut is_one) = (0, None, true);
+        // Keys that are added meanwhile have later places, so it comes to an end.
+        let (mut place, mut last, mut order, mut is_one) = (0, None, None, true);
         loop {
             let (words, bytes) = (picture.words.len(), picture.bytes.len());
             let next = self.heap.read_long(|look| {
@@ -83,6 +85,8 @@ impl RawDict {
                 }
                 let first = look.root(FIRST).max(place);
                 let used = used_of(look.root(STATE));
+                look.check()?;
+                let used = used.min(*last.get_or_insert(used));
                 let end = used.min(first.saturating_add(STEP));
                 picture.take(look, part, first..end)?;
                 if let Some(moment) = picture.moment {

@@ -1,9 +1,34 @@
 //! A dict against an ordered model. Segments and pages are small here, so that few keys split and fill them.
 
+#[cfg(feature = "testing")]
+mod crash;
+mod damage;
+mod hashes;
+mod threads;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::shared::Value;
+
+/// A dict whose hashes are always the same.
+pub(super) fn fixed(store: &Store) -> Dict {
+    let raw = RawDict::create(store).unwrap();
+    let secret = Secret(0x0123_4567_89ab_cdef, 0xfeed_beef_1234_5677);
+    raw.heap.words.store(raw.heap.head + HASH_KEYS, secret.0);
+    raw.heap
+        .words
+        .store(raw.heap.head + HASH_KEYS + 8, secret.1);
+    Dict::of(RawDict::of(raw.heap))
+}
+
+pub(super) fn int(n: i64) -> Value {
+    Value::Int(n)
+}
+
+pub(super) fn long(n: i64) -> Value {
+    Value::Str(format!("a text that needs a block, {n}"))
+}
 
 pub(super) fn dict() -> Dict {
     let store = Store::options().capacity_bytes(1 << 30).create().unwrap();
