@@ -9,7 +9,7 @@
 use std::ffi::c_void;
 
 use onecopy::shared::Slice;
-use onecopy::testing::end_thread_after;
+use onecopy::testing::{end_thread_after, thread_stores_left};
 use onecopy::{List, Store, Value};
 
 type Step = fn(&List);
@@ -178,20 +178,30 @@ fn stores(list: &List, operation: Step) -> u64 {
     const MANY: u64 = 1 << 40;
     end_thread_after(MANY);
     operation(list);
-    MANY - end_thread_after(0)
+    let stores = MANY - thread_stores_left();
+    end_thread_after(0);
+    stores
 }
 
 /// All of the stores; in a list whose making takes long, all near the ends, where changes begin and are committed, and some
 /// of the many between, which only differ in their place.
 fn places(stores: u64, is_long: bool) -> impl Iterator<Item = u64> {
-    let (near, some) = if is_long && stride() > 1 { (12, 20) } else { (60, 100) };
+    let (near, some) = if is_long && stride() > 1 {
+        (12, 20)
+    } else {
+        (60, 100)
+    };
     let every = if stride() == 1 { 1 } else { stores / some + 1 };
     (1..=stores).filter(move |n| *n <= near || stores - n < near || n.is_multiple_of(every))
 }
 
 /// Stores after which a successor ends: the farther, the fewer, and others for each store that it takes over from.
 fn successor_places(n: u64, is_long: bool) -> impl Iterator<Item = u64> {
-    let stride = if is_long && stride() > 1 { 7 * stride() } else { stride() };
+    let stride = if is_long && stride() > 1 {
+        7 * stride()
+    } else {
+        stride()
+    };
     let next = move |m: &u64| Some(m + stride + if stride == 1 { 0 } else { m / 2 });
     std::iter::successors(Some(1 + n % stride), next)
 }
