@@ -6,11 +6,43 @@
 //!
 //! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
 
+use std::ffi::c_void;
+
 use onecopy::shared::Slice;
-use onecopy::testing::{end_thread_after, in_thread};
+use onecopy::testing::{end_thread_after, thread_stores_left};
 use onecopy::{List, Store, Value};
 
 type Step = fn(&List);
+
+/// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
+fn in_thread<F: FnMut() + Send>(work: F) -> bool {
+    struct Work<F> {
+        work: F,
+        is_done: bool,
+    }
+    extern "C" fn run<F: FnMut()>(argument: *mut c_void) -> *mut c_void {
+        // SAFETY: the argument is the `Work` below, which nobody else uses before this thread has ended.
+        let work = unsafe { &mut *argument.cast::<Work<F>>() };
+        (work.work)();
+        end_thread_after(0);
+        work.is_done = true;
+        std::ptr::null_mut()
+    }
+    let mut work = Work {
+        work,
+        is_done: false,
+    };
+    let mut thread = 0;
+    let argument = (&raw mut work).cast();
+    // SAFETY: `thread` is a valid place, `run` fits, and `argument` outlives the thread, which is waited for.
+    let error =
+        unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
+    assert_eq!(error, 0);
+    // SAFETY: the thread was made above and is joined once. The kernel says when it has ended, however it does.
+    let error = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+    assert_eq!(error, 0);
+    work.is_done
+}
 
 fn int(n: i64) -> Value {
     Value::Int(n)
@@ -146,19 +178,32 @@ fn stores(list: &List, operation: Step) -> u64 {
     const MANY: u64 = 1 << 40;
     end_thread_after(MANY);
     operation(list);
-    MANY - end_thread_after(0)
+    let stores = MANY - thread_stores_left();
+    end_thread_after(0);
+    stores
 }
 
-/// All of the stores; of very many, all near the ends, and some of the many between that only differ in their place.
-fn places(stores: u64) -> impl Iterator<Item = u64> {
-    let every = if stride() == 1 { 1 } else { stores / 50 + 1 };
-    (1..=stores).filter(move |n| *n <= 60 || stores - n < 60 || n.is_multiple_of(every))
+/// All of the stores; in a list whose making takes long, all near the ends, where changes begin and are committed, and some
+/// of the many between, which only differ in their place.
+fn places(stores: u64, is_long: bool) -> impl Iterator<Item = u64> {
+    let (near, some) = if is_long && stride() > 1 {
+        (12, 20)
+    } else {
+        (60, 100)
+    };
+    let every = if stride() == 1 { 1 } else { stores / some + 1 };
+    (1..=stores).filter(move |n| *n <= near || stores - n < near || n.is_multiple_of(every))
 }
 
 /// Stores after which a successor ends: the farther, the fewer, and others for each store that it takes over from.
-fn successor_places(n: u64) -> impl Iterator<Item = u64> {
-    let next = |m: &u64| Some(m + stride() + if stride() == 1 { 0 } else { m / 2 });
-    std::iter::successors(Some(1 + n % stride()), next)
+fn successor_places(n: u64, is_long: bool) -> impl Iterator<Item = u64> {
+    let stride = if is_long && stride() > 1 {
+        7 * stride()
+    } else {
+        stride()
+    };
+    let next = move |m: &u64| Some(m + stride + if stride == 1 { 0 } else { m / 2 });
+    std::iter::successors(Some(1 + n % stride), next)
 }
 
 fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
@@ -169,13 +214,14 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
     let after = list.to_vec().unwrap();
     let ends = [before.as_slice(), after.as_slice()];
     let (mut ended, mut taken_over) = (0, 0);
-    for n in places(stores(&made(&store, state.1), operation.1)) {
+    let is_long = before.len() > 100;
+    for n in places(stores(&made(&store, state.1), operation.1), is_long) {
         let place = format!("{} in {}, after store {n}", operation.0, state.0);
         let list = made(&store, state.1);
         assert!(abandon(&list, operation.1, n), "{place}");
         ended += 1;
         check(&list, ends, &place);
-        for m in successor_places(n) {
+        for m in successor_places(n, is_long) {
             let list = made(&store, state.1);
             assert!(abandon(&list, operation.1, n), "{place}");
             if !abandon(&list, |list| list.verify().unwrap(), m) {
@@ -235,6 +281,5 @@ states! {
     };
     a_full_directory "append": |list| {
         list.extend(&vec![int(5); 14 * 512]).unwrap();
-        list.append(&long(5)).unwrap();
     };
 }
