@@ -81,7 +81,11 @@ impl RawDict {
 
 /// What is said of a sum.
 fn added(sum: &[u8]) -> KeyAdded {
-    let mut word = [if sum.last().is_some_and(|last| last & 0x80 != 0) { 0xff } else { 0 }; 8];
+    let mut word = [if sum.last().is_some_and(|last| last & 0x80 != 0) {
+        0xff
+    } else {
+        0
+    }; 8];
     match Incoming::of_int(sum) {
         Incoming::Word(word) => word.as_int().map_or(KeyAdded::NoInt, KeyAdded::Sum),
         Incoming::Blob(_, bytes) => match word.get_mut(..bytes.len()) {
@@ -109,7 +113,13 @@ fn int_bytes(value: &Incoming<'_>) -> Option<Vec<u8>> {
 
 /// The sum of two ints in little-endian two's complement, with a byte to spare.
 fn sum(one: &[u8], other: &[u8]) -> Vec<u8> {
-    let sign = |bytes: &[u8]| if bytes.last().is_some_and(|last| last & 0x80 != 0) { 0xffu8 } else { 0 };
+    let sign = |bytes: &[u8]| {
+        if bytes.last().is_some_and(|last| last & 0x80 != 0) {
+            0xffu8
+        } else {
+            0
+        }
+    };
     let (one_sign, other_sign) = (sign(one), sign(other));
     let mut carry = false;
     let mut sum = Vec::with_capacity(one.len().max(other.len()) + 1);

@@ -71,7 +71,11 @@ impl Secret {
 
     /// The hash of a key in a dict whose hashes are slow ones, or not.
     pub(super) fn hash_of(self, key: &Incoming<'_>, is_slow: bool) -> u64 {
-        if is_slow { self.slow_hash(key) } else { self.hash(key) }
+        if is_slow {
+            self.slow_hash(key)
+        } else {
+            self.hash(key)
+        }
     }
 
     /// The hash of a key in a dict that somebody has flooded.
@@ -160,7 +164,9 @@ pub fn canonical(word: Word) -> Option<Canonical> {
 fn canonical_number(word: Word) -> Option<Canonical> {
     match word.immediate()? {
         Immediate::Bool(value) => Word::of_int(i64::from(value)).map(Canonical::Word),
-        Immediate::Float(value) if value.is_finite() && value.trunc() == value => Some(whole(value)),
+        Immediate::Float(value) if value.is_finite() && value.trunc() == value => {
+            Some(whole(value))
+        }
         _ => None,
     }
 }
@@ -178,7 +184,11 @@ fn whole(value: f64) -> Canonical {
     let mantissa = i128::from(bits & ((1 << 52) - 1) | 1 << 52);
     let mantissa = if value < 0.0 { -mantissa } else { mantissa };
     let shift = exponent.unsigned_abs() as usize;
-    let shifted = if exponent < 0 { mantissa >> shift } else { mantissa << (shift % 8) };
+    let shifted = if exponent < 0 {
+        mantissa >> shift
+    } else {
+        mantissa << (shift % 8)
+    };
     let zeros = if exponent < 0 { 0 } else { shift / 8 };
     let mut bytes = vec![0; zeros];
     bytes.extend(shifted.to_le_bytes());

@@ -268,9 +268,17 @@ impl RawDict {
 
     /// What a sink makes of an entry's value, under the lock.
     #[inline(always)]
-    fn value_of<S: Sink>(&self, locked: &Locked<'_>, entry: u64, sink: &S) -> Result<Made<S>, ContainerError> {
+    fn value_of<S: Sink>(
+        &self,
+        locked: &Locked<'_>,
+        entry: u64,
+        sink: &S,
+    ) -> Result<Made<S>, ContainerError> {
         let word = locked.load(entry.wrapping_add(VALUE_AT))?;
-        found(&self.heap, read_value(&Look::locked(&self.heap), word, sink))
+        found(
+            &self.heap,
+            read_value(&Look::locked(&self.heap), word, sink),
+        )
     }
 
     /// Adds a key that is not there.
@@ -316,7 +324,11 @@ impl RawDict {
         };
         let mask = (1u64 << found.log) - 1;
         let index = found.slot.wrapping_sub(found.segment) / 8;
-        let next = locked.load(found.segment.wrapping_add(8 * (index.wrapping_add(1) & mask)))?;
+        let next = locked.load(
+            found
+                .segment
+                .wrapping_add(8 * (index.wrapping_add(1) & mask)),
+        )?;
         let mut change = locked.change();
         change.put(found.slot, if next == 0 { 0 } else { DELETED })?;
         change.put(self.place_at(locked, place)?, 0)?;

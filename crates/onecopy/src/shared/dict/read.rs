@@ -147,7 +147,10 @@ impl Picture {
     fn blob(&self, at: usize) -> Option<Incoming<'_>> {
         let (header, content) = self.bytes.get(at..)?.split_first_chunk::<8>()?;
         let header = Header(u64::from_le_bytes(*header));
-        Some(Incoming::Blob(Kind::of(header.kind())?, content.get(..header.len() as usize)?))
+        Some(Incoming::Blob(
+            Kind::of(header.kind())?,
+            content.get(..header.len() as usize)?,
+        ))
     }
 
     /// All of it.
@@ -171,7 +174,12 @@ impl Picture {
     }
 
     /// Adds what is at these places.
-    fn take(&mut self, look: &Look<'_>, part: Part, places: std::ops::Range<u64>) -> Result<(), Retry> {
+    fn take(
+        &mut self,
+        look: &Look<'_>,
+        part: Part,
+        places: std::ops::Range<u64>,
+    ) -> Result<(), Retry> {
         let mut entries = Vec::with_capacity(PER as usize);
         let mut place = places.start;
         while place < places.end {
@@ -193,7 +201,11 @@ impl Picture {
             }
             place = stop;
         }
-        if look.is_current() { Ok(()) } else { Err(Retry) }
+        if look.is_current() {
+            Ok(())
+        } else {
+            Err(Retry)
+        }
     }
 
     fn take_one(&mut self, look: &Look<'_>, part: Part, entry: u64) -> Result<(), Retry> {

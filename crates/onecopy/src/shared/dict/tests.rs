@@ -16,7 +16,9 @@ pub(super) fn fixed(store: &Store) -> Dict {
     let raw = RawDict::create(store).unwrap();
     let secret = Secret(0x0123_4567_89ab_cdef, 0xfeed_beef_1234_5677);
     raw.heap.words.store(raw.heap.head + HASH_KEYS, secret.0);
-    raw.heap.words.store(raw.heap.head + HASH_KEYS + 8, secret.1);
+    raw.heap
+        .words
+        .store(raw.heap.head + HASH_KEYS + 8, secret.1);
     Dict::of(RawDict::of(raw.heap))
 }
 
@@ -116,7 +118,10 @@ impl Step {
             }
             Self::Add(key, amount) => match model.get(key) {
                 None => {
-                    assert_eq!(dict.add(key, &Value::Int(*amount)).unwrap(), Value::Int(*amount));
+                    assert_eq!(
+                        dict.add(key, &Value::Int(*amount)).unwrap(),
+                        Value::Int(*amount)
+                    );
                     model.set(key, &Value::Int(*amount));
                 }
                 Some(Value::Int(old)) if old.checked_add(*amount).is_some() => {
@@ -131,7 +136,10 @@ impl Step {
                 }
                 // Of more than 64 bits: add.rs tests that.
                 Some(Value::Int(_)) => {}
-                Some(_) => assert!(matches!(dict.add(key, &Value::Int(*amount)), Err(DictError::NoInt))),
+                Some(_) => assert!(matches!(
+                    dict.add(key, &Value::Int(*amount)),
+                    Err(DictError::NoInt)
+                )),
             },
             Self::Exchange(key, old, new) => {
                 let expected = model.get(key).as_ref() == Some(old);

@@ -31,7 +31,9 @@ fn is_full(dict: &Dict) -> bool {
     let raw = dict.raw();
     let locked = raw.heap.lock().unwrap();
     let encoded = int(NEW);
-    let found = encoded.with_incoming(|key| raw.find_locked(&locked, &raw.key(key))).unwrap();
+    let found = encoded
+        .with_incoming(|key| raw.find_locked(&locked, &raw.key(key)))
+        .unwrap();
     !room(&locked, &found, 0).unwrap()
 }
 
@@ -52,7 +54,9 @@ const STATES: &[(&str, Prepare)] = &[
     ("segments, one of them full", |dict| fill(dict, 40)),
     ("segments, many slots deleted", |dict| {
         fill(dict, 40);
-        (1..40).step_by(2).for_each(|key| assert!(dict.delete(&int(key)).unwrap()));
+        (1..40)
+            .step_by(2)
+            .for_each(|key| assert!(dict.delete(&int(key)).unwrap()));
     }),
     ("a full limbo", |dict| {
         mixed(dict, 0..4);
@@ -60,7 +64,12 @@ const STATES: &[(&str, Prepare)] = &[
     }),
     ("nearly all places are holes", |dict| {
         mixed(dict, 0..24);
-        (1..22).for_each(|key| assert!(dict.delete(&if key % 2 == 0 { long(key) } else { int(key) }).unwrap()));
+        (1..22).for_each(|key| {
+            assert!(
+                dict.delete(&if key % 2 == 0 { long(key) } else { int(key) })
+                    .unwrap()
+            )
+        });
     }),
     ("too large for its keys", |dict| {
         mixed(dict, 0..60);
@@ -71,7 +80,10 @@ const STATES: &[(&str, Prepare)] = &[
         };
         let mut key = 59;
         while !thin(dict) {
-            assert!(dict.delete(&if key % 2 == 0 { long(key) } else { int(key) }).unwrap());
+            assert!(
+                dict.delete(&if key % 2 == 0 { long(key) } else { int(key) })
+                    .unwrap()
+            );
             key -= 1;
         }
     }),
@@ -83,27 +95,63 @@ const STATES: &[(&str, Prepare)] = &[
 
 const OPERATIONS: &[(&str, Prepare)] = &[
     ("set a new key", |dict| set(dict, NEW, &int(1))),
-    ("set a new long key", |dict| dict.set(&long(NEW), &long(1)).unwrap()),
-    ("set a new key of another form", |dict| dict.set(&Value::Float(NEW as f64), &long(1)).unwrap()),
-    ("set a key to a word", |dict| dict.set(&long(0), &int(1)).unwrap()),
-    ("set a key to a blob", |dict| dict.set(&long(0), &long(1)).unwrap()),
-    ("set a default", |dict| drop(dict.set_default(&int(NEW), &long(1)).unwrap())),
+    ("set a new long key", |dict| {
+        dict.set(&long(NEW), &long(1)).unwrap()
+    }),
+    ("set a new key of another form", |dict| {
+        dict.set(&Value::Float(NEW as f64), &long(1)).unwrap()
+    }),
+    ("set a key to a word", |dict| {
+        dict.set(&long(0), &int(1)).unwrap()
+    }),
+    ("set a key to a blob", |dict| {
+        dict.set(&long(0), &long(1)).unwrap()
+    }),
+    ("set a default", |dict| {
+        drop(dict.set_default(&int(NEW), &long(1)).unwrap())
+    }),
     ("delete", |dict| drop(dict.delete(&long(0)).unwrap())),
     ("pop", |dict| drop(dict.pop(&int(1)).unwrap())),
-    ("pop the first", |dict| drop(dict.pop_item(End::First).unwrap())),
-    ("pop the last", |dict| drop(dict.pop_item(End::Last).unwrap())),
+    ("pop the first", |dict| {
+        drop(dict.pop_item(End::First).unwrap())
+    }),
+    ("pop the last", |dict| {
+        drop(dict.pop_item(End::Last).unwrap())
+    }),
     ("add", |dict| drop(dict.add(&int(NEW), &int(3)).unwrap())),
-    ("add to a wide int", |dict| drop(dict.add(&int(1), &Value::Int(i64::MAX)).unwrap())),
-    ("exchange", |dict| drop(dict.compare_exchange(&long(0), &long(0), &long(5)).unwrap())),
+    ("add to a wide int", |dict| {
+        drop(dict.add(&int(1), &Value::Int(i64::MAX)).unwrap())
+    }),
+    ("exchange", |dict| {
+        drop(dict.compare_exchange(&long(0), &long(0), &long(5)).unwrap())
+    }),
     ("update", |dict| {
-        let keys = [int(NEW), long(0), int(NEW + 2), long(NEW), int(1), int(NEW + 4), long(0), int(NEW + 6)];
-        let items = keys.iter().enumerate().map(|(n, key)| (key.clone(), if n % 2 == 0 { long(9) } else { int(9) }));
+        let keys = [
+            int(NEW),
+            long(0),
+            int(NEW + 2),
+            long(NEW),
+            int(1),
+            int(NEW + 4),
+            long(0),
+            int(NEW + 6),
+        ];
+        let items = keys
+            .iter()
+            .enumerate()
+            .map(|(n, key)| (key.clone(), if n % 2 == 0 { long(9) } else { int(9) }));
         dict.update(&items.collect::<Vec<_>>()).unwrap();
     }),
-    ("move to the end", |dict| drop(dict.move_to_end(&long(0)).unwrap())),
+    ("move to the end", |dict| {
+        drop(dict.move_to_end(&long(0)).unwrap())
+    }),
     ("clear", |dict| dict.clear().unwrap()),
-    ("close gaps", |dict| Step::CloseGaps.run(dict, &mut Model::default())),
-    ("slow hashes", |dict| Step::Slow.run(dict, &mut Model::default())),
+    ("close gaps", |dict| {
+        Step::CloseGaps.run(dict, &mut Model::default())
+    }),
+    ("slow hashes", |dict| {
+        Step::Slow.run(dict, &mut Model::default())
+    }),
 ];
 
 fn stride() -> u64 {
@@ -120,23 +168,40 @@ fn check(dict: &Dict, ends: [&[(Value, Value)]; 2], place: &str) {
     let keys: Vec<&Value> = ends[0].iter().chain(ends[1]).map(|item| &item.0).collect();
     let read: Vec<_> = keys.iter().map(|key| dict.get(key).unwrap()).collect();
     let items = dict.items().unwrap();
-    assert!(ends.contains(&items.as_slice()), "{place}: neither before nor after: {items:?}");
-    dict.verify().unwrap_or_else(|error| panic!("{place}: {error}"));
-    assert_eq!(dict.items().unwrap(), items, "{place}: what was copied before the repair");
+    assert!(
+        ends.contains(&items.as_slice()),
+        "{place}: neither before nor after: {items:?}"
+    );
+    dict.verify()
+        .unwrap_or_else(|error| panic!("{place}: {error}"));
+    assert_eq!(
+        dict.items().unwrap(),
+        items,
+        "{place}: what was copied before the repair"
+    );
     for (key, read) in keys.iter().zip(read) {
-        let value = items.iter().find(|item| item.0 == **key).map(|item| item.1.clone());
+        let value = items
+            .iter()
+            .find(|item| item.0 == **key)
+            .map(|item| item.1.clone());
         assert_eq!(read, value, "{place}: what was read before the repair");
     }
     for n in 0..10 {
         dict.set(&long(8000 + n), &long(n)).unwrap();
-        assert_eq!(dict.pop_item(End::First).unwrap().is_some(), n >= 0, "{place}");
+        assert_eq!(
+            dict.pop_item(End::First).unwrap().is_some(),
+            n >= 0,
+            "{place}"
+        );
     }
     for key in &keys {
         drop(dict.delete(key).unwrap());
     }
-    dict.verify().unwrap_or_else(|error| panic!("{place}, later: {error}"));
+    dict.verify()
+        .unwrap_or_else(|error| panic!("{place}, later: {error}"));
     dict.clear().unwrap();
-    dict.verify().unwrap_or_else(|error| panic!("{place}, at the end: {error}"));
+    dict.verify()
+        .unwrap_or_else(|error| panic!("{place}, at the end: {error}"));
 }
 
 /// Ends the operation after its n-th store; whether it got that far.

@@ -13,7 +13,8 @@ fn filled(store: &Store) -> Dict {
     let dict = fixed(store);
     for n in 0..70 {
         let key = if n % 2 == 0 { int(n) } else { long(n) };
-        dict.set(&key, &if n % 3 == 0 { long(n) } else { int(n) }).unwrap();
+        dict.set(&key, &if n % 3 == 0 { long(n) } else { int(n) })
+            .unwrap();
     }
     dict.set(&Value::Float(100.0), &int(5)).unwrap();
     for n in (0..40).step_by(4) {
@@ -24,29 +25,100 @@ fn filled(store: &Store) -> Dict {
 
 /// Whatever comes of each of these, it comes to an end.
 const OPERATIONS: &[Step] = &[
-    |dict| drop((0..70).map(|n| (dict.get(&int(n)), dict.get(&long(n)))).collect::<Vec<_>>()),
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| (dict.get(&int(n)), dict.get(&long(n))))
+                .collect::<Vec<_>>(),
+        )
+    },
     |dict| drop((0..70).map(|n| dict.contains(&int(n))).collect::<Vec<_>>()),
     |dict| drop((dict.items(), dict.len())),
     |dict| drop(dict.iter().map(Iterator::count)),
-    |dict| drop((300..330).map(|n| dict.set(&int(n), &long(n))).collect::<Vec<_>>()),
-    |dict| drop((300..330).map(|n| dict.set(&long(n), &int(n))).collect::<Vec<_>>()),
-    |dict| drop((0..70).map(|n| dict.set(&int(n), &long(n))).collect::<Vec<_>>()),
+    |dict| {
+        drop(
+            (300..330)
+                .map(|n| dict.set(&int(n), &long(n)))
+                .collect::<Vec<_>>(),
+        )
+    },
+    |dict| {
+        drop(
+            (300..330)
+                .map(|n| dict.set(&long(n), &int(n)))
+                .collect::<Vec<_>>(),
+        )
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.set(&int(n), &long(n)))
+                .collect::<Vec<_>>(),
+        )
+    },
     |dict| drop((0..70).map(|n| dict.delete(&long(n))).collect::<Vec<_>>()),
     |dict| drop((0..70).map(|n| dict.pop(&int(n))).collect::<Vec<_>>()),
-    |dict| drop((0..20).map(|_| dict.pop_item(End::First)).collect::<Vec<_>>()),
-    |dict| drop((0..70).map(|_| dict.pop_item(End::Last)).collect::<Vec<_>>()),
-    |dict| drop((0..70).map(|n| dict.add(&int(n), &Value::Int(i64::MAX))).collect::<Vec<_>>()),
-    |dict| drop((0..70).map(|n| dict.compare_exchange(&long(n), &long(n), &int(n))).collect::<Vec<_>>()),
-    |dict| drop((0..70).map(|n| dict.move_to_end(&long(n))).collect::<Vec<_>>()),
+    |dict| {
+        drop(
+            (0..20)
+                .map(|_| dict.pop_item(End::First))
+                .collect::<Vec<_>>(),
+        )
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|_| dict.pop_item(End::Last))
+                .collect::<Vec<_>>(),
+        )
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.add(&int(n), &Value::Int(i64::MAX)))
+                .collect::<Vec<_>>(),
+        )
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.compare_exchange(&long(n), &long(n), &int(n)))
+                .collect::<Vec<_>>(),
+        )
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.move_to_end(&long(n)))
+                .collect::<Vec<_>>(),
+        )
+    },
     |dict| drop(dict.update(&(30..300).map(|n| (int(n), long(n))).collect::<Vec<_>>())),
     |dict| drop(dict.clear()),
-    |dict| drop(dict.raw().heap.lock().map(|locked| dict.raw().rebuild(&locked, true))),
-    |dict| drop(dict.raw().heap.lock().map(|locked| dict.raw().close_gaps(&locked))),
+    |dict| {
+        drop(
+            dict.raw()
+                .heap
+                .lock()
+                .map(|locked| dict.raw().rebuild(&locked, true)),
+        )
+    },
+    |dict| {
+        drop(
+            dict.raw()
+                .heap
+                .lock()
+                .map(|locked| dict.raw().close_gaps(&locked)),
+        )
+    },
     |dict| drop(dict.verify()),
 ];
 
 fn words(heap: &Heap) -> Vec<u64> {
-    (0..heap.own_bytes()).step_by(8).map(|at| heap.words.relaxed(heap.head + at)).collect()
+    (0..heap.own_bytes())
+        .step_by(8)
+        .map(|at| heap.words.relaxed(heap.head + at))
+        .collect()
 }
 
 fn restore(heap: &Heap, words: &[u64]) {
@@ -80,7 +152,9 @@ fn a_damaged_dict_answers_or_says_so() {
     let heap = &dict.raw().heap;
     let before = words(heap);
     assert!(heap.container.chunks().unwrap().is_empty());
-    let used: Vec<usize> = (0..before.len()).filter(|index| before[*index] != 0).collect();
+    let used: Vec<usize> = (0..before.len())
+        .filter(|index| before[*index] != 0)
+        .collect();
     let rounds = if cfg!(debug_assertions) { 1 } else { 8 };
     let mut nth = 0;
     for round in 0..rounds {
@@ -93,7 +167,10 @@ fn a_damaged_dict_answers_or_says_so() {
             let every = if at < 256 { 1 } else { OPERATIONS.len() };
             for operation in OPERATIONS.iter().skip(nth % every).step_by(every) {
                 nth += 1;
-                heap.words.store(heap.head + at, instead(before[*index], nth + round, &before));
+                heap.words.store(
+                    heap.head + at,
+                    instead(before[*index], nth + round, &before),
+                );
                 operation(&dict);
                 drop((dict.get(&int(6)), dict.get(&long(7))));
                 restore(heap, &before);

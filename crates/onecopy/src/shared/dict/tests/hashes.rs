@@ -40,14 +40,23 @@ type Keys = Box<dyn Fn(i64) -> Value>;
 fn families() -> Vec<(String, Keys)> {
     let mut families: Vec<(String, Keys)> = vec![
         ("decimals".into(), Box::new(|n| Value::Str(n.to_string()))),
-        ("long decimals".into(), Box::new(|n| Value::Str(format!("{n:016}")))),
-        ("decimals from the left".into(), Box::new(|n| Value::Bytes(n.to_string().into_bytes()))),
+        (
+            "long decimals".into(),
+            Box::new(|n| Value::Str(format!("{n:016}"))),
+        ),
+        (
+            "decimals from the left".into(),
+            Box::new(|n| Value::Bytes(n.to_string().into_bytes())),
+        ),
         ("negative ints".into(), Box::new(|n| Value::Int(-n))),
         ("floats".into(), Box::new(|n| Value::Float(n as f64 + 0.5))),
         ("wide ints".into(), Box::new(|n| Value::Int(n << 50))),
     ];
     for shift in [0, 1, 8, 13, 20, 32, 34] {
-        families.push((format!("multiples of 2^{shift}"), Box::new(move |n| Value::Int(n << shift))));
+        families.push((
+            format!("multiples of 2^{shift}"),
+            Box::new(move |n| Value::Int(n << shift)),
+        ));
     }
     families
 }
@@ -64,9 +73,15 @@ fn no_family_of_keys_makes_long_probes() {
                 let low = probes((0..).map(|n| hash(secret, &key(n), is_slow)));
                 assert!(low < 2.6, "{name}, {secret:?}: {low} probes");
                 let high = probes((0..).map(|n| hash(secret, &key(n), is_slow) >> 13));
-                assert!(high < 2.6, "{name}, {secret:?}: {high} probes by the bits for segments");
+                assert!(
+                    high < 2.6,
+                    "{name}, {secret:?}: {high} probes by the bits for segments"
+                );
                 let tag = probes((0..).map(|n| hash(secret, &key(n), is_slow) >> 48));
-                assert!(tag < 2.6, "{name}, {secret:?}: {tag} probes by the bits for tags");
+                assert!(
+                    tag < 2.6,
+                    "{name}, {secret:?}: {tag} probes by the bits for tags"
+                );
             }
         }
     }
@@ -82,7 +97,10 @@ fn the_slow_hash_is_sip_hash_1_3() {
         hasher.write(&bytes);
         let kind = crate::shared::Kind::Bytes;
         let secret = Secret((kind as u64) << 56, 0);
-        assert_eq!(secret.slow_hash(&Incoming::Blob(kind, &bytes)), hasher.finish());
+        assert_eq!(
+            secret.slow_hash(&Incoming::Blob(kind, &bytes)),
+            hasher.finish()
+        );
     }
 }
 
@@ -136,13 +154,21 @@ fn equal_numbers_are_one_key_and_the_first_form_stays() {
     };
     let groups = [
         vec![int(1), Value::Float(1.0), Value::Bool(true)],
-        vec![Value::Bool(false), Value::Float(-0.0), int(0), Value::Float(0.0)],
+        vec![
+            Value::Bool(false),
+            Value::Float(-0.0),
+            int(0),
+            Value::Float(0.0),
+        ],
         vec![Value::Float(2f64.powi(47)), int(1 << 47)],
         vec![Value::Float(-(2f64.powi(47))), int(-(1 << 47))],
         vec![Value::Float(2f64.powi(63)), big(63)],
         vec![big(1023), Value::Float(2f64.powi(1023))],
         vec![int(i64::MIN), Value::Float(i64::MIN as f64)],
-        vec![Value::Float(1e22), Value::BigInt(10i128.pow(22).to_le_bytes().to_vec())],
+        vec![
+            Value::Float(1e22),
+            Value::BigInt(10i128.pow(22).to_le_bytes().to_vec()),
+        ],
         vec![Value::Float(0.5)],
         vec![Value::Float(f64::NAN)],
         vec![Value::Float(f64::INFINITY)],
@@ -162,8 +188,16 @@ fn equal_numbers_are_one_key_and_the_first_form_stays() {
             assert_eq!(dict.get(key).unwrap(), Some(int(n)), "{key:?}");
         }
     }
-    let firsts: Vec<String> = groups.iter().map(|group| format!("{:?}", group[0])).collect();
-    let keys: Vec<String> = dict.keys().unwrap().iter().map(|key| format!("{key:?}")).collect();
+    let firsts: Vec<String> = groups
+        .iter()
+        .map(|group| format!("{:?}", group[0]))
+        .collect();
+    let keys: Vec<String> = dict
+        .keys()
+        .unwrap()
+        .iter()
+        .map(|key| format!("{key:?}"))
+        .collect();
     assert_eq!(keys, firsts);
     dict.verify().unwrap();
     for group in &groups {
@@ -176,10 +210,19 @@ fn equal_numbers_are_one_key_and_the_first_form_stays() {
 fn what_cannot_be_a_key_is_refused_with_a_reason() {
     let dict = dict();
     let error = dict.set(&Value::Pickle(vec![1]), &int(1)).unwrap_err();
-    assert_eq!(error.to_string(), "a pickled object cannot be a key: equal objects may have different pickles");
-    assert!(matches!(dict.update(&[(Value::Pickle(vec![]), int(1))]), Err(DictError::NoKey { .. })));
+    assert_eq!(
+        error.to_string(),
+        "a pickled object cannot be a key: equal objects may have different pickles"
+    );
+    assert!(matches!(
+        dict.update(&[(Value::Pickle(vec![]), int(1))]),
+        Err(DictError::NoKey { .. })
+    ));
     dict.set(&int(1), &Value::from("text")).unwrap();
     assert!(matches!(dict.add(&int(1), &int(1)), Err(DictError::NoInt)));
-    assert!(matches!(dict.add(&int(2), &Value::from("text")), Err(DictError::NoInt)));
+    assert!(matches!(
+        dict.add(&int(2), &Value::from("text")),
+        Err(DictError::NoInt)
+    ));
     assert_eq!(dict.len().unwrap(), 1);
 }

@@ -9,11 +9,17 @@ use super::super::*;
 use super::{dict, int, long};
 use crate::shared::Value;
 
-const ROUNDS: i64 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+const ROUNDS: i64 = if cfg!(debug_assertions) {
+    10_000
+} else {
+    100_000
+};
 
 /// A small random number.
 fn random(state: &mut u64, below: i64) -> i64 {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     ((*state >> 33) % below as u64) as i64
 }
 
@@ -28,8 +34,14 @@ fn beside(writers: &[&(dyn Fn(u64) + Sync)], read: &(dyn Fn(&mut u64) + Sync)) {
                 reads += 1;
             }
         });
-        let writers: Vec<_> = (1..).zip(writers).map(|(nth, write)| scope.spawn(move || write(nth))).collect();
-        let ends: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let writers: Vec<_> = (1..)
+            .zip(writers)
+            .map(|(nth, write)| scope.spawn(move || write(nth)))
+            .collect();
+        let ends: Vec<_> = writers
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         is_done.store(true, Ordering::Relaxed);
         ends.into_iter().for_each(|end| end.unwrap());
     });
@@ -46,7 +58,8 @@ fn nothing_that_is_added_is_lost_beside_deletions() {
         let mut state = nth;
         for _ in 0..ROUNDS {
             let amount = 1 + random(&mut state, 5);
-            dict.add(&key(random(&mut state, KEYS)), &int(amount)).unwrap();
+            dict.add(&key(random(&mut state, KEYS)), &int(amount))
+                .unwrap();
             added.fetch_add(amount, Ordering::Relaxed);
         }
     };
@@ -68,7 +81,10 @@ fn nothing_that_is_added_is_lost_beside_deletions() {
     };
     beside(&[&add, &add, &take, &take], &|state| {
         let key = key(random(state, KEYS));
-        assert!(matches!(dict.get(&key).unwrap(), None | Some(Value::Int(1..))));
+        assert!(matches!(
+            dict.get(&key).unwrap(),
+            None | Some(Value::Int(1..))
+        ));
     });
     for (_, value) in dict.items().unwrap() {
         count(Some(value));
@@ -83,7 +99,9 @@ fn readers_see_what_was_written() {
     const KEYS: i64 = 200;
     let dict = dict();
     let value = |key: i64, round: i64| match round % 3 {
-        0 => Value::Str(format!("{key}: a text that needs a block, of round {round}")),
+        0 => Value::Str(format!(
+            "{key}: a text that needs a block, of round {round}"
+        )),
         1 => Value::Int(key),
         _ => Value::Bytes(format!("{key}: {}", "x".repeat(round as usize % 90)).into_bytes()),
     };
@@ -91,7 +109,13 @@ fn readers_see_what_was_written() {
         match value {
             Value::Int(key) => *key,
             Value::Str(text) => text.split(':').next().unwrap().parse().unwrap(),
-            Value::Bytes(bytes) => std::str::from_utf8(bytes).unwrap().split(':').next().unwrap().parse().unwrap(),
+            Value::Bytes(bytes) => std::str::from_utf8(bytes)
+                .unwrap()
+                .split(':')
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap(),
             other => panic!("{other:?} was never written"),
         }
     };
