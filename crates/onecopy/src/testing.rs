@@ -5,7 +5,9 @@
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
-pub use armed::{arm, disarm, end_thread_after, in_thread, set_patience, words_in_use};
+pub use armed::{
+    arm, disarm, end_thread_after, in_thread, set_patience, thread_stores_left, words_in_use,
+};
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn stored() {}
@@ -99,9 +101,15 @@ mod armed {
     }
 
     /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
-    /// unwinds and drops nothing. 0 takes it back. Returns how many stores were left.
-    pub fn end_thread_after(stores: u64) -> u64 {
-        THREAD_LEFT.replace(stores)
+    /// unwinds and drops nothing. 0 takes it back.
+    pub fn end_thread_after(stores: u64) {
+        THREAD_LEFT.set(stores);
+    }
+
+    /// How many stores are left to a thread that called [`end_thread_after`].
+    #[must_use]
+    pub fn thread_stores_left() -> u64 {
+        THREAD_LEFT.get()
     }
 
     /// Runs `work` in a thread that may end in the middle of it; whether it came to its end.

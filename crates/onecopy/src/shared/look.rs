@@ -9,9 +9,9 @@
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
+use super::change::Record;
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::change::Record;
 use super::layout::{ARMED, CHANGES, SEQ};
 use crate::primitive::{Ordering, fence};
 
@@ -83,7 +83,8 @@ impl<'a> Look<'a> {
         // Acquire: whatever was loaded before, a store of it came after `seq` became odd, so that is seen here. Pairs
         // with the Release stores of `Change::commit`.
         fence(Ordering::Acquire);
-        self.heap.words.relaxed(self.heap.head + SEQ) == self.seq && (self.overlay.is_empty() || self.is_same_record())
+        self.heap.words.relaxed(self.heap.head + SEQ) == self.seq
+            && (self.overlay.is_empty() || self.is_same_record())
     }
 
     /// Whether the record that is laid over is still that of the same change.
@@ -245,7 +246,11 @@ impl Heap {
         }
         let mut read_current = |look: &Look<'_>| {
             let result = read(look)?;
-            if look.is_current() { Ok(result) } else { Err(Retry) }
+            if look.is_current() {
+                Ok(result)
+            } else {
+                Err(Retry)
+            }
         };
         if let Some(result) = self.read_past_writer(&mut read_current) {
             return Ok(result);

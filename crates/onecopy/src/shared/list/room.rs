@@ -30,17 +30,12 @@ impl RawList {
     /// Sees to it that `more` elements have pages behind the last.
     #[cold]
     #[inline(never)]
-    pub(super) fn reserve_back(
-        &self,
-        locked: &Locked<'_>,
-        more: u64,
-    ) -> Result<State, ContainerError> {
-        self.reserve(locked, Side::Back, more)
+    pub(super) fn reserve_back(locked: &Locked<'_>, more: u64) -> Result<State, ContainerError> {
+        Self::reserve(locked, Side::Back, more)
     }
 
     /// Sees to it that `more` elements have pages at one end.
     pub(super) fn reserve(
-        &self,
         locked: &Locked<'_>,
         side: Side,
         more: u64,
@@ -147,7 +142,7 @@ impl RawList {
             }
             return done;
         }
-        self.free_spare_pages(locked)
+        Self::free_spare_pages(locked)
     }
 
     /// Whether the list has so much memory that giving back some is worth making it anew.
@@ -168,7 +163,7 @@ impl RawList {
         Ok(is_large)
     }
 
-    fn free_spare_pages(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
+    fn free_spare_pages(locked: &Locked<'_>) -> Result<(), ContainerError> {
         loop {
             let mut state = State::load(locked)?;
             let spare_back = (state.cap - state.end()) / PER;
