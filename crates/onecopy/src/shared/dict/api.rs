@@ -325,7 +325,7 @@ impl Dict {
     ///
     /// # Errors
     /// The dict is damaged.
-    pub fn iter(&self) -> Result<Items<'_>, DictError> {
+    pub fn picture(&self) -> Result<Items<'_>, DictError> {
         Ok(self.iter_of(self.0.picture(Part::Items)?))
     }
 

@@ -31,6 +31,9 @@ pub enum End {
     Last,
 }
 
+/// A key and its value that a sink made, or why it could not.
+type MadeItem<S> = Result<(<S as Sink>::Made, <S as Sink>::Made), <S as Sink>::Error>;
+
 /// Slots of an index up to which it does not matter that there are few keys.
 const FEW_SLOTS: u64 = if cfg!(test) { 64 } else { 2048 };
 /// Slots for each key from which on a dict is made anew in less memory.
@@ -171,7 +174,7 @@ impl RawDict {
         &self,
         end: End,
         sink: &S,
-    ) -> Result<Option<Result<(S::Made, S::Made), S::Error>>, ContainerError> {
+    ) -> Result<Option<MadeItem<S>>, ContainerError> {
         let locked = self.heap.lock()?;
         let Some((place, entry)) = self.end_of(&locked, end)? else {
             return Ok(None);

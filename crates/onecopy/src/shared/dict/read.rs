@@ -154,6 +154,7 @@ impl Picture {
     }
 
     /// All of it.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Incoming<'_>> + ExactSizeIterator {
         (0..self.words.len()).map(|index| self.get(index).unwrap_or(Incoming::Word(Word::NONE)))
     }

@@ -116,12 +116,11 @@ fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<(&'i Key<'a>, &'i I
                 .get(**index)
                 .is_some_and(|other| other.0.canonical == key.canonical)
         });
-        match place.and_then(|index| result.get_mut(*index)) {
-            Some(other) => other.1 = value,
-            None => {
-                same.push(result.len());
-                result.push((key, value));
-            }
+        if let Some(other) = place.and_then(|index| result.get_mut(*index)) {
+            other.1 = value;
+        } else {
+            same.push(result.len());
+            result.push((key, value));
         }
     }
     result

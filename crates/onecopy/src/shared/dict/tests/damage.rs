@@ -34,7 +34,7 @@ const OPERATIONS: &[Step] = &[
     },
     |dict| drop((0..70).map(|n| dict.contains(&int(n))).collect::<Vec<_>>()),
     |dict| drop((dict.items(), dict.len())),
-    |dict| drop(dict.iter().map(Iterator::count)),
+    |dict| drop(dict.picture().map(Iterator::count)),
     |dict| {
         drop(
             (300..330)

@@ -159,7 +159,7 @@ fn readers_see_what_was_written() {
         }
         assert!((0..10).all(|key| seen.contains(&key)));
         let mut always: Vec<i64> = Vec::new();
-        for item in dict.iter().unwrap() {
+        for item in dict.picture().unwrap() {
             match item.unwrap() {
                 (Value::Int(key), value) if key < 10 => {
                     assert_eq!(key_of(&value), key);
