@@ -164,9 +164,7 @@ pub fn canonical(word: Word) -> Option<Canonical> {
 fn canonical_number(word: Word) -> Option<Canonical> {
     match word.immediate()? {
         Immediate::Bool(value) => Word::of_int(i64::from(value)).map(Canonical::Word),
-        Immediate::Float(value) if value.is_finite() && value.fract() == 0.0 => {
-            Some(whole(value))
-        }
+        Immediate::Float(value) if value.is_finite() && value.fract() == 0.0 => Some(whole(value)),
         _ => None,
     }
 }

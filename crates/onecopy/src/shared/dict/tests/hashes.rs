@@ -106,7 +106,7 @@ fn the_slow_hash_is_sip_hash_1_3() {
 
 /// Ints whose hashes choose one segment and one slot.
 fn chosen(secret: Secret, count: usize) -> Vec<Value> {
-    let wanted = |key: &Value| hash(secret, key, false) & 0xffff == 0;
+    let wanted = |key: &Value| hash(secret, key, false).trailing_zeros() >= 16;
     (0..).map(int).filter(wanted).take(count).collect()
 }
 

@@ -43,7 +43,9 @@ fn beside(writers: &[&(dyn Fn(u64) + Sync)], read: &(dyn Fn(&mut u64) + Sync)) {
             .map(thread::ScopedJoinHandle::join)
             .collect();
         is_done.store(true, Ordering::Relaxed);
-        ends.into_iter().for_each(|end| end.unwrap());
+        for end in ends {
+            end.unwrap();
+        }
     });
 }
 
