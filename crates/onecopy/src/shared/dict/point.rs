@@ -8,7 +8,7 @@ use super::super::look::Look;
 use super::super::value::{Incoming, Sink, Word, read_value};
 use super::entry::{Made, is_same, new_entry, read_key};
 use super::hash::Key;
-use super::index::{DELETED, Found, Root, find};
+use super::index::{DELETED, Found, Root, count_slot, find, uncount_slot};
 use super::{FIRST, INDEX, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state, used_of};
 
 /// What came of replacing the value of a key that was expected to be a certain one.
@@ -302,7 +302,7 @@ impl RawDict {
         let entry = new_entry(&mut change, key, found.hash, used, word)?;
         change.prepare(at, entry)?;
         if found.word == 0 {
-            change.prepare(found.segment, locked.load(found.segment)?.wrapping_add(1))?;
+            count_slot(locked, found.segment)?;
         }
         change.put(found.slot, found.word_of(entry))?;
         change.put_root(STATE, state(used + 1, len + 1))?;
@@ -353,8 +353,7 @@ impl RawDict {
             locked.prepare(self.heap.head + FIRST, place + 1)?;
         }
         if next == 0 {
-            let count = locked.load(found.segment)?.wrapping_sub(1);
-            locked.prepare(found.segment, count.max(2))?;
+            uncount_slot(locked, found.segment)?;
         }
         let slots = Root(locked.root(INDEX)).slots();
         if slots > FEW_SLOTS && len.saturating_mul(THIN) < slots {

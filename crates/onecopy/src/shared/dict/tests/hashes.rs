@@ -143,6 +143,31 @@ fn chosen_keys_do_not_stop_a_dict() {
     dict.verify().unwrap();
 }
 
+/// The first container of a store has offsets that are as small as marks, and a tag may be zero.
+#[test]
+fn a_tag_of_zeros_is_as_good_as_any() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let dict = fixed(&store);
+    assert_eq!(dict.raw().heap.head, 0);
+    let wanted = |key: &Value| hash(dict.raw().secret, key, false) >> 48 == 0;
+    let keys: Vec<Value> = (0..).map(int).filter(wanted).take(12).collect();
+    for key in &keys {
+        dict.set(key, key).unwrap();
+        dict.verify().unwrap();
+    }
+    for key in &keys {
+        assert_eq!(dict.get(key).unwrap().as_ref(), Some(key));
+        assert_eq!(
+            dict.pop_item(End::First)
+                .unwrap()
+                .as_ref()
+                .map(|item| &item.0),
+            Some(key)
+        );
+        dict.verify().unwrap();
+    }
+}
+
 #[test]
 fn equal_numbers_are_one_key_and_the_first_form_stays() {
     let dict = dict();
