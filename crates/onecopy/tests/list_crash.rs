@@ -6,43 +6,11 @@
 //!
 //! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
 
-use std::ffi::c_void;
-
 use onecopy::shared::Slice;
-use onecopy::testing::{end_thread_after, thread_stores_left};
+use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};
 use onecopy::{List, Store, Value};
 
 type Step = fn(&List);
-
-/// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
-fn in_thread<F: FnMut() + Send>(work: F) -> bool {
-    struct Work<F> {
-        work: F,
-        is_done: bool,
-    }
-    extern "C" fn run<F: FnMut()>(argument: *mut c_void) -> *mut c_void {
-        // SAFETY: the argument is the `Work` below, which nobody else uses before this thread has ended.
-        let work = unsafe { &mut *argument.cast::<Work<F>>() };
-        (work.work)();
-        end_thread_after(0);
-        work.is_done = true;
-        std::ptr::null_mut()
-    }
-    let mut work = Work {
-        work,
-        is_done: false,
-    };
-    let mut thread = 0;
-    let argument = (&raw mut work).cast();
-    // SAFETY: `thread` is a valid place, `run` fits, and `argument` outlives the thread, which is waited for.
-    let error =
-        unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
-    assert_eq!(error, 0);
-    // SAFETY: the thread was made above and is joined once. The kernel says when it has ended, however it does.
-    let error = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
-    assert_eq!(error, 0);
-    work.is_done
-}
 
 fn int(n: i64) -> Value {
     Value::Int(n)

@@ -27,26 +27,30 @@ impl RawDict {
     /// As in [`RawDict::set`].
     #[inline(always)]
     pub fn add(&self, key: &Key<'_>, amount: &Incoming<'_>) -> Result<KeyAdded, ContainerError> {
-        self.locate(key, |locked, found| {
-            if found.is_key() {
-                let at = found.entry().wrapping_add(VALUE_AT);
-                if let Incoming::Word(amount) = amount
-                    && let Some(amount) = amount.as_int()
-                    && let Some(old) = Word(locked.load(at)?).as_int()
-                    && let Some(word) = Word::of_int(old + amount)
-                {
-                    locked.set(at, word.0)?;
-                    return Ok(KeyAdded::Sum(old + amount));
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if found.is_key() {
+                    let at = found.entry().wrapping_add(VALUE_AT);
+                    if let Incoming::Word(amount) = amount
+                        && let Some(amount) = amount.as_int()
+                        && let Some(old) = Word(locked.load(at)?).as_int()
+                        && let Some(word) = Word::of_int(old + amount)
+                    {
+                        locked.set(at, word.0)?;
+                        return Ok(KeyAdded::Sum(old + amount));
+                    }
+                    return self.add_slowly(locked, at, amount);
                 }
-                return self.add_slowly(locked, at, amount);
-            }
-            let Some(bytes) = int_bytes(amount) else {
-                return Ok(KeyAdded::NoInt);
-            };
-            let amount = Incoming::of_int(&bytes);
-            self.insert(locked, key, found, &amount)?;
-            Ok(added(&bytes))
-        })
+                let Some(bytes) = int_bytes(amount) else {
+                    return Ok(KeyAdded::NoInt);
+                };
+                let amount = Incoming::of_int(&bytes);
+                self.insert(locked, key, found, &amount)?;
+                Ok(added(&bytes))
+            },
+        )
     }
 
     /// The same where one of the ints is wide, or a bool.

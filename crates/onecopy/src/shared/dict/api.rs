@@ -325,11 +325,7 @@ impl Dict {
     ///
     /// # Errors
     /// The dict is damaged.
-    #[allow(
-        clippy::iter_not_returning_iterator,
-        reason = "it has to read first, which may fail"
-    )]
-    pub fn iter(&self) -> Result<Items<'_>, DictError> {
+    pub fn picture(&self) -> Result<Items<'_>, DictError> {
         Ok(self.iter_of(self.0.picture(Part::Items)?))
     }
 

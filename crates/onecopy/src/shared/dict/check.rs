@@ -7,7 +7,7 @@ use super::super::lock::Locked;
 use super::super::value::{DIRECTORY, ENTRY, PAGE_OF_WORDS, SEGMENT};
 use super::super::verify::Census;
 use super::hash::Key;
-use super::index::{Root, segments};
+use super::index::{Root, counted, is_entry, segments};
 use super::order::Directory;
 use super::{FIRST, INDEX, ORDER, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, used_of};
 
@@ -90,13 +90,13 @@ impl RawDict {
         segment: u64,
         log: u32,
     ) -> Result<u64, ContainerError> {
-        let (mut keys, mut used) = (0, 2);
+        let (mut keys, mut used) = (0, 0);
         for slot in 1..1u64 << log {
             let word = locked.load(segment.wrapping_add(8 * slot))?;
-            keys += u64::from(word > 0xffff);
+            keys += u64::from(is_entry(word));
             used += u64::from(word != 0);
         }
-        if locked.load(segment)? < used {
+        if counted(locked, segment)? < used {
             return Err(locked
                 .heap
                 .corrupt(segment, "a segment with more keys than it counts")

@@ -1,9 +1,10 @@
 //! Keys on their way in, and their hashes.
 //!
 //! A key's hash is made before the dict is locked, of two random words of the dict: xxh3 for bytes, two folded
-//! multiplications for words. Whoever learns the random words can choose keys that collide all the same, so a dict that
-//! meets probes far longer than chance makes them is built anew with **SipHash-1-3** (Aumasson and Bernstein, "`SipHash`:
-//! a fast short-input PRF", 2012, with one round for each word and three at the end), and keeps to it until it is cleared.
+//! multiplications for words and few bytes. Whoever learns the random words can choose keys that collide all the same, so
+//! a dict that meets probes far longer than chance makes them is built anew with **SipHash-1-3** (Aumasson and Bernstein,
+//! "`SipHash`: a fast short-input PRF", 2012, with one round for each word and three at the end), and keeps to it until it
+//! is cleared.
 //!
 //! Keys that Python calls equal are one key: `1`, `1.0` and `True`. They are compared in one *canonical* form, an int if
 //! there is one; the form that the first of them had is kept beside it, as a word.
@@ -63,6 +64,7 @@ impl Secret {
     fn hash(self, key: &Incoming<'_>) -> u64 {
         match key {
             Incoming::Word(word) => mix(word.0, self),
+            Incoming::Blob(kind, bytes) if bytes.len() <= 16 => short(*kind, bytes, self),
             Incoming::Blob(kind, bytes) => {
                 xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0 ^ u64::from(*kind as u8) << 56)
             }
@@ -102,6 +104,18 @@ fn fold(one: u64, other: u64) -> u64 {
 fn mix(word: u64, secret: Secret) -> u64 {
     let once = fold(word ^ secret.0, secret.1 | 1);
     fold(once ^ secret.0, 0x9e37_79b9_7f4a_7c15)
+}
+
+/// Up to 16 bytes, with the same two multiplications: half of what xxh3 takes for them.
+#[inline(always)]
+fn short(kind: Kind, bytes: &[u8], secret: Secret) -> u64 {
+    let (one, other) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(one), Some(other)) => (u64::from_le_bytes(*one), u64::from_le_bytes(*other)),
+        _ => (super::super::words::tail(bytes), 0),
+    };
+    let which = u64::from(kind as u8) << 8 | bytes.len() as u64;
+    let once = fold(one ^ secret.0, other ^ secret.1);
+    fold(once ^ secret.0 ^ which, 0x9e37_79b9_7f4a_7c15)
 }
 
 /// SipHash-1-3.
@@ -164,9 +178,7 @@ pub fn canonical(word: Word) -> Option<Canonical> {
 fn canonical_number(word: Word) -> Option<Canonical> {
     match word.immediate()? {
         Immediate::Bool(value) => Word::of_int(i64::from(value)).map(Canonical::Word),
-        Immediate::Float(value) if value.is_finite() && value.fract().abs() == 0.0 => {
-            Some(whole(value))
-        }
+        Immediate::Float(value) if value.is_finite() && value.fract() == 0.0 => Some(whole(value)),
         _ => None,
     }
 }
@@ -180,7 +192,7 @@ fn whole(value: f64) -> Canonical {
     }
     // Of a float so large the mantissa is an int: value = mantissa × 2^shift.
     let bits = value.to_bits();
-    let exponent = (bits >> 52 & 0x7ff) as i64 - 1075;
+    let exponent = (bits >> 52 & 0x7ff).cast_signed() - 1075;
     let mantissa = i128::from(bits & ((1 << 52) - 1) | 1 << 52);
     let mantissa = if value < 0.0 { -mantissa } else { mantissa };
     let shift = exponent.unsigned_abs() as usize;

@@ -4,7 +4,7 @@
 //! hash:   tag (16) | … | which segment (19) | first slot (13)
 //! root 0: slow hash (1) | … | depth (5) | log2 of slots (4) | offset of the directory, or of the segment if depth is 0
 //! entry of the directory: … | depth of the segment (5) | … | offset of the segment
-//! slot:   tag | offset of the entry's block;   0: empty;   1: deleted;   in the first slot: 2 + slots that are not empty
+//! slot:   tag | offset of the entry's block;   0: empty;   1: deleted;   in the first slot: 2 + 8 × slots that are not empty
 //! ```
 //! A key stands in the first slot from its own on that was free, round a segment's end. A small dict has one segment, made
 //! anew with twice the slots when it is full. A full segment of a large one is **split**: its keys go to two fresh ones,
@@ -33,10 +33,10 @@ const DEEPEST: u64 = 32 - LARGEST as u64;
 pub(super) const LONG: u64 = if cfg!(test) { 6 } else { 128 };
 /// A slot whose key was deleted.
 pub(super) const DELETED: u64 = 1;
-/// Words of slots up to this are no keys.
-const MARKS: u64 = 0xffff;
 /// What the first slot of a segment without keys says.
 const NO_KEYS: u64 = 2;
+/// What a key more adds to it.
+const ONE_KEY: u64 = 8;
 /// In root 0: hashes are slow ones.
 pub(super) const SLOW: u64 = 1 << 63;
 const LOG_SHIFT: u32 = 48;
@@ -97,6 +97,12 @@ pub(super) struct Found {
     pub(super) probes: u64,
 }
 
+/// Whether the word of a slot leads to an entry: those stand at multiples of eight, and marks are none.
+#[inline(always)]
+pub(super) fn is_entry(word: u64) -> bool {
+    word & 7 == 0 && word != 0
+}
+
 impl Found {
     const NONE: Self = Self {
         slot: 0,
@@ -109,7 +115,7 @@ impl Found {
 
     #[inline(always)]
     pub(super) fn is_key(&self) -> bool {
-        self.word > MARKS
+        is_entry(self.word)
     }
     /// The entry's block.
     #[inline(always)]
@@ -164,7 +170,7 @@ pub(super) fn find<const WRITES: bool>(
     loop {
         let slot = segment.wrapping_add(8 * index);
         let word = look.load(slot)?;
-        if (word ^ hash) >> 48 == 0 && word > MARKS {
+        if (word ^ hash) >> 48 == 0 && is_entry(word) {
             if is_key(look, word & OFFSET, key)? {
                 (result.slot, result.word) = (slot, word);
                 return Ok(result);
@@ -190,7 +196,24 @@ pub(super) fn find<const WRITES: bool>(
 pub(super) fn room(locked: &Locked<'_>, found: &Found, more: u64) -> Result<bool, ContainerError> {
     Ok(found.segment != 0
         && (found.probes < LONG || Root(locked.root(INDEX)).is_slow())
-        && locked.load(found.segment)?.wrapping_add(more) < NO_KEYS + most(found.log))
+        && locked.load(found.segment)?.wrapping_add(more * ONE_KEY)
+            < NO_KEYS + most(found.log) * ONE_KEY)
+}
+
+/// Counts a slot that will not be empty any more.
+pub(super) fn count_slot(locked: &Locked<'_>, segment: u64) -> Result<(), ContainerError> {
+    locked.prepare(segment, locked.load(segment)?.wrapping_add(ONE_KEY))
+}
+
+/// Counts a slot that has become empty.
+pub(super) fn uncount_slot(locked: &Locked<'_>, segment: u64) -> Result<(), ContainerError> {
+    let count = locked.load(segment)?.saturating_sub(ONE_KEY);
+    locked.prepare(segment, count.max(NO_KEYS))
+}
+
+/// Keys and deleted slots that a segment counts.
+pub(super) fn counted(locked: &Locked<'_>, segment: u64) -> Result<u64, ContainerError> {
+    Ok(locked.load(segment)? / ONE_KEY)
 }
 
 /// The slot behind a slot.
@@ -291,7 +314,7 @@ impl RawDict {
         for probes in 0..=mask {
             let slot = segment.wrapping_add(8 * (hash.wrapping_add(probes) & mask));
             let word = locked.load(slot)?;
-            if word > MARKS && word & OFFSET == entry {
+            if is_entry(word) && word & OFFSET == entry {
                 return Ok(Found {
                     slot,
                     word,
@@ -348,7 +371,7 @@ impl RawDict {
                 self.first_segment(locked, root)?;
                 continue;
             }
-            let used = locked.load(found.segment)?.saturating_sub(NO_KEYS);
+            let used = counted(locked, found.segment)?;
             let is_flooded =
                 found.probes >= LONG && used <= (1 << found.log) / 4 && !root.is_slow();
             if is_flooded {
@@ -445,7 +468,7 @@ impl RawDict {
         let mut words = Vec::with_capacity(most(log) as usize + 1);
         for slot in 1..1u64 << log {
             let word = locked.load(segment.wrapping_add(8 * slot))?;
-            if word > MARKS {
+            if is_entry(word) {
                 locked
                     .heap
                     .words
@@ -555,7 +578,7 @@ pub(super) fn slots_of(log: u32, keys: impl Iterator<Item = (u64, u64)>) -> Vec<
         if let Some(slot) = slots.get_mut(index) {
             *slot = word;
         }
-        count += 1;
+        count += ONE_KEY;
     }
     if let Some(first) = slots.first_mut() {
         *first = count;

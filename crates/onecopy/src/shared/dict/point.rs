@@ -8,7 +8,7 @@ use super::super::look::Look;
 use super::super::value::{Incoming, Sink, Word, read_value};
 use super::entry::{Made, is_same, new_entry, read_key};
 use super::hash::Key;
-use super::index::{DELETED, Found, Root, find};
+use super::index::{DELETED, Found, Root, count_slot, find, uncount_slot};
 use super::{FIRST, INDEX, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state, used_of};
 
 /// What came of replacing the value of a key that was expected to be a certain one.
@@ -30,6 +30,9 @@ pub enum End {
     /// Where the newest key is.
     Last,
 }
+
+/// A key and its value that a sink made, or why it could not.
+type MadeItem<S> = Result<(<S as Sink>::Made, <S as Sink>::Made), <S as Sink>::Error>;
 
 /// Slots of an index up to which it does not matter that there are few keys.
 const FEW_SLOTS: u64 = if cfg!(test) { 64 } else { 2048 };
@@ -103,12 +106,16 @@ impl RawDict {
     /// No memory, or damage; nothing has happened then, here and everywhere.
     #[inline(always)]
     pub fn set(&self, key: &Key<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
-        self.locate(key, |locked, found| {
-            if found.is_key() {
-                return locked.replace(found.entry().wrapping_add(VALUE_AT), value);
-            }
-            self.insert(locked, key, found, value)
-        })
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if found.is_key() {
+                    return locked.replace(found.entry().wrapping_add(VALUE_AT), value);
+                }
+                self.insert(locked, key, found, value)
+            },
+        )
     }
 
     /// Sets the value of a key that is not there. If it is there, its value, which stays.
@@ -124,13 +131,17 @@ impl RawDict {
         if let Some(made) = self.get(key, sink)? {
             return Ok(Some(made));
         }
-        self.locate(key, |locked, found| {
-            if found.is_key() {
-                return self.value_of(locked, found.entry(), sink).map(Some);
-            }
-            self.insert(locked, key, found, value)?;
-            Ok(None)
-        })
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if found.is_key() {
+                    return self.value_of(locked, found.entry(), sink).map(Some);
+                }
+                self.insert(locked, key, found, value)?;
+                Ok(None)
+            },
+        )
     }
 
     /// Takes a key out; whether it was there.
@@ -139,13 +150,17 @@ impl RawDict {
     /// As in [`RawDict::set`].
     #[inline(always)]
     pub fn delete(&self, key: &Key<'_>) -> Result<bool, ContainerError> {
-        self.locate(key, |locked, found| {
-            if !found.is_key() {
-                return Ok(false);
-            }
-            self.remove(locked, &found, None)?;
-            Ok(true)
-        })
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if !found.is_key() {
+                    return Ok(false);
+                }
+                self.remove(locked, &found, None)?;
+                Ok(true)
+            },
+        )
     }
 
     /// Takes a key out and gives its value; `None` if it was not there. What the sink cannot make stays.
@@ -154,16 +169,20 @@ impl RawDict {
     /// As in [`RawDict::set`].
     #[inline(always)]
     pub fn pop<S: Sink>(&self, key: &Key<'_>, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
-        self.locate(key, |locked, found| {
-            if !found.is_key() {
-                return Ok(None);
-            }
-            let made = self.value_of(locked, found.entry(), sink)?;
-            if made.is_ok() {
-                self.remove(locked, &found, None)?;
-            }
-            Ok(Some(made))
-        })
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if !found.is_key() {
+                    return Ok(None);
+                }
+                let made = self.value_of(locked, found.entry(), sink)?;
+                if made.is_ok() {
+                    self.remove(locked, &found, None)?;
+                }
+                Ok(Some(made))
+            },
+        )
     }
 
     /// Takes the first or the last key out, as it was given, with its value; `None` if the dict is empty.
@@ -228,17 +247,21 @@ impl RawDict {
         old: &Incoming<'_>,
         new: &Incoming<'_>,
     ) -> Result<KeyExchanged, ContainerError> {
-        self.locate(key, |locked, found| {
-            if !found.is_key() {
-                return Ok(KeyExchanged::NoKey);
-            }
-            let at = found.entry().wrapping_add(VALUE_AT);
-            if !is_same(locked, Word(locked.load(at)?), old)? {
-                return Ok(KeyExchanged::No);
-            }
-            locked.replace(at, new)?;
-            Ok(KeyExchanged::Yes)
-        })
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if !found.is_key() {
+                    return Ok(KeyExchanged::NoKey);
+                }
+                let at = found.entry().wrapping_add(VALUE_AT);
+                if !is_same(locked, Word(locked.load(at)?), old)? {
+                    return Ok(KeyExchanged::No);
+                }
+                locked.replace(at, new)?;
+                Ok(KeyExchanged::Yes)
+            },
+        )
     }
 
     /// Makes a key the last in the order; whether it is there.
@@ -246,27 +269,31 @@ impl RawDict {
     /// # Errors
     /// As in [`RawDict::set`].
     pub fn move_to_end(&self, key: &Key<'_>) -> Result<bool, ContainerError> {
-        self.locate(key, |locked, found| {
-            if !found.is_key() {
-                return Ok(false);
-            }
-            let entry = found.entry();
-            let at = self.next_place(locked)?;
-            let (used, len) = (used_of(locked.root(STATE)), len_of(locked.root(STATE)));
-            let place = self.place_of(locked, entry)?;
-            if place + 1 == used {
-                return Ok(true);
-            }
-            let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
-            locked.prepare(at, entry)?;
-            let mut change = locked.change();
-            change.put(self.place_at(locked, place)?, 0)?;
-            change.put(entry.wrapping_add(PLACE_AT), hash << 32 | used)?;
-            change.put_root(STATE, state(used + 1, len))?;
-            // Whoever copies the order must not see the key at neither place.
-            change.commit(true)?;
-            Ok(true)
-        })
+        self.locate(
+            key,
+            #[inline(always)]
+            |locked, found| {
+                if !found.is_key() {
+                    return Ok(false);
+                }
+                let entry = found.entry();
+                let at = self.next_place(locked)?;
+                let (used, len) = (used_of(locked.root(STATE)), len_of(locked.root(STATE)));
+                let place = self.place_of(locked, entry)?;
+                if place + 1 == used {
+                    return Ok(true);
+                }
+                let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
+                locked.prepare(at, entry)?;
+                let mut change = locked.change();
+                change.put(self.place_at(locked, place)?, 0)?;
+                change.put(entry.wrapping_add(PLACE_AT), hash << 32 | used)?;
+                change.put_root(STATE, state(used + 1, len))?;
+                // Whoever copies the order must not see the key at neither place.
+                change.commit(true)?;
+                Ok(true)
+            },
+        )
     }
 
     /// What a sink makes of an entry's value, under the lock.
@@ -302,7 +329,7 @@ impl RawDict {
         let entry = new_entry(&mut change, key, found.hash, used, word)?;
         change.prepare(at, entry)?;
         if found.word == 0 {
-            change.prepare(found.segment, locked.load(found.segment)?.wrapping_add(1))?;
+            count_slot(locked, found.segment)?;
         }
         change.put(found.slot, found.word_of(entry))?;
         change.put_root(STATE, state(used + 1, len + 1))?;
@@ -353,8 +380,7 @@ impl RawDict {
             locked.prepare(self.heap.head + FIRST, place + 1)?;
         }
         if next == 0 {
-            let count = locked.load(found.segment)?.wrapping_sub(1);
-            locked.prepare(found.segment, count.max(2))?;
+            uncount_slot(locked, found.segment)?;
         }
         let slots = Root(locked.root(INDEX)).slots();
         if slots > FEW_SLOTS && len.saturating_mul(THIN) < slots {

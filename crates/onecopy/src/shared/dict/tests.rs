@@ -1,5 +1,12 @@
 //! A dict against an ordered model. Segments and pages are small here, so that few keys split and fill them.
 
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "small numbers"
+)]
+#![allow(clippy::float_cmp, reason = "equal floats are one key")]
+
 #[cfg(feature = "testing")]
 mod crash;
 mod damage;

@@ -9,7 +9,7 @@ use super::super::look::Look;
 use super::super::value::{Incoming, Word};
 use super::entry::new_entry;
 use super::hash::Key;
-use super::index::{Found, after, room};
+use super::index::{DELETED, Found, after, count_slot, room};
 use super::order::PER;
 use super::{RawDict, STATE, VALUE_AT, len_of, state, used_of};
 
@@ -59,7 +59,7 @@ impl RawDict {
             let entry = new_entry(&mut change, key, found.hash, used, word)?;
             change.prepare(self.place_at(locked, used)?, entry)?;
             if found.word == 0 {
-                change.prepare(found.segment, locked.load(found.segment)?.wrapping_add(1))?;
+                count_slot(locked, found.segment)?;
             }
             change.put(found.slot, found.word_of(entry))?;
             (used, len) = (used + 1, len + 1);
@@ -134,7 +134,7 @@ fn free_slot(
 ) -> Result<Found, ContainerError> {
     let mut free = *found;
     for _ in 0..1u64 << found.log {
-        if free.word <= 1 && taken.insert(free.slot) {
+        if free.word <= DELETED && taken.insert(free.slot) {
             return Ok(free);
         }
         free = super::super::change::found(locked.heap, after(&Look::locked(locked.heap), &free))?;

@@ -7,7 +7,7 @@ use super::super::index::room;
 use super::super::*;
 use super::{Model, Step, fixed, int, long};
 use crate::shared::Value;
-use crate::testing::{end_thread_after, in_thread};
+use crate::testing::{end_thread_after, in_thread, thread_stores_left};
 
 type Prepare = fn(&Dict);
 
@@ -68,7 +68,7 @@ const STATES: &[(&str, Prepare)] = &[
             assert!(
                 dict.delete(&if key % 2 == 0 { long(key) } else { int(key) })
                     .unwrap()
-            )
+            );
         });
     }),
     ("too large for its keys", |dict| {
@@ -96,34 +96,34 @@ const STATES: &[(&str, Prepare)] = &[
 const OPERATIONS: &[(&str, Prepare)] = &[
     ("set a new key", |dict| set(dict, NEW, &int(1))),
     ("set a new long key", |dict| {
-        dict.set(&long(NEW), &long(1)).unwrap()
+        dict.set(&long(NEW), &long(1)).unwrap();
     }),
     ("set a new key of another form", |dict| {
-        dict.set(&Value::Float(NEW as f64), &long(1)).unwrap()
+        dict.set(&Value::Float(NEW as f64), &long(1)).unwrap();
     }),
     ("set a key to a word", |dict| {
-        dict.set(&long(0), &int(1)).unwrap()
+        dict.set(&long(0), &int(1)).unwrap();
     }),
     ("set a key to a blob", |dict| {
-        dict.set(&long(0), &long(1)).unwrap()
+        dict.set(&long(0), &long(1)).unwrap();
     }),
     ("set a default", |dict| {
-        drop(dict.set_default(&int(NEW), &long(1)).unwrap())
+        done(dict.set_default(&int(NEW), &long(1)));
     }),
-    ("delete", |dict| drop(dict.delete(&long(0)).unwrap())),
-    ("pop", |dict| drop(dict.pop(&int(1)).unwrap())),
+    ("delete", |dict| done(dict.delete(&long(0)))),
+    ("pop", |dict| done(dict.pop(&int(1)))),
     ("pop the first", |dict| {
-        drop(dict.pop_item(End::First).unwrap())
+        done(dict.pop_item(End::First));
     }),
     ("pop the last", |dict| {
-        drop(dict.pop_item(End::Last).unwrap())
+        done(dict.pop_item(End::Last));
     }),
-    ("add", |dict| drop(dict.add(&int(NEW), &int(3)).unwrap())),
+    ("add", |dict| done(dict.add(&int(NEW), &int(3)))),
     ("add to a wide int", |dict| {
-        drop(dict.add(&int(1), &Value::Int(i64::MAX)).unwrap())
+        done(dict.add(&int(1), &Value::Int(i64::MAX)));
     }),
     ("exchange", |dict| {
-        drop(dict.compare_exchange(&long(0), &long(0), &long(5)).unwrap())
+        done(dict.compare_exchange(&long(0), &long(0), &long(5)));
     }),
     ("update", |dict| {
         let keys = [
@@ -143,16 +143,20 @@ const OPERATIONS: &[(&str, Prepare)] = &[
         dict.update(&items.collect::<Vec<_>>()).unwrap();
     }),
     ("move to the end", |dict| {
-        drop(dict.move_to_end(&long(0)).unwrap())
+        done(dict.move_to_end(&long(0)));
     }),
     ("clear", |dict| dict.clear().unwrap()),
     ("close gaps", |dict| {
-        Step::CloseGaps.run(dict, &mut Model::default())
+        Step::CloseGaps.run(dict, &mut Model::default());
     }),
     ("slow hashes", |dict| {
-        Step::Slow.run(dict, &mut Model::default())
+        Step::Slow.run(dict, &mut Model::default());
     }),
 ];
+
+fn done<T>(result: Result<T, DictError>) {
+    result.unwrap();
+}
 
 fn stride() -> u64 {
     std::env::var("CRASH_STRIDE").map_or(61, |text| text.parse().unwrap())
@@ -195,7 +199,7 @@ fn check(dict: &Dict, ends: [&[(Value, Value)]; 2], place: &str) {
         );
     }
     for key in &keys {
-        drop(dict.delete(key).unwrap());
+        done(dict.delete(key));
     }
     dict.verify()
         .unwrap_or_else(|error| panic!("{place}, later: {error}"));
@@ -217,7 +221,9 @@ fn stores(dict: &Dict, operation: Prepare) -> u64 {
     const MANY: u64 = 1 << 40;
     end_thread_after(MANY);
     operation(dict);
-    MANY - end_thread_after(0)
+    let left = thread_stores_left();
+    end_thread_after(0);
+    MANY - left
 }
 
 /// All of the stores; of many, all near the ends, and some of those between that only differ in their place.

@@ -30,31 +30,31 @@ const OPERATIONS: &[Step] = &[
             (0..70)
                 .map(|n| (dict.get(&int(n)), dict.get(&long(n))))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| drop((0..70).map(|n| dict.contains(&int(n))).collect::<Vec<_>>()),
     |dict| drop((dict.items(), dict.len())),
-    |dict| drop(dict.iter().map(Iterator::count)),
+    |dict| drop(dict.picture().map(Iterator::count)),
     |dict| {
         drop(
             (300..330)
                 .map(|n| dict.set(&int(n), &long(n)))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| {
         drop(
             (300..330)
                 .map(|n| dict.set(&long(n), &int(n)))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| {
         drop(
             (0..70)
                 .map(|n| dict.set(&int(n), &long(n)))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| drop((0..70).map(|n| dict.delete(&long(n))).collect::<Vec<_>>()),
     |dict| drop((0..70).map(|n| dict.pop(&int(n))).collect::<Vec<_>>()),
@@ -63,35 +63,35 @@ const OPERATIONS: &[Step] = &[
             (0..20)
                 .map(|_| dict.pop_item(End::First))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| {
         drop(
             (0..70)
                 .map(|_| dict.pop_item(End::Last))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| {
         drop(
             (0..70)
                 .map(|n| dict.add(&int(n), &Value::Int(i64::MAX)))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| {
         drop(
             (0..70)
                 .map(|n| dict.compare_exchange(&long(n), &long(n), &int(n)))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| {
         drop(
             (0..70)
                 .map(|n| dict.move_to_end(&long(n)))
                 .collect::<Vec<_>>(),
-        )
+        );
     },
     |dict| drop(dict.update(&(30..300).map(|n| (int(n), long(n))).collect::<Vec<_>>())),
     |dict| drop(dict.clear()),
@@ -101,7 +101,7 @@ const OPERATIONS: &[Step] = &[
                 .heap
                 .lock()
                 .map(|locked| dict.raw().rebuild(&locked, true)),
-        )
+        );
     },
     |dict| {
         drop(
@@ -109,7 +109,7 @@ const OPERATIONS: &[Step] = &[
                 .heap
                 .lock()
                 .map(|locked| dict.raw().close_gaps(&locked)),
-        )
+        );
     },
     |dict| drop(dict.verify()),
 ];

@@ -43,7 +43,9 @@ fn beside(writers: &[&(dyn Fn(u64) + Sync)], read: &(dyn Fn(&mut u64) + Sync)) {
             .map(thread::ScopedJoinHandle::join)
             .collect();
         is_done.store(true, Ordering::Relaxed);
-        ends.into_iter().for_each(|end| end.unwrap());
+        for end in ends {
+            end.unwrap();
+        }
     });
 }
 
@@ -159,7 +161,7 @@ fn readers_see_what_was_written() {
         }
         assert!((0..10).all(|key| seen.contains(&key)));
         let mut always: Vec<i64> = Vec::new();
-        for item in dict.iter().unwrap() {
+        for item in dict.picture().unwrap() {
             match item.unwrap() {
                 (Value::Int(key), value) if key < 10 => {
                     assert_eq!(key_of(&value), key);
