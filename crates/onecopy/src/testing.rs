@@ -5,7 +5,9 @@
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
-pub use armed::{arm, disarm, end_thread_after, set_patience, words_in_use};
+pub use armed::{
+    arm, disarm, end_thread_after, in_thread, set_patience, thread_stores_left, words_in_use,
+};
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn stored() {}
@@ -99,9 +101,45 @@ mod armed {
     }
 
     /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
-    /// unwinds and drops nothing. 0 takes it back. Returns how many stores were left.
-    pub fn end_thread_after(stores: u64) -> u64 {
-        THREAD_LEFT.replace(stores)
+    /// unwinds and drops nothing. 0 takes it back.
+    pub fn end_thread_after(stores: u64) {
+        THREAD_LEFT.set(stores);
+    }
+
+    /// How many stores are left to a thread that called [`end_thread_after`].
+    #[must_use]
+    pub fn thread_stores_left() -> u64 {
+        THREAD_LEFT.get()
+    }
+
+    /// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
+    pub fn in_thread<F: FnMut() + Send>(work: F) -> bool {
+        struct Work<F> {
+            work: F,
+            is_done: bool,
+        }
+        extern "C" fn run<F: FnMut()>(argument: *mut std::ffi::c_void) -> *mut std::ffi::c_void {
+            // SAFETY: the argument is the `Work` below, which nobody else uses before this thread has ended.
+            let work = unsafe { &mut *argument.cast::<Work<F>>() };
+            (work.work)();
+            end_thread_after(0);
+            work.is_done = true;
+            std::ptr::null_mut()
+        }
+        let mut work = Work {
+            work,
+            is_done: false,
+        };
+        let mut thread = 0;
+        let argument = (&raw mut work).cast();
+        // SAFETY: `thread` is a valid place, `run` fits, and `argument` outlives the thread, which is waited for.
+        let error =
+            unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
+        assert_eq!(error, 0);
+        // SAFETY: the thread was made above and is joined once. The kernel says when it has ended, however it does.
+        let error = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+        assert_eq!(error, 0);
+        work.is_done
     }
 
     pub(crate) fn container_stored() {

@@ -291,7 +291,7 @@ proptest! {
             prop_assert_eq!(list.len().unwrap(), model.len() as u64);
             list.verify().unwrap();
         }
-        prop_assert_eq!(list.to_vec().unwrap(), model.clone());
+        prop_assert_eq!(&list.to_vec().unwrap(), &model);
         let each: Result<Vec<Value>, _> = list.iter().collect();
         prop_assert_eq!(each.unwrap(), model);
     }
@@ -354,4 +354,90 @@ fn a_queue_takes_no_more_memory_than_it_holds() {
     list.verify().unwrap();
     assert_eq!(list.to_vec().unwrap(), ints(-100..0));
     assert!(store.stats().unwrap().allocated_bytes < 256 << 10);
+}
+
+/// Ten million elements, appended one by one; then the memory comes back, by popping and at once.
+#[test]
+fn memory_grows_with_the_list_and_comes_back() {
+    const MANY: u64 = if cfg!(debug_assertions) {
+        1_000_000
+    } else {
+        10_000_000
+    };
+    let store = store();
+    let list = store.list().unwrap();
+    let allocated = || store.stats().unwrap().allocated_bytes;
+    let fill = || (0..MANY as i64).for_each(|n| list.append(&Value::Int(n)).unwrap());
+    fill();
+    assert_eq!(list.len().unwrap(), MANY);
+    assert_eq!(list.get(-1).unwrap(), Value::Int(MANY as i64 - 1));
+    let full = allocated();
+    assert!(full < MANY * 8 * 5 / 4, "{full} bytes for {MANY} words");
+    for left in (0..MANY).rev() {
+        assert_eq!(list.pop(-1).unwrap(), Value::Int(left as i64));
+        if left == MANY / 5 {
+            assert!(
+                allocated() < full / 3,
+                "{} of {full} bytes for a fifth",
+                allocated()
+            );
+        }
+    }
+    let popped = allocated();
+    assert!(popped < full / 20, "{popped} of {full} bytes for none");
+    list.verify().unwrap();
+    fill();
+    list.clear().unwrap();
+    assert!(
+        allocated() < full / 20,
+        "{} of {full} bytes after clear",
+        allocated()
+    );
+    list.verify().unwrap();
+    // Blobs as well, and what replaces them.
+    let text = Value::Bytes(vec![1; 1000]);
+    list.extend(&vec![text.clone(); 20_000]).unwrap();
+    let full = allocated();
+    assert!(full > 20_000_000 && full < 25_000_000, "{full}");
+    list.replace(&ints(0..9)).unwrap();
+    assert!(allocated() < full / 20, "{}", allocated());
+    list.extend(&vec![text; 20_000]).unwrap();
+    list.delete_slice(Slice::range(Some(5), None)).unwrap();
+    assert!(allocated() < full / 20, "{}", allocated());
+    assert_eq!(list.to_vec().unwrap(), ints(0..5));
+    list.verify().unwrap();
+    drop(list);
+    assert_eq!(store.stats().unwrap().allocated_bytes, 0);
+}
+
+/// A list is what all who have its token see.
+#[test]
+fn a_token_leads_to_the_same_list() {
+    let store = store();
+    let list = store.list().unwrap();
+    list.append(&Value::from("one")).unwrap();
+    let same = List::attach(&list.token().unwrap()).unwrap();
+    same.append(&Value::from("a text that needs a block"))
+        .unwrap();
+    assert_eq!(list.to_vec().unwrap(), same.to_vec().unwrap());
+    // What one of them adds, the other finds, and writes to.
+    list.extend(&ints(0..100_000)).unwrap();
+    same.set(-1, &Value::from("a text that needs a block, too"))
+        .unwrap();
+    same.insert(50_000, &Value::None).unwrap();
+    assert_eq!(
+        list.get(-1).unwrap(),
+        Value::from("a text that needs a block, too")
+    );
+    list.clear().unwrap();
+    same.extend(&ints(0..100_000)).unwrap();
+    assert_eq!(list.len().unwrap(), 100_000);
+    same.verify().unwrap();
+    let token = list.token().unwrap();
+    drop((list, same));
+    assert_eq!(List::attach(&token).unwrap().get(5).unwrap(), Value::Int(5));
+    assert!(
+        List::attach(&token).is_err(),
+        "the token was the last interest in it"
+    );
 }

@@ -6,43 +6,11 @@
 //!
 //! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
 
-use std::ffi::c_void;
-
 use onecopy::shared::Slice;
-use onecopy::testing::end_thread_after;
+use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};
 use onecopy::{List, Store, Value};
 
 type Step = fn(&List);
-
-/// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
-fn in_thread<F: FnMut() + Send>(work: F) -> bool {
-    struct Work<F> {
-        work: F,
-        is_done: bool,
-    }
-    extern "C" fn run<F: FnMut()>(argument: *mut c_void) -> *mut c_void {
-        // SAFETY: the argument is the `Work` below, which nobody else uses before this thread has ended.
-        let work = unsafe { &mut *argument.cast::<Work<F>>() };
-        (work.work)();
-        end_thread_after(0);
-        work.is_done = true;
-        std::ptr::null_mut()
-    }
-    let mut work = Work {
-        work,
-        is_done: false,
-    };
-    let mut thread = 0;
-    let argument = (&raw mut work).cast();
-    // SAFETY: `thread` is a valid place, `run` fits, and `argument` outlives the thread, which is waited for.
-    let error =
-        unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), run::<F>, argument) };
-    assert_eq!(error, 0);
-    // SAFETY: the thread was made above and is joined once. The kernel says when it has ended, however it does.
-    let error = unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
-    assert_eq!(error, 0);
-    work.is_done
-}
 
 fn int(n: i64) -> Value {
     Value::Int(n)
@@ -61,31 +29,6 @@ fn mixed(count: i64) -> Vec<Value> {
 fn range(start: i64, stop: i64) -> Slice {
     Slice::range(Some(start), Some(stop))
 }
-
-const STATES: &[(&str, Step)] = &[
-    ("empty", |_| {}),
-    ("one", |list| list.append(&long(0)).unwrap()),
-    ("nine", |list| list.extend(&mixed(9)).unwrap()),
-    ("a page", |list| list.extend(&mixed(512)).unwrap()),
-    ("turned pages", |list| {
-        list.extend(&mixed(1535)).unwrap();
-        for n in 0..5 {
-            list.insert(300 * n, &int(n)).unwrap();
-            list.pop(0).unwrap();
-        }
-        list.append(&int(1)).unwrap();
-    }),
-    ("a full limbo", |list| {
-        list.extend(&mixed(4)).unwrap();
-        for n in 0..61 {
-            list.set(0, &long(n)).unwrap();
-        }
-    }),
-    ("a full directory", |list| {
-        list.extend(&vec![int(5); 14 * 512]).unwrap();
-        list.append(&long(5)).unwrap();
-    }),
-];
 
 const OPERATIONS: &[(&str, Step)] = &[
     ("append a word", |list| list.append(&int(7)).unwrap()),
@@ -203,13 +146,32 @@ fn stores(list: &List, operation: Step) -> u64 {
     const MANY: u64 = 1 << 40;
     end_thread_after(MANY);
     operation(list);
-    MANY - end_thread_after(0)
+    let stores = MANY - thread_stores_left();
+    end_thread_after(0);
+    stores
 }
 
-/// All of the stores; of very many, all near the ends, and some of the many between that only differ in their place.
-fn places(stores: u64) -> impl Iterator<Item = u64> {
-    let every = if stride() == 1 { 1 } else { stores / 100 + 1 };
-    (1..=stores).filter(move |n| *n <= 150 || stores - n < 150 || n.is_multiple_of(every))
+/// All of the stores; in a list whose making takes long, all near the ends, where changes begin and are committed, and some
+/// of the many between, which only differ in their place.
+fn places(stores: u64, is_long: bool) -> impl Iterator<Item = u64> {
+    let (near, some) = if is_long && stride() > 1 {
+        (12, 20)
+    } else {
+        (60, 100)
+    };
+    let every = if stride() == 1 { 1 } else { stores / some + 1 };
+    (1..=stores).filter(move |n| *n <= near || stores - n < near || n.is_multiple_of(every))
+}
+
+/// Stores after which a successor ends: the farther, the fewer, and others for each store that it takes over from.
+fn successor_places(n: u64, is_long: bool) -> impl Iterator<Item = u64> {
+    let stride = if is_long && stride() > 1 {
+        7 * stride()
+    } else {
+        stride()
+    };
+    let next = move |m: &u64| Some(m + stride + if stride == 1 { 0 } else { m / 2 });
+    std::iter::successors(Some(1 + n % stride), next)
 }
 
 fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
@@ -220,13 +182,14 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
     let after = list.to_vec().unwrap();
     let ends = [before.as_slice(), after.as_slice()];
     let (mut ended, mut taken_over) = (0, 0);
-    for n in places(stores(&made(&store, state.1), operation.1)) {
+    let is_long = before.len() > 100;
+    for n in places(stores(&made(&store, state.1), operation.1), is_long) {
         let place = format!("{} in {}, after store {n}", operation.0, state.0);
         let list = made(&store, state.1);
         assert!(abandon(&list, operation.1, n), "{place}");
         ended += 1;
         check(&list, ends, &place);
-        for m in (1 + n % stride()..).step_by(stride() as usize) {
+        for m in successor_places(n, is_long) {
             let list = made(&store, state.1);
             assert!(abandon(&list, operation.1, n), "{place}");
             if !abandon(&list, |list| list.verify().unwrap(), m) {
@@ -239,15 +202,52 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
     (ended, taken_over)
 }
 
-#[test]
-fn abandoned_after_every_store() {
+/// Ends all operations whose names begin so.
+fn run_all(state: (&str, Step), which: &str) {
     let (mut ended, mut taken_over) = (0, 0);
-    for state in STATES {
-        for operation in OPERATIONS {
-            let counts = run(*state, *operation);
-            ended += counts.0;
-            taken_over += counts.1;
-        }
+    for operation in OPERATIONS
+        .iter()
+        .filter(|operation| operation.0.starts_with(which))
+    {
+        let counts = run(state, *operation);
+        ended += counts.0;
+        taken_over += counts.1;
     }
-    println!("{ended} abandoned operations, {taken_over} of them with an abandoned successor");
+    println!(
+        "{}: {ended} abandoned operations, {taken_over} abandoned successors",
+        state.0
+    );
+}
+
+macro_rules! states {
+    ($($name:ident $which:literal: $prepare:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            run_all((stringify!($name), $prepare), $which);
+        })*
+    };
+}
+
+states! {
+    empty "": |_| {};
+    one "": |list| list.append(&long(0)).unwrap();
+    nine "": |list| list.extend(&mixed(9)).unwrap();
+    a_page "": |list| list.extend(&mixed(512)).unwrap();
+    turned_pages "": |list| {
+        list.extend(&mixed(1023)).unwrap();
+        for n in 0..5 {
+            list.insert(200 * n, &int(n)).unwrap();
+            list.pop(0).unwrap();
+        }
+        list.append(&int(1)).unwrap();
+    };
+    a_full_limbo "": |list| {
+        list.extend(&mixed(4)).unwrap();
+        for n in 0..61 {
+            list.set(0, &long(n)).unwrap();
+        }
+    };
+    a_full_directory "append": |list| {
+        list.extend(&vec![int(5); 14 * 512]).unwrap();
+    };
 }

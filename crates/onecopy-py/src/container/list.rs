@@ -81,7 +81,11 @@ impl List {
         let is_there = with_incoming(value, |value| {
             Ok(self.raw.set(index as i64, value).map_err(Error::from)?)
         })?;
-        if is_there { Ok(()) } else { Err(assign_out_of_range()) }
+        if is_there {
+            Ok(())
+        } else {
+            Err(assign_out_of_range())
+        }
     }
 
     fn extend_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -256,7 +260,10 @@ impl List {
     const __hash__: Option<Py<PyAny>> = None;
 
     #[classmethod]
-    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         handle::generic(class, item)
     }
 
@@ -268,7 +275,9 @@ impl List {
     /// Adds an element at the end.
     #[pyo3(signature = (object, /))]
     fn append(&self, object: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_incoming(object, |value| Ok(self.raw.append(value).map_err(Error::from)?))
+        with_incoming(object, |value| {
+            Ok(self.raw.append(value).map_err(Error::from)?)
+        })
     }
 
     /// Adds all elements of an iterable at the end, in one step.
@@ -291,7 +300,10 @@ impl List {
     /// Raises:
     ///     IndexError: There is none at this index.
     #[pyo3(signature = (index = None, /))]
-    fn pop<'py>(this: &Bound<'py, Self>, index: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn pop<'py>(
+        this: &Bound<'py, Self>,
+        index: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let at = index.map_or(Ok(-1), index::whole)?;
         let raw = &this.get().raw;
         let found = raw.pop(at as i64, &Objects).map_err(Error::from)?;
@@ -349,7 +361,10 @@ impl List {
     ) -> PyResult<usize> {
         match self.position(value, start, stop)? {
             Some(at) => Ok(at),
-            None => Err(PyValueError::new_err(format!("{} is not in list", value.repr()?))),
+            None => Err(PyValueError::new_err(format!(
+                "{} is not in list",
+                value.repr()?
+            ))),
         }
     }
 
@@ -373,11 +388,7 @@ impl List {
     /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
     /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
     #[pyo3(signature = (*, key = None, reverse = false))]
-    fn sort(
-        this: &Bound<'_, Self>,
-        key: Option<&Bound<'_, PyAny>>,
-        reverse: bool,
-    ) -> PyResult<()> {
+    fn sort(this: &Bound<'_, Self>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<()> {
         let list = this.get();
         for _ in 0..3 {
             if list.sort_once(this.py(), key, reverse)? {
@@ -433,16 +444,22 @@ impl List {
                 Added::NoInt => {}
             }
         }
-        word::add_slowly(&amount, || {
-            let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
-            word::object(py, found.ok_or_else(no_element)?)
-        }, |old, new| {
-            match list.raw.compare_exchange(at as i64, old, new).map_err(Error::from)? {
+        word::add_slowly(
+            &amount,
+            || {
+                let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
+                word::object(py, found.ok_or_else(no_element)?)
+            },
+            |old, new| match list
+                .raw
+                .compare_exchange(at as i64, old, new)
+                .map_err(Error::from)?
+            {
                 Exchanged::Yes => Ok(true),
                 Exchanged::No => Ok(false),
                 Exchanged::NoElement => Err(no_element()),
-            }
-        })
+            },
+        )
     }
 
     /// Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
@@ -465,7 +482,10 @@ impl List {
         let old = Encoded::of(old)?;
         let exchanged = with_incoming(new, |new| {
             let old = old.incoming();
-            Ok(self.raw.compare_exchange(at as i64, &old, new).map_err(Error::from)?)
+            Ok(self
+                .raw
+                .compare_exchange(at as i64, &old, new)
+                .map_err(Error::from)?)
         })?;
         match exchanged {
             Exchanged::Yes => Ok(true),
@@ -495,12 +515,19 @@ impl List {
         chunk: &onecopy::shared::Chunk,
         values: &[Incoming<'_>],
     ) -> PyResult<bool> {
-        let moment = chunk.moment().ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
+        let moment = chunk
+            .moment()
+            .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
         Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
     }
 
     /// Sorts a copy and puts it in place if nothing has changed meanwhile.
-    fn sort_once(&self, py: Python<'_>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<bool> {
+    fn sort_once(
+        &self,
+        py: Python<'_>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: bool,
+    ) -> PyResult<bool> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
         let items = word::list_of(py, chunk.iter())?;
         let places = word::sorted_places(&items, key, reverse)?;

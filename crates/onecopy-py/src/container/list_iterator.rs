@@ -50,7 +50,9 @@ impl State {
             } else {
                 (self.next + 1 - AHEAD as i64).max(0)
             };
-            self.chunk = raw.chunk(self.first.max(0) as u64, AHEAD).map_err(Error::from)?;
+            self.chunk = raw
+                .chunk(self.first.max(0) as u64, AHEAD)
+                .map_err(Error::from)?;
             place = usize::try_from(self.next - self.first).ok();
         }
         let Some(value) = place.and_then(|place| self.chunk.get(place)) else {
@@ -82,7 +84,12 @@ impl ListIterator {
             chunk: Chunk::default(),
             first: 0,
         };
-        Bound::new(list.py(), Self { state: Mutex::new(state) })
+        Bound::new(
+            list.py(),
+            Self {
+                state: Mutex::new(state),
+            },
+        )
     }
 }
 
@@ -108,12 +115,19 @@ impl ListIterator {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(list) = &state.list else { return 0 };
         let len = list.get().raw.len().unwrap_or(0) as i64;
-        let left = if state.step > 0 { len - state.next } else { (state.next + 1).min(len) };
+        let left = if state.step > 0 {
+            len - state.next
+        } else {
+            (state.next + 1).min(len)
+        };
         usize::try_from(left).unwrap_or(0)
     }
 
     /// What is left, as an iterator over a real list of it.
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    fn __reduce__<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let left = match &state.list {
             None => pyo3::types::PyList::empty(py),

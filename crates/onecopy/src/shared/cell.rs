@@ -51,7 +51,8 @@ impl Cell {
     /// The value.
     #[inline(always)]
     pub fn get<S: Sink>(&self, sink: &S) -> Result<Result<S::Made, S::Error>, ContainerError> {
-        self.heap.read(|look| read_value(look, look.root(WORD), sink))
+        self.heap
+            .read(|look| read_value(look, look.root(WORD), sink))
     }
 
     /// Replaces the value.
@@ -65,7 +66,9 @@ impl Cell {
     #[inline(always)]
     pub fn add(&self, amount: i64) -> Result<Option<i64>, ContainerError> {
         let locked = self.heap.lock()?;
-        let sum = Word(locked.root(WORD)).as_int().and_then(|old| old.checked_add(amount));
+        let sum = Word(locked.root(WORD))
+            .as_int()
+            .and_then(|old| old.checked_add(amount));
         let Some((sum, word)) = sum.and_then(|sum| Some((sum, Word::of_int(sum)?))) else {
             return Ok(None);
         };
@@ -77,7 +80,11 @@ impl Cell {
     ///
     /// # Errors
     /// As in [`Cell::set`].
-    pub fn compare_exchange(&self, old: &Incoming<'_>, new: &Incoming<'_>) -> Result<bool, ContainerError> {
+    pub fn compare_exchange(
+        &self,
+        old: &Incoming<'_>,
+        new: &Incoming<'_>,
+    ) -> Result<bool, ContainerError> {
         let locked = self.heap.lock()?;
         if !locked.is_same(Word(locked.root(WORD)), old)? {
             return Ok(false);
@@ -102,7 +109,12 @@ impl Locked<'_> {
     }
 
     #[inline(never)]
-    fn replace_blob(&self, at: u64, old: Option<u64>, value: &Incoming<'_>) -> Result<(), ContainerError> {
+    fn replace_blob(
+        &self,
+        at: u64,
+        old: Option<u64>,
+        value: &Incoming<'_>,
+    ) -> Result<(), ContainerError> {
         self.make_room_in_limbo()?;
         let mut change = self.change();
         let word = value.place(&mut change)?;
@@ -189,12 +201,17 @@ mod tests {
             let writer = scope.spawn(|| {
                 for number in 0..50_000u32 {
                     let letter = char::from(b'a' + (number % 26) as u8);
-                    put(&cell, &Value::Str(letter.to_string().repeat(20 + number as usize % 40)));
+                    put(
+                        &cell,
+                        &Value::Str(letter.to_string().repeat(20 + number as usize % 40)),
+                    );
                 }
             });
             let mut reads = 0u64;
             while !writer.is_finished() || reads < 1000 {
-                let Value::Str(text) = get(&cell) else { panic!("no str") };
+                let Value::Str(text) = get(&cell) else {
+                    panic!("no str")
+                };
                 let first = text.chars().next().unwrap();
                 assert!(text.chars().all(|letter| letter == first), "{text}");
                 reads += 1;

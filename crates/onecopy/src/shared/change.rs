@@ -25,7 +25,9 @@
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ARMED, CHANGES, IS_LONG, LONG, LONG_WRITES, RECORD, RECORD_WRITES, SEQ};
+use super::layout::{
+    ARMED, CHANGES, Header, IS_LONG, LONG, LONG_WRITES, RECORD, RECORD_WRITES, SEQ,
+};
 use super::lock::Locked;
 use super::look::Retry;
 use super::value::LONG_RECORD;
@@ -59,7 +61,10 @@ impl Record {
     #[cold]
     pub(crate) fn find(self, words: &Words, at: u64) -> Option<u64> {
         let write = (0..self.len).rev().map(|index| self.write(words, index));
-        write.into_iter().find(|write| write.0 == at).map(|write| write.1)
+        write
+            .into_iter()
+            .find(|write| write.0 == at)
+            .map(|write| write.1)
     }
 }
 
@@ -102,10 +107,25 @@ impl Locked<'_> {
         }
         Ok(Change {
             heap: self.heap,
-            record: Record { at: self.root(LONG), len: 0 },
+            record: Record {
+                at: self.long_record(most)?,
+                len: 0,
+            },
             most,
             again: Some(Vec::with_capacity(AGAIN)),
         })
+    }
+
+    /// Where the long record stands, which has room for `most` writes.
+    fn long_record(&self, most: u64) -> Result<u64, ContainerError> {
+        let (heap, at) = (self.heap, self.root(LONG));
+        let header = Header(self.load(at.wrapping_sub(8))?);
+        if header.kind() != LONG_RECORD || most > header.len() / 16 {
+            return Err(heap.corrupt(heap.head + LONG, "no long record").into());
+        }
+        // A block of a run of spans, so what is between its ends is the container's as well.
+        heap.own(at.wrapping_add(16 * most - 8))?;
+        Ok(heap.own(at)?)
     }
 
     #[cold]
@@ -115,7 +135,7 @@ impl Locked<'_> {
         let at = change.allocate(LONG_RECORD, most.saturating_mul(16))?;
         let old = self.root(LONG);
         if old != 0 {
-            change.free(old - 8)?;
+            change.free(old.wrapping_sub(8))?;
         }
         change.put_root(LONG, at + 8)?;
         change.put_root(LONG_WRITES, most)?;
@@ -225,7 +245,10 @@ impl Change<'_> {
     pub(crate) fn put(&mut self, at: u64, value: u64) -> Result<(), ContainerError> {
         let heap = self.heap;
         let at = heap.own(at)?;
-        assert!(self.record.len < self.most, "a change of more words than it was begun for");
+        assert!(
+            self.record.len < self.most,
+            "a change of more words than it was begun for"
+        );
         let entry = self.record.at + 16 * self.record.len;
         heap.words.store(entry, at);
         heap.words.store(entry + 8, value);
@@ -243,7 +266,9 @@ impl Change<'_> {
     #[inline(always)]
     pub(crate) fn put_again(&mut self, at: u64, value: u64) -> Result<(), ContainerError> {
         if let Some(index) = self.place_of(at) {
-            self.heap.words.store(self.record.at + 16 * index + 8, value);
+            self.heap
+                .words
+                .store(self.record.at + 16 * index + 8, value);
             return Ok(());
         }
         if let Some(again) = &mut self.again {
@@ -256,9 +281,14 @@ impl Change<'_> {
     #[inline(always)]
     fn place_of(&self, at: u64) -> Option<u64> {
         if let Some(again) = &self.again {
-            return again.iter().find(|known| known.0 == at).map(|known| known.1);
+            return again
+                .iter()
+                .find(|known| known.0 == at)
+                .map(|known| known.1);
         }
-        (0..self.record.len).rev().find(|index| self.record.write(&self.heap.words, *index).0 == at)
+        (0..self.record.len)
+            .rev()
+            .find(|index| self.record.write(&self.heap.words, *index).0 == at)
     }
 
     /// What a word will be after the change.

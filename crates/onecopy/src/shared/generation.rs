@@ -11,8 +11,8 @@
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{
-    ARENA, ARENA_BYTES, CLASS_BYTES, END, FREE, GENERATION, Header, LIMBO_LEN, LONG, LONG_WRITES, RUN, TOP, UNUSED, class_of,
-    stride,
+    ARENA, ARENA_BYTES, CLASS_BYTES, END, FREE, GENERATION, Header, LIMBO_LEN, LONG, LONG_WRITES,
+    RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
 
@@ -62,7 +62,11 @@ impl<'a> Locked<'a> {
 impl Generation<'_> {
     fn add_chunk(&mut self, bytes: u64) -> Result<(), ContainerError> {
         let len = (self.total / 4).clamp(CHUNK, LARGEST_CHUNK).max(bytes);
-        let chunk = self.locked.heap.container.add_chunk(len.next_multiple_of(CHUNK), self.number)?;
+        let chunk = self
+            .locked
+            .heap
+            .container
+            .add_chunk(len.next_multiple_of(CHUNK), self.number)?;
         self.total += chunk.len;
         (self.top, self.end) = (chunk.offset, chunk.offset + chunk.len);
         Ok(())
@@ -99,7 +103,10 @@ impl Generation<'_> {
         }
         self.set(row + 8, fresh + stride)?;
         self.set(fresh, Header::new(kind, class, len).0)?;
-        debug_assert!(kind != FREE && end >= fresh + stride, "a block within its run");
+        debug_assert!(
+            kind != FREE && end >= fresh + stride,
+            "a block within its run"
+        );
         Ok(fresh)
     }
 

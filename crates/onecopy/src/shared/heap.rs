@@ -21,8 +21,8 @@
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{
-    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, HASH_KEYS, Header, LIMBO, LIMBO_LEN,
-    LIMBO_MOST, MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
+    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, HASH_KEYS,
+    Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
 use super::look::Look;
@@ -68,7 +68,10 @@ impl Heap {
         })?;
         let (keys, _) = keys.0.as_chunks::<8>();
         for (index, key) in keys.iter().enumerate() {
-            words.store(head + HASH_KEYS + 8 * index as u64, u64::from_le_bytes(*key));
+            words.store(
+                head + HASH_KEYS + 8 * index as u64,
+                u64::from_le_bytes(*key),
+            );
         }
         words.store(head + ARENA, head + FIRST_ARENA);
         words.store(head + TOP, head + FIRST_BLOCK);
@@ -84,14 +87,20 @@ impl Heap {
     pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
         let heap = Self::of(container);
         if heap.words.acquire(heap.head) != MAGIC | u64::from(kind) {
-            return Err(heap.corrupt(heap.head, "the head of a container of another kind").into());
+            return Err(heap
+                .corrupt(heap.head, "the head of a container of another kind")
+                .into());
         }
         Ok(heap)
     }
 
     fn of(container: Container) -> Self {
         let (words, head) = (Words::of(&container), container.first());
-        Self { container, words, head }
+        Self {
+            container,
+            words,
+            head,
+        }
     }
 
     /// Bytes of the container's own run.
@@ -204,9 +213,14 @@ impl Change<'_> {
     #[inline(always)]
     fn class_row(&self, class: u64) -> Result<u64, ContainerError> {
         if class >= CLASSES {
-            return Err(ContainerError::Full { most: MOST, what: "bytes" });
+            return Err(ContainerError::Full {
+                most: MOST,
+                what: "bytes",
+            });
         }
-        Ok(self.see(self.heap.head + ARENA)?.wrapping_add(class * CLASS_BYTES))
+        Ok(self
+            .see(self.heap.head + ARENA)?
+            .wrapping_add(class * CLASS_BYTES))
     }
 
     /// The header of a block that heads a free list.
@@ -214,7 +228,10 @@ impl Change<'_> {
     fn free_header(&self, at: u64, class: u64) -> Result<Header, ContainerError> {
         let header = Header(self.see(at)?);
         if header.kind() != FREE || header.class() != class {
-            return Err(self.heap.corrupt(at, "a block on the wrong free list").into());
+            return Err(self
+                .heap
+                .corrupt(at, "a block on the wrong free list")
+                .into());
         }
         Ok(header)
     }
@@ -225,7 +242,9 @@ impl Change<'_> {
     fn allocate_run(&mut self, kind: u8, class: u64, len: u64) -> Result<u64, ContainerError> {
         let row = self.class_row(class)?;
         let stride = stride(class);
-        let chunk_bytes = self.see(self.heap.head + END)?.saturating_sub(self.see(self.heap.head + TOP)?);
+        let chunk_bytes = self
+            .see(self.heap.head + END)?
+            .saturating_sub(self.see(self.heap.head + TOP)?);
         // Small heaps have small runs; what does not fit one is a run by itself.
         let run = (chunk_bytes / 16).clamp(SMALLEST_RUN, LARGEST_RUN);
         let blocks = ((run - 8) / stride).max(1);
@@ -243,7 +262,10 @@ impl Change<'_> {
         let head = self.heap.head;
         let (mut top, mut end) = (self.see(head + TOP)?, self.see(head + END)?);
         if top > end {
-            return Err(self.heap.corrupt(head + TOP, "blocks past the end of a chunk").into());
+            return Err(self
+                .heap
+                .corrupt(head + TOP, "blocks past the end of a chunk")
+                .into());
         }
         if end - top < bytes {
             if end > top {
@@ -303,7 +325,10 @@ impl Change<'_> {
         let head = self.heap.head;
         let len = self.see(head + LIMBO_LEN)?;
         if len >= LIMBO_MOST {
-            return Err(self.heap.corrupt(head + LIMBO_LEN, "an impossible limbo").into());
+            return Err(self
+                .heap
+                .corrupt(head + LIMBO_LEN, "an impossible limbo")
+                .into());
         }
         // Beyond the length: nobody's yet.
         self.prepare(head + LIMBO + 8 * len, at)?;

@@ -158,11 +158,15 @@ mod tests {
 
     #[test]
     fn every_length_fits_its_class_and_not_the_one_before() {
-        let lengths = (0..5000).chain((6..44).flat_map(|bits| [(1 << bits) - 1, 1 << bits, (1 << bits) + 1]));
+        let lengths =
+            (0..5000).chain((6..44).flat_map(|bits| [(1 << bits) - 1, 1 << bits, (1 << bits) + 1]));
         for len in lengths {
             let class = class_of(len);
             assert!(class < CLASSES, "{len}");
-            assert!(class_len(class) >= len && class_len(class).is_multiple_of(8), "{len}");
+            assert!(
+                class_len(class) >= len && class_len(class).is_multiple_of(8),
+                "{len}"
+            );
             assert!(class == 0 || class_len(class - 1) < len, "{len}");
         }
     }
@@ -170,6 +174,9 @@ mod tests {
     #[test]
     fn a_header_says_what_it_was_made_from() {
         let header = Header::new(7, 159, MOST);
-        assert_eq!((header.kind(), header.class(), header.len()), (7, 159, MOST));
+        assert_eq!(
+            (header.kind(), header.class(), header.len()),
+            (7, 159, MOST)
+        );
     }
 }

@@ -49,8 +49,12 @@ macro_rules! lock_by_hand {
             ///
             /// # Errors
             /// [`ContainerError::LockTimeout`](crate::ContainerError::LockTimeout).
-            pub fn hold(&self, patience: Option<std::time::Duration>) -> Result<(), crate::ContainerError> {
-                self.heap.user_lock(patience.unwrap_or($crate::shared::lock::PATIENCE))
+            pub fn hold(
+                &self,
+                patience: Option<std::time::Duration>,
+            ) -> Result<(), crate::ContainerError> {
+                self.heap
+                    .user_lock(patience.unwrap_or($crate::shared::lock::PATIENCE))
             }
 
             /// Gives back what [`Self::hold`] took.
@@ -114,20 +118,34 @@ impl Heap {
         crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
         if taken && self.words.relaxed(self.head + ARMED) == 0 {
-            return Ok(Locked { heap: self, is_own: true });
+            return Ok(Locked {
+                heap: self,
+                is_own: true,
+            });
         }
         self.lock_slowly(me, taken, PATIENCE)
     }
 
     #[cold]
     #[inline(never)]
-    fn lock_slowly(&self, me: u32, taken: bool, patience: Duration) -> Result<Locked<'_>, ContainerError> {
+    fn lock_slowly(
+        &self,
+        me: u32,
+        taken: bool,
+        patience: Duration,
+    ) -> Result<Locked<'_>, ContainerError> {
         // Relaxed: only this thread writes its own name.
         if !taken && self.lock_word().load(Ordering::Relaxed) == me {
-            return Ok(Locked { heap: self, is_own: false });
+            return Ok(Locked {
+                heap: self,
+                is_own: false,
+            });
         }
         let is_from_the_dead = !taken && self.wait(me, patience)?;
-        let locked = Locked { heap: self, is_own: true };
+        let locked = Locked {
+            heap: self,
+            is_own: true,
+        };
         if is_from_the_dead || self.words.relaxed(self.head + ARMED) != 0 {
             self.recover(is_from_the_dead)?;
         }
@@ -146,7 +164,9 @@ impl Heap {
             let is_dead = owner != 0 && spins >= SPINS && self.container.is_absent(owner);
             if owner == 0 || is_dead {
                 // Acquire: sees all that the last holder stored. One of several waiters wins.
-                let taken = word.compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+                let taken = word
+                    .compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok();
                 if taken {
                     crate::testing::container_stored();
                     if slept || is_dead {

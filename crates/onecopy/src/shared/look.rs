@@ -2,16 +2,17 @@
 //!
 //! A reader loads `seq`, walks by words that may change under it, and looks at `seq` again. Changes that free and move
 //! nothing leave `seq` alone and disturb nobody. A writer that stands between its commit and its last write, because it
-//! is stopped or dead, has all its writes in the intent record: the reader lays them over what it loads
-//! and goes on. So a point read waits for nobody, and only one that was disturbed often takes the lock.
+//! is stopped or dead, has all its writes in the intent record: the reader lays them over what it loads and goes on. So
+//! a point read waits for nobody, and only one that was disturbed often takes the lock. That holds for changes that move
+//! nothing as well: a change has happened once it is committed, and who has seen one of its words sees all.
 //!
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
+use super::change::Record;
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::change::Record;
-use super::layout::{CHANGES, SEQ};
+use super::layout::{ARMED, CHANGES, SEQ};
 use crate::primitive::{Ordering, fence};
 
 /// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
@@ -83,6 +84,14 @@ impl<'a> Look<'a> {
         // with the Release stores of `Change::commit`.
         fence(Ordering::Acquire);
         self.heap.words.relaxed(self.heap.head + SEQ) == self.seq
+            && (self.overlay.is_empty() || self.is_same_record())
+    }
+
+    /// Whether the record that is laid over is still that of the same change.
+    #[cold]
+    #[inline(never)]
+    fn is_same_record(&self) -> bool {
+        self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
     }
 
     /// The same, as what a read ends with.
@@ -122,12 +131,21 @@ impl Heap {
             && self.words.relaxed(self.head + CHANGES) == moment.changes
     }
 
+    /// Whether nothing has been freed or moved since a moment.
+    #[inline(always)]
+    pub(crate) fn is_unmoved(&self, moment: Moment) -> bool {
+        self.words.acquire(self.head + SEQ) == moment.seq
+    }
+
     #[inline(always)]
     pub(crate) fn look(&self) -> Option<Look<'_>> {
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
-        (seq & 1 == 0).then_some(Look {
+        // A change that is committed has happened, to all that begin to read after it, though its words may not be
+        // written yet: who has seen one of them must see all.
+        let armed = self.words.acquire(self.head + ARMED);
+        (seq & 1 == 0 && armed == 0).then_some(Look {
             heap: self,
             seq,
             changes,
@@ -181,14 +199,13 @@ impl Heap {
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Option<T> {
+        let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
-        let changes = self.words.relaxed(self.head + CHANGES);
-        let overlay = if seq & 1 == 1 {
-            self.armed_record().ok().filter(|record| !record.is_empty())?
-        } else {
-            Record::EMPTY
-        };
-        // The record is that change's, and stays so, as long as `seq` stays the same: what `read` ends with.
+        let overlay = self.armed_record().ok()?;
+        if seq & 1 == 1 && overlay.is_empty() {
+            return None;
+        }
+        // The record is that change's, and stays so, as long as both counters stay the same: what `read` ends with.
         let look = Look {
             heap: self,
             seq,
@@ -226,6 +243,17 @@ impl Heap {
             {
                 return Ok(result);
             }
+        }
+        let mut read_current = |look: &Look<'_>| {
+            let result = read(look)?;
+            if look.is_current() {
+                Ok(result)
+            } else {
+                Err(Retry)
+            }
+        };
+        if let Some(result) = self.read_past_writer(&mut read_current) {
+            return Ok(result);
         }
         self.read_locked(&mut read)
     }

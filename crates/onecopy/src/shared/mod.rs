@@ -24,11 +24,11 @@ mod words;
 
 pub use cell::Cell;
 pub use dict::{
-    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, Set,
-    canonical, refusal,
+    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part,
+    Picture, RawDict, Set, canonical, refusal,
 };
 pub use error::ContainerError;
-pub use lock::{SleepHook, set_sleep_hook};
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
+pub use lock::{SleepHook, set_sleep_hook};
 pub use look::Moment;
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

@@ -13,7 +13,10 @@
 //! ```
 //! A str is kept in the narrowest of one, two and four bytes a character, as CPython keeps it. Wide ints are
 //! little-endian two's complement in the fewest bytes. Objects are pickles, made and read by whoever knows how.
-#![allow(unsafe_code, reason = "bytes are copied to where the reader wants them")]
+#![allow(
+    unsafe_code,
+    reason = "bytes are copied to where the reader wants them"
+)]
 
 use super::change::Change;
 use super::error::ContainerError;
@@ -199,9 +202,8 @@ impl Word {
 
     #[inline(always)]
     fn short(tag: u64, bytes: &[u8]) -> Option<u64> {
-        (bytes.len() <= SHORT).then(|| {
-            tag << 48 | (bytes.len() as u64) << 40 | super::words::tail(bytes)
-        })
+        (bytes.len() <= SHORT)
+            .then(|| tag << 48 | (bytes.len() as u64) << 40 | super::words::tail(bytes))
     }
 
     /// What the word is written as inside a key that is made of several values.
@@ -377,9 +379,17 @@ impl Look<'_> {
 
     /// The length of the content at the end of a block: true, and no longer than the block.
     #[inline(always)]
-    pub(crate) fn content(&self, at: u64, header: Header, len: u64, kind: Kind) -> Result<usize, Retry> {
+    pub(crate) fn content(
+        &self,
+        at: u64,
+        header: Header,
+        len: u64,
+        kind: Kind,
+    ) -> Result<usize, Retry> {
         let len = usize::try_from(len).map_err(|_| Retry)?;
-        let end = at.checked_add(8).and_then(|start| start.checked_add(header.len()));
+        let end = at
+            .checked_add(8)
+            .and_then(|start| start.checked_add(header.len()));
         if !len.is_multiple_of(kind.unit()) || end.is_none_or(|end| end > self.heap.words.len()) {
             return Err(Retry);
         }
@@ -398,16 +408,30 @@ impl Look<'_> {
         let is_own = || heap.container.owns(at) && heap.container.owns(last);
         // Another process may have added the chunk; what this one knows is only changed under the lock.
         let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
-        if fits && (is_own() || look() && is_own()) { Ok(()) } else { Err(Retry) }
+        if fits && (is_own() || look() && is_own()) {
+            Ok(())
+        } else {
+            Err(Retry)
+        }
     }
 
     /// Copies a blob's content behind what is in `to`, with a header in front and zeros up to the next multiple of eight.
-    pub(crate) fn append_blob(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
+    pub(crate) fn append_blob(
+        &self,
+        at: u64,
+        blob: (Kind, usize),
+        to: &mut Vec<u8>,
+    ) -> Result<(), Retry> {
         self.append_content(at.wrapping_add(8), blob, to)
     }
 
     /// The same for content that stands elsewhere in its block.
-    pub(crate) fn append_content(&self, at: u64, blob: (Kind, usize), to: &mut Vec<u8>) -> Result<(), Retry> {
+    pub(crate) fn append_content(
+        &self,
+        at: u64,
+        blob: (Kind, usize),
+        to: &mut Vec<u8>,
+    ) -> Result<(), Retry> {
         let (kind, len) = blob;
         let room = len.next_multiple_of(8);
         to.try_reserve(8 + room).map_err(|_| Retry)?;
@@ -528,7 +552,9 @@ impl Value {
                 Some(word) => Incoming::Word(word),
                 None => Incoming::Blob(Kind::Int, narrowest_int(bytes)),
             },
-            Self::Float(value) => return Encoded::Made(Kind::Nan, value.to_bits().to_le_bytes().to_vec()),
+            Self::Float(value) => {
+                return Encoded::Made(Kind::Nan, value.to_bits().to_le_bytes().to_vec());
+            }
             Self::Str(text) if text.is_ascii() => Incoming::of_latin1(text.as_bytes(), true),
             Self::Str(text) => return Encoded::of_str(text.chars().map(u32::from)),
             Self::Surrogates(points) => return Encoded::of_str(points.iter().copied()),
@@ -605,7 +631,9 @@ fn narrowest_int(bytes: &[u8]) -> &[u8] {
 
 /// An int of at most eight bytes.
 fn small_int(bytes: &[u8]) -> Option<i64> {
-    let sign = bytes.last().map_or(0, |byte| if byte & 0x80 == 0 { 0 } else { 0xff });
+    let sign = bytes
+        .last()
+        .map_or(0, |byte| if byte & 0x80 == 0 { 0 } else { 0xff });
     let mut word = [sign; 8];
     word.get_mut(..bytes.len())?.copy_from_slice(bytes);
     Some(i64::from_le_bytes(word))
@@ -617,7 +645,12 @@ fn narrowest_str(points: impl Iterator<Item = u32> + Clone) -> (Kind, Vec<u8>) {
     match last {
         0..0x80 => (Kind::Ascii, points.map(|point| point as u8).collect()),
         0x80..0x100 => (Kind::Latin1, points.map(|point| point as u8).collect()),
-        0x100..0x1_0000 => (Kind::Ucs2, points.flat_map(|point| (point as u16).to_le_bytes()).collect()),
+        0x100..0x1_0000 => (
+            Kind::Ucs2,
+            points
+                .flat_map(|point| (point as u16).to_le_bytes())
+                .collect(),
+        ),
         _ => (Kind::Ucs4, points.flat_map(u32::to_le_bytes).collect()),
     }
 }
@@ -641,9 +674,13 @@ impl Sink for Values {
             Immediate::Bool(value) => Value::Bool(value),
             Immediate::Int(value) => Value::Int(value),
             Immediate::Float(value) => Value::Float(value),
-            Immediate::Str(bytes, len) => {
-                Value::Str(bytes.iter().take(len).map(|byte| char::from(*byte)).collect())
-            }
+            Immediate::Str(bytes, len) => Value::Str(
+                bytes
+                    .iter()
+                    .take(len)
+                    .map(|byte| char::from(*byte))
+                    .collect(),
+            ),
             Immediate::Bytes(bytes, len) => Value::Bytes(bytes.iter().take(len).copied().collect()),
         })
     }
@@ -671,10 +708,17 @@ impl Sink for Values {
             Kind::Bytes => Value::Bytes(room),
             Kind::Pickle => Value::Pickle(room),
             Kind::Encoded => Value::Encoded(room),
-            Kind::Ascii | Kind::Latin1 => Value::Str(room.iter().map(|byte| char::from(*byte)).collect()),
+            Kind::Ascii | Kind::Latin1 => {
+                Value::Str(room.iter().map(|byte| char::from(*byte)).collect())
+            }
             Kind::Ucs2 => {
                 let (units, _) = room.as_chunks::<2>();
-                text(units.iter().map(|unit| u32::from(u16::from_le_bytes(*unit))).collect())
+                text(
+                    units
+                        .iter()
+                        .map(|unit| u32::from(u16::from_le_bytes(*unit)))
+                        .collect(),
+                )
             }
             Kind::Ucs4 => {
                 let (units, _) = room.as_chunks::<4>();
@@ -717,7 +761,10 @@ mod tests {
         ];
         for (index, word) in words.iter().enumerate() {
             assert_ne!(word.0, 0);
-            assert!(words.iter().skip(index + 1).all(|other| other != word), "{word:?}");
+            assert!(
+                words.iter().skip(index + 1).all(|other| other != word),
+                "{word:?}"
+            );
             let as_blob = word.as_blob().is_some();
             assert_ne!(word.immediate().is_some(), as_blob, "{word:?}");
         }

@@ -63,7 +63,11 @@ impl Locked<'_> {
         }
         for index in 0..limbo {
             let at = self.root(LIMBO + 8 * index);
-            census.meet(at, |header| header.kind() != FREE, "a way to no block, or to one that is met twice")?;
+            census.meet(
+                at,
+                |header| header.kind() != FREE,
+                "a way to no block, or to one that is met twice",
+            )?;
         }
         census.meet_long_record()?;
         reach(&mut census)?;

@@ -8,12 +8,15 @@
 //! Offsets count from the start of the data area, so that they mean the same in every process. Readers follow any
 //! offset: the lowest three bits are cleared and the bounds checked, and what was read is judged afterwards.
 #![allow(unsafe_code, reason = "atomics over mapped memory are made here, once")]
-#![allow(clippy::cast_ptr_alignment, reason = "offsets are rounded down to words")]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "offsets are rounded down to words"
+)]
 
 use std::ptr::NonNull;
 
-use crate::store::Container;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::store::Container;
 
 /// How a word is loaded that may be the way to others. x86 keeps loads in order, and a Relaxed one lets the compiler
 /// merge address computations; elsewhere what a word leads to must not be older than the word.
@@ -39,7 +42,10 @@ impl Words {
     /// The data area of a container's store. Whoever uses it keeps the container, or a clone of it.
     pub(crate) fn of(container: &Container) -> Self {
         let (base, len) = container.data();
-        Self { base, len: len & !7 }
+        Self {
+            base,
+            len: len & !7,
+        }
     }
 
     /// Bytes of the area.
@@ -107,7 +113,9 @@ impl Words {
 
     #[inline(always)]
     fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
-        let end = words.checked_mul(8).and_then(|bytes| at.checked_add(bytes))?;
+        let end = words
+            .checked_mul(8)
+            .and_then(|bytes| at.checked_add(bytes))?;
         if !at.is_multiple_of(8) || end > self.len {
             return None;
         }
@@ -197,9 +205,14 @@ impl Words {
     pub(crate) fn prefetch(&self, at: u64) {
         #[cfg(target_arch = "x86_64")]
         {
-            let place = self.base.as_ptr().wrapping_add((at % self.len.max(1)) as usize);
+            let place = self
+                .base
+                .as_ptr()
+                .wrapping_add((at % self.len.max(1)) as usize);
             // SAFETY: a prefetch accesses nothing, whatever the address (Intel SDM, PREFETCHh: no faults).
-            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast()) };
+            unsafe {
+                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast())
+            };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;

@@ -27,25 +27,26 @@ impl RawDict {
     /// As in [`RawDict::set`].
     #[inline(always)]
     pub fn add(&self, key: &Key<'_>, amount: &Incoming<'_>) -> Result<KeyAdded, ContainerError> {
-        let (locked, found) = self.locate(key)?;
-        if found.is_key() {
-            let at = found.entry().wrapping_add(VALUE_AT);
-            if let Incoming::Word(amount) = amount
-                && let Some(amount) = amount.as_int()
-                && let Some(old) = Word(locked.load(at)?).as_int()
-                && let Some(word) = Word::of_int(old + amount)
-            {
-                locked.set(at, word.0)?;
-                return Ok(KeyAdded::Sum(old + amount));
+        self.locate(key, |locked, found| {
+            if found.is_key() {
+                let at = found.entry().wrapping_add(VALUE_AT);
+                if let Incoming::Word(amount) = amount
+                    && let Some(amount) = amount.as_int()
+                    && let Some(old) = Word(locked.load(at)?).as_int()
+                    && let Some(word) = Word::of_int(old + amount)
+                {
+                    locked.set(at, word.0)?;
+                    return Ok(KeyAdded::Sum(old + amount));
+                }
+                return self.add_slowly(locked, at, amount);
             }
-            return self.add_slowly(&locked, at, amount);
-        }
-        let Some(bytes) = int_bytes(amount) else {
-            return Ok(KeyAdded::NoInt);
-        };
-        let amount = Incoming::of_int(&bytes);
-        self.insert(&locked, key, found, &amount)?;
-        Ok(added(&bytes))
+            let Some(bytes) = int_bytes(amount) else {
+                return Ok(KeyAdded::NoInt);
+            };
+            let amount = Incoming::of_int(&bytes);
+            self.insert(locked, key, found, &amount)?;
+            Ok(added(&bytes))
+        })
     }
 
     /// The same where one of the ints is wide, or a bool.
@@ -80,7 +81,11 @@ impl RawDict {
 
 /// What is said of a sum.
 fn added(sum: &[u8]) -> KeyAdded {
-    let mut word = [if sum.last().is_some_and(|last| last & 0x80 != 0) { 0xff } else { 0 }; 8];
+    let mut word = [if sum.last().is_some_and(|last| last & 0x80 != 0) {
+        0xff
+    } else {
+        0
+    }; 8];
     match Incoming::of_int(sum) {
         Incoming::Word(word) => word.as_int().map_or(KeyAdded::NoInt, KeyAdded::Sum),
         Incoming::Blob(_, bytes) => match word.get_mut(..bytes.len()) {
@@ -108,7 +113,13 @@ fn int_bytes(value: &Incoming<'_>) -> Option<Vec<u8>> {
 
 /// The sum of two ints in little-endian two's complement, with a byte to spare.
 fn sum(one: &[u8], other: &[u8]) -> Vec<u8> {
-    let sign = |bytes: &[u8]| if bytes.last().is_some_and(|last| last & 0x80 != 0) { 0xffu8 } else { 0 };
+    let sign = |bytes: &[u8]| {
+        if bytes.last().is_some_and(|last| last & 0x80 != 0) {
+            0xffu8
+        } else {
+            0
+        }
+    };
     let (one_sign, other_sign) = (sign(one), sign(other));
     let mut carry = false;
     let mut sum = Vec::with_capacity(one.len().max(other.len()) + 1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::error::ContainerError;
 use super::super::value::{Incoming, Kind, Value, Values, Word};
 use super::hash::{Canonical, canonical};
-use super::{KeyAdded, End, KeyExchanged, Key, Part, Picture, RawDict, refusal};
+use super::{End, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, refusal};
 use crate::store::{Store, Token};
 
 /// Why an operation on a dict, a set or a counter failed. It is unchanged.
@@ -73,7 +73,10 @@ fn with_canonical<T>(
             Incoming::Word(word) => word,
             Incoming::Blob(kind, _) => {
                 if let Some(why) = refusal(kind) {
-                    return Err(DictError::NoKey { what: "a pickled object", why });
+                    return Err(DictError::NoKey {
+                        what: "a pickled object",
+                        why,
+                    });
                 }
                 return Ok(take(incoming, None));
             }
@@ -87,6 +90,11 @@ fn with_canonical<T>(
 }
 
 impl Dict {
+    #[cfg(test)]
+    pub(super) fn of(raw: RawDict) -> Self {
+        Self(Arc::new(raw))
+    }
+
     /// What takes and gives keys and values as they are kept, for bindings to other languages.
     #[must_use]
     pub fn raw(&self) -> &RawDict {
@@ -163,7 +171,9 @@ impl Dict {
     /// # Errors
     /// No memory.
     pub fn set(&self, key: &Value, value: &Value) -> Result<(), DictError> {
-        self.with_key(key, |key| value.with_incoming(|value| self.0.set(key, &value)))
+        self.with_key(key, |key| {
+            value.with_incoming(|value| self.0.set(key, &value))
+        })
     }
 
     /// Sets the value of a key that is not there. If it is there, its value, which stays.
@@ -171,8 +181,9 @@ impl Dict {
     /// # Errors
     /// No memory.
     pub fn set_default(&self, key: &Value, value: &Value) -> Result<Option<Value>, DictError> {
-        let made =
-            self.with_key(key, |key| value.with_incoming(|value| self.0.set_default(key, &value, &Values)))?;
+        let made = self.with_key(key, |key| {
+            value.with_incoming(|value| self.0.set_default(key, &value, &Values))
+        })?;
         self.made(made)
     }
 
@@ -207,7 +218,9 @@ impl Dict {
     /// # Errors
     /// [`DictError::NoInt`].
     pub fn add(&self, key: &Value, amount: &Value) -> Result<Value, DictError> {
-        match self.with_key(key, |key| amount.with_incoming(|amount| self.0.add(key, &amount)))? {
+        match self.with_key(key, |key| {
+            amount.with_incoming(|amount| self.0.add(key, &amount))
+        })? {
             KeyAdded::Sum(sum) => Ok(Value::Int(sum)),
             KeyAdded::Wide(bytes) => Ok(Value::BigInt(bytes)),
             KeyAdded::NoInt => Err(DictError::NoInt),
@@ -218,9 +231,16 @@ impl Dict {
     ///
     /// # Errors
     /// No memory.
-    pub fn compare_exchange(&self, key: &Value, old: &Value, new: &Value) -> Result<bool, DictError> {
+    pub fn compare_exchange(
+        &self,
+        key: &Value,
+        old: &Value,
+        new: &Value,
+    ) -> Result<bool, DictError> {
         let exchanged = self.with_key(key, |key| {
-            old.with_incoming(|old| new.with_incoming(|new| self.0.compare_exchange(key, &old, &new)))
+            old.with_incoming(|old| {
+                new.with_incoming(|new| self.0.compare_exchange(key, &old, &new))
+            })
         })?;
         Ok(exchanged == KeyExchanged::Yes)
     }
@@ -233,7 +253,9 @@ impl Dict {
     pub fn update(&self, items: &[(Value, Value)]) -> Result<(), DictError> {
         let mut keys = Vec::with_capacity(items.len());
         for (key, _) in items {
-            keys.push(with_canonical(key, |canonical, form| Owned::of(canonical, form))?);
+            keys.push(with_canonical(key, |canonical, form| {
+                Owned::of(canonical, form)
+            })?);
         }
         let values: Vec<_> = items.iter().map(|item| item.1.encode()).collect();
         let items: Vec<_> = keys
@@ -285,20 +307,25 @@ impl Dict {
     }
 
     fn values_of(&self, picture: &Picture) -> Result<Vec<Value>, DictError> {
-        let values: Result<Vec<Value>, _> = picture.iter().map(|value| value.make(&Values)).collect();
+        let values: Result<Vec<Value>, _> =
+            picture.iter().map(|value| value.make(&Values)).collect();
         values.map_err(|_| self.0.no_value().into())
     }
 
     fn iter_of(&self, picture: Picture) -> Items<'_> {
-        Items { dict: self, picture, next: 0 }
+        Items {
+            dict: self,
+            picture,
+            next: 0,
+        }
     }
 
-    /// Keys and values as they were when this was called. Of a large dict that is written to meanwhile, those that are
-    /// there all the time are in it, others may be.
+    /// Keys and values as they were when this was called. Of a dict that is written to all the time, keys that are
+    /// there all the time come once; one that is taken out meanwhile may come, and twice if it is set again.
     ///
     /// # Errors
     /// The dict is damaged.
-    pub fn iter(&self) -> Result<Items<'_>, DictError> {
+    pub fn picture(&self) -> Result<Items<'_>, DictError> {
         Ok(self.iter_of(self.0.picture(Part::Items)?))
     }
 
@@ -308,8 +335,13 @@ impl Dict {
     /// # Errors
     /// [`ContainerError::LockTimeout`].
     pub fn lock(&self, timeout: Option<Duration>) -> Result<DictLock<'_>, DictError> {
-        self.0.heap.user_lock(timeout.unwrap_or(super::super::lock::PATIENCE))?;
-        Ok(DictLock { dict: self, thread: PhantomData })
+        self.0
+            .heap
+            .user_lock(timeout.unwrap_or(super::super::lock::PATIENCE))?;
+        Ok(DictLock {
+            dict: self,
+            thread: PhantomData,
+        })
     }
 
     /// Checks every invariant, under the lock.
@@ -361,7 +393,9 @@ impl Iterator for Items<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let key = self.picture.get(self.next)?;
         let value = self.picture.get(self.next + 1)?;
-        let item = key.make(&Values).and_then(|key| Ok((key, value.make(&Values)?)));
+        let item = key
+            .make(&Values)
+            .and_then(|key| Ok((key, value.make(&Values)?)));
         self.next += 2;
         Some(item.map_err(|_| self.dict.0.no_value().into()))
     }

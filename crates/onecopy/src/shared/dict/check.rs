@@ -75,13 +75,21 @@ impl RawDict {
         })??;
         let half = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
         if found.entry() != entry || found.hash & 0xffff_ffff != half {
-            return Err(locked.heap.corrupt(entry, "an entry that its key does not lead to").into());
+            return Err(locked
+                .heap
+                .corrupt(entry, "an entry that its key does not lead to")
+                .into());
         }
         Ok(())
     }
 
     /// Counts the keys of a segment.
-    fn check_segment(&self, locked: &Locked<'_>, segment: u64, log: u32) -> Result<u64, ContainerError> {
+    fn check_segment(
+        &self,
+        locked: &Locked<'_>,
+        segment: u64,
+        log: u32,
+    ) -> Result<u64, ContainerError> {
         let (mut keys, mut used) = (0, 2);
         for slot in 1..1u64 << log {
             let word = locked.load(segment.wrapping_add(8 * slot))?;
@@ -89,7 +97,10 @@ impl RawDict {
             used += u64::from(word != 0);
         }
         if locked.load(segment)? < used {
-            return Err(locked.heap.corrupt(segment, "a segment with more keys than it counts").into());
+            return Err(locked
+                .heap
+                .corrupt(segment, "a segment with more keys than it counts")
+                .into());
         }
         Ok(keys)
     }

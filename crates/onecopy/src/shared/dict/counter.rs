@@ -118,7 +118,9 @@ impl Counter {
     /// [`DictError::NoInt`] if a count has more than 64 bits.
     pub fn counts(&self) -> Result<Vec<(Value, i64)>, DictError> {
         let items = self.0.items()?.into_iter();
-        items.map(|(value, count)| Ok((value, count_of(&count)?))).collect()
+        items
+            .map(|(value, count)| Ok((value, count_of(&count)?)))
+            .collect()
     }
 
     /// The sum of all counts, of one moment.
@@ -129,7 +131,9 @@ impl Counter {
         let counts = self.0.values()?;
         let mut total = 0i64;
         for count in &counts {
-            total = total.checked_add(count_of(count)?).ok_or(DictError::NoInt)?;
+            total = total
+                .checked_add(count_of(count)?)
+                .ok_or(DictError::NoInt)?;
         }
         Ok(total)
     }

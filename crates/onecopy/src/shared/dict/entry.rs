@@ -81,7 +81,11 @@ pub(super) fn new_entry(
     place: u64,
     value: Word,
 ) -> Result<u64, ContainerError> {
-    let header = Header(if key.form.is_some() { key.header_with_form() } else { key.header });
+    let header = Header(if key.form.is_some() {
+        key.header_with_form()
+    } else {
+        key.header
+    });
     let entry = change.allocate(header.kind(), header.len())?;
     change.prepare(entry + VALUE_AT, value.0)?;
     change.prepare(entry + PLACE_AT, hash << 32 | place)?;
@@ -98,7 +102,11 @@ pub(super) fn new_entry(
 }
 
 /// Whether a word of a dict is this value: of the same type and, for a pickle, made of the same bytes.
-pub(super) fn is_same(locked: &Locked<'_>, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+pub(super) fn is_same(
+    locked: &Locked<'_>,
+    word: Word,
+    value: &Incoming<'_>,
+) -> Result<bool, ContainerError> {
     Ok(match (value, word.as_blob()) {
         (Incoming::Word(other), None) => word == *other,
         (Incoming::Blob(kind, bytes), Some(at)) => {

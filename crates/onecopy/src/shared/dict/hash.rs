@@ -2,7 +2,7 @@
 //!
 //! A key's hash is made before the dict is locked, of two random words of the dict: xxh3 for bytes, two folded
 //! multiplications for words. Whoever learns the random words can choose keys that collide all the same, so a dict that
-//! meets probes far longer than chance makes them is built anew with **SipHash-1-3** (Aumasson and Bernstein, "SipHash:
+//! meets probes far longer than chance makes them is built anew with **SipHash-1-3** (Aumasson and Bernstein, "`SipHash`:
 //! a fast short-input PRF", 2012, with one round for each word and three at the end), and keeps to it until it is cleared.
 //!
 //! Keys that Python calls equal are one key: `1`, `1.0` and `True`. They are compared in one *canonical* form, an int if
@@ -71,7 +71,11 @@ impl Secret {
 
     /// The hash of a key in a dict whose hashes are slow ones, or not.
     pub(super) fn hash_of(self, key: &Incoming<'_>, is_slow: bool) -> u64 {
-        if is_slow { self.slow_hash(key) } else { self.hash(key) }
+        if is_slow {
+            self.slow_hash(key)
+        } else {
+            self.hash(key)
+        }
     }
 
     /// The hash of a key in a dict that somebody has flooded.
@@ -160,7 +164,7 @@ pub fn canonical(word: Word) -> Option<Canonical> {
 fn canonical_number(word: Word) -> Option<Canonical> {
     match word.immediate()? {
         Immediate::Bool(value) => Word::of_int(i64::from(value)).map(Canonical::Word),
-        Immediate::Float(value) if value.is_finite() && value.trunc() == value => Some(whole(value)),
+        Immediate::Float(value) if value.is_finite() && value.fract() == 0.0 => Some(whole(value)),
         _ => None,
     }
 }
@@ -174,11 +178,15 @@ fn whole(value: f64) -> Canonical {
     }
     // Of a float so large the mantissa is an int: value = mantissa × 2^shift.
     let bits = value.to_bits();
-    let exponent = (bits >> 52 & 0x7ff) as i64 - 1075;
+    let exponent = (bits >> 52 & 0x7ff).cast_signed() - 1075;
     let mantissa = i128::from(bits & ((1 << 52) - 1) | 1 << 52);
     let mantissa = if value < 0.0 { -mantissa } else { mantissa };
     let shift = exponent.unsigned_abs() as usize;
-    let shifted = if exponent < 0 { mantissa >> shift } else { mantissa << (shift % 8) };
+    let shifted = if exponent < 0 {
+        mantissa >> shift
+    } else {
+        mantissa << (shift % 8)
+    };
     let zeros = if exponent < 0 { 0 } else { shift / 8 };
     let mut bytes = vec![0; zeros];
     bytes.extend(shifted.to_le_bytes());

@@ -21,7 +21,7 @@ use super::super::lock::Locked;
 use super::super::look::{Look, Retry};
 use super::super::value::{DIRECTORY, Incoming, SEGMENT};
 use super::hash::{Key, Secret};
-use super::{INDEX, KEY_AT, LEN_MOST, OFFSET, PLACE_AT, RawDict, len_of, STATE};
+use super::{INDEX, KEY_AT, LEN_MOST, OFFSET, PLACE_AT, RawDict, STATE, len_of};
 
 /// log2 of the slots of a dict's first segment, and of the largest.
 const SMALLEST: u32 = if cfg!(test) { 3 } else { 5 };
@@ -30,7 +30,7 @@ pub(super) const LARGEST: u32 = if cfg!(test) { 5 } else { 13 };
 /// The most bits of a hash that choose a segment.
 const DEEPEST: u64 = 32 - LARGEST as u64;
 /// Probes that chance makes in a segment that is nearly full, at most.
-pub(super) const LONG: u64 = if cfg!(test) { 16 } else { 128 };
+pub(super) const LONG: u64 = if cfg!(test) { 6 } else { 128 };
 /// A slot whose key was deleted.
 pub(super) const DELETED: u64 = 1;
 /// Words of slots up to this are no keys.
@@ -69,7 +69,11 @@ impl Root {
     }
     /// Slots of all segments together.
     pub(super) fn slots(self) -> u64 {
-        if self.offset() == 0 { 0 } else { 1 << (u64::from(self.log()) + self.depth().min(DEEPEST)) }
+        if self.offset() == 0 {
+            0
+        } else {
+            1 << (u64::from(self.log()) + self.depth().min(DEEPEST))
+        }
     }
     /// Where the directory's entry for a hash stands.
     #[inline(always)]
@@ -94,6 +98,15 @@ pub(super) struct Found {
 }
 
 impl Found {
+    const NONE: Self = Self {
+        slot: 0,
+        word: 0,
+        segment: 0,
+        log: 0,
+        hash: 0,
+        probes: 0,
+    };
+
     #[inline(always)]
     pub(super) fn is_key(&self) -> bool {
         self.word > MARKS
@@ -129,9 +142,20 @@ pub(super) fn find<const WRITES: bool>(
     key: &Key<'_>,
 ) -> Result<Found, Retry> {
     let root = Root(look.root(INDEX));
-    let hash = if root.is_slow() { secret.slow_hash(&key.canonical) } else { key.hash };
+    let hash = if root.is_slow() {
+        secret.slow_hash(&key.canonical)
+    } else {
+        key.hash
+    };
     let (segment, log) = segment_of(look, root, hash)?;
-    let mut result = Found { slot: 0, word: 0, segment, log, hash, probes: 0 };
+    let mut result = Found {
+        slot: 0,
+        word: 0,
+        segment,
+        log,
+        hash,
+        probes: 0,
+    };
     if segment == 0 {
         return Ok(result);
     }
@@ -165,7 +189,7 @@ pub(super) fn find<const WRITES: bool>(
 #[inline(always)]
 pub(super) fn room(locked: &Locked<'_>, found: &Found, more: u64) -> Result<bool, ContainerError> {
     Ok(found.segment != 0
-        && found.probes < LONG
+        && (found.probes < LONG || Root(locked.root(INDEX)).is_slow())
         && locked.load(found.segment)?.wrapping_add(more) < NO_KEYS + most(found.log))
 }
 
@@ -173,8 +197,14 @@ pub(super) fn room(locked: &Locked<'_>, found: &Found, more: u64) -> Result<bool
 pub(super) fn after(look: &Look<'_>, found: &Found) -> Result<Found, Retry> {
     let mask = (1u64 << found.log) - 1;
     let index = found.slot.wrapping_sub(found.segment) / 8;
-    let slot = found.segment.wrapping_add(8 * (index.wrapping_add(1) & mask));
-    Ok(Found { slot, word: look.load(slot)?, ..*found })
+    let slot = found
+        .segment
+        .wrapping_add(8 * (index.wrapping_add(1) & mask));
+    Ok(Found {
+        slot,
+        word: look.load(slot)?,
+        ..*found
+    })
 }
 
 /// The first slot of a hash's segment, 0 for none, and log2 of its slots.
@@ -204,33 +234,48 @@ fn is_key(look: &Look<'_>, entry: u64, key: &Key<'_>) -> Result<bool, Retry> {
 }
 
 impl RawDict {
-    /// Takes the lock and looks a key up, mostly in the other order: then the slot is looked at again.
+    /// Takes the lock and looks a key up, mostly in the other order: then the slot is looked at again. `act` does the rest.
     #[inline(always)]
-    pub(super) fn locate(&self, key: &Key<'_>) -> Result<(Locked<'_>, Found), ContainerError> {
-        let before = self.heap.look().and_then(|look| {
-            let found = find::<true>(&look, self.secret, key).ok()?;
-            Some((look, found))
-        });
-        let locked = self.heap.lock()?;
-        if let Some((look, found)) = before {
-            // No block has been freed since, so the slot is one of the index, and an entry that is still in it is the
-            // same. A place where nothing was may have been taken by any change.
-            let holds = if found.is_key() {
-                look.is_valid() && locked.load(found.slot)? == found.word
-            } else {
-                look.is_current()
-            };
-            if holds {
-                return Ok((locked, found));
-            }
+    pub(super) fn locate<T>(
+        &self,
+        key: &Key<'_>,
+        act: impl FnOnce(&Locked<'_>, Found) -> Result<T, ContainerError>,
+    ) -> Result<T, ContainerError> {
+        let mut before = None;
+        let mut place = Found::NONE;
+        if let Some(look) = self.heap.look()
+            && let Ok(found) = find::<true>(&look, self.secret, key)
+        {
+            (before, place) = (Some(look.moment()), found);
         }
-        let found = self.find_locked(&locked, key)?;
-        Ok((locked, found))
+        let locked = self.heap.lock()?;
+        // If no block has been freed since, the slot is one of the index, and an entry that is still in it is the same. A
+        // place where nothing was may have been taken by any change.
+        let holds = match before {
+            Some(moment) if place.is_key() => {
+                self.heap.is_unmoved(moment) && locked.load(place.slot)? == place.word
+            }
+            Some(moment) => self.heap.is_now(moment),
+            None => false,
+        };
+        if !holds {
+            place = self.find_locked(&locked, key)?;
+        }
+        act(&locked, place)
     }
 
     /// Looks a key up under the lock.
-    pub(super) fn find_locked(&self, locked: &Locked<'_>, key: &Key<'_>) -> Result<Found, ContainerError> {
-        found(locked.heap, find::<true>(&Look::locked(locked.heap), self.secret, key))
+    #[cold]
+    #[inline(never)]
+    pub(super) fn find_locked(
+        &self,
+        locked: &Locked<'_>,
+        key: &Key<'_>,
+    ) -> Result<Found, ContainerError> {
+        found(
+            locked.heap,
+            find::<true>(&Look::locked(locked.heap), self.secret, key),
+        )
     }
 
     /// The slot of an entry that is known to be in the dict.
@@ -238,19 +283,32 @@ impl RawDict {
         // The tag is not needed: an offset is enough.
         let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
         let look = Look::locked(locked.heap);
-        let (segment, log) = found(locked.heap, segment_of(&look, Root(locked.root(INDEX)), hash))?;
+        let (segment, log) = found(
+            locked.heap,
+            segment_of(&look, Root(locked.root(INDEX)), hash),
+        )?;
         let mask = (1u64 << log) - 1;
         for probes in 0..=mask {
             let slot = segment.wrapping_add(8 * (hash.wrapping_add(probes) & mask));
             let word = locked.load(slot)?;
             if word > MARKS && word & OFFSET == entry {
-                return Ok(Found { slot, word, segment, log, hash, probes });
+                return Ok(Found {
+                    slot,
+                    word,
+                    segment,
+                    log,
+                    hash,
+                    probes,
+                });
             }
             if word == 0 {
                 break;
             }
         }
-        Err(locked.heap.corrupt(entry, "an entry that no slot leads to").into())
+        Err(locked
+            .heap
+            .corrupt(entry, "an entry that no slot leads to")
+            .into())
     }
 
     /// Where a new key goes: the place that was found, unless its segment is full.
@@ -270,9 +328,17 @@ impl RawDict {
     /// Makes room for a key beside `more` others of its segment that are not there yet.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_room(&self, locked: &Locked<'_>, key: &Key<'_>, more: u64) -> Result<Found, ContainerError> {
+    pub(super) fn make_room(
+        &self,
+        locked: &Locked<'_>,
+        key: &Key<'_>,
+        more: u64,
+    ) -> Result<Found, ContainerError> {
         if len_of(locked.root(STATE)) >= LEN_MOST {
-            return Err(ContainerError::Full { most: LEN_MOST, what: "keys" });
+            return Err(ContainerError::Full {
+                most: LEN_MOST,
+                what: "keys",
+            });
         }
         // Each turn halves a segment's keys or doubles its slots, unless keys were chosen for their hashes.
         loop {
@@ -283,12 +349,15 @@ impl RawDict {
                 continue;
             }
             let used = locked.load(found.segment)?.saturating_sub(NO_KEYS);
-            let is_flooded = found.probes >= LONG && used <= (1 << found.log) / 4 && !root.is_slow();
+            let is_flooded =
+                found.probes >= LONG && used <= (1 << found.log) / 4 && !root.is_slow();
             if is_flooded {
                 self.rebuild(locked, true)?;
                 continue;
             }
-            if used.saturating_add(more) < most(found.log) && (found.probes < LONG || root.is_slow()) {
+            if used.saturating_add(more) < most(found.log)
+                && (found.probes < LONG || root.is_slow())
+            {
                 return Ok(found);
             }
             if !self.renew_segment(locked, root, &found, more)? {
@@ -320,7 +389,11 @@ impl RawDict {
         let keys = self.keys_of(locked, full.segment, full.log)?;
         let has_many_deleted = keys.len() as u64 + more < most(full.log) / 2 && full.probes < LONG;
         if root.depth() == 0 && (full.log < LARGEST || has_many_deleted) {
-            let log = if has_many_deleted { full.log } else { full.log + 1 };
+            let log = if has_many_deleted {
+                full.log
+            } else {
+                full.log + 1
+            };
             let mut change = locked.change();
             let at = new_segment(&mut change, log, keys.iter().copied())?;
             change.put_root(INDEX, Root::new(root.is_slow(), 0, log, at).0)?;
@@ -328,10 +401,17 @@ impl RawDict {
             change.commit(true)?;
             return Ok(true);
         }
-        let depth = if root.depth() == 0 { 0 } else { locked.load(root.entry_at(full.hash))? >> DEPTH_SHIFT & 31 };
+        let depth = if root.depth() == 0 {
+            0
+        } else {
+            locked.load(root.entry_at(full.hash))? >> DEPTH_SHIFT & 31
+        };
         if depth > root.depth() {
             let at = root.entry_at(full.hash);
-            return Err(locked.heap.corrupt(at, "a segment that is deeper than its directory").into());
+            return Err(locked
+                .heap
+                .corrupt(at, "a segment that is deeper than its directory")
+                .into());
         }
         if has_many_deleted {
             self.replace_segment(locked, root, full, depth, &keys)?;
@@ -341,7 +421,10 @@ impl RawDict {
             let is_chosen = (root.slots() << 1) / 16 > len_of(locked.root(STATE)).max(1 << LARGEST);
             if root.depth() >= DEEPEST || is_chosen && !root.is_slow() {
                 if root.is_slow() {
-                    return Err(ContainerError::Full { most: LEN_MOST, what: "keys" });
+                    return Err(ContainerError::Full {
+                        most: LEN_MOST,
+                        what: "keys",
+                    });
                 }
                 return Ok(false);
             }
@@ -353,12 +436,20 @@ impl RawDict {
     }
 
     /// The keys of a segment: their slots' words and the lower halves of their hashes.
-    fn keys_of(&self, locked: &Locked<'_>, segment: u64, log: u32) -> Result<Vec<(u64, u64)>, ContainerError> {
+    fn keys_of(
+        &self,
+        locked: &Locked<'_>,
+        segment: u64,
+        log: u32,
+    ) -> Result<Vec<(u64, u64)>, ContainerError> {
         let mut words = Vec::with_capacity(most(log) as usize + 1);
         for slot in 1..1u64 << log {
             let word = locked.load(segment.wrapping_add(8 * slot))?;
             if word > MARKS {
-                locked.heap.words.prefetch((word & OFFSET).wrapping_add(PLACE_AT));
+                locked
+                    .heap
+                    .words
+                    .prefetch((word & OFFSET).wrapping_add(PLACE_AT));
                 words.push((word, 0));
             }
         }
@@ -381,7 +472,10 @@ impl RawDict {
         let at = new_segment(&mut change, LARGEST, keys.iter().copied())?;
         let first = full.hash >> LARGEST & ((1 << depth) - 1);
         for nth in 0..entries {
-            change.put(root.offset().wrapping_add(8 * (first + (nth << depth))), entry_of(depth, at))?;
+            change.put(
+                root.offset().wrapping_add(8 * (first + (nth << depth))),
+                entry_of(depth, at),
+            )?;
         }
         change.free(full.segment.wrapping_sub(8))?;
         change.commit(true)
@@ -415,8 +509,17 @@ impl RawDict {
     }
 
     /// A directory of twice as many entries, each twice.
-    fn double_directory(&self, locked: &Locked<'_>, root: Root, full: &Found) -> Result<(), ContainerError> {
-        let old = if root.depth() == 0 { 0 } else { 1u64 << root.depth() };
+    fn double_directory(
+        &self,
+        locked: &Locked<'_>,
+        root: Root,
+        full: &Found,
+    ) -> Result<(), ContainerError> {
+        let old = if root.depth() == 0 {
+            0
+        } else {
+            1u64 << root.depth()
+        };
         let depth = root.depth() + 1;
         let mut change = locked.change();
         let at = change.allocate(DIRECTORY, 8 << depth)? + 8;

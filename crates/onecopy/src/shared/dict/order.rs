@@ -36,7 +36,11 @@ impl Directory {
         self.0 & OFFSET
     }
     pub(super) fn entries(self) -> u64 {
-        if self.offset() == 0 { 0 } else { 1 << (self.0 >> 48 & 31) }
+        if self.offset() == 0 {
+            0
+        } else {
+            1 << (self.0 >> 48 & 31)
+        }
     }
     /// Where the entry of a page stands.
     #[inline(always)]
@@ -107,12 +111,21 @@ impl RawDict {
         change.commit(false)
     }
 
-    fn grow_directory(&self, locked: &Locked<'_>, old: Directory, places: u64) -> Result<(), ContainerError> {
+    fn grow_directory(
+        &self,
+        locked: &Locked<'_>,
+        old: Directory,
+        places: u64,
+    ) -> Result<(), ContainerError> {
         let log = Directory::log_for(places);
         let mut change = locked.change();
         let at = change.allocate(DIRECTORY, 8 << log)? + 8;
         for page in 0..1u64 << log {
-            let entry = if page < old.entries() { locked.load(old.entry_at(page))? } else { 0 };
+            let entry = if page < old.entries() {
+                locked.load(old.entry_at(page))?
+            } else {
+                0
+            };
             change.prepare(at + 8 * page, entry)?;
         }
         change.put_root(ORDER, Directory::new(log, at).0)?;
@@ -157,7 +170,9 @@ impl RawDict {
             Ok(())
         })?;
         let log = Directory::log_for(len);
-        let most = (len / PER + old.entries()).saturating_mul(4).saturating_add(64);
+        let most = (len / PER + old.entries())
+            .saturating_mul(4)
+            .saturating_add(64);
         let mut change = locked.long_change(most)?;
         let directory = change.allocate(DIRECTORY, 8 << log)? + 8;
         for page in 0..1u64 << log {
@@ -169,7 +184,10 @@ impl RawDict {
             for (nth, entry) in (0..).zip(entries) {
                 change.prepare(at + 8 * nth, *entry)?;
                 let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
-                change.prepare(entry.wrapping_add(PLACE_AT), hash << 32 | (page * PER + nth))?;
+                change.prepare(
+                    entry.wrapping_add(PLACE_AT),
+                    hash << 32 | (page * PER + nth),
+                )?;
             }
         }
         for page in 0..old.entries() {
@@ -191,7 +209,9 @@ impl RawDict {
     #[inline(always)]
     pub(super) fn place_of(&self, locked: &Locked<'_>, entry: u64) -> Result<u64, ContainerError> {
         let place = locked.load(entry.wrapping_add(PLACE_AT))? & 0xffff_ffff;
-        if place < used_of(locked.root(STATE)) && locked.load(self.place_at(locked, place)?)? == entry {
+        if place < used_of(locked.root(STATE))
+            && locked.load(self.place_at(locked, place)?)? == entry
+        {
             return Ok(place);
         }
         self.mend_places(locked, entry)

@@ -31,6 +31,9 @@ pub enum End {
     Last,
 }
 
+/// A key and its value that a sink made, or why it could not.
+type MadeItem<S> = Result<(<S as Sink>::Made, <S as Sink>::Made), <S as Sink>::Error>;
+
 /// Slots of an index up to which it does not matter that there are few keys.
 const FEW_SLOTS: u64 = if cfg!(test) { 64 } else { 2048 };
 /// Slots for each key from which on a dict is made anew in less memory.
@@ -100,11 +103,12 @@ impl RawDict {
     /// No memory, or damage; nothing has happened then, here and everywhere.
     #[inline(always)]
     pub fn set(&self, key: &Key<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
-        let (locked, found) = self.locate(key)?;
-        if found.is_key() {
-            return locked.replace(found.entry().wrapping_add(VALUE_AT), value);
-        }
-        self.insert(&locked, key, found, value)
+        self.locate(key, |locked, found| {
+            if found.is_key() {
+                return locked.replace(found.entry().wrapping_add(VALUE_AT), value);
+            }
+            self.insert(locked, key, found, value)
+        })
     }
 
     /// Sets the value of a key that is not there. If it is there, its value, which stays.
@@ -120,12 +124,13 @@ impl RawDict {
         if let Some(made) = self.get(key, sink)? {
             return Ok(Some(made));
         }
-        let (locked, found) = self.locate(key)?;
-        if found.is_key() {
-            return self.value_of(&locked, found.entry(), sink).map(Some);
-        }
-        self.insert(&locked, key, found, value)?;
-        Ok(None)
+        self.locate(key, |locked, found| {
+            if found.is_key() {
+                return self.value_of(locked, found.entry(), sink).map(Some);
+            }
+            self.insert(locked, key, found, value)?;
+            Ok(None)
+        })
     }
 
     /// Takes a key out; whether it was there.
@@ -134,12 +139,13 @@ impl RawDict {
     /// As in [`RawDict::set`].
     #[inline(always)]
     pub fn delete(&self, key: &Key<'_>) -> Result<bool, ContainerError> {
-        let (locked, found) = self.locate(key)?;
-        if !found.is_key() {
-            return Ok(false);
-        }
-        self.remove(&locked, &found, None)?;
-        Ok(true)
+        self.locate(key, |locked, found| {
+            if !found.is_key() {
+                return Ok(false);
+            }
+            self.remove(locked, &found, None)?;
+            Ok(true)
+        })
     }
 
     /// Takes a key out and gives its value; `None` if it was not there. What the sink cannot make stays.
@@ -148,15 +154,16 @@ impl RawDict {
     /// As in [`RawDict::set`].
     #[inline(always)]
     pub fn pop<S: Sink>(&self, key: &Key<'_>, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
-        let (locked, found) = self.locate(key)?;
-        if !found.is_key() {
-            return Ok(None);
-        }
-        let made = self.value_of(&locked, found.entry(), sink)?;
-        if made.is_ok() {
-            self.remove(&locked, &found, None)?;
-        }
-        Ok(Some(made))
+        self.locate(key, |locked, found| {
+            if !found.is_key() {
+                return Ok(None);
+            }
+            let made = self.value_of(locked, found.entry(), sink)?;
+            if made.is_ok() {
+                self.remove(locked, &found, None)?;
+            }
+            Ok(Some(made))
+        })
     }
 
     /// Takes the first or the last key out, as it was given, with its value; `None` if the dict is empty.
@@ -167,7 +174,7 @@ impl RawDict {
         &self,
         end: End,
         sink: &S,
-    ) -> Result<Option<Result<(S::Made, S::Made), S::Error>>, ContainerError> {
+    ) -> Result<Option<MadeItem<S>>, ContainerError> {
         let locked = self.heap.lock()?;
         let Some((place, entry)) = self.end_of(&locked, end)? else {
             return Ok(None);
@@ -221,16 +228,17 @@ impl RawDict {
         old: &Incoming<'_>,
         new: &Incoming<'_>,
     ) -> Result<KeyExchanged, ContainerError> {
-        let (locked, found) = self.locate(key)?;
-        if !found.is_key() {
-            return Ok(KeyExchanged::NoKey);
-        }
-        let at = found.entry().wrapping_add(VALUE_AT);
-        if !is_same(&locked, Word(locked.load(at)?), old)? {
-            return Ok(KeyExchanged::No);
-        }
-        locked.replace(at, new)?;
-        Ok(KeyExchanged::Yes)
+        self.locate(key, |locked, found| {
+            if !found.is_key() {
+                return Ok(KeyExchanged::NoKey);
+            }
+            let at = found.entry().wrapping_add(VALUE_AT);
+            if !is_same(locked, Word(locked.load(at)?), old)? {
+                return Ok(KeyExchanged::No);
+            }
+            locked.replace(at, new)?;
+            Ok(KeyExchanged::Yes)
+        })
     }
 
     /// Makes a key the last in the order; whether it is there.
@@ -238,33 +246,42 @@ impl RawDict {
     /// # Errors
     /// As in [`RawDict::set`].
     pub fn move_to_end(&self, key: &Key<'_>) -> Result<bool, ContainerError> {
-        let (locked, found) = self.locate(key)?;
-        if !found.is_key() {
-            return Ok(false);
-        }
-        let entry = found.entry();
-        let at = self.next_place(&locked)?;
-        let (used, len) = (used_of(locked.root(STATE)), len_of(locked.root(STATE)));
-        let place = self.place_of(&locked, entry)?;
-        if place + 1 == used {
-            return Ok(true);
-        }
-        let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
-        locked.prepare(at, entry)?;
-        let mut change = locked.change();
-        change.put(self.place_at(&locked, place)?, 0)?;
-        change.put(entry.wrapping_add(PLACE_AT), hash << 32 | used)?;
-        change.put_root(STATE, state(used + 1, len))?;
-        // Whoever copies the order must not see the key at neither place.
-        change.commit(true)?;
-        Ok(true)
+        self.locate(key, |locked, found| {
+            if !found.is_key() {
+                return Ok(false);
+            }
+            let entry = found.entry();
+            let at = self.next_place(locked)?;
+            let (used, len) = (used_of(locked.root(STATE)), len_of(locked.root(STATE)));
+            let place = self.place_of(locked, entry)?;
+            if place + 1 == used {
+                return Ok(true);
+            }
+            let hash = locked.load(entry.wrapping_add(PLACE_AT))? >> 32;
+            locked.prepare(at, entry)?;
+            let mut change = locked.change();
+            change.put(self.place_at(locked, place)?, 0)?;
+            change.put(entry.wrapping_add(PLACE_AT), hash << 32 | used)?;
+            change.put_root(STATE, state(used + 1, len))?;
+            // Whoever copies the order must not see the key at neither place.
+            change.commit(true)?;
+            Ok(true)
+        })
     }
 
     /// What a sink makes of an entry's value, under the lock.
     #[inline(always)]
-    fn value_of<S: Sink>(&self, locked: &Locked<'_>, entry: u64, sink: &S) -> Result<Made<S>, ContainerError> {
+    fn value_of<S: Sink>(
+        &self,
+        locked: &Locked<'_>,
+        entry: u64,
+        sink: &S,
+    ) -> Result<Made<S>, ContainerError> {
         let word = locked.load(entry.wrapping_add(VALUE_AT))?;
-        found(&self.heap, read_value(&Look::locked(&self.heap), word, sink))
+        found(
+            &self.heap,
+            read_value(&Look::locked(&self.heap), word, sink),
+        )
     }
 
     /// Adds a key that is not there.
@@ -310,7 +327,11 @@ impl RawDict {
         };
         let mask = (1u64 << found.log) - 1;
         let index = found.slot.wrapping_sub(found.segment) / 8;
-        let next = locked.load(found.segment.wrapping_add(8 * (index.wrapping_add(1) & mask)))?;
+        let next = locked.load(
+            found
+                .segment
+                .wrapping_add(8 * (index.wrapping_add(1) & mask)),
+        )?;
         let mut change = locked.change();
         change.put(found.slot, if next == 0 { 0 } else { DELETED })?;
         change.put(self.place_at(locked, place)?, 0)?;

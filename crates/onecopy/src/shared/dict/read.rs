@@ -3,7 +3,8 @@
 //! A **picture** is a copy of the keys, the values or both. It is taken without the lock, with a look at the counters
 //! after each page; if writers do not let that succeed, under the lock. A large dict that is written to all the time would
 //! keep its writers waiting for that: then the picture is taken in **steps**, each of one moment, the whole of several;
-//! keys that are there all the time are in it once, others may be.
+//! keys that are there all the time are in it once; a key that is taken out meanwhile may be in it,
+//! and one that is set again after that may be in it twice.
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
@@ -70,7 +71,8 @@ impl RawDict {
     /// `false` if places have changed their meaning in between.
     fn take_in_steps(&self, picture: &mut Picture, part: Part) -> Result<bool, ContainerError> {
         picture.empty();
-        let (mut place, mut order, mut is_one) = (0, None, true);
+        // Keys that are added meanwhile have later places, so it comes to an end.
+        let (mut place, mut last, mut order, mut is_one) = (0, None, None, true);
         loop {
             let (words, bytes) = (picture.words.len(), picture.bytes.len());
             let next = self.heap.read_long(|look| {
@@ -83,6 +85,8 @@ impl RawDict {
                 }
                 let first = look.root(FIRST).max(place);
                 let used = used_of(look.root(STATE));
+                look.check()?;
+                let used = used.min(*last.get_or_insert(used));
                 let end = used.min(first.saturating_add(STEP));
                 picture.take(look, part, first..end)?;
                 if let Some(moment) = picture.moment {
@@ -143,10 +147,14 @@ impl Picture {
     fn blob(&self, at: usize) -> Option<Incoming<'_>> {
         let (header, content) = self.bytes.get(at..)?.split_first_chunk::<8>()?;
         let header = Header(u64::from_le_bytes(*header));
-        Some(Incoming::Blob(Kind::of(header.kind())?, content.get(..header.len() as usize)?))
+        Some(Incoming::Blob(
+            Kind::of(header.kind())?,
+            content.get(..header.len() as usize)?,
+        ))
     }
 
     /// All of it.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Incoming<'_>> + ExactSizeIterator {
         (0..self.words.len()).map(|index| self.get(index).unwrap_or(Incoming::Word(Word::NONE)))
     }
@@ -167,7 +175,12 @@ impl Picture {
     }
 
     /// Adds what is at these places.
-    fn take(&mut self, look: &Look<'_>, part: Part, places: std::ops::Range<u64>) -> Result<(), Retry> {
+    fn take(
+        &mut self,
+        look: &Look<'_>,
+        part: Part,
+        places: std::ops::Range<u64>,
+    ) -> Result<(), Retry> {
         let mut entries = Vec::with_capacity(PER as usize);
         let mut place = places.start;
         while place < places.end {
@@ -189,7 +202,11 @@ impl Picture {
             }
             place = stop;
         }
-        if look.is_current() { Ok(()) } else { Err(Retry) }
+        if look.is_current() {
+            Ok(())
+        } else {
+            Err(Retry)
+        }
     }
 
     fn take_one(&mut self, look: &Look<'_>, part: Part, entry: u64) -> Result<(), Retry> {

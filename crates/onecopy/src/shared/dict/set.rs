@@ -96,7 +96,10 @@ impl Set {
     /// # Errors
     /// No memory.
     pub fn extend(&self, values: &[Value]) -> Result<(), DictError> {
-        let items: Vec<_> = values.iter().map(|value| (value.clone(), Value::None)).collect();
+        let items: Vec<_> = values
+            .iter()
+            .map(|value| (value.clone(), Value::None))
+            .collect();
         self.0.update(&items)
     }
 

@@ -1,9 +1,41 @@
 //! A dict against an ordered model. Segments and pages are small here, so that few keys split and fill them.
 
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "small numbers"
+)]
+#![allow(clippy::float_cmp, reason = "equal floats are one key")]
+
+#[cfg(feature = "testing")]
+mod crash;
+mod damage;
+mod hashes;
+mod threads;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::shared::Value;
+
+/// A dict whose hashes are always the same.
+pub(super) fn fixed(store: &Store) -> Dict {
+    let raw = RawDict::create(store).unwrap();
+    let secret = Secret(0x0123_4567_89ab_cdef, 0xfeed_beef_1234_5677);
+    raw.heap.words.store(raw.heap.head + HASH_KEYS, secret.0);
+    raw.heap
+        .words
+        .store(raw.heap.head + HASH_KEYS + 8, secret.1);
+    Dict::of(RawDict::of(raw.heap))
+}
+
+pub(super) fn int(n: i64) -> Value {
+    Value::Int(n)
+}
+
+pub(super) fn long(n: i64) -> Value {
+    Value::Str(format!("a text that needs a block, {n}"))
+}
 
 pub(super) fn dict() -> Dict {
     let store = Store::options().capacity_bytes(1 << 30).create().unwrap();
@@ -93,7 +125,10 @@ impl Step {
             }
             Self::Add(key, amount) => match model.get(key) {
                 None => {
-                    assert_eq!(dict.add(key, &Value::Int(*amount)).unwrap(), Value::Int(*amount));
+                    assert_eq!(
+                        dict.add(key, &Value::Int(*amount)).unwrap(),
+                        Value::Int(*amount)
+                    );
                     model.set(key, &Value::Int(*amount));
                 }
                 Some(Value::Int(old)) if old.checked_add(*amount).is_some() => {
@@ -108,7 +143,10 @@ impl Step {
                 }
                 // Of more than 64 bits: add.rs tests that.
                 Some(Value::Int(_)) => {}
-                Some(_) => assert!(matches!(dict.add(key, &Value::Int(*amount)), Err(DictError::NoInt))),
+                Some(_) => assert!(matches!(
+                    dict.add(key, &Value::Int(*amount)),
+                    Err(DictError::NoInt)
+                )),
             },
             Self::Exchange(key, old, new) => {
                 let expected = model.get(key).as_ref() == Some(old);
@@ -119,7 +157,9 @@ impl Step {
             }
             Self::Update(items) => {
                 dict.update(items).unwrap();
-                items.iter().for_each(|(key, value)| model.set(key, value));
+                for (key, value) in items {
+                    model.set(key, value);
+                }
             }
             Self::MoveToEnd(key) => {
                 let place = model.place(key);

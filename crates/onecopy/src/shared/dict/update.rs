@@ -112,21 +112,26 @@ fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<(&'i Key<'a>, &'i I
     for (key, value) in items {
         let same = known.entry((key.hash, key.header)).or_default();
         let place = same.iter().find(|index| {
-            result.get(**index).is_some_and(|other| other.0.canonical == key.canonical)
+            result
+                .get(**index)
+                .is_some_and(|other| other.0.canonical == key.canonical)
         });
-        match place.and_then(|index| result.get_mut(*index)) {
-            Some(other) => other.1 = value,
-            None => {
-                same.push(result.len());
-                result.push((key, value));
-            }
+        if let Some(other) = place.and_then(|index| result.get_mut(*index)) {
+            other.1 = value;
+        } else {
+            same.push(result.len());
+            result.push((key, value));
         }
     }
     result
 }
 
 /// A slot for a key that is not there, which no other key of this change takes.
-fn free_slot(locked: &Locked<'_>, found: &Found, taken: &mut HashSet<u64>) -> Result<Found, ContainerError> {
+fn free_slot(
+    locked: &Locked<'_>,
+    found: &Found,
+    taken: &mut HashSet<u64>,
+) -> Result<Found, ContainerError> {
     let mut free = *found;
     for _ in 0..1u64 << found.log {
         if free.word <= 1 && taken.insert(free.slot) {
@@ -134,5 +139,8 @@ fn free_slot(locked: &Locked<'_>, found: &Found, taken: &mut HashSet<u64>) -> Re
         }
         free = super::super::change::found(locked.heap, after(&Look::locked(locked.heap), &free))?;
     }
-    Err(locked.heap.corrupt(found.segment, "a segment with fewer slots than it counts").into())
+    Err(locked
+        .heap
+        .corrupt(found.segment, "a segment with fewer slots than it counts")
+        .into())
 }

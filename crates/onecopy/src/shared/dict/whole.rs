@@ -38,9 +38,13 @@ impl RawDict {
         let order = Directory(locked.root(ORDER));
         let generation = self.heap.generation();
         let chunks = self.heap.container.chunks()?;
-        let is_small = len_of(locked.root(STATE)) <= SMALL && root.depth() == 0 && order.entries() <= BLOCKS / 2;
+        let is_small = len_of(locked.root(STATE)) <= SMALL
+            && root.depth() == 0
+            && order.entries() <= BLOCKS / 2;
         if !is_small || chunks.iter().any(|chunk| chunk.tag == generation) {
-            let built = locked.begin_generation(0).and_then(|generation| generation.commit(no_keys));
+            let built = locked
+                .begin_generation(0)
+                .and_then(|generation| generation.commit(no_keys));
             return self.given_up(built);
         }
         let mut change = locked.long_change(4 * SMALL + 4 * BLOCKS)?;
@@ -146,14 +150,24 @@ fn no_keys(change: &mut super::super::change::Change<'_>) -> Result<(), Containe
 }
 
 /// Copies an entry or a blob into the generation.
-fn move_block(locked: &Locked<'_>, generation: &mut Generation<'_>, old: u64) -> Result<u64, ContainerError> {
+fn move_block(
+    locked: &Locked<'_>,
+    generation: &mut Generation<'_>,
+    old: u64,
+) -> Result<u64, ContainerError> {
     let header = Header(locked.load(old)?);
     let look = Look::locked(locked.heap);
     let is_entry = header.kind() >= ENTRY && header.len() >= BEFORE_KEY;
     if !is_entry && Kind::of(header.kind()).is_none() {
-        return Err(locked.heap.corrupt(old, "a way to no entry and no blob").into());
+        return Err(locked
+            .heap
+            .corrupt(old, "a way to no entry and no blob")
+            .into());
     }
-    let len = found(locked.heap, look.content(old, header, header.len(), Kind::Bytes))?;
+    let len = found(
+        locked.heap,
+        look.content(old, header, header.len(), Kind::Bytes),
+    )?;
     let new = generation.allocate(header.kind(), header.len())?;
     for word in 1..=(len as u64).div_ceil(8) {
         generation.set(new + 8 * word, locked.load(old + 8 * word)?)?;
@@ -162,7 +176,11 @@ fn move_block(locked: &Locked<'_>, generation: &mut Generation<'_>, old: u64) ->
 }
 
 /// Makes segments for keys, with room for a third more.
-fn build_index(generation: &mut Generation<'_>, mut keys: Vec<Moved>, is_slow: bool) -> Result<Root, ContainerError> {
+fn build_index(
+    generation: &mut Generation<'_>,
+    mut keys: Vec<Moved>,
+    is_slow: bool,
+) -> Result<Root, ContainerError> {
     let wanted = keys.len() as u64 * 4 / 3 + 1;
     let mut log = 1;
     while log < LARGEST && most(log) <= wanted {
@@ -187,12 +205,18 @@ fn build_index(generation: &mut Generation<'_>, mut keys: Vec<Moved>, is_slow: b
     loop {
         let which = |key: &Moved| key.1 >> LARGEST & ((1 << depth) - 1);
         keys.sort_unstable_by_key(which);
-        if keys.chunk_by(|one, other| which(one) == which(other)).all(|keys| (keys.len() as u64) < most(LARGEST)) {
+        if keys
+            .chunk_by(|one, other| which(one) == which(other))
+            .all(|keys| (keys.len() as u64) < most(LARGEST))
+        {
             break;
         }
         depth += 1;
         if (keys.len() as u64 | 1 << LARGEST) << 5 < 1 << (u64::from(LARGEST) + depth) {
-            return Err(ContainerError::Full { most: most(LARGEST), what: "keys of one hash" });
+            return Err(ContainerError::Full {
+                most: most(LARGEST),
+                what: "keys of one hash",
+            });
         }
     }
     let mut segments = vec![0; 1 << depth];

@@ -22,7 +22,7 @@ impl RawList {
     /// As in [`RawList::set`].
     pub fn extend(&self, values: &[Incoming<'_>]) -> Result<(), ContainerError> {
         let locked = self.heap.lock()?;
-        self.reserve_back(&locked, values.len() as u64)?;
+        Self::reserve_back(&locked, values.len() as u64)?;
         let before = State::load(&locked)?.len;
         let mut rest = values;
         while !rest.is_empty() {

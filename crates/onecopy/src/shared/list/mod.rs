@@ -24,14 +24,24 @@
 //! pages freed. Larger operations build a new generation (generation.rs).
 //!
 //! * `place` finds words; `point` is what takes a few nanoseconds; `room` adds and frees pages.
-//! * `splice` inserts, deletes and replaces in the middle; `whole` does what touches all of a list.
+//! * `splice` inserts, deletes and replaces in the middle, as `plan` says; `whole` does what touches all of a list.
 //! * `read` copies many elements of one moment; `slice` knows Python's slices; `check` looks at the invariants.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::inline_always,
+    reason = "what takes a few nanoseconds is one piece of code in whatever calls it"
+)]
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "indices are bounded by lengths, and these by memory; distances wrap as they should"
+)]
 
 mod api;
 mod check;
 mod extend;
 mod place;
+mod plan;
 mod point;
 mod read;
 mod room;
@@ -48,7 +58,7 @@ pub use slice::Slice;
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6};
+use super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -72,6 +82,8 @@ const ENTRIES: u64 = ROOT4;
 const FLOOR: u64 = ROOT5;
 /// The most pages that this generation has had: what tells when to give memory back.
 const PEAK: u64 = ROOT6;
+/// The heap's `end` when the list was last found small, so that it is not asked again all the time.
+const SMALL: u64 = ROOT7;
 
 /// A list as containers keep it: values come as [`super::Incoming`] and go through a [`super::Sink`]. What a sink does
 /// while an element is popped happens under the list's lock, so it uses no container.

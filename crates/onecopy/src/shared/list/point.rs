@@ -114,7 +114,7 @@ impl RawList {
         let len = locked.root(LEN);
         let mut position = locked.root(BASE).wrapping_add(len);
         if position >= locked.root(CAP) {
-            position = self.reserve_back(locked, 1)?.end();
+            position = Self::reserve_back(locked, 1)?.end();
         }
         let entry = locked.load(entry_at(locked.root(DIRECTORY_AT), position))?;
         let at = slot(entry, position);
@@ -123,13 +123,12 @@ impl RawList {
                 locked.prepare(at, word.0)?;
                 locked.set(self.heap.head + LEN, len.wrapping_add(1))
             }
-            Incoming::Blob(..) => self.append_blob(locked, at, len, value),
+            Incoming::Blob(..) => Self::append_blob(locked, at, len, value),
         }
     }
 
     #[inline(never)]
     fn append_blob(
-        &self,
         locked: &Locked<'_>,
         at: u64,
         len: u64,
@@ -181,7 +180,7 @@ impl RawList {
                 change.commit(false)?;
             }
         }
-        if locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
+        if index == 0 || locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
             self.trim(locked);
         }
         Ok(())

@@ -110,6 +110,7 @@ impl Chunk {
     }
 
     /// The elements, in their order.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Incoming<'_>> + ExactSizeIterator {
         (0..self.words.len()).map(|index| self.get(index).unwrap_or(Incoming::Word(Word::NONE)))
     }

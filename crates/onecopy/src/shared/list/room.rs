@@ -4,10 +4,11 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
+use super::super::layout::END;
 use super::super::lock::Locked;
 use super::super::value::{DIRECTORY, PAGE_OF_WORDS};
 use super::place::{State, entry_of};
-use super::{CAP, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, RawList};
+use super::{CAP, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, RawList, SMALL};
 
 /// Entries of the first directory.
 const FEWEST_ENTRIES: u64 = 16;
@@ -15,8 +16,8 @@ const FEWEST_ENTRIES: u64 = 16;
 const SPARE: u64 = 1;
 /// Pages that one change frees: two words each, and the class's row.
 const FREED_AT_ONCE: u64 = 24;
-/// Lists that never had so many pages are not worth giving back: 256 KiB.
-const WORTH_GIVING_BACK: u64 = 64;
+/// Bytes of chunks up to which it is not worth the trouble to make a list anew.
+const FEW_BYTES: u64 = 64 << 10;
 
 /// The end of a list that needs room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +30,12 @@ impl RawList {
     /// Sees to it that `more` elements have pages behind the last.
     #[cold]
     #[inline(never)]
-    pub(super) fn reserve_back(
-        &self,
-        locked: &Locked<'_>,
-        more: u64,
-    ) -> Result<State, ContainerError> {
-        self.reserve(locked, Side::Back, more)
+    pub(super) fn reserve_back(locked: &Locked<'_>, more: u64) -> Result<State, ContainerError> {
+        Self::reserve(locked, Side::Back, more)
     }
 
     /// Sees to it that `more` elements have pages at one end.
     pub(super) fn reserve(
-        &self,
         locked: &Locked<'_>,
         side: Side,
         more: u64,
@@ -135,21 +131,39 @@ impl RawList {
 
     fn try_trim(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
         let state = State::load(locked)?;
-        let peak = locked.root(PEAK);
-        if peak >= WORTH_GIVING_BACK && state.used_pages() < peak / 4 {
+        let (peak, used) = (locked.root(PEAK), state.used_pages());
+        if peak > 0 && 4 * used <= peak && Self::is_large(locked)? {
             let done = self.compact(locked, &state);
             if done.is_err() {
                 // No memory to make it anew in: not before it has shrunk to a quarter again.
                 let mut change = locked.change();
-                change.put_root(PEAK, state.used_pages())?;
+                change.put_root(PEAK, used)?;
                 change.commit(false)?;
             }
             return done;
         }
-        self.free_spare_pages(locked)
+        Self::free_spare_pages(locked)
     }
 
-    fn free_spare_pages(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
+    /// Whether the list has so much memory that giving back some is worth making it anew.
+    pub(super) fn is_large(locked: &Locked<'_>) -> Result<bool, ContainerError> {
+        // The chunk that blocks come from now: it is another one as soon as the list takes more.
+        let end = locked.root(END);
+        if end == locked.root(SMALL) {
+            return Ok(false);
+        }
+        let heap = locked.heap;
+        let generation = heap.generation();
+        let chunks = heap.container.chunks()?;
+        let chunks = chunks.iter().filter(|chunk| chunk.tag == generation);
+        let is_large = chunks.map(|chunk| chunk.len).sum::<u64>() > FEW_BYTES;
+        if !is_large {
+            locked.prepare(heap.head + SMALL, end)?;
+        }
+        Ok(is_large)
+    }
+
+    fn free_spare_pages(locked: &Locked<'_>) -> Result<(), ContainerError> {
         loop {
             let mut state = State::load(locked)?;
             let spare_back = (state.cap - state.end()) / PER;

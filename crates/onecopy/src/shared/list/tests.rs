@@ -32,18 +32,20 @@ fn list(store: &Store) -> List {
     list
 }
 
+fn stepped(end: Option<i64>, step: i64) -> Slice {
+    Slice {
+        start: None,
+        stop: end,
+        step,
+    }
+}
+
 /// Whatever comes of each of these, it comes to an end.
 const OPERATIONS: &[Step] = &[
     |list| drop((0..600).map(|index| list.get(index)).collect::<Vec<_>>()),
     |list| drop(list.to_vec()),
     |list| drop(list.iter().take(5000).collect::<Vec<_>>()),
-    |list| {
-        drop(list.slice(Slice {
-            start: None,
-            stop: None,
-            step: -3,
-        }))
-    },
+    |list| drop(list.slice(stepped(None, -3))),
     |list| drop(list.set(5, &Value::from("a text that needs a block, too"))),
     |list| drop(list.append(&Value::from("a text that needs a block, too"))),
     |list| drop(list.append(&Value::None)),
@@ -52,23 +54,8 @@ const OPERATIONS: &[Step] = &[
     |list| drop(list.pop(0)),
     |list| drop(list.insert(300, &Value::from("a text that needs a block, too"))),
     |list| drop(list.delete_slice(Slice::range(Some(20), Some(300)))),
-    |list| {
-        drop(list.delete_slice(Slice {
-            start: None,
-            stop: None,
-            step: 2,
-        }))
-    },
-    |list| {
-        drop(list.set_slice(
-            Slice {
-                start: None,
-                stop: Some(9),
-                step: 3,
-            },
-            &filled(3),
-        ))
-    },
+    |list| drop(list.delete_slice(stepped(None, 2))),
+    |list| drop(list.set_slice(stepped(Some(9), 3), &filled(3))),
     |list| drop(list.reverse()),
     |list| drop(list.replace(&filled(5))),
     |list| drop(list.replace(&filled(900))),

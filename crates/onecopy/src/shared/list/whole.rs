@@ -14,8 +14,6 @@ use super::{LEN, PAGE_BYTES, PEAK, PER, RawList};
 const MOST_IN_PLACE: u64 = 1 << 14;
 /// Elements up to which replacing all of them is done in place.
 const SMALL: u64 = 1 << 9;
-/// Chunks of a list that is worth giving back, in bytes, when it becomes empty.
-const WORTH_GIVING_BACK: u64 = 64 << 10;
 /// What a value that leads elsewhere takes, about, until it is known.
 const GUESS: u64 = 16;
 
@@ -39,10 +37,7 @@ impl RawList {
 
     pub(super) fn clear_locked(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
         let state = State::load(locked)?;
-        let generation = self.heap.generation();
-        let chunks = self.heap.container.chunks()?;
-        let chunks = chunks.iter().filter(|chunk| chunk.tag == generation);
-        if chunks.map(|chunk| chunk.len).sum::<u64>() > WORTH_GIVING_BACK {
+        if Self::is_large(locked)? {
             return self.renew(locked, &state, std::iter::empty(), 0);
         }
         self.splice(locked, 0..state.len, &[])

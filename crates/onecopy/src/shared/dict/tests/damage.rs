@@ -1,0 +1,182 @@
+//! Dicts whose memory somebody has overwritten.
+
+use super::super::super::heap::Heap;
+use super::super::super::layout::{LOCK, SLEEPERS};
+use super::super::*;
+use super::{fixed, int, long};
+use crate::shared::Value;
+
+type Step = fn(&Dict);
+
+/// A dict of several segments, holes, blobs, limbo and a long record, all in the container's own run.
+fn filled(store: &Store) -> Dict {
+    let dict = fixed(store);
+    for n in 0..70 {
+        let key = if n % 2 == 0 { int(n) } else { long(n) };
+        dict.set(&key, &if n % 3 == 0 { long(n) } else { int(n) })
+            .unwrap();
+    }
+    dict.set(&Value::Float(100.0), &int(5)).unwrap();
+    for n in (0..40).step_by(4) {
+        assert!(dict.delete(&int(n)).unwrap());
+    }
+    dict
+}
+
+/// Whatever comes of each of these, it comes to an end.
+const OPERATIONS: &[Step] = &[
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| (dict.get(&int(n)), dict.get(&long(n))))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| drop((0..70).map(|n| dict.contains(&int(n))).collect::<Vec<_>>()),
+    |dict| drop((dict.items(), dict.len())),
+    |dict| drop(dict.picture().map(Iterator::count)),
+    |dict| {
+        drop(
+            (300..330)
+                .map(|n| dict.set(&int(n), &long(n)))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| {
+        drop(
+            (300..330)
+                .map(|n| dict.set(&long(n), &int(n)))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.set(&int(n), &long(n)))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| drop((0..70).map(|n| dict.delete(&long(n))).collect::<Vec<_>>()),
+    |dict| drop((0..70).map(|n| dict.pop(&int(n))).collect::<Vec<_>>()),
+    |dict| {
+        drop(
+            (0..20)
+                .map(|_| dict.pop_item(End::First))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|_| dict.pop_item(End::Last))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.add(&int(n), &Value::Int(i64::MAX)))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.compare_exchange(&long(n), &long(n), &int(n)))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| {
+        drop(
+            (0..70)
+                .map(|n| dict.move_to_end(&long(n)))
+                .collect::<Vec<_>>(),
+        );
+    },
+    |dict| drop(dict.update(&(30..300).map(|n| (int(n), long(n))).collect::<Vec<_>>())),
+    |dict| drop(dict.clear()),
+    |dict| {
+        drop(
+            dict.raw()
+                .heap
+                .lock()
+                .map(|locked| dict.raw().rebuild(&locked, true)),
+        );
+    },
+    |dict| {
+        drop(
+            dict.raw()
+                .heap
+                .lock()
+                .map(|locked| dict.raw().close_gaps(&locked)),
+        );
+    },
+    |dict| drop(dict.verify()),
+];
+
+fn words(heap: &Heap) -> Vec<u64> {
+    (0..heap.own_bytes())
+        .step_by(8)
+        .map(|at| heap.words.relaxed(heap.head + at))
+        .collect()
+}
+
+fn restore(heap: &Heap, words: &[u64]) {
+    for (at, word) in (heap.head..).step_by(8).zip(words) {
+        if heap.words.relaxed(at) != *word {
+            heap.words.store(at, *word);
+        }
+    }
+    heap.container.free_chunks(|_| true).unwrap();
+}
+
+/// What the places hold instead: bits turned, nothing, everything, an offset of something else, and what only looks right.
+fn instead(word: u64, nth: usize, others: &[u64]) -> u64 {
+    match nth % 9 {
+        0 => 0,
+        1 => u64::MAX,
+        2 | 3 => word ^ 1 << (nth / 9 % 64),
+        4 => word.wrapping_add(8),
+        5 => word.wrapping_sub(512),
+        6 => word << 16,
+        7 => others[nth.wrapping_mul(7919) % others.len()],
+        _ => word ^ 0xff << (nth / 9 % 8 * 8),
+    }
+}
+
+#[test]
+fn a_damaged_dict_answers_or_says_so() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let dict = filled(&store);
+    dict.verify().unwrap();
+    let heap = &dict.raw().heap;
+    let before = words(heap);
+    assert!(heap.container.chunks().unwrap().is_empty());
+    let used: Vec<usize> = (0..before.len())
+        .filter(|index| before[*index] != 0)
+        .collect();
+    let rounds = if cfg!(debug_assertions) { 1 } else { 8 };
+    let mut nth = 0;
+    for round in 0..rounds {
+        for index in &used {
+            let at = 8 * *index as u64;
+            if at == LOCK || at == SLEEPERS & !7 {
+                continue;
+            }
+            // The head's words are few, and each is in the way of everything.
+            let every = if at < 256 { 1 } else { OPERATIONS.len() };
+            for operation in OPERATIONS.iter().skip(nth % every).step_by(every) {
+                nth += 1;
+                heap.words.store(
+                    heap.head + at,
+                    instead(before[*index], nth + round, &before),
+                );
+                operation(&dict);
+                drop((dict.get(&int(6)), dict.get(&long(7))));
+                restore(heap, &before);
+            }
+        }
+    }
+    assert!(nth > 1000, "{nth}");
+    dict.verify().unwrap();
+}
