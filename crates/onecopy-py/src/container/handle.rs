@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use onecopy::Token;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::{PyBytes, PyTuple, PyType};
 
 use crate::cpython::{import_once, own_function};
 use crate::error::Error;
@@ -36,4 +37,19 @@ pub(super) fn generic<'py>(
     item: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     import_once(class.py(), &ALIAS, "types", "GenericAlias")?.call1((class, item))
+}
+
+/// The argument behind those that have a name, if there is one: for parameters without a default that can be told from
+/// every value.
+pub(super) fn at_most_one<'py>(
+    function: &str,
+    arguments: &Bound<'py, PyTuple>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match arguments.len() {
+        0 => Ok(None),
+        1 => arguments.get_item(0).map(Some),
+        count => Err(PyTypeError::new_err(format!(
+            "{function}() takes one default, not {count}"
+        ))),
+    }
 }

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::cell::Value;
+use super::keyed::Keyed;
 use super::list::List;
 use crate::error::Error;
 
@@ -30,6 +31,7 @@ pub(crate) struct Lock {
 enum Owner {
     List(Py<List>),
     Value(Py<Value>),
+    Keyed(Keyed),
 }
 
 /// Calls a method that all containers have.
@@ -38,6 +40,7 @@ macro_rules! on {
         match &$lock.container {
             Owner::List(list) => list.get().raw.$method($($argument),*),
             Owner::Value(value) => value.get().raw.$method($($argument),*),
+            Owner::Keyed(keyed) => keyed.raw().$method($($argument),*),
         }
     };
 }
@@ -59,6 +62,8 @@ impl Lock {
             Owner::List(list.clone().unbind())
         } else if let Ok(value) = container.cast::<Value>() {
             Owner::Value(value.clone().unbind())
+        } else if let Some(keyed) = Keyed::of(container) {
+            Owner::Keyed(keyed)
         } else {
             return Err(PyTypeError::new_err("only containers have a lock"));
         };

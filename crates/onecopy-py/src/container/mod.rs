@@ -4,6 +4,12 @@
 //! |---|---|
 //! | `list`, `list_iterator` | what is `onecopy.List`? |
 //! | `slots` | how are `l[i]`, `l[i] = x`, `append` and `pop` as fast as the interpreter allows? |
+//! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
+//! | `set` | what is `onecopy.Set`? |
+//! | `counter` | what is `onecopy.Counter`? |
+//! | `keyed`, `keyed_methods` | what have these three in common? |
+//! | `key` | how do a Python key and its bytes turn into each other? |
+//! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `lock` | what is `container.lock`? |
 //! | `word` | how do a Python value and a word of a container turn into each other? |
@@ -24,11 +30,20 @@
 )]
 
 mod cell;
+mod counter;
+mod dict;
+mod dict_iterator;
+mod dict_views;
 mod handle;
+mod key;
+mod keyed;
+mod keyed_methods;
 mod list;
 mod list_iterator;
 mod lock;
+mod set;
 mod slots;
+mod update;
 mod wait;
 mod word;
 
@@ -44,6 +59,21 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     slots::install(py)?;
     module.add_function(wrap_pyfunction!(list::_attach_list, module)?)?;
     module.add_function(wrap_pyfunction!(cell::_attach_value, module)?)?;
+    module.add_class::<dict::Dict>()?;
+    module.add_class::<set::Set>()?;
+    module.add_class::<counter::Counter>()?;
+    module.add_function(wrap_pyfunction!(dict::_attach_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
+    module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
+    dict_views::register(module)?;
+    let abc = py.import("_collections_abc")?;
+    for (name, class) in [
+        ("MutableMapping", py.get_type::<dict::Dict>()),
+        ("MutableMapping", py.get_type::<counter::Counter>()),
+        ("MutableSet", py.get_type::<set::Set>()),
+    ] {
+        abc.getattr(name)?.call_method1("register", (class,))?;
+    }
     let mutable = py.import("_collections_abc")?.getattr("MutableSequence")?;
     mutable.call_method1("register", (py.get_type::<list::List>(),))?;
     Ok(())

@@ -41,11 +41,14 @@ impl Drop for Owned {
     }
 }
 
-/// What was read: an object as a new reference, null if it could not be made and an exception says why; or a pickle.
+/// What was read: an object as a new reference, null if it could not be made and an exception says why; or what has to be
+/// decoded.
 #[derive(Debug)]
 pub(super) enum Found {
     Object(*mut PyObject),
     Pickle(Vec<u8>),
+    /// A key that is no plain value, as `key` wrote it.
+    Key(Vec<u8>),
     /// A blob that is not what it is marked as.
     Damaged(&'static str),
 }
@@ -68,6 +71,7 @@ impl Found {
             crate::cpython::slot::enter(|py| match self {
                 Self::Object(object) => Ok(object),
                 Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
+                Self::Key(bytes) => super::key::decoded(py, &bytes).map(Bound::into_ptr),
                 Self::Damaged(what) => Err(corrupt(0, what)),
             })
         }
@@ -215,6 +219,12 @@ fn other_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
         let to = unsafe { ffi::PyBytes_AsString(object) }.cast::<u8>();
         return Ok((Room::Object(Owned(object)), to));
     }
+    let mut bytes = room_for(len)?;
+    let to = bytes.as_mut_ptr();
+    Ok((Room::Bytes(bytes), to))
+}
+
+fn room_for(len: usize) -> Result<Vec<u8>, Raised> {
     let mut bytes = Vec::new();
     if bytes.try_reserve_exact(len).is_err() {
         // SAFETY: attached (V1); sets the exception and gives null.
@@ -222,8 +232,7 @@ fn other_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
         return Err(Raised);
     }
     bytes.resize(len, 0);
-    let to = bytes.as_mut_ptr();
-    Ok((Room::Bytes(bytes), to))
+    Ok(bytes)
 }
 
 /// A str is shown only if its content is as narrow as it was marked: another would not equal the same text.
@@ -256,6 +265,7 @@ fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
             Err(_) => Found::Damaged("a float of another length"),
         },
         Kind::Pickle => Found::Pickle(bytes),
+        Kind::Encoded => Found::Key(bytes),
         _ => Found::Damaged("a blob of an unknown kind"),
     }
 }
@@ -268,6 +278,25 @@ pub(super) fn object(py: Python<'_>, found: Result<Found, Raised>) -> PyResult<B
     };
     // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// The same of a key and its value.
+pub(super) fn pair(
+    py: Python<'_>,
+    found: Result<(Found, Found), Raised>,
+) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
+    match found {
+        Ok((key, value)) => {
+            let (key, value) = (object(py, Ok(key)), object(py, Ok(value)));
+            Ok((key?, value?))
+        }
+        Err(Raised) => Err(PyErr::fetch(py)),
+    }
+}
+
+/// A value that [`Copies`] has copied.
+pub(super) fn copied(py: Python<'_>, found: Result<Encoded, Raised>) -> PyResult<Encoded> {
+    found.map_err(|Raised| PyErr::fetch(py))
 }
 
 /// A list of copied elements.
@@ -328,12 +357,7 @@ pub(super) enum Encoded {
 
 impl Encoded {
     pub(super) fn of(value: &Bound<'_, PyAny>) -> PyResult<Self> {
-        with_incoming(value, |value| {
-            Ok(match *value {
-                Incoming::Word(word) => Self::Word(word),
-                Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec()),
-            })
-        })
+        with_incoming(value, |value| Ok(Self::of_incoming(value)))
     }
 
     /// All elements of an iterable.
@@ -354,11 +378,43 @@ impl Encoded {
         iterator.map(|value| Self::of(&value?)).collect()
     }
 
+    /// The same of what a container has given.
+    pub(super) fn of_incoming(value: &Incoming<'_>) -> Self {
+        match *value {
+            Incoming::Word(word) => Self::Word(word),
+            Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec()),
+        }
+    }
+
     pub(super) fn incoming(&self) -> Incoming<'_> {
         match self {
             Self::Word(word) => Incoming::Word(*word),
             Self::Blob(kind, bytes) => Incoming::Blob(*kind, bytes),
         }
+    }
+}
+
+/// Copies values as they are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copies;
+
+impl Sink for Copies {
+    type Made = Encoded;
+    type Room = Vec<u8>;
+    type Error = Raised;
+
+    fn word(&self, word: Word) -> Result<Encoded, Raised> {
+        Ok(Encoded::Word(word))
+    }
+
+    fn room(&self, _kind: Kind, len: usize) -> Result<(Vec<u8>, *mut u8), Raised> {
+        let mut bytes = room_for(len)?;
+        let to = bytes.as_mut_ptr();
+        Ok((bytes, to))
+    }
+
+    fn filled(&self, room: Vec<u8>, kind: Kind, _len: usize) -> Result<Encoded, Raised> {
+        Ok(Encoded::Blob(kind, room))
     }
 }
 

@@ -8,7 +8,7 @@ use onecopy::image::{KEY_DEPTH, hash};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFrozenSet, PyInt, PyString, PyTuple};
+use pyo3::types::{PyFrozenSet, PyInt, PyString, PyTuple, PyType};
 
 use super::item::Item;
 use crate::cpython::import_once;
@@ -95,6 +95,19 @@ fn builtin<'py>(key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> 
         return Ok(sum.is_exact_instance_of::<PyInt>().then_some(sum));
     }
     Ok(None)
+}
+
+/// Whether an object is of a class, or of one derived from it that hashes and compares as that does.
+pub(crate) fn is_one(key: &Bound<'_, PyAny>, class: &Bound<'_, PyType>) -> PyResult<bool> {
+    if !key.is_instance(class)? {
+        return Ok(false);
+    }
+    // SAFETY: a live object, held by its `Bound`.
+    let own = unsafe { ffi::Py_TYPE(key.as_ptr()) };
+    // SAFETY: a live object keeps its class, and `key` is held.
+    let own = unsafe { key_slots(own) };
+    // SAFETY: a live class, held by its `Bound`.
+    Ok(own == unsafe { key_slots(class.as_type_ptr()) })
 }
 
 static GENERIC: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -22,7 +22,7 @@ pub(super) fn row(image: &Py<Image>, table: u64, row: usize) -> (usize, u64) {
 }
 
 /// Makes the text of a node, or gives `again` if that is what is being made already.
-pub(super) fn guarded(
+pub(crate) fn guarded(
     image: usize,
     node: u64,
     again: &str,

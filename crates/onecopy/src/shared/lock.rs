@@ -88,6 +88,7 @@ macro_rules! lock_by_hand {
     };
 }
 
+lock_by_hand!(super::RawDict);
 lock_by_hand!(super::RawList);
 lock_by_hand!(super::Cell);
 

@@ -69,7 +69,8 @@ pub enum Kind {
 impl Kind {
     /// What the header of a block says, if it is a blob.
     #[inline(always)]
-    pub(crate) fn of(kind: u8) -> Option<Self> {
+    #[must_use]
+    pub fn of(kind: u8) -> Option<Self> {
         Some(match kind {
             1 => Self::Int,
             2 => Self::Nan,
@@ -203,6 +204,18 @@ impl Word {
     fn short(tag: u64, bytes: &[u8]) -> Option<u64> {
         (bytes.len() <= SHORT)
             .then(|| tag << 48 | (bytes.len() as u64) << 40 | super::words::tail(bytes))
+    }
+
+    /// What the word is written as inside a key that is made of several values.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The word that was written so, if it is a value by itself.
+    #[must_use]
+    pub fn of_bits(bits: u64) -> Option<Self> {
+        Self(bits).immediate().map(|_| Self(bits))
     }
 
     /// The word that leads to a blob.

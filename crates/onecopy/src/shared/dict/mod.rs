@@ -107,7 +107,7 @@ pub struct RawDict {
 }
 
 /// What the container's head says it is.
-pub(crate) const KIND: u8 = 3;
+pub(crate) const KIND: u8 = 2;
 
 impl RawDict {
     /// A new, empty dict.
@@ -139,6 +139,12 @@ impl RawDict {
         let word = |at| heap.words.relaxed(heap.head + at);
         let secret = Secret(word(HASH_KEYS), word(HASH_KEYS + 8));
         Self { heap, secret }
+    }
+
+    /// Where the dict begins in its store: two handles with the same are of the same dict.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.heap.head
     }
 
     /// A key, from its canonical form.

@@ -1,0 +1,329 @@
+//! `onecopy.Counter`: what a `collections.Counter` is, for all processes at once. It is a dict of numbers.
+#![forbid(unsafe_code)]
+
+use onecopy::shared::{End, KeyAdded, Part, RawDict};
+use pyo3::IntoPyObjectExt as _;
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyKeyError, PyNotImplementedError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use super::dict;
+use super::dict_iterator::{DictIterator, iterate};
+use super::dict_views::{DictItems, DictKeys, DictValues};
+use super::handle;
+use super::key::{OwnedKey, no_key};
+use super::keyed::{self, Changes, Keyed};
+use super::keyed_methods::{keyed_methods, mapping_methods};
+use super::lock::Lock;
+use super::word::Encoded;
+use crate::cpython::import_once;
+use crate::error::Error;
+use crate::view::guarded;
+
+/// Counts that all processes add to.
+///
+/// It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a `onecopy.Dict`.
+///
+/// `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for those who
+/// write; who reads may see some counts before the others. `c[k] += 1` is two steps. The operators give real counters.
+///
+/// Args:
+///     source: An iterable of what to count, or a mapping of counts.
+///     counts: More counts, as keywords.
+///
+/// Raises:
+///     TypeError: A key of this class cannot be found by other processes.
+///     MemoryError: There is no memory.
+///     TimeoutError: A living process has had the lock for ten seconds.
+///
+/// Examples:
+///     >>> import onecopy
+///     >>> words = onecopy.Counter("to be or not to be".split())
+///     >>> words.add("to")
+///     3
+///     >>> words["question"]
+///     0
+///     >>> words.most_common(2)
+///     [('to', 3), ('be', 2)]
+#[pyclass(frozen, mapping, module = "onecopy", name = "Counter", weakref)]
+pub(crate) struct Counter {
+    pub(super) raw: RawDict,
+}
+
+static COUNTER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A `collections.Counter`.
+fn counted<'py>(
+    py: Python<'py>,
+    source: Option<&Bound<'py, PyAny>>,
+    named: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let source = PyTuple::new(py, source)?;
+    import_once(py, &COUNTER, "collections", "Counter")?.call(source, named)
+}
+
+impl Counter {
+    /// A real counter of one moment.
+    fn to_counter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        counted(py, Some(keyed::to_dict(py, &self.raw)?.as_any()), None)
+    }
+
+    /// Adds the counts of a real counter.
+    fn add_all<'py>(this: &Bound<'py, Self>, counts: &Bound<'py, PyAny>) -> PyResult<()> {
+        let raw = &this.get().raw;
+        let mut all = Vec::new();
+        for item in counts.call_method0("items")?.try_iter()? {
+            let (key, count): keyed::KeyValue<'py> = item?.extract()?;
+            all.push((OwnedKey::of(&key)?, Encoded::of(&count)?, key, count));
+        }
+        let locked = Lock::of(this)?.hold()?;
+        for (owned, amount, key, count) in &all {
+            let added = raw
+                .add(&owned.key(raw), &amount.incoming())
+                .map_err(Error::from)?;
+            if added == KeyAdded::NoInt {
+                keyed::add_slowly(raw, key, count)?;
+            }
+        }
+        drop(locked);
+        Ok(())
+    }
+
+    /// Becomes what an operator of real counters makes of it.
+    fn become_of(this: &Bound<'_, Self>, method: &str, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = this.py();
+        let other = other_counter(other)?;
+        keyed::change(this, &this.get().raw, |picture| {
+            let before = keyed::dict_of(py, picture)?;
+            let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
+            if after.is(py.NotImplemented().bind(py)) {
+                return Err(pyo3::exceptions::PyTypeError::new_err(
+                    "only a counter can be added to a counter",
+                ));
+            }
+            let mut changes = Changes::default();
+            for (key, count) in before.iter() {
+                if !after.contains(&key)? {
+                    changes.gone.push(OwnedKey::of(&key)?);
+                } else if !count.eq(after.get_item(&key)?)? {
+                    changes.set.push(&key, &after.get_item(&key)?)?;
+                }
+            }
+            for item in after.call_method0("items")?.try_iter()? {
+                let (key, count): keyed::KeyValue<'_> = item?.extract()?;
+                if !before.contains(&key)? {
+                    changes.set.push(&key, &count)?;
+                }
+            }
+            Ok(changes)
+        })
+    }
+}
+
+/// The other operand: of one of ours the real counter.
+fn other_counter<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if let Ok(ours) = other.cast::<Counter>() {
+        return ours.get().to_counter(other.py());
+    }
+    Ok(dict::operand(other)?.map_or_else(|| other.clone(), Bound::into_any))
+}
+
+mapping_methods!(Counter, _attach_counter, {
+    #[new]
+    #[pyo3(signature = (source = None, /, **counts))]
+    fn new<'py>(
+        py: Python<'py>,
+        source: Option<&Bound<'py, PyAny>>,
+        counts: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Self> {
+        let counts = counted(py, source, counts)?;
+        let counter = Self {
+            raw: keyed::create()?,
+        };
+        keyed::update_from(&counter.raw, Some(&counts), None)?;
+        Ok(counter)
+    }
+
+    /// Not for counters, as `collections.Counter` has it.
+    #[classmethod]
+    #[pyo3(signature = (iterable, value = None, /))]
+    fn fromkeys(
+        class: &Bound<'_, PyType>,
+        iterable: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let _ = (class, iterable, value);
+        Err(PyNotImplementedError::new_err(
+            "Counter.fromkeys() is undefined; use Counter(iterable)",
+        ))
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match keyed::get(&self.raw, key)? {
+            Some(count) => Ok(count),
+            None => 0.into_bound_py_any(key.py()),
+        }
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        keyed::delete(&self.raw, key).map(|_| ())
+    }
+
+    fn __richcmp__<'py>(
+        &self,
+        other: &Bound<'py, PyAny>,
+        operation: CompareOp,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        if Keyed::of(other).is_none() && !other.is_instance_of::<PyDict>() {
+            return Ok(py.NotImplemented().into_bound(py));
+        }
+        self.to_counter(py)?
+            .rich_compare(other_counter(other)?, operation)
+    }
+
+    fn __add__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(other.py())?.add(other_counter(other)?)
+    }
+
+    fn __radd__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        other.add(self.to_counter(other.py())?)
+    }
+
+    fn __sub__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(other.py())?.sub(other_counter(other)?)
+    }
+
+    fn __rsub__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        other.sub(self.to_counter(other.py())?)
+    }
+
+    fn __and__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(other.py())?.bitand(other_counter(other)?)
+    }
+
+    fn __rand__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        other.bitand(self.to_counter(other.py())?)
+    }
+
+    fn __or__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(other.py())?.bitor(other_counter(other)?)
+    }
+
+    fn __ror__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        other.bitor(self.to_counter(other.py())?)
+    }
+
+    fn __iadd__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::become_of(this, "__add__", other)
+    }
+
+    fn __isub__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::become_of(this, "__sub__", other)
+    }
+
+    fn __iand__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::become_of(this, "__and__", other)
+    }
+
+    fn __ior__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        Self::become_of(this, "__or__", other)
+    }
+
+    fn __pos__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)?.pos()
+    }
+
+    fn __neg__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)?.neg()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(0, self.raw.place(), "onecopy.Counter({...})", || {
+            Ok(format!("onecopy.{}", self.to_counter(py)?.repr()?))
+        })
+    }
+
+    /// Counts what an iterable yields, or adds the counts of a mapping.
+    ///
+    /// Args:
+    ///     source: An iterable of what to count, or a mapping of counts.
+    ///     counts: More counts, as keywords.
+    #[pyo3(signature = (source = None, /, **counts))]
+    fn update<'py>(
+        this: &Bound<'py, Self>,
+        source: Option<&Bound<'py, PyAny>>,
+        counts: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        Self::add_all(this, &counted(this.py(), source, counts)?)
+    }
+
+    /// The same, with each count subtracted.
+    ///
+    /// Args:
+    ///     source: An iterable of what to count, or a mapping of counts.
+    ///     counts: More counts, as keywords.
+    #[pyo3(signature = (source = None, /, **counts))]
+    fn subtract<'py>(
+        this: &Bound<'py, Self>,
+        source: Option<&Bound<'py, PyAny>>,
+        counts: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        let negated = counted(this.py(), None, None)?;
+        negated.call_method("subtract", PyTuple::new(this.py(), source)?, counts)?;
+        Self::add_all(this, &negated)
+    }
+
+    /// The keys with the largest counts, largest first, with their counts.
+    ///
+    /// Args:
+    ///     n: How many; all by default.
+    #[pyo3(signature = (n = None))]
+    fn most_common<'py>(
+        &self,
+        py: Python<'py>,
+        n: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)?.call_method1("most_common", (n,))
+    }
+
+    /// Each key as often as it counts, as an iterator.
+    fn elements<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)?.call_method0("elements")
+    }
+
+    /// The sum of all counts.
+    fn total<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)?.call_method0("total")
+    }
+
+    /// A `collections.Counter` of what is in it at one moment.
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)
+    }
+
+    /// A `collections.Counter` of what is in it at one moment.
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.to_counter(py)
+    }
+
+    /// Replaces a count by what a function makes of it, in one step, and returns the new one.
+    ///
+    /// The function runs without the lock, and again if the count has changed meanwhile; after eight times in vain it runs
+    /// under the lock. So it may run more than once.
+    ///
+    /// Args:
+    ///     key: Which count.
+    ///     function: Is given the count, and returns the new one.
+    #[pyo3(signature = (key, function, /))]
+    fn update_with<'py>(
+        this: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let zero = 0.into_bound_py_any(key.py())?;
+        keyed::update_with(this, &this.get().raw, key, function, Some(&zero))
+    }
+});

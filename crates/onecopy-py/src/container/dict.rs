@@ -1,0 +1,201 @@
+//! `onecopy.Dict`: what a dict is, for all processes at once.
+//!
+//! Whatever runs code of others, making keys and values out of objects and back, happens without the lock.
+#![forbid(unsafe_code)]
+
+use onecopy::shared::{End, Part, RawDict};
+use pyo3::IntoPyObjectExt as _;
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use super::dict_iterator::{DictIterator, iterate};
+use super::dict_views::{DictItems, DictKeys, DictValues};
+use super::handle;
+use super::key::no_key;
+use super::keyed::{self, Keyed, Pairs};
+use super::keyed_methods::{keyed_methods, mapping_methods};
+use super::lock::Lock;
+use crate::error::Error;
+use crate::view::guarded;
+
+/// A dict that all processes see and change.
+///
+/// It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as such;
+/// others are pickled in, and each read makes a new object of them: change a value by setting it.
+///
+/// Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets of
+/// these. In a tuple a number comes back as the int that it equals.
+///
+/// Each method is one step for all others; `update` sets up to 1,024 keys in one. `d[k] += 1` is two; use `d.add(k, 1)`, or
+/// `with d.lock:`. Iterating yields the keys that were there when it began.
+///
+/// Args:
+///     source: A mapping, or an iterable of pairs.
+///     items: More keys, as keywords.
+///
+/// Raises:
+///     KeyError: There is no such key.
+///     TypeError: A key of this class cannot be found by other processes.
+///     MemoryError: There is no memory; the dict is as it was.
+///     TimeoutError: A living process has had the lock for ten seconds.
+///
+/// Examples:
+///     >>> import onecopy
+///     >>> ages = onecopy.Dict(ada=36, alan=41)
+///     >>> ages["grace"] = 85
+///     >>> ages.add("ada", 1)
+///     37
+///     >>> ages
+///     onecopy.Dict({'ada': 37, 'alan': 41, 'grace': 85})
+#[pyclass(frozen, mapping, module = "onecopy", name = "Dict", weakref)]
+pub(crate) struct Dict {
+    pub(super) raw: RawDict,
+}
+
+/// What the other operand is as a real dict, if it is a dict.
+pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    match Keyed::of(other) {
+        Some(Keyed::Set(_)) => Ok(None),
+        Some(ours) => keyed::to_dict(other.py(), ours.raw()).map(Some),
+        None => Ok(other.cast::<PyDict>().ok().cloned()),
+    }
+}
+
+mapping_methods!(Dict, _attach_dict, {
+    #[new]
+    #[pyo3(signature = (source = None, /, **items))]
+    fn new(source: Option<&Bound<'_, PyAny>>, items: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let dict = Self {
+            raw: keyed::create()?,
+        };
+        keyed::update_from(&dict.raw, source, items)?;
+        Ok(dict)
+    }
+
+    /// A dict with these keys, which all have the same value.
+    #[classmethod]
+    #[pyo3(signature = (iterable, value = None, /))]
+    fn fromkeys(
+        class: &Bound<'_, PyType>,
+        iterable: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let none = class.py().None().into_bound(class.py());
+        let mut pairs = Pairs::default();
+        pairs.add_keys(iterable, value.unwrap_or(&none))?;
+        let dict = Self {
+            raw: keyed::create()?,
+        };
+        pairs.put(&dict.raw)?;
+        Ok(dict)
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        keyed::get(&self.raw, key)?.ok_or_else(|| no_key(key))
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        if keyed::delete(&self.raw, key)? {
+            Ok(())
+        } else {
+            Err(no_key(key))
+        }
+    }
+
+    fn __richcmp__<'py>(
+        &self,
+        other: &Bound<'py, PyAny>,
+        operation: CompareOp,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        match operand(other)? {
+            Some(other) => keyed::to_dict(py, &self.raw)?.rich_compare(other, operation),
+            None => Ok(py.NotImplemented().into_bound(py)),
+        }
+    }
+
+    fn __or__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        match operand(other)? {
+            Some(other) => keyed::to_dict(py, &self.raw)?.bitor(other),
+            None => Ok(py.NotImplemented().into_bound(py)),
+        }
+    }
+
+    fn __ror__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = other.py();
+        match operand(other)? {
+            Some(other) => other.bitor(keyed::to_dict(py, &self.raw)?),
+            None => Ok(py.NotImplemented().into_bound(py)),
+        }
+    }
+
+    fn __ior__(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
+        keyed::update_from(&self.raw, Some(other), None)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        guarded(0, self.raw.place(), "onecopy.Dict({...})", || {
+            Ok(format!(
+                "onecopy.Dict({})",
+                keyed::to_dict(py, &self.raw)?.repr()?
+            ))
+        })
+    }
+
+    /// Sets many keys, as `dict.update` does: up to 1,024 in one step.
+    ///
+    /// Args:
+    ///     source: A mapping, or an iterable of pairs.
+    ///     items: More keys, as keywords.
+    #[pyo3(signature = (source = None, /, **items))]
+    fn update(
+        &self,
+        source: Option<&Bound<'_, PyAny>>,
+        items: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        keyed::update_from(&self.raw, source, items)
+    }
+
+    /// A real dict of what is in it at one moment.
+    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        keyed::to_dict(py, &self.raw)
+    }
+
+    /// A real dict of what is in it at one moment.
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        keyed::to_dict(py, &self.raw)
+    }
+
+    /// Replaces the value of a key by what a function makes of it, in one step, and returns the new value.
+    ///
+    /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs
+    /// under the lock. So it may run more than once.
+    ///
+    /// Args:
+    ///     key: Which value.
+    ///     function: Is given the value, and returns the new one.
+    ///     default: What it is given if there is no such key.
+    ///
+    /// Raises:
+    ///     KeyError: There is no such key, and no default.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> dict = onecopy.Dict(seen=[1])
+    ///     >>> dict.update_with("seen", lambda seen: [*seen, 2])
+    ///     [1, 2]
+    #[pyo3(signature = (key, function, *default))]
+    fn update_with<'py>(
+        this: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+        default: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let first = handle::at_most_one("update_with", default)?;
+        keyed::update_with(this, &this.get().raw, key, function, first.as_ref())
+    }
+});

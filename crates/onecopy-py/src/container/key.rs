@@ -1,0 +1,252 @@
+//! Keys: from a Python object to the one form in which equal keys are written, and back.
+//!
+//! Plain values are keys as they are; instances of derived classes that hash and compare as these do count as their value.
+//! A tuple, a frozenset, an Enum member, a UUID or a date is written as
+//! ```text
+//! tag: one byte     then, for each part: 0, a word        or: kind of a blob, length (4 bytes), content
+//! ```
+//! Numbers in it have their canonical form, the parts of a frozenset an order, so that equal keys are equal bytes. Which
+//! parts the others have is said in Python (`onecopy._keys`).
+#![forbid(unsafe_code)]
+
+use onecopy::shared::{Canonical, Incoming, Key, Kind, RawDict, Word, canonical, refusal};
+use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyComplex, PyFloat, PyFrozenSet, PyTuple};
+
+use super::word::{self, Encoded, Objects, with_incoming};
+use crate::cpython::import_once;
+use crate::error::corrupt;
+use crate::value::item::Item;
+use crate::value::key;
+
+const TUPLE: u8 = b't';
+const FROZENSET: u8 = b'z';
+/// In the place of a blob's kind: a word follows.
+const WORD: u8 = 0;
+/// Tuples in tuples, at most.
+const DEPTH: usize = 64;
+
+/// `KeyError(key)`. A tuple is one argument.
+#[cold]
+pub(super) fn no_key(key: &Bound<'_, PyAny>) -> PyErr {
+    PyKeyError::new_err((key.clone().unbind(),))
+}
+
+/// Calls `take` with a key, hashed for a dict.
+#[inline(always)]
+pub(super) fn with_key<T>(
+    raw: &RawDict,
+    key: &Bound<'_, PyAny>,
+    take: impl FnOnce(&Key<'_>) -> PyResult<T>,
+) -> PyResult<T> {
+    if let Some(word) = Item::of(key).int().and_then(Word::of_int) {
+        return take(&raw.key(Incoming::Word(word)));
+    }
+    with_canonical(key, 0, |canonical, form| {
+        take(&match form {
+            None => raw.key(canonical),
+            Some(form) => raw.key_of_form(canonical, form),
+        })
+    })
+}
+
+/// A key with bytes of its own.
+#[derive(Debug)]
+pub(super) struct OwnedKey {
+    canonical: Encoded,
+    form: Option<Word>,
+}
+
+impl OwnedKey {
+    pub(super) fn of(key: &Bound<'_, PyAny>) -> PyResult<Self> {
+        with_canonical(key, 0, |canonical, form| {
+            let canonical = Encoded::of_incoming(&canonical);
+            Ok(Self { canonical, form })
+        })
+    }
+
+    /// A key that a dict has given.
+    pub(super) fn of_given(given: &Incoming<'_>) -> PyResult<Self> {
+        canonical_of(given, |canonical, form| {
+            let canonical = Encoded::of_incoming(&canonical);
+            Ok(Self { canonical, form })
+        })
+    }
+
+    pub(super) fn key(&self, raw: &RawDict) -> Key<'_> {
+        let canonical = self.canonical.incoming();
+        match self.form {
+            None => raw.key(canonical),
+            Some(form) => raw.key_of_form(canonical, form),
+        }
+    }
+}
+
+/// Calls `take` with a key as dicts compare it, and its form if that is another.
+#[inline(never)]
+fn with_canonical<T>(
+    key: &Bound<'_, PyAny>,
+    depth: usize,
+    take: impl FnOnce(Incoming<'_>, Option<Word>) -> PyResult<T>,
+) -> PyResult<T> {
+    let is_scalar = |key: &Bound<'_, PyAny>| {
+        Item::of(key).scalar(&mut Vec::new()).is_some() && !key.is_exact_instance_of::<PyComplex>()
+    };
+    if is_scalar(key) {
+        return with_incoming(key, |given| canonical_of(given, take));
+    }
+    if let Some(plain) = plain(key)?
+        && is_scalar(&plain)
+    {
+        return with_incoming(&plain, |given| canonical_of(given, take));
+    }
+    let bytes = encoded(key, depth)?;
+    take(Incoming::Blob(Kind::Encoded, &bytes), None)
+}
+
+/// The plain value as which a key of another class counts.
+fn plain<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = object.py();
+    if let Some(plain) = key::plain(object)? {
+        return Ok(Some(plain));
+    }
+    // The builtin's methods, as a class may have others.
+    let float = py.get_type::<PyFloat>();
+    if key::is_one(object, &float)? {
+        return float.call_method1("__add__", (object, 0.0)).map(Some);
+    }
+    let bytes = py.get_type::<PyBytes>();
+    if key::is_one(object, &bytes)? {
+        return bytes
+            .call_method1("__add__", (object, PyBytes::new(py, b"")))
+            .map(Some);
+    }
+    Ok(None)
+}
+
+fn canonical_of<T>(
+    given: &Incoming<'_>,
+    take: impl FnOnce(Incoming<'_>, Option<Word>) -> PyResult<T>,
+) -> PyResult<T> {
+    let word = match *given {
+        Incoming::Word(word) => word,
+        Incoming::Blob(kind, _) => {
+            return match refusal(kind) {
+                None => take(*given, None),
+                Some(why) => Err(PyTypeError::new_err(format!("this cannot be a key: {why}"))),
+            };
+        }
+    };
+    match canonical(word) {
+        None => take(*given, None),
+        Some(Canonical::Word(same)) => take(Incoming::Word(same), Some(word)),
+        Some(Canonical::Wide(bytes)) => take(Incoming::Blob(Kind::Int, &bytes), Some(word)),
+    }
+}
+
+static PARTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A key that is no plain value.
+fn encoded(object: &Bound<'_, PyAny>, depth: usize) -> PyResult<Vec<u8>> {
+    let py = object.py();
+    if depth >= DEPTH {
+        return Err(PyTypeError::new_err(format!(
+            "a key has at most {DEPTH} tuples one in another"
+        )));
+    }
+    let mut bytes = Vec::new();
+    if key::is_one(object, &py.get_type::<PyTuple>())? {
+        bytes.push(TUPLE);
+        for part in object.cast::<PyTuple>()?.iter() {
+            write_part(&part, depth, &mut bytes)?;
+        }
+    } else if key::is_one(object, &py.get_type::<PyFrozenSet>())? {
+        bytes.push(FROZENSET);
+        let mut parts = Vec::new();
+        for part in object.cast::<PyFrozenSet>()?.iter() {
+            let mut bytes = Vec::new();
+            write_part(&part, depth, &mut bytes)?;
+            parts.push(bytes);
+        }
+        parts.sort_unstable();
+        bytes.extend(parts.into_iter().flatten());
+    } else {
+        let parts = import_once(py, &PARTS, "onecopy._keys", "parts")?;
+        let (tag, parts): (u8, Bound<'_, PyTuple>) = parts.call1((object,))?.extract()?;
+        bytes.push(tag);
+        for part in parts {
+            write_part(&part, depth, &mut bytes)?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn write_part(part: &Bound<'_, PyAny>, depth: usize, to: &mut Vec<u8>) -> PyResult<()> {
+    with_canonical(part, depth + 1, |part, _| {
+        match part {
+            Incoming::Word(word) => {
+                to.push(WORD);
+                to.extend(word.bits().to_le_bytes());
+            }
+            Incoming::Blob(kind, content) => {
+                let len = u32::try_from(content.len())
+                    .map_err(|_| PyTypeError::new_err("a key has parts of at most 4 GiB"))?;
+                to.push(kind as u8);
+                to.extend(len.to_le_bytes());
+                to.extend(content);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn no_parts() -> PyErr {
+    corrupt(0, "a key that nobody can have written")
+}
+
+/// The key that was written so.
+pub(super) fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    decoded_in(py, bytes, 0)
+}
+
+fn decoded_in<'py>(py: Python<'py>, bytes: &[u8], depth: usize) -> PyResult<Bound<'py, PyAny>> {
+    let (tag, mut rest) = bytes.split_first().ok_or_else(no_parts)?;
+    if depth > DEPTH {
+        return Err(no_parts());
+    }
+    let mut parts = Vec::new();
+    while let Some((kind, after)) = rest.split_first() {
+        let part;
+        (part, rest) = read_part(*kind, after).ok_or_else(no_parts)?;
+        parts.push(match part {
+            Incoming::Blob(Kind::Encoded, inner) => decoded_in(py, inner, depth + 1)?,
+            Incoming::Blob(Kind::Pickle, _) => return Err(no_parts()),
+            plain => word::object(py, plain.make(&Objects))?,
+        });
+    }
+    match *tag {
+        TUPLE => Ok(PyTuple::new(py, parts)?.into_any()),
+        FROZENSET => Ok(PyFrozenSet::new(py, parts)?.into_any()),
+        tag => {
+            let object = import_once(py, &OBJECT, "onecopy._keys", "object_of")?;
+            object.call1((tag, PyTuple::new(py, parts)?))
+        }
+    }
+}
+
+/// A part, and what follows it.
+fn read_part(kind: u8, bytes: &[u8]) -> Option<(Incoming<'_>, &[u8])> {
+    if kind == WORD {
+        let (word, rest) = bytes.split_first_chunk::<8>()?;
+        return Some((
+            Incoming::Word(Word::of_bits(u64::from_le_bytes(*word))?),
+            rest,
+        ));
+    }
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (content, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    Some((Incoming::Blob(Kind::of(kind)?, content), rest))
+}

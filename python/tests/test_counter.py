@@ -1,0 +1,245 @@
+"""`onecopy.Counter`: it counts as `collections.Counter` does, and loses nothing when many processes count."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc
+import multiprocessing
+import os
+import pickle
+import signal
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+import onecopy
+from conftest import least_growth
+
+METHODS = ("fork", "forkserver", "spawn")
+
+
+def test_it_is_a_mutable_mapping_of_its_own_class() -> None:
+    shared = onecopy.Counter()
+    assert isinstance(shared, collections.abc.MutableMapping)
+    assert repr(shared) == "onecopy.Counter()"
+    assert repr(onecopy.Counter("abb")) == "onecopy.Counter({'b': 2, 'a': 1})"
+    assert onecopy.Counter[str].__args__ == (str,)
+    with pytest.raises(NotImplementedError):
+        onecopy.Counter.fromkeys("abc")
+
+
+def test_what_was_never_counted_counts_zero() -> None:
+    shared = onecopy.Counter("abb", c=3)
+    assert shared["b"] == 2
+    assert shared["c"] == 3
+    assert shared["x"] == 0
+    assert "x" not in shared
+    assert shared.get("x") is None
+    del shared["x"]
+    del shared["b"]
+    assert dict(shared) == {"a": 1, "c": 3}
+    assert shared.pop("c") == 3
+    with pytest.raises(KeyError):
+        shared.pop("c")
+
+
+def test_counts_are_added_and_subtracted() -> None:
+    shared = onecopy.Counter(a=1)
+    assert shared.add("a") == 2
+    assert shared.add("b", 5) == 5
+    shared.update("aab")
+    shared.update({"a": 10}, c=0.5)
+    shared.subtract(["a", "z"])
+    shared.subtract(b=1)
+    shared.update(onecopy.Counter(a=100))
+    assert shared == {"a": 113, "b": 5, "c": 0.5, "z": -1}
+    assert shared.total() == 117.5
+    shared["a"] += 1
+    assert shared["a"] == 114
+    assert shared.update_with("new", lambda count: count + 7) == 7
+    with pytest.raises(TypeError, match="add"):
+        shared.update({"a": "many"})
+    shared.verify()
+
+
+def test_the_most_common_come_first() -> None:
+    shared = onecopy.Counter("abracadabra")
+    assert shared.most_common(3) == [("a", 5), ("b", 2), ("r", 2)]
+    assert shared.most_common() == collections.Counter("abracadabra").most_common()
+    assert sorted(shared.elements()) == sorted("abracadabra")
+
+
+OPERATORS = ["__add__", "__sub__", "__and__", "__or__"]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("kind", [collections.Counter, onecopy.Counter])
+def test_operators_give_real_counters(name: str, kind: Any) -> None:
+    left, right = {"a": 3, "b": -1, "c": 2}, {"a": 1, "b": 4, "d": 0}
+    expected = getattr(collections.Counter(left), name)(collections.Counter(right))
+    result = getattr(onecopy.Counter(left), name)(kind(right))
+    assert type(result) is collections.Counter
+    assert result == expected
+    reflected = getattr(collections.Counter(right), name)(collections.Counter(left))
+    assert getattr(onecopy.Counter(left), name.replace("__", "__r", 1))(collections.Counter(right)) == reflected
+
+
+def test_signs() -> None:
+    shared = onecopy.Counter(a=3, b=-1)
+    assert +shared == {"a": 3}
+    assert -shared == {"b": 1}
+
+
+def test_operators_in_place_change_the_shared_one() -> None:
+    shared = same = onecopy.Counter(a=3, b=1)
+    shared += collections.Counter(a=1, c=2)
+    assert shared == {"a": 4, "b": 1, "c": 2}
+    shared -= onecopy.Counter(a=4)
+    assert shared == {"b": 1, "c": 2}
+    shared |= collections.Counter(b=5)
+    shared &= collections.Counter(b=4, c=9)
+    assert shared is same
+    assert dict(shared) == {"b": 4, "c": 2}
+    with pytest.raises(TypeError):
+        shared += 1
+    shared.verify()
+
+
+def test_counters_are_compared_as_counters() -> None:
+    shared = onecopy.Counter(a=1, b=0)
+    assert shared == collections.Counter(a=1)
+    assert collections.Counter(a=1) == shared
+    assert shared == onecopy.Counter(a=1)
+    assert shared != collections.Counter(a=2)
+    assert shared <= collections.Counter(a=2)
+    assert shared < onecopy.Counter(a=1, c=1)
+    assert shared != {"a": 1}
+    assert shared == {"a": 1, "b": 0}
+    assert shared != 1
+
+
+KEY = st.one_of(st.integers(-2, 2), st.sampled_from(["a", "b", 1.0, True, None, (1, 2)]))
+COUNTS = st.dictionaries(KEY, st.integers(-3, 3), max_size=5)
+
+
+class AgainstCounter(RuleBasedStateMachine):
+    """Does the same to a `collections.Counter` and to a shared one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = onecopy.Counter()
+        self.model: collections.Counter[Any] = collections.Counter()
+
+    @rule(key=KEY, amount=st.integers())
+    def add(self, key: Any, amount: int) -> None:
+        self.model[key] += amount
+        assert self.shared.add(key, amount) == self.model[key]
+
+    @rule(key=KEY, count=st.integers(-5, 5))
+    def set(self, key: Any, count: int) -> None:
+        self.shared[key] = count
+        self.model[key] = count
+
+    @rule(name=st.sampled_from(["update", "subtract"]), counts=COUNTS)
+    def change(self, name: str, counts: dict[Any, int]) -> None:
+        getattr(self.shared, name)(counts)
+        getattr(self.model, name)(counts)
+
+    @rule(name=st.sampled_from(["__iadd__", "__isub__", "__iand__", "__ior__"]), counts=COUNTS)
+    def change_in_place(self, name: str, counts: dict[Any, int]) -> None:
+        getattr(self.shared, name)(collections.Counter(counts))
+        getattr(self.model, name)(collections.Counter(counts))
+
+    @rule(key=KEY)
+    def delete(self, key: Any) -> None:
+        del self.shared[key]
+        del self.model[key]
+
+    @invariant()
+    def same(self) -> None:
+        assert dict(self.shared.items()) == dict(self.model)
+        assert self.shared == self.model
+        assert self.shared.total() == self.model.total()
+        self.shared.verify()
+
+
+TestAgainstCounter = AgainstCounter.TestCase
+TestAgainstCounter.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def count(shared: Any, rounds: int) -> None:
+    for number in range(rounds):
+        shared.add(number % 7)
+        shared.update(["all", "all", ("tuple", number % 3)])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_processes_count_at_once(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    shared = onecopy.Counter()
+    rounds, workers = 420, 3
+    processes = [context.Process(target=count, args=(shared, rounds)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    expected = collections.Counter({"all": 2 * rounds * workers})
+    expected.update({number: rounds // 7 * workers for number in range(7)})
+    expected.update({("tuple", number): rounds // 3 * workers for number in range(3)})
+    assert shared == expected
+    shared.verify()
+
+
+def count_for_ever(shared: Any, ready: Any) -> None:
+    for number in range(1 << 60):
+        shared.add("count")
+        shared.update([number % 50, f"a word {number % 11}"])
+        if number == 20:
+            ready.set()
+
+
+def test_a_process_that_is_killed_while_it_counts_loses_no_count_of_others() -> None:
+    context = multiprocessing.get_context("fork")
+    shared = onecopy.Counter()
+    for _ in range(10):
+        ready = context.Event()
+        writer = context.Process(target=count_for_ever, args=(shared, ready))
+        writer.start()
+        assert ready.wait(60)
+        for _ in range(100):
+            shared.add("mine")
+        assert writer.pid is not None
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+        shared.verify()
+    assert shared["mine"] == 1000
+
+
+def test_a_copy_by_pickle_is_the_same_counter() -> None:
+    shared = onecopy.Counter()
+    pickle.loads(pickle.dumps(shared)).add("a")
+    assert shared == {"a": 1}
+
+
+def test_any_number_of_passes_leaves_as_many_blocks_as_the_first() -> None:
+    shared = onecopy.Counter("abc")
+
+    def one_pass() -> None:
+        for _ in range(50):
+            shared.add("a")
+            shared.add("wide", 2**70)
+            shared.add("wide", -(2**70))
+            shared.update("abc")
+            shared.subtract("abc")
+            shared["absent"]
+            del shared["absent"]
+        shared.most_common(), shared + shared, shared == shared.copy(), repr(shared)
+        shared.pop("wide")
+        with pytest.raises(TypeError):
+            shared.add("a", "b")
+
+    assert least_growth(one_pass) <= 0

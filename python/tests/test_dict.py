@@ -1,0 +1,633 @@
+"""`onecopy.Dict`: it behaves as a dict, by itself and for many processes at once."""
+
+from __future__ import annotations
+
+import collections.abc
+import datetime
+import decimal
+import enum
+import math
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import uuid
+import zoneinfo
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+import onecopy
+from conftest import least_growth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+METHODS = ("fork", "forkserver", "spawn")
+
+
+class Color(enum.Enum):
+    """Two members and an alias."""
+
+    RED = 1
+    BLUE = "b"
+    CRIMSON = 1
+
+
+class Level(enum.IntEnum):
+    """Ints with names."""
+
+    LOW = 1
+
+
+class Right(enum.Flag):
+    """Flags of which several may be set."""
+
+    READ = 1
+    WRITE = 2
+
+
+class Name(str):
+    """A str that hashes and compares as one."""
+
+    __slots__ = ()
+
+
+class Backwards(str):
+    """A str with an equality of its own."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return NotImplemented
+
+    __hash__ = str.__hash__
+
+
+class Point(NamedTuple):
+    """A tuple with names."""
+
+    x: int
+    y: int
+
+
+class Own:
+    """Hashable, but not to be found by its bytes."""
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+KEYS: list[Any] = [
+    None,
+    0,
+    -1,
+    2**47,
+    2**64,
+    -(2**200),
+    0.5,
+    -0.5,
+    1e300,
+    math.inf,
+    "",
+    "abcde",
+    "abcdef",
+    "é",
+    "日本語",
+    "🦀" * 10,
+    b"",
+    b"bytes",
+    b"more bytes",
+    (),
+    (1, "two", None, b"3"),
+    ((1, (2, (3, ()))), "x" * 100),
+    frozenset(),
+    frozenset({1, "a", (2, 3)}),
+    Color.RED,
+    Color.BLUE,
+    Right.READ,
+    Right.READ | Right.WRITE,
+    uuid.UUID(int=7),
+    datetime.date(2026, 1, 1),
+    datetime.datetime(2026, 1, 1, 12, 30, 1, 7),  # noqa: DTZ001 - naive ones are keys as well
+    datetime.datetime(2026, 1, 1, 12, 30, tzinfo=datetime.timezone.utc),
+    (datetime.date(2026, 1, 1), Color.RED),
+]
+VALUES: list[Any] = [*KEYS, True, math.pi, [1, 2], {"a": [1]}, 3 + 4j, "a str that is longer", bytes(5000), Own]
+
+
+def test_it_is_a_mutable_mapping_of_its_own_class() -> None:
+    shared = onecopy.Dict()
+    assert isinstance(shared, collections.abc.MutableMapping)
+    assert not isinstance(shared, dict)
+    assert onecopy.Dict[str, int].__args__ == (str, int)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(shared)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=repr)
+def test_any_key_is_found_again_and_comes_back_equal(key: Any) -> None:
+    shared = onecopy.Dict()
+    shared[key] = "here"
+    assert shared[key] == "here"
+    assert key in shared
+    [back] = shared
+    assert back == key
+    assert hash(back) == hash(key)
+    assert type(back) is type(key)
+    assert shared.popitem() == (key, "here")
+    with pytest.raises(KeyError) as caught:
+        shared[key]
+    assert caught.value.args == (key,)
+    shared.verify()
+
+
+def test_all_of_them_are_different_keys_in_their_order() -> None:
+    shared = onecopy.Dict((key, at) for at, key in enumerate(KEYS))
+    assert len(shared) == len(KEYS)
+    assert list(shared) == KEYS
+    assert list(reversed(shared)) == KEYS[::-1]
+    assert shared.to_python() == {key: at for at, key in enumerate(KEYS)}
+    for at, key in enumerate(KEYS):
+        assert shared.pop(key) == at
+    assert not shared
+    shared.verify()
+
+
+EQUAL = [
+    [1, 1.0, True],
+    [0, 0.0, -0.0, False],
+    [2**60, float(2**60)],
+    [2**100, float(2**100)],
+    [(1, 2.0), (True, 2)],
+    [((1.0,),), ((1,),)],
+    [frozenset({1, 2.0}), frozenset({2, True})],
+    [Level.LOW, 1],
+    [Name("a"), "a"],
+    [Name("a longer name"), "a longer name"],
+    [Point(1, 2), (1, 2)],
+    [Color.RED, Color.CRIMSON],
+    [
+        datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc),
+        datetime.datetime(2026, 1, 1, 13, tzinfo=BERLIN),
+    ],
+]
+
+
+@pytest.mark.parametrize("equal", EQUAL, ids=repr)
+def test_equal_keys_are_one_key_and_the_first_form_stays(equal: list[Any]) -> None:
+    assert len(set(equal)) == 1
+    for first in equal:
+        shared = onecopy.Dict([(first, "first")])
+        for other in equal:
+            shared[other] = repr(other)
+            assert shared[first] == repr(other)
+        [back] = shared
+        assert back == first
+        if type(first) in {int, float, bool}:
+            assert repr(back) == repr(first)
+
+
+@pytest.mark.parametrize("key", [Own(), Own, 3j, decimal.Decimal(1), Backwards("a"), (1, Own()), range(3)], ids=repr)
+def test_a_key_that_others_cannot_find_is_refused_with_the_reason(key: Any) -> None:
+    shared = onecopy.Dict()
+    for use in (shared.__getitem__, shared.__contains__, shared.get, shared.pop, lambda key: shared.update({key: 1})):
+        with pytest.raises(TypeError, match=r"cannot be a key: .*pickles.*Use a str"):
+            use(key)
+    assert not shared
+
+
+@pytest.mark.parametrize("key", [[], {}, set(), (1, []), onecopy.Dict()], ids=repr)
+def test_a_key_that_no_dict_takes_is_refused_as_dicts_do(key: Any) -> None:
+    with pytest.raises(TypeError, match="unhashable type"):
+        onecopy.Dict()[key] = 1
+
+
+def test_a_time_that_the_clock_shows_twice_is_no_key() -> None:
+    twice = datetime.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
+    with pytest.raises(TypeError, match="twice or never"):
+        onecopy.Dict()[twice] = 1
+
+
+def test_a_member_of_an_enum_made_in_a_function_is_no_key() -> None:
+    local = enum.Enum("local", "A", qualname="test.<locals>.local")
+    with pytest.raises(TypeError, match="made in a function"):
+        onecopy.Dict()[local.A] = 1  # type: ignore[attr-defined]
+
+
+def test_tuples_in_tuples_have_a_limit() -> None:
+    key: Any = 1
+    for _ in range(64):
+        key = (key,)
+    shared = onecopy.Dict([(key, "deep")])
+    assert list(shared) == [key]
+    with pytest.raises(TypeError, match="at most 64 tuples"):
+        shared[key,] = 1
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
+def test_any_value_comes_back(value: Any) -> None:
+    shared = onecopy.Dict(a=value)
+    assert shared["a"] == value
+    assert type(shared["a"]) is type(value)
+    assert shared.get("a") == shared.pop("a") == value
+    assert shared.setdefault("a", value) is value
+    assert shared.setdefault("a") == value
+    shared.verify()
+
+
+def test_a_value_that_cannot_be_pickled_changes_nothing() -> None:
+    shared = onecopy.Dict(a=1)
+    for change in (lambda: shared.__setitem__("a", lambda: 1), lambda: shared.update(b=2, c=lambda: 1)):
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            change()
+    assert shared == {"a": 1}
+
+
+def test_what_a_default_is_good_for() -> None:
+    shared = onecopy.Dict(a=1)
+    assert shared.get("b") is None
+    assert shared.get("b", 2) == 2
+    assert shared.pop("b", None) is None
+    assert shared.pop("a", 2) == 1
+    with pytest.raises(KeyError):
+        shared.pop("a")
+    with pytest.raises(TypeError):
+        shared.pop("a", 1, 2)  # type: ignore[call-overload]
+    with pytest.raises(KeyError):
+        shared.popitem()
+
+
+def test_updates_take_what_dicts_take() -> None:
+    shared = onecopy.Dict({"a": 1}, b=2)
+    shared.update([("c", 3)], d=4)
+    shared.update(onecopy.Dict(e=5))
+    shared.update(collections.ChainMap({"f": 6}))
+    shared |= {"g": 7}
+    shared |= [("h", 8)]
+    assert list(shared.items()) == list(zip("abcdefgh", range(1, 9), strict=True))
+    with pytest.raises(TypeError, match="element #1 to a sequence"):
+        shared.update([("x", 1), 2])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="element #0 has length 3; 2 is required"):
+        shared.update([(1, 2, 3)])  # type: ignore[list-item]
+    assert "x" not in shared
+
+
+def test_a_large_update_is_as_one_of_a_dict() -> None:
+    items = [(f"key {number % 7000}", number) for number in range(10_000)]
+    shared = onecopy.Dict(items)
+    assert list(shared.items()) == list(dict(items).items())
+    shared.clear()
+    assert shared == {}
+    shared.verify()
+
+
+def test_operators_give_real_dicts() -> None:
+    shared = onecopy.Dict(a=1, b=2)
+    assert shared == {"a": 1, "b": 2} == shared
+    assert shared == onecopy.Dict(b=2, a=1)
+    assert shared != {"a": 1}
+    assert shared != [("a", 1), ("b", 2)]
+    assert type(shared | {"b": 3}) is dict
+    assert shared | {"b": 3} == {"a": 1, "b": 3}
+    assert {"b": 3} | shared == {"b": 2, "a": 1}
+    assert shared | onecopy.Dict(c=3) == {"a": 1, "b": 2, "c": 3}
+    with pytest.raises(TypeError):
+        shared | [("a", 1)]  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        shared < {}  # type: ignore[operator]  # noqa: B015
+
+
+def test_views_show_what_is_there_now() -> None:
+    shared = onecopy.Dict(a=1)
+    keys, values, items = shared.keys(), shared.values(), shared.items()
+    shared["b"] = [2]
+    assert list(keys) == ["a", "b"]
+    assert list(values) == [1, [2]]
+    assert list(items) == [("a", 1), ("b", [2])]
+    assert list(reversed(items)) == [("b", [2]), ("a", 1)]
+    assert len(keys) == len(values) == len(items) == 2
+    assert "b" in keys
+    assert ("b", [2]) in items
+    assert ("b", 2) not in items
+    assert ("c", 2) not in items
+    assert "b" not in items
+    assert [2] in values
+    assert keys & {"a", "c"} == {"a"}
+    assert {"a", "c"} - keys == {"c"}
+    assert keys | ["d"] == {"a", "b", "d"}
+    assert keys ^ {"a"} == {"b"}
+    assert keys == {"a", "b"} == shared.keys()
+    assert keys > {"a"}
+    assert keys.isdisjoint({"c"})
+    assert repr(keys) == "onecopy.dict_keys(['a', 'b'])"
+    assert keys.mapping["a"] == 1
+    for view, kind in ((keys, "KeysView"), (values, "ValuesView"), (items, "ItemsView")):
+        assert isinstance(view, getattr(collections.abc, kind))
+
+
+def test_iteration_yields_what_was_there_when_it_began() -> None:
+    shared = onecopy.Dict.fromkeys(range(5), "x")
+    for key in shared:
+        del shared[key]
+        shared[key + 100] = "y"
+    assert list(shared) == [100, 101, 102, 103, 104]
+    rest = iter(shared.items())
+    next(rest)
+    assert rest.__length_hint__() == 4
+    assert list(pickle.loads(pickle.dumps(rest))) == [(key, "y") for key in range(101, 105)]
+    assert len(list(rest)) == 4
+    assert list(rest) == []
+
+
+def test_sums_are_exact() -> None:
+    shared = onecopy.Dict()
+    assert shared.add("a") == 1
+    assert shared.add("a", 2**62) == 2**62 + 1
+    assert shared.add("a", 2**70) == 2**70 + 2**62 + 1
+    assert shared.add("a", -(2**70)) == 2**62 + 1
+    assert shared.add("b", 0.5) == 0.5
+    assert shared.add("b", 1) == 1.5
+    assert shared.add("c", 7) == 7
+    assert shared.add("c", 0.25) == 7.25
+    shared["d"] = "text"
+    for key, amount in (("d", 1), ("a", "1"), ("new", "1"), ("new", b"")):
+        with pytest.raises(TypeError, match="add"):
+            shared.add(key, amount)
+    assert "new" not in shared
+    shared.verify()
+
+
+def test_a_value_is_replaced_if_it_is_the_expected_one() -> None:
+    shared = onecopy.Dict(a=1, b=[1])
+    assert not shared.compare_exchange("a", 2, 3)
+    assert not shared.compare_exchange("a", 1.0, 3)
+    assert shared.compare_exchange("a", 1, 3)
+    assert shared.compare_exchange("b", [1], [2])
+    assert shared == {"a": 3, "b": [2]}
+    with pytest.raises(KeyError):
+        shared.compare_exchange("c", None, 1)
+
+
+def test_a_function_makes_the_next_value() -> None:
+    shared = onecopy.Dict(a=[1])
+    assert shared.update_with("a", lambda old: [*old, 2]) == [1, 2]
+    assert shared["a"] == [1, 2]
+    assert shared.update_with("b", lambda old: old + 1, 0) == 1
+    assert shared["b"] == 1
+    with pytest.raises(KeyError):
+        shared.update_with("c", lambda old: old)
+    with pytest.raises(ZeroDivisionError):
+        shared.update_with("b", lambda old: old / 0)
+    assert not shared.lock.locked()
+
+
+def test_a_function_whose_value_changes_runs_again_and_then_under_the_lock() -> None:
+    shared = onecopy.Dict(a=0)
+    seen = []
+
+    def slow(old: int) -> int:
+        seen.append(shared.lock.locked())
+        if not seen[-1]:
+            shared["a"] += 1
+        return old + 100
+
+    assert shared.update_with("a", slow) == 108
+    assert seen == [False] * 8 + [True]
+    with pytest.raises(RuntimeError, match="changes what it is to be given"):
+        shared.update_with("a", lambda old: shared.add("a") + old)
+    assert not shared.lock.locked()
+
+
+def test_the_lock_keeps_other_threads_out() -> None:
+    shared = onecopy.Dict(a=0)
+
+    def add() -> None:
+        for _ in range(500):
+            with shared.lock:
+                shared["a"] += 1
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shared["a"] == 2000
+
+
+def test_a_dict_in_itself_has_a_repr() -> None:
+    shared = onecopy.Dict(a=1)
+    shared["self"] = shared
+    assert repr(shared) == "onecopy.Dict({'a': 1, 'self': onecopy.Dict({...})})"
+
+
+def test_a_copy_by_pickle_is_the_same_dict() -> None:
+    shared = onecopy.Dict(a=1)
+    other = pickle.loads(pickle.dumps(shared))
+    other["b"] = 2
+    assert shared == {"a": 1, "b": 2}
+
+
+# Against a model.
+
+
+def plain_keys() -> st.SearchStrategy[Any]:
+    simple = st.one_of(
+        st.integers(-3, 3),
+        st.integers(),
+        st.sampled_from([0.0, 1.0, 2.0, 0.5, float(2**60)]),
+        st.booleans(),
+        st.none(),
+        st.text(max_size=8),
+        st.binary(max_size=8),
+        st.sampled_from(list(Color)),
+    )
+    return st.one_of(simple, st.tuples(simple), st.frozensets(simple, max_size=3))
+
+
+KEY = plain_keys()
+VALUE = st.one_of(st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.lists(st.integers(), max_size=3))
+
+
+class AgainstDict(RuleBasedStateMachine):
+    """Does the same to a dict and to a shared one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = onecopy.Dict()
+        self.model: dict[Any, Any] = {}
+
+    def both(self, use: Callable[[Any], Any]) -> None:
+        outcomes = []
+        for mapping in (self.shared, self.model):
+            try:
+                outcomes.append(use(mapping))
+            except (KeyError, TypeError) as error:
+                outcomes.append((type(error), error.args if isinstance(error, KeyError) else ()))
+        assert outcomes[0] == outcomes[1]
+
+    @rule(key=KEY, value=VALUE)
+    def set(self, key: Any, value: Any) -> None:
+        self.both(lambda mapping: mapping.__setitem__(key, value))
+
+    @rule(key=KEY)
+    def get(self, key: Any) -> None:
+        self.both(lambda mapping: (key in mapping, mapping.get(key, "none")))
+
+    @rule(key=KEY)
+    def delete(self, key: Any) -> None:
+        self.both(lambda mapping: mapping.__delitem__(key))
+
+    @rule(key=KEY)
+    def pop(self, key: Any) -> None:
+        self.both(lambda mapping: mapping.pop(key))
+
+    @rule(key=KEY, value=VALUE)
+    def setdefault(self, key: Any, value: Any) -> None:
+        self.both(lambda mapping: mapping.setdefault(key, value))
+
+    @rule()
+    def popitem(self) -> None:
+        if self.model:
+            self.both(lambda mapping: mapping.popitem())
+
+    @rule(items=st.dictionaries(KEY, VALUE, max_size=20))
+    def update(self, items: Any) -> None:
+        self.both(lambda mapping: mapping.update(items))
+
+    @rule()
+    def clear(self) -> None:
+        self.both(lambda mapping: mapping.clear())
+
+    @rule(key=KEY, amount=st.integers())
+    def add(self, key: Any, amount: int) -> None:
+        if isinstance(self.model.get(key, 0), int):
+            self.model[key] = self.model.get(key, 0) + amount
+            assert self.shared.add(key, amount) == self.model[key]
+
+    @invariant()
+    def same(self) -> None:
+        assert list(self.shared.items()) == list(self.model.items())
+        assert [repr(key) for key in self.shared if isinstance(key, float)] == [
+            repr(key) for key in self.model if isinstance(key, float)
+        ]
+        assert self.shared == self.model
+        self.shared.verify()
+
+
+TestAgainstDict = AgainstDict.TestCase
+TestAgainstDict.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+# Many processes.
+
+
+def count(shared: Any, rounds: int) -> None:
+    for number in range(rounds):
+        shared.add("all")
+        shared.add(number % 10)
+        shared.add((os.getpid(), Color.RED))
+        shared[os.getpid(), number % 50] = "x" * (number % 100)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_processes_add_to_one_dict(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    shared = onecopy.Dict()
+    rounds, workers = 400, 3
+    processes = [context.Process(target=count, args=(shared, rounds)) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert shared["all"] == rounds * workers
+    assert [shared[digit] for digit in range(10)] == [rounds * workers // 10] * 10
+    pids = [process.pid for process in processes]
+    assert [shared[pid, Color.RED] for pid in pids] == [rounds] * workers
+    assert len(shared) == 11 + workers * 51
+    shared.verify()
+
+
+def write_for_ever(shared: Any, ready: Any) -> None:
+    number = 0
+    while True:
+        shared[number % 100] = "x" * (number % 300)
+        shared.pop((number + 50) % 100, None)
+        shared.update({f"key {number % 7}": number, "many": [number]})
+        shared.add("count")
+        number += 1
+        if number == 50:
+            ready.set()
+
+
+def test_a_writer_that_is_killed_leaves_a_whole_dict() -> None:
+    context = multiprocessing.get_context("fork")
+    shared = onecopy.Dict()
+    for _ in range(20):
+        ready = context.Event()
+        writer = context.Process(target=write_for_ever, args=(shared, ready))
+        writer.start()
+        assert ready.wait(60)
+        before = shared["count"]
+        while shared["count"] < before + 20:
+            pass
+        assert writer.pid is not None
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+        counted = shared.add("count")
+        assert shared["count"] == counted
+        assert shared["many"] == [shared["many"][0]]
+        shared.verify()
+    shared.clear()
+    shared.verify()
+
+
+def test_a_spawned_process_finds_members_of_this_file() -> None:
+    context = multiprocessing.get_context("spawn")
+    shared = onecopy.Dict([(Color.BLUE, 0), (Right.READ | Right.WRITE, 0), (uuid.UUID(int=3), 0)])
+    worker = context.Process(target=add_to_each, args=(shared,))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0
+    assert shared == {Color.BLUE: 1, Right.READ | Right.WRITE: 1, uuid.UUID(int=3): 1}
+
+
+def add_to_each(shared: Any) -> None:
+    for key in (Color.BLUE, Right.READ | Right.WRITE, uuid.UUID(int=3)):
+        shared.add(key)
+
+
+# Slots keep nothing.
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
+def test_any_number_of_passes_leaves_as_many_blocks_as_the_first(value: Any) -> None:
+    shared = onecopy.Dict(dict.fromkeys(range(200), value), word=value)
+    shared.update({key: value for key in KEYS if key not in shared})
+
+    def one_pass() -> None:
+        for key in range(200):
+            shared[key]
+            shared[key] = value
+            shared.get(key)
+            key in shared  # noqa: B015
+            shared.compare_exchange(key, value, value)
+            shared.setdefault(key, value)
+            shared.pop(key)
+            shared[key] = value
+            shared.add("sum", 2**40)
+            shared.add("sum", -(2**40))
+        for key in KEYS:
+            shared.get(key)
+        list(shared), list(shared.items()), list(shared.values())
+        shared.to_python(), shared == shared.copy(), repr(shared)
+        shared.update([shared.popitem()])
+        for bad in (Own(), [], "absent"):
+            for use in (shared.__getitem__, shared.__delitem__, shared.pop):
+                with pytest.raises((KeyError, TypeError)):
+                    use(bad)
+
+    assert least_growth(one_pass) <= 0
