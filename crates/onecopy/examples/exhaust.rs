@@ -1,6 +1,11 @@
 //! Takes all memory of the machine, object by object, and shows that the end of it is an error.
 //!
 //! Run by `make torture`. Should the refusal ever fail, the kernel ends this process before any other.
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
 
 use std::error::Error;
 

@@ -1,6 +1,11 @@
 //! What a list takes: nanoseconds an operation, beside a `Vec<u64>`.
 //!
 //! `cargo run --release -p onecopy --example lists`
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -113,6 +113,9 @@ mod armed {
     }
 
     /// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
+    ///
+    /// # Panics
+    /// No thread can be made.
     pub fn in_thread<F: FnMut() + Send>(work: F) -> bool {
         struct Work<F> {
             work: F,

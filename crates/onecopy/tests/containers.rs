@@ -1,5 +1,10 @@
 //! Containers and their chunks as the layer above sees them, in one process and in several.
 #![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
+#![allow(
     clippy::cast_ptr_alignment,
     reason = "offsets of chunks are multiples of 64 KiB"
 )]

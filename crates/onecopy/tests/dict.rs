@@ -123,7 +123,7 @@ fn copies_beside_writers_have_what_is_always_there() {
             let strs = picture
                 .iter()
                 .filter(|key| matches!(key, onecopy::shared::Incoming::Blob(..)));
-            assert_eq!(strs.count() as i64, KEYS);
+            assert_eq!(i64::try_from(strs.count()).unwrap(), KEYS);
         }
         is_done.store(true, Ordering::Relaxed);
         writer.join().unwrap();

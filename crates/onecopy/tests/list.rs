@@ -1,4 +1,9 @@
 //! Lists against a `Vec`, alone and beside others.
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
 
 use onecopy::shared::Slice;
 use onecopy::{List, ListError, Store, Value};
@@ -367,8 +372,8 @@ fn memory_grows_with_the_list_and_comes_back() {
     let store = store();
     let list = store.list().unwrap();
     let allocated = || store.stats().unwrap().allocated_bytes;
-    let fill = || (0..MANY as i64).for_each(|n| list.append(&Value::Int(n)).unwrap());
-    fill();
+    let fill_up = || (0..MANY as i64).for_each(|n| list.append(&Value::Int(n)).unwrap());
+    fill_up();
     assert_eq!(list.len().unwrap(), MANY);
     assert_eq!(list.get(-1).unwrap(), Value::Int(MANY as i64 - 1));
     let full = allocated();
@@ -386,7 +391,7 @@ fn memory_grows_with_the_list_and_comes_back() {
     let popped = allocated();
     assert!(popped < full / 20, "{popped} of {full} bytes for none");
     list.verify().unwrap();
-    fill();
+    fill_up();
     list.clear().unwrap();
     assert!(
         allocated() < full / 20,

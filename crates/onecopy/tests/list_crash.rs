@@ -5,6 +5,11 @@
 //! same, and every block of its heap is in exactly one place (`List::verify`).
 //!
 //! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
 
 use onecopy::shared::Slice;
 use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};

@@ -1,5 +1,10 @@
 //! Lists that several threads use at once. A thread is to a list what a process is: it has the same memory, and a lock word
 //! of its own.
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

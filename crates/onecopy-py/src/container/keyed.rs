@@ -276,8 +276,8 @@ const TRIES: usize = 3;
 
 /// Works out what to change by a copy of one moment, without the lock, and does it if the container is still the same.
 /// To writers it is one step; readers may see some of the keys before the others.
-pub(super) fn change<'py>(
-    container: &Bound<'py, PyAny>,
+pub(super) fn change(
+    container: &Bound<'_, PyAny>,
     raw: &RawDict,
     work_out: impl Fn(&Picture) -> PyResult<Changes>,
 ) -> PyResult<()> {

@@ -17,6 +17,7 @@
 //! | `wait` | what happens while a lock is waited for? |
 #![allow(
     clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
     reason = "`help()` shows the texts of classes and methods as they stand"
 )]
 #![allow(

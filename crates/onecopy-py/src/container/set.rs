@@ -66,15 +66,12 @@ fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>
 
 /// The same where Python has no second side to ask.
 fn sure_operand<'py>(operator: &str, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    match operand(other)? {
-        Some(operand) => Ok(operand),
-        None => {
-            let name = other.get_type().name()?;
-            let text =
-                format!("unsupported operand type(s) for {operator}: 'onecopy.Set' and '{name}'");
-            Err(PyTypeError::new_err(text))
-        }
+    if let Some(operand) = operand(other)? {
+        return Ok(operand);
     }
+    let name = other.get_type().name()?;
+    let text = format!("unsupported operand type(s) for {operator}: 'onecopy.Set' and '{name}'");
+    Err(PyTypeError::new_err(text))
 }
 
 /// Any iterable as a real set that nobody else changes.

@@ -211,7 +211,7 @@ impl Words {
                 .wrapping_add((at % self.len.max(1)) as usize);
             // SAFETY: a prefetch accesses nothing, whatever the address (Intel SDM, PREFETCHh: no faults).
             unsafe {
-                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast())
+                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
             };
         }
         #[cfg(not(target_arch = "x86_64"))]

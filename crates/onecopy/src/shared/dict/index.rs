@@ -100,7 +100,7 @@ pub(super) struct Found {
 /// Whether the word of a slot leads to an entry: those stand at multiples of eight, and marks are none.
 #[inline(always)]
 pub(super) fn is_entry(word: u64) -> bool {
-    word & 7 == 0 && word != 0
+    word.trailing_zeros() >= 3 && word != 0
 }
 
 impl Found {

@@ -39,9 +39,6 @@ const FEW_SLOTS: u64 = if cfg!(test) { 64 } else { 2048 };
 /// Slots for each key from which on a dict is made anew in less memory.
 const THIN: u64 = 10;
 
-/// A key and its value that a sink made, or why it could not.
-type MadeItem<S> = Result<(<S as Sink>::Made, <S as Sink>::Made), <S as Sink>::Error>;
-
 impl RawDict {
     /// Keys.
     ///
