@@ -8,7 +8,7 @@ use onecopy::shared::{Added, Exchanged, Incoming, RawList, Slice};
 use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PySlice, PyType};
@@ -97,7 +97,11 @@ impl List {
         let is_there = with_incoming(value, |value| {
             Ok(self.raw.set(index as i64, value).map_err(Error::from)?)
         })?;
-        if is_there { Ok(()) } else { Err(assign_out_of_range()) }
+        if is_there {
+            Ok(())
+        } else {
+            Err(assign_out_of_range())
+        }
     }
 
     fn extend_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -129,6 +133,10 @@ impl List {
         }
         Ok(other.cast::<PyList>().ok().cloned())
     }
+}
+
+fn no_memory() -> PyErr {
+    PyMemoryError::new_err(())
 }
 
 fn assign_out_of_range() -> PyErr {
@@ -253,8 +261,12 @@ impl List {
         loop {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
             let count = index::times(count)?;
-            let once: Vec<Incoming<'_>> = chunk.iter().collect();
-            let values = once.repeat(count);
+            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
+            let mut values: Vec<Incoming<'_>> = Vec::new();
+            values.try_reserve_exact(len).map_err(|_| no_memory())?;
+            for _ in 0..if chunk.is_empty() { 0 } else { count } {
+                values.extend(chunk.iter());
+            }
             if self.replace_if_unchanged(&chunk, &values)? {
                 return Ok(());
             }
@@ -270,7 +282,10 @@ impl List {
     const __hash__: Option<Py<PyAny>> = None;
 
     #[classmethod]
-    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    fn __class_getitem__<'py>(
+        class: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         handle::generic(class, item)
     }
 
@@ -339,7 +354,10 @@ impl List {
     ) -> PyResult<usize> {
         match self.position(value, start, stop)? {
             Some(at) => Ok(at),
-            None => Err(PyValueError::new_err(format!("{} is not in list", value.repr()?))),
+            None => Err(PyValueError::new_err(format!(
+                "{} is not in list",
+                value.repr()?
+            ))),
         }
     }
 
@@ -363,11 +381,7 @@ impl List {
     /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
     /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
     #[pyo3(signature = (*, key = None, reverse = false))]
-    fn sort(
-        this: &Bound<'_, Self>,
-        key: Option<&Bound<'_, PyAny>>,
-        reverse: bool,
-    ) -> PyResult<()> {
+    fn sort(this: &Bound<'_, Self>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<()> {
         let list = this.get();
         for _ in 0..3 {
             if list.sort_once(this.py(), key, reverse)? {
@@ -411,7 +425,7 @@ impl List {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
         let list = this.get();
-        let at = index::whole(index)?;
+        let at = index::subscript(index, "list")?;
         let amount = match amount {
             Some(amount) => amount.clone(),
             None => 1.into_bound_py_any(py)?,
@@ -423,16 +437,22 @@ impl List {
                 Added::NoInt => {}
             }
         }
-        word::add_slowly(&amount, || {
-            let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
-            word::object(py, found.ok_or_else(no_element)?)
-        }, |old, new| {
-            match list.raw.compare_exchange(at as i64, old, new).map_err(Error::from)? {
+        word::add_slowly(
+            &amount,
+            || {
+                let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
+                word::object(py, found.ok_or_else(no_element)?)
+            },
+            |old, new| match list
+                .raw
+                .compare_exchange(at as i64, old, new)
+                .map_err(Error::from)?
+            {
                 Exchanged::Yes => Ok(true),
                 Exchanged::No => Ok(false),
                 Exchanged::NoElement => Err(no_element()),
-            }
-        })
+            },
+        )
     }
 
     /// Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
@@ -451,11 +471,14 @@ impl List {
         old: &Bound<'_, PyAny>,
         new: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let at = index::whole(index)?;
+        let at = index::subscript(index, "list")?;
         let old = Encoded::of(old)?;
         let exchanged = with_incoming(new, |new| {
             let old = old.incoming();
-            Ok(self.raw.compare_exchange(at as i64, &old, new).map_err(Error::from)?)
+            Ok(self
+                .raw
+                .compare_exchange(at as i64, &old, new)
+                .map_err(Error::from)?)
         })?;
         match exchanged {
             Exchanged::Yes => Ok(true),
@@ -485,12 +508,19 @@ impl List {
         chunk: &onecopy::shared::Chunk,
         values: &[Incoming<'_>],
     ) -> PyResult<bool> {
-        let moment = chunk.moment().ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
+        let moment = chunk
+            .moment()
+            .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
         Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
     }
 
     /// Sorts a copy and puts it in place if nothing has changed meanwhile.
-    fn sort_once(&self, py: Python<'_>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<bool> {
+    fn sort_once(
+        &self,
+        py: Python<'_>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: bool,
+    ) -> PyResult<bool> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
         let items = word::list_of(py, chunk.iter())?;
         let places = word::sorted_places(&items, key, reverse)?;
