@@ -44,8 +44,8 @@ def _reduce_view(obj: Any) -> Any:
         name = type(obj).__name__
         content = "to_python" if isinstance(obj, _onecopy.List) else "get"
         raise TypeError(
-            f"a onecopy.{name} cannot be inside shared data or another container; pass it to workers as an argument of its "
-            f"own, or put in what it holds now: x.{content}()"
+            f"a onecopy.{name} cannot be inside shared data or another container; pass it to workers as an argument of "
+            f"its own, or put in what it holds now: x.{content}()"
         )
     return NotImplemented
 

@@ -6,6 +6,7 @@ import enum
 import math
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import struct
@@ -22,7 +23,6 @@ from cpython_suites import Exempt, adopt, names_in, require_full_test_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.context import BaseContext
 
 require_full_test_package()
 
@@ -205,7 +205,7 @@ def test_errors_are_those_of_a_list_and_change_nothing(misuse: str) -> None:
     def outcome(held: Any) -> Any:
         try:
             return MISUSES[misuse](held)
-        except Exception as error:  # noqa: BLE001 - which one is the point
+        except Exception as error:
             return type(error)
 
     held = onecopy.List([1, 2, 3])
@@ -283,7 +283,7 @@ def change_all(held: Any, total: Any) -> None:
         held.pop()
 
 
-def test_processes_change_one_list_at_once(context: BaseContext) -> None:
+def test_processes_change_one_list_at_once(context: Any) -> None:
     held, total = onecopy.List([0]), onecopy.Value(0)
     workers = [context.Process(target=change_all, args=(held, total)) for _ in range(3)]
     for worker in workers:
@@ -394,6 +394,7 @@ def test_reads_keep_nothing(value: Any) -> None:
 
 
 def test_dropped_lists_and_cleared_ones_give_all_back() -> None:
+    onecopy.collect()  # what dead workers of other tests held
     before = onecopy.stats()
     held = onecopy.List()
     for at in range(200_000):
@@ -420,3 +421,49 @@ def test_a_value_is_changed_only_if_it_is_the_same() -> None:
     with pytest.raises(TypeError):
         cell.add()
     assert cell.value == "text"
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def wait_with_an_alarm(held: Any) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    held.lock.acquire(timeout=60)
+
+
+def test_a_signals_handler_ends_the_wait_for_a_lock() -> None:
+    held = onecopy.List([1])
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=hold, args=(held, theirs))
+    worker.start()
+    ours.recv()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            wait_with_an_alarm(held)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        worker.kill()
+        worker.join(60)
+    held.append(2)
+    assert held == [1, 2]
+
+
+def test_a_token_that_nobody_unpickles_can_be_given_up() -> None:
+    onecopy.collect()  # what dead workers of other tests held
+    before = onecopy.stats()
+    held = onecopy.List(["some longer text"] * 1000)
+    pickle.dumps(held)
+    assert onecopy.stats().units == before.units + 1
+    del held
+    assert onecopy.stats().containers == before.containers + 1
+    onecopy.collect(max_age=0)
+    after = onecopy.stats()
+    assert (after.units, after.containers, after.container_bytes) == (
+        before.units,
+        before.containers,
+        before.container_bytes,
+    )

@@ -38,9 +38,7 @@ pub(crate) struct Value {
 
 impl Value {
     fn put(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        with_incoming(value, |value| {
-            Ok(self.raw.set(value).map_err(Error::from)?)
-        })
+        with_incoming(value, |value| Ok(self.raw.set(value).map_err(Error::from)?))
     }
 
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -90,10 +88,7 @@ impl Value {
     /// Raises:
     ///     TypeError: The value, or `amount`, is no int.
     #[pyo3(signature = (amount = None, /))]
-    fn add<'py>(
-        this: &Bound<'py, Self>,
-        amount: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn add<'py>(this: &Bound<'py, Self>, amount: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
         let (py, cell) = (this.py(), this.get());
         let amount = match amount {
             Some(amount) => amount.clone(),
@@ -116,10 +111,7 @@ impl Value {
     fn compare_exchange(&self, old: &Bound<'_, PyAny>, new: &Bound<'_, PyAny>) -> PyResult<bool> {
         let old = Encoded::of(old)?;
         with_incoming(new, |new| {
-            Ok(self
-                .raw
-                .compare_exchange(&old.incoming(), new)
-                .map_err(Error::from)?)
+            Ok(self.raw.compare_exchange(&old.incoming(), new).map_err(Error::from)?)
         })
     }
 
@@ -134,10 +126,7 @@ impl Value {
     }
 
     #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         handle::generic(class, item)
     }
 

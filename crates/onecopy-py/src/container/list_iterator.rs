@@ -1,10 +1,7 @@
 //! The iterators of `onecopy.List`: they behave as a list's when the list changes meanwhile.
 //!
 //! They read a chunk ahead, and look at each step whether the list has changed since.
-#![allow(
-    unsafe_code,
-    reason = "says that one attached thread at a time uses an iterator"
-)]
+#![allow(unsafe_code, reason = "says that one attached thread at a time uses an iterator")]
 
 use std::cell::RefCell;
 use std::ptr;
@@ -118,12 +115,7 @@ impl ListIterator {
             first: 0,
             spare: Spare::new(),
         };
-        Bound::new(
-            list.py(),
-            Self {
-                state: RefCell::new(state),
-            },
-        )
+        Bound::new(list.py(), Self { state: RefCell::new(state) })
     }
 }
 
@@ -148,19 +140,12 @@ impl ListIterator {
         let state = self.state.borrow();
         let Some(list) = &state.list else { return 0 };
         let len = list.get().raw.len().unwrap_or(0) as i64;
-        let left = if state.step > 0 {
-            len - state.next
-        } else {
-            (state.next + 1).min(len)
-        };
+        let left = if state.step > 0 { len - state.next } else { (state.next + 1).min(len) };
         usize::try_from(left).unwrap_or(0)
     }
 
     /// What is left, as an iterator over a real list of it.
-    fn __reduce__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let state = self.state.borrow();
         let left = match &state.list {
             None => pyo3::types::PyList::empty(py),

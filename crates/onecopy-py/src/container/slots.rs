@@ -13,9 +13,9 @@ use std::sync::OnceLock;
 
 use onecopy::ContainerError;
 use onecopy::shared::{Incoming, Word};
-use pyo3::PyClass;
 use pyo3::exceptions::{PyImportError, PyIndexError, PyTypeError};
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
+use pyo3::PyClass;
 use pyo3::prelude::*;
 
 use super::list::List;
@@ -130,15 +130,10 @@ unsafe extern "C" fn length(object: *mut PyObject) -> Py_ssize_t {
     len
 }
 
-unsafe extern "C" fn assign(
-    object: *mut PyObject,
-    key: *mut PyObject,
-    value: *mut PyObject,
-) -> c_int {
+unsafe extern "C" fn assign(object: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int {
     if !value.is_null() {
         // SAFETY: the interpreter calls this slot with a key and a value that it holds during the call.
-        let plain =
-            unsafe { exact_int(key) }.zip(unsafe { exact_int(value) }.and_then(Word::of_int));
+        let plain = unsafe { exact_int(key) }.zip(unsafe { exact_int(value) }.and_then(Word::of_int));
         if let Some((at, word)) = plain {
             // SAFETY: the interpreter calls this slot attached, with a list that it holds during the call.
             let list = unsafe { inner::<List>(object) };
@@ -174,27 +169,19 @@ unsafe extern "C" fn append(object: *mut PyObject, value: *mut PyObject) -> *mut
     let work = |py: Python<'_>| {
         // SAFETY: the interpreter holds the argument during the call.
         let value = unsafe { Bound::from_borrowed_ptr(py, value) };
-        with_incoming(&value, |value| {
-            Ok(list.raw.append(value).map_err(Error::from)?)
-        })?;
+        with_incoming(&value, |value| Ok(list.raw.append(value).map_err(Error::from)?))?;
         Ok(scalar::none())
     };
     // SAFETY: attached; the work gives a new reference or an error.
     unsafe { slot::enter(work) }
 }
 
-unsafe extern "C" fn pop(
-    object: *mut PyObject,
-    arguments: *mut *mut PyObject,
-    count: Py_ssize_t,
-) -> *mut PyObject {
+unsafe extern "C" fn pop(object: *mut PyObject, arguments: *mut *mut PyObject, count: Py_ssize_t) -> *mut PyObject {
     // SAFETY: the interpreter calls this method, which lists alone have, attached, with a list that it holds.
     let list = unsafe { inner::<List>(object) };
     let mut at = -1;
     if count > 1 {
-        return raise(|| {
-            PyTypeError::new_err(format!("pop expected at most 1 argument, got {count}"))
-        });
+        return raise(|| PyTypeError::new_err(format!("pop expected at most 1 argument, got {count}")));
     }
     if count == 1 {
         // SAFETY: as many arguments as `count` says.
@@ -273,21 +260,15 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     let iterator = py.get_type::<ListIterator>().as_type_ptr();
     // SAFETY: a type that is ready; its slots are changed before anybody uses it.
     unsafe { (*iterator).tp_iternext = Some(next) };
-    let method = |name: &'static std::ffi::CStr, meth, flags, doc: &'static std::ffi::CStr| {
-        ffi::PyMethodDef {
-            ml_name: name.as_ptr().cast::<c_char>(),
-            ml_meth: meth,
-            ml_flags: flags,
-            ml_doc: doc.as_ptr(),
-        }
+    let method = |name: &'static std::ffi::CStr, meth, flags, doc: &'static std::ffi::CStr| ffi::PyMethodDef {
+        ml_name: name.as_ptr().cast::<c_char>(),
+        ml_meth: meth,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
     };
-    let one = ffi::PyMethodDefPointer {
-        PyCFunction: append,
-    };
+    let one = ffi::PyMethodDefPointer { PyCFunction: append };
     add_method(&list, method(c"append", one, ffi::METH_O, APPEND))?;
-    let fast = ffi::PyMethodDefPointer {
-        PyCFunctionFast: pop,
-    };
+    let fast = ffi::PyMethodDefPointer { PyCFunctionFast: pop };
     add_method(&list, method(c"pop", fast, ffi::METH_FASTCALL, POP))?;
     // SAFETY: live types; the interpreter forgets what it remembers of them.
     unsafe { ffi::PyType_Modified(class) };

@@ -1,8 +1,5 @@
 //! Waiting for a container's lock: other threads of this interpreter run meanwhile, and Ctrl-C ends it.
-#![allow(
-    unsafe_code,
-    reason = "gives the interpreter away from code that slots call"
-)]
+#![allow(unsafe_code, reason = "gives the interpreter away from code that slots call")]
 
 use pyo3::ffi;
 

@@ -307,9 +307,7 @@ pub(super) fn add_slowly<'py>(
         for operand in [&old, amount] {
             if !operand.is_exact_instance_of::<PyInt>() {
                 let name = operand.get_type().name()?;
-                return Err(PyTypeError::new_err(format!(
-                    "add() takes ints and adds to ints, not to {name}"
-                )));
+                return Err(PyTypeError::new_err(format!("add() takes ints and adds to ints, not to {name}")));
             }
         }
         let sum = old.add(amount)?;
@@ -343,10 +341,7 @@ impl Encoded {
     }
 
     /// The same, with another error for what is no iterable.
-    pub(super) fn all_of(
-        values: &Bound<'_, PyAny>,
-        refuse: impl FnOnce() -> PyErr,
-    ) -> PyResult<Vec<Self>> {
+    pub(super) fn all_of(values: &Bound<'_, PyAny>, refuse: impl FnOnce() -> PyErr) -> PyResult<Vec<Self>> {
         let iterator = match values.try_iter() {
             Ok(iterator) => iterator,
             Err(error) if error.is_instance_of::<PyTypeError>(values.py()) => return Err(refuse()),

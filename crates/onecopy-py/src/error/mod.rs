@@ -15,9 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use onecopy::image::{BuildError, ImageError};
-use onecopy::{
-    AccessError, AllocateError, AttachError, ContainerError, CreateError, FileError, printable_path,
-};
+use onecopy::{AccessError, AllocateError, ContainerError, AttachError, CreateError, FileError, printable_path};
 use onecopy_meter::MeterError;
 use pyo3::exceptions::{
     PyMemoryError, PyOSError, PyPermissionError, PyProcessLookupError, PyRuntimeError,

@@ -5,8 +5,7 @@ use std::io;
 
 use onecopy::image::{BuildError, ImageError};
 use onecopy::{
-    AccessError, AllocateError, AttachError, ContainerError, Corrupt, CreateError, Uuid,
-    printable_path,
+    AccessError, AllocateError, AttachError, ContainerError, Corrupt, CreateError, Uuid, printable_path,
 };
 use onecopy_meter::MeterError;
 
