@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 from onecopy import _pickle
@@ -16,7 +17,10 @@ def dumps(value: Any) -> bytes:
     Raises:
         TypeError: The value, or something inside it, cannot be pickled.
     """
-    pickled, buffers = _pickle.dumps(value)
+    try:
+        pickled, buffers = _pickle.dumps(value)
+    except (AttributeError, pickle.PicklingError) as error:  # which of them it is depends on the version
+        raise TypeError(f"a container cannot hold this {type(value).__name__}: {error}") from error
     if buffers:
         import io
 
@@ -26,7 +30,7 @@ def dumps(value: Any) -> bytes:
     return pickled
 
 
-def sorted_places(items: list[Any], key: Callable[[Any], Any] | None, reverse: bool) -> list[int]:  # noqa: FBT001 - as `sorted`
+def sorted_places(items: list[Any], key: Callable[[Any], Any] | None, reverse: bool) -> list[int]:
     """The places of the elements in the order in which `list.sort` would put them."""
     keys = items if key is None else [key(item) for item in items]
     return sorted(range(len(items)), key=keys.__getitem__, reverse=reverse)

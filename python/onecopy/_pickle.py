@@ -10,7 +10,7 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy import _reducers
+from onecopy import _onecopy, _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ class Pickler(pickle.Pickler):
 
 
 def _reduce_view(obj: Any) -> Any:
-    """Takes a view inside an object apart: its token would be good for one reader alone."""
+    """Takes a view inside an object apart: its token would be good for one reader alone. So would a container's."""
     from onecopy._share import VIEWS, to_python
 
     if isinstance(obj, VIEWS):
@@ -40,6 +40,13 @@ def _reduce_view(obj: Any) -> Any:
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
+    if isinstance(obj, (_onecopy.List, _onecopy.Value)):
+        name = type(obj).__name__
+        content = "to_python" if isinstance(obj, _onecopy.List) else "get"
+        raise TypeError(
+            f"a onecopy.{name} cannot be inside shared data or another container; pass it to workers as an argument of "
+            f"its own, or put in what it holds now: x.{content}()"
+        )
     return NotImplemented
 
 

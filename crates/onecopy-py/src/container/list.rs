@@ -8,7 +8,7 @@ use onecopy::shared::{Added, Exchanged, Incoming, RawList, Slice};
 use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PySlice, PyType};
@@ -135,6 +135,10 @@ impl List {
     }
 }
 
+fn no_memory() -> PyErr {
+    PyMemoryError::new_err(())
+}
+
 fn assign_out_of_range() -> PyErr {
     PyIndexError::new_err("list assignment index out of range")
 }
@@ -257,8 +261,12 @@ impl List {
         loop {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
             let count = index::times(count)?;
-            let once: Vec<Incoming<'_>> = chunk.iter().collect();
-            let values = once.repeat(count);
+            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
+            let mut values: Vec<Incoming<'_>> = Vec::new();
+            values.try_reserve_exact(len).map_err(|_| no_memory())?;
+            for _ in 0..if chunk.is_empty() { 0 } else { count } {
+                values.extend(chunk.iter());
+            }
             if self.replace_if_unchanged(&chunk, &values)? {
                 return Ok(());
             }
@@ -417,7 +425,7 @@ impl List {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
         let list = this.get();
-        let at = index::whole(index)?;
+        let at = index::subscript(index, "list")?;
         let amount = match amount {
             Some(amount) => amount.clone(),
             None => 1.into_bound_py_any(py)?,
@@ -463,7 +471,7 @@ impl List {
         old: &Bound<'_, PyAny>,
         new: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
-        let at = index::whole(index)?;
+        let at = index::subscript(index, "list")?;
         let old = Encoded::of(old)?;
         let exchanged = with_incoming(new, |new| {
             let old = old.incoming();

@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "`__index__` with the errors that lists raise")]
 
 use std::ops::Range;
+use std::ptr;
 
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::ffi;
@@ -12,7 +13,8 @@ use pyo3::prelude::*;
 /// `kind` is what the builtin is called: the error names it.
 #[inline]
 pub(crate) fn subscript(index: &Bound<'_, PyAny>, kind: &str) -> PyResult<isize> {
-    if let Some(index) = as_index(index, true)? {
+    // SAFETY: reads the address of an exception type of the interpreter, which lives as long as that.
+    if let Some(index) = as_index(index, unsafe { ffi::PyExc_IndexError })? {
         return Ok(index);
     }
     Err(no_index(index, kind))
@@ -48,7 +50,7 @@ fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResul
     let Some(limit) = limit else {
         return Ok(absent);
     };
-    let Some(limit) = as_index(limit, false)? else {
+    let Some(limit) = as_index(limit, ptr::null_mut())? else {
         let text = "slice indices must be integers or have an __index__ method";
         return Err(PyTypeError::new_err(text));
     };
@@ -60,9 +62,10 @@ fn bound(limit: Option<&Bound<'_, PyAny>>, len: usize, absent: usize) -> PyResul
     Ok(from_front.max(0).unsigned_abs().min(len))
 }
 
-/// An index that a method takes: one that no list reaches is an `OverflowError` or `IndexError` as with `list`.
+/// An index that a method takes: one that no list reaches is an `OverflowError`, as with `list`.
 pub(crate) fn whole(index: &Bound<'_, PyAny>) -> PyResult<isize> {
-    match as_index(index, true)? {
+    // SAFETY: reads the address of an exception type of the interpreter, which lives as long as that.
+    match as_index(index, unsafe { ffi::PyExc_OverflowError })? {
         Some(index) => Ok(index),
         None => Err(no_int(index)),
     }
@@ -70,7 +73,7 @@ pub(crate) fn whole(index: &Bound<'_, PyAny>) -> PyResult<isize> {
 
 /// A part of a slice: one that no list reaches is cut to the largest there is.
 pub(crate) fn slice_part(part: &Bound<'_, PyAny>) -> PyResult<isize> {
-    match as_index(part, false)? {
+    match as_index(part, ptr::null_mut())? {
         Some(part) => Ok(part),
         None => Err(PyTypeError::new_err(
             "slice indices must be integers or None or have an __index__ method",
@@ -80,7 +83,8 @@ pub(crate) fn slice_part(part: &Bound<'_, PyAny>) -> PyResult<isize> {
 
 /// How often a list is to be repeated.
 pub(crate) fn times(count: &Bound<'_, PyAny>) -> PyResult<usize> {
-    match as_index(count, true)? {
+    // SAFETY: reads the address of an exception type of the interpreter, which lives as long as that.
+    match as_index(count, unsafe { ffi::PyExc_OverflowError })? {
         Some(count) => Ok(count.max(0).unsigned_abs()),
         None => Err(PyTypeError::new_err(format!(
             "can't multiply sequence by non-int of type '{}'",
@@ -99,19 +103,14 @@ fn no_int(value: &Bound<'_, PyAny>) -> PyErr {
     }
 }
 
-/// The value of an int or of anything with `__index__`; `None` for other types.
+/// The value of an int or of anything with `__index__`; `None` for other types. One that is too large raises `error`, and
+/// is cut to the largest there is if that is null.
 #[inline]
-fn as_index(value: &Bound<'_, PyAny>, refuse_large: bool) -> PyResult<Option<isize>> {
+fn as_index(value: &Bound<'_, PyAny>, error: *mut ffi::PyObject) -> PyResult<Option<isize>> {
     // SAFETY: a live object, held by its `Bound`, which also says that the thread is attached.
     if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
         return Ok(None);
     }
-    let error = if refuse_large {
-        // SAFETY: reads the address of an exception type of the interpreter, which lives as long as that.
-        unsafe { ffi::PyExc_IndexError }
-    } else {
-        std::ptr::null_mut()
-    };
     // SAFETY: a live object, held by its `Bound`, which also says that the thread is attached, and a type of exceptions
     // that the interpreter keeps, or null.
     let index = unsafe { ffi::PyNumber_AsSsize_t(value.as_ptr(), error) };
