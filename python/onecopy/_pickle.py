@@ -40,9 +40,9 @@ def _reduce_view(obj: Any) -> Any:
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
-    if isinstance(obj, (_onecopy.List, _onecopy.Value)):
+    if isinstance(obj, (_onecopy.List, _onecopy.Dict, _onecopy.Set, _onecopy.Counter, _onecopy.Value)):
         name = type(obj).__name__
-        content = "to_python" if isinstance(obj, _onecopy.List) else "get"
+        content = "get" if isinstance(obj, _onecopy.Value) else "to_python"
         raise TypeError(
             f"a onecopy.{name} cannot be inside shared data or another container; pass it to workers as an argument of "
             f"its own, or put in what it holds now: x.{content}()"

@@ -28,7 +28,7 @@ EXTENSION: Final[Steps] = [
     {"image"},
     {"column"},
     {"view"},
-    {"pack", "freeze"},
+    {"container", "pack", "freeze"},
     {"api"},
     {"lib"},
 ]
@@ -41,7 +41,7 @@ CORE: Final[Steps] = [
     {"testing"},
     {"sys"},
     {"store", "image", "fork"},
-    {"file"},
+    {"file", "shared"},
     {"lib"},
 ]
 # Types alone: an error names the store that it is about, and tests look at a store's words.
@@ -49,12 +49,12 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
-    {"_dtypes", "_handlers", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views"}
+    {"_dtypes", "_handlers", "_keys", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views"}
     | {"_freeze_support", "_ways", "errors", "store"},
     {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_born", "_file", "_ranges", "_share", "_side", "views"},
     {"_kept", "_pickle"},
-    {"_asserting"},
+    {"_asserting", "_containers"},
     {"meter"},
     {"__init__", "__main__", "pytest_plugin"},
 ]
