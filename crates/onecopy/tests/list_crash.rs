@@ -44,28 +44,28 @@ const OPERATIONS: &[(&str, Step)] = &[
     ("pop the last", |list| drop(list.pop(-1))),
     ("pop the first", |list| drop(list.pop(0))),
     ("pop from the middle", |list| {
-        drop(list.pop(list.len().unwrap() as i64 / 2))
+        drop(list.pop(list.len().unwrap() as i64 / 2));
     }),
     ("insert in front", |list| list.insert(0, &long(7)).unwrap()),
     ("insert a word in the middle", |list| {
         list.insert(list.len().unwrap() as i64 / 2, &int(7))
-            .unwrap()
+            .unwrap();
     }),
     ("insert a blob behind the first", |list| {
-        list.insert(1, &long(7)).unwrap()
+        list.insert(1, &long(7)).unwrap();
     }),
     ("extend by words", |list| {
-        list.extend(&[int(1), int(2), int(3)]).unwrap()
+        list.extend(&[int(1), int(2), int(3)]).unwrap();
     }),
     ("extend by blobs", |list| list.extend(&mixed(20)).unwrap()),
     ("replace a slice by more", |list| {
-        list.set_slice(range(1, 3), &mixed(7)).unwrap()
+        list.set_slice(range(1, 3), &mixed(7)).unwrap();
     }),
     ("replace a slice by less", |list| {
-        list.set_slice(range(1, 9), &mixed(2)).unwrap()
+        list.set_slice(range(1, 9), &mixed(2)).unwrap();
     }),
     ("delete a slice", |list| {
-        list.delete_slice(range(2, 7)).unwrap()
+        list.delete_slice(range(2, 7)).unwrap();
     }),
     ("delete every third", |list| {
         list.delete_slice(Slice {
@@ -87,7 +87,7 @@ const OPERATIONS: &[(&str, Step)] = &[
     ("reverse", |list| list.reverse().unwrap()),
     ("replace all", |list| list.replace(&mixed(5)).unwrap()),
     ("replace all by many", |list| {
-        list.replace(&mixed(600)).unwrap()
+        list.replace(&mixed(600)).unwrap();
     }),
     ("clear", |list| list.clear().unwrap()),
     ("take all", |list| drop(list.take_all().unwrap())),
