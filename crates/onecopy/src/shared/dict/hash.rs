@@ -114,8 +114,8 @@ fn short(kind: Kind, bytes: &[u8], secret: Secret) -> u64 {
         _ => (super::super::words::tail(bytes), 0),
     };
     let which = u64::from(kind as u8) << 8 | bytes.len() as u64;
-    let once = fold(one ^ secret.0, other ^ secret.1);
-    fold(once ^ secret.0 ^ which, 0x9e37_79b9_7f4a_7c15)
+    let folded = fold(one ^ secret.0, other ^ secret.1);
+    fold(folded ^ secret.0 ^ which, 0x9e37_79b9_7f4a_7c15)
 }
 
 /// SipHash-1-3.

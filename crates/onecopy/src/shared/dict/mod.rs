@@ -24,7 +24,8 @@
 //! a page more, gaps closed, a generation. Two things are written without a record, because they may be wrong: counts of
 //! slots (index.rs) and the entries' words for their places (order.rs).
 //!
-//! * `hash` prepares keys; `index` finds them; `entry` is where they are; `order` keeps their order.
+//! * `hash` prepares keys; `index` finds them and `segment` makes room for them; `entry` is where they are; `order` keeps
+//!   their order.
 //! * `point` is what takes nanoseconds; `add` adds; `update` sets many; `whole` makes a dict anew; `read` copies many.
 //! * `api`, `set` and `counter` are for Rust programs; `check` looks at the invariants.
 #![forbid(unsafe_code)]
@@ -43,6 +44,7 @@ mod index;
 mod order;
 mod point;
 mod read;
+mod segment;
 mod set;
 #[cfg(test)]
 mod tests;
