@@ -3,6 +3,7 @@
 //! `cargo run --release -p onecopy --example lists`
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use onecopy::shared::{Incoming, Kind, RawList, Sink, Slice, Word};
@@ -139,6 +140,33 @@ fn points(raw: &RawList, vec: &mut Vec<u64>, len: u64) {
     row("snapshot", list, time(len, || drop(black_box(vec.clone()))));
 }
 
+/// A reader beside a thread that sets, and one that appends and pops, all the time.
+fn beside(raw: &RawList, len: u64) {
+    type Work = fn(&RawList, u64);
+    let writers: [(&str, Work); 2] = [
+        ("get, beside a thread that sets", |raw, n| drop(raw.set(n as i64, &int(n)))),
+        ("get, beside a thread that appends and pops", |raw, n| {
+            raw.append(&int(n)).unwrap();
+            drop(raw.pop(-1, &Ints));
+        }),
+    ];
+    let get = |n: u64| raw.get(black_box(n as i64), &Ints).unwrap().unwrap().unwrap();
+    let alone = time(len, || (0..len).for_each(|n| drop(black_box(get(n)))));
+    for (name, write) in writers {
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    (0..1000).for_each(|n| write(raw, len - 1 - n % len));
+                }
+            });
+            let list = time(len, || (0..len).for_each(|n| drop(black_box(get(n)))));
+            is_done.store(true, Ordering::Relaxed);
+            println!("{name:<44} {list:>12.1} ns   alone {alone:>10.1} ns   {:>7.2}x", list / alone);
+        });
+    }
+}
+
 fn middles(raw: &RawList, vec: &mut Vec<u64>, len: u64) {
     let rounds = (20_000_000 / len).clamp(20, 2000);
     let order: Vec<u64> = shuffled(len).into_iter().take(rounds as usize).collect();
@@ -212,6 +240,7 @@ fn main() {
             start.elapsed().as_nanos() as f64 / len as f64
         );
         points(list.raw(), &mut vec, len);
+        beside(list.raw(), len);
         middles(list.raw(), &mut vec, len);
         let allocated = || store.stats().unwrap().allocated_bytes;
         let before = allocated();

@@ -12,11 +12,12 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use onecopy::store::{Chunk, Container};
 use onecopy::testing::{arm, disarm};
-use onecopy::{AllocateError, Huge, Object, Stats, Store, Token};
+use onecopy::{AllocateError, Huge, List, Object, Stats, Store, Token, Value};
 
 /// What the parent prepares, and what the child starts from.
 struct World {
@@ -30,6 +31,8 @@ struct World {
     container: Option<Container>,
     /// As `handed`.
     handed_container: Option<Container>,
+    /// Held by the parent for the whole time, if there is one: ints that count up.
+    list: Option<List>,
 }
 
 struct Scenario {
@@ -40,7 +43,7 @@ struct Scenario {
     outcome: fn(&Stats) -> bool,
 }
 
-const SCENARIOS: [Scenario; 18] = [
+const SCENARIOS: [Scenario; 20] = [
     Scenario {
         name: "allocate, publish and drop",
         prepare: |_| {},
@@ -242,7 +245,58 @@ const SCENARIOS: [Scenario; 18] = [
         },
         outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
     },
+    Scenario {
+        name: "append to a list that needs a chunk for it",
+        prepare: |world| world.list = Some(counting(&world.store, 0)),
+        operation: |world| {
+            let list = world.list.as_ref().unwrap();
+            list.append(&Value::Int(list.len().unwrap() as i64))
+                .unwrap();
+        },
+        outcome: |stats| stats.containers == 1 && stats.chunks <= 1,
+    },
+    Scenario {
+        name: "clear a list that has more memory than it then needs",
+        prepare: |world| world.list = Some(counting(&world.store, 9000)),
+        operation: |world| world.list.as_ref().unwrap().clear().unwrap(),
+        outcome: |stats| stats.containers == 1 && (1..=4).contains(&stats.chunks),
+    },
 ];
+
+/// A list that counts up: the next element needs a chunk, or `more` after that.
+fn counting(store: &Store, more: i64) -> List {
+    static FIT: OnceLock<i64> = OnceLock::new();
+    let fit = *FIT.get_or_init(|| {
+        let list = store.list().unwrap();
+        let before = store.stats().unwrap().chunks;
+        let append = |n| list.append(&Value::Int(n)).unwrap();
+        (0..)
+            .inspect(|n| append(*n))
+            .find(|_| store.stats().unwrap().chunks > before)
+            .unwrap()
+    });
+    let list = store.list().unwrap();
+    // One by one, as above: many at once may take other blocks.
+    (0..fit + more).for_each(|n| list.append(&Value::Int(n)).unwrap());
+    list
+}
+
+/// The list counts up, to where it did or not at all, and can be used.
+fn check_list(list: &List) {
+    list.verify().unwrap();
+    let values = list.to_vec().unwrap();
+    assert!(
+        values
+            .iter()
+            .zip(0..)
+            .all(|(value, n)| *value == Value::Int(n))
+    );
+    list.insert(0, &Value::from("a text that needs a block"))
+        .unwrap();
+    list.pop(0).unwrap();
+    assert_eq!(list.to_vec().unwrap(), values);
+    list.verify().unwrap();
+}
 
 /// A container with chunks of the tags 0, 1, 2, …
 fn grown(store: &Store, chunks: u32) -> Container {
@@ -328,6 +382,7 @@ fn world(scenario: &Scenario) -> World {
         token: None,
         container: None,
         handed_container: None,
+        list: None,
     };
     (scenario.prepare)(&mut world);
     world
@@ -354,6 +409,9 @@ fn crash_recovery(world: &World, m: u64) -> bool {
     if child == 0 {
         arm(m);
         world.store.collect(None).unwrap();
+        if let Some(list) = &world.list {
+            list.verify().unwrap();
+        }
         disarm();
         exit(0);
     }
@@ -367,6 +425,7 @@ fn check(scenario: &Scenario, world: World, place: &str) {
         .store
         .verify()
         .unwrap_or_else(|error| panic!("{}: {error}", context()));
+    world.list.iter().for_each(check_list);
     let stats = world.store.stats().unwrap();
     assert_eq!(
         stats.processes,
@@ -376,7 +435,7 @@ fn check(scenario: &Scenario, world: World, place: &str) {
     );
     assert_eq!(
         stats.holds,
-        1 + u64::from(world.container.is_some()),
+        1 + u64::from(world.container.is_some()) + u64::from(world.list.is_some()),
         "{}: the dead hold nothing: {stats:?}",
         context()
     );
@@ -412,9 +471,10 @@ fn check(scenario: &Scenario, world: World, place: &str) {
         store,
         kept,
         container,
+        list,
         ..
     } = world;
-    drop((kept, container));
+    drop((kept, container, list));
     store.collect(Some(Duration::ZERO)).unwrap();
     store
         .verify()

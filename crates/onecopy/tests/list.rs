@@ -441,3 +441,79 @@ fn a_token_leads_to_the_same_list() {
         "the token was the last interest in it"
     );
 }
+
+/// What a sort does: it takes a copy, and puts it back in order if nothing has happened since.
+#[test]
+fn all_is_replaced_only_if_nothing_has_changed_since_the_copy() {
+    let list = store().list().unwrap();
+    let long = Value::from("a text that needs a block");
+    type Change = fn(&List, &Value);
+    let changes: [Change; 6] = [
+        |list, long| list.set(0, long).unwrap(),
+        |list, _| list.set(-1, &Value::None).unwrap(),
+        |list, long| list.append(long).unwrap(),
+        |list, _| list.insert(1, &Value::None).unwrap(),
+        |list, _| drop(list.pop(-1).unwrap()),
+        |list, _| list.clear().unwrap(),
+    ];
+    for count in [3, 2000] {
+        for change in changes {
+            list.replace(&vec![long.clone(); count]).unwrap();
+            let copy = list.raw().snapshot().unwrap();
+            assert_eq!((copy.len(), copy.list_len()), (count, count as u64));
+            let mut words: Vec<_> = copy.iter().collect();
+            words.pop();
+            let moment = copy.moment().unwrap();
+            assert!(list.raw().is_now(moment));
+            assert!(list.raw().snapshot().unwrap().is_identical(&copy));
+            change(&list, &long);
+            assert!(!list.raw().is_now(moment));
+            let changed = list.to_vec().unwrap();
+            assert!(!list.raw().replace_if(moment, &words).unwrap());
+            assert_eq!(list.to_vec().unwrap(), changed);
+            let moment = list.raw().chunk(0, 1).unwrap().moment().unwrap();
+            assert!(list.raw().replace_if(moment, &words).unwrap());
+            assert_eq!(list.to_vec().unwrap(), vec![long.clone(); count - 1]);
+            list.verify().unwrap();
+        }
+    }
+}
+
+/// An iterator that reads ahead sees what a loop over the indices sees.
+#[test]
+fn an_iterator_sees_each_change_in_front_of_it() {
+    let list = store().list().unwrap();
+    list.extend(&ints(0..1000)).unwrap();
+    let mut seen = Vec::new();
+    for (nth, element) in (0..).zip(&list) {
+        seen.push(element.unwrap());
+        match nth % 400 {
+            100 => list.set(nth + 1, &Value::from("changed")).unwrap(),
+            200 => list.insert(nth + 2, &Value::from("inserted")).unwrap(),
+            300 => drop(list.pop(0).unwrap()),
+            301 => list.append(&Value::from("appended")).unwrap(),
+            _ => {}
+        }
+        if nth == 950 {
+            list.delete_slice(Slice::range(Some(960), None)).unwrap();
+        }
+    }
+    let mut expected = ints(0..1000);
+    let mut by_index = Vec::new();
+    let mut nth = 0;
+    while nth < expected.len() {
+        by_index.push(expected[nth].clone());
+        match nth % 400 {
+            100 => expected[nth + 1] = Value::from("changed"),
+            200 => expected.insert(nth + 2, Value::from("inserted")),
+            300 => drop(expected.remove(0)),
+            301 => expected.push(Value::from("appended")),
+            _ => {}
+        }
+        if nth == 950 {
+            expected.truncate(960);
+        }
+        nth += 1;
+    }
+    assert_eq!(seen, by_index);
+}

@@ -142,17 +142,20 @@ impl State {
         self.end().div_ceil(PER) - self.base / PER
     }
 
-    /// An entry that leads to a page (I1).
+    /// An entry that leads to a page (I1), or at least to 4 KiB of the container's: a look at the page's header would be a
+    /// cache miss for each.
     ///
     /// # Errors
     /// It leads elsewhere.
+    #[inline]
     pub(super) fn entry(&self, locked: &Locked<'_>, index: u64) -> Result<u64, ContainerError> {
         let entry = locked.load(self.directory.wrapping_add(8 * index))?;
         let page = entry & OFFSET;
-        let header = Header(locked.load(page.wrapping_sub(8))?);
-        if header.kind() != PAGE_OF_WORDS || header.len() != PAGE_BYTES || entry >> 48 >= PER {
+        if entry >> 48 >= PER {
             return Err(locked.heap.corrupt(page, "no page of a list").into());
         }
+        locked.heap.own(page)?;
+        locked.heap.own(page + PAGE_BYTES - 8)?;
         Ok(entry)
     }
 

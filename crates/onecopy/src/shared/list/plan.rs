@@ -33,6 +33,8 @@ pub(super) struct Page {
     /// Its index in [`Plan::old`].
     from: usize,
     pub(super) entry: u64,
+    /// Words to write.
+    pub(super) words: u64,
 }
 
 /// How a list changes in its middle. Positions are new ones where nothing else is said.
@@ -132,16 +134,24 @@ impl Plan {
             .filter_map(|place| place.or_else(|| left.next()))
             .collect();
         self.new = from.iter().map(|from| self.page(*from, 0)).collect();
-        for index in full {
-            let turned = self
-                .new
-                .get(index)
-                .map(|page| self.page(page.from, self.turn));
-            if let (Some(place), Some(turned)) = (self.new.get_mut(index), turned) {
-                *place = turned;
+        for index in full.clone() {
+            if let Some(from) = self.new.get(index).map(|page| page.from) {
+                self.set_page(index, self.page(from, self.turn));
             }
         }
         self.turn_shared(shared);
+        for index in 0..count {
+            // A page that moves into the place of another one has all but its ends in place already.
+            let is_inner = index > full.start && index + 1 < full.end;
+            let words = if is_inner {
+                self.turn.unsigned_abs()
+            } else {
+                self.count_page(index)
+            };
+            if let Some(page) = self.new.get_mut(index) {
+                page.words = words;
+            }
+        }
     }
 
     fn page(&self, from: usize, turn: i64) -> Page {
@@ -150,6 +160,7 @@ impl Plan {
         Page {
             from,
             entry: entry_of(old & OFFSET, start),
+            words: 0,
         }
     }
 
@@ -228,7 +239,7 @@ impl Plan {
         }
     }
 
-    pub(super) fn count_page(&self, index: usize) -> u64 {
+    fn count_page(&self, index: usize) -> u64 {
         let mut count = 0;
         self.page_writes(index, |_, positions| {
             count += positions.end.saturating_sub(positions.start);
@@ -239,8 +250,8 @@ impl Plan {
     /// Writes of the change, without the head's and those of blobs, and the pages that are written anew.
     pub(super) fn count(&self) -> (u64, u64) {
         let (mut writes, mut pages) = (0, 0);
-        for index in 0..self.new.len() {
-            match self.count_page(index) {
+        for (index, page) in self.new.iter().enumerate() {
+            match page.words {
                 words if words > WRITTEN_BY_RECORD => (writes, pages) = (writes + 1, pages + 1),
                 words => writes += words + u64::from(self.is_moved(index)),
             }

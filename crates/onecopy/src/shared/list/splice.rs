@@ -145,7 +145,7 @@ impl Plan {
         let mut left = Vec::new();
         for (index, page) in self.new.iter().enumerate() {
             let place = state.directory + 8 * (self.first + index as u64);
-            if self.count_page(index) > WRITTEN_BY_RECORD {
+            if page.words > WRITTEN_BY_RECORD {
                 let page_now = change.allocate(PAGE_OF_WORDS, PAGE_BYTES)? + 8;
                 self.fill(locked, index, page_now, words)?;
                 change.put(place, entry_of(page_now, 0))?;
