@@ -144,13 +144,20 @@ fn points(raw: &RawList, vec: &mut Vec<u64>, len: u64) {
 fn beside(raw: &RawList, len: u64) {
     type Work = fn(&RawList, u64);
     let writers: [(&str, Work); 2] = [
-        ("get, beside a thread that sets", |raw, n| drop(raw.set(n as i64, &int(n)))),
+        ("get, beside a thread that sets", |raw, n| {
+            drop(raw.set(n as i64, &int(n)))
+        }),
         ("get, beside a thread that appends and pops", |raw, n| {
             raw.append(&int(n)).unwrap();
             drop(raw.pop(-1, &Ints));
         }),
     ];
-    let get = |n: u64| raw.get(black_box(n as i64), &Ints).unwrap().unwrap().unwrap();
+    let get = |n: u64| {
+        raw.get(black_box(n as i64), &Ints)
+            .unwrap()
+            .unwrap()
+            .unwrap()
+    };
     let alone = time(len, || (0..len).for_each(|n| drop(black_box(get(n)))));
     for (name, write) in writers {
         let is_done = AtomicBool::new(false);
@@ -162,7 +169,10 @@ fn beside(raw: &RawList, len: u64) {
             });
             let list = time(len, || (0..len).for_each(|n| drop(black_box(get(n)))));
             is_done.store(true, Ordering::Relaxed);
-            println!("{name:<44} {list:>12.1} ns   alone {alone:>10.1} ns   {:>7.2}x", list / alone);
+            println!(
+                "{name:<44} {list:>12.1} ns   alone {alone:>10.1} ns   {:>7.2}x",
+                list / alone
+            );
         });
     }
 }

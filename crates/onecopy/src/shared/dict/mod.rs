@@ -17,7 +17,8 @@
 //!
 //! **Readers** look at the index alone. A slot goes from empty, or deleted, to an entry and back, and an entry's value from
 //! word to word, each by one store. Entries that are deleted go into limbo with their content, so readers that have just
-//! found one go on.
+//! found one go on. A point read does not ask whether a change is under way: beside a writer that is stopped between its
+//! commit and its last write it may find what was before, while a copy of many keys has what comes after.
 //!
 //! **Crash points** are those of a change (change.rs). An operation is one change: of one word if a value is a word and
 //! replaces one, else of a record. What comes before it is a change of its own that nobody sees: a segment that is split,
