@@ -3,7 +3,7 @@
 
 use super::super::change::Change;
 use super::super::error::ContainerError;
-use super::super::layout::Header;
+use super::super::layout::{FIRST_BLOCK, Header};
 use super::super::lock::Locked;
 use super::super::look::{Look, Retry};
 use super::super::value::{DIRECTORY, PAGE_OF_WORDS};
@@ -142,8 +142,8 @@ impl State {
         self.end().div_ceil(PER) - self.base / PER
     }
 
-    /// An entry that leads to a page (I1), or at least to 4 KiB of the container's: a look at the page's header would be a
-    /// cache miss for each.
+    /// An entry that leads to a page (I1), or at least to 4 KiB of the container's that are not its head: a look at the
+    /// page's header would be a cache miss for each.
     ///
     /// # Errors
     /// It leads elsewhere.
@@ -151,7 +151,7 @@ impl State {
     pub(super) fn entry(&self, locked: &Locked<'_>, index: u64) -> Result<u64, ContainerError> {
         let entry = locked.load(self.directory.wrapping_add(8 * index))?;
         let page = entry & OFFSET;
-        if entry >> 48 >= PER {
+        if entry >> 48 >= PER || page.wrapping_sub(locked.heap.head) < FIRST_BLOCK {
             return Err(locked.heap.corrupt(page, "no page of a list").into());
         }
         locked.heap.own(page)?;
