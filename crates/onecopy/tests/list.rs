@@ -450,9 +450,9 @@ fn a_token_leads_to_the_same_list() {
 /// What a sort does: it takes a copy, and puts it back in order if nothing has happened since.
 #[test]
 fn all_is_replaced_only_if_nothing_has_changed_since_the_copy() {
+    type Change = fn(&List, &Value);
     let list = store().list().unwrap();
     let long = Value::from("a text that needs a block");
-    type Change = fn(&List, &Value);
     let changes: [Change; 6] = [
         |list, long| list.set(0, long).unwrap(),
         |list, _| list.set(-1, &Value::None).unwrap(),
@@ -473,9 +473,9 @@ fn all_is_replaced_only_if_nothing_has_changed_since_the_copy() {
             assert!(list.raw().snapshot().unwrap().is_identical(&copy));
             change(&list, &long);
             assert!(!list.raw().is_now(moment));
-            let changed = list.to_vec().unwrap();
+            let now = list.to_vec().unwrap();
             assert!(!list.raw().replace_if(moment, &words).unwrap());
-            assert_eq!(list.to_vec().unwrap(), changed);
+            assert_eq!(list.to_vec().unwrap(), now);
             let moment = list.raw().chunk(0, 1).unwrap().moment().unwrap();
             assert!(list.raw().replace_if(moment, &words).unwrap());
             assert_eq!(list.to_vec().unwrap(), vec![long.clone(); count - 1]);

@@ -3,8 +3,8 @@
 //! A reader loads `seq`, walks by words that may change under it, and looks at `seq` again. Changes that free and move
 //! nothing leave `seq` alone and disturb nobody. A writer that stands between its commit and its last write, because it
 //! is stopped or dead, has all its writes in the intent record: the reader lays them over what it loads and goes on. So
-//! a point read waits for nobody, and only one that was disturbed often takes the lock. That holds for changes that move
-//! nothing as well: a change has happened once it is committed, and who has seen one of its words sees all.
+//! a point read waits for nobody, and only one that was disturbed often takes the lock. Reads of many words do so for
+//! changes that move nothing as well: what point reads may have seen of one is all there.
 //!
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
@@ -142,8 +142,7 @@ impl Heap {
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
-        // A change that is committed has happened, to all that begin to read after it, though its words may not be
-        // written yet: who has seen one of them must see all.
+        // Point reads may have seen some of the words of a change that is committed and not done.
         let armed = self.words.acquire(self.head + ARMED);
         (seq & 1 == 0 && armed == 0).then_some(Look {
             heap: self,

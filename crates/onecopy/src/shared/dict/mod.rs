@@ -17,14 +17,16 @@
 //!
 //! **Readers** look at the index alone. A slot goes from empty, or deleted, to an entry and back, and an entry's value from
 //! word to word, each by one store. Entries that are deleted go into limbo with their content, so readers that have just
-//! found one go on.
+//! found one go on. A point read does not ask whether a change is under way: beside a writer that is stopped between its
+//! commit and its last write it may find what was before, while a copy of many keys has what comes after.
 //!
 //! **Crash points** are those of a change (change.rs). An operation is one change: of one word if a value is a word and
 //! replaces one, else of a record. What comes before it is a change of its own that nobody sees: a segment that is split,
 //! a page more, gaps closed, a generation. Two things are written without a record, because they may be wrong: counts of
 //! slots (index.rs) and the entries' words for their places (order.rs).
 //!
-//! * `hash` prepares keys; `index` finds them; `entry` is where they are; `order` keeps their order.
+//! * `hash` prepares keys; `index` finds them and `segment` makes room for them; `entry` is where they are; `order` keeps
+//!   their order.
 //! * `point` is what takes nanoseconds; `add` adds; `update` sets many; `whole` makes a dict anew; `read` copies many.
 //! * `api`, `set` and `counter` are for Rust programs; `check` looks at the invariants.
 #![forbid(unsafe_code)]
@@ -43,6 +45,7 @@ mod index;
 mod order;
 mod point;
 mod read;
+mod segment;
 mod set;
 #[cfg(test)]
 mod tests;

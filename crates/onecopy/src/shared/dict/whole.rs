@@ -9,8 +9,9 @@ use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::value::{DIRECTORY, ENTRY, Kind, PAGE_OF_WORDS, SEGMENT, Word};
 use super::hash::BEFORE_KEY;
-use super::index::{LARGEST, Root, most, slots_of};
+use super::index::{LARGEST, Root, most};
 use super::order::{Directory, PAGE_BYTES, PER};
+use super::segment::slots_of;
 use super::{FIRST, INDEX, OFFSET, ORDER, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state};
 
 /// Keys up to which clearing frees block by block.
