@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ DATE: Final = ord("d")
 NAIVE: Final = ord("n")
 AWARE: Final = ord("a")
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def parts(key: Any) -> tuple[int, tuple[Any, ...]]:
@@ -26,9 +26,9 @@ def parts(key: Any) -> tuple[int, tuple[Any, ...]]:
         TypeError: There are none for a key of this class.
     """
     kind = type(key)
-    if kind is datetime.date:
+    if kind is dt.date:
         return DATE, (key.toordinal(),)
-    if kind is datetime.datetime:
+    if kind is dt.datetime:
         return _parts_of_datetime(key)
     # Who has a UUID or an Enum has loaded their modules.
     uuid = sys.modules.get("uuid")
@@ -42,18 +42,18 @@ def parts(key: Any) -> tuple[int, tuple[Any, ...]]:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     raise TypeError(
         f"{name} cannot be a key: other processes have to find it by its bytes, but equal objects may have different "
-        "pickles, and hash() differs between spawned processes. Use a str, an int, or a tuple of what makes two keys equal"
+        "pickles, and hash() differs between spawned processes. Use a str, an int, or a tuple of what makes keys equal"
     )
 
 
-def _parts_of_datetime(key: datetime.datetime) -> tuple[int, tuple[Any, ...]]:
+def _parts_of_datetime(key: dt.datetime) -> tuple[int, tuple[Any, ...]]:
     offset = key.utcoffset()
     if offset is None:
         return NAIVE, (*key.timetuple()[:6], key.microsecond)
     if key.replace(fold=1 - key.fold).utcoffset() != offset:
         raise TypeError(
-            f"{key!r} cannot be a key: its clock shows this time twice or never, and Python calls it equal to no time of "
-            "another zone. Use key.astimezone(datetime.timezone.utc)"
+            f"{key!r} cannot be a key: its clock shows this time twice or never, and Python calls it equal to no time "
+            "of another zone. Use key.astimezone(datetime.timezone.utc)"
         )
     since = key - _EPOCH
     return AWARE, (since.days, since.seconds, since.microseconds)
@@ -74,8 +74,8 @@ def object_of(tag: int, written: tuple[Any, ...]) -> Any:
     return _MAKERS[tag](*written)
 
 
-def _aware(days: int, seconds: int, microseconds: int) -> datetime.datetime:
-    return _EPOCH + datetime.timedelta(days, seconds, microseconds)
+def _aware(days: int, seconds: int, microseconds: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(days, seconds, microseconds)
 
 
 def _uuid(content: bytes) -> Any:
@@ -105,7 +105,7 @@ _MAKERS: Final[dict[int, Callable[..., Any]]] = {
     ENUM: _member,
     FLAG: _flag,
     UUID: _uuid,
-    DATE: datetime.date.fromordinal,
-    NAIVE: datetime.datetime,
+    DATE: dt.date.fromordinal,
+    NAIVE: dt.datetime,
     AWARE: _aware,
 }

@@ -26,6 +26,8 @@ from onecopy._stubs.freezing import (
     is_frozen,
 )
 from onecopy._stubs.images import BuildBuffer, Image, ImageBuffer, PrivateBuffer
+from onecopy._stubs.keyed import Counter, Dict, Set
+from onecopy._stubs.lists import List, ListIterator, Lock, Value, _attach_list, _attach_value
 from onecopy.errors import (
     AttachDenied,
     AttachError,
@@ -58,6 +60,8 @@ __all__ = [
     "AttachError",
     "BuildBuffer",
     "CorruptImage",
+    "Counter",
+    "Dict",
     "DictView",
     "FreezeRefused",
     "FreezeUnsupported",
@@ -65,7 +69,10 @@ __all__ = [
     "Gone",
     "Image",
     "ImageBuffer",
+    "List",
+    "ListIterator",
     "ListView",
+    "Lock",
     "NamedTupleView",
     "ObjectView",
     "OnecopyError",
@@ -73,14 +80,18 @@ __all__ = [
     "RecordView",
     "RowView",
     "Sampler",
+    "Set",
     "SetView",
     "TableView",
     "TupleView",
     "Unsupported",
+    "Value",
     "__version__",
+    "_attach_list",
     "_attach_node",
     "_attach_row",
     "_attach_table",
+    "_attach_value",
     "_attach_view",
     "_buffer_image",
     "_buffer_range",

@@ -188,7 +188,7 @@ def test_processes_count_at_once(method: str) -> None:
         process.join()
         assert process.exitcode == 0
     expected = collections.Counter({"all": 2 * rounds * workers})
-    expected.update({number: rounds // 7 * workers for number in range(7)})
+    expected.update(dict.fromkeys(range(7), rounds // 7 * workers))
     expected.update({("tuple", number): rounds // 3 * workers for number in range(3)})
     assert shared == expected
     shared.verify()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
-import datetime
+import datetime as dt
 import decimal
 import enum
 import math
@@ -35,7 +35,7 @@ class Color(enum.Enum):
 
     RED = 1
     BLUE = "b"
-    CRIMSON = 1
+    CRIMSON = 1  # noqa: PIE796 - another name of the same member
 
 
 class Level(enum.IntEnum):
@@ -110,10 +110,10 @@ KEYS: list[Any] = [
     Right.READ,
     Right.READ | Right.WRITE,
     uuid.UUID(int=7),
-    datetime.date(2026, 1, 1),
-    datetime.datetime(2026, 1, 1, 12, 30, 1, 7),  # noqa: DTZ001 - naive ones are keys as well
-    datetime.datetime(2026, 1, 1, 12, 30, tzinfo=datetime.timezone.utc),
-    (datetime.date(2026, 1, 1), Color.RED),
+    dt.date(2026, 1, 1),
+    dt.datetime(2026, 1, 1, 12, 30, 1, 7),  # noqa: DTZ001 - naive ones are keys as well
+    dt.datetime(2026, 1, 1, 12, 30, tzinfo=dt.UTC),
+    (dt.date(2026, 1, 1), Color.RED),
 ]
 VALUES: list[Any] = [*KEYS, True, math.pi, [1, 2], {"a": [1]}, 3 + 4j, "a str that is longer", bytes(5000), Own]
 
@@ -170,8 +170,8 @@ EQUAL = [
     [Point(1, 2), (1, 2)],
     [Color.RED, Color.CRIMSON],
     [
-        datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc),
-        datetime.datetime(2026, 1, 1, 13, tzinfo=BERLIN),
+        dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC),
+        dt.datetime(2026, 1, 1, 13, tzinfo=BERLIN),
     ],
 ]
 
@@ -206,7 +206,7 @@ def test_a_key_that_no_dict_takes_is_refused_as_dicts_do(key: Any) -> None:
 
 
 def test_a_time_that_the_clock_shows_twice_is_no_key() -> None:
-    twice = datetime.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
+    twice = dt.datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
     with pytest.raises(TypeError, match="twice or never"):
         onecopy.Dict()[twice] = 1
 
@@ -448,7 +448,9 @@ def plain_keys() -> st.SearchStrategy[Any]:
 
 
 KEY = plain_keys()
-VALUE = st.one_of(st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.lists(st.integers(), max_size=3))
+VALUE = st.one_of(
+    st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.lists(st.integers(), max_size=3)
+)
 
 
 class AgainstDict(RuleBasedStateMachine):

@@ -1,10 +1,9 @@
-"""CPython's `test.mapping_tests` against `onecopy.Dict`, and the part of `test.test_set` for sets against `onecopy.Set`."""
+"""CPython's `test.mapping_tests` against `onecopy.Dict`, and what `test.test_set` has against `onecopy.Set`."""
 
 from __future__ import annotations
 
 import sys
-import unittest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onecopy
 from cpython_suites import Exempt, adopt, names_in, require_full_test_package
@@ -12,6 +11,9 @@ from cpython_suites import Exempt, adopt, names_in, require_full_test_package
 require_full_test_package()
 
 from test import mapping_tests, test_set  # noqa: E402
+
+if TYPE_CHECKING:
+    import unittest
 
 DERIVED = "derives a class; containers cannot be derived from"
 REAL = "expects the class itself of a copy or an operator; containers give real dicts and sets"
@@ -35,7 +37,7 @@ DictSuite = adopt(mapping_tests.TestHashMappingProtocol, onecopy.Dict, EXEMPT_DI
 def shared_operands(suite: type[unittest.TestCase]) -> Any:
     """`setUp` of a suite whose sets are attributes: they become shared ones."""
 
-    def setUp(self: Any) -> None:  # noqa: N802 - as unittest calls it
+    def setUp(self: Any) -> None:
         suite.setUp(self)
         for name in ("set", "dup", "left"):
             if isinstance(getattr(self, name, None), set):

@@ -178,7 +178,7 @@ class AgainstSet(RuleBasedStateMachine):
         other=ELEMENTS,
         is_shared=st.booleans(),
     )
-    def change(self, name: str, other: set[Any], is_shared: bool) -> None:  # noqa: FBT001 - Hypothesis gives it
+    def change(self, name: str, other: set[Any], is_shared: bool) -> None:
         getattr(self.shared, name)(onecopy.Set(other) if is_shared else other)
         getattr(self.model, name)(other)
 

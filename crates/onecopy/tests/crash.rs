@@ -251,7 +251,7 @@ const SCENARIOS: [Scenario; 20] = [
         prepare: |world| world.list = Some(counting(&world.store, 0)),
         operation: |world| {
             let list = world.list.as_ref().unwrap();
-            list.append(&Value::Int(list.len().unwrap() as i64))
+            list.append(&Value::Int(list.len().unwrap().cast_signed()))
                 .unwrap();
         },
         outcome: |stats| stats.containers == 1 && stats.chunks <= 1,

@@ -90,8 +90,8 @@ fn readers_see_each_moment_of_a_list_whose_middle_moves() {
             let index = random(state, LEN - 1);
             let found = number(&list.get(index).unwrap());
             assert!(found == index || found == index + 1, "{found} at {index}");
-            let last = number(&list.get(-1).unwrap());
-            assert!(last >= LEN - 2, "{last} at the end");
+            let end = number(&list.get(-1).unwrap());
+            assert!(end >= LEN - 2, "{end} at the end");
         }
         let all: Vec<i64> = list.to_vec().unwrap().iter().map(number).collect();
         let missing = all

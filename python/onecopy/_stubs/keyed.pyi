@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, Self, TypeVar, final, overload
 
-from onecopy._onecopy import Lock
+from onecopy._stubs.lists import Lock
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -26,14 +26,14 @@ _T = TypeVar("_T")
 class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
     """A dict that all processes see and change.
 
-    It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as such;
-    others are pickled in, and each read makes a new object of them: change a value by setting it.
+    It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as
+    such; others are pickled in, and each read makes a new object of them: change a value by setting it.
 
-    Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets of
-    these. In a tuple a number comes back as the int that it equals.
+    Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets
+    of these. In a tuple a number comes back as the int that it equals.
 
-    Each method is one step for all others; `update` sets up to 1,024 keys in one. `d[k] += 1` is two; use `d.add(k, 1)`, or
-    `with d.lock:`. Iterating yields the keys that were there when it began.
+    Each method is one step for all others; `update` sets up to 1,024 keys in one. `d[k] += 1` is two; use `d.add(k,
+    1)`, or `with d.lock:`. Iterating yields the keys that were there when it began.
 
     Args:
         source: A mapping, or an iterable of pairs.
@@ -58,7 +58,9 @@ class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
     @overload
     def __new__(cls, source: Mapping[_K, _V] | Iterable[tuple[_K, _V]] = ..., /) -> Self: ...
     @overload
-    def __new__(cls: type[Dict[str, _V]], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V) -> Dict[str, _V]: ...
+    def __new__(
+        cls: type[Dict[str, _V]], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V
+    ) -> Dict[str, _V]: ...
     @classmethod
     @overload
     def fromkeys(cls, iterable: Iterable[_T], value: None = None, /) -> Dict[_T, Any]:
@@ -151,7 +153,9 @@ class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
         """
 
     @overload
-    def update(self: Dict[str, _V], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V) -> None: ...
+    def update(
+        self: Dict[str, _V], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V
+    ) -> None: ...
     def update_with(self, key: _K, function: Callable[[_V], _V], default: _V = ..., /) -> _V:
         """Replaces the value of a key by what a function makes of it, in one step.
 
@@ -205,10 +209,12 @@ class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
 class Counter(MutableMapping[_K, int], Generic[_K]):
     """Counts that all processes add to.
 
-    It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a `onecopy.Dict`.
+    It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a
+    `onecopy.Dict`.
 
-    `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for those who
-    write; who reads may see some counts before the others. `c[k] += 1` is two steps. The operators give real counters.
+    `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for
+    those who write; who reads may see some counts before the others. `c[k] += 1` is two steps. The operators give
+    real counters.
 
     Args:
         source: An iterable of what to count, or a mapping of counts.
@@ -233,7 +239,9 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
     @overload
     def __new__(cls, source: Mapping[_K, int] | Iterable[_K] = ..., /) -> Self: ...
     @overload
-    def __new__(cls: type[Counter[str]], source: Mapping[str, int] | Iterable[str] = ..., /, **counts: int) -> Counter[str]: ...
+    def __new__(
+        cls: type[Counter[str]], source: Mapping[str, int] | Iterable[str] = ..., /, **counts: int
+    ) -> Counter[str]: ...
     @classmethod
     def fromkeys(cls, iterable: Any, value: Any = None, /) -> None:
         """Not for counters, as `collections.Counter` has it."""
@@ -414,12 +422,12 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
 class Set(MutableSet[_K], Generic[_K]):
     """A set that all processes see and change.
 
-    It has the methods of `set`, and keeps the order in which its elements were added. Elements are what may be a key of a
-    `onecopy.Dict`.
+    It has the methods of `set`, and keeps the order in which its elements were added. Elements are what may be a key of
+    a `onecopy.Dict`.
 
-    Each method is one step for all others; `update` adds up to 1,024 elements in one. What takes many elements out is one
-    step for those who write; who reads may see some of them gone before the others. Iterating yields the elements that
-    were there when it began. The operators give real sets.
+    Each method is one step for all others; `update` adds up to 1,024 elements in one. What takes many elements out is
+    one step for those who write; who reads may see some of them gone before the others. Iterating yields the elements
+    that were there when it began. The operators give real sets.
 
     Args:
         iterable: The first elements.
