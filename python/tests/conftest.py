@@ -93,7 +93,7 @@ def in_store(address: int) -> bool:
     return False
 
 
-def least_growth(use: Callable[[], object], passes: int = 8) -> int:
+def least_growth(use: Callable[[], object], passes: int = 30) -> int:
     """Blocks that even the best of many passes leaves behind: caches fill up now and then, a leak comes every time."""
     grown = []
     for _ in range(passes):

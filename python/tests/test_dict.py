@@ -384,6 +384,19 @@ def test_a_function_makes_the_next_value() -> None:
     assert not shared.lock.locked()
 
 
+def test_lists_and_single_values_have_it_too() -> None:
+    numbers, value = onecopy.List([1, [2]]), onecopy.Value([1])
+    assert numbers.update_with(1, lambda old: [*old, 3]) == [2, 3]
+    assert value.update_with(lambda old: [*old, 2]) == [1, 2]
+    assert numbers == [1, [2, 3]]
+    assert value.get() == [1, 2]
+    with pytest.raises(IndexError):
+        numbers.update_with(5, lambda old: old)
+    with pytest.raises(RuntimeError, match="changes what it is to be given"):
+        numbers.update_with(0, lambda old: numbers.add(0) + old)
+    assert not numbers.lock.locked()
+
+
 def test_a_function_whose_value_changes_runs_again_and_then_under_the_lock() -> None:
     shared = onecopy.Dict(a=0)
     seen = []
@@ -607,11 +620,11 @@ def add_to_each(shared: Any) -> None:
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
 def test_any_number_of_passes_leaves_as_many_blocks_as_the_first(value: Any) -> None:
-    shared = onecopy.Dict(dict.fromkeys(range(200), value), word=value)
+    shared = onecopy.Dict(dict.fromkeys(range(50), value), word=value)
     shared.update({key: value for key in KEYS if key not in shared})
 
     def one_pass() -> None:
-        for key in range(200):
+        for key in range(50):
             shared[key]
             shared[key] = value
             shared.get(key)

@@ -10,7 +10,8 @@ use pyo3::types::PyType;
 
 use super::handle;
 use super::lock::Lock;
-use super::word::{self, Encoded, Objects, with_incoming};
+use super::update;
+use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
 
 /// One value of any kind that all processes see and change.
@@ -121,6 +122,28 @@ impl Value {
                 .compare_exchange(&old.incoming(), new)
                 .map_err(Error::from)?)
         })
+    }
+
+    /// Replaces the value by what a function makes of it, in one step, and returns the new one.
+    ///
+    /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs
+    /// under the lock. So it may run more than once.
+    #[pyo3(signature = (function, /))]
+    fn update_with<'py>(
+        this: &Bound<'py, Self>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, raw) = (this.py(), &this.get().raw);
+        update::with(
+            this,
+            function,
+            || word::copied(py, raw.get(&Copies).map_err(Error::from)?).map(Some),
+            || Ok(py.None().into_bound(py)),
+            |old, new| match old {
+                Some(old) => Ok(raw.compare_exchange(old, new).map_err(Error::from)?),
+                None => Ok(false),
+            },
+        )
     }
 
     /// The writers' lock, for `with`: others wait before they change the value, and readers go on.

@@ -175,10 +175,6 @@ view_class!(
 /// Tells `collections.abc` what they are.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add_class::<DictKeys>()?;
-    module.add_class::<DictItems>()?;
-    module.add_class::<DictValues>()?;
-    module.add_class::<DictIterator>()?;
     let abc = py.import("_collections_abc")?;
     for (name, class) in [
         ("KeysView", py.get_type::<DictKeys>()),

@@ -16,7 +16,8 @@ use pyo3::types::{PyList, PySlice, PyType};
 use super::handle;
 use super::list_iterator::ListIterator;
 use super::lock::Lock;
-use super::word::{self, Encoded, Objects, with_incoming};
+use super::update;
+use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::{index, key};
@@ -485,6 +486,47 @@ impl List {
             Exchanged::No => Ok(false),
             Exchanged::NoElement => Err(no_element()),
         }
+    }
+
+    /// Replaces an element by what a function makes of it, in one step, and returns the new one.
+    ///
+    /// The function runs without the lock, and again if the element has changed meanwhile; after eight times in vain it
+    /// runs under the lock. So it may run more than once.
+    ///
+    /// Args:
+    ///     index: Which element.
+    ///     function: Is given the element, and returns the new one.
+    ///
+    /// Raises:
+    ///     IndexError: There is no such element.
+    #[pyo3(signature = (index, function, /))]
+    fn update_with<'py>(
+        this: &Bound<'py, Self>,
+        index: &Bound<'py, PyAny>,
+        function: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, raw) = (this.py(), &this.get().raw);
+        let at = index::whole(index)? as i64;
+        update::with(
+            this,
+            function,
+            || {
+                let found = raw.get(at, &Copies).map_err(Error::from)?;
+                word::copied(py, found.ok_or_else(no_element)?).map(Some)
+            },
+            || Err(no_element()),
+            |old, new| {
+                let Some(old) = old else {
+                    return Ok(false);
+                };
+                let exchanged = raw.compare_exchange(at, old, new);
+                match exchanged.map_err(Error::from)? {
+                    Exchanged::Yes => Ok(true),
+                    Exchanged::No => Ok(false),
+                    Exchanged::NoElement => Err(no_element()),
+                }
+            },
+        )
     }
 
     /// The writers' lock, for `with`: others wait before they change the list, and readers go on.
