@@ -26,7 +26,7 @@ def dumps(value: Any) -> bytes:
     return pickled
 
 
-def sorted_places(items: list[Any], key: Callable[[Any], Any] | None, reverse: bool) -> list[int]:  # noqa: FBT001 - as `sorted`
+def sorted_places(items: list[Any], key: Callable[[Any], Any] | None, reverse: bool) -> list[int]:
     """The places of the elements in the order in which `list.sort` would put them."""
     keys = items if key is None else [key(item) for item in items]
     return sorted(range(len(items)), key=keys.__getitem__, reverse=reverse)

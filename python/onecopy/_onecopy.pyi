@@ -16,6 +16,7 @@ from typing import (
 import numpy as np
 from typing_extensions import Buffer
 
+from onecopy._stubs.containers import List, Lock, Value, _attach_list, _attach_value
 from onecopy._stubs.freezing import (
     _freeze_header,
     _freeze_look,
@@ -65,7 +66,9 @@ __all__ = [
     "Gone",
     "Image",
     "ImageBuffer",
+    "List",
     "ListView",
+    "Lock",
     "NamedTupleView",
     "ObjectView",
     "OnecopyError",
@@ -77,10 +80,13 @@ __all__ = [
     "TableView",
     "TupleView",
     "Unsupported",
+    "Value",
     "__version__",
+    "_attach_list",
     "_attach_node",
     "_attach_row",
     "_attach_table",
+    "_attach_value",
     "_attach_view",
     "_buffer_image",
     "_buffer_range",

@@ -28,12 +28,15 @@ EXTENSION: Final[Steps] = [
     {"image"},
     {"column"},
     {"view"},
-    {"pack", "freeze"},
+    {"pack", "freeze", "container"},
     {"api"},
     {"lib"},
 ]
 # Lower than their step: these use nothing between them and what stands here.
-EXTENSION_ONLY: Final = {"freeze": {"error", "cpython"}}
+EXTENSION_ONLY: Final = {
+    "freeze": {"error", "cpython"},
+    "container": {"error", "cpython", "value", "column"},
+}
 
 CORE: Final[Steps] = [
     {"primitive", "printable"},
@@ -41,7 +44,7 @@ CORE: Final[Steps] = [
     {"testing"},
     {"sys"},
     {"store", "image", "fork"},
-    {"file"},
+    {"file", "shared"},
     {"lib"},
 ]
 # Types alone: an error names the store that it is about, and tests look at a store's words.
@@ -54,7 +57,7 @@ PACKAGE: Final[Steps] = [
     {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_born", "_file", "_ranges", "_share", "_side", "views"},
     {"_kept", "_pickle"},
-    {"_asserting"},
+    {"_asserting", "_containers"},
     {"meter"},
     {"__init__", "__main__", "pytest_plugin"},
 ]
