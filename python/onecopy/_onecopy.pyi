@@ -16,6 +16,7 @@ from typing import (
 import numpy as np
 from typing_extensions import Buffer
 
+from onecopy._stubs.containers import List, Lock, Value, _attach_list, _attach_value
 from onecopy._stubs.freezing import (
     _freeze_header,
     _freeze_look,
@@ -27,7 +28,6 @@ from onecopy._stubs.freezing import (
 )
 from onecopy._stubs.images import BuildBuffer, Image, ImageBuffer, PrivateBuffer
 from onecopy._stubs.keyed import Counter, Dict, Set
-from onecopy._stubs.lists import List, ListIterator, Lock, Value, _attach_list, _attach_value
 from onecopy.errors import (
     AttachDenied,
     AttachError,
@@ -70,7 +70,6 @@ __all__ = [
     "Image",
     "ImageBuffer",
     "List",
-    "ListIterator",
     "ListView",
     "Lock",
     "NamedTupleView",

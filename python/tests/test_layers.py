@@ -33,7 +33,10 @@ EXTENSION: Final[Steps] = [
     {"lib"},
 ]
 # Lower than their step: these use nothing between them and what stands here.
-EXTENSION_ONLY: Final = {"freeze": {"error", "cpython"}}
+EXTENSION_ONLY: Final = {
+    "freeze": {"error", "cpython"},
+    "container": {"error", "cpython", "value", "column"},
+}
 
 CORE: Final[Steps] = [
     {"primitive", "printable"},

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from types import GenericAlias
 from typing import Any, ClassVar, Generic, Self, TypeVar, final, overload
 
-from onecopy._stubs.lists import Lock
+from onecopy._stubs.containers import Lock
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
