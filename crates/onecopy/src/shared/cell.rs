@@ -14,6 +14,8 @@ pub struct Cell {
     pub(crate) heap: Heap,
 }
 
+super::lock::lock_by_hand!(Cell);
+
 /// The value's word.
 const WORD: u64 = ROOT3;
 

@@ -26,47 +26,11 @@
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{
-    ARMED, CHANGES, Header, IS_LONG, LONG, LONG_WRITES, RECORD, RECORD_WRITES, SEQ,
+    ARMED, CHANGES, Header, IS_LONG, LONG, LONG_RECORD, LONG_WRITES, RECORD, RECORD_WRITES, SEQ,
 };
 use super::lock::Locked;
-use super::look::Retry;
-use super::value::LONG_RECORD;
-use super::words::Words;
+use super::record::Record;
 use crate::error::Corrupt;
-
-/// A list of writes in shared memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record {
-    at: u64,
-    len: u64,
-}
-
-impl Record {
-    /// No list.
-    pub(crate) const EMPTY: Self = Self { at: 0, len: 0 };
-
-    #[inline(always)]
-    pub(crate) fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// The offset and value of a write; zeros for one beyond the store.
-    #[inline(always)]
-    fn write(self, words: &Words, index: u64) -> (u64, u64) {
-        let at = self.at.wrapping_add(16 * index);
-        (words.relaxed(at), words.relaxed(at.wrapping_add(8)))
-    }
-
-    /// What the list says of a word.
-    #[cold]
-    pub(crate) fn find(self, words: &Words, at: u64) -> Option<u64> {
-        let write = (0..self.len).rev().map(|index| self.write(words, index));
-        write
-            .into_iter()
-            .find(|write| write.0 == at)
-            .map(|write| write.1)
-    }
-}
 
 /// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
 const AGAIN: usize = 24;
@@ -329,9 +293,4 @@ impl Change<'_> {
         words.store(head + ARMED, 0);
         Ok(())
     }
-}
-
-/// Under the lock nothing changes, so a walk that fails has met damage.
-pub(crate) fn found<T>(heap: &Heap, result: Result<T, Retry>) -> Result<T, ContainerError> {
-    result.map_err(|Retry| heap.corrupt(0, "a container that leads nowhere").into())
 }

@@ -20,14 +20,12 @@
 
 use super::change::Change;
 use super::error::ContainerError;
+pub(crate) use super::head::Heap;
 use super::layout::{
-    ARENA, CLASS_BYTES, CLASSES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION, HASH_KEYS,
-    Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MAGIC, MOST, RUN, TOP, UNUSED, class_of, stride,
+    ARENA, CLASS_BYTES, CLASSES, END, FREE, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MOST, RUN, TOP,
+    UNUSED, class_of, stride,
 };
 use super::lock::Locked;
-use super::words::Words;
-use crate::error::{AccessError, Corrupt};
-use crate::store::{Container, Store, Uuid};
 
 /// The smallest and the largest run of small blocks, in bytes.
 const SMALLEST_RUN: u64 = 4 << 10;
@@ -39,107 +37,6 @@ const SMALLEST_CHUNK: u64 = 64 << 10;
 const LARGEST_CHUNK: u64 = 4 << 20;
 /// Blobs that one change takes out of limbo: each has a header to write, and there may be as many classes.
 const FREED_AT_ONCE: u64 = 14;
-
-/// A container's memory as this process sees it.
-#[derive(Debug)]
-pub(crate) struct Heap {
-    pub(crate) container: Container,
-    pub(crate) words: Words,
-    /// Offset of the container's head.
-    pub(crate) head: u64,
-}
-
-/// Bytes of a container's own run of spans: its head and the first blocks.
-const OWN_BYTES: u64 = 64 << 10;
-
-impl Heap {
-    /// A new container without content. Nobody else knows it before a token of it is made, so it needs no record.
-    ///
-    /// # Errors
-    /// No memory.
-    pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
-        let new = Self::of(Container::new(store, kind, OWN_BYTES)?);
-        let (words, head) = (&new.words, new.head);
-        let keys = Uuid::random().map_err(|source| AccessError::Kernel {
-            store: store.uuid(),
-            step: "getrandom",
-            source,
-        })?;
-        let (keys, _) = keys.0.as_chunks::<8>();
-        for (index, key) in keys.iter().enumerate() {
-            words.store(
-                head + HASH_KEYS + 8 * index as u64,
-                u64::from_le_bytes(*key),
-            );
-        }
-        words.store(head + ARENA, head + FIRST_ARENA);
-        words.store(head + TOP, head + FIRST_BLOCK);
-        words.store(head + END, head + OWN_BYTES);
-        words.store(head, MAGIC | u64::from(kind));
-        Ok(new)
-    }
-
-    /// A container that exists.
-    ///
-    /// # Errors
-    /// Its head is damaged.
-    pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
-        let heap = Self::of(container);
-        if heap.words.acquire(heap.head) != MAGIC | u64::from(kind) {
-            return Err(heap
-                .corrupt(heap.head, "the head of a container of another kind")
-                .into());
-        }
-        Ok(heap)
-    }
-
-    fn of(container: Container) -> Self {
-        let (words, head) = (Words::of(&container), container.first());
-        Self {
-            container,
-            words,
-            head,
-        }
-    }
-
-    /// Bytes of the container's own run.
-    pub(crate) fn own_bytes(&self) -> u64 {
-        OWN_BYTES
-    }
-
-    /// The offset of a word that may be written to.
-    ///
-    /// # Errors
-    /// It is not the container's: an offset in it is damaged.
-    #[inline(always)]
-    pub(crate) fn own(&self, at: u64) -> Result<u64, Corrupt> {
-        if self.container.owns(at) && at.is_multiple_of(8) {
-            return Ok(at);
-        }
-        self.own_now(at)
-    }
-
-    /// Another process may have added the chunk.
-    #[cold]
-    #[inline(never)]
-    fn own_now(&self, at: u64) -> Result<u64, Corrupt> {
-        if at.is_multiple_of(8) && self.container.owns_after_look(at) {
-            return Ok(at);
-        }
-        Err(self.corrupt(at, "an offset outside the container"))
-    }
-
-    /// Describes bytes that break an invariant.
-    #[cold]
-    pub(crate) fn corrupt(&self, at: u64, what: &'static str) -> Corrupt {
-        self.container.corrupt(at, what)
-    }
-
-    /// The generation of the chunks in use.
-    pub(crate) fn generation(&self) -> u32 {
-        self.words.relaxed(self.head + GENERATION) as u32
-    }
-}
 
 impl Locked<'_> {
     /// Makes room in limbo for the blobs that a change retires: four at most.

@@ -102,6 +102,17 @@ pub(crate) const FREE: u8 = 0;
 pub(crate) const RUN: u8 = 0xff;
 /// The first word of a stretch that no run uses.
 pub(crate) const UNUSED: u8 = 0xfe;
+/// Blocks of containers that are no blobs.
+pub(crate) const PAGE_OF_WORDS: u8 = 16;
+/// The directory of such pages.
+pub(crate) const DIRECTORY: u8 = 17;
+/// A segment of a dict's index.
+pub(crate) const SEGMENT: u8 = 18;
+/// The long record.
+pub(crate) const LONG_RECORD: u8 = 19;
+/// An entry of a dict whose key is a word.
+pub(crate) const ENTRY: u8 = 32;
+
 /// The largest length and offset that a header holds.
 pub(crate) const MOST: u64 = (1 << 48) - 1;
 

@@ -88,9 +88,7 @@ macro_rules! lock_by_hand {
     };
 }
 
-lock_by_hand!(super::RawDict);
-lock_by_hand!(super::RawList);
-lock_by_hand!(super::Cell);
+pub(super) use lock_by_hand;
 
 /// Proof that this thread has the container's lock. All changes begin with it.
 #[derive(Debug)]

@@ -9,10 +9,10 @@
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
-use super::change::Record;
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, SEQ};
+use super::record::Record;
 use crate::primitive::{Ordering, fence};
 
 /// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
@@ -270,4 +270,9 @@ impl Heap {
         }
         self.read_locked(&mut read)
     }
+}
+
+/// Under the lock nothing changes, so a walk that fails has met damage.
+pub(crate) fn found<T>(heap: &Heap, result: Result<T, Retry>) -> Result<T, ContainerError> {
+    result.map_err(|Retry| heap.corrupt(0, "a container that leads nowhere").into())
 }

@@ -21,6 +21,7 @@
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{CLASSES, Header, class_len};
+pub(crate) use super::layout::{DIRECTORY, ENTRY, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
 use super::look::{Look, Retry};
 
 const FLOAT_SHIFT: u64 = 1 << 48;
@@ -97,17 +98,6 @@ impl Kind {
         }
     }
 }
-
-/// Blocks of containers that are no blobs.
-pub(crate) const PAGE_OF_WORDS: u8 = 16;
-/// The directory of such pages.
-pub(crate) const DIRECTORY: u8 = 17;
-/// A segment of a dict's index.
-pub(crate) const SEGMENT: u8 = 18;
-/// The long record.
-pub(crate) const LONG_RECORD: u8 = 19;
-/// An entry of a dict whose key is a word.
-pub(crate) const ENTRY: u8 = 32;
 
 /// A word of a container that is a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Adding to the int of a key, in one step.
 #![forbid(unsafe_code)]
 
-use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
+use super::super::look::found;
 use super::super::value::{Immediate, Incoming, Kind, Values, Word, read_value};
 use super::hash::Key;
 use super::{RawDict, VALUE_AT};

@@ -128,7 +128,7 @@ impl RawDict {
         take: impl FnOnce(Incoming<'_>) -> T,
     ) -> Result<T, ContainerError> {
         let look = Look::locked(locked.heap);
-        let shape = super::super::change::found(locked.heap, canonical(&look, entry))?;
+        let shape = super::super::look::found(locked.heap, canonical(&look, entry))?;
         match shape {
             Shape::Word(at) => Ok(take(Incoming::Word(Word(locked.load(at)?)))),
             Shape::Blob(kind, at, len) => {

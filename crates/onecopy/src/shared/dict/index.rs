@@ -15,9 +15,9 @@
 //! may be too high, never too low, and it is right again when the segment is next made anew.
 #![forbid(unsafe_code)]
 
-use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
+use super::super::look::found;
 use super::super::look::{Look, Retry};
 use super::super::value::Incoming;
 use super::hash::{Key, Secret};

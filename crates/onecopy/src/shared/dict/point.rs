@@ -1,10 +1,10 @@
 //! What takes nanoseconds: one key.
 #![forbid(unsafe_code)]
 
-use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
+use super::super::look::found;
 use super::super::value::{Incoming, Sink, Word, read_value};
 use super::entry::{Made, is_same, new_entry, read_key};
 use super::hash::Key;

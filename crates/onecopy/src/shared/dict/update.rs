@@ -137,7 +137,7 @@ fn free_slot(
         if free.word <= DELETED && taken.insert(free.slot) {
             return Ok(free);
         }
-        free = super::super::change::found(locked.heap, after(&Look::locked(locked.heap), &free))?;
+        free = super::super::look::found(locked.heap, after(&Look::locked(locked.heap), &free))?;
     }
     Err(locked
         .heap

@@ -1,12 +1,12 @@
 //! What touches all of a dict: clear, and making it anew in less memory or with slow hashes.
 #![forbid(unsafe_code)]
 
-use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::generation::Generation;
 use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::Look;
+use super::super::look::found;
 use super::super::value::{DIRECTORY, ENTRY, Kind, PAGE_OF_WORDS, SEGMENT, Word};
 use super::hash::BEFORE_KEY;
 use super::index::{LARGEST, Root, most};

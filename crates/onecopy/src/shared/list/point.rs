@@ -1,10 +1,10 @@
 //! What takes a few nanoseconds: one element by its index, and the end of the list.
 #![forbid(unsafe_code)]
 
-use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::layout::Header;
 use super::super::lock::Locked;
+use super::super::look::found;
 use super::super::look::{Look, Retry};
 use super::super::value::{Incoming, Sink, Word, read_value};
 use super::place::{entry_at, look_up, normal, slot};

@@ -1,10 +1,10 @@
 //! Python's slices: resolved under the lock, since they depend on the length.
 #![forbid(unsafe_code)]
 
-use super::super::change::found;
 use super::super::error::ContainerError;
 use super::super::layout::CLASSES;
 use super::super::lock::Locked;
+use super::super::look::found;
 use super::super::look::{Look, Moment};
 use super::super::value::{Incoming, Word};
 use super::place::{State, normal};

@@ -1,0 +1,115 @@
+//! The dict itself: where its words stand in the head, and how it is made and found.
+#![forbid(unsafe_code)]
+
+use super::super::error::ContainerError;
+use super::super::heap::Heap;
+use super::super::layout::{HASH_KEYS, ROOT0, ROOT1, ROOT3, ROOT4};
+use super::super::value::{Incoming, Word};
+use super::hash::{Key, Secret};
+use crate::store::{Container, Store, Token};
+
+/// The index.
+pub(super) const INDEX: u64 = ROOT0;
+/// The order.
+pub(super) const ORDER: u64 = ROOT1;
+/// Places in use and keys.
+pub(super) const STATE: u64 = ROOT3;
+/// All places below are holes.
+pub(super) const FIRST: u64 = ROOT4;
+/// In a word: where something stands.
+pub(super) const OFFSET: u64 = (1 << 48) - 1;
+/// The most keys, and places.
+pub(super) const LEN_MOST: u64 = (1 << 32) - 2;
+/// In an entry, from its header on: the value.
+pub(super) const VALUE_AT: u64 = 8;
+/// The half of the hash, and the place.
+pub(super) const PLACE_AT: u64 = 16;
+/// The key, or its form.
+pub(super) const KEY_AT: u64 = 24;
+
+#[inline(always)]
+pub(super) fn len_of(state: u64) -> u64 {
+    state & 0xffff_ffff
+}
+
+#[inline(always)]
+pub(super) fn used_of(state: u64) -> u64 {
+    state >> 32
+}
+
+#[inline(always)]
+pub(super) fn state(used: u64, len: u64) -> u64 {
+    used << 32 | len & 0xffff_ffff
+}
+
+/// A dict as containers keep it: keys come as [`Key`], values as [`Incoming`], and both go through a [`super::super::Sink`]. What
+/// a sink does while a key is taken out happens under the dict's lock, so it uses no container.
+#[derive(Debug)]
+pub struct RawDict {
+    pub(crate) heap: Heap,
+    pub(super) secret: Secret,
+}
+
+super::super::lock::lock_by_hand!(RawDict);
+
+/// What the container's head says it is.
+pub(crate) const KIND: u8 = 2;
+
+impl RawDict {
+    /// A new, empty dict.
+    ///
+    /// # Errors
+    /// No memory for it.
+    pub fn create(store: &Store) -> Result<Self, ContainerError> {
+        let heap = Heap::create(store, KIND)?;
+        Ok(Self::of(heap))
+    }
+
+    /// Turns a token into the dict, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no dict.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Ok(Self::of(Heap::open(Container::attach(token)?, KIND)?))
+    }
+
+    /// A token for another process. It counts as an interest in the dict until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
+    }
+
+    pub(super) fn of(heap: Heap) -> Self {
+        let word = |at| heap.words.relaxed(heap.head + at);
+        let secret = Secret(word(HASH_KEYS), word(HASH_KEYS + 8));
+        Self { heap, secret }
+    }
+
+    /// Where the dict begins in its store: two handles with the same are of the same dict.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.heap.head
+    }
+
+    /// A key, from its canonical form.
+    #[inline(always)]
+    #[must_use]
+    pub fn key<'a>(&self, canonical: Incoming<'a>) -> Key<'a> {
+        Key::new(self.secret, canonical, None)
+    }
+
+    /// A key that has another form than its canonical one; if it is a new one, it keeps this form.
+    #[inline(always)]
+    #[must_use]
+    pub fn key_of_form<'a>(&self, canonical: Incoming<'a>, form: Word) -> Key<'a> {
+        Key::new(self.secret, canonical, Some(form))
+    }
+
+    /// What to say of something at `at` in the head that cannot be.
+    #[cold]
+    pub(super) fn corrupt(&self, at: u64, what: &'static str) -> ContainerError {
+        self.heap.corrupt(self.heap.head + at, what).into()
+    }
+}

@@ -1,0 +1,111 @@
+//! A container's memory as this process sees it: where its words are, and which of them it may write to.
+//!
+//! **Invariant.** `I1`: only words of spans that the store says are this container's are written to ([`Heap::own`]).
+#![forbid(unsafe_code)]
+
+use super::error::ContainerError;
+use super::layout::{ARENA, END, FIRST_ARENA, FIRST_BLOCK, GENERATION, HASH_KEYS, MAGIC, TOP};
+use super::words::Words;
+use crate::error::{AccessError, Corrupt};
+use crate::store::{Container, Store, Uuid};
+
+/// A container's memory as this process sees it.
+#[derive(Debug)]
+pub(crate) struct Heap {
+    pub(crate) container: Container,
+    pub(crate) words: Words,
+    /// Offset of the container's head.
+    pub(crate) head: u64,
+}
+
+/// Bytes of a container's own run of spans: its head and the first blocks.
+const OWN_BYTES: u64 = 64 << 10;
+
+impl Heap {
+    /// A new container without content. Nobody else knows it before a token of it is made, so it needs no record.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
+        let new = Self::of(Container::new(store, kind, OWN_BYTES)?);
+        let (words, head) = (&new.words, new.head);
+        let keys = Uuid::random().map_err(|source| AccessError::Kernel {
+            store: store.uuid(),
+            step: "getrandom",
+            source,
+        })?;
+        let (keys, _) = keys.0.as_chunks::<8>();
+        for (index, key) in keys.iter().enumerate() {
+            words.store(
+                head + HASH_KEYS + 8 * index as u64,
+                u64::from_le_bytes(*key),
+            );
+        }
+        words.store(head + ARENA, head + FIRST_ARENA);
+        words.store(head + TOP, head + FIRST_BLOCK);
+        words.store(head + END, head + OWN_BYTES);
+        words.store(head, MAGIC | u64::from(kind));
+        Ok(new)
+    }
+
+    /// A container that exists.
+    ///
+    /// # Errors
+    /// Its head is damaged.
+    pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
+        let heap = Self::of(container);
+        if heap.words.acquire(heap.head) != MAGIC | u64::from(kind) {
+            return Err(heap
+                .corrupt(heap.head, "the head of a container of another kind")
+                .into());
+        }
+        Ok(heap)
+    }
+
+    fn of(container: Container) -> Self {
+        let (words, head) = (Words::of(&container), container.first());
+        Self {
+            container,
+            words,
+            head,
+        }
+    }
+
+    /// Bytes of the container's own run.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        OWN_BYTES
+    }
+
+    /// The offset of a word that may be written to.
+    ///
+    /// # Errors
+    /// It is not the container's: an offset in it is damaged.
+    #[inline(always)]
+    pub(crate) fn own(&self, at: u64) -> Result<u64, Corrupt> {
+        if self.container.owns(at) && at.is_multiple_of(8) {
+            return Ok(at);
+        }
+        self.own_now(at)
+    }
+
+    /// Another process may have added the chunk.
+    #[cold]
+    #[inline(never)]
+    fn own_now(&self, at: u64) -> Result<u64, Corrupt> {
+        if at.is_multiple_of(8) && self.container.owns_after_look(at) {
+            return Ok(at);
+        }
+        Err(self.corrupt(at, "an offset outside the container"))
+    }
+
+    /// Describes bytes that break an invariant.
+    #[cold]
+    pub(crate) fn corrupt(&self, at: u64, what: &'static str) -> Corrupt {
+        self.container.corrupt(at, what)
+    }
+
+    /// The generation of the chunks in use.
+    pub(crate) fn generation(&self) -> u32 {
+        self.words.relaxed(self.head + GENERATION) as u32
+    }
+}
