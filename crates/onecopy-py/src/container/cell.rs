@@ -135,7 +135,7 @@ impl Value {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, raw) = (this.py(), &this.get().raw);
         update::with(
-            this,
+            raw.writer_lock(),
             function,
             || word::copied(py, raw.get(&Copies).map_err(Error::from)?).map(Some),
             || Ok(py.None().into_bound(py)),
@@ -148,8 +148,8 @@ impl Value {
 
     /// The writers' lock, for `with`: others wait before they change the value, and readers go on.
     #[getter]
-    fn lock(this: &Bound<'_, Self>) -> PyResult<Lock> {
-        Lock::of(this)
+    fn lock(&self) -> Lock {
+        Lock::new(self.raw.writer_lock())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -14,13 +14,13 @@ use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle;
 use super::key::{OwnedKey, no_key};
-use super::keyed::{self, Changes, Keyed};
+use super::keyed::{self, Changes, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::word::Encoded;
 use crate::cpython::import_once;
 use crate::error::Error;
-use crate::view::guarded;
+use crate::value::repr::guarded;
 
 /// Counts that all processes add to.
 ///
@@ -78,7 +78,7 @@ impl Counter {
             let (key, count): keyed::KeyValue<'py> = item?.extract()?;
             all.push((OwnedKey::of(&key)?, Encoded::of(&count)?, key, count));
         }
-        let locked = Lock::of(this)?.hold()?;
+        let locked = lock::hold(raw.writer_lock())?;
         for (owned, amount, key, count) in &all {
             let added = raw
                 .add(&owned.key(raw), &amount.incoming())
@@ -95,7 +95,7 @@ impl Counter {
     fn become_of(this: &Bound<'_, Self>, method: &str, other: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = this.py();
         let other = other_counter(other)?;
-        keyed::change(this, &this.get().raw, |picture| {
+        keyed::change(&this.get().raw, |picture| {
             let before = keyed::dict_of(py, picture)?;
             let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
             if after.is(py.NotImplemented().bind(py)) {
@@ -324,6 +324,6 @@ mapping_methods!(Counter, _attach_counter, {
         function: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let zero = 0.into_bound_py_any(key.py())?;
-        keyed::update_with(this, &this.get().raw, key, function, Some(&zero))
+        keyed::update_with(&this.get().raw, key, function, Some(&zero))
     }
 });

@@ -15,11 +15,11 @@ use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle;
 use super::key::no_key;
-use super::keyed::{self, Keyed, Pairs};
+use super::keyed::{self, Keyed, Kind, Pairs};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::Lock;
 use crate::error::Error;
-use crate::view::guarded;
+use crate::value::repr::guarded;
 
 /// A dict that all processes see and change.
 ///
@@ -58,7 +58,7 @@ pub(crate) struct Dict {
 /// What the other operand is as a real dict, if it is a dict.
 pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
     match Keyed::of(other) {
-        Some(Keyed::Set(_)) => Ok(None),
+        Some(other) if other.kind == Kind::Set => Ok(None),
         Some(ours) => keyed::to_dict(other.py(), ours.raw()).map(Some),
         None => Ok(other.cast::<PyDict>().ok().cloned()),
     }
@@ -196,6 +196,6 @@ mapping_methods!(Dict, _attach_dict, {
         default: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let first = handle::at_most_one("update_with", default)?;
-        keyed::update_with(this, &this.get().raw, key, function, first.as_ref())
+        keyed::update_with(&this.get().raw, key, function, first.as_ref())
     }
 });

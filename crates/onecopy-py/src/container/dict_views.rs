@@ -8,7 +8,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::dict_iterator::{DictIterator, iterate};
-use super::keyed::{self, Keyed};
+use super::keyed::{self, Keyed, Kind};
 use crate::cpython::import_once;
 use crate::error::Error;
 use crate::value::key;
@@ -28,7 +28,7 @@ fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if let Ok(items) = other.cast::<DictItems>() {
         return real(&items.get().container, other.py(), "items");
     }
-    if let Some(set @ Keyed::Set(_)) = Keyed::of(other) {
+    if let Some(set) = Keyed::of(other).filter(|other| other.kind == Kind::Set) {
         return real(&set, other.py(), "keys");
     }
     Ok(other.clone())

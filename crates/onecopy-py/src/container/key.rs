@@ -15,18 +15,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyComplex, PyFloat, PyFrozenSet, PyTuple};
 
-use super::word::{self, Encoded, Objects, with_incoming};
+use super::found::{DEPTH, FROZENSET, TUPLE, WORD};
+use super::word::{Encoded, with_incoming};
 use crate::cpython::import_once;
-use crate::error::corrupt;
 use crate::value::item::Item;
 use crate::value::key;
-
-const TUPLE: u8 = b't';
-const FROZENSET: u8 = b'z';
-/// In the place of a blob's kind: a word follows.
-const WORD: u8 = 0;
-/// Tuples in tuples, at most.
-const DEPTH: usize = 64;
 
 /// `KeyError(key)`. A tuple is one argument.
 #[cold]
@@ -147,7 +140,6 @@ fn canonical_of<T>(
 }
 
 static PARTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A key that is no plain value.
 fn encoded(object: &Bound<'_, PyAny>, depth: usize) -> PyResult<Vec<u8>> {
@@ -201,52 +193,4 @@ fn write_part(part: &Bound<'_, PyAny>, depth: usize, to: &mut Vec<u8>) -> PyResu
         }
         Ok(())
     })
-}
-
-fn no_parts() -> PyErr {
-    corrupt(0, "a key that nobody can have written")
-}
-
-/// The key that was written so.
-pub(super) fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    decoded_in(py, bytes, 0)
-}
-
-fn decoded_in<'py>(py: Python<'py>, bytes: &[u8], depth: usize) -> PyResult<Bound<'py, PyAny>> {
-    let (tag, mut rest) = bytes.split_first().ok_or_else(no_parts)?;
-    if depth > DEPTH {
-        return Err(no_parts());
-    }
-    let mut parts = Vec::new();
-    while let Some((kind, after)) = rest.split_first() {
-        let part;
-        (part, rest) = read_part(*kind, after).ok_or_else(no_parts)?;
-        parts.push(match part {
-            Incoming::Blob(Kind::Encoded, inner) => decoded_in(py, inner, depth + 1)?,
-            Incoming::Blob(Kind::Pickle, _) => return Err(no_parts()),
-            plain => word::object(py, plain.make(&Objects))?,
-        });
-    }
-    match *tag {
-        TUPLE => Ok(PyTuple::new(py, parts)?.into_any()),
-        FROZENSET => Ok(PyFrozenSet::new(py, parts)?.into_any()),
-        tag => {
-            let object = import_once(py, &OBJECT, "onecopy._keys", "object_of")?;
-            object.call1((tag, PyTuple::new(py, parts)?))
-        }
-    }
-}
-
-/// A part, and what follows it.
-fn read_part(kind: u8, bytes: &[u8]) -> Option<(Incoming<'_>, &[u8])> {
-    if kind == WORD {
-        let (word, rest) = bytes.split_first_chunk::<8>()?;
-        return Some((
-            Incoming::Word(Word::of_bits(u64::from_le_bytes(*word))?),
-            rest,
-        ));
-    }
-    let (len, rest) = bytes.split_first_chunk::<4>()?;
-    let (content, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    Some((Incoming::Blob(Kind::of(kind)?, content), rest))
 }

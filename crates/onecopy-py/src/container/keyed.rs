@@ -1,6 +1,8 @@
 //! What dicts, sets and counters have in common: they are dicts of the core.
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use onecopy::shared::{End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
 use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
@@ -8,48 +10,54 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList};
 
-use super::counter::Counter;
-use super::dict::Dict;
 use super::key::{OwnedKey, no_key, with_key};
-use super::lock::Lock;
-use super::set::Set;
+use super::lock;
 use super::update;
 use super::word::{self, Copies, Encoded, Found, Objects, Raised, with_incoming};
 use crate::error::Error;
 
-/// A container that is a dict of the core.
-pub(super) enum Keyed {
-    Dict(Py<Dict>),
-    Set(Py<Set>),
-    Counter(Py<Counter>),
+/// What a container that is a dict of the core is for Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Dict,
+    Set,
+    Counter,
 }
 
+/// A container that is a dict of the core.
+pub(super) struct Keyed {
+    pub(super) kind: Kind,
+    object: Py<PyAny>,
+    raw: RawDict,
+}
+
+/// Which of these containers an object is.
+type Of = fn(&Bound<'_, PyAny>) -> Option<Keyed>;
+
+static OF: OnceLock<Of> = OnceLock::new();
+
 impl Keyed {
+    pub(super) fn new(kind: Kind, object: Py<PyAny>, raw: &RawDict) -> Self {
+        let raw = raw.clone();
+        Self { kind, object, raw }
+    }
+
+    /// Says how an object is recognised; what this file is used by knows the classes.
+    pub(super) fn register(of: Of) {
+        OF.get_or_init(|| of);
+    }
+
     /// The container that an object is, if it is one of these.
     pub(super) fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
-        if let Ok(dict) = object.cast::<Dict>() {
-            return Some(Self::Dict(dict.clone().unbind()));
-        }
-        if let Ok(counter) = object.cast::<Counter>() {
-            return Some(Self::Counter(counter.clone().unbind()));
-        }
-        Some(Self::Set(object.cast::<Set>().ok()?.clone().unbind()))
+        OF.get().and_then(|of| of(object))
     }
 
     pub(super) fn raw(&self) -> &RawDict {
-        match self {
-            Self::Dict(dict) => &dict.get().raw,
-            Self::Set(set) => &set.get().raw,
-            Self::Counter(counter) => &counter.get().raw,
-        }
+        &self.raw
     }
 
     pub(super) fn object<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        match self {
-            Self::Dict(dict) => dict.bind(py).clone().into_any(),
-            Self::Set(set) => set.bind(py).clone().into_any(),
-            Self::Counter(counter) => counter.bind(py).clone().into_any(),
-        }
+        self.object.bind(py).clone()
     }
 }
 
@@ -174,7 +182,7 @@ impl Pairs {
     /// What `dict.update` takes: a mapping, or an iterable of pairs.
     pub(super) fn add(&mut self, source: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Some(other) = Keyed::of(source)
-            && !matches!(other, Keyed::Set(_))
+            && other.kind != Kind::Set
         {
             return self.add_of(other.raw());
         }
@@ -277,15 +285,14 @@ const TRIES: usize = 3;
 /// Works out what to change by a copy of one moment, without the lock, and does it if the container is still the same.
 /// To writers it is one step; readers may see some of the keys before the others.
 pub(super) fn change(
-    container: &Bound<'_, PyAny>,
     raw: &RawDict,
     work_out: impl Fn(&Picture) -> PyResult<Changes>,
 ) -> PyResult<()> {
     let try_once = |is_last: bool| -> PyResult<bool> {
-        let early = is_last.then(|| Lock::of(container)?.hold()).transpose()?;
+        let early = is_last.then(|| lock::hold(raw.writer_lock())).transpose()?;
         let picture = raw.exact_picture(Part::Items).map_err(Error::from)?;
         let changes = work_out(&picture)?;
-        let late = Lock::of(container)?.hold()?;
+        let late = lock::hold(raw.writer_lock())?;
         let is_now = picture.moment().is_some_and(|moment| raw.is_now(moment));
         if is_now {
             for key in &changes.gone {
@@ -421,14 +428,13 @@ pub(super) fn compare_exchange(
 
 /// Replaces the value of a key by what a function makes of it. `first`: the value of a key that is not there.
 pub(super) fn update_with<'py>(
-    container: &Bound<'py, PyAny>,
     raw: &RawDict,
     key: &Bound<'py, PyAny>,
     function: &Bound<'py, PyAny>,
     first: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     update::with(
-        container,
+        raw.writer_lock(),
         function,
         || {
             let found = with_key(raw, key, |key| {

@@ -37,8 +37,8 @@ macro_rules! keyed_methods {
 
             /// The writers' lock, for `with`: others wait before they change the container, and readers go on.
             #[getter]
-            fn lock(this: &Bound<'_, Self>) -> PyResult<Lock> {
-                Lock::of(this)
+            fn lock(&self) -> Lock {
+                Lock::new(self.raw.writer_lock())
             }
 
             /// Checks every invariant of the container's memory.
@@ -119,18 +119,18 @@ macro_rules! mapping_methods {
             }
 
             /// The keys, as they are whenever this is asked.
-            fn keys(this: Py<Self>) -> DictKeys {
-                DictKeys::of(Keyed::$class(this))
+            fn keys(this: &Bound<'_, Self>) -> DictKeys {
+                DictKeys::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
 
             /// The values, as they are whenever this is asked.
-            fn values(this: Py<Self>) -> DictValues {
-                DictValues::of(Keyed::$class(this))
+            fn values(this: &Bound<'_, Self>) -> DictValues {
+                DictValues::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
 
             /// The items, as they are whenever this is asked.
-            fn items(this: Py<Self>) -> DictItems {
-                DictItems::of(Keyed::$class(this))
+            fn items(this: &Bound<'_, Self>) -> DictItems {
+                DictItems::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
 
             /// Adds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.

@@ -15,7 +15,7 @@ use pyo3::types::{PyList, PySlice, PyType};
 
 use super::handle;
 use super::list_iterator::ListIterator;
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::column::spare::Spare;
@@ -207,11 +207,11 @@ impl List {
     }
 
     fn __iter__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, ListIterator>> {
-        ListIterator::forwards(this)
+        ListIterator::forwards(this.py(), &this.get().raw)
     }
 
     fn __reversed__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, ListIterator>> {
-        ListIterator::backwards(this)
+        ListIterator::backwards(this.py(), &this.get().raw)
     }
 
     fn __contains__(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -389,7 +389,7 @@ impl List {
                 return Ok(());
             }
         }
-        let locked = Lock::of(this)?.hold()?;
+        let locked = lock::hold(list.raw.writer_lock())?;
         let sorted = list.sort_once(this.py(), key, reverse);
         drop(locked);
         if sorted? {
@@ -508,7 +508,7 @@ impl List {
         let (py, raw) = (this.py(), &this.get().raw);
         let at = index::whole(index)? as i64;
         update::with(
-            this,
+            raw.writer_lock(),
             function,
             || {
                 let found = raw.get(at, &Copies).map_err(Error::from)?;
@@ -531,8 +531,8 @@ impl List {
 
     /// The writers' lock, for `with`: others wait before they change the list, and readers go on.
     #[getter]
-    fn lock(this: &Bound<'_, Self>) -> PyResult<Lock> {
-        Lock::of(this)
+    fn lock(&self) -> Lock {
+        Lock::new(self.raw.writer_lock())
     }
 
     /// Checks every invariant of the list's memory.

@@ -10,15 +10,13 @@ use std::cell::RefCell;
 use std::ptr;
 
 use onecopy::ContainerError;
-use onecopy::shared::Chunk;
+use onecopy::shared::{Chunk, RawList};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
-use super::list::List;
-use super::slots;
-use super::word::{Found, Raised, Reader};
+use super::word::{self, Found, Raised, Reader};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
@@ -43,7 +41,7 @@ unsafe impl Sync for ListIterator {}
 
 struct State {
     /// `None` when it is exhausted: then it stays so.
-    list: Option<Py<List>>,
+    list: Option<RawList>,
     /// The index of the next element.
     next: i64,
     step: i64,
@@ -59,10 +57,9 @@ impl State {
     /// The next element as a copy, if there is one.
     #[inline(always)]
     fn advance(&mut self) -> Result<Option<Result<Found, Raised>>, ContainerError> {
-        let Some(list) = &self.list else {
+        let Some(raw) = &self.list else {
             return Ok(None);
         };
-        let raw = &list.get().raw;
         let is_now = self.chunk.moment().is_some_and(|moment| raw.is_now(moment));
         let mut place = self.next.wrapping_sub(self.first) as usize;
         if !is_now || place >= self.chunk.len() {
@@ -104,24 +101,29 @@ impl ListIterator {
         match step {
             Ok(Some(Ok(found))) => found.finish(),
             Ok(Some(Err(Raised)) | None) => ptr::null_mut(),
-            Err(failure) => slots::raise_failure(failure),
+            Err(failure) => word::raise_failure(failure),
         }
     }
 }
 
 impl ListIterator {
-    pub(super) fn forwards<'py>(list: &Bound<'py, List>) -> PyResult<Bound<'py, Self>> {
-        Self::new(list, 0, 1)
+    pub(super) fn forwards<'py>(py: Python<'py>, list: &RawList) -> PyResult<Bound<'py, Self>> {
+        Self::new(py, list, 0, 1)
     }
 
-    pub(super) fn backwards<'py>(list: &Bound<'py, List>) -> PyResult<Bound<'py, Self>> {
-        let len = list.get().raw.len().map_err(Error::from)?;
-        Self::new(list, len as i64 - 1, -1)
+    pub(super) fn backwards<'py>(py: Python<'py>, list: &RawList) -> PyResult<Bound<'py, Self>> {
+        let len = list.len().map_err(Error::from)?;
+        Self::new(py, list, len as i64 - 1, -1)
     }
 
-    fn new<'py>(list: &Bound<'py, List>, next: i64, step: i64) -> PyResult<Bound<'py, Self>> {
+    fn new<'py>(
+        py: Python<'py>,
+        list: &RawList,
+        next: i64,
+        step: i64,
+    ) -> PyResult<Bound<'py, Self>> {
         let state = State {
-            list: Some(list.clone().unbind()),
+            list: Some(list.clone()),
             next,
             step,
             chunk: Chunk::default(),
@@ -130,7 +132,7 @@ impl ListIterator {
             spare: Spare::new(),
         };
         Bound::new(
-            list.py(),
+            py,
             Self {
                 state: RefCell::new(state),
             },
@@ -158,7 +160,7 @@ impl ListIterator {
     fn __length_hint__(&self) -> usize {
         let state = self.state.borrow();
         let Some(list) = &state.list else { return 0 };
-        let len = list.get().raw.len().unwrap_or(0) as i64;
+        let len = list.len().unwrap_or(0) as i64;
         let left = if state.step > 0 {
             len - state.next
         } else {
@@ -176,7 +178,7 @@ impl ListIterator {
         let left = match &state.list {
             None => pyo3::types::PyList::empty(py),
             Some(list) => {
-                let all = list.get().to_list(py)?;
+                let all = word::list_of(py, list.snapshot().map_err(Error::from)?.iter())?;
                 let next = usize::try_from(state.next.max(0)).unwrap_or(0);
                 if state.step > 0 {
                     all.get_slice(next, all.len())

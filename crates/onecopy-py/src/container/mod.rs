@@ -12,7 +12,7 @@
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `lock` | what is `container.lock`? |
-//! | `word` | how do a Python value and a word of a container turn into each other? |
+//! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
 //! | `handle` | how is a container pickled and annotated? |
 //! | `wait` | what happens while a lock is waited for? |
 #![allow(
@@ -35,6 +35,7 @@ mod counter;
 mod dict;
 mod dict_iterator;
 mod dict_views;
+mod found;
 mod handle;
 mod key;
 mod keyed;
@@ -50,10 +51,25 @@ mod word;
 
 use pyo3::prelude::*;
 
+use keyed::{Keyed, Kind};
+
+/// The dict, set or counter that an object is.
+fn keyed_of(object: &Bound<'_, PyAny>) -> Option<Keyed> {
+    let of = |kind, raw| Some(Keyed::new(kind, object.clone().unbind(), raw));
+    if let Ok(dict) = object.cast::<dict::Dict>() {
+        return of(Kind::Dict, &dict.get().raw);
+    }
+    if let Ok(counter) = object.cast::<counter::Counter>() {
+        return of(Kind::Counter, &counter.get().raw);
+    }
+    of(Kind::Set, &object.cast::<set::Set>().ok()?.get().raw)
+}
+
 /// Adds the classes to the extension module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     wait::install();
+    Keyed::register(keyed_of);
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
     module.add_class::<lock::Lock>()?;

@@ -17,7 +17,7 @@ use super::lock::Lock;
 use super::word::{self, Objects};
 use crate::cpython::import_once;
 use crate::error::Error;
-use crate::view::guarded;
+use crate::value::repr::guarded;
 
 /// A set that all processes see and change.
 ///
@@ -138,7 +138,7 @@ impl Set {
 
     /// Takes out what is in `other`, or what is not.
     fn take_out(this: &Bound<'_, Self>, other: &Bound<'_, PySet>, is_in: bool) -> PyResult<()> {
-        keyed::change(this, &this.get().raw, |picture| {
+        keyed::change(&this.get().raw, |picture| {
             let mut changes = Changes::default();
             each(this.py(), picture, |element, given| {
                 if other.contains(element)? == is_in {
@@ -152,7 +152,7 @@ impl Set {
 
     fn turn_over(this: &Bound<'_, Self>, other: &Bound<'_, PySet>) -> PyResult<()> {
         let py = this.py();
-        keyed::change(this, &this.get().raw, |picture| {
+        keyed::change(&this.get().raw, |picture| {
             let mut changes = Changes::default();
             let ours = PySet::empty(py)?;
             each(py, picture, |element, given| {

@@ -11,7 +11,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
 
-use onecopy::ContainerError;
 use onecopy::shared::{Incoming, Word};
 use pyo3::PyClass;
 use pyo3::exceptions::{PyImportError, PyIndexError, PyTypeError};
@@ -20,7 +19,7 @@ use pyo3::prelude::*;
 
 use super::list::List;
 use super::list_iterator::ListIterator;
-use super::word::{Raised, Reader, with_incoming};
+use super::word::{Raised, Reader, raise_failure, with_incoming};
 use crate::cpython::{pylong, slot};
 use crate::error::{self, Error};
 use crate::value::{index, scalar};
@@ -62,11 +61,6 @@ pub(super) fn guard(work: impl FnOnce() -> *mut PyObject) -> *mut PyObject {
 fn raise(error: impl FnOnce() -> PyErr) -> *mut PyObject {
     // SAFETY: the interpreter calls slots attached; the work gives an error.
     unsafe { slot::enter(|_| Err(error())) }
-}
-
-#[cold]
-pub(super) fn raise_failure(failure: ContainerError) -> *mut PyObject {
-    raise(|| Error::from(failure).into())
 }
 
 /// The value of an exact int that is an index or a value of 48 bits.

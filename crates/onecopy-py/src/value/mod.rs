@@ -13,6 +13,7 @@ pub(crate) mod failure;
 pub(crate) mod index;
 pub(crate) mod item;
 pub(crate) mod key;
+pub(crate) mod repr;
 pub(crate) mod scalar;
 pub(crate) mod text;
 

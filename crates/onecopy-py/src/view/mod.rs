@@ -59,7 +59,6 @@ use set::{FrozenSetView, SetView};
 use table::TableView;
 
 pub(crate) use make::root_object;
-pub(crate) use repr::guarded;
 
 /// Adds the classes to the extension module, puts the fast slots into them, and says who makes objects of nodes.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,7 @@
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::ROOT3;
-use super::lock::Locked;
+use super::lock::{Locked, WriterLock};
 use super::value::{Incoming, Sink, Word, read_value};
 use crate::store::{Container, Store, Token};
 
@@ -14,8 +14,6 @@ pub struct Cell {
     pub(crate) heap: Heap,
 }
 
-super::lock::lock_by_hand!(Cell);
-
 /// The value's word.
 const WORD: u64 = ROOT3;
 
@@ -23,6 +21,12 @@ const WORD: u64 = ROOT3;
 const KIND: u8 = 3;
 
 impl Cell {
+    /// The writers' lock.
+    #[must_use]
+    pub fn writer_lock(&self) -> WriterLock {
+        WriterLock::of(&self.heap)
+    }
+
     /// A new container that holds `None`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::error::{AccessError, Corrupt};
 use crate::store::{Container, Store, Uuid};
 
 /// A container's memory as this process sees it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Heap {
     pub(crate) container: Container,
     pub(crate) words: Words,

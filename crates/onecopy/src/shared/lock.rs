@@ -39,56 +39,53 @@ pub fn set_sleep_hook(hook: SleepHook) -> bool {
     SLEEP.set(hook).is_ok()
 }
 
-/// The lock of a container, for bindings to other languages: it is taken and given back by hand.
-macro_rules! lock_by_hand {
-    ($container:ty) => {
-        impl $container {
-            /// Keeps all other threads and processes from changing the container until it is released; readers go on.
-            /// The thread that has the lock may change it, and take the lock again. Ten seconds unless `patience` says
-            /// otherwise.
-            ///
-            /// # Errors
-            /// [`ContainerError::LockTimeout`](crate::ContainerError::LockTimeout).
-            pub fn hold(
-                &self,
-                patience: Option<std::time::Duration>,
-            ) -> Result<(), crate::ContainerError> {
-                self.heap
-                    .user_lock(patience.unwrap_or($crate::shared::lock::PATIENCE))
-            }
+/// The writers' lock of a container, taken and given back by hand. It keeps the container alive.
+#[derive(Debug, Clone)]
+pub struct WriterLock(Heap);
 
-            /// Gives back what [`Self::hold`] took.
-            ///
-            /// # Errors
-            /// [`ContainerError::NotHeld`](crate::ContainerError::NotHeld) in a thread, or a fork child, without it.
-            pub fn release(&self) -> Result<(), crate::ContainerError> {
-                self.heap.user_unlock()
-            }
+impl WriterLock {
+    pub(super) fn of(heap: &Heap) -> Self {
+        Self(heap.clone())
+    }
 
-            /// Whether the calling thread has the lock.
-            ///
-            /// # Errors
-            /// The store cannot be used.
-            pub fn is_held_here(&self) -> Result<bool, crate::ContainerError> {
-                self.heap.is_locked_by_me()
-            }
+    /// Keeps all other threads and processes from changing the container until it is released; readers go on. The
+    /// thread that has the lock may change it, and take the lock again. Waits for ten seconds unless `patience` says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// [`ContainerError::LockTimeout`].
+    pub fn hold(&self, patience: Option<Duration>) -> Result<(), ContainerError> {
+        self.0.user_lock(patience.unwrap_or(PATIENCE))
+    }
 
-            /// Whether a thread of some process has the lock, as of a moment ago.
-            #[must_use]
-            pub fn is_held(&self) -> bool {
-                self.heap.is_locked()
-            }
+    /// Gives back what [`Self::hold`] took.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotHeld`] in a thread, or a fork child, without it.
+    pub fn release(&self) -> Result<(), ContainerError> {
+        self.0.user_unlock()
+    }
 
-            /// How many holders of the lock have died in it.
-            #[must_use]
-            pub fn deaths(&self) -> u64 {
-                self.heap.deaths()
-            }
-        }
-    };
+    /// Whether the calling thread has the lock.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn is_held_here(&self) -> Result<bool, ContainerError> {
+        self.0.is_locked_by_me()
+    }
+
+    /// Whether a thread of some process has the lock, as of a moment ago.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.0.is_locked()
+    }
+
+    /// How many holders of the lock have died in it.
+    #[must_use]
+    pub fn deaths(&self) -> u64 {
+        self.0.deaths()
+    }
 }
-
-pub(super) use lock_by_hand;
 
 /// Proof that this thread has the container's lock. All changes begin with it.
 #[derive(Debug)]

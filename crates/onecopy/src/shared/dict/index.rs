@@ -21,13 +21,14 @@ use super::super::look::found;
 use super::super::look::{Look, Retry};
 use super::super::value::Incoming;
 use super::hash::{Key, Secret};
-use super::segment::DEEPEST;
 use super::{INDEX, KEY_AT, OFFSET, PLACE_AT, RawDict};
 
 /// log2 of the slots of a dict's first segment, and of the largest.
 pub(super) const SMALLEST: u32 = if cfg!(test) { 3 } else { 5 };
 /// See [`SMALLEST`].
 pub(super) const LARGEST: u32 = if cfg!(test) { 5 } else { 13 };
+/// The most bits of a hash that choose a segment.
+pub(super) const DEEPEST: u64 = 32 - LARGEST as u64;
 /// Probes that chance makes in a segment that is nearly full, at most.
 pub(super) const LONG: u64 = if cfg!(test) { 6 } else { 128 };
 /// A slot whose key was deleted.

@@ -4,6 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{HASH_KEYS, ROOT0, ROOT1, ROOT3, ROOT4};
+use super::super::lock::WriterLock;
 use super::super::value::{Incoming, Word};
 use super::hash::{Key, Secret};
 use crate::store::{Container, Store, Token};
@@ -44,18 +45,22 @@ pub(super) fn state(used: u64, len: u64) -> u64 {
 
 /// A dict as containers keep it: keys come as [`Key`], values as [`Incoming`], and both go through a [`super::super::Sink`]. What
 /// a sink does while a key is taken out happens under the dict's lock, so it uses no container.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawDict {
     pub(crate) heap: Heap,
     pub(super) secret: Secret,
 }
 
-super::super::lock::lock_by_hand!(RawDict);
-
 /// What the container's head says it is.
 pub(crate) const KIND: u8 = 2;
 
 impl RawDict {
+    /// The writers' lock.
+    #[must_use]
+    pub fn writer_lock(&self) -> WriterLock {
+        WriterLock::of(&self.heap)
+    }
+
     /// A new, empty dict.
     ///
     /// # Errors

@@ -10,13 +10,10 @@ use super::super::lock::Locked;
 use super::super::value::{DIRECTORY, SEGMENT};
 use super::hash::Key;
 use super::index::{
-    Found, LARGEST, LONG, NO_KEYS, ONE_KEY, Root, SMALLEST, counted, depth_of, entry_of, is_entry,
-    most, room,
+    DEEPEST, Found, LARGEST, LONG, NO_KEYS, ONE_KEY, Root, SMALLEST, counted, depth_of, entry_of,
+    is_entry, most, room,
 };
 use super::{INDEX, LEN_MOST, OFFSET, PLACE_AT, RawDict, STATE, len_of};
-
-/// The most bits of a hash that choose a segment.
-pub(super) const DEEPEST: u64 = 32 - LARGEST as u64;
 
 impl RawDict {
     /// Where a new key goes: the place that was found, unless its segment is full.

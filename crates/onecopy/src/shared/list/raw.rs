@@ -4,6 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
+use super::super::lock::WriterLock;
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -32,17 +33,21 @@ pub(super) const SMALL: u64 = ROOT7;
 
 /// A list as containers keep it: values come as [`super::super::Incoming`] and go through a [`super::super::Sink`]. What a sink does
 /// while an element is popped happens under the list's lock, so it uses no container.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawList {
     pub(crate) heap: Heap,
 }
-
-super::super::lock::lock_by_hand!(RawList);
 
 /// What the container's head says it is.
 pub(crate) const KIND: u8 = 1;
 
 impl RawList {
+    /// The writers' lock.
+    #[must_use]
+    pub fn writer_lock(&self) -> WriterLock {
+        WriterLock::of(&self.heap)
+    }
+
     /// A new, empty list.
     ///
     /// # Errors

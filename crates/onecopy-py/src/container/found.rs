@@ -1,0 +1,368 @@
+//! What is read from a container, as Python objects.
+//!
+//! A str or bytes object is filled by hand while the container may be changing, and looked at before anybody sees it; a
+//! pickle or an encoded key is only copied, and decoded when the container is no longer looked at.
+//!
+//! **Invariant.** `V1`: the functions are called by threads that are attached to the interpreter.
+#![allow(unsafe_code, reason = "makes strs and bytes by hand")]
+
+use onecopy::ContainerError;
+use onecopy::image::{Scalar, Text, TextKind};
+use onecopy::shared::{Immediate, Incoming, Kind, Sink, Word};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyFrozenSet, PyList, PyTuple};
+
+use crate::column::spare::Spare;
+use crate::cpython::{import_once, slot};
+use crate::error::{Error, corrupt};
+use crate::value::{scalar, text};
+
+pub(super) const TUPLE: u8 = b't';
+pub(super) const FROZENSET: u8 = b'z';
+/// In the place of a blob's kind: a word follows.
+pub(super) const WORD: u8 = 0;
+/// Tuples in tuples, at most.
+pub(super) const DEPTH: usize = 64;
+
+/// A reference that is released when nobody takes it.
+#[derive(Debug)]
+pub(super) struct Owned(*mut PyObject);
+
+impl Owned {
+    fn into_raw(self) -> *mut PyObject {
+        let object = self.0;
+        std::mem::forget(self);
+        object
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // SAFETY: null, or this value's own reference to a str or bytes that nobody has seen, in an attached thread (V1);
+        // releasing one runs no Python code.
+        unsafe { ffi::Py_XDECREF(self.0) };
+    }
+}
+
+/// What was read: an object as a new reference, null if it could not be made and an exception says why; or what has to be
+/// decoded.
+#[derive(Debug)]
+pub(super) enum Found {
+    Object(*mut PyObject),
+    Pickle(Vec<u8>),
+    /// A key that is no plain value, as `key` wrote it.
+    Key(Vec<u8>),
+    /// A blob that is not what it is marked as.
+    Damaged(&'static str),
+}
+
+impl Found {
+    /// The object, as a new reference; null with an exception set. Reads pickles, so nothing may be locked.
+    #[inline(always)]
+    pub(super) fn finish(self) -> *mut PyObject {
+        match self {
+            Self::Object(object) => object,
+            rest => rest.finish_slowly(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn finish_slowly(self) -> *mut PyObject {
+        // SAFETY: attached (V1); the work gives a new reference, or an error to be raised.
+        unsafe {
+            slot::enter(|py| match self {
+                Self::Object(object) => Ok(object),
+                Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
+                Self::Key(bytes) => decoded(py, &bytes).map(Bound::into_ptr),
+                Self::Damaged(what) => Err(corrupt(0, what)),
+            })
+        }
+    }
+}
+
+static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn unpickled<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    import_once(py, &LOADS, "pickle", "loads")?.call1((bytes,))
+}
+
+/// Makes Python objects.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Objects;
+
+/// Room for the content of a blob.
+#[derive(Debug)]
+pub(super) enum Room {
+    /// A str or bytes object that nobody has seen.
+    Object(Owned),
+    /// Content of which an object is made later.
+    Bytes(Vec<u8>),
+}
+
+/// Memory ran out while room was made; an exception says so.
+#[derive(Debug)]
+pub(super) struct Raised;
+
+impl Sink for Objects {
+    type Made = Found;
+    type Room = Room;
+    type Error = Raised;
+
+    #[inline(always)]
+    fn word(&self, word: Word) -> Result<Found, Raised> {
+        if let Some(value) = word.as_int() {
+            return Ok(Found::Object(scalar::int(value)));
+        }
+        Ok(other_word(word))
+    }
+
+    #[inline(always)]
+    fn room(&self, kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+        make_room(kind, len)
+    }
+
+    #[inline(always)]
+    fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
+        Ok(make_filled(room, kind, len))
+    }
+}
+
+/// Makes Python objects; a number that was handed out and that nobody has kept is written anew.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a>(pub(super) &'a Spare);
+
+impl Sink for Reader<'_> {
+    type Made = Found;
+    type Room = Room;
+    type Error = Raised;
+
+    #[inline(always)]
+    fn word(&self, word: Word) -> Result<Found, Raised> {
+        if let Some(value) = word.as_int() {
+            return Ok(Found::Object(self.0.int(value)));
+        }
+        if let Some(value) = word.as_float() {
+            return Ok(Found::Object(self.0.float(value)));
+        }
+        Ok(other_word(word))
+    }
+
+    #[inline(always)]
+    fn room(&self, kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+        make_room(kind, len)
+    }
+
+    #[inline(always)]
+    fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
+        Ok(make_filled(room, kind, len))
+    }
+}
+
+#[inline(always)]
+fn make_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+    let widest = match kind {
+        Kind::Ascii => 0x7f,
+        Kind::Latin1 => 0xff,
+        Kind::Ucs2 => 0xffff,
+        Kind::Ucs4 => 0x0010_ffff,
+        _ => return other_room(kind, len),
+    };
+    let count = len / kind.unit();
+    // SAFETY: takes plain numbers; attached (V1).
+    let object = unsafe { ffi::PyUnicode_New(count.cast_signed(), widest) };
+    if object.is_null() {
+        return Err(Raised);
+    }
+    // SAFETY: `PyUnicode_New` gave a str that is exact and ready, which nobody else has seen.
+    let to = unsafe { ffi::PyUnicode_DATA(object) }.cast::<u8>();
+    Ok((Room::Object(Owned(object)), to))
+}
+
+#[inline(always)]
+fn make_filled(room: Room, kind: Kind, len: usize) -> Found {
+    match room {
+        Room::Object(object) => filled_object(object, kind, len),
+        Room::Bytes(bytes) => other_filled(bytes, kind),
+    }
+}
+
+#[inline(never)]
+fn other_word(word: Word) -> Found {
+    Found::Object(match word.immediate() {
+        Some(Immediate::None) => scalar::none(),
+        Some(Immediate::Bool(value)) => scalar::bool_object(value),
+        Some(Immediate::Int(value)) => scalar::int(value),
+        // SAFETY: takes a plain number; attached (V1).
+        Some(Immediate::Float(value)) => unsafe { ffi::PyFloat_FromDouble(value) },
+        Some(Immediate::Str(bytes, len)) => {
+            let bytes = bytes.get(..len).unwrap_or_default();
+            let kind = if bytes.is_ascii() {
+                TextKind::Ascii
+            } else {
+                TextKind::Latin1
+            };
+            text::new(Text { kind, bytes })
+        }
+        Some(Immediate::Bytes(bytes, len)) => scalar::bytes(bytes.get(..len).unwrap_or_default()),
+        _ => return Found::Damaged("a word that is no value"),
+    })
+}
+
+#[inline(never)]
+fn other_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+    if kind == Kind::Bytes {
+        // SAFETY: null for the content asks for bytes that are filled later; attached (V1).
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), len.cast_signed()) };
+        if object.is_null() {
+            return Err(Raised);
+        }
+        // SAFETY: exact bytes that were made above.
+        let to = unsafe { ffi::PyBytes_AsString(object) }.cast::<u8>();
+        return Ok((Room::Object(Owned(object)), to));
+    }
+    let mut bytes = room_for(len)?;
+    let to = bytes.as_mut_ptr();
+    Ok((Room::Bytes(bytes), to))
+}
+
+pub(super) fn room_for(len: usize) -> Result<Vec<u8>, Raised> {
+    let mut bytes = Vec::new();
+    if bytes.try_reserve_exact(len).is_err() {
+        // SAFETY: attached (V1); sets the exception and gives null.
+        unsafe { ffi::PyErr_NoMemory() };
+        return Err(Raised);
+    }
+    bytes.resize(len, 0);
+    Ok(bytes)
+}
+
+/// A str is shown only if its content is as narrow as it was marked: another would not equal the same text.
+#[inline(always)]
+fn filled_object(object: Owned, kind: Kind, len: usize) -> Found {
+    let kind = match kind {
+        Kind::Ascii => TextKind::Ascii,
+        Kind::Latin1 => TextKind::Latin1,
+        Kind::Ucs2 => TextKind::Ucs2,
+        Kind::Ucs4 => TextKind::Ucs4,
+        _ => return Found::Object(object.into_raw()),
+    };
+    // SAFETY: a str that `room` made, exact and ready, which nobody else has seen.
+    let start = unsafe { ffi::PyUnicode_DATA(object.0) }.cast::<u8>();
+    // SAFETY: it was made for `len` bytes of characters, all of which have been filled, and lives as long as `object`.
+    let bytes = unsafe { std::slice::from_raw_parts(start, len) };
+    if (Text { kind, bytes }).is_canonical() {
+        return Found::Object(object.into_raw());
+    }
+    Found::Damaged("text is not in its narrowest form")
+}
+
+#[inline(never)]
+fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
+    match kind {
+        Kind::Int => Found::Object(scalar::raw(&Scalar::Big(&bytes))),
+        Kind::Nan => match bytes.try_into() {
+            // SAFETY: takes a plain number; attached (V1).
+            Ok(bits) => Found::Object(unsafe { ffi::PyFloat_FromDouble(f64::from_le_bytes(bits)) }),
+            Err(_) => Found::Damaged("a float of another length"),
+        },
+        Kind::Pickle => Found::Pickle(bytes),
+        Kind::Encoded => Found::Key(bytes),
+        _ => Found::Damaged("a blob of an unknown kind"),
+    }
+}
+
+/// Raises for an operation that failed; gives null.
+#[cold]
+pub(super) fn raise_failure(failure: ContainerError) -> *mut PyObject {
+    // SAFETY: attached (V1); the work gives an error.
+    unsafe { slot::enter(|_| Err(Error::from(failure).into())) }
+}
+
+/// The object that was found, once the container is no longer looked at.
+pub(super) fn object(py: Python<'_>, found: Result<Found, Raised>) -> PyResult<Bound<'_, PyAny>> {
+    let object = match found {
+        Ok(found) => found.finish(),
+        Err(Raised) => std::ptr::null_mut(),
+    };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// The same of a key and its value.
+pub(super) fn pair(
+    py: Python<'_>,
+    found: Result<(Found, Found), Raised>,
+) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
+    match found {
+        Ok((key, value)) => {
+            let (key, value) = (object(py, Ok(key)), object(py, Ok(value)));
+            Ok((key?, value?))
+        }
+        Err(Raised) => Err(PyErr::fetch(py)),
+    }
+}
+
+/// A list of copied elements.
+pub(super) fn list_of<'py, 'v>(
+    py: Python<'py>,
+    values: impl ExactSizeIterator<Item = Incoming<'v>>,
+) -> PyResult<Bound<'py, PyList>> {
+    // Collected first: pickles run code of others, which must not find a list with gaps.
+    let objects: PyResult<Vec<_>> = values
+        .map(|value| object(py, value.make(&Objects)))
+        .collect();
+    PyList::new(py, objects?)
+}
+
+static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn no_parts() -> PyErr {
+    corrupt(0, "a key that nobody can have written")
+}
+
+/// The key that was written so.
+fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    decoded_in(py, bytes, 0)
+}
+
+fn decoded_in<'py>(py: Python<'py>, bytes: &[u8], depth: usize) -> PyResult<Bound<'py, PyAny>> {
+    let (tag, mut rest) = bytes.split_first().ok_or_else(no_parts)?;
+    if depth > DEPTH {
+        return Err(no_parts());
+    }
+    let mut parts = Vec::new();
+    while let Some((kind, after)) = rest.split_first() {
+        let part;
+        (part, rest) = read_part(*kind, after).ok_or_else(no_parts)?;
+        parts.push(match part {
+            Incoming::Blob(Kind::Encoded, inner) => decoded_in(py, inner, depth + 1)?,
+            Incoming::Blob(Kind::Pickle, _) => return Err(no_parts()),
+            plain => object(py, plain.make(&Objects))?,
+        });
+    }
+    match *tag {
+        TUPLE => Ok(PyTuple::new(py, parts)?.into_any()),
+        FROZENSET => Ok(PyFrozenSet::new(py, parts)?.into_any()),
+        tag => {
+            let object = import_once(py, &OBJECT, "onecopy._keys", "object_of")?;
+            object.call1((tag, PyTuple::new(py, parts)?))
+        }
+    }
+}
+
+/// A part, and what follows it.
+fn read_part(kind: u8, bytes: &[u8]) -> Option<(Incoming<'_>, &[u8])> {
+    if kind == WORD {
+        let (word, rest) = bytes.split_first_chunk::<8>()?;
+        return Some((
+            Incoming::Word(Word::of_bits(u64::from_le_bytes(*word))?),
+            rest,
+        ));
+    }
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (content, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    Some((Incoming::Blob(Kind::of(kind)?, content), rest))
+}
