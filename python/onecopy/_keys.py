@@ -25,7 +25,7 @@ def parts(key: Any) -> tuple[int, tuple[Any, ...]]:
     Raises:
         TypeError: There are none for a key of this class.
     """
-    kind = type(key)
+    kind: Any = type(key)
     if kind is dt.date:
         return DATE, (key.toordinal(),)
     if kind is dt.datetime:

@@ -28,6 +28,10 @@ require_full_test_package()
 
 from test import list_tests  # noqa: E402
 
+# Tests do what types forbid.
+LIST: Any = onecopy.List
+VALUE: Any = onecopy.Value
+
 FOREIGN = Exempt("stores instances of a class made in a function, which cannot be pickled", (TypeError,))
 EXEMPT = {
     "test_contains_order": FOREIGN,
@@ -44,7 +48,7 @@ class MakeList:
     """Makes a List; a class, because some tests derive from the type that they test."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        return onecopy.List(*args, **kwargs)
+        return LIST(*args, **kwargs)
 
 
 ListSuite = adopt(list_tests.CommonTest, MakeList, EXEMPT)
@@ -115,9 +119,9 @@ VALUES: list[Any] = [
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20].encode("ascii", "replace").decode())
 def test_values_come_back_as_they_were(value: Any) -> None:
-    held = onecopy.List([value])
+    held = LIST([value])
     held.append(value)
-    cell = onecopy.Value(value)
+    cell = VALUE(value)
     for found in (held[0], held[-1], *held, held.copy()[0], held[:1][0], cell.get(), held.pop()):
         assert found == value
         assert type(found) is type(value)
@@ -128,15 +132,15 @@ def test_values_come_back_as_they_were(value: Any) -> None:
 @pytest.mark.parametrize("bits", [0x7FF8000000000000, 0xFFF8000000000000, 0x7FF8000000000123, 0xFFFFFFFFFFFFFFFF])
 def test_payloads_of_nans_stay(bits: int) -> None:
     (nan,) = struct.unpack("<d", struct.pack("<Q", bits))
-    held = onecopy.List([nan])
+    held = LIST([nan])
     for found in (held[0], next(iter(held)), held.pop()):
         assert struct.unpack("<Q", struct.pack("<d", found)) == (bits,)
 
 
 @pytest.mark.parametrize("wrap", [lambda held: held, lambda held: [held], lambda held: {"a": (held,)}])
-@pytest.mark.parametrize("inner", [onecopy.List, onecopy.Value])
+@pytest.mark.parametrize("inner", [LIST, VALUE])
 def test_a_container_inside_a_container_is_refused(inner: Any, wrap: Callable[[Any], Any]) -> None:
-    held, cell = onecopy.List([1, 2]), onecopy.Value(3)
+    held, cell = LIST([1, 2]), VALUE(3)
     before = onecopy.stats().units
     part = wrap(inner())
     with pytest.raises(TypeError, match="an argument of its own"):
@@ -153,14 +157,14 @@ def test_a_container_inside_a_container_is_refused(inner: Any, wrap: Callable[[A
 
 
 def test_a_view_inside_a_container_is_its_content() -> None:
-    held = onecopy.List([onecopy.share([1, 2]), (onecopy.share({"a": 1}),)])
+    held = LIST([onecopy.share([1, 2]), (onecopy.share({"a": 1}),)])
     for _ in range(2):
         assert held == [[1, 2], ({"a": 1},)]
 
 
 @pytest.mark.parametrize("change", ["append", "insert", "extend", "set", "slice", "exchange"])
 def test_what_cannot_be_pickled_changes_nothing(change: str) -> None:
-    held = onecopy.List([1, 2, 3])
+    held = LIST([1, 2, 3])
     bad: Any = lambda: None  # noqa: E731 - has no name to be found by
     changes: dict[str, Callable[[], Any]] = {
         "append": lambda: held.append(bad),
@@ -208,13 +212,13 @@ def test_errors_are_those_of_a_list_and_change_nothing(misuse: str) -> None:
         except Exception as error:
             return type(error)
 
-    held = onecopy.List([1, 2, 3])
+    held = LIST([1, 2, 3])
     assert outcome(held) == outcome([1, 2, 3])
     assert held == [1, 2, 3]
 
 
 def test_comparisons_that_change_the_list() -> None:
-    held = Grows.target = onecopy.List([1, 2])
+    held = Grows.target = LIST([1, 2])
     assert held.count(Grows()) == 0
     assert Grows() not in held
     with pytest.raises(ValueError, match="not in list"):
@@ -234,7 +238,7 @@ def test_iteration_sees_changes_as_a_lists_does() -> None:
                 del held[0]
         return seen
 
-    assert walk(onecopy.List(range(200))) == walk(list(range(200)))
+    assert walk(LIST(range(200))) == walk(list(range(200)))
 
 
 INDEX = st.one_of(st.none(), st.integers(-12, 12), st.just(HUGE), st.just(-HUGE))
@@ -257,7 +261,7 @@ OPERATION = st.one_of(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(OPERATION, max_size=20))
 def test_a_list_is_the_model(operations: list[tuple[Any, ...]]) -> None:
-    held, model = onecopy.List(), list[Any]()
+    held, model = LIST(), list[Any]()
     for name, *arguments in operations:
         outcomes = []
         for each in (held, model):
@@ -284,7 +288,7 @@ def change_all(held: Any, total: Any) -> None:
 
 
 def test_processes_change_one_list_at_once(context: Any) -> None:
-    held, total = onecopy.List([0]), onecopy.Value(0)
+    held, total = LIST([0]), VALUE(0)
     workers = [context.Process(target=change_all, args=(held, total)) for _ in range(3)]
     for worker in workers:
         worker.start()
@@ -302,10 +306,10 @@ def insert_for_ever(held: Any, name: int, beat: Any) -> None:
 
 
 def test_killed_writers_leave_a_sound_list() -> None:
-    held, chance = onecopy.List(), random.Random(1)
+    held, chance = LIST(), random.Random(1)
     context = multiprocessing.get_context("fork")
     for name in range(30):
-        beat = onecopy.Value(0)
+        beat = VALUE(0)
         worker = context.Process(target=insert_for_ever, args=(held, name, beat))
         worker.start()
         enough = chance.randrange(1, 200)
@@ -327,7 +331,7 @@ def hold(held: Any, pipe: Any) -> None:
 
 
 def test_the_lock_of_a_stopped_and_then_killed_holder() -> None:
-    held = onecopy.List([1])
+    held = LIST([1])
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     worker = context.Process(target=hold, args=(held, theirs))
@@ -346,7 +350,7 @@ def test_the_lock_of_a_stopped_and_then_killed_holder() -> None:
 
 
 def test_the_lock_is_re_entrant_and_no_fork_childs() -> None:
-    held = onecopy.List([0])
+    held = LIST([0])
 
     def count() -> None:
         for _ in range(200):
@@ -375,7 +379,7 @@ def test_the_lock_is_re_entrant_and_no_fork_childs() -> None:
 
 @pytest.mark.parametrize("value", [2**40, 2**90, 1.5, "some longer text", "日本", b"some bytes", (1, "x")])
 def test_reads_keep_nothing(value: Any) -> None:
-    held = onecopy.List([value] * 200)
+    held = LIST([value] * 200)
 
     def read() -> None:
         for at in range(200):
@@ -396,7 +400,7 @@ def test_reads_keep_nothing(value: Any) -> None:
 def test_dropped_lists_and_cleared_ones_give_all_back() -> None:
     onecopy.collect()  # what dead workers of other tests held
     before = onecopy.stats()
-    held = onecopy.List()
+    held = LIST()
     for at in range(200_000):
         held.append(at)
     grown = onecopy.stats().container_bytes - before.container_bytes
@@ -412,7 +416,7 @@ def test_dropped_lists_and_cleared_ones_give_all_back() -> None:
 
 
 def test_a_value_is_changed_only_if_it_is_the_same() -> None:
-    cell = onecopy.Value(1)
+    cell = VALUE(1)
     assert not cell.compare_exchange(True, 2)
     assert not cell.compare_exchange(1.0, 2)
     assert cell.compare_exchange(1, 2**70)
@@ -433,7 +437,7 @@ def wait_with_an_alarm(held: Any) -> None:
 
 
 def test_a_signals_handler_ends_the_wait_for_a_lock() -> None:
-    held = onecopy.List([1])
+    held = LIST([1])
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     worker = context.Process(target=hold, args=(held, theirs))
@@ -455,7 +459,7 @@ def test_a_signals_handler_ends_the_wait_for_a_lock() -> None:
 def test_a_token_that_nobody_unpickles_can_be_given_up() -> None:
     onecopy.collect()  # what dead workers of other tests held
     before = onecopy.stats()
-    held = onecopy.List(["some longer text"] * 1000)
+    held = LIST(["some longer text"] * 1000)
     pickle.dumps(held)
     assert onecopy.stats().units == before.units + 1
     del held

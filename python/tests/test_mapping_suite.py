@@ -15,6 +15,9 @@ from test import mapping_tests, test_set  # noqa: E402
 if TYPE_CHECKING:
     import unittest
 
+# Tests do what types forbid.
+DICT: Any = onecopy.Dict
+SET: Any = onecopy.Set
 DERIVED = "derives a class; containers cannot be derived from"
 REAL = "expects the class itself of a copy or an operator; containers give real dicts and sets"
 FOREIGN = "a key or element of a class whose objects other processes cannot find"
@@ -31,7 +34,7 @@ EXEMPT_DICT = {
     "test_setdefault": Exempt(FOREIGN, (TypeError,)),
 }
 
-DictSuite = adopt(mapping_tests.TestHashMappingProtocol, onecopy.Dict, EXEMPT_DICT)
+DictSuite = adopt(mapping_tests.TestHashMappingProtocol, DICT, EXEMPT_DICT)
 
 
 def shared_operands(suite: type[unittest.TestCase]) -> Any:
@@ -41,14 +44,14 @@ def shared_operands(suite: type[unittest.TestCase]) -> Any:
         suite.setUp(self)
         for name in ("set", "dup", "left"):
             if isinstance(getattr(self, name, None), set):
-                setattr(self, name, onecopy.Set(getattr(self, name)))
+                setattr(self, name, SET(getattr(self, name)))
 
     return setUp
 
 
 EXEMPT_SET: dict[str, Exempt] = {}
 
-SetSuite = adopt(test_set.TestSet, onecopy.Set, EXEMPT_SET, thetype=onecopy.Set, basetype=set)
+SetSuite = adopt(test_set.TestSet, SET, EXEMPT_SET, thetype=SET, basetype=set)
 
 OTHERS: dict[str, dict[str, Exempt]] = {
     name: {}
@@ -84,7 +87,7 @@ OTHERS: dict[str, dict[str, Exempt]] = {
 }
 for _name, _exempt in OTHERS.items():
     _suite = getattr(test_set, _name)
-    globals()[f"{_name}Suite"] = adopt(_suite, onecopy.Set, _exempt, setUp=shared_operands(_suite))
+    globals()[f"{_name}Suite"] = adopt(_suite, SET, _exempt, setUp=shared_operands(_suite))
 
 
 def test_every_exemption_names_a_test_of_cpython() -> None:

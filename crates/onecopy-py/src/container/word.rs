@@ -5,7 +5,7 @@
 //! pickle is only copied, and read when the container is no longer looked at.
 //!
 //! **Invariant.** `V1`: the functions are called by threads that are attached to the interpreter.
-#![allow(unsafe_code, reason = "a sink gives the address of its room")]
+#![forbid(unsafe_code)]
 
 use onecopy::image::{Scalar, Text, TextKind};
 use onecopy::shared::{Incoming, Kind, Sink, Word};
