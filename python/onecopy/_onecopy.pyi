@@ -27,7 +27,7 @@ from onecopy._stubs.freezing import (
     is_frozen,
 )
 from onecopy._stubs.images import BuildBuffer, Image, ImageBuffer, PrivateBuffer
-from onecopy._stubs.keyed import Counter, Dict, Set
+from onecopy._stubs.keyed import Counter, Dict, Set, _attach_counter, _attach_dict, _attach_set
 from onecopy.errors import (
     AttachDenied,
     AttachError,
@@ -86,9 +86,12 @@ __all__ = [
     "Unsupported",
     "Value",
     "__version__",
+    "_attach_counter",
+    "_attach_dict",
     "_attach_list",
     "_attach_node",
     "_attach_row",
+    "_attach_set",
     "_attach_table",
     "_attach_value",
     "_attach_view",

@@ -141,6 +141,19 @@ class List(MutableSequence[_T]):
             TypeError: It is no int.
         """
 
+    def update_with(self, index: SupportsIndex, function: Callable[[_T], _T], /) -> _T:
+        """Replaces an element by what a function makes of it, and returns that.
+
+        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+
+        Args:
+            index: Which element.
+            function: Gets the element, returns the next one.
+
+        Raises:
+            IndexError: There is no such element.
+        """
+
     def compare_exchange(self, index: SupportsIndex, old: object, new: _T, /) -> bool:
         """Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
 
@@ -187,6 +200,12 @@ class Value(Generic[_T]):
 
         Raises:
             TypeError: The value, or `amount`, is no int.
+        """
+
+    def update_with(self, function: Callable[[_T], _T], /) -> _T:
+        """Replaces the value by what a function makes of it, and returns that.
+
+        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
         """
 
     def compare_exchange(self, old: object, new: _T, /) -> bool:
