@@ -243,17 +243,17 @@ def test_iteration_sees_changes_as_a_lists_does() -> None:
 
 INDEX = st.one_of(st.none(), st.integers(-12, 12), st.just(HUGE), st.just(-HUGE))
 STEP = st.one_of(st.none(), st.integers(-4, 4).filter(bool))
-VALUE = st.one_of(st.integers(-(2**70), 2**70), st.text(max_size=9), st.binary(max_size=9), st.floats(allow_nan=False))
+ANY_VALUE = st.one_of(st.integers(-(2**70), 2**70), st.text(max_size=9), st.binary(max_size=9), st.floats(allow_nan=False))
 OPERATION = st.one_of(
-    st.tuples(st.sampled_from(["append", "remove"]), VALUE),
-    st.tuples(st.just("insert"), st.integers(-20, 20), VALUE),
+    st.tuples(st.sampled_from(["append", "remove"]), ANY_VALUE),
+    st.tuples(st.just("insert"), st.integers(-20, 20), ANY_VALUE),
     st.tuples(st.just("pop"), st.integers(-20, 20)),
     st.tuples(st.sampled_from(["reverse", "clear"])),
-    st.tuples(st.sampled_from(["extend", "__iadd__"]), st.lists(VALUE, max_size=600)),
+    st.tuples(st.sampled_from(["extend", "__iadd__"]), st.lists(ANY_VALUE, max_size=600)),
     st.tuples(st.just("__imul__"), st.integers(-1, 3)),
-    st.tuples(st.just("__setitem__"), st.integers(-20, 20), VALUE),
+    st.tuples(st.just("__setitem__"), st.integers(-20, 20), ANY_VALUE),
     st.tuples(st.just("__delitem__"), st.integers(-20, 20)),
-    st.tuples(st.just("__setitem__"), st.builds(slice, INDEX, INDEX, STEP), st.lists(VALUE, max_size=6)),
+    st.tuples(st.just("__setitem__"), st.builds(slice, INDEX, INDEX, STEP), st.lists(ANY_VALUE, max_size=6)),
     st.tuples(st.sampled_from(["__delitem__", "__getitem__"]), st.builds(slice, INDEX, INDEX, STEP)),
 )
 

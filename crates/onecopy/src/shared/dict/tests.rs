@@ -16,7 +16,10 @@ mod threads;
 use proptest::prelude::*;
 
 use super::*;
+use super::hash::Secret;
 use crate::shared::Value;
+use crate::shared::layout::HASH_KEYS;
+use crate::store::Store;
 
 /// A dict whose hashes are always the same.
 pub(super) fn fixed(store: &Store) -> Dict {

@@ -3,6 +3,7 @@
 //!
 //! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store hundreds).
 
+use crate::store::Store;
 use super::super::index::room;
 use super::super::*;
 use super::{Model, Step, fixed, int, long};

@@ -1,5 +1,6 @@
 //! Dicts whose memory somebody has overwritten.
 
+use crate::store::Store;
 use super::super::super::heap::Heap;
 use super::super::super::layout::{LOCK, SLEEPERS};
 use super::super::*;

@@ -1,5 +1,6 @@
 //! What hashes do to probes, and what is done about keys that are chosen for their hashes.
 
+use crate::store::Store;
 use super::super::hash::Secret;
 use super::super::index::Root;
 use super::super::*;
