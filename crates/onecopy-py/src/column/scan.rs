@@ -63,11 +63,20 @@ fn position<T: PartialEq + Copy>(
             elements.steps.at(range.start),
             elements.steps.at(range.end - 1),
         );
-        let found = items
-            .get(first..=last)?
-            .iter()
-            .position(|&item| item == value);
+        let found = position_in(items.get(first..=last)?, value);
         return found.map(|found| range.start + found);
     }
     range.find(|&index| items.get(elements.steps.at(index)) == Some(&value))
+}
+
+/// Where `value` stands. A block is looked at whole before the question is asked where in it: without a way out at each
+/// item the compiler compares several at once.
+fn position_in<T: PartialEq + Copy>(items: &[T], value: T) -> Option<usize> {
+    const BLOCK: usize = 128;
+    let count = |block: &[T]| block.iter().filter(|&&item| item == value).count();
+    let has_it = |block: &[T]| count(block) > 0;
+    let block = items.chunks(BLOCK).position(has_it)?;
+    let start = block * BLOCK;
+    let found = items.get(start..)?.iter().position(|&item| item == value)?;
+    Some(start + found)
 }

@@ -24,25 +24,41 @@ use crate::value::{scalar, text};
 /// as long as the view.
 const LENGTHS: RangeInclusive<usize> = 2..=64;
 
+/// How often the object may be found in use, one time after the other, before nothing is kept for a while: `list(view)`
+/// keeps all objects itself, and then an object costs two references more that nobody needs.
+const PATIENCE: u8 = 8;
+
 /// See the top of this file.
-pub(super) struct Spare(Cell<*mut PyObject>);
+pub(super) struct Spare {
+    object: Cell<*mut PyObject>,
+    /// How often it was found in use; past [`PATIENCE`], how many objects were not kept since, and then it is tried again.
+    in_use: Cell<u8>,
+}
 
 impl Spare {
     pub(super) const fn new() -> Self {
-        Self(Cell::new(ptr::null_mut()))
+        Self {
+            object: Cell::new(ptr::null_mut()),
+            in_use: Cell::new(0),
+        }
     }
 
     /// The object, if nobody else has it.
     #[inline]
     fn free(&self) -> Option<*mut PyObject> {
-        let object = self.0.get();
+        let object = self.object.get();
         if object.is_null() {
             return None;
         }
         // SAFETY: not null, so an object to which the spare owns a reference (Z1), which keeps it alive; no other thread
         // counts references meanwhile (Z2).
         let references = unsafe { ffi::Py_REFCNT(object) };
-        (references == 1).then_some(object)
+        if references == 1 {
+            self.in_use.set(0);
+            return Some(object);
+        }
+        self.in_use.set(self.in_use.get().saturating_add(1));
+        None
     }
 
     /// Keeps an object that is about to be handed out, or nothing if it is null, in place of the last one.
@@ -51,14 +67,30 @@ impl Spare {
         if !layouts::values_are_known() {
             return object;
         }
+        let in_use = self.in_use.get();
+        if in_use > PATIENCE {
+            self.in_use.set(if in_use == u8::MAX {
+                PATIENCE
+            } else {
+                in_use + 1
+            });
+            self.clear();
+            return object;
+        }
         // SAFETY: null, or what `int`, `float` or `ascii` have just made or found and the caller has a reference to, so
         // it is alive; no other thread counts references meanwhile (Z2).
         unsafe { ffi::Py_XINCREF(object) };
-        let last = self.0.replace(object);
+        self.replace(object);
+        object
+    }
+
+    /// Puts an object, to which the spare now has a reference, or null in the place of the last one.
+    #[inline]
+    fn replace(&self, object: *mut PyObject) {
+        let last = self.object.replace(object);
         // SAFETY: null, or the reference that the spare owned (Z1) and, as its place was just taken, owns no longer;
         // the thread is attached (Z2). To release an exact int, float or str runs no Python code.
         unsafe { ffi::Py_XDECREF(last) };
-        object
     }
 
     /// Hands the spare's object out.
@@ -127,7 +159,7 @@ impl Spare {
 
     /// Lets the object go.
     pub(super) fn clear(&self) {
-        self.keep(ptr::null_mut());
+        self.replace(ptr::null_mut());
     }
 }
 

@@ -36,11 +36,16 @@ struct Reservation {
 }
 
 impl Reservation {
-    fn new(len: u64) -> io::Result<Self> {
+    /// Two of `len` bytes, a multiple of 2 MiB, next to each other: one `mmap` for both.
+    fn pair(len: u64) -> io::Result<(Self, Self)> {
         let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
         let len = usize::try_from(len).map_err(|_| invalid())?;
+        if !len.is_multiple_of(HUGE_PAGE as usize) {
+            return Err(invalid());
+        }
         let slack = HUGE_PAGE as usize;
-        let padded = len.checked_add(slack).ok_or_else(invalid)?;
+        let both = len.checked_mul(2).ok_or_else(invalid)?;
+        let padded = both.checked_add(slack).ok_or_else(invalid)?;
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice touches nothing else.
         let raw = unsafe {
             mmap_anonymous(
@@ -59,12 +64,17 @@ impl Reservation {
             unsafe { munmap(raw, skip) }?;
         }
         if tail > 0 {
-            // SAFETY: the last `tail` bytes, whole pages, of the mapping made above: `skip + len + tail` are `padded`.
-            // Nobody else has an address of them, and `len` leaves them out.
-            unsafe { munmap(base.wrapping_add(len).cast(), tail) }?;
+            // SAFETY: the last `tail` bytes, whole pages, of the mapping made above: `skip + both + tail` are `padded`.
+            // Nobody else has an address of them, and `both` leaves them out.
+            unsafe { munmap(base.wrapping_add(both).cast(), tail) }?;
         }
-        let base = NonNull::new(base).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        Ok(Self { base, len })
+        let at = |base| {
+            let base =
+                NonNull::new(base).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            Ok::<_, io::Error>(Self { base, len })
+        };
+        // Each half has its own owner from here on (I1).
+        Ok((at(base)?, at(base.wrapping_add(len))?))
     }
 
     fn place(
@@ -132,8 +142,7 @@ impl Mapping {
         capacity: u64,
     ) -> io::Result<Self> {
         assert!(meta_len <= data_start && data_start <= capacity, "I2");
-        let rw = Reservation::new(capacity)?;
-        let ro = Reservation::new(capacity)?;
+        let (rw, ro) = Reservation::pair(capacity)?;
         let both = ProtFlags::READ | ProtFlags::WRITE;
         rw.place(fd, 0, meta_len, both, MapFlags::SHARED)?;
         rw.place(fd, data_start, capacity, both, MapFlags::SHARED)?;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
@@ -43,7 +43,10 @@ pub(crate) fn thread_start(id: i32) -> Option<u64> {
 /// A field of `proc_pid_stat(5)`, by its number there, from 3 on.
 fn stat_field(path: &str, number: usize) -> Option<String> {
     // The command name may be any bytes, blanks and parentheses among them; the third field follows the last one.
-    let stat = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
+    // It fits, and one read is all that it takes: attaching asks for it.
+    let mut stat = [0; 4096];
+    let len = fs::File::open(path).ok()?.read(&mut stat).ok()?;
+    let stat = String::from_utf8_lossy(stat.get(..len)?);
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     fields.nth(number.checked_sub(3)?).map(str::to_owned)
 }
