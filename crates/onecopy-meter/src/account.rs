@@ -32,8 +32,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::page_set::PageSet;
+use crate::page_sums::{PageSums, ProcessPages};
 use crate::parse::PageState;
-use crate::report::{PageSums, ProcessPages};
 
 /// Says in a frame key that the page is mapped once, by the member whose number is added.
 const OWN_KEY: u64 = 1 << 63;

@@ -26,6 +26,7 @@ mod history;
 mod ioctl;
 mod kcmp;
 mod page_set;
+mod page_sums;
 pub mod parse;
 mod read;
 mod report;

@@ -241,7 +241,7 @@ impl Proc {
     /// the process is not dumpable (proc(5)).
     pub(crate) fn is_foreign(&self, pid: u32) -> Option<bool> {
         let status = fs::read(self.path(pid, "status")).ok()?;
-        Some(user(&status)? != rustix::process::geteuid().as_raw())
+        Some(parse::user(&status)? != rustix::process::geteuid().as_raw())
     }
 
     /// Opens the page table of a process for [`Proc::pages`].
@@ -256,7 +256,7 @@ impl Proc {
             text.read_to_end(&mut bytes)?;
             Ok(bytes)
         });
-        status.map_or(true, |status| has_pending_kill(&status))
+        status.map_or(true, |status| parse::has_pending_kill(&status))
     }
 
     /// Opens a file of a process.
@@ -388,9 +388,8 @@ fn is(error: &io::Error, codes: &[Errno]) -> bool {
 
 /// What to do about a process that may not be looked into; to be its user is not always enough (ptrace(2)).
 pub(crate) fn way_in(pid: u32) -> &'static str {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let user = users.and_then(|users| users.split_whitespace().next()?.parse().ok());
+    let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let user = parse::user(&status);
     let own = rustix::process::getuid();
     match (own.is_root(), user == Some(own.as_raw())) {
         (false, false) => "run as its user or as root",
@@ -433,14 +432,6 @@ fn parse_failure(pid: u32, path: &Path, error: ParseError) -> MeterError {
     }
 }
 
-/// The real user id from `/proc/PID/status`; the name of the process, above it, has no lines of its own.
-fn user(status: &[u8]) -> Option<u32> {
-    let mut lines = status.split(|byte| *byte == b'\n');
-    let ids = lines.find_map(|line| line.strip_prefix(b"Uid:"))?;
-    let ids = std::str::from_utf8(ids).ok()?;
-    ids.split_ascii_whitespace().next()?.parse().ok()
-}
-
 /// Whether the address space whose page table is open still has all that its program left in it: the kernel
 /// gives no entry of one that nobody uses any more.
 pub(crate) fn has_memory(pid: u32, pagemap: &File) -> bool {
@@ -449,38 +440,9 @@ pub(crate) fn has_memory(pid: u32, pagemap: &File) -> bool {
     entry.is_ok_and(|count| count == 8)
 }
 
-/// Whether SIGKILL waits in `/proc/PID/status`, for the thread or for its process.
-fn has_pending_kill(status: &[u8]) -> bool {
-    const SIGKILL: u64 = 1 << 8;
-    let mut lines = status.split(|byte| *byte == b'\n');
-    lines.any(|line| {
-        let set = line
-            .strip_prefix(b"SigPnd:")
-            .or_else(|| line.strip_prefix(b"ShdPnd:"));
-        let set = set.and_then(|set| std::str::from_utf8(set).ok());
-        let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-        set.is_some_and(|set| set & SIGKILL != 0)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_kill_that_waits_is_seen_for_the_thread_and_for_the_process() {
-        let status = |thread: &str, process: &str| {
-            let text = format!(
-                "Name:\tShdPnd:\\t100\nSigPnd:\t{thread}\nShdPnd:\t{process}\nSigBlk:\t0000000000000100\n"
-            );
-            has_pending_kill(text.as_bytes())
-        };
-        let (none, kill) = ("0000000000000000", "0000000000000100");
-        assert!(!status(none, none) && status(kill, none) && status(none, kill));
-        assert!(!status("0000000000004000", none));
-        assert!(Proc::default().is_killed(1 << 23));
-        assert!(!Proc::default().is_killed(std::process::id()));
-    }
 
     #[test]
     fn a_thread_that_stands_in_for_the_first_one_does_not_say_who_has_executed_a_program() {
@@ -513,12 +475,10 @@ mod tests {
     }
 
     #[test]
-    fn the_real_user_is_the_first_of_four() {
-        let status = b"Name:\t\xff Uid:\\n7\nUmask:\t0022\nUid:\t1000\t0\t0\t0\nGid:\t5\t5\t5\t5\n";
-        assert_eq!(user(status), Some(1_000));
-        assert_eq!(user(b"Name:\tx\n"), None);
-        let proc = Proc::default();
-        assert_eq!(proc.is_foreign(std::process::id()), Some(false));
-        assert_eq!(proc.is_foreign(1 << 23), None);
+    fn a_process_that_is_gone_is_killed_and_nobodys() {
+        let (proc, own, gone) = (Proc::default(), std::process::id(), 1 << 23);
+        assert!(proc.is_killed(gone) && !proc.is_killed(own));
+        assert_eq!(proc.is_foreign(own), Some(false));
+        assert_eq!(proc.is_foreign(gone), None);
     }
 }

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use crate::account::{Part, Row};
+use crate::page_sums::ProcessPages;
 use crate::parse::MappingKind;
-use crate::report::{MappingMemory, MappingUse, ProcessPages};
+use crate::report::{MappingMemory, MappingUse};
 
 /// Pages from which on a mapping gets a row of its own.
 const LARGE: u64 = 256;

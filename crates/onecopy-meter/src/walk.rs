@@ -19,9 +19,10 @@ use crate::account::{Account, Row, SharedPages};
 use crate::error::MeterError;
 use crate::ioctl::Region;
 use crate::page_set::PageSet;
+use crate::page_sums::{PageSums, ProcessPages};
 use crate::parse::{Mapping, MappingKind, PageState, Stat};
 use crate::read::Proc;
-use crate::report::{PageSums, ProcessPages, Tag};
+use crate::report::Tag;
 use crate::span::holding;
 
 /// Pages read at once of each member: 32 KiB of its pagemap.

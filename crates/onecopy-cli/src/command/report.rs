@@ -8,6 +8,7 @@ use onecopy_meter::{Proc, Report, SkipReason};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::meter::{Format, Measuring, ReportArguments};
+use crate::output::members::reason;
 use crate::output::{csv, html, json, report, units};
 use crate::{BUDGET, OK};
 
@@ -38,7 +39,7 @@ pub(crate) fn check_root(pid: u32, found: &Report) -> Result<()> {
         Some(row) if row.foreign == Some(true) => {
             bail!("process {pid} belongs to another user: run as that user or as root")
         }
-        Some(row) => bail!("process {pid} {}; run as root", report::reason(row)),
+        Some(row) => bail!("process {pid} {}; run as root", reason(row)),
         None => Ok(()),
     }
 }

@@ -1,14 +1,16 @@
 //! A report of a tree as text: the number first, then what it is made of.
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
-use onecopy_meter::{Level, MappingMemory, ProcessMemory, Report, Role, SkipReason, Skipped};
+use onecopy_meter::{Level, Report, SkipReason};
 
 use super::answer::{Answer, Verdict, agreement, moved};
+use super::by_label::by_label;
+use super::members::{members, reason, role};
 use super::text::{column, columns, paragraph, wrapped};
 use super::units;
 
@@ -96,56 +98,6 @@ fn skipped(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<
     Ok(())
 }
 
-/// Why a process has no row, as the end of a sentence about it.
-pub(crate) fn reason(skipped: &Skipped) -> &'static str {
-    match skipped.reason {
-        SkipReason::Exited => "has exited and waits for its parent to notice",
-        SkipReason::Denied if skipped.foreign == Some(true) => "belongs to somebody else",
-        SkipReason::Denied => {
-            "may not be looked into: it has more privileges than this one, or is not dumpable"
-        }
-        SkipReason::KernelThread => "is a kernel thread: it has no memory of its own",
-        SkipReason::ParentsMemory => "runs in its parent's memory, where it is counted",
-        _ => "went away while the tree was read",
-    }
-}
-
-/// `1 parent + 8 workers`, `3 processes`.
-pub(crate) fn members(report: &Report) -> String {
-    let count = |role| {
-        report
-            .processes
-            .iter()
-            .filter(|row| row.role == Some(role))
-            .count()
-    };
-    let (parents, workers, alone) = (count(Role::Parent), count(Role::Worker), count(Role::Alone));
-    let mut parts = Vec::new();
-    let mut part = |number: usize, one: &str| match number {
-        0 => {}
-        1 => parts.push(format!("1 {one}")),
-        more => {
-            let plural = if one.ends_with('s') { "es" } else { "s" };
-            parts.push(format!("{more} {one}{plural}"));
-        }
-    };
-    part(parents, "parent");
-    part(workers, "worker");
-    part(
-        alone,
-        if parents > 0 {
-            "other process"
-        } else {
-            "process"
-        },
-    );
-    if parts.is_empty() {
-        "no processes with memory".to_owned()
-    } else {
-        parts.join(" + ")
-    }
-}
-
 fn title(report: &Report, heading: &Heading) -> String {
     let mut parts = vec!["── onecopy".to_owned(), members(report)];
     parts.extend(heading.moment.clone());
@@ -222,78 +174,6 @@ fn sums(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()>
         line("stores", &style.maybe(allocated), plain, &text)?;
     }
     Ok(())
-}
-
-/// The rows of one label, added up; counts of pages.
-pub(crate) struct Labelled {
-    pub(crate) label: String,
-    pub(crate) pages: u64,
-    pub(crate) frames: u64,
-    pub(crate) new: u64,
-    /// Whether a program has named it.
-    pub(crate) tagged: bool,
-    /// Everybody who has some of it.
-    pub(crate) users: BTreeSet<u32>,
-    /// Bytes that each process has copied.
-    copiers: BTreeMap<u32, u64>,
-}
-
-impl Labelled {
-    /// Pages that exist because somebody wrote.
-    pub(crate) fn extra(&self) -> u64 {
-        self.frames.saturating_sub(self.pages)
-    }
-
-    /// `1.25 ×`, or a dash when nothing of it is inherited or shared.
-    pub(crate) fn copies(&self) -> String {
-        if self.pages > 0 {
-            format!("{:.2} ×", self.frames as f64 / self.pages as f64)
-        } else {
-            "–".to_owned()
-        }
-    }
-}
-
-/// Labels of which not everything is known.
-pub(crate) fn unknown_labels(rows: &[MappingMemory]) -> BTreeSet<&str> {
-    let unknown = rows.iter().filter(|row| row.sums().is_none());
-    unknown.map(|row| row.label.as_str()).collect()
-}
-
-/// The mappings by label, the largest first; without those whose sums are not known.
-pub(crate) fn by_label(rows: &[MappingMemory]) -> Vec<Labelled> {
-    let mut found: Vec<Labelled> = Vec::new();
-    // A part of a label is not the whole of it.
-    let unknown: BTreeSet<&str> = unknown_labels(rows);
-    let known = rows
-        .iter()
-        .filter(|row| !unknown.contains(row.label.as_str()));
-    for (row, sums) in known.filter_map(|row| Some((row, row.sums()?))) {
-        let index = found.iter().position(|other| other.label == row.label);
-        let index = index.unwrap_or_else(|| {
-            found.push(Labelled {
-                label: row.label.clone(),
-                pages: 0,
-                frames: 0,
-                new: 0,
-                tagged: false,
-                users: BTreeSet::new(),
-                copiers: BTreeMap::new(),
-            });
-            found.len() - 1
-        });
-        let sum = &mut found[index];
-        sum.pages += sums.pages;
-        sum.frames += sums.frames;
-        sum.new += sums.new;
-        sum.tagged |= row.tagged;
-        sum.users.extend(row.processes.iter().map(|user| user.pid));
-        for user in row.processes.iter().filter(|user| user.pages.copied > 0) {
-            *sum.copiers.entry(user.pid).or_default() += user.pages.copied;
-        }
-    }
-    found.sort_by_key(|sum| std::cmp::Reverse(sum.frames + sum.new));
-    found
 }
 
 fn mappings(out: &mut dyn Write, report: &Report, style: units::Style) -> Result<()> {
@@ -382,15 +262,6 @@ fn processes(out: &mut dyn Write, report: &Report, style: units::Style) -> Resul
         writeln!(out, "  … and {} more", report.processes.len() - PROCESSES)?;
     }
     Ok(())
-}
-
-/// A process's role in a word.
-pub(crate) fn role(process: &ProcessMemory) -> &'static str {
-    match process.role {
-        Some(Role::Parent) => "parent",
-        Some(Role::Worker) => "worker",
-        _ => "alone",
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Outcomes as text for a terminal of 100 columns.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -114,40 +114,40 @@ fn verdict(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
             "what the store's memory file occupies, and private copies of it".to_owned()
         }
     };
-    let machine = |index: usize| outcome.moments.get(index).map(|moment| moment.machine);
-    let last = outcome.moments.len().saturating_sub(1);
-    let mut line = |name: &str, value: String, meaning: &str| {
-        writeln!(out, "  {name:<10} {value:>13}   {meaning}")
-    };
     line(
+        out,
         "array",
-        Bytes(outcome.options.data_bytes).to_string(),
+        &Bytes(outcome.options.data_bytes).to_string(),
         "read from end to end by every worker",
     )?;
     line(
+        out,
         "physical",
-        Bytes(verdict.physical_bytes).to_string(),
+        &Bytes(verdict.physical_bytes).to_string(),
         &evidence,
     )?;
     line(
+        out,
         "copies",
-        format!("{:.3} ×", verdict.copies),
+        &format!("{:.3} ×", verdict.copies),
         &format!(
             "1.000 = one copy, {processes}.000 = one for each process; expected {:.3}",
             verdict.copies_expected
         ),
     )?;
     line(
+        out,
         "RSS says",
-        Bytes(verdict.rss_bytes).to_string(),
+        &Bytes(verdict.rss_bytes).to_string(),
         &format!(
             "{:.2} copies: it counts a shared page in every process",
             verdict.rss_copies
         ),
     )?;
     line(
+        out,
         "PSS says",
-        Change {
+        &Change {
             from: verdict.sum_pss_before,
             to: verdict.sum_pss_with_workers,
         }
@@ -158,31 +158,12 @@ fn verdict(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
         ),
     )?;
     line(
+        out,
         "private",
-        Bytes(verdict.private_elsewhere_max).to_string(),
+        &Bytes(verdict.private_elsewhere_max).to_string(),
         &format!("at most, in each of {workers} workers, beyond the array, stack and libraries"),
     )?;
-    if let (Some(before), Some(after)) = (machine(0), machine(last)) {
-        let sum = Change {
-            from: before.free_buffers_cached(),
-            to: after.free_buffers_cached(),
-        };
-        let available = Change {
-            from: before.available,
-            to: after.available,
-        };
-        line(
-            "free",
-            sum.to_string(),
-            "MemFree + Buffers + Cached, of the whole machine",
-        )?;
-        line("available", available.to_string(), "MemAvailable, likewise")?;
-        writeln!(
-            out,
-            "\n  MemFree + Buffers + Cached misleads: Cached counts shared memory (Shmem) as free, and both\n  \
-             sums move with everything else that runs on the machine. PSS counts these processes only."
-        )?;
-    }
+    machine(out, outcome)?;
     writeln!(
         out,
         "\n{style}{}{style:#}",
@@ -190,6 +171,43 @@ fn verdict(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
     )?;
     out.flush()?;
     Ok(())
+}
+
+/// What the machine says, and why it is not believed.
+fn machine(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
+    let moments = &outcome.moments;
+    if let (Some(before), Some(after)) = (moments.first(), moments.last()) {
+        let sum = Change {
+            from: before.machine.free_buffers_cached(),
+            to: after.machine.free_buffers_cached(),
+        };
+        let available = Change {
+            from: before.machine.available,
+            to: after.machine.available,
+        };
+        line(
+            out,
+            "free",
+            &sum.to_string(),
+            "MemFree + Buffers + Cached, of the whole machine",
+        )?;
+        line(
+            out,
+            "available",
+            &available.to_string(),
+            "MemAvailable, likewise",
+        )?;
+        writeln!(
+            out,
+            "\n  MemFree + Buffers + Cached misleads: Cached counts shared memory (Shmem) as free, and both\n  \
+             sums move with everything else that runs on the machine. PSS counts these processes only."
+        )?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut dyn Write, name: &str, value: &str, meaning: &str) -> io::Result<()> {
+    writeln!(out, "  {name:<10} {value:>13}   {meaning}")
 }
 
 #[cfg(test)]

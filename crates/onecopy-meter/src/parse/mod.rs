@@ -12,6 +12,7 @@ mod meminfo;
 mod pagemap;
 mod smaps;
 mod stat;
+mod status;
 
 use std::io::{self, Read};
 
@@ -19,6 +20,7 @@ pub use meminfo::{Meminfo, meminfo};
 pub use pagemap::{PageState, pagemap};
 pub use smaps::{Mapping, MappingKind, MemoryCounts, Rollup, maps, rollup, smaps};
 pub use stat::{Stat, Statm, stat, statm};
+pub(crate) use status::{has_pending_kill, user};
 
 /// Why a text from `/proc` was not understood.
 #[derive(Debug, thiserror::Error)]

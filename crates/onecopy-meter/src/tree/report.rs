@@ -75,8 +75,8 @@ fn gap(pids: &[String], one: &str, several: &str) -> Option<String> {
     ))
 }
 
-fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -> Vec<String> {
-    let (mut limits, pages) = (Vec::new(), &pass.pages);
+/// Processes that may not be looked into.
+fn gaps(pass: &Pass) -> Vec<String> {
     let denied = |is_foreign: bool| -> Vec<String> {
         let skipped = pass.skipped.iter();
         skipped
@@ -85,7 +85,7 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
             .map(|skipped| skipped.pid.to_string())
             .collect()
     };
-    for (pids, one, several) in [
+    let gaps = [
         (
             denied(true),
             "belongs to somebody else",
@@ -96,9 +96,15 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
             "may not be looked into, as it has more privileges or is not dumpable",
             "may not be looked into, as they have more privileges or are not dumpable",
         ),
-    ] {
-        limits.extend(gap(&pids, one, several));
-    }
+    ];
+    let gaps = gaps.iter();
+    gaps.filter_map(|(pids, one, several)| gap(pids, one, several))
+        .collect()
+}
+
+/// What came, went or moved while the tree was read.
+fn movements(reading: &Reading) -> Vec<String> {
+    let mut limits = Vec::new();
     if !reading.steady {
         limits.push(match reading.passes {
             1 => "processes came, went or lost their memory while the tree was read: no sums"
@@ -120,6 +126,12 @@ fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -
             ),
         });
     }
+    limits
+}
+
+fn limits(proc: &Proc, pass: &Pass, reading: &Reading, stores: &[StoreMemory]) -> Vec<String> {
+    let (mut limits, pages) = (gaps(pass), &pass.pages);
+    limits.extend(movements(reading));
     if pass.doubtful > 0 {
         limits.push(format!(
             "{} processes may belong to any of several families, as addresses are not random here and \

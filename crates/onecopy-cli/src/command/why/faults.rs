@@ -15,12 +15,17 @@
 //! - I2: faults of one program never explain pages of another that is no relative by fork.
 #![forbid(unsafe_code)]
 
+mod stacks;
+
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use onecopy_meter::{Mapping, Proc, holding};
+
+pub(super) use stacks::{Frame, NO_FILE};
+use stacks::{KERNEL, Stacks};
 
 use super::names::is_interpreter;
 use super::perf_map::Origin;
@@ -33,20 +38,6 @@ const MOST: usize = 1 << 24;
 const MOST_WORDS: usize = 1 << 15;
 /// Milliseconds after which a process's mappings are read again when something is looked for in vain.
 const STALE_MS: u32 = 50;
-
-/// One place in the code: a file and an offset in it, or an address that belongs to no file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Frame {
-    /// Index into [`Faults::files`]; `NO_FILE` for memory without one.
-    pub(super) file: u32,
-    /// Offset in the file, or the address.
-    pub(super) offset: u64,
-}
-
-/// What [`Frame::file`] is for code that lies in no file: compiled while the program ran.
-pub(super) const NO_FILE: u32 = u32::MAX;
-/// What it is for the kernel's own code, which writes in a system call. Only root is shown such faults.
-pub(super) const KERNEL: u32 = u32::MAX - 1;
 
 /// One fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,11 +75,7 @@ pub(super) struct Faults {
     programs: Vec<Program>,
     /// The latest program of each process.
     current: HashMap<u32, usize>,
-    /// Innermost frame first.
-    pub(super) stacks: Vec<Vec<Frame>>,
-    known_stacks: HashMap<Vec<Frame>, u32>,
-    pub(super) files: Vec<String>,
-    known_files: HashMap<String, u32>,
+    pub(super) stacks: Stacks,
     page_size: u64,
     began_ns: u64,
     began: SystemTime,
@@ -110,10 +97,7 @@ impl Faults {
         Self {
             programs: Vec::new(),
             current: HashMap::new(),
-            stacks: Vec::new(),
-            known_stacks: HashMap::new(),
-            files: Vec::new(),
-            known_files: HashMap::new(),
+            stacks: Stacks::default(),
             page_size: Proc::default().page_size(),
             began_ns: now_ns(),
             began: SystemTime::now(),
@@ -282,7 +266,7 @@ impl Faults {
             {
                 let file = mapping.name.rsplit('/').next().unwrap_or_default();
                 if mapping.name.is_empty() || is_interpreter(file) {
-                    found.push((position, self.place(mapping, *word)));
+                    found.push((position, self.stacks.place(mapping, *word)));
                 }
             }
         }
@@ -304,13 +288,7 @@ impl Faults {
         let frames: Vec<Frame> = frames
             .map(|(depth, address)| self.frame(pid, *address, ms, depth == 0))
             .collect();
-        if let Some(known) = self.known_stacks.get(&frames) {
-            return *known;
-        }
-        let number = self.stacks.len() as u32;
-        self.stacks.push(frames.clone());
-        self.known_stacks.insert(frames, number);
-        number
+        self.stacks.add(frames)
     }
 
     /// Where an address of code lies. What was running is surely code; the callers, found without frame
@@ -336,27 +314,7 @@ impl Faults {
             program.read_maps(ms);
         }
         let maps = Rc::clone(&program.maps);
-        holding(&maps, address).map_or(nowhere, |mapping| self.place(mapping, address))
-    }
-
-    fn place(&mut self, mapping: &Mapping, address: u64) -> Frame {
-        if !mapping.name.starts_with('/') {
-            return Frame {
-                file: NO_FILE,
-                offset: address,
-            };
-        }
-        let known = self.known_files.get(&mapping.name).copied();
-        let file = known.unwrap_or_else(|| {
-            let number = self.files.len() as u32;
-            self.files.push(mapping.name.clone());
-            self.known_files.insert(mapping.name.clone(), number);
-            number
-        });
-        Frame {
-            file,
-            offset: address - mapping.start + mapping.offset,
-        }
+        holding(&maps, address).map_or(nowhere, |mapping| self.stacks.place(mapping, address))
     }
 
     /// The program that a process was running at a moment.
@@ -424,22 +382,9 @@ impl Faults {
         if self.stacks.len() < 1 << 16 || self.stacks.len() < 2 * self.page_count {
             return;
         }
-        self.known_stacks.clear();
-        let old = std::mem::take(&mut self.stacks);
-        let mut moved: HashMap<u32, u32> = HashMap::new();
-        for fault in self
-            .programs
-            .iter_mut()
-            .flat_map(|program| program.pages.values_mut())
-        {
-            fault.stack = *moved.entry(fault.stack).or_insert_with(|| {
-                let number = self.stacks.len() as u32;
-                let frames = old.get(fault.stack as usize).cloned().unwrap_or_default();
-                self.known_stacks.insert(frames.clone(), number);
-                self.stacks.push(frames);
-                number
-            });
-        }
+        let programs = self.programs.iter_mut();
+        let faults = programs.flat_map(|program| program.pages.values_mut());
+        self.stacks.keep(faults.map(|fault| &mut fault.stack));
     }
 
     /// Programs that are remembered.

@@ -114,11 +114,7 @@ impl Ledger {
             }
         }
         for (stack, pages) in weights {
-            let frames = faults
-                .stacks
-                .get(stack as usize)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
+            let frames = faults.stacks.get(stack);
             let named = self.names.chain(frames, faults, &program.origin);
             let cause = cause::cause(&named);
             self.attributed += pages;

@@ -40,7 +40,7 @@ impl Names {
             has_name: false,
         };
         for (depth, frame) in frames.iter().enumerate() {
-            let path = faults.files.get(frame.file as usize);
+            let path = faults.stacks.file(frame.file);
             let file = path.map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
             // A return address may lie behind the end of a function that never returns.
             let offset = frame.offset - u64::from(depth > 0 && frame.offset > 0);
@@ -67,7 +67,7 @@ impl Names {
     pub(super) fn is_loop(&mut self, frame: Frame, faults: &Faults) -> bool {
         let files = &mut self.files;
         *self.loops.entry(frame).or_insert_with(|| {
-            let path = faults.files.get(frame.file as usize);
+            let path = faults.stacks.file(frame.file);
             // A return address lies behind its call.
             let name = path.and_then(|path| files.function(path, frame.offset.saturating_sub(1)));
             name.as_deref() == Some(LOOP)
@@ -76,7 +76,7 @@ impl Names {
 
     /// How far apart on the stack a call by the loop and the call of the loop are.
     pub(super) fn distance(&mut self, file: u32, faults: &Faults) -> Option<u16> {
-        let path = faults.files.get(file as usize)?;
+        let path = faults.stacks.file(file)?;
         let files = &mut self.files;
         *self.distances.entry(file).or_insert_with(|| {
             let code = files.code(path, LOOP);

@@ -9,7 +9,7 @@ use onecopy_meter::Report;
 use super::Subject;
 use super::svg::escaped;
 use crate::output::answer::{Answer, Verdict, agreement, moved, unseen};
-use crate::output::report::members;
+use crate::output::members::members;
 use crate::output::units::Style;
 
 /// What compares memory that is new.

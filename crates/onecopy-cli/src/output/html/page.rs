@@ -8,7 +8,9 @@ use onecopy_meter::Report;
 
 use super::svg::{STYLE, escaped};
 use super::{NARROW, Subject, WIDE, answer, flame, strips, timeline, treemap, why};
-use crate::output::report::{WORDS, by_label, reason, role};
+use crate::output::by_label::by_label;
+use crate::output::members::{reason, role};
+use crate::output::report::WORDS;
 use crate::output::text::shortened;
 use crate::output::units::Style;
 

@@ -10,7 +10,7 @@ use onecopy_meter::{MappingMemory, MappingUse, Report};
 
 use super::svg::Svg;
 use super::treemap::fitting;
-use crate::output::report::{Labelled, by_label};
+use crate::output::by_label::{Labelled, by_label};
 use crate::output::units::Style;
 
 const LEFT: f64 = 64.0;

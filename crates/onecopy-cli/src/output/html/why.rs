@@ -9,7 +9,7 @@ use onecopy_meter::Report;
 use super::Subject;
 use super::svg::escaped;
 use crate::output::units::{Style, grouped};
-use crate::output::why::{REST, lost, mapping_rows, object_rows, processes, python, stacks};
+use crate::output::why_rows::{REST, lost, mapping_rows, object_rows, processes, python, stacks};
 
 /// Writes the tables and the advice; nothing without `--why`.
 pub(super) fn write(out: &mut dyn Write, subject: Subject<'_>, report: &Report) -> Result<()> {

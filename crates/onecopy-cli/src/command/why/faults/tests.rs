@@ -25,7 +25,7 @@ fn at(page: u64, code: u64) -> Kind {
 fn code(faults: &Faults, pid: u32, ms: u32, page: u64) -> Option<u64> {
     let program = faults.at(pid, ms)?;
     let stack = faults.stack_at(program, page)?;
-    Some(faults.stacks[stack as usize][0].offset)
+    Some(faults.stacks.get(stack)[0].offset)
 }
 
 // Pids beyond what the kernel gives, so that no real process's mappings are read.
