@@ -124,7 +124,7 @@ impl Locked<'_> {
         self.make_room_in_limbo()?;
         let mut change = self.change();
         let word = value.place(&mut change)?;
-        change.put(at, word.0)?;
+        change.put_seen(at, word.0)?;
         if let Some(old) = old {
             change.retire(old)?;
         }

@@ -13,8 +13,8 @@
 //! 4. after `armed := 0`: done.
 //!
 //! A change that frees or moves what readers may be following makes `seq` odd while it is under way; any other counts
-//! `changes` up, and readers that look at words in the list's order see a container at each step: a block's header
-//! before the word that leads to it, an element before the length that covers it.
+//! `changes` up. One write of such a change is the one by which readers see it ([`Change::put_seen`]): blocks' headers
+//! are written before it, and `armed` says which it is (look.rs).
 //!
 //! A change of many words (`Locked::long_change`) writes its list into a block of the heap instead, the **long record**,
 //! and says so in `armed`. It is the same otherwise.
@@ -26,7 +26,8 @@
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{
-    ARMED, CHANGES, Header, IS_LONG, LONG, LONG_RECORD, LONG_WRITES, RECORD, RECORD_WRITES, SEQ,
+    ARMED, ARMED_LEN, CHANGES, Header, IS_LONG, LONG, LONG_RECORD, LONG_WRITES, RECORD,
+    RECORD_WRITES, SEEN, SEEN_MASK, SEQ,
 };
 use super::lock::Locked;
 use super::record::Record;
@@ -35,12 +36,19 @@ use crate::error::Corrupt;
 /// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
 const AGAIN: usize = 24;
 
+/// Which write of the list that `armed` speaks of is the one by which readers see the change.
+pub(crate) fn seen_index(armed: u64) -> Option<u64> {
+    (armed >> SEEN & SEEN_MASK).checked_sub(1)
+}
+
 /// A list of absolute writes to be done as one.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) heap: &'a Heap,
     record: Record,
     most: u64,
+    /// The number of the write by which readers see the change, from 1 on; 0 for none.
+    seen: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
 }
@@ -54,6 +62,7 @@ impl Locked<'_> {
             heap: self.heap,
             record: Record { at, len: 0 },
             most: RECORD_WRITES,
+            seen: 0,
             again: None,
         }
     }
@@ -76,6 +85,7 @@ impl Locked<'_> {
                 len: 0,
             },
             most,
+            seen: 0,
             again: Some(Vec::with_capacity(AGAIN)),
         })
     }
@@ -175,12 +185,20 @@ impl Heap {
     /// # Errors
     /// No change can have left it.
     pub(crate) fn armed_record(&self) -> Result<Record, Corrupt> {
-        let armed = self.words.acquire(self.head + ARMED);
-        let (at, most, len) = if armed & IS_LONG == 0 {
-            (self.head + RECORD, RECORD_WRITES, armed)
+        self.record_of(self.words.acquire(self.head + ARMED))
+    }
+
+    /// The list that this value of `armed` speaks of.
+    ///
+    /// # Errors
+    /// No change can have left it.
+    pub(crate) fn record_of(&self, armed: u64) -> Result<Record, Corrupt> {
+        let len = armed & ARMED_LEN;
+        let (at, most) = if armed & IS_LONG == 0 {
+            (self.head + RECORD, RECORD_WRITES)
         } else {
             let root = |at| self.words.relaxed(self.head + at);
-            (root(LONG), root(LONG_WRITES), armed & !IS_LONG)
+            (root(LONG), root(LONG_WRITES))
         };
         if len > most {
             return Err(self.corrupt(self.head + ARMED, "an impossible intent record"));
@@ -217,6 +235,15 @@ impl Change<'_> {
         heap.words.store(entry, at);
         heap.words.store(entry + 8, value);
         self.record.len += 1;
+        Ok(())
+    }
+
+    /// The same for the write by which readers see a change that moves nothing: no point read depends on another word of
+    /// it, and the word's value was another.
+    #[inline(always)]
+    pub(crate) fn put_seen(&mut self, at: u64, value: u64) -> Result<(), ContainerError> {
+        self.put(at, value)?;
+        self.seen = self.record.len;
         Ok(())
     }
 
@@ -280,7 +307,7 @@ impl Change<'_> {
     pub(crate) fn commit(self, moves: bool) -> Result<(), ContainerError> {
         let (words, head) = (&self.heap.words, self.heap.head);
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
-        words.store(head + ARMED, self.record.len | is_long);
+        words.store(head + ARMED, self.record.len | self.seen << SEEN | is_long);
         if moves {
             let seq = words.relaxed(head + SEQ) | 1;
             words.store(head + SEQ, seq);

@@ -66,6 +66,12 @@ pub(crate) const ROOT7: u64 = 232;
 pub(crate) const LONG: u64 = 240;
 /// Writes that the long record holds.
 pub(crate) const LONG_WRITES: u64 = 248;
+/// In `armed`: how many writes there are.
+pub(crate) const ARMED_LEN: u64 = (1 << 48) - 1;
+/// In `armed`, from this bit on: the number of the write by which readers see the change, from 1 on; 0 for none.
+pub(crate) const SEEN: u32 = 48;
+/// See [`SEEN`].
+pub(crate) const SEEN_MASK: u64 = 0xff;
 /// In `armed`: the list is in the long record.
 pub(crate) const IS_LONG: u64 = 1 << 63;
 /// The intent record.

@@ -3,12 +3,17 @@
 //! A reader loads `seq`, walks by words that may change under it, and looks at `seq` again. Changes that free and move
 //! nothing leave `seq` alone and disturb nobody. A writer that stands between its commit and its last write, because it
 //! is stopped or dead, has all its writes in the intent record: the reader lays them over what it loads and goes on. So
-//! a point read waits for nobody, and only one that was disturbed often takes the lock. Reads of many words do so for
-//! changes that move nothing as well: what point reads may have seen of one is all there.
+//! a point read waits for nobody, and only one that was disturbed often takes the lock.
+//!
+//! **When a change is seen**: all readers agree on one store. It is the one that makes `seq` odd, or, in a change that
+//! moves nothing, the write that its author has put by [`Change::put_seen`](super::change::Change::put_seen). A point read
+//! depends on no other word of such a change. A read of many words looks whether that write is done, and lays the rest of
+//! the record over what it loads if it is.
 //!
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
+use super::change::seen_index;
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, SEQ};
@@ -103,7 +108,12 @@ impl<'a> Look<'a> {
     /// Whether nothing at all has changed since the beginning.
     #[inline(always)]
     pub(crate) fn is_current(&self) -> bool {
-        self.is_valid() && self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
+        // Acquire: what was loaded until now is no newer than what this asks for. `changes` comes last: a record that is
+        // the next change's by now is no answer.
+        fence(Ordering::Acquire);
+        (self.seq & 1 == 1 || self.heap.seen_record() == Some(self.overlay))
+            && self.is_valid()
+            && self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
     }
 
     /// The moment, for caches that live longer than the look.
@@ -142,14 +152,37 @@ impl Heap {
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
-        // Point reads may have seen some of the words of a change that is committed and not done.
-        let armed = self.words.acquire(self.head + ARMED);
-        (seq & 1 == 0 && armed == 0).then_some(Look {
+        if seq & 1 == 1 {
+            return None;
+        }
+        Some(Look {
             heap: self,
             seq,
             changes,
-            overlay: Record::EMPTY,
+            overlay: self.seen_record()?,
         })
+    }
+
+    /// The writes of a change that moves nothing, is under way and is seen already; [`Record::EMPTY`] if there is none.
+    #[inline(always)]
+    fn seen_record(&self) -> Option<Record> {
+        // Acquire: the record is at least that of this change.
+        match self.words.acquire(self.head + ARMED) {
+            0 => Some(Record::EMPTY),
+            armed => self.seen_record_of(armed),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn seen_record_of(&self, armed: u64) -> Option<Record> {
+        let Some(index) = seen_index(armed) else {
+            return Some(Record::EMPTY);
+        };
+        let record = self.record_of(armed).ok()?;
+        let (at, value) = record.write(&self.words, index);
+        let is_seen = self.words.load(at)? == value;
+        Some(if is_seen { record } else { Record::EMPTY })
     }
 
     /// The same without a look at the writers' line, which would have to come from the writers' processor each time; its
@@ -207,15 +240,18 @@ impl Heap {
         self.read_locked(read)
     }
 
-    /// Reads as if the committed writes in the intent record were done.
+    /// Reads as if the committed writes in the intent record were done, which move something.
     fn read_past_writer<T>(
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Option<T> {
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
+        if seq & 1 == 0 {
+            return read(&self.look()?).ok();
+        }
         let overlay = self.armed_record().ok()?;
-        if seq & 1 == 1 && overlay.is_empty() {
+        if overlay.is_empty() {
             return None;
         }
         // The record is that change's, and stays so, as long as both counters stay the same: what `read` ends with.

@@ -15,8 +15,8 @@ mod threads;
 
 use proptest::prelude::*;
 
-use super::*;
 use super::hash::Secret;
+use super::*;
 use crate::shared::Value;
 use crate::shared::layout::HASH_KEYS;
 use crate::store::Store;

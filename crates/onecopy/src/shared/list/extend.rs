@@ -66,8 +66,8 @@ impl RawList {
             let word = value.place(&mut change)?;
             change.prepare(slot(entry, position), word.0)?;
         }
-        // The last write: whoever sees the length sees the headers of all blobs.
-        change.put_root(LEN, state.len + values.len() as u64)?;
+        // Whoever sees the length sees the headers of all blobs.
+        change.put_seen(locked.heap.head + LEN, state.len + values.len() as u64)?;
         change.commit(false)
     }
 

@@ -137,7 +137,7 @@ impl RawList {
         let mut change = locked.change();
         let word = value.place(&mut change)?;
         change.prepare(at, word.0)?;
-        change.put_root(LEN, len.wrapping_add(1))?;
+        change.put_seen(locked.heap.head + LEN, len.wrapping_add(1))?;
         change.commit(false)
     }
 
@@ -175,7 +175,7 @@ impl RawList {
             Some(at) => {
                 locked.make_room_in_limbo()?;
                 let mut change = locked.change();
-                change.put_root(LEN, index)?;
+                change.put_seen(locked.heap.head + LEN, index)?;
                 change.retire(at)?;
                 change.commit(false)?;
             }

@@ -1,11 +1,11 @@
 //! Dicts whose memory somebody has overwritten.
 
-use crate::store::Store;
 use super::super::super::heap::Heap;
 use super::super::super::layout::{LOCK, SLEEPERS};
 use super::super::*;
 use super::{fixed, int, long};
 use crate::shared::Value;
+use crate::store::Store;
 
 type Step = fn(&Dict);
 

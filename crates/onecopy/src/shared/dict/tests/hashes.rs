@@ -1,11 +1,11 @@
 //! What hashes do to probes, and what is done about keys that are chosen for their hashes.
 
-use crate::store::Store;
 use super::super::hash::Secret;
 use super::super::index::Root;
 use super::super::*;
 use super::{dict, fixed, int};
 use crate::shared::{Incoming, Value};
+use crate::store::Store;
 
 /// A 64-bit number from the one before it.
 fn next(state: &mut u64) -> u64 {
