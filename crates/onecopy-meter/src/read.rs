@@ -187,6 +187,12 @@ impl Proc {
         stat.map_or(0, |stat| stat.map_or(0, |stat| stat.minor_faults))
     }
 
+    /// Pages of the machine that have got other frames since it started; 0 where that is not told.
+    pub(crate) fn migrated(&self) -> u64 {
+        let counts = File::open(self.root.join("vmstat")).map(parse::migrated);
+        counts.map_or(0, |count| count.unwrap_or(0))
+    }
+
     /// A process's sizes that anybody may ask for.
     pub fn statm(&self, pid: u32) -> Result<Statm, MeterError> {
         self.read(pid, "statm", |file| parse::statm(file, self.page_size))
