@@ -255,7 +255,7 @@ def uss_kib() -> float:
 
 def each(action: Callable[[Any], object], keys: list[Any]) -> float:
     """Seconds of one call, over as many keys as fit into the budget; the median over rounds."""
-    rounds = []
+    rounds: list[float] = []
     end = time.perf_counter() + BUDGET_S
     size = 1
     at = 0
@@ -297,7 +297,7 @@ def readers(peer: Peer, keys: list[str]) -> float:
         process.start()
         theirs.close()
         started.append((process, ours))
-    grown = [ours.recv() for _, ours in started]
+    grown: list[float] = [ours.recv() for _, ours in started]
     for process, _ in started:
         process.join()
     return statistics.median(grown)
