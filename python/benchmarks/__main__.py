@@ -16,8 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import containers_processes
 import containers_list
+import containers_processes
 import freezing
 import memory
 import metering
