@@ -1,12 +1,13 @@
 //! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
-//! the metadata of a store, and a thread to be ended after its n-th store to a container; a process can be
-//! less patient with holders of its lock, and learn where its words stand; and a thread can look around
-//! after each step of writing a file. Without the feature everything here is empty.
+//! the metadata of a store, and a thread to be ended after its n-th store to a container, or to do something
+//! else after its n-th load; a process can be less patient with holders of its lock, and learn where its words
+//! stand; and a thread can look around after each step of writing a file. Without the feature everything here is empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
 pub use armed::{
-    arm, disarm, end_thread_after, in_thread, set_patience, thread_stores_left, words_in_use,
+    arm, disarm, end_thread_after, in_thread, interrupt_after, set_patience, thread_stores_left,
+    was_interrupted, words_in_use,
 };
 
 #[cfg(not(feature = "testing"))]
@@ -15,6 +16,10 @@ pub(crate) fn stored() {}
 #[cfg(not(feature = "testing"))]
 #[inline(always)]
 pub(crate) fn container_stored() {}
+
+#[cfg(not(feature = "testing"))]
+#[inline(always)]
+pub(crate) fn container_loaded() {}
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn patience(usual: std::time::Duration) -> std::time::Duration {
@@ -58,12 +63,12 @@ mod steps {
 }
 
 #[cfg(feature = "testing")]
-pub(crate) use armed::{container_stored, patience, stored};
+pub(crate) use armed::{container_loaded, container_stored, patience, stored};
 
 #[cfg(feature = "testing")]
 #[allow(unsafe_code, reason = "a thread ends here as a kill would end it")]
 mod armed {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
@@ -110,6 +115,41 @@ mod armed {
     #[must_use]
     pub fn thread_stores_left() -> u64 {
         THREAD_LEFT.get()
+    }
+
+    type Work = Box<dyn FnOnce()>;
+
+    thread_local! {
+        static LOADS_LEFT: Cell<u64> = const { Cell::new(0) };
+        static INTERRUPT: RefCell<Option<Work>> = const { RefCell::new(None) };
+    }
+
+    /// Does `work` right after the `loads`-th load of a word of a container by the calling thread: what others do while a
+    /// reader is off its processor there.
+    pub fn interrupt_after(loads: u64, work: impl FnOnce() + 'static) {
+        INTERRUPT.set(Some(Box::new(work)));
+        LOADS_LEFT.set(loads);
+    }
+
+    /// Whether the work of [`interrupt_after`] was done; takes it back if not.
+    #[must_use]
+    pub fn was_interrupted() -> bool {
+        LOADS_LEFT.set(0);
+        INTERRUPT.take().is_none()
+    }
+
+    #[inline]
+    pub(crate) fn container_loaded() {
+        let left = LOADS_LEFT.get();
+        if left == 0 {
+            return;
+        }
+        LOADS_LEFT.set(left - 1);
+        if left == 1
+            && let Some(work) = INTERRUPT.take()
+        {
+            work();
+        }
     }
 
     /// Runs `work` in a thread that may end in the middle of it; whether it came to its end.

@@ -69,19 +69,25 @@ impl Words {
     /// The word at an offset that may be anything; `None` outside the area.
     #[inline(always)]
     pub(crate) fn load(&self, at: u64) -> Option<u64> {
-        Some(self.cell(at)?.load(FOLLOW))
+        let value = self.cell(at)?.load(FOLLOW);
+        crate::testing::container_loaded();
+        Some(value)
     }
 
     /// The word at an offset of the container's head. Acquire: pairs with Release in [`Words::store`].
     #[inline(always)]
     pub(crate) fn acquire(&self, at: u64) -> u64 {
-        self.cell(at).map_or(0, |word| word.load(Ordering::Acquire))
+        let value = self.cell(at).map_or(0, |word| word.load(Ordering::Acquire));
+        crate::testing::container_loaded();
+        value
     }
 
     /// The word at an offset of the container's head, in no order with others.
     #[inline(always)]
     pub(crate) fn relaxed(&self, at: u64) -> u64 {
-        self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed))
+        let value = self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed));
+        crate::testing::container_loaded();
+        value
     }
 
     /// Writes a word of a container that this thread has locked, or one that nobody can reach yet. Release: what was
