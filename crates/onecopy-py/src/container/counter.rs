@@ -140,7 +140,7 @@ mapping_methods!(Counter, _attach_counter, {
     ) -> PyResult<Self> {
         let counts = counted(py, source, counts)?;
         let counter = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(keyed::Kind::Counter)?,
         };
         keyed::update_from(&counter.raw, Some(&counts), None)?;
         Ok(counter)

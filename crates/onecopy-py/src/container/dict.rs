@@ -69,7 +69,7 @@ mapping_methods!(Dict, _attach_dict, {
     #[pyo3(signature = (source = None, /, **items))]
     fn new(source: Option<&Bound<'_, PyAny>>, items: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let dict = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(keyed::Kind::Dict)?,
         };
         keyed::update_from(&dict.raw, source, items)?;
         Ok(dict)
@@ -87,7 +87,7 @@ mapping_methods!(Dict, _attach_dict, {
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
         let dict = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(keyed::Kind::Dict)?,
         };
         pairs.put(&dict.raw)?;
         Ok(dict)

@@ -179,7 +179,7 @@ keyed_methods!(Set, _attach_set, {
             pairs.add_keys(iterable, &iterable.py().None().into_bound(iterable.py()))?;
         }
         let set = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(keyed::Kind::Set)?,
         };
         pairs.put(&set.raw)?;
         Ok(set)
