@@ -60,11 +60,11 @@ class Array(StoredArray[Shape_co, DType_co]):
     __slots__ = ()
 
     @overload
-    def __new__(cls, shape_or_data: Lengths) -> Array[Any, np.dtype[np.float64]]: ...
-    @overload
     def __new__(
         cls, shape_or_data: np.ndarray[Shape_co, DType_co], dtype: None = None
     ) -> Array[Shape_co, DType_co]: ...
+    @overload
+    def __new__(cls, shape_or_data: Lengths) -> Array[Any, np.dtype[np.float64]]: ...
     @overload
     def __new__(cls, shape_or_data: npt.ArrayLike, dtype: Kind[Scalar]) -> Array[Any, np.dtype[Scalar]]: ...
     @overload

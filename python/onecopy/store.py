@@ -62,8 +62,8 @@ class ContainerStats:
 
     Attributes:
         id: Its name in the store.
-        kind: `"List"`, `"Dict"` (a `Namespace` is one, too), `"Set"`, `"Counter"`, `"Value"` or `"Array"`; `"Unknown"` if
-            another version of this package made it.
+        kind: `"List"`, `"Dict"` (a `Namespace` is one, too), `"Set"`, `"Counter"`, `"Value"` or `"Array"`; `"Unknown"`
+            if another version of this package made it.
         length: Elements, or keys; of a `Value` 1.
         holds: Processes that use it.
         units: Pickled tokens of it that nobody has unpickled yet.

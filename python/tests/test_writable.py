@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_type
 
 import numpy as np
 import pytest
@@ -256,6 +256,15 @@ def test_elements_chosen_by_a_mask_are_a_copy_and_say_so() -> None:
         _ = chosen.lock
 
 
+def test_what_a_type_checker_knows() -> None:
+    assert_type(onecopy.Array(3), "onecopy.Array[Any, np.dtype[np.float64]]")
+    numbers = onecopy.Array([1, 2], np.int32)
+    assert_type(numbers, "onecopy.Array[Any, np.dtype[np.int32]]")
+    assert_type(numbers.add(0), int)
+    assert_type(onecopy.Array((2, 2)).add((0, 0), 0.5), float)
+    assert_type(onecopy.Array(np.zeros(3, np.int8)).to_numpy().dtype, np.dtype[np.int8])
+
+
 # In other data
 
 
@@ -499,12 +508,12 @@ def test_the_lock_is_one_for_all_views_and_threads() -> None:
 # What it costs
 
 
-@pytest.mark.parametrize("dtype", ["i4", "f2", "f8"])
+@pytest.mark.parametrize("dtype", ["i4", "f2"])
 def test_any_number_of_passes_leaves_as_many_blocks_as_the_first(dtype: str) -> None:
     array = ARRAY((4, 4), dtype)
 
     def one_pass() -> None:
-        for _ in range(20):
+        for _ in range(2):
             array.add((1, 1), 1)
             array.add((1, 1), -1)
             array[1, 2] = 3
@@ -519,9 +528,9 @@ def test_any_number_of_passes_leaves_as_many_blocks_as_the_first(dtype: str) -> 
         with pytest.raises((OverflowError, TypeError)):
             array.add((0, 0), [1])
 
-    for _ in range(10):
+    for _ in range(40):  # until the interpreter's lists of free objects are full
         one_pass()
-    assert least_growth(one_pass, passes=15) <= 0
+    assert least_growth(one_pass) <= 0
 
 
 def test_the_package_does_not_need_numpy_until_it_is_asked_for() -> None:
