@@ -135,7 +135,7 @@ def one_copy_of(way: Way, data: list[int], handed: Any) -> int:
     if isinstance(handed, ShareableList):
         return handed.shm.size
     if isinstance(handed, onecopy.List):
-        return max(row.total_bytes for row in onecopy.store.containers() if row.length == len(handed))
+        return max(row.live_bytes for row in onecopy.store.containers() if row.length == len(handed))
     if way.name in {"plain", "manager"}:  # a pointer each, and 32 bytes for each int that CPython does not keep ready
         return sys.getsizeof(data) + 32 * sum(x > 256 for x in data)
     return memoryview(handed).nbytes
