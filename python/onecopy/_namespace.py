@@ -9,7 +9,7 @@ from onecopy._onecopy import Dict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from onecopy._onecopy import Lock
+    from onecopy.containers import Lock
 
 __all__ = ["Namespace"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from onecopy._onecopy import Lock
+    from onecopy.containers import Lock
 
     Scalar = TypeVar("Scalar", bound=np.generic)
     Lengths: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]

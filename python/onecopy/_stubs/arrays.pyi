@@ -5,7 +5,7 @@ from typing import Any, final
 import numpy as np
 from typing_extensions import Buffer
 
-from onecopy._stubs.containers import Lock
+from onecopy.containers import Lock
 
 @final
 class ArrayMemory(Buffer):

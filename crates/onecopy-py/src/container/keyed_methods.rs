@@ -1,11 +1,27 @@
 //! The methods that dicts, sets and counters have in common, as macros: `PyO3` takes one block of methods for each class.
 #![forbid(unsafe_code)]
 
-/// The methods of all three, and `more`.
+/// The methods of all three, and `more`. `fill` of the class does what its `__init__` does, however often that is called.
 macro_rules! keyed_methods {
-    ($class:ident, $attach:ident, { $($more:tt)* }) => {
+    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
         #[pymethods]
         impl $class {
+            #[new]
+            #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
+            fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+                let raw = keyed::create(keyed::Kind::$class)?;
+                Ok(Self { raw })
+            }
+
+            #[pyo3(signature = (source = Given(None), /, **named))]
+            fn __init__(
+                this: &Bound<'_, Self>,
+                source: Given<'_>,
+                named: Option<&Bound<'_, PyDict>>,
+            ) -> PyResult<()> {
+                Self::fill(this, source.0.as_ref(), named)
+            }
+
             fn __len__(&self) -> PyResult<usize> {
                 Ok(self.raw.len().map_err(Error::from)? as usize)
             }
@@ -65,8 +81,8 @@ macro_rules! keyed_methods {
 
 /// The methods of dicts and counters, and `more`.
 macro_rules! mapping_methods {
-    ($class:ident, $attach:ident, { $($more:tt)* }) => {
-        keyed_methods!($class, $attach, {
+    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
+        keyed_methods!($class, $attach, $signature, {
             fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
                 keyed::set(&self.raw, key, value)
             }
@@ -103,10 +119,9 @@ macro_rules! mapping_methods {
             ///
             /// Raises:
             ///     KeyError: There is no such key, and no default.
-            #[pyo3(signature = (key, *default))]
-            fn pop<'py>(&self, key: &Bound<'py, PyAny>, default: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                let default = handle::at_most_one("pop", default)?;
-                keyed::pop(&self.raw, key)?.or(default).ok_or_else(|| no_key(key))
+            #[pyo3(signature = (key, default = Given(None), /))]
+            fn pop<'py>(&self, key: &Bound<'py, PyAny>, default: Given<'py>) -> PyResult<Bound<'py, PyAny>> {
+                keyed::pop(&self.raw, key)?.or(default.0).ok_or_else(|| no_key(key))
             }
 
             /// Takes the last key out and returns it with its value.
