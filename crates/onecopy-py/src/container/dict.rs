@@ -87,7 +87,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
         let dict = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(keyed::Kind::Dict)?,
         };
         pairs.put(&dict.raw)?;
         Ok(dict)

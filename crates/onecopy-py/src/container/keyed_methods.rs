@@ -9,7 +9,7 @@ macro_rules! keyed_methods {
             #[new]
             #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
             fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-                let raw = keyed::create()?;
+                let raw = keyed::create(keyed::Kind::$class)?;
                 Ok(Self { raw })
             }
 

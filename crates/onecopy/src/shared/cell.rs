@@ -18,7 +18,7 @@ pub struct Cell {
 const WORD: u64 = ROOT3;
 
 /// What the store calls this kind of container.
-const KIND: u8 = 3;
+pub(crate) const KIND: u8 = 3;
 
 impl Cell {
     /// The writers' lock.
