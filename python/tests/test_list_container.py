@@ -243,7 +243,9 @@ def test_iteration_sees_changes_as_a_lists_does() -> None:
 
 INDEX = st.one_of(st.none(), st.integers(-12, 12), st.just(HUGE), st.just(-HUGE))
 STEP = st.one_of(st.none(), st.integers(-4, 4).filter(bool))
-ANY_VALUE = st.one_of(st.integers(-(2**70), 2**70), st.text(max_size=9), st.binary(max_size=9), st.floats(allow_nan=False))
+ANY_VALUE = st.one_of(
+    st.integers(-(2**70), 2**70), st.text(max_size=9), st.binary(max_size=9), st.floats(allow_nan=False)
+)
 OPERATION = st.one_of(
     st.tuples(st.sampled_from(["append", "remove"]), ANY_VALUE),
     st.tuples(st.just("insert"), st.integers(-20, 20), ANY_VALUE),
