@@ -3,7 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `list`, `list_iterator` | what is `onecopy.List`? |
-//! | `slots` | how are `l[i]`, `l[i] = x`, `append` and `pop` as fast as the interpreter allows? |
+//! | `slots`, `keyed_slots` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
 //! | `counter` | what is `onecopy.Counter`? |
@@ -42,6 +42,7 @@ mod handle;
 mod key;
 mod keyed;
 mod keyed_methods;
+mod keyed_slots;
 mod list;
 mod list_iterator;
 mod lock;
@@ -82,6 +83,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<dict::Dict>()?;
     module.add_class::<set::Set>()?;
     module.add_class::<counter::Counter>()?;
+    keyed_slots::install(py)?;
     module.add_function(wrap_pyfunction!(dict::_attach_dict, module)?)?;
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
