@@ -41,7 +41,7 @@ def _reduce_view(obj: Any) -> Any:
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
     name = type(obj).__name__
-    content = _CONTENTS.get(name) if type(obj).__module__ == "onecopy" else None
+    content = _CONTENTS.get(name) if type(obj).__module__ in _PLACES else None
     if content is not None:
         article = "an" if name == "Array" else "a"
         raise TypeError(
@@ -58,6 +58,9 @@ _CONTENTS: Final = {
     "Namespace": "vars(x)",
 }
 """How the content of each container is had."""
+
+_PLACES: Final = ("onecopy", "onecopy.containers")
+"""Modules that the containers name as theirs."""
 
 
 def _itself(obj: Any) -> Any:
