@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test develop fix bench torture loom fuzz audit docs clean prerequisites
+.PHONY: help demo test develop fix bench bench-peers torture loom fuzz audit docs clean prerequisites
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -40,6 +40,9 @@ fix: develop  ## format, and repair what clippy and ruff can
 bench: develop  ## ratios side by side, into docs/benchmarks.md (35 minutes; QUICK=1: 3; ONLY=a,b: sections)
 	cargo build --release --locked -p onecopy-cli
 	.venv/bin/python python/benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+bench-peers: develop  ## onecopy.Dict and List beside a Manager and other packages (2 minutes; installs them apart)
+	.venv/bin/python python/benchmarks/peers.py
 
 torture: develop  ## kill -9 at random for SECONDS=60, after every store; damaged tables; no memory; nothing is lost
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)

@@ -3,8 +3,8 @@
 `share(data)` packs nested lists, dicts, arrays and objects into shared memory once; every process gets a read-only view
 that behaves like the original, whatever the start method. `memory()` says how many copies of the data physically exist.
 
-What is called is here. Classes to name in annotations and `except` are in `onecopy.views`, `onecopy.errors`,
-`onecopy.meter` and `onecopy.store`.
+What is called is here. Classes to name in annotations and `except` are in `onecopy.views`, `onecopy.containers`,
+`onecopy.errors`, `onecopy.meter` and `onecopy.store`.
 
     >>> import onecopy
     >>> view = onecopy.share([1, 2, 3])
@@ -31,7 +31,7 @@ from onecopy._onecopy import (
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from onecopy import errors, meter, store, views
+    from onecopy import containers, errors, meter, store, views
     from onecopy._asserting import assert_shared, tag
     from onecopy._born import empty, full, ones, zeros
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
@@ -58,6 +58,7 @@ __all__ = [
     "__version__",
     "assert_shared",
     "collect",
+    "containers",
     "empty",
     "errors",
     "freeze",
@@ -85,7 +86,7 @@ __all__ = [
     "zeros",
 ]
 
-_MODULES = ("errors", "meter", "store", "views")
+_MODULES = ("containers", "errors", "meter", "store", "views")
 _HOMES = {
     "_asserting": "assert_shared tag",
     "_born": "empty full ones zeros",

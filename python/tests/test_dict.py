@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import uuid
 import zoneinfo
@@ -435,10 +436,24 @@ def test_the_lock_keeps_other_threads_out() -> None:
     assert shared["a"] == 2000
 
 
-def test_a_dict_in_itself_has_a_repr() -> None:
-    shared = DICT(a=1)
-    shared["self"] = shared
-    assert repr(shared) == "onecopy.Dict({'a': 1, 'self': onecopy.Dict({...})})"
+@pytest.mark.parametrize("inner", [DICT, LIST, VALUE, onecopy.Set, onecopy.Counter])
+@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: [inner], lambda inner: {"a": (inner,)}])
+def test_a_container_inside_a_container_is_refused(inner: Any, wrap: Callable[[Any], Any]) -> None:
+    shared, part = DICT(a=1), wrap(inner())
+    changes: list[Callable[[], Any]] = [
+        lambda: shared.__setitem__("self", part),
+        lambda: shared.update({"b": 2, "self": part}),
+        lambda: shared.setdefault("self", part),
+        lambda: shared.compare_exchange("a", 1, part),
+        lambda: shared.update_with("a", lambda _: part),
+        lambda: DICT.fromkeys("ab", part),
+        lambda: onecopy.Counter({"a": part}),
+    ]
+    before = onecopy.stats().units
+    for change in changes:
+        with pytest.raises(TypeError, match="an argument of its own"):
+            change()
+    assert (shared, onecopy.stats().units) == ({"a": 1}, before)
 
 
 def test_a_copy_by_pickle_is_the_same_dict() -> None:
@@ -466,7 +481,7 @@ def plain_keys() -> st.SearchStrategy[Any]:
 
 
 KEY = plain_keys()
-VALUE = st.one_of(
+VALUES_OF_A_MODEL = st.one_of(
     st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.lists(st.integers(), max_size=3)
 )
 
@@ -488,7 +503,7 @@ class AgainstDict(RuleBasedStateMachine):
                 outcomes.append((type(error), error.args if isinstance(error, KeyError) else ()))
         assert outcomes[0] == outcomes[1]
 
-    @rule(key=KEY, value=VALUE)
+    @rule(key=KEY, value=VALUES_OF_A_MODEL)
     def set(self, key: Any, value: Any) -> None:
         self.both(lambda mapping: mapping.__setitem__(key, value))
 
@@ -504,7 +519,7 @@ class AgainstDict(RuleBasedStateMachine):
     def pop(self, key: Any) -> None:
         self.both(lambda mapping: mapping.pop(key))
 
-    @rule(key=KEY, value=VALUE)
+    @rule(key=KEY, value=VALUES_OF_A_MODEL)
     def setdefault(self, key: Any, value: Any) -> None:
         self.both(lambda mapping: mapping.setdefault(key, value))
 
@@ -513,7 +528,7 @@ class AgainstDict(RuleBasedStateMachine):
         if self.model:
             self.both(lambda mapping: mapping.popitem())
 
-    @rule(items=st.dictionaries(KEY, VALUE, max_size=20))
+    @rule(items=st.dictionaries(KEY, VALUES_OF_A_MODEL, max_size=20))
     def update(self, items: Any) -> None:
         self.both(lambda mapping: mapping.update(items))
 
@@ -620,6 +635,90 @@ def add_to_each(shared: Any) -> None:
         shared.add(key)
 
 
+# Slots that are written by hand do what the methods do.
+
+
+@pytest.mark.parametrize("kind", [onecopy.Dict, onecopy.Counter], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key)[:40])
+def test_a_slot_does_what_the_method_of_its_name_does(kind: Any, key: Any) -> None:
+    shared, real = kind(), {}
+    for value in (3, -(2**47), 2**47, 2**70, 0.5, math.nan, True, None, "", "abc", "é" * 9, "€" * 9, "😀" * 9, [1]):
+        shared[key] = real[key] = value
+        assert repr(shared[key]) == repr(kind.__getitem__(shared, key)) == repr(value)
+        assert repr(shared.get(key)) == repr(shared.setdefault(key, 5)) == repr(value)
+        assert (key in shared, kind.__contains__(shared, key), len(shared)) == (True, True, 1)
+        assert list(shared) == list(real)
+        assert repr(shared.pop(key)) == repr(value)
+        assert (key in shared, kind.__contains__(shared, key), len(shared)) == (False, False, 0)
+        assert shared.setdefault(key, 7) == 7
+        del shared[key]
+        assert shared.get(key) is None
+        assert shared.get(key, 1) == shared.pop(key, 1) == 1
+        with pytest.raises(KeyError) as raised:
+            shared.pop(key)
+        assert raised.value.args == (key,)
+        shared.verify()
+
+
+def test_elements_of_a_set_come_and_go_whatever_they_are() -> None:
+    shared: Any = onecopy.Set()
+    for key in KEYS:
+        assert shared.add(key) is None
+        assert shared.add(key) is None
+        assert key in shared
+    assert list(shared) == KEYS
+    for key in KEYS:
+        assert shared.discard(key) is None
+        assert shared.discard(key) is None
+        assert key not in shared
+    shared.verify()
+
+
+@pytest.mark.parametrize("name", ["get", "setdefault", "pop", "add"])
+def test_methods_refuse_too_few_and_too_many_arguments(name: str) -> None:
+    shared = DICT({1: 2})
+    for arguments in [(), (1, 2, 3)]:
+        with pytest.raises(TypeError):
+            getattr(shared, name)(*arguments)
+    with pytest.raises(TypeError):
+        getattr(shared, name)(key=1)
+    assert shared == {1: 2}
+
+
+def test_defaults_are_given_back_as_they_are_and_not_kept() -> None:
+    shared = DICT({1: 2})
+    default = object()
+    before = sys.getrefcount(default)
+    for key in (5, "absent", None, (1, 2), 2**80):
+        for _ in range(100):
+            assert shared.get(key, default) is default
+            assert shared.pop(key, default) is default
+    assert sys.getrefcount(default) == before
+    text = "a str of some length" * 2
+    before = sys.getrefcount(text)
+    for key in range(100):
+        assert shared.setdefault(("k", key), text) is shared.setdefault(str(key), text) is text
+    assert sys.getrefcount(text) == before
+
+
+def test_adding_passes_over_every_width() -> None:
+    shared = DICT()
+    for start in (0, 2**47 - 2, 2**63 - 2, -(2**47), -(2**63) - 1, 2**100):
+        for key in ("n", 1, None):
+            shared[key] = start
+            for step in (1, 1, 1, -1, True, 2**47, -(2**70)):
+                expected = shared[key] + step
+                assert shared.add(key, step) == shared[key] == expected
+            assert shared.add(key) == shared.add(key, None) - 1
+    shared["f"] = 0.5
+    assert shared.add("f", 1) == 1.5
+    shared["s"] = "s"
+    for amount in (1, 0.5, "s"):
+        with pytest.raises(TypeError):
+            shared.add("s", amount)
+    shared.verify()
+
+
 # Slots keep nothing.
 
 
@@ -652,6 +751,4 @@ def test_any_number_of_passes_leaves_as_many_blocks_as_the_first(value: Any) -> 
                 with pytest.raises((KeyError, TypeError)):
                     use(bad)
 
-    for _ in range(40):  # until the interpreter's lists of free objects are full
-        one_pass()
     assert least_growth(one_pass) <= 0

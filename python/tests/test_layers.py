@@ -53,7 +53,7 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
     {"_dtypes", "_handlers", "_keys", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views"}
-    | {"_freeze_support", "_ways", "errors", "store"},
+    | {"_freeze_support", "_ways", "containers", "errors", "store"},
     {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_born", "_file", "_ranges", "_share", "_side", "views"},
     {"_kept", "_pickle"},

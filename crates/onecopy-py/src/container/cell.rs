@@ -32,7 +32,7 @@ use crate::error::Error;
 ///     42
 ///     >>> total.get()
 ///     42
-#[pyclass(frozen, module = "onecopy", name = "Value", weakref)]
+#[pyclass(frozen, module = "onecopy.containers", name = "Value", weakref)]
 pub(crate) struct Value {
     pub(super) raw: Cell,
 }

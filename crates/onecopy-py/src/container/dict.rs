@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle;
+use super::handle::{self, Given};
 use super::key::no_key;
 use super::keyed::{self, Keyed, Kind, Pairs};
 use super::keyed_methods::{keyed_methods, mapping_methods};
@@ -50,7 +50,7 @@ use crate::value::repr::guarded;
 ///     37
 ///     >>> ages
 ///     onecopy.Dict({'ada': 37, 'alan': 41, 'grace': 85})
-#[pyclass(frozen, mapping, module = "onecopy", name = "Dict", weakref)]
+#[pyclass(frozen, mapping, module = "onecopy.containers", name = "Dict", weakref)]
 pub(crate) struct Dict {
     pub(super) raw: RawDict,
     pub(super) spare: Spare,
@@ -79,15 +79,17 @@ pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'
     }
 }
 
-mapping_methods!(Dict, _attach_dict, {
-    #[new]
-    #[pyo3(signature = (source = None, /, **items))]
-    fn new(source: Option<&Bound<'_, PyAny>>, items: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let dict = Self::of(keyed::create()?);
-        keyed::update_from(&dict.raw, source, items)?;
-        Ok(dict)
+impl Dict {
+    fn fill(
+        this: &Bound<'_, Self>,
+        source: Option<&Bound<'_, PyAny>>,
+        items: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        keyed::update_from(&this.get().raw, source, items)
     }
+}
 
+mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     /// A dict with these keys, which all have the same value.
     #[classmethod]
     #[pyo3(signature = (iterable, value = None, /))]
@@ -150,13 +152,9 @@ mapping_methods!(Dict, _attach_dict, {
     /// Args:
     ///     source: A mapping, or an iterable of pairs.
     ///     items: More keys, as keywords.
-    #[pyo3(signature = (source = None, /, **items))]
-    fn update(
-        &self,
-        source: Option<&Bound<'_, PyAny>>,
-        items: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
-        keyed::update_from(&self.raw, source, items)
+    #[pyo3(signature = (source = Given(None), /, **items))]
+    fn update(&self, source: Given<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        keyed::update_from(&self.raw, source.0.as_ref(), items)
     }
 
     /// A real dict of what is in it at one moment.
@@ -187,14 +185,13 @@ mapping_methods!(Dict, _attach_dict, {
     ///     >>> dict = onecopy.Dict(seen=[1])
     ///     >>> dict.update_with("seen", lambda seen: [*seen, 2])
     ///     [1, 2]
-    #[pyo3(signature = (key, function, *default))]
+    #[pyo3(signature = (key, function, default = Given(None), /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,
         function: &Bound<'py, PyAny>,
-        default: &Bound<'py, PyTuple>,
+        default: Given<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let first = handle::at_most_one("update_with", default)?;
-        keyed::update_with(&this.get().raw, key, function, first.as_ref())
+        keyed::update_with(&this.get().raw, key, function, default.0.as_ref())
     }
 });

@@ -1,9 +1,9 @@
 //! The methods that dicts, sets and counters have in common, as macros: `PyO3` takes one block of methods for each class.
 #![forbid(unsafe_code)]
 
-/// The methods of all three, and `more`.
+/// The methods of all three, and `more`. `fill` of the class does what its `__init__` does, however often that is called.
 macro_rules! keyed_methods {
-    ($class:ident, $attach:ident, { $($more:tt)* }) => {
+    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
         impl $class {
             fn of(raw: RawDict) -> Self {
                 let spare = Spare::new();
@@ -13,6 +13,21 @@ macro_rules! keyed_methods {
 
         #[pymethods]
         impl $class {
+            #[new]
+            #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
+            fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+                Ok(Self::of(keyed::create()?))
+            }
+
+            #[pyo3(signature = (source = Given(None), /, **named))]
+            fn __init__(
+                this: &Bound<'_, Self>,
+                source: Given<'_>,
+                named: Option<&Bound<'_, PyDict>>,
+            ) -> PyResult<()> {
+                Self::fill(this, source.0.as_ref(), named)
+            }
+
             fn __len__(&self) -> PyResult<usize> {
                 Ok(self.raw.len().map_err(Error::from)? as usize)
             }
@@ -72,8 +87,8 @@ macro_rules! keyed_methods {
 
 /// The methods of dicts and counters, and `more`.
 macro_rules! mapping_methods {
-    ($class:ident, $attach:ident, { $($more:tt)* }) => {
-        keyed_methods!($class, $attach, {
+    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
+        keyed_methods!($class, $attach, $signature, {
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 self.subscript(key)
             }

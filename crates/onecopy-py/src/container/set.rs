@@ -6,14 +6,14 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFrozenSet, PySet, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFrozenSet, PySet, PyTuple, PyType};
 
 use super::dict_iterator::{DictIterator, iterate};
-use super::handle;
+use super::handle::{self, Given};
 use super::key::{OwnedKey, no_key};
 use super::keyed::{self, Changes, Pairs};
 use super::keyed_methods::keyed_methods;
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::word::{self, Objects};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
@@ -46,7 +46,7 @@ use crate::value::repr::guarded;
 ///     (True, 2)
 ///     >>> seen - {"a"}
 ///     {'b'}
-#[pyclass(frozen, module = "onecopy", name = "Set", weakref)]
+#[pyclass(frozen, module = "onecopy.containers", name = "Set", weakref)]
 pub(crate) struct Set {
     pub(super) raw: RawDict,
     pub(super) spare: Spare,
@@ -87,7 +87,7 @@ fn set_of<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
 
 /// An element to be looked for: a set is looked for as the frozenset that it equals.
 fn member<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if value.is_instance_of::<PySet>() {
+    if value.is_instance_of::<PySet>() || value.is_instance_of::<Set>() {
         return value.py().get_type::<PyFrozenSet>().call1((value,));
     }
     Ok(value.clone())
@@ -138,6 +138,29 @@ impl Set {
         }
     }
 
+    fn fill(
+        this: &Bound<'_, Self>,
+        iterable: Option<&Bound<'_, PyAny>>,
+        named: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        if named.is_some_and(|named| !named.is_empty()) {
+            return Err(PyTypeError::new_err("Set() takes no keyword arguments"));
+        }
+        let (py, raw) = (this.py(), &this.get().raw);
+        let mut pairs = Pairs::default();
+        if let Some(iterable) = iterable {
+            pairs.add_keys(iterable, &py.None().into_bound(py))?;
+        }
+        if raw.is_empty().map_err(Error::from)? {
+            return pairs.put(raw);
+        }
+        let locked = lock::hold(raw.writer_lock())?;
+        raw.clear().map_err(Error::from)?;
+        let put = pairs.put(raw);
+        drop(locked);
+        put
+    }
+
     fn add_all(&self, others: &Bound<'_, PyTuple>) -> PyResult<()> {
         let none = others.py().None().into_bound(others.py());
         let mut pairs = Pairs::default();
@@ -181,19 +204,7 @@ impl Set {
     }
 }
 
-keyed_methods!(Set, _attach_set, {
-    #[new]
-    #[pyo3(signature = (iterable = None, /))]
-    fn new(iterable: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let mut pairs = Pairs::default();
-        if let Some(iterable) = iterable {
-            pairs.add_keys(iterable, &iterable.py().None().into_bound(iterable.py()))?;
-        }
-        let set = Self::of(keyed::create()?);
-        pairs.put(&set.raw)?;
-        Ok(set)
-    }
-
+keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     fn __contains__(&self, element: &Bound<'_, PyAny>) -> PyResult<bool> {
         contains(&self.raw, element)
     }
