@@ -46,10 +46,12 @@ bench-peers: develop  ## onecopy.Dict and List beside a Manager and other packag
 
 torture: develop  ## kill -9 at random for SECONDS=60, after every store; damaged tables; no memory; nothing is lost
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)
+	.venv/bin/python tools/torture_containers.py --seconds $(or $(SECONDS),60)
 	.venv/bin/python tools/fuzz_changes.py
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)
-	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash
+	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test interrupted --test stopped
+	HISTORIES=100000 cargo test --release --features onecopy/testing --locked -p onecopy --test linearizable
 	STEP_STRIDE=1 cargo test --locked -p onecopy-meter --test steps
 	DAMAGE_ROUNDS=10000 cargo test --release --features onecopy/testing --locked -p onecopy --test damage
 	cargo run --release --locked -p onecopy --example exhaust

@@ -241,23 +241,3 @@ fn what_is_done_under_the_lock_is_one_step_to_other_writers() {
     });
     assert_eq!(list.get(0).unwrap(), Value::Int(3 * (ROUNDS / 10)));
 }
-
-/// The length says which element a negative index means, so both are of one moment: the first element changes only while
-/// it is not the last.
-#[test]
-fn the_last_element_is_never_one_that_was_not_the_last() {
-    let list = list();
-    list.append(&Value::Int(0)).unwrap();
-    let write = || {
-        for n in 0..ROUNDS {
-            list.append(&Value::Int(n)).unwrap();
-            list.set(0, &Value::Str("not the last".into())).unwrap();
-            list.set(0, &Value::Int(n)).unwrap();
-            list.pop(-1).unwrap();
-        }
-    };
-    beside(write, |_| {
-        let read = list.get(-1).unwrap();
-        assert!(matches!(read, Value::Int(_)), "{read:?}");
-    });
-}

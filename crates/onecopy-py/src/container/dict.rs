@@ -101,7 +101,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         let none = class.py().None().into_bound(class.py());
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
-        let dict = Self::of(keyed::create()?);
+        let dict = Self::of(keyed::create(keyed::Kind::Dict)?);
         pairs.put(&dict.raw)?;
         Ok(dict)
     }
@@ -154,7 +154,8 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     ///     items: More keys, as keywords.
     #[pyo3(signature = (source = Given(None), /, **items))]
     fn update(&self, source: Given<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        keyed::update_from(&self.raw, source.0.as_ref(), items)
+        let Given(source) = source;
+        keyed::update_from(&self.raw, source.as_ref(), items)
     }
 
     /// A real dict of what is in it at one moment.
@@ -192,6 +193,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         function: &Bound<'py, PyAny>,
         default: Given<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        keyed::update_with(&this.get().raw, key, function, default.0.as_ref())
+        let Given(first) = default;
+        keyed::update_with(&this.get().raw, key, function, first.as_ref())
     }
 });

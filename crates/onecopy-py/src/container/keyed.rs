@@ -62,9 +62,14 @@ impl Keyed {
 }
 
 /// A new container.
-pub(super) fn create() -> PyResult<RawDict> {
+pub(super) fn create(kind: Kind) -> PyResult<RawDict> {
     let store = Store::current().map_err(Error::from)?;
-    Ok(RawDict::create(&store).map_err(Error::from)?)
+    let made = match kind {
+        Kind::Dict => RawDict::create(&store),
+        Kind::Set => RawDict::create_set(&store),
+        Kind::Counter => RawDict::create_counter(&store),
+    };
+    Ok(made.map_err(Error::from)?)
 }
 
 /// What was found, once the container is no longer looked at.

@@ -16,7 +16,8 @@ macro_rules! keyed_methods {
             #[new]
             #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
             fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-                Ok(Self::of(keyed::create()?))
+                let raw = keyed::create(keyed::Kind::$class)?;
+                Ok(Self::of(raw))
             }
 
             #[pyo3(signature = (source = Given(None), /, **named))]

@@ -172,7 +172,8 @@ impl List {
 
     #[pyo3(signature = (iterable = Given(None), /))]
     fn __init__(&self, iterable: Given<'_>) -> PyResult<()> {
-        let values = iterable.0.as_ref().map(Encoded::all).transpose()?;
+        let Given(iterable) = iterable;
+        let values = iterable.as_ref().map(Encoded::all).transpose()?;
         let values: Vec<Incoming<'_>> = values.iter().flatten().map(Encoded::incoming).collect();
         if self.raw.is_empty().map_err(Error::from)? {
             return Ok(self.raw.extend(&values).map_err(Error::from)?);

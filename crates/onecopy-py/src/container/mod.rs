@@ -11,6 +11,7 @@
 //! | `key` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
+//! | `array` | what is `onecopy.Array` made of? |
 //! | `lock` | what is `container.lock`? |
 //! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
 //! | `handle` | how is a container pickled and annotated? |
@@ -30,6 +31,7 @@
     reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
 )]
 
+mod array;
 mod cell;
 mod counter;
 mod dict;
@@ -74,6 +76,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
     module.add_class::<lock::Lock>()?;
+    module.add_class::<array::ArrayMemory>()?;
     slots::install(py)?;
     module.add_function(wrap_pyfunction!(list::_attach_list, module)?)?;
     module.add_function(wrap_pyfunction!(cell::_attach_value, module)?)?;
