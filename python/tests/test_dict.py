@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import uuid
 import zoneinfo
@@ -632,6 +633,90 @@ def test_a_spawned_process_finds_members_of_this_file() -> None:
 def add_to_each(shared: Any) -> None:
     for key in (Color.BLUE, Right.READ | Right.WRITE, uuid.UUID(int=3)):
         shared.add(key)
+
+
+# Slots that are written by hand do what the methods do.
+
+
+@pytest.mark.parametrize("kind", [onecopy.Dict, onecopy.Counter], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key)[:40])
+def test_a_slot_does_what_the_method_of_its_name_does(kind: Any, key: Any) -> None:
+    shared, real = kind(), {}
+    for value in (3, -(2**47), 2**47, 2**70, 0.5, math.nan, True, None, "", "abc", "é" * 9, "€" * 9, "😀" * 9, [1]):
+        shared[key] = real[key] = value
+        assert repr(shared[key]) == repr(kind.__getitem__(shared, key)) == repr(value)
+        assert repr(shared.get(key)) == repr(shared.setdefault(key, 5)) == repr(value)
+        assert (key in shared, kind.__contains__(shared, key), len(shared)) == (True, True, 1)
+        assert list(shared) == list(real)
+        assert repr(shared.pop(key)) == repr(value)
+        assert (key in shared, kind.__contains__(shared, key), len(shared)) == (False, False, 0)
+        assert shared.setdefault(key, 7) == 7
+        del shared[key]
+        assert shared.get(key) is None
+        assert shared.get(key, 1) == shared.pop(key, 1) == 1
+        with pytest.raises(KeyError) as raised:
+            shared.pop(key)
+        assert raised.value.args == (key,)
+        shared.verify()
+
+
+def test_elements_of_a_set_come_and_go_whatever_they_are() -> None:
+    shared: Any = onecopy.Set()
+    for key in KEYS:
+        assert shared.add(key) is None
+        assert shared.add(key) is None
+        assert key in shared
+    assert list(shared) == KEYS
+    for key in KEYS:
+        assert shared.discard(key) is None
+        assert shared.discard(key) is None
+        assert key not in shared
+    shared.verify()
+
+
+@pytest.mark.parametrize("name", ["get", "setdefault", "pop", "add"])
+def test_methods_refuse_too_few_and_too_many_arguments(name: str) -> None:
+    shared = DICT({1: 2})
+    for arguments in [(), (1, 2, 3)]:
+        with pytest.raises(TypeError):
+            getattr(shared, name)(*arguments)
+    with pytest.raises(TypeError):
+        getattr(shared, name)(key=1)
+    assert shared == {1: 2}
+
+
+def test_defaults_are_given_back_as_they_are_and_not_kept() -> None:
+    shared = DICT({1: 2})
+    default = object()
+    before = sys.getrefcount(default)
+    for key in (5, "absent", None, (1, 2), 2**80):
+        for _ in range(100):
+            assert shared.get(key, default) is default
+            assert shared.pop(key, default) is default
+    assert sys.getrefcount(default) == before
+    text = "a str of some length" * 2
+    before = sys.getrefcount(text)
+    for key in range(100):
+        assert shared.setdefault(("k", key), text) is shared.setdefault(str(key), text) is text
+    assert sys.getrefcount(text) == before
+
+
+def test_adding_passes_over_every_width() -> None:
+    shared = DICT()
+    for start in (0, 2**47 - 2, 2**63 - 2, -(2**47), -(2**63) - 1, 2**100):
+        for key in ("n", 1, None):
+            shared[key] = start
+            for step in (1, 1, 1, -1, True, 2**47, -(2**70)):
+                expected = shared[key] + step
+                assert shared.add(key, step) == shared[key] == expected
+            assert shared.add(key) == shared.add(key, None) - 1
+    shared["f"] = 0.5
+    assert shared.add("f", 1) == 1.5
+    shared["s"] = "s"
+    for amount in (1, 0.5, "s"):
+        with pytest.raises(TypeError):
+            shared.add("s", amount)
+    shared.verify()
 
 
 # Slots keep nothing.

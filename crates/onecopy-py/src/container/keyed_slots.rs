@@ -439,7 +439,7 @@ unsafe extern "C" fn discard(object: *mut PyObject, element: *mut PyObject) -> *
 
 const GET: &CStr = c"get($self, key, default=None, /)\n--\n\nThe value of a key, or `default` if there is no such key.";
 const SETDEFAULT: &CStr = c"setdefault($self, key, default=None, /)\n--\n\nThe value of a key. A key that is not there is set to `default`.";
-const POP: &CStr = c"pop($self, key, /, *default)\n--\n\nTakes a key out and returns its value; `default` if there is no such key.\n\nRaises:\n    KeyError: There is no such key, and no default.";
+const POP: &CStr = c"pop($self, key, default=..., /)\n--\n\nTakes a key out and returns its value; `default` if there is no such key.\n\nRaises:\n    KeyError: There is no such key, and no default.";
 const ADD: &CStr = c"add($self, key, amount=None, /)\n--\n\nAdds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.\n\nArgs:\n    key: Which number.\n    amount: What to add, 1 by default.\n\nRaises:\n    TypeError: The value, or `amount`, is no int and no float.";
 const ADD_ELEMENT: &CStr = c"add($self, element, /)\n--\n\nAdds an element.";
 const DISCARD: &CStr = c"discard($self, element, /)\n--\n\nTakes an element out, if it is there.";
