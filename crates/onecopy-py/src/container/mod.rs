@@ -27,6 +27,10 @@
     reason = "lengths and indices of lists lie below 2^48"
 )]
 #![allow(
+    clippy::needless_pass_by_value,
+    reason = "arguments of functions that Python calls are owned"
+)]
+#![allow(
     clippy::inline_always,
     reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
 )]
