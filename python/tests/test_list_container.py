@@ -37,7 +37,6 @@ EXEMPT = {
     "test_contains_order": FOREIGN,
     "test_free_after_iterating": Exempt("derives a class; a List cannot be derived from", (TypeError, AssertionError)),
     "test_index": FOREIGN,
-    "test_init": Exempt("empties the list by calling __init__ again", (AssertionError,)),
     "test_remove": FOREIGN,
     "test_repr": Exempt("expects the repr of a list; that of a List names its type", (AssertionError,)),
     "test_repr_deep": Exempt("puts a List into a List, which is refused", (TypeError,)),

@@ -21,69 +21,82 @@ SET: Any = onecopy.Set
 DERIVED = "derives a class; containers cannot be derived from"
 REAL = "expects the class itself of a copy or an operator; containers give real dicts and sets"
 FOREIGN = "a key or element of a class whose objects other processes cannot find"
+STATE = "sets an attribute of the set; containers have none"
 TEXT = "expects the repr of a dict or set; that of a container names its class"
-PICTURE = "expects an error when the container changes while it is iterated; a container yields what was there"
 SELF = "expects the same object back; each read makes a new one"
+INSIDE = "puts a container into a container"
 
 EXEMPT_DICT = {
+    "test_copy": Exempt(REAL, (AssertionError,)),
+    "test_eq": Exempt(FOREIGN, (TypeError,)),
     "test_fromkeys": Exempt(DERIVED, (TypeError,)),
     "test_getitem": Exempt(FOREIGN, (TypeError,)),
-    "test_mutatingiteration": Exempt(PICTURE, (AssertionError,)),
     "test_pop": Exempt(FOREIGN, (TypeError,)),
     "test_repr": Exempt(TEXT, (AssertionError,)),
-    "test_setdefault": Exempt(FOREIGN, (TypeError,)),
+    "test_repr_deep": Exempt(INSIDE, (TypeError,)),
+    "test_setdefault": Exempt(SELF, (IndexError,)),
 }
 
 DictSuite = adopt(mapping_tests.TestHashMappingProtocol, DICT, EXEMPT_DICT)
 
 
 def shared_operands(suite: type[unittest.TestCase]) -> Any:
-    """`setUp` of a suite whose sets are attributes: they become shared ones."""
+    """`setUp` of a suite whose sets are attributes: they become shared ones; a function among the values, a str."""
 
     def setUp(self: Any) -> None:
         suite.setUp(self)
+        if isinstance(getattr(self, "values", None), list):
+            self.values = [repr(value) if callable(value) else value for value in self.values]
         for name in ("set", "dup", "left"):
-            if isinstance(getattr(self, name, None), set):
-                setattr(self, name, SET(getattr(self, name)))
+            plain = getattr(self, name, None)
+            if isinstance(plain, set):
+                setattr(self, name, SET(repr(value) if callable(value) else value for value in plain))
 
     return setUp
 
 
-EXEMPT_SET: dict[str, Exempt] = {}
+EXEMPT_SET = {
+    "test_badcmp": Exempt(FOREIGN, (TypeError,)),
+    "test_cyclical_repr": Exempt(FOREIGN, (TypeError,)),
+    "test_deepcopy": Exempt(FOREIGN, (TypeError,)),
+    "test_do_not_rehash_dict_keys": Exempt(FOREIGN, (TypeError,)),
+    "test_free_after_iterating": Exempt(DERIVED, (TypeError,)),
+    "test_pickling": Exempt(STATE, (AttributeError,)),
+    "test_subclass_with_custom_hash": Exempt(DERIVED, (TypeError,)),
+}
 
 SetSuite = adopt(test_set.TestSet, SET, EXEMPT_SET, thetype=SET, basetype=set)
 
+_TEXT = {"test_repr": Exempt(TEXT, (AssertionError,))}
+_SELF = {"test_copy": Exempt(SELF, (AssertionError,))}
 OTHERS: dict[str, dict[str, Exempt]] = {
-    name: {}
-    for name in (
-        "TestBasicOpsEmpty",
-        "TestBasicOpsSingleton",
-        "TestBasicOpsTuple",
-        "TestBasicOpsTriple",
-        "TestBasicOpsString",
-        "TestBasicOpsBytes",
-        "TestBasicOpsMixedStringBytes",
-        "TestBinaryOps",
-        "TestUpdateOps",
-        "TestMutate",
-        "TestSubsetEqualEmpty",
-        "TestSubsetEqualNonEmpty",
-        "TestSubsetEmptyNonEmpty",
-        "TestSubsetPartial",
-        "TestSubsetNonOverlap",
-        "TestOnlySetsNumeric",
-        "TestOnlySetsDict",
-        "TestOnlySetsOperator",
-        "TestOnlySetsTuple",
-        "TestOnlySetsString",
-        "TestOnlySetsGenerator",
-        "TestCopyingEmpty",
-        "TestCopyingSingleton",
-        "TestCopyingTriple",
-        "TestCopyingTuple",
-        "TestCopyingNested",
-        "TestIdentities",
-    )
+    "TestBasicOpsEmpty": _TEXT,
+    "TestBasicOpsSingleton": _TEXT,
+    "TestBasicOpsTuple": _TEXT,
+    "TestBasicOpsTriple": {},
+    "TestBasicOpsString": _TEXT,
+    "TestBasicOpsBytes": _TEXT,
+    "TestBasicOpsMixedStringBytes": _TEXT,
+    "TestBinaryOps": {},
+    "TestUpdateOps": {},
+    "TestMutate": {},
+    "TestSubsetEqualEmpty": {},
+    "TestSubsetEqualNonEmpty": {},
+    "TestSubsetEmptyNonEmpty": {},
+    "TestSubsetPartial": {},
+    "TestSubsetNonOverlap": {},
+    "TestOnlySetsNumeric": {},
+    "TestOnlySetsDict": {},
+    "TestOnlySetsOperator": {},
+    "TestOnlySetsTuple": {},
+    "TestOnlySetsString": {},
+    "TestOnlySetsGenerator": {},
+    "TestCopyingEmpty": {},
+    "TestCopyingSingleton": _SELF,
+    "TestCopyingTriple": _SELF,
+    "TestCopyingTuple": _SELF,
+    "TestCopyingNested": _SELF,
+    "TestIdentities": {},
 }
 for _name, _exempt in OTHERS.items():
     _suite = getattr(test_set, _name)

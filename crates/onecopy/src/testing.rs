@@ -1,13 +1,14 @@
 //! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
-//! the metadata of a store, and a thread to be ended after its n-th store to a container, or to do something
-//! else after its n-th load; a process can be less patient with holders of its lock, and learn where its words
-//! stand; and a thread can look around after each step of writing a file. Without the feature everything here is empty.
+//! the metadata of a store, and a thread to be ended, or its process stopped, after its n-th store to a container, or to
+//! do something else after its n-th load; a process can be less patient with holders of its lock, and learn where its
+//! words stand; and a thread can look around after each step of writing a file. Without the feature everything here is
+//! empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
 pub use armed::{
-    arm, disarm, end_thread_after, in_thread, interrupt_after, set_patience, thread_stores_left,
-    was_interrupted, words_in_use,
+    arm, disarm, end_thread_after, in_thread, interrupt_after, set_patience, stop_process_after,
+    thread_stores_left, was_interrupted, words_in_use,
 };
 
 #[cfg(not(feature = "testing"))]
@@ -103,11 +104,18 @@ mod armed {
 
     thread_local! {
         static THREAD_LEFT: Cell<u64> = const { Cell::new(0) };
+        static STOPS: Cell<bool> = const { Cell::new(false) };
     }
 
     /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
     /// unwinds and drops nothing. 0 takes it back.
     pub fn end_thread_after(stores: u64) {
+        THREAD_LEFT.set(stores);
+    }
+
+    /// Stops this process by SIGSTOP right after the calling thread's `stores`-th store to a container from now.
+    pub fn stop_process_after(stores: u64) {
+        STOPS.set(true);
         THREAD_LEFT.set(stores);
     }
 
@@ -192,7 +200,10 @@ mod armed {
             return;
         }
         THREAD_LEFT.set(left - 1);
-        if left == 1 {
+        if left == 1 && STOPS.get() {
+            let me = rustix::process::getpid();
+            let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
+        } else if left == 1 {
             // SAFETY: exit(2) ends this thread alone. Nobody uses its stack or what it owns any more: what it lent to others
             // stays where it is, since nothing is unwound or freed.
             unsafe { libc::syscall(libc::SYS_exit, 0) };

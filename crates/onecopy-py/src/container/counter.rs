@@ -4,7 +4,7 @@
 use onecopy::shared::{End, KeyAdded, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyKeyError, PyNotImplementedError};
+use pyo3::exceptions::{PyKeyError, PyNotImplementedError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -12,12 +12,13 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle;
-use super::key::{OwnedKey, no_key};
+use super::handle::{self, Given};
+use super::key::OwnedKey;
 use super::keyed::{self, Changes, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::{self, Lock};
 use super::word::Encoded;
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -47,9 +48,16 @@ use crate::value::repr::guarded;
 ///     0
 ///     >>> words.most_common(2)
 ///     [('to', 3), ('be', 2)]
-#[pyclass(frozen, mapping, module = "onecopy", name = "Counter", weakref)]
+#[pyclass(
+    frozen,
+    mapping,
+    module = "onecopy.containers",
+    name = "Counter",
+    weakref
+)]
 pub(crate) struct Counter {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
 }
 
 static COUNTER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -65,9 +73,32 @@ fn counted<'py>(
 }
 
 impl Counter {
+    pub(super) fn subscript<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match keyed::get(&self.raw, key)? {
+            Some(count) => Ok(count),
+            None => 0.into_bound_py_any(key.py()),
+        }
+    }
+
+    pub(super) fn take_out(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        keyed::delete(&self.raw, key).map(|_| ())
+    }
+
     /// A real counter of one moment.
     fn to_counter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         counted(py, Some(keyed::to_dict(py, &self.raw)?.as_any()), None)
+    }
+
+    fn fill<'py>(
+        this: &Bound<'py, Self>,
+        source: Option<&Bound<'py, PyAny>>,
+        counts: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        let counts = counted(this.py(), source, counts)?;
+        if this.get().raw.is_empty().map_err(Error::from)? {
+            return keyed::update_from(&this.get().raw, Some(&counts), None);
+        }
+        Self::add_all(this, &counts)
     }
 
     /// Adds the counts of a real counter.
@@ -95,14 +126,15 @@ impl Counter {
     fn become_of(this: &Bound<'_, Self>, method: &str, other: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = this.py();
         let other = other_counter(other)?;
+        if !other.is_instance_of::<PyDict>() {
+            let name = other.get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "{method}() of a counter takes a counter or a dict of counts, not {name}"
+            )));
+        }
         keyed::change(&this.get().raw, |picture| {
             let before = keyed::dict_of(py, picture)?;
             let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
-            if after.is(py.NotImplemented().bind(py)) {
-                return Err(pyo3::exceptions::PyTypeError::new_err(
-                    "only a counter can be added to a counter",
-                ));
-            }
             let mut changes = Changes::default();
             for (key, count) in before.iter() {
                 if !after.contains(&key)? {
@@ -130,22 +162,7 @@ fn other_counter<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     Ok(dict::operand(other)?.map_or_else(|| other.clone(), Bound::into_any))
 }
 
-mapping_methods!(Counter, _attach_counter, {
-    #[new]
-    #[pyo3(signature = (source = None, /, **counts))]
-    fn new<'py>(
-        py: Python<'py>,
-        source: Option<&Bound<'py, PyAny>>,
-        counts: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Self> {
-        let counts = counted(py, source, counts)?;
-        let counter = Self {
-            raw: keyed::create()?,
-        };
-        keyed::update_from(&counter.raw, Some(&counts), None)?;
-        Ok(counter)
-    }
-
+mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Not for counters, as `collections.Counter` has it.
     #[classmethod]
     #[pyo3(signature = (iterable, value = None, /))]
@@ -158,17 +175,6 @@ mapping_methods!(Counter, _attach_counter, {
         Err(PyNotImplementedError::new_err(
             "Counter.fromkeys() is undefined; use Counter(iterable)",
         ))
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match keyed::get(&self.raw, key)? {
-            Some(count) => Ok(count),
-            None => 0.into_bound_py_any(key.py()),
-        }
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::delete(&self.raw, key).map(|_| ())
     }
 
     fn __richcmp__<'py>(
@@ -217,19 +223,19 @@ mapping_methods!(Counter, _attach_counter, {
     }
 
     fn __iadd__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__add__", other)
+        Self::become_of(this, "__iadd__", other)
     }
 
     fn __isub__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__sub__", other)
+        Self::become_of(this, "__isub__", other)
     }
 
     fn __iand__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__and__", other)
+        Self::become_of(this, "__iand__", other)
     }
 
     fn __ior__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__or__", other)
+        Self::become_of(this, "__ior__", other)
     }
 
     fn __pos__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -13,7 +13,7 @@ use crate::cpython::import_once;
 use crate::error::Error;
 
 /// Yields keys, values or both in the order of the keys, as they were at one moment.
-#[pyclass(frozen, module = "onecopy", name = "DictIterator")]
+#[pyclass(frozen, module = "onecopy._onecopy", name = "DictIterator")]
 pub(crate) struct DictIterator {
     state: Mutex<State>,
 }

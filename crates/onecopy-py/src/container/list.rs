@@ -11,9 +11,9 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PySlice, PyType};
+use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 
-use super::handle;
+use super::handle::{self, Given};
 use super::list_iterator::ListIterator;
 use super::lock::{self, Lock};
 use super::update;
@@ -43,7 +43,13 @@ use crate::value::{index, key};
 ///     >>> numbers.sort()
 ///     >>> numbers
 ///     onecopy.List([0, 1, 2, 3])
-#[pyclass(frozen, sequence, module = "onecopy", name = "List", weakref)]
+#[pyclass(
+    frozen,
+    sequence,
+    module = "onecopy.containers",
+    name = "List",
+    weakref
+)]
 pub(crate) struct List {
     pub(super) raw: RawList,
     pub(super) spare: Spare,
@@ -136,6 +142,17 @@ impl List {
     }
 }
 
+/// An argument of which only the truth counts.
+struct Truth(bool);
+
+impl FromPyObject<'_, '_> for Truth {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        object.is_truthy().map(Self)
+    }
+}
+
 fn no_memory() -> PyErr {
     PyMemoryError::new_err(())
 }
@@ -147,14 +164,29 @@ fn assign_out_of_range() -> PyErr {
 #[pymethods]
 impl List {
     #[new]
-    #[pyo3(signature = (iterable = None, /))]
-    fn new(iterable: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (*_given, **_named), text_signature = "(iterable=..., /)")]
+    fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let store = Store::current().map_err(Error::from)?;
-        let list = Self::of(RawList::create(&store).map_err(Error::from)?);
-        if let Some(iterable) = iterable {
-            list.extend_by(iterable)?;
+        Ok(Self::of(RawList::create(&store).map_err(Error::from)?))
+    }
+
+    #[pyo3(signature = (iterable = Given(None), /))]
+    fn __init__(&self, iterable: Given<'_>) -> PyResult<()> {
+        let Given(iterable) = iterable;
+        let values = iterable.as_ref().map(Encoded::all).transpose()?;
+        let values: Vec<Incoming<'_>> = values.iter().flatten().map(Encoded::incoming).collect();
+        if self.raw.is_empty().map_err(Error::from)? {
+            return Ok(self.raw.extend(&values).map_err(Error::from)?);
         }
-        Ok(list)
+        let all = Slice {
+            start: None,
+            stop: None,
+            step: 1,
+        };
+        self.raw
+            .set_slice(all, &values)
+            .map_err(Error::from)?
+            .map_err(|_| PyRuntimeError::new_err("a whole list takes any number of elements"))
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -381,9 +413,13 @@ impl List {
     ///
     /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
     /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
-    #[pyo3(signature = (*, key = None, reverse = false))]
-    fn sort(this: &Bound<'_, Self>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<()> {
-        let list = this.get();
+    #[pyo3(signature = (*, key = None, reverse = Truth(false)), text_signature = "($self, *, key=None, reverse=False)")]
+    fn sort(
+        this: &Bound<'_, Self>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: Truth,
+    ) -> PyResult<()> {
+        let (list, Truth(reverse)) = (this.get(), reverse);
         for _ in 0..3 {
             if list.sort_once(this.py(), key, reverse)? {
                 return Ok(());

@@ -27,7 +27,7 @@ const AHEAD_FIRST: u64 = 16;
 const AHEAD_MOST: u64 = 512;
 
 /// Yields the elements of a list as they are when they are reached.
-#[pyclass(frozen, module = "onecopy", name = "ListIterator")]
+#[pyclass(frozen, module = "onecopy._onecopy", name = "ListIterator")]
 pub(crate) struct ListIterator {
     state: RefCell<State>,
 }

@@ -56,7 +56,8 @@ mod whole;
 pub use api::{Iter, List, ListError, ListLock};
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
+pub(crate) use raw::{KIND, LEN};
 pub use read::Chunk;
 pub use slice::Slice;
 
-use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, LEN, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};
+use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};
