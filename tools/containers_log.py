@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 KINDS = (
     "count", "count", "set", "set", "delete", "add", "discard", "value", "append", "insert", "extend", "board",
-    "pop", "pop first", "pop middle", "pop", "sum", "read", "read", "read",
+    "pop", "pop first", "pop middle", "pop", "sum", "update", "update", "reverse", "read", "read",
 )  # fmt: skip
 POPS = ("pop", "pop first", "pop middle")
 OWN_KEYS = 4
+TOGETHER = 64
+"""Keys that one `update` sets, all or none."""
 SHARED_KEYS = 8
 BOARD = 16
 NUMBER_BITS = 24
@@ -61,6 +63,11 @@ class Step:
     def key(self) -> str:
         """A key that only this worker uses."""
         return f"a key of worker {self.worker}: {self.choice % OWN_KEYS}"
+
+    @property
+    def items(self) -> dict[str, object]:
+        """What an `update` sets, in one step."""
+        return {f"a key of worker {self.worker}, one of many: {nth}": record(self.id) for nth in range(TOGETHER)}
 
     @property
     def shared_key(self) -> str | int:

@@ -119,6 +119,8 @@ class Oracle:
         later_table, later_members = dict(table), dict(members)
         for one in in_flight:
             self.apply(one, later_table, later_members)
+            if one.kind == "update" and len({self.containers.table.get(key) for key in one.items}) != 1:
+                fail(f"some of what was set together, in step {one.number} of worker {one.worker}")
         for key, later in later_table.items():
             found = self.containers.table.pop(key, None)
             if found not in (table.get(key), later):
@@ -136,6 +138,8 @@ class Oracle:
         """Does a step to the model of what one worker alone uses."""
         if one.kind in ("set", "delete"):
             table[one.key] = record(one.id) if one.kind == "set" else None
+        if one.kind == "update":
+            table.update(one.items)
         if one.kind in ("add", "discard"):
             members[one.key] = one.kind == "add"
 

@@ -51,6 +51,17 @@ ROUND = 50
 SLOTS = 4 * ROUND
 
 
+def at_one_moment(table: dict[Any, Any]) -> list[tuple[str, Any]]:
+    """The items that are records, after a look at those that were set together."""
+    items = [(key, value) for key, value in table.items() if str(key).startswith("a key")]
+    together: dict[str, Any] = {}
+    for key, value in items:
+        owner, _, nth = key.partition(", one of many: ")
+        if nth:
+            check(together.setdefault(owner, value) == value, f"{key!r} is of another moment: {value!r}")
+    return items
+
+
 class Life:
     """A worker: what it does, and what it has seen."""
 
@@ -62,6 +73,8 @@ class Life:
             "count": lambda one: containers.counts.add(one.shared_key, one.amount),
             "sum": lambda one: containers.table.add(one.shared_key, one.amount),
             "set": self.set,
+            "update": lambda one: containers.table.update(one.items),
+            "reverse": lambda _: containers.queue.reverse(),
             "delete": lambda one: containers.table.pop(one.key, None),
             "add": lambda one: containers.members.add(one.key),
             "discard": lambda one: containers.members.discard(one.key),
@@ -99,7 +112,7 @@ class Life:
         ways: list[Callable[[], Any]] = [
             lambda: [(key, containers.table.get(key))],
             lambda: [item for item in containers.table.items() if str(item[0]).startswith("a key")],
-            lambda: [item for item in containers.table.copy().items() if str(item[0]).startswith("a key")],
+            lambda: at_one_moment(containers.table.to_python()),
             lambda: [("", value) for value in containers.queue],
             lambda: [("", value) for value in containers.queue.copy()],
             lambda: [("", value) for value in containers.queue[-1:]],

@@ -76,6 +76,18 @@ def test_what_was_in_flight_has_happened_or_not(world: World, happened: bool) ->
         break
 
 
+def test_what_is_set_together_is_not_torn(world: World) -> None:
+    number = next(n for n in range(STEPS + 1, STEPS + 100) if step(SEED, 1, n).kind == "update")
+    world.life.header[DONE] = number - 1
+    for nth in range(STEPS + 1, number):
+        world.do(nth)
+    world.life.header[BEGUN] = number
+    some = list(step(SEED, 1, number).items.items())[:9]
+    world.containers.table.update(some)
+    with pytest.raises(SystemExit, match="set together"):
+        world.settle()
+
+
 def own_key(world: World) -> Any:
     return next(key for key in world.containers.table if str(key).startswith("a key"))
 

@@ -47,6 +47,9 @@ mod store {
     #[cfg(test)]
     mod lock_loom;
 }
+#[cfg(all(loom, test))]
+#[path = "shared/look_loom.rs"]
+mod look_loom;
 #[cfg(loom)]
 mod sys {
     pub(crate) mod futex;
