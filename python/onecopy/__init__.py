@@ -37,13 +37,16 @@ if TYPE_CHECKING:
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
     from onecopy._freeze import FreezeReport, freeze, freeze_check
     from onecopy._freeze_support import freeze_supported
+    from onecopy._namespace import Namespace
     from onecopy._objects import write_objects
     from onecopy._share import private, share, to_python
     from onecopy._side import mark
+    from onecopy._writable import Array
     from onecopy.meter import memory, watch
     from onecopy.store import collect, stats
 
 __all__ = [
+    "Array",
     "AttachError",
     "CorruptImage",
     "Counter",
@@ -51,6 +54,7 @@ __all__ = [
     "FreezeReport",
     "Gone",
     "List",
+    "Namespace",
     "OnecopyError",
     "Set",
     "Unsupported",
@@ -93,9 +97,11 @@ _HOMES = {
     "_file": "from_buffer image_of open save",
     "_freeze": "FreezeReport freeze freeze_check",
     "_freeze_support": "freeze_supported",
+    "_namespace": "Namespace",
     "_objects": "write_objects",
     "_share": "private share to_python",
     "_side": "mark",
+    "_writable": "Array",
     "meter": "memory watch",
     "store": "collect stats",
 }

@@ -16,6 +16,7 @@ from typing import (
 import numpy as np
 from typing_extensions import Buffer
 
+from onecopy._stubs.arrays import ArrayMemory
 from onecopy._stubs.freezing import (
     _freeze_header,
     _freeze_look,
@@ -55,6 +56,7 @@ _Huge: TypeAlias = Literal["auto"] | bool
 _Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 __all__ = [
+    "ArrayMemory",
     "AttachDenied",
     "AttachError",
     "BuildBuffer",
@@ -99,6 +101,7 @@ __all__ = [
     "_bytes_before",
     "_cli_main",
     "_collect",
+    "_containers",
     "_digest",
     "_environment_is_untrusted",
     "_file_image",
@@ -268,6 +271,9 @@ def _image_behind(view: Any) -> Image | None:
 
 def _stats() -> list[tuple[str, int]]:
     """Figures of this process's store, by the names of `onecopy.store.Stats`."""
+
+def _containers() -> list[dict[str, Any]]:
+    """The containers of this process's store, by the names of `onecopy.store.ContainerStats`."""
 
 def _collect(max_age: float | None) -> list[tuple[str, int]]:
     """Gives back what nobody needs; returns how much, by the names of `onecopy.store.Collected`.

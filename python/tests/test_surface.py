@@ -180,11 +180,13 @@ def test_set_methods_give_what_the_builtins_give(method: str, kind: type) -> Non
 
 def figures() -> dict[str, Any]:
     report = onecopy.memory()
+    counted = onecopy.Counter("abb")
     with onecopy.watch() as watched:
         pass
     return {
         "Stats": onecopy.stats(),
         "Collected": onecopy.collect(),
+        "ContainerStats": next(row for row in store.containers() if row.length == len(counted)),
         "Report": report,
         "Report of a watch": watched.report(),
         "ProcessMemory": report.processes[0],

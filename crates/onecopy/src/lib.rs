@@ -66,7 +66,10 @@ pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 pub use file::{FileBuilder, FileError, FileIdentity, FileImage, FileKind};
 pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
-pub use shared::{ContainerError, Counter, Dict, DictError, List, ListError, Set, Value};
+pub use shared::{
+    Array, ContainerError, ContainerKind, ContainerStats, Counter, Dict, DictError, List,
+    ListError, Set, Value,
+};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, OldAddress, Portable, PrivateMapping, Stats,

@@ -18,6 +18,13 @@ class _Container:
     def lock(self) -> Lock:
         """The writers' lock, for `with`: others wait before they change the container, and readers go on."""
 
+    def verify(self) -> None:
+        """Checks every invariant of the container's memory.
+
+        Raises:
+            onecopy.OnecopyError: One is broken; the text says which and where.
+        """
+
 class _Collection(_Container):
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __len__(self) -> int: ...
@@ -25,13 +32,6 @@ class _Collection(_Container):
     def __ne__(self, other: object, /) -> bool: ...
     def clear(self) -> None:
         """Takes everything out. Its memory goes back to the store."""
-
-    def verify(self) -> None:
-        """Checks every invariant of the container's memory.
-
-        Raises:
-            onecopy.OnecopyError: One is broken; the text says which and where.
-        """
 
 class _Mapping(_Collection, MutableMapping[_K, _V]):
     def __getitem__(self, key: _K, /) -> _V: ...

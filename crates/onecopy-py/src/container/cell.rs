@@ -152,6 +152,14 @@ impl Value {
         Lock::new(self.raw.writer_lock())
     }
 
+    /// Checks every invariant of the value's memory.
+    ///
+    /// Raises:
+    ///     onecopy.OnecopyError: One is broken; the text says which and where.
+    fn verify(&self) -> PyResult<()> {
+        Ok(self.raw.verify().map_err(Error::from)?)
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!("onecopy.Value({})", self.read(py)?.repr()?))
     }

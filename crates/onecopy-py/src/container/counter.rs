@@ -13,11 +13,12 @@ use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given};
-use super::key::{OwnedKey, no_key};
+use super::key::OwnedKey;
 use super::keyed::{self, Changes, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::{self, Lock};
 use super::word::Encoded;
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -56,6 +57,7 @@ use crate::value::repr::guarded;
 )]
 pub(crate) struct Counter {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
 }
 
 static COUNTER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -71,6 +73,17 @@ fn counted<'py>(
 }
 
 impl Counter {
+    pub(super) fn subscript<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match keyed::get(&self.raw, key)? {
+            Some(count) => Ok(count),
+            None => 0.into_bound_py_any(key.py()),
+        }
+    }
+
+    pub(super) fn take_out(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        keyed::delete(&self.raw, key).map(|_| ())
+    }
+
     /// A real counter of one moment.
     fn to_counter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         counted(py, Some(keyed::to_dict(py, &self.raw)?.as_any()), None)
@@ -191,7 +204,7 @@ impl Undo<'_> {
                 raw.delete(&owned.key(raw)).map_err(Error::from)?;
             }
             Self::Subtract => {
-                keyed::add(raw, key, &count.neg()?)?;
+                keyed::add(raw, key, Some(count.neg()?))?;
             }
             Self::Set(old) => keyed::set(raw, key, old)?,
         }
@@ -220,17 +233,6 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
         Err(PyNotImplementedError::new_err(
             "Counter.fromkeys() is undefined; use Counter(iterable)",
         ))
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match keyed::get(&self.raw, key)? {
-            Some(count) => Ok(count),
-            None => 0.into_bound_py_any(key.py()),
-        }
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::delete(&self.raw, key).map(|_| ())
     }
 
     fn __richcmp__<'py>(

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{End, Part, RawDict};
-use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -18,6 +17,7 @@ use super::key::no_key;
 use super::keyed::{self, Keyed, Kind, Pairs};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::Lock;
+use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;
 
@@ -53,6 +53,21 @@ use crate::value::repr::guarded;
 #[pyclass(frozen, mapping, module = "onecopy.containers", name = "Dict", weakref)]
 pub(crate) struct Dict {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
+}
+
+impl Dict {
+    pub(super) fn subscript<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        keyed::get(&self.raw, key)?.ok_or_else(|| no_key(key))
+    }
+
+    pub(super) fn take_out(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        if keyed::delete(&self.raw, key)? {
+            Ok(())
+        } else {
+            Err(no_key(key))
+        }
+    }
 }
 
 /// What the other operand is as a real dict, if it is a dict.
@@ -86,23 +101,9 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         let none = class.py().None().into_bound(class.py());
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
-        let dict = Self {
-            raw: keyed::create()?,
-        };
+        let dict = Self::of(keyed::create(keyed::Kind::Dict)?);
         pairs.put(&dict.raw)?;
         Ok(dict)
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        keyed::get(&self.raw, key)?.ok_or_else(|| no_key(key))
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        if keyed::delete(&self.raw, key)? {
-            Ok(())
-        } else {
-            Err(no_key(key))
-        }
     }
 
     fn __richcmp__<'py>(

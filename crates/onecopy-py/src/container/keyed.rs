@@ -62,9 +62,14 @@ impl Keyed {
 }
 
 /// A new container.
-pub(super) fn create() -> PyResult<RawDict> {
+pub(super) fn create(kind: Kind) -> PyResult<RawDict> {
     let store = Store::current().map_err(Error::from)?;
-    Ok(RawDict::create(&store).map_err(Error::from)?)
+    let made = match kind {
+        Kind::Dict => RawDict::create(&store),
+        Kind::Set => RawDict::create_set(&store),
+        Kind::Counter => RawDict::create_counter(&store),
+    };
+    Ok(made.map_err(Error::from)?)
 }
 
 /// What was found, once the container is no longer looked at.
@@ -109,16 +114,14 @@ pub(super) fn delete(raw: &RawDict, key: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub(super) fn setdefault<'py>(
     raw: &RawDict,
     key: &Bound<'py, PyAny>,
-    default: Option<Bound<'py, PyAny>>,
+    default: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = key.py();
-    let default = default.unwrap_or_else(|| py.None().into_bound(py));
     let found = with_incoming(&default, |value| {
         with_key(raw, key, |key| {
             Ok(raw.set_default(key, value, &Objects).map_err(Error::from)?)
         })
     })?;
-    Ok(object(py, found)?.unwrap_or(default))
+    Ok(object(key.py(), found)?.unwrap_or(default))
 }
 
 /// Takes a key out and gives its value, if it was there.
@@ -334,9 +337,10 @@ pub(super) fn update_from(
 pub(super) fn add<'py>(
     raw: &RawDict,
     key: &Bound<'py, PyAny>,
-    amount: &Bound<'py, PyAny>,
+    amount: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
+    let amount = &amount.map_or_else(|| 1.into_bound_py_any(py), Ok)?;
     let added = with_incoming(amount, |amount| {
         with_key(raw, key, |key| {
             Ok(raw.add(key, amount).map_err(Error::from)?)

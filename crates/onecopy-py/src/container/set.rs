@@ -1,7 +1,7 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Incoming, Part, Picture, RawDict, Word};
+use onecopy::shared::{End, Incoming, Part, Picture, RawDict};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ use super::keyed::{self, Changes, Pairs};
 use super::keyed_methods::keyed_methods;
 use super::lock::{self, Lock};
 use super::word::{self, Objects};
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -48,6 +49,7 @@ use crate::value::repr::guarded;
 #[pyclass(frozen, module = "onecopy.containers", name = "Set", weakref)]
 pub(crate) struct Set {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
 }
 
 static ABSTRACT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -89,6 +91,15 @@ fn member<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         return value.py().get_type::<PyFrozenSet>().call1((value,));
     }
     Ok(value.clone())
+}
+
+pub(super) fn contains(raw: &RawDict, element: &Bound<'_, PyAny>) -> PyResult<bool> {
+    keyed::contains(raw, &member(element)?)
+}
+
+/// Takes an element out; whether it was there.
+pub(super) fn delete(raw: &RawDict, element: &Bound<'_, PyAny>) -> PyResult<bool> {
+    keyed::delete(raw, &member(element)?)
 }
 
 /// Calls `take` with each element of a copy.
@@ -195,7 +206,7 @@ impl Set {
 
 keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     fn __contains__(&self, element: &Bound<'_, PyAny>) -> PyResult<bool> {
-        keyed::contains(&self.raw, &member(element)?)
+        contains(&self.raw, element)
     }
 
     fn __richcmp__<'py>(
@@ -269,25 +280,13 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
         })
     }
 
-    /// Adds an element.
-    #[pyo3(signature = (element, /))]
-    fn add(&self, element: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::set_default(&self.raw, element, &Incoming::Word(Word::NONE)).map(|_| ())
-    }
-
-    /// Takes an element out, if it is there.
-    #[pyo3(signature = (element, /))]
-    fn discard(&self, element: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::delete(&self.raw, &member(element)?).map(|_| ())
-    }
-
     /// Takes an element out.
     ///
     /// Raises:
     ///     KeyError: It is not there.
     #[pyo3(signature = (element, /))]
     fn remove(&self, element: &Bound<'_, PyAny>) -> PyResult<()> {
-        if keyed::delete(&self.raw, &member(element)?)? {
+        if delete(&self.raw, element)? {
             Ok(())
         } else {
             Err(no_key(element))

@@ -27,7 +27,19 @@ impl Heap {
     /// # Errors
     /// No memory.
     pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
-        let new = Self::of(Container::new(store, kind, OWN_BYTES)?);
+        Self::create_called(store, kind, kind)
+    }
+
+    /// The same, with another name in reports.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn create_called(
+        store: &Store,
+        kind: u8,
+        called: u8,
+    ) -> Result<Self, ContainerError> {
+        let new = Self::create_empty(store, kind, called, OWN_BYTES)?;
         let (words, head) = (&new.words, new.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
@@ -44,7 +56,21 @@ impl Heap {
         words.store(head + ARENA, head + FIRST_ARENA);
         words.store(head + TOP, head + FIRST_BLOCK);
         words.store(head + END, head + OWN_BYTES);
-        words.store(head, MAGIC | u64::from(kind));
+        Ok(new)
+    }
+
+    /// A new container of `byte_len` bytes that has a head and no blocks. As above, it needs no record.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn create_empty(
+        store: &Store,
+        kind: u8,
+        called: u8,
+        byte_len: u64,
+    ) -> Result<Self, ContainerError> {
+        let new = Self::of(Container::new(store, called, byte_len)?);
+        new.words.store(new.head, MAGIC | u64::from(kind));
         Ok(new)
     }
 

@@ -105,10 +105,10 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn lock(&self) -> Result<Locked<'_>, ContainerError> {
         let me = self.container.thread()?;
-        // Acquire: pairs with Release in `give_back`.
+        // Acquire: pairs with Release in `give_back`. Release: publishes this thread's slot (store/lock.rs I1).
         let taken = self
             .lock_word()
-            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
@@ -158,7 +158,7 @@ impl Heap {
             let owner = word.load(Ordering::Acquire);
             let is_dead = owner != 0 && spins >= SPINS && self.container.is_absent(owner);
             if owner == 0 || is_dead {
-                // Acquire: sees all that the last holder stored. One of several waiters wins.
+                // Acquire: sees all that the last holder stored. Release: as in `lock`. One of several waiters wins.
                 let taken = word
                     .compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok();
@@ -247,10 +247,10 @@ impl Heap {
     /// [`ContainerError::LockTimeout`] after `patience`.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
         let me = self.container.thread()?;
-        // Acquire: pairs with Release in `give_back`.
+        // Acquire: pairs with Release in `give_back`. Release: publishes this thread's slot (store/lock.rs I1).
         let taken = self
             .lock_word()
-            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         let locked = self.lock_slowly(me, taken, patience)?;
         let depth = self.words.relaxed(self.head + DEPTH);

@@ -59,7 +59,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn dict(&self) -> Result<Dict, ContainerError> {
-        Ok(Dict(Arc::new(RawDict::create(self)?)))
+        Ok(Dict::of(RawDict::create(self)?))
     }
 }
 
@@ -90,7 +90,6 @@ fn with_canonical<T>(
 }
 
 impl Dict {
-    #[cfg(test)]
     pub(super) fn of(raw: RawDict) -> Self {
         Self(Arc::new(raw))
     }

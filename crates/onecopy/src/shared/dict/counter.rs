@@ -3,7 +3,7 @@
 
 use super::super::error::ContainerError;
 use super::super::value::Value;
-use super::{Dict, DictError};
+use super::{Dict, DictError, RawDict};
 use crate::store::{Store, Token};
 
 /// Counts of values that all processes of a family add to. What was never counted has the count 0.
@@ -34,7 +34,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn counter(&self) -> Result<Counter, ContainerError> {
-        Ok(Counter(self.dict()?))
+        Ok(Counter(Dict::of(RawDict::create_counter(self)?)))
     }
 }
 

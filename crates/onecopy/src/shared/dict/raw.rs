@@ -14,7 +14,7 @@ pub(super) const INDEX: u64 = ROOT0;
 /// The order.
 pub(super) const ORDER: u64 = ROOT1;
 /// Places in use and keys.
-pub(super) const STATE: u64 = ROOT3;
+pub(crate) const STATE: u64 = ROOT3;
 /// All places below are holes.
 pub(super) const FIRST: u64 = ROOT4;
 /// In a word: where something stands.
@@ -29,7 +29,7 @@ pub(super) const PLACE_AT: u64 = 16;
 pub(super) const KEY_AT: u64 = 24;
 
 #[inline(always)]
-pub(super) fn len_of(state: u64) -> u64 {
+pub(crate) fn len_of(state: u64) -> u64 {
     state & 0xffff_ffff
 }
 
@@ -53,6 +53,10 @@ pub struct RawDict {
 
 /// What the container's head says it is.
 pub(crate) const KIND: u8 = 2;
+/// What reports call a dict that is a set's.
+pub(crate) const SET: u8 = 5;
+/// What reports call a dict that is a counter's.
+pub(crate) const COUNTER: u8 = 6;
 
 impl RawDict {
     /// The writers' lock.
@@ -68,6 +72,22 @@ impl RawDict {
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
         let heap = Heap::create(store, KIND)?;
         Ok(Self::of(heap))
+    }
+
+    /// The same for a set, whose values are all `None`.
+    ///
+    /// # Errors
+    /// No memory for it.
+    pub fn create_set(store: &Store) -> Result<Self, ContainerError> {
+        Ok(Self::of(Heap::create_called(store, KIND, SET)?))
+    }
+
+    /// The same for a counter, whose values are counts.
+    ///
+    /// # Errors
+    /// No memory for it.
+    pub fn create_counter(store: &Store) -> Result<Self, ContainerError> {
+        Ok(Self::of(Heap::create_called(store, KIND, COUNTER)?))
     }
 
     /// Turns a token into the dict, in any process of the same user.

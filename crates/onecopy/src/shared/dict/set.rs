@@ -3,7 +3,7 @@
 
 use super::super::error::ContainerError;
 use super::super::value::Value;
-use super::{Dict, DictError, End};
+use super::{Dict, DictError, End, RawDict};
 use crate::store::{Store, Token};
 
 /// A set of values that all processes of a family see and change, in the order in which they were added.
@@ -32,7 +32,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn set(&self) -> Result<Set, ContainerError> {
-        Ok(Set(self.dict()?))
+        Ok(Set(Dict::of(RawDict::create_set(self)?)))
     }
 }
 
