@@ -201,7 +201,7 @@ class Dict(_Mapping[_K, _V]):
     Raises:
         KeyError: There is no such key.
         TypeError: A key of this class cannot be found by other processes.
-        MemoryError: There is no memory; the dict is as it was.
+        MemoryError: There is no memory; the dict is as it was, or has whole steps of a large update.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:
@@ -286,7 +286,7 @@ class Counter(_Mapping[_K, int]):
 
     Raises:
         TypeError: A key of this class cannot be found by other processes.
-        MemoryError: There is no memory.
+        MemoryError: There is no memory; the counter is as it was.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:
@@ -408,7 +408,7 @@ class Set(_Collection, MutableSet[_K]):
     Raises:
         KeyError: There is no such element.
         TypeError: An element of this class cannot be found by other processes.
-        MemoryError: There is no memory; the set is as it was.
+        MemoryError: There is no memory; the set is as it was, or has whole steps of a large update.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:

@@ -18,9 +18,6 @@ import zoneinfo
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import onecopy
 from conftest import least_growth
@@ -461,99 +458,6 @@ def test_a_copy_by_pickle_is_the_same_dict() -> None:
     other = pickle.loads(pickle.dumps(shared))
     other["b"] = 2
     assert shared == {"a": 1, "b": 2}
-
-
-# Against a model.
-
-
-def plain_keys() -> st.SearchStrategy[Any]:
-    simple = st.one_of(
-        st.integers(-3, 3),
-        st.integers(),
-        st.sampled_from([0.0, 1.0, 2.0, 0.5, float(2**60)]),
-        st.booleans(),
-        st.none(),
-        st.text(max_size=8),
-        st.binary(max_size=8),
-        st.sampled_from(list(Color)),
-    )
-    return st.one_of(simple, st.tuples(simple), st.frozensets(simple, max_size=3))
-
-
-KEY = plain_keys()
-VALUES_OF_A_MODEL = st.one_of(
-    st.integers(), st.floats(allow_nan=False), st.text(), st.binary(), st.lists(st.integers(), max_size=3)
-)
-
-
-class AgainstDict(RuleBasedStateMachine):
-    """Does the same to a dict and to a shared one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shared = DICT()
-        self.model: dict[Any, Any] = {}
-
-    def both(self, use: Callable[[Any], Any]) -> None:
-        outcomes = []
-        for mapping in (self.shared, self.model):
-            try:
-                outcomes.append(use(mapping))
-            except (KeyError, TypeError) as error:
-                outcomes.append((type(error), error.args if isinstance(error, KeyError) else ()))
-        assert outcomes[0] == outcomes[1]
-
-    @rule(key=KEY, value=VALUES_OF_A_MODEL)
-    def set(self, key: Any, value: Any) -> None:
-        self.both(lambda mapping: mapping.__setitem__(key, value))
-
-    @rule(key=KEY)
-    def get(self, key: Any) -> None:
-        self.both(lambda mapping: (key in mapping, mapping.get(key, "none")))
-
-    @rule(key=KEY)
-    def delete(self, key: Any) -> None:
-        self.both(lambda mapping: mapping.__delitem__(key))
-
-    @rule(key=KEY)
-    def pop(self, key: Any) -> None:
-        self.both(lambda mapping: mapping.pop(key))
-
-    @rule(key=KEY, value=VALUES_OF_A_MODEL)
-    def setdefault(self, key: Any, value: Any) -> None:
-        self.both(lambda mapping: mapping.setdefault(key, value))
-
-    @rule()
-    def popitem(self) -> None:
-        if self.model:
-            self.both(lambda mapping: mapping.popitem())
-
-    @rule(items=st.dictionaries(KEY, VALUES_OF_A_MODEL, max_size=20))
-    def update(self, items: Any) -> None:
-        self.both(lambda mapping: mapping.update(items))
-
-    @rule()
-    def clear(self) -> None:
-        self.both(lambda mapping: mapping.clear())
-
-    @rule(key=KEY, amount=st.integers())
-    def add(self, key: Any, amount: int) -> None:
-        if isinstance(self.model.get(key, 0), int):
-            self.model[key] = self.model.get(key, 0) + amount
-            assert self.shared.add(key, amount) == self.model[key]
-
-    @invariant()
-    def same(self) -> None:
-        assert list(self.shared.items()) == list(self.model.items())
-        assert [repr(key) for key in self.shared if isinstance(key, float)] == [
-            repr(key) for key in self.model if isinstance(key, float)
-        ]
-        assert self.shared == self.model
-        self.shared.verify()
-
-
-TestAgainstDict = AgainstDict.TestCase
-TestAgainstDict.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
 # Many processes.

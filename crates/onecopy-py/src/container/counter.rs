@@ -36,7 +36,7 @@ use crate::value::repr::guarded;
 ///
 /// Raises:
 ///     TypeError: A key of this class cannot be found by other processes.
-///     MemoryError: There is no memory.
+///     MemoryError: There is no memory; the counter is as it was.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:
@@ -110,16 +110,46 @@ impl Counter {
             all.push((OwnedKey::of(&key)?, Encoded::of(&count)?, key, count));
         }
         let locked = lock::hold(raw.writer_lock())?;
+        let mut done = Vec::with_capacity(all.len());
+        let mut result = Ok(());
         for (owned, amount, key, count) in &all {
-            let added = raw
-                .add(&owned.key(raw), &amount.incoming())
-                .map_err(Error::from)?;
-            if added == KeyAdded::NoInt {
-                keyed::add_slowly(raw, key, count)?;
+            match Self::add_one(raw, owned, amount, key, count) {
+                Ok(undo) => done.push(undo),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        if result.is_err() {
+            for (undo, (owned, _, key, count)) in done.iter().zip(&all).rev() {
+                // What was there before fits again, but for an int of more than 48 bits that was added up to a small one.
+                let _ = undo.run(raw, owned, key, count);
             }
         }
         drop(locked);
-        Ok(())
+        result
+    }
+
+    /// Adds one count of several, under the lock.
+    fn add_one<'py>(
+        raw: &RawDict,
+        owned: &OwnedKey,
+        amount: &Encoded,
+        key: &Bound<'py, PyAny>,
+        count: &Bound<'py, PyAny>,
+    ) -> PyResult<Undo<'py>> {
+        let before = raw.len().map_err(Error::from)?;
+        let added = raw
+            .add(&owned.key(raw), &amount.incoming())
+            .map_err(Error::from)?;
+        if added == KeyAdded::NoInt {
+            let old = keyed::get(raw, key)?;
+            keyed::add_slowly(raw, key, count)?;
+            return Ok(old.map_or(Undo::Delete, Undo::Set));
+        }
+        let is_new = raw.len().map_err(Error::from)? > before;
+        Ok(if is_new { Undo::Delete } else { Undo::Subtract })
     }
 
     /// Becomes what an operator of real counters makes of it.
@@ -151,6 +181,34 @@ impl Counter {
             }
             Ok(changes)
         })
+    }
+}
+
+/// How a count becomes what it was before it was added to.
+enum Undo<'py> {
+    Delete,
+    Subtract,
+    Set(Bound<'py, PyAny>),
+}
+
+impl Undo<'_> {
+    fn run(
+        &self,
+        raw: &RawDict,
+        owned: &OwnedKey,
+        key: &Bound<'_, PyAny>,
+        count: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        match self {
+            Self::Delete => {
+                raw.delete(&owned.key(raw)).map_err(Error::from)?;
+            }
+            Self::Subtract => {
+                keyed::add(raw, key, Some(count.neg()?))?;
+            }
+            Self::Set(old) => keyed::set(raw, key, old)?,
+        }
+        Ok(())
     }
 }
 

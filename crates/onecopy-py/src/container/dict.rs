@@ -39,7 +39,7 @@ use crate::value::repr::guarded;
 /// Raises:
 ///     KeyError: There is no such key.
 ///     TypeError: A key of this class cannot be found by other processes.
-///     MemoryError: There is no memory; the dict is as it was.
+///     MemoryError: There is no memory; the dict is as it was, or has whole steps of a large update.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:

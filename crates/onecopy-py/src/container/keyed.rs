@@ -275,7 +275,7 @@ impl Pairs {
     }
 }
 
-/// What one step does to a container: keys to be taken out, and keys to be set.
+/// What one step does to a container: keys to be taken out, and other keys to be set.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) gone: Vec<OwnedKey>,
@@ -298,10 +298,11 @@ pub(super) fn change(
         let late = lock::hold(raw.writer_lock())?;
         let is_now = picture.moment().is_some_and(|moment| raw.is_now(moment));
         if is_now {
+            // First what may lack memory.
+            changes.set.put(raw)?;
             for key in &changes.gone {
                 raw.delete(&key.key(raw)).map_err(Error::from)?;
             }
-            changes.set.put(raw)?;
         }
         drop((late, early));
         Ok(is_now)

@@ -35,7 +35,7 @@ use crate::value::repr::guarded;
 /// Raises:
 ///     KeyError: There is no such element.
 ///     TypeError: An element of this class cannot be found by other processes.
-///     MemoryError: There is no memory; the set is as it was.
+///     MemoryError: There is no memory; the set is as it was, or has whole steps of a large update.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:
