@@ -129,7 +129,9 @@ def large(scale: int, rounds: int) -> Iterator[Row]:
     asked = list(range(1_000, ASKED + 1_000))
     yield from compare("insert and delete in the middle of 25,000", insert_and_delete(12_500, 50), asked, 4, rounds)
     yield from compare("`list(l)` of 25,000", list, asked, 8, rounds)
-    yield from compare("`l.copy()` of 25,000, as a list", lambda elements: elements[:], asked, None, rounds)
+    yield from compare("`l.copy()` of 25,000", lambda elements: elements.copy(), asked, 8, rounds)
+    others = list(range(1_000, ASKED + 1_000))
+    yield from compare("`l == other` of 25,000", lambda elements: elements == others, asked, 8, rounds)
     many = MANY // scale
     values = list(range(1 << 20, (1 << 20) + many))
     random.Random(2).shuffle(values)

@@ -6,7 +6,7 @@
 //! its element in a variable until the next one is there.
 //!
 //! **Invariants.** `Z1`: each object is null, or an exact float, an exact int past those that are kept for ever, or an exact
-//! ASCII str of [`LENGTHS`] characters that `text::ascii` made; the spare owns a reference to it. `Z2`: only threads that
+//! ASCII str of [`LENGTHS`] characters that was made as `text::ascii` does; the spare owns a reference to it. `Z2`: only threads that
 //! are attached to the interpreter come here, so nobody counts references meanwhile. What has one reference is known to
 //! nobody but the spare, and no other object can tell that its value changes. `Z3`: nothing is kept unless
 //! `cpython::layouts` found that values can be written like this in this interpreter.
@@ -178,6 +178,34 @@ impl Spare {
             }
         }
         self.keep(text::ascii(content))
+    }
+
+    /// An ASCII str of `len` characters that nobody else has, to be filled at the address: the spare gives its reference
+    /// away. What is in it is no text until then.
+    #[inline]
+    pub(crate) fn take_ascii(&self, len: usize) -> Option<(*mut PyObject, *mut u8)> {
+        if !LENGTHS.contains(&len) {
+            return None;
+        }
+        let object = self.free()?;
+        // SAFETY: the spare's object, which is alive; if it is a str, it is one of more than one character that was made as
+        // `text::ascii` does (Z1). It has no other reference, as `free` says, and the thread is attached (Z2).
+        let to = unsafe { text::room(object, len) }?;
+        // `free` has made it the last one.
+        self.last.set(self.before.replace(ptr::null_mut()));
+        Some((object, to))
+    }
+
+    /// Keeps an exact ASCII str that was made as `text::ascii` does and is about to be handed out.
+    ///
+    /// # Safety
+    /// - `object` is such a str, and its characters are ASCII.
+    #[inline]
+    pub(crate) unsafe fn keep_ascii(&self, object: *mut PyObject, len: usize) -> *mut PyObject {
+        if LENGTHS.contains(&len) {
+            return self.keep(object);
+        }
+        object
     }
 
     /// Lets the objects go.

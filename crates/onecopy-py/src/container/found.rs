@@ -6,9 +6,11 @@
 //! **Invariant.** `V1`: the functions are called by threads that are attached to the interpreter.
 #![allow(unsafe_code, reason = "makes strs and bytes by hand")]
 
+use std::ptr;
+
 use onecopy::ContainerError;
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Immediate, Incoming, Kind, Sink, Word};
+use onecopy::shared::{Chunk, Immediate, Incoming, Kind, Sink, Word};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -116,6 +118,10 @@ impl Sink for Objects {
         if let Some(value) = word.as_int() {
             return Ok(Found::Object(scalar::int(value)));
         }
+        if let Some(value) = word.as_float() {
+            // SAFETY: takes a plain number; attached (V1).
+            return Ok(Found::Object(unsafe { ffi::PyFloat_FromDouble(value) }));
+        }
         Ok(other_word(word))
     }
 
@@ -130,7 +136,7 @@ impl Sink for Objects {
     }
 }
 
-/// Makes Python objects; a number that was handed out and that nobody has kept is written anew.
+/// Makes Python objects; a number or str that was handed out and that nobody has kept is written anew.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a>(pub(super) &'a Spare);
 
@@ -152,12 +158,25 @@ impl Sink for Reader<'_> {
 
     #[inline(always)]
     fn room(&self, kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+        if kind == Kind::Ascii
+            && let Some((object, to)) = self.0.take_ascii(len)
+        {
+            return Ok((Room::Object(Owned(object)), to));
+        }
         make_room(kind, len)
     }
 
     #[inline(always)]
     fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
-        Ok(make_filled(room, kind, len))
+        let found = make_filled(room, kind, len);
+        Ok(match found {
+            Found::Object(object) if kind == Kind::Ascii => {
+                // SAFETY: a str that `PyUnicode_New` made for ASCII, as `text::ascii` has it do, and that `make_filled`
+                // found to be ASCII.
+                Found::Object(unsafe { self.0.keep_ascii(object, len) })
+            }
+            found => found,
+        })
     }
 }
 
@@ -215,7 +234,7 @@ fn other_word(word: Word) -> Found {
 fn other_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
     if kind == Kind::Bytes {
         // SAFETY: null for the content asks for bytes that are filled later; attached (V1).
-        let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), len.cast_signed()) };
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(ptr::null(), len.cast_signed()) };
         if object.is_null() {
             return Err(Raised);
         }
@@ -285,7 +304,7 @@ pub(super) fn raise_failure(failure: ContainerError) -> *mut PyObject {
 pub(super) fn object(py: Python<'_>, found: Result<Found, Raised>) -> PyResult<Bound<'_, PyAny>> {
     let object = match found {
         Ok(found) => found.finish(),
-        Err(Raised) => std::ptr::null_mut(),
+        Err(Raised) => ptr::null_mut(),
     };
     // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, object) }
@@ -306,12 +325,38 @@ pub(super) fn pair(
 }
 
 /// A list of copied elements.
-pub(super) fn list_of<'py, 'v>(
-    py: Python<'py>,
-    values: impl ExactSizeIterator<Item = Incoming<'v>>,
-) -> PyResult<Bound<'py, PyList>> {
-    // Collected first: pickles run code of others, which must not find a list with gaps.
-    let objects: PyResult<Vec<_>> = values
+pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+    // SAFETY: takes a length, which is not negative; `py` shows that the thread is attached.
+    let list = unsafe { ffi::PyList_New(chunk.len().cast_signed()) };
+    // SAFETY: a new reference, or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, list) }?;
+    for (at, value) in (0..).zip(chunk.iter()) {
+        let object = match value.make(&Objects) {
+            Ok(Found::Object(object)) => object,
+            Ok(_) => {
+                // Reading a pickle runs code of others, which must not find a list with gaps.
+                drop(list);
+                return list_of_any(py, chunk);
+            }
+            Err(Raised) => ptr::null_mut(),
+        };
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        // SAFETY: `PyList_New` gave an exact list of this length, in which this place was null until now. No code of others
+        // has run since, which could have found the list: making ints, floats, strs and bytes runs none. The list takes
+        // the reference. What stays null if this ends early, its deallocation allows.
+        unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), at, object) };
+    }
+    // SAFETY: `PyList_New` makes lists.
+    Ok(unsafe { list.cast_into_unchecked() })
+}
+
+/// The same of elements some of which are pickles: the list is made when all of them are read.
+#[cold]
+fn list_of_any<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+    let objects: PyResult<Vec<_>> = chunk
+        .iter()
         .map(|value| object(py, value.make(&Objects)))
         .collect();
     PyList::new(py, objects?)

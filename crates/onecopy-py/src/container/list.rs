@@ -97,7 +97,7 @@ impl List {
     /// The elements of one moment.
     pub(super) fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
-        word::list_of(py, chunk.iter())
+        word::list_of(py, &chunk)
     }
 
     fn set(&self, index: isize, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -197,7 +197,7 @@ impl List {
         let py = key.py();
         if let Ok(slice) = key.cast::<PySlice>() {
             let chunk = self.raw.slice(slice_of(slice)?).map_err(Error::from)?;
-            return Ok(word::list_of(py, chunk.iter())?.into_any());
+            return Ok(word::list_of(py, &chunk)?.into_any());
         }
         let at = index::subscript(key, "list")?;
         let found = self.raw.get(at as i64, &Objects).map_err(Error::from)?;
@@ -350,7 +350,7 @@ impl List {
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         loop {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let items = word::list_of(value.py(), chunk.iter())?;
+            let items = word::list_of(value.py(), &chunk)?;
             let mut found = None;
             for at in 0..items.len() {
                 if key::equal(&items.get_item(at)?, value)? {
@@ -600,7 +600,7 @@ impl List {
         reverse: bool,
     ) -> PyResult<bool> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
-        let items = word::list_of(py, chunk.iter())?;
+        let items = word::list_of(py, &chunk)?;
         let places = word::sorted_places(&items, key, reverse)?;
         let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
         let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;

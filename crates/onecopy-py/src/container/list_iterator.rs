@@ -54,8 +54,25 @@ struct State {
 }
 
 impl State {
-    /// The next element as a copy, if there is one.
+    /// The next element, if it is a number that was read ahead.
     #[inline(always)]
+    fn number(&mut self) -> Option<*mut PyObject> {
+        let raw = self.list.as_ref()?;
+        let word = self
+            .chunk
+            .word(self.next.wrapping_sub(self.first) as usize)?;
+        if !raw.is_now(self.chunk.moment()?) {
+            return None;
+        }
+        let number = match word.as_int() {
+            Some(value) => self.spare.int(value),
+            None => self.spare.float(word.as_float()?),
+        };
+        self.next += self.step;
+        Some(number)
+    }
+
+    /// The next element as a copy, if there is one.
     fn advance(&mut self) -> Result<Option<Result<Found, Raised>>, ContainerError> {
         let Some(raw) = &self.list else {
             return Ok(None);
@@ -93,6 +110,19 @@ impl ListIterator {
     #[inline(always)]
     pub(super) fn advance(&self) -> *mut PyObject {
         // Code that runs in the middle of a step and asks for the next element gets none.
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return ptr::null_mut();
+        };
+        if let Some(number) = state.number() {
+            return number;
+        }
+        drop(state);
+        self.advance_slowly()
+    }
+
+    /// The same where chunks are read, and other elements are.
+    #[inline(never)]
+    fn advance_slowly(&self) -> *mut PyObject {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return ptr::null_mut();
         };
@@ -178,7 +208,7 @@ impl ListIterator {
         let left = match &state.list {
             None => pyo3::types::PyList::empty(py),
             Some(list) => {
-                let all = word::list_of(py, list.snapshot().map_err(Error::from)?.iter())?;
+                let all = word::list_of(py, &list.snapshot().map_err(Error::from)?)?;
                 let next = usize::try_from(state.next.max(0)).unwrap_or(0);
                 if state.step > 0 {
                     all.get_slice(next, all.len())

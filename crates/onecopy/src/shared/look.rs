@@ -67,6 +67,18 @@ impl<'a> Look<'a> {
         self.heap.words.load(at).ok_or(Retry)
     }
 
+    /// Appends words that lie one after the other to what has been read; the offset may be anything.
+    pub(crate) fn append_words(&self, at: u64, count: u64, to: &mut Vec<u64>) -> Result<(), Retry> {
+        to.try_reserve(count as usize).map_err(|_| Retry)?;
+        if self.overlay.is_empty() {
+            return self.heap.words.append(at, count, to).ok_or(Retry);
+        }
+        for nth in 0..count {
+            to.push(self.load(at.wrapping_add(8 * nth))?);
+        }
+        Ok(())
+    }
+
     /// A word of the head.
     #[inline(always)]
     pub(crate) fn root(&self, at: u64) -> u64 {

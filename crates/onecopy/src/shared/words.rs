@@ -127,6 +127,12 @@ impl Words {
         true
     }
 
+    /// Appends words that may be changing; `None`, and nothing is appended, if they reach beyond the area.
+    pub(crate) fn append(&self, at: u64, words: u64, to: &mut Vec<u64>) -> Option<()> {
+        to.extend(self.range(at, words)?.iter().map(|word| word.load(FOLLOW)));
+        Some(())
+    }
+
     #[inline(always)]
     fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
         let end = words
