@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import containers_dict
 import containers_list
 import containers_processes
 import freezing
@@ -114,7 +115,8 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "meter": lambda: metering.metering(TARGET / "release" / "onecopy", scale),
         "startup": lambda: startup.startup(5 if quick else 15),
         "container-processes": lambda: containers_processes.processes(scale),
-        "lists": lambda: containers_list.lists(scale, rounds),
+        "container-lists": lambda: containers_list.lists(scale, rounds),
+        "container-dicts": lambda: iter(containers_dict.rows(quick)),
         "question": the_question,
     }
     return found if quick else {**found, "big-question": the_big_question}

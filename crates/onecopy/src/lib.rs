@@ -51,6 +51,12 @@ mod store {
 #[path = "shared/look_loom.rs"]
 mod look_loom;
 #[cfg(loom)]
+mod shared {
+    mod lock_word;
+    #[cfg(test)]
+    mod lock_word_loom;
+}
+#[cfg(loom)]
 mod sys {
     pub(crate) mod futex;
 }

@@ -34,6 +34,7 @@ mod heap;
 mod layout;
 mod list;
 mod lock;
+mod lock_word;
 mod look;
 mod record;
 mod usage;
