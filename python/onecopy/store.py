@@ -142,7 +142,7 @@ def containers() -> list[ContainerStats]:
     Example:
         >>> import onecopy
         >>> numbers = onecopy.List(range(1000))
-        >>> row = onecopy.store.containers()[-1]
+        >>> row = next(row for row in onecopy.store.containers() if row.length == 1000)
         >>> row.kind, row.length, row.live_bytes >= 8000
         ('List', 1000, True)
     """
