@@ -215,7 +215,7 @@ def _add_half(array: Array[Any, Any], memory: ArrayMemory, index: Any, amount: A
     """Adds to a float16, which only NumPy can add."""
     at = memory.offset(array, index)
     amount = np.float16(amount)
-    whole = np.frombuffer(memory, np.uint8)
+    whole = np.frombuffer(cast("Any", memory), np.uint8)
     while True:
         # A copy: what is expected must be what was added to.
         old = np.frombuffer(whole[at : at + 2].tobytes(), np.float16)[0]
