@@ -1,5 +1,6 @@
 """What `onecopy.Array` is made of."""
 
+import sys
 from typing import Any, final
 
 import numpy as np
@@ -18,7 +19,8 @@ class ArrayMemory(Buffer):
             MemoryError: There is not enough memory.
         """
 
-    def __buffer__(self, flags: int, /) -> memoryview: ...
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
     @staticmethod
     def attach(token: bytes) -> ArrayMemory:
         """Turns a token into the memory.

@@ -42,17 +42,17 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // SAFETY: null, or this value's own reference to a str or bytes that nobody has seen, in an attached thread (V1);
-        // releasing one runs no Python code.
+        // SAFETY: null, or this value's own reference to an int, float, str or bytes, in an attached thread (V1); releasing
+        // one runs no Python code.
         unsafe { ffi::Py_XDECREF(self.0) };
     }
 }
 
-/// What was read: an object as a new reference, null if it could not be made and an exception says why; or what has to be
-/// decoded.
+/// What was read: an object, null if it could not be made and an exception says why; or what has to be decoded. Dropping
+/// it releases the object: what was read before a step that fails.
 #[derive(Debug)]
 pub(super) enum Found {
-    Object(*mut PyObject),
+    Object(Owned),
     Pickle(Vec<u8>),
     /// A key that is no plain value, as `key` wrote it.
     Key(Vec<u8>),
@@ -61,11 +61,17 @@ pub(super) enum Found {
 }
 
 impl Found {
+    /// An object as a new reference, or null with an exception set.
+    #[inline(always)]
+    fn new(object: *mut PyObject) -> Self {
+        Self::Object(Owned(object))
+    }
+
     /// The object, as a new reference; null with an exception set. Reads pickles, so nothing may be locked.
     #[inline(always)]
     pub(super) fn finish(self) -> *mut PyObject {
         match self {
-            Self::Object(object) => object,
+            Self::Object(object) => object.into_raw(),
             rest => rest.finish_slowly(),
         }
     }
@@ -76,7 +82,7 @@ impl Found {
         // SAFETY: attached (V1); the work gives a new reference, or an error to be raised.
         unsafe {
             slot::enter(|py| match self {
-                Self::Object(object) => Ok(object),
+                Self::Object(object) => Ok(object.into_raw()),
                 Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
                 Self::Key(bytes) => decoded(py, &bytes).map(Bound::into_ptr),
                 Self::Damaged(what) => Err(corrupt(0, what)),
@@ -116,11 +122,11 @@ impl Sink for Objects {
     #[inline(always)]
     fn word(&self, word: Word) -> Result<Found, Raised> {
         if let Some(value) = word.as_int() {
-            return Ok(Found::Object(scalar::int(value)));
+            return Ok(Found::new(scalar::int(value)));
         }
         if let Some(value) = word.as_float() {
             // SAFETY: takes a plain number; attached (V1).
-            return Ok(Found::Object(unsafe { ffi::PyFloat_FromDouble(value) }));
+            return Ok(Found::new(unsafe { ffi::PyFloat_FromDouble(value) }));
         }
         Ok(other_word(word))
     }
@@ -148,10 +154,10 @@ impl Sink for Reader<'_> {
     #[inline(always)]
     fn word(&self, word: Word) -> Result<Found, Raised> {
         if let Some(value) = word.as_int() {
-            return Ok(Found::Object(self.0.int(value)));
+            return Ok(Found::new(self.0.int(value)));
         }
         if let Some(value) = word.as_float() {
-            return Ok(Found::Object(self.0.float(value)));
+            return Ok(Found::new(self.0.float(value)));
         }
         Ok(other_word(word))
     }
@@ -173,7 +179,7 @@ impl Sink for Reader<'_> {
             Found::Object(object) if kind == Kind::Ascii => {
                 // SAFETY: a str that `PyUnicode_New` made for ASCII, as `text::ascii` has it do, and that `make_filled`
                 // found to be ASCII.
-                Found::Object(unsafe { self.0.keep_ascii(object, len) })
+                Found::new(unsafe { self.0.keep_ascii(object.into_raw(), len) })
             }
             found => found,
         })
@@ -210,7 +216,7 @@ fn make_filled(room: Room, kind: Kind, len: usize) -> Found {
 
 #[inline(never)]
 fn other_word(word: Word) -> Found {
-    Found::Object(match word.immediate() {
+    Found::new(match word.immediate() {
         Some(Immediate::None) => scalar::none(),
         Some(Immediate::Bool(value)) => scalar::bool_object(value),
         Some(Immediate::Int(value)) => scalar::int(value),
@@ -266,14 +272,14 @@ fn filled_object(object: Owned, kind: Kind, len: usize) -> Found {
         Kind::Latin1 => TextKind::Latin1,
         Kind::Ucs2 => TextKind::Ucs2,
         Kind::Ucs4 => TextKind::Ucs4,
-        _ => return Found::Object(object.into_raw()),
+        _ => return Found::Object(object),
     };
     // SAFETY: a str that `room` made, exact and ready, which nobody else has seen.
     let start = unsafe { ffi::PyUnicode_DATA(object.0) }.cast::<u8>();
     // SAFETY: it was made for `len` bytes of characters, all of which have been filled, and lives as long as `object`.
     let bytes = unsafe { std::slice::from_raw_parts(start, len) };
     if (Text { kind, bytes }).is_canonical() {
-        return Found::Object(object.into_raw());
+        return Found::Object(object);
     }
     Found::Damaged("text is not in its narrowest form")
 }
@@ -281,10 +287,10 @@ fn filled_object(object: Owned, kind: Kind, len: usize) -> Found {
 #[inline(never)]
 fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
     match kind {
-        Kind::Int => Found::Object(scalar::raw(&Scalar::Big(&bytes))),
+        Kind::Int => Found::new(scalar::raw(&Scalar::Big(&bytes))),
         Kind::Nan => match bytes.try_into() {
             // SAFETY: takes a plain number; attached (V1).
-            Ok(bits) => Found::Object(unsafe { ffi::PyFloat_FromDouble(f64::from_le_bytes(bits)) }),
+            Ok(bits) => Found::new(unsafe { ffi::PyFloat_FromDouble(f64::from_le_bytes(bits)) }),
             Err(_) => Found::Damaged("a float of another length"),
         },
         Kind::Pickle => Found::Pickle(bytes),
@@ -332,7 +338,7 @@ pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py
     let list = unsafe { Bound::from_owned_ptr_or_err(py, list) }?;
     for (at, value) in (0..).zip(chunk.iter()) {
         let object = match value.make(&Objects) {
-            Ok(Found::Object(object)) => object,
+            Ok(Found::Object(object)) => object.into_raw(),
             Ok(_) => {
                 // Reading a pickle runs code of others, which must not find a list with gaps.
                 drop(list);

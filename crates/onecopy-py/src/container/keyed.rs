@@ -402,7 +402,10 @@ pub(super) fn set_default(
     let found = with_key(raw, key, |key| {
         Ok(raw.set_default(key, value, &Copies).map_err(Error::from)?)
     })?;
-    Ok(found.is_some())
+    match found {
+        Some(Err(Raised)) => Err(PyErr::fetch(key.py())),
+        found => Ok(found.is_some()),
+    }
 }
 
 fn exchange(

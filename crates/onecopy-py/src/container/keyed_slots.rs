@@ -413,6 +413,7 @@ unsafe extern "C" fn add_element(object: *mut PyObject, element: *mut PyObject) 
     };
     guard(
         || match raw.set_default(&raw.key(canonical), &none, &Copies) {
+            Ok(Some(Err(Raised))) => ptr::null_mut(),
             Ok(_) => scalar::none(),
             Err(failure) => raise_failure(failure),
         },

@@ -85,6 +85,25 @@ impl List {
         Self { raw, spare }
     }
 
+    /// Tries until nobody has changed the list meanwhile: three times without the lock, then with it.
+    fn until_done(&self, name: &str, mut attempt: impl FnMut() -> PyResult<bool>) -> PyResult<()> {
+        for _ in 0..3 {
+            if attempt()? {
+                return Ok(());
+            }
+        }
+        let locked = lock::hold(self.raw.writer_lock())?;
+        let done = attempt();
+        drop(locked);
+        if done? {
+            return Ok(());
+        }
+        // Only this thread can have changed it: a comparison or a key function has.
+        Err(PyValueError::new_err(format!(
+            "list modified during {name}"
+        )))
+    }
+
     /// Why nothing could be popped.
     #[cold]
     pub(super) fn nothing_to_pop(&self) -> PyErr {
@@ -291,19 +310,17 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        loop {
+        let count = index::times(count)?;
+        self.until_done("*=", || {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let count = index::times(count)?;
             let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
             let mut values: Vec<Incoming<'_>> = Vec::new();
             values.try_reserve_exact(len).map_err(|_| no_memory())?;
             for _ in 0..if chunk.is_empty() { 0 } else { count } {
                 values.extend(chunk.iter());
             }
-            if self.replace_if_unchanged(&chunk, &values)? {
-                return Ok(());
-            }
-        }
+            self.replace_if_unchanged(&chunk, &values)
+        })
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -348,7 +365,7 @@ impl List {
     ///     ValueError: There is none.
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        loop {
+        self.until_done("remove", || {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
             let items = word::list_of(value.py(), &chunk)?;
             let mut found = None;
@@ -361,12 +378,11 @@ impl List {
             let Some(at) = found else {
                 return Err(PyValueError::new_err("list.remove(x): x not in list"));
             };
-            if let Some(moment) = chunk.moment()
-                && self.raw.delete_if(moment, at as i64).map_err(Error::from)?
-            {
-                return Ok(());
-            }
-        }
+            let Some(moment) = chunk.moment() else {
+                return Ok(false);
+            };
+            Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
+        })
     }
 
     /// Takes all elements out. Their memory goes back to the store.
@@ -420,19 +436,7 @@ impl List {
         reverse: Truth,
     ) -> PyResult<()> {
         let (list, Truth(reverse)) = (this.get(), reverse);
-        for _ in 0..3 {
-            if list.sort_once(this.py(), key, reverse)? {
-                return Ok(());
-            }
-        }
-        let locked = lock::hold(list.raw.writer_lock())?;
-        let sorted = list.sort_once(this.py(), key, reverse);
-        drop(locked);
-        if sorted? {
-            return Ok(());
-        }
-        // Only this thread can have changed it: `key` or a comparison has.
-        Err(PyValueError::new_err("list modified during sort"))
+        list.until_done("sort", || list.sort_once(this.py(), key, reverse))
     }
 
     /// The elements as a real list, of one moment.

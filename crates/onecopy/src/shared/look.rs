@@ -88,7 +88,7 @@ impl<'a> Look<'a> {
         {
             return value;
         }
-        self.heap.words.relaxed(at)
+        self.heap.words.follow(at)
     }
 
     /// A word of the head as it is after all that was read so far. [`Look::check`] comes after it.

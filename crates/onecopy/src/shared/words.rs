@@ -84,6 +84,15 @@ impl Words {
         Some(value)
     }
 
+    /// The word at an offset of the container's head that is followed, or that others are believed by: what is loaded after
+    /// it is no older.
+    #[inline(always)]
+    pub(crate) fn follow(&self, at: u64) -> u64 {
+        let value = self.cell(at).map_or(0, |word| word.load(FOLLOW));
+        crate::testing::container_loaded();
+        value
+    }
+
     /// The word at an offset of the container's head. Acquire: pairs with Release in [`Words::store`].
     #[inline(always)]
     pub(crate) fn acquire(&self, at: u64) -> u64 {
