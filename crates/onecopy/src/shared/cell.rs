@@ -78,7 +78,7 @@ impl Cell {
         let Some((sum, word)) = sum.and_then(|sum| Some((sum, Word::of_int(sum)?))) else {
             return Ok(None);
         };
-        locked.set(self.heap.head + WORD, word.0)?;
+        locked.set_root(WORD, word.0);
         Ok(Some(sum))
     }
 

@@ -19,8 +19,9 @@
 //! A change of many words (`Locked::long_change`) writes its list into a block of the heap instead, the **long record**,
 //! and says so in `armed`. It is the same otherwise.
 //!
-//! **Invariants.** `I1`: `armed` is 0 whenever a change is begun. `I2`: every offset of the list is the container's own:
-//! it is looked at when it is put there, and again before the write, since the record is shared memory.
+//! **Invariants.** `I1`: `armed` is 0 whenever a change is begun. `I2`: every offset that is written to is the container's
+//! own: it is looked at when it is put into the list, and again where it is read from there, which is shared memory. What
+//! stands in the intent record its author has kept beside it (writes.rs).
 #![forbid(unsafe_code)]
 
 use super::error::ContainerError;
@@ -31,6 +32,7 @@ use super::layout::{
 };
 use super::lock::Locked;
 use super::record::Record;
+use super::writes::Writes;
 use crate::error::Corrupt;
 
 /// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
@@ -49,6 +51,8 @@ pub(crate) struct Change<'a> {
     most: u64,
     /// The number of the write by which readers see the change, from 1 on; 0 for none.
     seen: u64,
+    /// The list, as its author keeps it; not that of a long change.
+    kept: Writes,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
 }
@@ -63,6 +67,7 @@ impl Locked<'_> {
             record: Record { at, len: 0 },
             most: RECORD_WRITES,
             seen: 0,
+            kept: Writes::new(),
             again: None,
         }
     }
@@ -86,6 +91,7 @@ impl Locked<'_> {
             },
             most,
             seen: 0,
+            kept: Writes::new(),
             again: Some(Vec::with_capacity(AGAIN)),
         })
     }
@@ -128,6 +134,14 @@ impl Locked<'_> {
         Ok(())
     }
 
+    /// The same for a word of the head.
+    #[inline(always)]
+    pub(crate) fn set_root(&self, at: u64, value: u64) {
+        let changes = self.heap.begin_change();
+        self.heap.top.store(at, value);
+        self.heap.end_change(changes);
+    }
+
     /// Writes a word that nobody can reach yet: of a fresh block, or beyond a length.
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
@@ -145,7 +159,7 @@ impl Locked<'_> {
     /// A word of the head.
     #[inline(always)]
     pub(crate) fn root(&self, at: u64) -> u64 {
-        self.heap.words.relaxed(self.heap.head + at)
+        self.heap.top.relaxed(at)
     }
 }
 
@@ -162,17 +176,15 @@ impl Heap {
     /// Makes `changes` odd, before anybody can see anything of the change: whoever has read ahead finds out.
     #[inline(always)]
     fn begin_change(&self) -> u64 {
-        let at = self.head + CHANGES;
-        let changes = self.words.relaxed(at) | 1;
-        self.words.store(at, changes);
+        let changes = self.top.relaxed(CHANGES) | 1;
+        self.top.store(CHANGES, changes);
         changes
     }
 
     /// Makes `changes`, which is odd, even.
     #[inline(always)]
     fn end_change(&self, changes: u64) {
-        self.words
-            .store(self.head + CHANGES, changes.wrapping_add(1));
+        self.top.store(CHANGES, changes.wrapping_add(1));
     }
 
     /// Does the writes that a dead holder of the lock committed. The caller has the lock.
@@ -180,14 +192,14 @@ impl Heap {
     /// # Errors
     /// A record that no change can have left.
     pub(crate) fn replay(&self) -> Result<(), Corrupt> {
-        let (words, head) = (&self.words, self.head);
+        let top = &self.top;
         let record = self.armed_record()?;
-        let seq = words.relaxed(head + SEQ) | 1;
-        words.store(head + SEQ, seq);
+        let seq = top.relaxed(SEQ) | 1;
+        top.store(SEQ, seq);
         self.write(record)?;
-        words.store(head + SEQ, seq.wrapping_add(1));
-        self.end_change(words.relaxed(head + CHANGES) | 1);
-        words.store(head + ARMED, 0);
+        top.store(SEQ, seq.wrapping_add(1));
+        self.end_change(top.relaxed(CHANGES) | 1);
+        top.store(ARMED, 0);
         Ok(())
     }
 
@@ -196,7 +208,7 @@ impl Heap {
     /// # Errors
     /// No change can have left it.
     pub(crate) fn armed_record(&self) -> Result<Record, Corrupt> {
-        self.record_of(self.words.acquire(self.head + ARMED))
+        self.record_of(self.top.acquire(ARMED))
     }
 
     /// The list that this value of `armed` speaks of.
@@ -208,7 +220,7 @@ impl Heap {
         let (at, most) = if armed & IS_LONG == 0 {
             (self.head + RECORD, RECORD_WRITES)
         } else {
-            let root = |at| self.words.relaxed(self.head + at);
+            let root = |at| self.top.relaxed(at);
             (root(LONG), root(LONG_WRITES))
         };
         if len > most {
@@ -218,7 +230,6 @@ impl Heap {
     }
 
     /// Does the writes of a record.
-    #[inline(always)]
     fn write(&self, record: Record) -> Result<(), Corrupt> {
         for index in 0..record.len {
             let (at, value) = record.write(&self.words, index);
@@ -242,9 +253,13 @@ impl Change<'_> {
             self.record.len < self.most,
             "a change of more words than it was begun for"
         );
-        let entry = self.record.at + 16 * self.record.len;
-        heap.words.store(entry, at);
-        heap.words.store(entry + 8, value);
+        let place = 16 * self.record.len;
+        if self.again.is_none() {
+            heap.top.store_two(RECORD + place, [at, value]);
+            self.kept.push((at, value));
+        } else {
+            heap.words.store_two(self.record.at + place, [at, value]);
+        }
         self.record.len += 1;
         Ok(())
     }
@@ -271,6 +286,9 @@ impl Change<'_> {
             self.heap
                 .words
                 .store(self.record.at + 16 * index + 8, value);
+            if let Some(kept) = self.kept.value_mut(index as usize) {
+                *kept = value;
+            }
             return Ok(());
         }
         if let Some(again) = &mut self.again {
@@ -288,16 +306,42 @@ impl Change<'_> {
                 .find(|known| known.0 == at)
                 .map(|known| known.1);
         }
-        (0..self.record.len)
-            .rev()
-            .find(|index| self.record.write(&self.heap.words, *index).0 == at)
+        let place = self.kept.all().iter().rposition(|write| write.0 == at);
+        place.map(|index| index as u64)
+    }
+
+    /// Does the writes, in their order.
+    #[inline(always)]
+    fn write(&self) -> Result<(), Corrupt> {
+        if self.again.is_some() {
+            return self.heap.write(self.record);
+        }
+        for (at, value) in self.kept.all() {
+            self.heap.words.store(*at, *value);
+        }
+        Ok(())
+    }
+
+    /// Writes in the list.
+    #[inline(always)]
+    pub(crate) fn writes(&self) -> usize {
+        self.record.len as usize
+    }
+
+    /// Whether the list writes a word.
+    #[inline(always)]
+    pub(crate) fn has(&self, at: u64) -> bool {
+        self.place_of(at).is_some()
     }
 
     /// What a word will be after the change.
     #[inline(always)]
     pub(crate) fn see(&self, at: u64) -> Result<u64, ContainerError> {
         match self.place_of(at) {
-            Some(index) => Ok(self.record.write(&self.heap.words, index).1),
+            Some(index) => Ok(match self.kept.all().get(index as usize) {
+                Some(kept) => kept.1,
+                None => self.record.write(&self.heap.words, index).1,
+            }),
             None => self.heap.load(at),
         }
     }
@@ -310,29 +354,32 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Does the change. `moves`: it frees or moves what readers may be following.
+    /// Does the change, which has room for no write after it. `moves`: it frees or moves what readers may be following.
+    ///
+    /// It is borrowed, because taking it by value copies half a kilobyte.
     ///
     /// # Errors
     /// Somebody has overwritten the record meanwhile.
     #[inline(always)]
-    pub(crate) fn commit(self, moves: bool) -> Result<(), ContainerError> {
-        let (words, head) = (&self.heap.words, self.heap.head);
+    pub(crate) fn commit(&mut self, moves: bool) -> Result<(), ContainerError> {
+        let top = &self.heap.top;
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
         let armed = self.record.len | self.seen << SEEN | is_long;
+        self.most = 0;
         if moves {
-            words.store(head + ARMED, armed);
-            let seq = words.relaxed(head + SEQ) | 1;
-            words.store(head + SEQ, seq);
-            self.heap.write(self.record)?;
-            words.store(head + SEQ, seq.wrapping_add(1));
+            top.store(ARMED, armed);
+            let seq = top.relaxed(SEQ) | 1;
+            top.store(SEQ, seq);
+            self.write()?;
+            top.store(SEQ, seq.wrapping_add(1));
         } else {
             // Before `armed`: a record that is found while `changes` is odd is this change's.
             let changes = self.heap.begin_change();
-            words.store(head + ARMED, armed);
-            self.heap.write(self.record)?;
+            top.store(ARMED, armed);
+            self.write()?;
             self.heap.end_change(changes);
         }
-        words.store(head + ARMED, 0);
+        top.store(ARMED, 0);
         Ok(())
     }
 }

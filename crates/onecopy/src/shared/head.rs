@@ -5,7 +5,7 @@
 
 use super::error::ContainerError;
 use super::layout::{ARENA, END, FIRST_ARENA, FIRST_BLOCK, GENERATION, HASH_KEYS, MAGIC, TOP};
-use super::words::Words;
+use super::words::{Head, Words};
 use crate::error::{AccessError, Corrupt};
 use crate::store::{Container, Store, Uuid};
 
@@ -16,6 +16,10 @@ pub(crate) struct Heap {
     pub(crate) words: Words,
     /// Offset of the container's head.
     pub(crate) head: u64,
+    /// The words of the head.
+    pub(crate) top: Head,
+    /// Bytes of the container's own run, which begins with the head.
+    run: u64,
 }
 
 /// Bytes of a container's own run of spans: its head and the first blocks.
@@ -80,7 +84,7 @@ impl Heap {
     /// Its head is damaged.
     pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
         let heap = Self::of(container);
-        if heap.words.acquire(heap.head) != MAGIC | u64::from(kind) {
+        if heap.top.acquire(0) != MAGIC | u64::from(kind) {
             return Err(heap
                 .corrupt(heap.head, "the head of a container of another kind")
                 .into());
@@ -90,10 +94,17 @@ impl Heap {
 
     fn of(container: Container) -> Self {
         let (words, head) = (Words::of(&container), container.first());
+        let Some(top) = words.head(head) else {
+            // A run of spans lies within the area.
+            unreachable!("a container outside the data area");
+        };
+        let run = container.len();
         Self {
             container,
             words,
             head,
+            top,
+            run,
         }
     }
 
@@ -102,13 +113,15 @@ impl Heap {
         OWN_BYTES
     }
 
-    /// The offset of a word that may be written to.
+    /// The offset of a word that may be written to. The caller has the lock.
     ///
     /// # Errors
     /// It is not the container's: an offset in it is damaged.
     #[inline(always)]
     pub(crate) fn own(&self, at: u64) -> Result<u64, Corrupt> {
-        if self.container.owns(at) && at.is_multiple_of(8) {
+        // Its own run is the container's as long as anybody holds it.
+        let is_own = at.wrapping_sub(self.head) < self.run || self.container.owns_locked(at);
+        if is_own && at.is_multiple_of(8) {
             return Ok(at);
         }
         self.own_now(at)
@@ -132,6 +145,6 @@ impl Heap {
 
     /// The generation of the chunks in use.
     pub(crate) fn generation(&self) -> u32 {
-        self.words.relaxed(self.head + GENERATION) as u32
+        self.top.relaxed(GENERATION) as u32
     }
 }

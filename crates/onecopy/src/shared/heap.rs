@@ -22,8 +22,8 @@ use super::change::Change;
 use super::error::ContainerError;
 pub(crate) use super::head::Heap;
 use super::layout::{
-    ARENA, CLASS_BYTES, CLASSES, END, FREE, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MOST, RUN, TOP,
-    UNUSED, class_of, stride,
+    ARENA, CLASS_BYTES, CLASSES, END, FREE, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MOST,
+    RECORD_WRITES, RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
 
@@ -35,8 +35,6 @@ const LARGEST_RUN: u64 = 64 << 10;
 const SMALLEST_CHUNK: u64 = 64 << 10;
 /// See [`SMALLEST_CHUNK`].
 const LARGEST_CHUNK: u64 = 4 << 20;
-/// Blobs that one change takes out of limbo: each has a header to write, and there may be as many classes.
-const FREED_AT_ONCE: u64 = 14;
 
 impl Locked<'_> {
     /// Makes room in limbo for the blobs that a change retires: four at most.
@@ -67,10 +65,7 @@ impl Locked<'_> {
                 return Err(self.heap.corrupt(at, "an impossible limbo").into());
             }
             let mut change = self.change();
-            let left = len.saturating_sub(FREED_AT_ONCE);
-            for index in left..len {
-                change.free(self.root(LIMBO + 8 * index))?;
-            }
+            let left = change.free_from_limbo(len)?;
             change.put_root(LIMBO_LEN, left)?;
             change.commit(moves)?;
             moves = false;
@@ -192,6 +187,8 @@ impl Change<'_> {
         }
         let len = (total / 4).clamp(SMALLEST_CHUNK, LARGEST_CHUNK).max(bytes);
         let chunk = container.add_chunk(len.next_multiple_of(SMALLEST_CHUNK), generation)?;
+        // It will be full soon, and the kernel maps many pages at once in half the time.
+        container.populate(chunk.offset, chunk.len);
         Ok((chunk.offset, chunk.offset + chunk.len))
     }
 
@@ -201,15 +198,64 @@ impl Change<'_> {
     /// There is no such block: an offset is damaged.
     #[inline(always)]
     pub(crate) fn free(&mut self, at: u64) -> Result<(), ContainerError> {
-        let header = Header(self.see(at)?);
-        let class = header.class();
-        if header.kind() == FREE || header.kind() >= UNUSED || class >= CLASSES {
-            return Err(self.heap.corrupt(at, "a block that is not in use").into());
-        }
+        let class = self.class_in_use(at, Header(self.see(at)?))?;
         let row = self.class_row(class)?;
         let next = self.see(row)?;
         self.put(at, Header::new(FREE, class, next).0)?;
         self.put_again(row, at)
+    }
+
+    /// Frees what is in limbo, from its end, as far as the record has room; how much is left. The change has done nothing
+    /// else, so no word is looked for in its list.
+    ///
+    /// # Errors
+    /// Damage, as in [`Change::free`].
+    fn free_from_limbo(&mut self, len: u64) -> Result<u64, ContainerError> {
+        // Each blob has its header to write, each class the row of its free list, and the length comes last.
+        const ROOM: usize = RECORD_WRITES as usize - 1;
+        let heap = self.heap;
+        let arena = heap.load(heap.head + ARENA)?;
+        let mut lists = [(0, 0); ROOM];
+        let (mut classes, mut left, mut known_bits) = (0, len, 0u64);
+        while left > 0 && self.writes() + classes + 2 <= ROOM {
+            let at = heap.load(heap.head + LIMBO + 8 * (left - 1))?;
+            let class = self.class_in_use(at, Header(heap.load(at)?))?;
+            // Whether it is there twice is asked of the list only if some blob has the same bit.
+            let bit = 1 << (at / 8 % 64);
+            if known_bits & bit != 0 && self.has(at) {
+                return Err(self.no_block(at));
+            }
+            known_bits |= bit;
+            let row = arena.wrapping_add(class * CLASS_BYTES);
+            let known = lists.iter().take(classes).position(|list| list.0 == row);
+            let Some(list) = lists.get_mut(known.unwrap_or(classes)) else {
+                break;
+            };
+            if known.is_none() {
+                *list = (row, heap.load(row)?);
+                classes += 1;
+            }
+            self.put(at, Header::new(FREE, class, list.1).0)?;
+            (list.1, left) = (at, left - 1);
+        }
+        for (row, first) in lists.iter().take(classes) {
+            self.put(*row, *first)?;
+        }
+        Ok(left)
+    }
+
+    /// The class of a block that is in use.
+    #[inline(always)]
+    fn class_in_use(&self, at: u64, header: Header) -> Result<u64, ContainerError> {
+        if header.kind() == FREE || header.kind() >= UNUSED || header.class() >= CLASSES {
+            return Err(self.no_block(at));
+        }
+        Ok(header.class())
+    }
+
+    #[cold]
+    fn no_block(&self, at: u64) -> ContainerError {
+        self.heap.corrupt(at, "a block that is not in use").into()
     }
 
     /// Puts a blob that this change makes unreachable into limbo; [`Locked::make_room_in_limbo`] was called before.

@@ -91,8 +91,8 @@ impl Heap {
     #[inline(always)]
     fn lock_word(&self) -> LockWord<'_> {
         LockWord {
-            word: self.words.half(self.head + LOCK),
-            sleepers: self.words.half(self.head + SLEEPERS),
+            word: self.top.half(LOCK),
+            sleepers: self.top.half(SLEEPERS),
         }
     }
 
@@ -100,10 +100,10 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn lock(&self) -> Result<Locked<'_>, ContainerError> {
         let me = self.container.thread()?;
-        let taken = swap(self.words.half(self.head + LOCK), 0, me);
+        let taken = swap(self.top.half(LOCK), 0, me);
         crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
-        if taken && self.words.relaxed(self.head + ARMED) == 0 {
+        if taken && self.top.relaxed(ARMED) == 0 {
             return Ok(Locked {
                 heap: self,
                 is_own: true,
@@ -131,7 +131,7 @@ impl Heap {
             heap: self,
             is_own: true,
         };
-        if is_from_the_dead || self.words.relaxed(self.head + ARMED) != 0 {
+        if is_from_the_dead || self.top.relaxed(ARMED) != 0 {
             self.recover(is_from_the_dead)?;
         }
         Ok(locked)
@@ -174,9 +174,9 @@ impl Heap {
     fn recover(&self, counts: bool) -> Result<(), ContainerError> {
         self.replay()?;
         if counts {
-            self.words.store(self.head + DEPTH, 0);
-            let deaths = self.words.relaxed(self.head + DEATHS);
-            self.words.store(self.head + DEATHS, deaths.wrapping_add(1));
+            self.top.store(DEPTH, 0);
+            let deaths = self.top.relaxed(DEATHS);
+            self.top.store(DEATHS, deaths.wrapping_add(1));
             self.give_back_old_chunks()?;
         }
         Ok(())
@@ -188,10 +188,10 @@ impl Heap {
     /// [`ContainerError::LockTimeout`] after `patience`.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
         let me = self.container.thread()?;
-        let taken = swap(self.words.half(self.head + LOCK), 0, me);
+        let taken = swap(self.top.half(LOCK), 0, me);
         let locked = self.lock_slowly(me, taken, patience)?;
-        let depth = self.words.relaxed(self.head + DEPTH);
-        self.words.store(self.head + DEPTH, depth.wrapping_add(1));
+        let depth = self.top.relaxed(DEPTH);
+        self.top.store(DEPTH, depth.wrapping_add(1));
         std::mem::forget(locked);
         Ok(())
     }
@@ -201,11 +201,11 @@ impl Heap {
     /// # Errors
     /// [`ContainerError::NotHeld`] in a thread, or a fork child, that does not have it.
     pub(crate) fn user_unlock(&self) -> Result<(), ContainerError> {
-        let depth = self.words.relaxed(self.head + DEPTH);
+        let depth = self.top.relaxed(DEPTH);
         if !self.is_locked_by_me()? || depth == 0 {
             return Err(ContainerError::NotHeld);
         }
-        self.words.store(self.head + DEPTH, depth - 1);
+        self.top.store(DEPTH, depth - 1);
         if depth == 1 {
             self.give_back();
         }
@@ -224,7 +224,7 @@ impl Heap {
 
     /// Holders of the lock that have died in it.
     pub(crate) fn deaths(&self) -> u64 {
-        self.words.relaxed(self.head + DEATHS)
+        self.top.relaxed(DEATHS)
     }
 }
 

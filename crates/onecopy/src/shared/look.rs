@@ -50,8 +50,8 @@ impl<'a> Look<'a> {
     pub(crate) fn locked(heap: &'a Heap) -> Self {
         Self {
             heap,
-            seq: heap.words.relaxed(heap.head + SEQ),
-            changes: heap.words.relaxed(heap.head + CHANGES),
+            seq: heap.top.relaxed(SEQ),
+            changes: heap.top.relaxed(CHANGES),
             overlay: Record::EMPTY,
         }
     }
@@ -82,13 +82,12 @@ impl<'a> Look<'a> {
     /// A word of the head.
     #[inline(always)]
     pub(crate) fn root(&self, at: u64) -> u64 {
-        let at = self.heap.head + at;
         if !self.overlay.is_empty()
-            && let Some(value) = self.overlay.find(&self.heap.words, at)
+            && let Some(value) = self.overlay.find(&self.heap.words, self.heap.head + at)
         {
             return value;
         }
-        self.heap.words.follow(at)
+        self.heap.top.follow(at)
     }
 
     /// A word of the head as it is after all that was read so far. [`Look::check`] comes after it.
@@ -105,15 +104,14 @@ impl<'a> Look<'a> {
         // Acquire: whatever was loaded before, a store of it came after `seq` became odd, so that is seen here. Pairs
         // with the Release stores of `Change::commit`.
         fence(Ordering::Acquire);
-        self.heap.words.relaxed(self.heap.head + SEQ) == self.seq
-            && (self.overlay.is_empty() || self.is_same_record())
+        self.heap.top.relaxed(SEQ) == self.seq && (self.overlay.is_empty() || self.is_same_record())
     }
 
     /// Whether the record that is laid over is still that of the same change.
     #[cold]
     #[inline(never)]
     fn is_same_record(&self) -> bool {
-        self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
+        self.heap.top.relaxed(CHANGES) == self.changes
     }
 
     /// The same, as what a read ends with.
@@ -130,7 +128,7 @@ impl<'a> Look<'a> {
         fence(Ordering::Acquire);
         (self.changes & 1 == 0 || self.is_seen_as_before())
             && self.is_valid()
-            && self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
+            && self.heap.top.relaxed(CHANGES) == self.changes
     }
 
     /// Whether the change that was under way, and moves nothing, is still seen, or not yet.
@@ -143,7 +141,7 @@ impl<'a> Look<'a> {
     /// `changes`, before what is loaded from now on.
     #[inline(always)]
     pub(crate) fn changes(&self) -> u64 {
-        self.heap.words.acquire(self.heap.head + CHANGES)
+        self.heap.top.acquire(CHANGES)
     }
 
     /// Whether `changes` is the same after all that was loaded until now: then at most one store by which a change that
@@ -152,7 +150,7 @@ impl<'a> Look<'a> {
     pub(crate) fn is_one_change(&self, changes: u64) -> bool {
         // Acquire: as in `is_valid`.
         fence(Ordering::Acquire);
-        self.heap.words.relaxed(self.heap.head + CHANGES) == changes
+        self.heap.top.relaxed(CHANGES) == changes
     }
 
     /// The moment, for caches that live longer than the look.
@@ -178,21 +176,20 @@ impl Heap {
     /// Whether a moment is now.
     #[inline(always)]
     pub(crate) fn is_now(&self, moment: Moment) -> bool {
-        self.words.acquire(self.head + SEQ) == moment.seq
-            && self.words.relaxed(self.head + CHANGES) == moment.changes
+        self.top.acquire(SEQ) == moment.seq && self.top.relaxed(CHANGES) == moment.changes
     }
 
     /// Whether nothing has been freed or moved since a moment.
     #[inline(always)]
     pub(crate) fn is_unmoved(&self, moment: Moment) -> bool {
-        self.words.acquire(self.head + SEQ) == moment.seq
+        self.top.acquire(SEQ) == moment.seq
     }
 
     #[inline(always)]
     pub(crate) fn look(&self) -> Option<Look<'_>> {
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
-        let changes = self.words.acquire(self.head + CHANGES);
-        let seq = self.words.acquire(self.head + SEQ);
+        let changes = self.top.acquire(CHANGES);
+        let seq = self.top.acquire(SEQ);
         if seq & 1 == 1 {
             return None;
         }
@@ -214,7 +211,7 @@ impl Heap {
     #[inline(never)]
     fn seen_record(&self) -> Option<Record> {
         // Acquire: the record is at least that of this change.
-        match self.words.acquire(self.head + ARMED) {
+        match self.top.acquire(ARMED) {
             0 => Some(Record::EMPTY),
             armed => self.seen_record_of(armed),
         }
@@ -235,7 +232,7 @@ impl Heap {
     #[inline(always)]
     fn point_look(&self) -> Option<Look<'_>> {
         // Acquire: as in `look`.
-        let seq = self.words.acquire(self.head + SEQ);
+        let seq = self.top.acquire(SEQ);
         (seq & 1 == 0).then_some(Look {
             heap: self,
             seq,
@@ -290,8 +287,8 @@ impl Heap {
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Option<T> {
-        let changes = self.words.acquire(self.head + CHANGES);
-        let seq = self.words.acquire(self.head + SEQ);
+        let changes = self.top.acquire(CHANGES);
+        let seq = self.top.acquire(SEQ);
         if seq & 1 == 0 {
             return read(&self.look()?).ok();
         }

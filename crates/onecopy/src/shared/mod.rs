@@ -41,6 +41,7 @@ mod usage;
 mod value;
 mod verify;
 mod words;
+mod writes;
 
 pub use array::{Array, Element, Number, RawArray, Sum};
 pub use cell::Cell;

@@ -84,24 +84,7 @@ impl Words {
         Some(value)
     }
 
-    /// The word at an offset of the container's head that is followed, or that others are believed by: what is loaded after
-    /// it is no older.
-    #[inline(always)]
-    pub(crate) fn follow(&self, at: u64) -> u64 {
-        let value = self.cell(at).map_or(0, |word| word.load(FOLLOW));
-        crate::testing::container_loaded();
-        value
-    }
-
-    /// The word at an offset of the container's head. Acquire: pairs with Release in [`Words::store`].
-    #[inline(always)]
-    pub(crate) fn acquire(&self, at: u64) -> u64 {
-        let value = self.cell(at).map_or(0, |word| word.load(Ordering::Acquire));
-        crate::testing::container_loaded();
-        value
-    }
-
-    /// The word at an offset of the container's head, in no order with others.
+    /// The word at an offset, in no order with others; 0 outside the area.
     #[inline(always)]
     pub(crate) fn relaxed(&self, at: u64) -> u64 {
         let value = self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed));
@@ -120,6 +103,19 @@ impl Words {
         };
         word.store(value, Ordering::Release);
         crate::testing::container_stored();
+    }
+
+    /// Writes two words, one after the other, as [`Words::store`] does.
+    #[inline(always)]
+    pub(crate) fn store_two(&self, at: u64, values: [u64; 2]) {
+        let Some(room) = self.range(at, 2) else {
+            unreachable!("words outside the data area");
+        };
+        for (word, value) in room.iter().zip(values) {
+            // Release: as in `store`.
+            word.store(value, Ordering::Release);
+            crate::testing::container_stored();
+        }
     }
 
     /// Copies words into a block that nobody can reach yet; `false` if either range reaches beyond the area.
@@ -182,16 +178,10 @@ impl Words {
         Some(unsafe { self.base.add(at as usize) })
     }
 
-    /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.
-    #[inline(always)]
-    pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
-        let at = at & !3;
-        assert!(at < self.len, "a word outside the data area");
-        // SAFETY: `at` is a multiple of 4 below `len`, a multiple of 8, so the half word lies in the area (I1).
-        let word = unsafe { self.base.as_ptr().add(at as usize) };
-        // SAFETY: in bounds and mapped (I1), aligned to 4 since `base` and `at` are, and only accessed atomically and in
-        // this width (I2).
-        unsafe { AtomicU32::from_ptr(word.cast()) }
+    /// The first words of a container's head, which begins at `head`; `None` if they would reach beyond the area.
+    pub(crate) fn head(&self, head: u64) -> Option<Head> {
+        let first = self.range(head, HEAD_BYTES / 8)?;
+        Some(Head(NonNull::from(first).cast()))
     }
 
     /// Copies `len` bytes out; what lies there may be changing. `false` if they reach beyond the area.
@@ -232,13 +222,17 @@ impl Words {
     #[inline(always)]
     pub(crate) fn fill(&self, at: u64, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
-        let mut at = at;
-        for word in words {
-            self.store(at, u64::from_le_bytes(*word));
-            at = at.wrapping_add(8);
+        let count = words.len() as u64;
+        let Some(room) = self.range(at, count) else {
+            unreachable!("words outside the data area");
+        };
+        for (to, word) in room.iter().zip(words) {
+            // Release: as in `store`.
+            to.store(u64::from_le_bytes(*word), Ordering::Release);
+            crate::testing::container_stored();
         }
         if !rest.is_empty() {
-            self.store(at, tail(rest));
+            self.store(at.wrapping_add(8 * count), tail(rest));
         }
     }
 
@@ -261,10 +255,7 @@ impl Words {
     pub(crate) fn prefetch(&self, at: u64) {
         #[cfg(target_arch = "x86_64")]
         {
-            let place = self
-                .base
-                .as_ptr()
-                .wrapping_add((at % self.len.max(1)) as usize);
+            let place = self.base.as_ptr().wrapping_add(at as usize);
             // SAFETY: a prefetch accesses nothing, whatever the address (Intel SDM, PREFETCHh: no faults).
             unsafe {
                 std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
@@ -272,6 +263,82 @@ impl Words {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;
+    }
+}
+
+/// Bytes of a container's memory whose words are found without a look at the bounds: what stands at the same place in all
+/// containers.
+const HEAD_BYTES: u64 = 4096;
+
+/// The head of a container, by offsets from its first byte: an operation of a few nanoseconds asks for a dozen of its words.
+///
+/// **Invariant.** `I3`: [`HEAD_BYTES`] from here on lie in the area of the [`Words`] that it comes from, aligned to eight
+/// bytes. Whoever uses it keeps what keeps these.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head(NonNull<AtomicU64>);
+
+// SAFETY: as for `Words`: all accesses are atomic (I2) and the memory stays mapped (I1).
+unsafe impl Send for Head {}
+// SAFETY: as for `Words`.
+unsafe impl Sync for Head {}
+
+impl Head {
+    #[inline(always)]
+    fn cell(&self, at: u64) -> &AtomicU64 {
+        // A constant, and unchanged, wherever it is not a matter of the limbo.
+        let at = at % HEAD_BYTES & !7;
+        // SAFETY: a multiple of eight below `HEAD_BYTES`, so the word lies in the head (I3).
+        let word = unsafe { self.0.byte_add(at as usize) };
+        // SAFETY: mapped (I1) and aligned (I3), and only accessed atomically (I2).
+        unsafe { word.as_ref() }
+    }
+
+    /// A word that is followed, or that others are believed by: what is loaded after it is no older.
+    #[inline(always)]
+    pub(crate) fn follow(&self, at: u64) -> u64 {
+        let value = self.cell(at).load(FOLLOW);
+        crate::testing::container_loaded();
+        value
+    }
+
+    /// A word. Acquire: pairs with Release in [`Head::store`].
+    #[inline(always)]
+    pub(crate) fn acquire(&self, at: u64) -> u64 {
+        let value = self.cell(at).load(Ordering::Acquire);
+        crate::testing::container_loaded();
+        value
+    }
+
+    /// A word, in no order with others.
+    #[inline(always)]
+    pub(crate) fn relaxed(&self, at: u64) -> u64 {
+        let value = self.cell(at).load(Ordering::Relaxed);
+        crate::testing::container_loaded();
+        value
+    }
+
+    /// Writes a word, as [`Words::store`] does.
+    #[inline(always)]
+    pub(crate) fn store(&self, at: u64, value: u64) {
+        self.cell(at).store(value, Ordering::Release);
+        crate::testing::container_stored();
+    }
+
+    /// Writes two words, one after the other.
+    #[inline(always)]
+    pub(crate) fn store_two(&self, at: u64, values: [u64; 2]) {
+        self.store(at, values[0]);
+        self.store(at + 8, values[1]);
+    }
+
+    /// A half word: a lock word. No offset is used in both widths.
+    #[inline(always)]
+    pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
+        let at = at % HEAD_BYTES & !3;
+        // SAFETY: a multiple of four below `HEAD_BYTES`, a multiple of eight, so the half word lies in the head (I3).
+        let word = unsafe { self.0.cast::<AtomicU32>().byte_add(at as usize) };
+        // SAFETY: mapped (I1) and aligned to four (I3), and only accessed atomically and in this width (I2).
+        unsafe { word.as_ref() }
     }
 }
 

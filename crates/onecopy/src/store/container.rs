@@ -238,6 +238,12 @@ impl Container {
         self.0.own.have(offset)
     }
 
+    /// The same, for the holder of the container's own lock: no other thread adds or frees meanwhile.
+    #[inline(always)]
+    pub(crate) fn owns_locked(&self, offset: u64) -> bool {
+        self.0.own.have_locked(offset)
+    }
+
     /// The same, after a look at the store's rows; `false` also if they cannot be read. The caller holds the container's
     /// own lock, so that no other thread asks [`Container::owns`] meanwhile.
     pub(crate) fn owns_after_look(&self, offset: u64) -> bool {

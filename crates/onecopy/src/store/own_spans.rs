@@ -17,26 +17,54 @@ const LEAF_SPANS: u64 = LEAF_WORDS as u64 * 64;
 
 type Leaf = [AtomicU64; LEAF_WORDS];
 
+/// In [`OwnSpans::last`]: none. No span has this number.
+const NONE: u64 = u64::MAX;
+
 /// A set of spans.
-pub(super) struct OwnSpans(Box<[OnceLock<Box<Leaf>>]>);
+pub(super) struct OwnSpans {
+    leaves: Box<[OnceLock<Box<Leaf>>]>,
+    /// The one of them that a writer asked about last, or [`NONE`]. Writers ask about the same one again, and right behind
+    /// the lock they wait for each of the loads that lead to a bit.
+    last: AtomicU64,
+}
 
 impl OwnSpans {
     /// None of `span_count` spans.
     pub(super) fn new(span_count: u64) -> Self {
         let leaves = span_count.div_ceil(LEAF_SPANS);
-        Self((0..leaves).map(|_| OnceLock::new()).collect())
+        Self {
+            leaves: (0..leaves).map(|_| OnceLock::new()).collect(),
+            last: AtomicU64::new(NONE),
+        }
     }
 
     /// Whether the byte at `offset` of the data area lies in one of the spans.
     #[inline]
     pub(super) fn have(&self, offset: u64) -> bool {
         let span = offset / SPAN;
-        let leaf = self.0.get((span / LEAF_SPANS) as usize);
+        let leaf = self.leaves.get((span / LEAF_SPANS) as usize);
         let word = leaf
             .and_then(OnceLock::get)
             .and_then(|leaf| leaf.get(word_of(span)));
         // Relaxed: changed and asked under the container's lock.
         word.is_some_and(|word| word.load(Ordering::Relaxed) & bit_of(span) != 0)
+    }
+
+    /// The same, for the holder of the container's lock.
+    #[inline(always)]
+    pub(super) fn have_locked(&self, offset: u64) -> bool {
+        // Relaxed: see `have`. Whoever takes a span out has the lock, too, and then this is none of them.
+        self.last.load(Ordering::Relaxed) == offset / SPAN || self.find_locked(offset)
+    }
+
+    #[inline(never)]
+    fn find_locked(&self, offset: u64) -> bool {
+        let is_own = self.have(offset);
+        if is_own {
+            // Relaxed: see `have`.
+            self.last.store(offset / SPAN, Ordering::Relaxed);
+        }
+        is_own
     }
 
     /// Adds the spans of a row.
@@ -47,7 +75,7 @@ impl OwnSpans {
     /// Adds the spans of `len` bytes from span `first` on.
     pub(super) fn add_run(&self, first: u64, len: u64) {
         for span in spans_of(first, len) {
-            let Some(leaf) = self.0.get((span / LEAF_SPANS) as usize) else {
+            let Some(leaf) = self.leaves.get((span / LEAF_SPANS) as usize) else {
                 continue;
             };
             let leaf = leaf.get_or_init(|| Box::new([const { AtomicU64::new(0) }; LEAF_WORDS]));
@@ -60,8 +88,10 @@ impl OwnSpans {
 
     /// Takes the spans of a row out.
     pub(super) fn remove(&self, row: &Row) {
+        // Relaxed: see `have`.
+        self.last.store(NONE, Ordering::Relaxed);
         for span in spans_of(row.first, row.len) {
-            let leaf = self.0.get((span / LEAF_SPANS) as usize);
+            let leaf = self.leaves.get((span / LEAF_SPANS) as usize);
             let word = leaf
                 .and_then(OnceLock::get)
                 .and_then(|leaf| leaf.get(word_of(span)));
@@ -74,8 +104,10 @@ impl OwnSpans {
 
     /// Takes all out.
     pub(super) fn clear(&self) {
+        // Relaxed: see `have`.
+        self.last.store(NONE, Ordering::Relaxed);
         for word in self
-            .0
+            .leaves
             .iter()
             .filter_map(OnceLock::get)
             .flat_map(|leaf| leaf.iter())
@@ -130,16 +162,26 @@ mod tests {
         let runs = [(60, 10), (LEAF_SPANS - 2, 4), (3 * LEAF_SPANS - 1, 1)];
         for (first, n) in runs {
             spans.add(&row(first, n));
-            let has = |span: u64| spans.have(span * SPAN) && spans.have(span * SPAN + SPAN - 1);
+            let has = |span: u64| {
+                let is_there = spans.have(span * SPAN) && spans.have(span * SPAN + SPAN - 1);
+                // The first answer is looked up, the second remembered.
+                let is_known = [0, 1].map(|_| spans.have_locked(span * SPAN));
+                assert_eq!(is_known, [is_there; 2]);
+                is_there
+            };
             assert!((first..first + n).all(has));
             assert!(!has(first - 1) && !has(first + n));
         }
+        assert!(spans.have_locked(61 * SPAN));
         spans.remove(&row(61, 1));
+        assert!(!spans.have_locked(61 * SPAN));
         assert!(spans.have(60 * SPAN) && !spans.have(61 * SPAN) && spans.have(62 * SPAN));
+        assert!(spans.have_locked(60 * SPAN));
         spans.clear();
+        assert!(!spans.have_locked(60 * SPAN));
         assert!(runs.iter().all(|(first, _)| !spans.have(first * SPAN)));
         // Beyond the store nothing is anybody's.
         spans.add(&row(3 * LEAF_SPANS, 1));
-        assert!(!spans.have(3 * LEAF_SPANS * SPAN) && !spans.have(u64::MAX));
+        assert!(!spans.have(3 * LEAF_SPANS * SPAN) && !spans.have_locked(u64::MAX));
     }
 }

@@ -47,7 +47,7 @@ impl RawDict {
                     return Ok(KeyAdded::NoInt);
                 };
                 let amount = Incoming::of_int(&bytes);
-                self.insert(locked, key, found, &amount)?;
+                self.insert(locked, key, &found, &amount)?;
                 Ok(added(&bytes))
             },
         )

@@ -8,7 +8,7 @@ use super::super::look::found;
 use super::super::value::{Incoming, Sink, Word, read_value};
 use super::entry::{Made, is_same, new_entry, read_key};
 use super::hash::Key;
-use super::index::{DELETED, Found, Root, count_slot, find, uncount_slot};
+use super::index::{DELETED, Found, Root, count_slot, find, room, uncount_slot};
 use super::{FIRST, INDEX, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state, used_of};
 
 /// What came of replacing the value of a key that was expected to be a certain one.
@@ -107,7 +107,7 @@ impl RawDict {
                 if found.is_key() {
                     return locked.replace(found.entry().wrapping_add(VALUE_AT), value);
                 }
-                self.insert(locked, key, found, value)
+                self.insert(locked, key, &found, value)
             },
         )
     }
@@ -132,7 +132,7 @@ impl RawDict {
                 if found.is_key() {
                     return self.value_of(locked, found.entry(), sink).map(Some);
                 }
-                self.insert(locked, key, found, value)?;
+                self.insert(locked, key, &found, value)?;
                 Ok(None)
             },
         )
@@ -311,10 +311,16 @@ impl RawDict {
         &self,
         locked: &Locked<'_>,
         key: &Key<'_>,
-        found: Found,
+        found: &Found,
         value: &Incoming<'_>,
     ) -> Result<(), ContainerError> {
-        let found = self.room_for(locked, key, found)?;
+        let elsewhere;
+        let found = if room(locked, found, 0)? {
+            found
+        } else {
+            elsewhere = self.make_room(locked, key, 0)?;
+            &elsewhere
+        };
         let at = self.next_place(locked)?;
         let before = locked.root(STATE);
         let (used, len) = (used_of(before), len_of(before));

@@ -11,25 +11,11 @@ use super::super::value::{DIRECTORY, SEGMENT};
 use super::hash::Key;
 use super::index::{
     DEEPEST, Found, LARGEST, LONG, NO_KEYS, ONE_KEY, Root, SMALLEST, counted, depth_of, entry_of,
-    is_entry, most, room,
+    is_entry, most,
 };
 use super::{INDEX, LEN_MOST, OFFSET, PLACE_AT, RawDict, STATE, len_of};
 
 impl RawDict {
-    /// Where a new key goes: the place that was found, unless its segment is full.
-    #[inline(always)]
-    pub(super) fn room_for(
-        &self,
-        locked: &Locked<'_>,
-        key: &Key<'_>,
-        found: Found,
-    ) -> Result<Found, ContainerError> {
-        if room(locked, &found, 0)? {
-            return Ok(found);
-        }
-        self.make_room(locked, key, 0)
-    }
-
     /// Makes room for a key beside `more` others of its segment that are not there yet.
     #[cold]
     #[inline(never)]

@@ -149,7 +149,8 @@ impl RawList {
         match value {
             Incoming::Word(word) => {
                 locked.prepare(at, word.0)?;
-                locked.set(self.heap.head + LEN, len.wrapping_add(1))
+                locked.set_root(LEN, len.wrapping_add(1));
+                Ok(())
             }
             Incoming::Blob(..) => Self::append_blob(locked, at, len, value),
         }
@@ -199,7 +200,7 @@ impl RawList {
     #[inline(always)]
     fn pop_last(&self, locked: &Locked<'_>, index: u64, word: Word) -> Result<(), ContainerError> {
         match word.as_blob() {
-            None => locked.set(self.heap.head + LEN, index)?,
+            None => locked.set_root(LEN, index),
             Some(at) => {
                 locked.make_room_in_limbo()?;
                 let mut change = locked.change();
