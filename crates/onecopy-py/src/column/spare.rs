@@ -37,6 +37,9 @@ pub(crate) struct Spare {
     in_use: Cell<u8>,
 }
 
+/// What the count goes on with when it has reached its end: both places are empty then, and one object is tried.
+const TRY_AGAIN: u8 = PATIENCE;
+
 // SAFETY: only attached threads use it, one at a time (Z2), and its objects are bound to none of them.
 unsafe impl Send for Spare {}
 // SAFETY: only attached threads use it, of which there is one at a time (Z2).
@@ -49,6 +52,17 @@ impl Spare {
             before: Cell::new(ptr::null_mut()),
             in_use: Cell::new(0),
         }
+    }
+
+    /// Whether nothing is kept for a while, which one object more has gone by of now.
+    #[inline]
+    fn rests(&self) -> bool {
+        let in_use = self.in_use.get();
+        let rests = in_use > PATIENCE;
+        if rests {
+            self.in_use.set(in_use.checked_add(1).unwrap_or(TRY_AGAIN));
+        }
+        rests
     }
 
     /// One of the objects, if nobody else has it; it is the last one from then on.
@@ -68,7 +82,11 @@ impl Spare {
             return Some(last);
         }
         if !last.is_null() {
-            self.in_use.set(self.in_use.get().saturating_add(1));
+            let in_use = self.in_use.get().saturating_add(1);
+            self.in_use.set(in_use);
+            if in_use > PATIENCE {
+                self.clear();
+            }
         }
         None
     }
@@ -87,17 +105,7 @@ impl Spare {
     /// Keeps an object that is about to be handed out, or nothing if it is null, in place of the one before the last.
     #[inline]
     fn keep(&self, object: *mut PyObject) -> *mut PyObject {
-        if !layouts::values_are_known() {
-            return object;
-        }
-        let in_use = self.in_use.get();
-        if in_use > PATIENCE {
-            self.in_use.set(if in_use == u8::MAX {
-                PATIENCE
-            } else {
-                in_use + 1
-            });
-            self.clear();
+        if self.in_use.get() > PATIENCE || !layouts::values_are_known() {
             return object;
         }
         // SAFETY: null, or what `int`, `float` or `ascii` have just made or found and the caller has a reference to, so
@@ -131,8 +139,14 @@ impl Spare {
     /// An int, as a new reference, or null with an exception set.
     #[inline]
     pub(crate) fn int(&self, value: i64) -> *mut PyObject {
-        if let Some(small) = scalar::small(value) {
-            return small;
+        scalar::small(value).unwrap_or_else(|| self.large(value))
+    }
+
+    /// An int that is none of those that are kept for ever.
+    #[inline(never)]
+    fn large(&self, value: i64) -> *mut PyObject {
+        if self.rests() {
+            return scalar::large(value);
         }
         if let Some(object) = self.free() {
             // SAFETY: the spare's object, which is alive and no int that is kept for ever (Z1), and has no other
@@ -148,6 +162,10 @@ impl Spare {
     /// A float, as a new reference, or null with an exception set.
     #[inline]
     pub(crate) fn float(&self, value: f64) -> *mut PyObject {
+        if self.rests() {
+            // SAFETY: takes a plain number; the thread is attached (Z2).
+            return unsafe { ffi::PyFloat_FromDouble(value) };
+        }
         if let Some(object) = self.free() {
             // SAFETY: the spare's object, which is alive (Z1) and has no other reference, as `free` says; the thread is
             // attached (Z2). There is an object only if F1 of `pyfloat` was found out (Z3).
@@ -163,7 +181,7 @@ impl Spare {
     /// A str of ASCII characters, as a new reference, or null with an exception set.
     #[inline]
     pub(crate) fn ascii(&self, content: &[u8]) -> *mut PyObject {
-        if !LENGTHS.contains(&content.len()) {
+        if !LENGTHS.contains(&content.len()) || self.rests() {
             return text::ascii(content);
         }
         if let Some(object) = self.free() {
@@ -184,7 +202,7 @@ impl Spare {
     /// away. What is in it is no text until then.
     #[inline]
     pub(crate) fn take_ascii(&self, len: usize) -> Option<(*mut PyObject, *mut u8)> {
-        if !LENGTHS.contains(&len) {
+        if !LENGTHS.contains(&len) || self.rests() {
             return None;
         }
         let object = self.free()?;

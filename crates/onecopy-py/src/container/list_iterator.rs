@@ -31,6 +31,13 @@ const AHEAD_MOST: u64 = 512;
 #[pyclass(frozen, module = "onecopy._onecopy", name = "ListIterator")]
 pub(crate) struct ListIterator {
     state: RefCell<State>,
+    spare: Spare,
+}
+
+/// An element that is a number.
+enum Number {
+    Int(i64),
+    Float(f64),
 }
 
 // SAFETY: only threads that are attached to the interpreter use it, of which there is one at a time (as Z2 of
@@ -51,13 +58,12 @@ struct State {
     first: i64,
     /// Elements to read ahead the next time.
     ahead: u64,
-    spare: Spare,
 }
 
 impl State {
     /// The next element, if it is a number that was read ahead.
     #[inline(always)]
-    fn number(&mut self) -> Option<*mut PyObject> {
+    fn number(&mut self) -> Option<Number> {
         let raw = self.list.as_ref()?;
         let word = self
             .chunk
@@ -66,15 +72,15 @@ impl State {
             return None;
         }
         let number = match word.as_int() {
-            Some(value) => self.spare.int(value),
-            None => self.spare.float(word.as_float()?),
+            Some(value) => Number::Int(value),
+            None => Number::Float(word.as_float()?),
         };
         self.next += self.step;
         Some(number)
     }
 
     /// The next element as a copy, if there is one.
-    fn advance(&mut self) -> Result<Option<Result<Found, Raised>>, ContainerError> {
+    fn advance(&mut self, spare: &Spare) -> Result<Option<Result<Found, Raised>>, ContainerError> {
         let Some(raw) = &self.list else {
             return Ok(None);
         };
@@ -96,13 +102,13 @@ impl State {
             place = self.next.wrapping_sub(self.first) as usize;
         }
         let Some(value) = self.chunk.get(place) else {
-            self.spare.clear();
+            spare.clear();
             self.list = None;
             self.chunk = Chunk::default();
             return Ok(None);
         };
         self.next += self.step;
-        Ok(Some(value.make(&Reader(&self.spare))))
+        Ok(Some(value.make(&Reader(spare))))
     }
 }
 
@@ -113,11 +119,13 @@ impl ListIterator {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return busy();
         };
-        if let Some(number) = state.number() {
-            return number;
-        }
+        let number = state.number();
         drop(state);
-        self.advance_slowly()
+        match number {
+            Some(Number::Int(value)) => self.spare.int(value),
+            Some(Number::Float(value)) => self.spare.float(value),
+            None => self.advance_slowly(),
+        }
     }
 
     /// The same where chunks are read, and other elements are.
@@ -126,7 +134,7 @@ impl ListIterator {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return busy();
         };
-        let step = state.advance();
+        let step = state.advance(&self.spare);
         drop(state);
         match step {
             Ok(Some(Ok(found))) => found.finish(),
@@ -159,14 +167,9 @@ impl ListIterator {
             chunk: Chunk::default(),
             first: 0,
             ahead: AHEAD_FIRST,
-            spare: Spare::new(),
         };
-        Bound::new(
-            py,
-            Self {
-                state: RefCell::new(state),
-            },
-        )
+        let (state, spare) = (RefCell::new(state), Spare::new());
+        Bound::new(py, Self { state, spare })
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
         layouts::Part::Dict => containers::check_dict(py),
         layouts::Part::Set => containers::check_set(py),
         layouts::Part::Values => {
-            Ok(pylong::renews(py)? && pyfloat::renews(py)? && unicode::renews(py)?)
+            let ints = pylong::renews(py)? && pylong::makes(py)?;
+            Ok(ints && pyfloat::renews(py)? && unicode::renews(py)?)
         }
     });
     calibrate::calibrate(py);

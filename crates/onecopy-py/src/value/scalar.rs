@@ -18,6 +18,7 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
 use super::{failure, text};
+use crate::cpython::pylong;
 
 /// The object of a plain value.
 pub(crate) fn object<'py>(py: Python<'py>, value: &Scalar<'_>) -> PyResult<Bound<'py, PyAny>> {
@@ -60,7 +61,7 @@ pub(crate) fn small(value: i64) -> Option<*mut PyObject> {
 #[inline]
 pub(crate) fn large(value: i64) -> *mut PyObject {
     // SAFETY: this folder's functions are called attached to the interpreter (V1).
-    unsafe { ffi::PyLong_FromLongLong(value) }
+    unsafe { pylong::new(value) }
 }
 
 #[cold]

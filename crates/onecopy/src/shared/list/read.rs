@@ -121,12 +121,11 @@ impl Chunk {
         }
     }
 
-    /// An element that is no blob: the word that it is.
+    /// The word of an element; that of a blob is no number.
     #[inline(always)]
     #[must_use]
     pub fn word(&self, index: usize) -> Option<Word> {
-        let word = Word(*self.words.get(index)?);
-        word.as_blob().is_none().then_some(word)
+        self.words.get(index).map(|word| Word(*word))
     }
 
     fn blob(&self, at: usize) -> Option<Incoming<'_>> {
