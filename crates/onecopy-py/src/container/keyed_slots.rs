@@ -221,11 +221,28 @@ unsafe extern "C" fn assign<C: Mapping>(
     }
     let (raw, value) = (container.raw(), Argument(value));
     let (item, value_item) = (key.item(), value.item());
-    let (Some(canonical), Some(incoming)) = (quick_key(&item), quick_value(&value_item)) else {
+    if let Some(canonical) = quick_key(&item)
+        && let Some(word) = value_item.int().and_then(Word::of_int)
+    {
+        return guard_number(|| {
+            let set = raw.set(&raw.key(canonical), &Incoming::Word(word));
+            set.map(|()| 0)
+        }) as c_int;
+    }
+    assign_other(raw, key, value)
+}
+
+/// The same for a value that is no int of 48 bits.
+#[inline(never)]
+fn assign_other(raw: &RawDict, key: Argument, value: Argument) -> c_int {
+    let (item, value_item) = (key.item(), value.item());
+    // Where it is: it has just been written word by word, and a wider copy would wait for these.
+    let incoming = &quick_value(&value_item);
+    let (Some(canonical), Some(incoming)) = (quick_key(&item), incoming) else {
         let set = |key: &Bound<'_, PyAny>| keyed::set(raw, key, &value.bound(key.py()));
         return key.number_slowly(|key| set(key).map(|()| 0)) as c_int;
     };
-    guard_number(|| raw.set(&raw.key(canonical), &incoming).map(|()| 0)) as c_int
+    guard_number(|| raw.set(&raw.key(canonical), incoming).map(|()| 0)) as c_int
 }
 
 fn delete<C: Mapping>(container: &C, key: Argument) -> c_int {

@@ -83,19 +83,20 @@ unsafe fn exact_int(object: *mut PyObject) -> Option<i64> {
 /// An element as a new reference, or null with an exception set.
 #[inline(always)]
 fn element(list: &List, at: i64) -> *mut PyObject {
-    guard(|| match list.raw.get(at, &Reader(&list.spare)) {
+    match list.raw.get(at, &Reader(&list.spare)) {
         Ok(Some(Ok(found))) => found.finish(),
         Ok(Some(Err(Raised))) => ptr::null_mut(),
         Ok(None) => raise(|| index::out_of_range("list")),
         Err(failure) => raise_failure(failure),
-    })
+    }
 }
 
 unsafe extern "C" fn subscript(object: *mut PyObject, key: *mut PyObject) -> *mut PyObject {
     // SAFETY: the interpreter calls this slot with a key that it holds during the call.
     if let Some(at) = unsafe { exact_int(key) } {
         // SAFETY: the interpreter calls this slot attached, with a list that it holds during the call.
-        return element(unsafe { inner::<List>(object) }, at);
+        let list = unsafe { inner::<List>(object) };
+        return guard(|| element(list, at));
     }
     match SUBSCRIPT.get() {
         // SAFETY: the slot that PyO3 made for this type, called as the interpreter would.
@@ -110,7 +111,8 @@ unsafe extern "C" fn item(object: *mut PyObject, at: Py_ssize_t) -> *mut PyObjec
         return raise(|| index::out_of_range("list"));
     }
     // SAFETY: the interpreter calls this slot attached, with a list that it holds during the call.
-    element(unsafe { inner::<List>(object) }, at as i64)
+    let list = unsafe { inner::<List>(object) };
+    guard(|| element(list, at as i64))
 }
 
 unsafe extern "C" fn length(object: *mut PyObject) -> Py_ssize_t {
