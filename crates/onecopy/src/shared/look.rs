@@ -23,7 +23,7 @@ use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, SEQ};
 use super::record::Record;
-use crate::primitive::{Ordering, fence};
+use crate::primitive::{AtomicU64, Ordering, fence};
 
 /// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,23 @@ pub(crate) struct Retry;
 const TRIES: u32 = 64;
 /// Tries of a long read before it takes the lock.
 const LONG_TRIES: u32 = 3;
+
+/// See [`retries`].
+static RETRIES: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has begun a read of a container anew, because a writer had disturbed it.
+#[must_use]
+pub fn retries() -> u64 {
+    // Relaxed: a sum, nothing is ordered by it.
+    RETRIES.load(Ordering::Relaxed)
+}
+
+#[cold]
+#[inline(never)]
+fn count_retry() {
+    // Relaxed: as in `retries`.
+    RETRIES.fetch_add(1, Ordering::Relaxed);
+}
 
 /// A container at a moment that has not passed yet, as far as [`Look::check`] says.
 #[derive(Debug, Clone, Copy)]
@@ -268,6 +285,7 @@ impl Heap {
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Result<T, ContainerError> {
         for tried in 0..TRIES {
+            count_retry();
             if let Some(look) = self.point_look() {
                 if let Ok(result) = read(&look) {
                     return Ok(result);
@@ -278,6 +296,7 @@ impl Heap {
         }
         // The writer was put off its processor, stopped or killed between its commit and its last write.
         for _ in 0..TRIES {
+            count_retry();
             if let Some(result) = self.read_past_writer(read) {
                 return Ok(result);
             }
@@ -337,6 +356,7 @@ impl Heap {
             {
                 return Ok(result);
             }
+            count_retry();
         }
         let mut read_current = |look: &Look<'_>| {
             let result = read(look)?;

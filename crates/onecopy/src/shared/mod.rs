@@ -51,6 +51,6 @@ pub use dict::{
 pub use error::ContainerError;
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
-pub use look::Moment;
+pub use look::{Moment, retries};
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};
