@@ -115,7 +115,10 @@ impl Generation<'_> {
     /// # Errors
     /// It is not the container's.
     pub(crate) fn set(&self, at: u64, value: u64) -> Result<(), ContainerError> {
-        self.locked.prepare(at, value)
+        // Nobody has pinned what was not there (past.rs).
+        let heap = self.locked.heap;
+        heap.words.store(heap.own(at)?, value);
+        Ok(())
     }
 
     /// Fills a block of this generation.
@@ -123,7 +126,9 @@ impl Generation<'_> {
     /// # Errors
     /// It is not the container's.
     pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
-        self.locked.change().fill(at, bytes)
+        let mut change = self.locked.change();
+        change.pin = 0;
+        change.fill(at, bytes)
     }
 
     fn load(&self, at: u64) -> Result<u64, ContainerError> {
