@@ -212,6 +212,9 @@ impl Plan {
             let entry = self.entry_of_old(before);
             let place = (entry >> 48).wrapping_add(before) % PER;
             let count = (end - before).min(PER - before % PER).min(PER - place);
+            for nth in 0..count {
+                locked.note(to + 8 * nth);
+            }
             if !locked.heap.words.copy(slot(entry, before), to, count) {
                 return Err(locked
                     .heap
