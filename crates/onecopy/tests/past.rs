@@ -2,13 +2,20 @@
 //!
 //! The reader is interrupted after every few loads; meanwhile others change the container, in the same thread, so nothing
 //! here depends on time. The log of what is overwritten is small here, so some copies are begun anew and end under the lock.
-#![allow(unsafe_code, reason = "a reader ends as a kill would end it")]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "numbers of elements, far below any limit"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use onecopy::shared::WriterLock;
-use onecopy::testing::{end_thread_after, in_thread, interrupt_after, was_interrupted};
+use onecopy::testing::{
+    end_thread_after, in_thread, interrupt_after, set_patience, was_interrupted,
+};
 use onecopy::{Dict, List, Store, Value};
 
 type Act<C> = fn(&C, i64);
@@ -311,6 +318,36 @@ fn a_copy_of_a_list_beside_writers_that_die() {
 #[test]
 fn a_copy_of_a_dict_beside_writers_that_die() {
     writers_die::<Dict>(DICT[1], &[DICT[1], DICT[2], DICT[3]]);
+}
+
+#[test]
+fn a_reader_that_stops_is_overtaken() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let list = List::made(&store, 700);
+    set_patience(Duration::ZERO);
+    // One reader is in the middle of its copy while another begins and ends its own.
+    let (first, other_store) = (list.clone(), store.clone());
+    let copies = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&copies);
+    let states = when_pinned(&store, &list, LIST[4], move || {
+        std::thread::scope(|threads| {
+            let copied = threads.spawn(|| {
+                let second = first.clone();
+                let states = when_pinned(&other_store, &second, LIST[4], || ());
+                let copy = second.copy();
+                assert!(was_interrupted());
+                assert!(states.borrow().contains(&copy));
+                copy
+            });
+            seen.borrow_mut().push(copied.join().unwrap());
+        });
+    });
+    let copy = list.copy();
+    assert_eq!(copies.borrow().len(), 1);
+    // It was begun anew, after the other.
+    assert!(!states.borrow().contains(&copy));
+    assert_eq!(copy, list.copy());
+    Subject::verify(&list);
 }
 
 /// What others do to a list that is pinned leaves its memory as it was, for the reader.

@@ -204,6 +204,8 @@ impl<C: Subject> Case<'_, C> {
     fn end(&self, stores: u64, steps: u64) -> Option<bool> {
         let name = self.operation.0;
         let place = format!("{name} in {}, store {stores}, {steps} on", self.size);
+        // Each child has a slot in the store, until somebody finds that it is dead.
+        self.store.collect(None).unwrap();
         let subject = C::made(self.store, self.size);
         let took_all = walk_and_kill(child(&subject, self.operation.1, stores)?, steps);
         // The first one that needs the lock repairs.

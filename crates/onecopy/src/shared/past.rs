@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::PIN;
-use super::lock::{Locked, PATIENCE, sleep};
+use super::lock::{Locked, sleep};
 use super::look::Retry;
 use crate::primitive::{Ordering, fence};
 
@@ -44,7 +44,7 @@ const LOG: u32 = 1 << 31;
 const GIVEN_UP: u64 = u64::MAX;
 /// Bytes of a container up to which a copy under the lock is a matter of a millisecond.
 const SMALL: u64 = if cfg!(any(test, feature = "testing")) {
-    0
+    1
 } else {
     512 << 10
 };
@@ -58,6 +58,8 @@ const FEWEST: u64 = if cfg!(any(test, feature = "testing")) {
 const LARGEST: u64 = 1 << 20;
 /// How long a reader sleeps while another has pinned the container.
 const NAP: Duration = Duration::from_millis(1);
+/// How long it waits for that.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// The container as it was when it was pinned. Dropping it ends that.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl Heap {
         let Ok(chunks) = self.container.chunks() else {
             return Ok(None);
         };
-        let bytes = chunks.iter().map(|chunk| chunk.len).sum::<u64>();
+        let bytes = self.own_bytes() + chunks.iter().map(|chunk| chunk.len).sum::<u64>();
         let me = self.container.thread()?;
         let whose = self.words.load(self.words.acquire(self.head + PIN) + WHOSE);
         #[allow(
@@ -129,13 +131,18 @@ impl Heap {
         let start = Instant::now();
         loop {
             let locked = self.lock()?;
-            if locked.pin == 0 {
+            let is_over = start.elapsed() >= crate::testing::patience(LONGEST_WAIT);
+            if locked.pin == 0 || is_over {
+                if locked.pin != 0 {
+                    // It is stopped, or has very much to read: then it begins anew.
+                    self.words.store(locked.pin + WRITTEN, GIVEN_UP);
+                }
                 let moment = locked.counters();
                 self.words.store(self.head + PIN, chunk.offset);
                 return Ok(Some((past, moment)));
             }
             drop(locked);
-            if start.elapsed() > PATIENCE || !sleep(&mut || std::thread::sleep(NAP)) {
+            if !sleep(&mut || std::thread::sleep(NAP)) {
                 return Ok(None);
             }
         }
