@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use onecopy::fork::Workers;
 use onecopy::store::{Chunk, Container};
-use onecopy::{AccessError, AllocateError, AttachError, Object, Stats, Store, Token};
+use onecopy::{AllocateError, AttachError, Object, Stats, Store, Token};
 
 /// A forked worker of one test holds what the others have at that moment: one at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -333,55 +333,6 @@ fn several_processes_add_and_free_chunks_of_one_container_at_once() {
     );
     drop(container);
     assert_eq!(store.stats().unwrap().allocated_bytes, 0);
-}
-
-#[test]
-fn a_child_that_could_be_given_no_hold_does_not_touch_containers() {
-    let _alone = alone();
-    let store = small();
-    let container = Container::new(&store, 0, 4096).unwrap();
-    container.add_chunk(1, 1).unwrap();
-    let token = container.token().unwrap();
-    let result = workers(1).map(|_| {
-        let limit = |most| {
-            let limit = libc::rlimit {
-                rlim_cur: most,
-                rlim_max: 1000,
-            };
-            // SAFETY: `limit` is initialised, and setrlimit(2) only reads it.
-            let limited = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-            assert_eq!(limited, 0);
-        };
-        limit(0);
-        // SAFETY: this process has one thread, so the child may do anything.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            limit(1000);
-            let is_refused = |error: &AccessError| matches!(error, AccessError::NoHolds { .. });
-            let inherited = [
-                container.chunks().map(|_| ()),
-                container.free_chunks(|_| true).map(|_| ()),
-                container.token().map(|_| ()),
-            ];
-            let mut refused = inherited
-                .iter()
-                .all(|result| is_refused(result.as_ref().unwrap_err()));
-            let added = container.add_chunk(1, 1).unwrap_err();
-            refused &= matches!(&added, AllocateError::Access(error) if is_refused(error));
-            let attached = Container::attach(&token).unwrap_err();
-            refused &= matches!(&attached, AttachError::Access(error) if is_refused(error));
-            // SAFETY: ends the process without running anything of the parent's.
-            unsafe { libc::_exit(i32::from(!refused)) }
-        }
-        let mut status = 0;
-        // SAFETY: `status` is a valid place for the result.
-        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-        (libc::WIFEXITED(status), libc::WEXITSTATUS(status))
-    });
-    assert_eq!(result.unwrap().pop().unwrap().unwrap(), (true, 0));
-    store.collect(Some(Duration::ZERO)).unwrap();
-    assert_eq!(tags(&container), [1]);
-    store.verify().unwrap();
 }
 
 #[test]

@@ -389,7 +389,7 @@ fn operations_of_dicts_beside_others() {
                 let (meanwhile, is_over) = (dict.clone(), Rc::new(Cell::new(false)));
                 let is_held = Rc::clone(&is_over);
                 interrupt_after(load, move || {
-                    is_held.set(meanwhile.raw().writer_lock().is_held());
+                    is_held.set(meanwhile.raw().writer_lock().is_held().unwrap());
                     if !is_held.get() {
                         run(&meanwhile, others);
                     }

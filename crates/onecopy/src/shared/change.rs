@@ -101,9 +101,7 @@ impl Locked<'_> {
         if header.kind() != LONG_RECORD || most > header.len() / 16 {
             return Err(heap.corrupt(heap.head + LONG, "no long record").into());
         }
-        // A block of a run of spans, so what is between its ends is the container's as well.
-        heap.own(at.wrapping_add(16 * most - 8))?;
-        Ok(heap.own(at)?)
+        Ok(heap.own_all(at, 16 * most)?)
     }
 
     #[cold]

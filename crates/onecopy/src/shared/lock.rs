@@ -67,14 +67,18 @@ impl WriterLock {
     }
 
     /// Whether a thread of some process has the lock, as of a moment ago.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn is_held(&self) -> Result<bool, ContainerError> {
         self.0.is_locked()
     }
 
     /// How many holders of the lock have died in it.
-    #[must_use]
-    pub fn deaths(&self) -> u64 {
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn deaths(&self) -> Result<u64, ContainerError> {
         self.0.deaths()
     }
 }
@@ -134,10 +138,15 @@ impl Heap {
         patience: Duration,
     ) -> Result<Locked<'_>, ContainerError> {
         if !taken && self.lock_word().owner() == me {
+            let pin = self.living_pin();
+            // As in `lock`: a commit that failed in the middle is finished before the next begins.
+            if self.words.relaxed(self.head + ARMED) != 0 {
+                self.recover(pin, false)?;
+            }
             return Ok(Locked {
                 heap: self,
                 is_own: false,
-                pin: self.living_pin(),
+                pin,
             });
         }
         let is_from_the_dead = !taken && self.wait(me, patience)?;
@@ -210,8 +219,11 @@ impl Heap {
     /// # Errors
     /// [`ContainerError::NotHeld`] in a thread, or a fork child, that does not have it.
     pub(crate) fn user_unlock(&self) -> Result<(), ContainerError> {
+        if !self.is_locked_by_me()? {
+            return Err(ContainerError::NotHeld);
+        }
         let depth = self.words.relaxed(self.head + DEPTH);
-        if !self.is_locked_by_me()? || depth == 0 {
+        if depth == 0 {
             return Err(ContainerError::NotHeld);
         }
         self.words.store(self.head + DEPTH, depth - 1);
@@ -227,13 +239,15 @@ impl Heap {
     }
 
     /// Whether some thread has the lock, as of a moment ago.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock_word().owner() != 0
+    pub(crate) fn is_locked(&self) -> Result<bool, ContainerError> {
+        self.container.check_held()?;
+        Ok(self.lock_word().owner() != 0)
     }
 
     /// Holders of the lock that have died in it.
-    pub(crate) fn deaths(&self) -> u64 {
-        self.words.relaxed(self.head + DEATHS)
+    pub(crate) fn deaths(&self) -> Result<u64, ContainerError> {
+        self.container.check_held()?;
+        Ok(self.words.relaxed(self.head + DEATHS))
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Waited {
     Taken { is_from_the_dead: bool },
     /// The sleep said so.
     Interrupted,
-    /// A living holder had it all the time.
+    /// Living holders had it all the time; the last of them.
     TimedOut { owner: u32, waited: Duration },
 }
 

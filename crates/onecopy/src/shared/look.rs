@@ -17,6 +17,9 @@
 //! store. What is read while `changes` is odd has no moment that lasts. And as long as `changes` stays the same, at most one
 //! change that moves nothing is seen.
 //!
+//! In a fork child that could be given no holds nobody looks: a reader finds no moment there, goes for the lock, and is
+//! refused (container.rs I3).
+//!
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
@@ -235,18 +238,22 @@ impl Heap {
     /// Whether a moment is now.
     #[inline(always)]
     pub(crate) fn is_now(&self, moment: Moment) -> bool {
-        self.words.acquire(self.head + SEQ) == moment.seq
+        !self.container.is_void()
+            && self.words.acquire(self.head + SEQ) == moment.seq
             && self.words.relaxed(self.head + CHANGES) == moment.changes
     }
 
     /// Whether nothing has been freed or moved since a moment.
     #[inline(always)]
     pub(crate) fn is_unmoved(&self, moment: Moment) -> bool {
-        self.words.acquire(self.head + SEQ) == moment.seq
+        !self.container.is_void() && self.words.acquire(self.head + SEQ) == moment.seq
     }
 
     #[inline(always)]
     pub(crate) fn look(&self) -> Option<Look<'_>> {
+        if self.container.is_void() {
+            return None;
+        }
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
@@ -292,6 +299,9 @@ impl Heap {
     /// moment means nothing.
     #[inline(always)]
     fn point_look(&self) -> Option<Look<'_>> {
+        if self.container.is_void() {
+            return None;
+        }
         // Acquire: as in `look`.
         let seq = self.words.acquire(self.head + SEQ);
         (seq & 1 == 0).then_some(Look {
@@ -351,6 +361,9 @@ impl Heap {
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Option<T> {
+        if self.container.is_void() {
+            return None;
+        }
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
         if seq & 1 == 0 {

@@ -6,7 +6,8 @@
 //!
 //! **Invariants.** `I1`: a `Container` has one hold counted in `Local::held`, so its own run and the chunks in its chain
 //! stay committed until its owners free them. `I2`: the read-write mapping of these is shared in every process that
-//! has a `Container`, fork children included.
+//! has a `Container`, fork children included. `I3`: neither is true in a fork child that could be given no holds: there the
+//! run is a private copy, `Container::is_void` says so, and nobody looks at what lies there.
 #![allow(dead_code, reason = "what the containers of this crate are made of")]
 #![cfg_attr(
     not(feature = "testing"),
@@ -20,7 +21,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::ObjectId;
-use super::attached::Attached;
+use super::attached::{Attached, some_are_void};
 use super::find;
 use super::grow::Huge;
 use super::handle::Store;
@@ -150,6 +151,25 @@ impl Container {
         let file = &self.attached().file;
         let len = offset_of(file.geometry.span_count);
         (file.mapping.data(), len.min(file.data_len()))
+    }
+
+    /// Whether nothing keeps the container's memory in this process: a fork could give it no holds. Others may free it at any
+    /// time, so it is neither read nor written to.
+    #[inline]
+    pub(crate) fn is_void(&self) -> bool {
+        some_are_void() && self.attached().is_void()
+    }
+
+    /// Fails in such a process.
+    ///
+    /// # Errors
+    /// [`AccessError::NoHolds`].
+    #[inline]
+    pub(crate) fn check_held(&self) -> Result<(), AccessError> {
+        if some_are_void() {
+            return usable(self.attached());
+        }
+        Ok(())
     }
 
     /// Where the container's own run begins in the data area.

@@ -20,7 +20,8 @@ use super::{BASE, LEN, OFFSET, PAGE_BYTES, PER, RawList};
 
 /// The longest list of writes; what needs more makes the list anew. 16 MiB, enough for an insertion into the middle of
 /// 500 million elements.
-const MOST_WRITES: u64 = 1 << 20;
+pub(super) const MOST_WRITES: u64 = 1 << 20;
+
 impl RawList {
     /// Replaces `cut`, a range of elements, by others.
     pub(super) fn splice(
@@ -178,7 +179,7 @@ impl Plan {
         page: u64,
         words: &[u64],
     ) -> Result<(), ContainerError> {
-        locked.heap.own(page + PAGE_BYTES - 8)?;
+        locked.heap.own_all(page, PAGE_BYTES)?;
         for (part, positions, shift) in self.parts_of(index) {
             let to = page + positions.start % PER * 8;
             if part != Part::New {
