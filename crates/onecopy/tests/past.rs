@@ -109,17 +109,17 @@ const DICT: &[Act<Dict>] = &[
 const LARGE_ON_LISTS: &[Act<List>] = &[
     |list, n| {
         list.insert(list.len().unwrap() as i64 / 2, &long(n))
-            .unwrap()
+            .unwrap();
     },
     |list, _| list.reverse().unwrap(),
     |list, n| {
         list.extend(&(0..600).map(|m| long(m + n)).collect::<Vec<_>>())
-            .unwrap()
+            .unwrap();
     },
     |list, _| list.clear().unwrap(),
     |list, n| {
         list.extend(&(0..900).map(|m| mixed(m + n)).collect::<Vec<_>>())
-            .unwrap()
+            .unwrap();
     },
 ];
 
@@ -151,7 +151,7 @@ fn arm<C: Subject>(others: &Rc<RefCell<Others<C>>>) {
     interrupt_after(every, move || {
         let (subject, act, n) = {
             let mut others = later.borrow_mut();
-            if others.subject.lock().is_held() {
+            if others.subject.lock().is_held().unwrap() {
                 others.held += 1;
                 (None, None, 0)
             } else if others.done == others.most {
@@ -259,7 +259,7 @@ fn when_pinned<C: Subject>(
         last: impl FnOnce() + 'static,
     ) {
         interrupt_after(150, move || {
-            if !subject.lock().is_held() {
+            if !subject.lock().is_held().unwrap() {
                 // A log is a chunk.
                 if store.stats().unwrap().chunks > chunks {
                     return last();
@@ -331,15 +331,15 @@ fn a_reader_that_stops_is_overtaken() {
     let seen = Rc::clone(&copies);
     let states = when_pinned(&store, &list, LIST[4], move || {
         std::thread::scope(|threads| {
-            let copied = threads.spawn(|| {
+            let other = threads.spawn(|| {
                 let second = first.clone();
-                let states = when_pinned(&other_store, &second, LIST[4], || ());
+                let states = when_pinned(&other_store, &second, LIST[8], || ());
                 let copy = second.copy();
                 assert!(was_interrupted());
                 assert!(states.borrow().contains(&copy));
                 copy
             });
-            seen.borrow_mut().push(copied.join().unwrap());
+            seen.borrow_mut().push(other.join().unwrap());
         });
     });
     let copy = list.copy();
