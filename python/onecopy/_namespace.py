@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy._onecopy import Dict
+from onecopy._onecopy import Dict, _guarded_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,10 @@ class Namespace:
     def __init__(self, /, **kw: Any) -> None:
         for name in kw:
             _check(name)
-        object.__setattr__(self, "_entries", Dict(kw))
+        if hasattr(self, "_entries"):
+            self._entries.update(kw)
+        else:
+            object.__setattr__(self, "_entries", Dict(kw))
 
     def __getattr__(self, name: str) -> Any:
         """Reads an attribute."""
@@ -134,6 +137,9 @@ class Namespace:
 
     def __repr__(self) -> str:
         """Shows the attributes of one moment."""
+        return _guarded_text(self._entries, "onecopy.Namespace(...)", self._text)
+
+    def _text(self) -> str:
         return f"onecopy.Namespace({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:

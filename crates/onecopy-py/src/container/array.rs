@@ -55,8 +55,8 @@ impl ArrayMemory {
 
     /// Address of the first byte.
     #[getter]
-    fn address(&self) -> usize {
-        self.raw.address().addr().get()
+    fn address(&self) -> PyResult<usize> {
+        Ok(self.raw.address().map_err(Error::from)?.addr().get())
     }
 
     /// Number of bytes.
@@ -84,7 +84,7 @@ impl ArrayMemory {
             Number::Float(_) => self.raw.add_float(at, number, amount.extract()?),
             _ => self.raw.add_int(at, number, integer(amount)?),
         };
-        match sum {
+        match sum.map_err(Error::from)? {
             Sum::Int(sum) => sum.into_bound_py_any(py),
             Sum::Float(sum) => sum.into_bound_py_any(py),
             Sum::TooLarge => Err(PyOverflowError::new_err(
@@ -99,6 +99,7 @@ impl ArrayMemory {
     /// Replaces the bits of the element at a byte if they are `old`; whether they were.
     fn replace(&self, at: u64, width: u8, old: u64, new: u64) -> PyResult<bool> {
         let replaced = self.raw.compare_exchange(at, width, old, new);
+        let replaced = replaced.map_err(Error::from)?;
         replaced.ok_or_else(|| PyValueError::new_err("no element lies there"))
     }
 
@@ -114,7 +115,8 @@ impl ArrayMemory {
         flags: c_int,
     ) -> PyResult<()> {
         let raw = &slf.get().raw;
-        let (address, len) = (raw.address().as_ptr(), raw.byte_len() as usize);
+        let address = raw.address().map_err(Error::from)?.as_ptr();
+        let len = raw.byte_len() as usize;
         // SAFETY: the interpreter calls this slot with a structure to fill. The bytes are a container's elements, which
         // stay where they are, readable and writable, as long as `slf` holds it (B1), and which anybody may write to (B2).
         unsafe { export(view, flags, slf.as_any(), address, len, true) }
@@ -143,7 +145,7 @@ impl ArrayMemory {
 
     /// The byte at which an element of an array with axes lies.
     fn offset_in(&self, view: &PyUntypedBuffer, indices: &Bound<'_, PyTuple>) -> PyResult<u64> {
-        let (shape, strides) = (view.shape(), view.strides());
+        let (first, shape, strides) = (self.address()?, view.shape(), view.strides());
         if indices.len() != shape.len() {
             return Err(PyIndexError::new_err(format!(
                 "the index of one element of this array is {} ints, not {}",
@@ -168,7 +170,7 @@ impl ArrayMemory {
             }
             address = address.wrapping_add_signed(from_front.wrapping_mul(stride));
         }
-        Ok(address.wrapping_sub(self.address()) as u64)
+        Ok(address.wrapping_sub(first) as u64)
     }
 }
 

@@ -14,9 +14,10 @@ use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given};
 use super::key::no_key;
-use super::keyed::{self, Keyed, Kind, Pairs};
+use super::keyed::{self, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::Lock;
+use super::pairs::{Pairs, update_from};
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -85,7 +86,7 @@ impl Dict {
         source: Option<&Bound<'_, PyAny>>,
         items: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        keyed::update_from(&this.get().raw, source, items)
+        update_from(&this.get().raw, source, items)
     }
 }
 
@@ -135,7 +136,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     }
 
     fn __ior__(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::update_from(&self.raw, Some(other), None)
+        update_from(&self.raw, Some(other), None)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -155,7 +156,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     #[pyo3(signature = (source = Given(None), /, **items))]
     fn update(&self, source: Given<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let Given(source) = source;
-        keyed::update_from(&self.raw, source.as_ref(), items)
+        update_from(&self.raw, source.as_ref(), items)
     }
 
     /// A real dict of what is in it at one moment.
@@ -197,3 +198,13 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         keyed::update_with(&this.get().raw, key, function, first.as_ref())
     }
 });
+
+/// Makes a text that shows what a dict holds, or gives `again` if it is being made already.
+#[pyfunction]
+pub(super) fn _guarded_text(
+    dict: &Bound<'_, Dict>,
+    again: &str,
+    make: &Bound<'_, PyAny>,
+) -> PyResult<String> {
+    guarded(0, dict.get().raw.place(), again, || make.call0()?.extract())
+}

@@ -2,12 +2,12 @@
 //!
 //! | file | question it answers |
 //! |---|---|
-//! | `list`, `list_iterator` | what is `onecopy.List`? |
+//! | `list`, `list_work`, `list_iterator` | what is `onecopy.List`? |
 //! | `slots`, `keyed_slots` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
-//! | `counter` | what is `onecopy.Counter`? |
-//! | `keyed`, `keyed_methods` | what have these three in common? |
+//! | `counter`, `counts` | what is `onecopy.Counter`? |
+//! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
 //! | `key` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
@@ -38,6 +38,7 @@
 mod array;
 mod cell;
 mod counter;
+mod counts;
 mod dict;
 mod dict_iterator;
 mod dict_views;
@@ -49,7 +50,9 @@ mod keyed_methods;
 mod keyed_slots;
 mod list;
 mod list_iterator;
+mod list_work;
 mod lock;
+mod pairs;
 mod set;
 mod slots;
 mod update;
@@ -89,6 +92,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counter::Counter>()?;
     keyed_slots::install(py)?;
     module.add_function(wrap_pyfunction!(dict::_attach_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(dict::_guarded_text, module)?)?;
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
     dict_views::register(module)?;

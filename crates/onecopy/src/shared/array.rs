@@ -8,7 +8,8 @@
 //! together is written under the lock, and a writer that dies in it leaves what it had written.
 //!
 //! **Invariants.** `I1`: a container of this kind is as long as its head and its elements together, all of it committed, and
-//! neither grows nor moves. `I2`: a Rust array's elements are accessed as its atomics and in no other width, by every
+//! neither grows nor moves. `I3`: in a fork child that could be given no holds (container.rs I3) it has no elements, and who
+//! had their addresses before the fork writes to private pages. `I2`: a Rust array's elements are accessed as its atomics and in no other width, by every
 //! process: its type stands in its head, and only the same type attaches. Those of any other array are written by code that
 //! this crate knows nothing of; here they are accessed as whole words.
 //!
@@ -149,10 +150,12 @@ impl<T: Element> Deref for Array<T> {
         };
         let (place, byte_len) = elements(&self.heap);
         let count = byte_len.checked_div(size_of::<T>()).unwrap_or(0);
-        // SAFETY: `count` elements fit into the bytes at `place`, which are committed and mapped, readable and writable, as
-        // long as the container is held, and so as long as `self` (I1, container.rs I1 and I2). They begin with a page,
-        // which suits `T` (asserted). Any bytes are values, and every access, by any process, is one of these atomics
-        // (I2 and `Element`).
+        // SAFETY: either there are no elements, of which `place` is an address that is aligned for `T` (`elements`), or `count`
+        // of them fit into the bytes at `place`, which are committed and mapped, readable and writable, as long as the
+        // container is held, and so as long as `self` (I1, container.rs I1 and I2). They stay mapped in a fork child that
+        // could be given no hold, which may have inherited this slice: its pages there are private ones (I3). They begin
+        // with a page, which suits `T` (asserted). Any bytes are values, and every access, by any process, is one of these
+        // atomics (I2 and `Element`).
         unsafe { std::slice::from_raw_parts(place.as_ptr().cast::<T>(), count) }
     }
 }
@@ -195,12 +198,16 @@ fn open(token: &Token, kind: u64) -> Result<Heap, ContainerError> {
     Err(AttachError::WrongType { expected, what }.into())
 }
 
-/// Where the elements lie, and their bytes.
+/// Where the elements lie, and their bytes: none, at the area's beginning, in a process where nothing keeps them.
 fn elements(heap: &Heap) -> (NonNull<u8>, usize) {
-    let byte_len = byte_len(heap);
+    let byte_len = if heap.container.is_void() {
+        0
+    } else {
+        byte_len(heap)
+    };
     let place = heap.words.place(heap.head + ELEMENTS, byte_len);
-    // An array's run is within the area: it was committed there (I1).
-    place.map_or((NonNull::dangling(), 0), |place| (place, byte_len as usize))
+    // An array's run is within the area, as was found out when it was made or attached.
+    place.map_or((heap.words.start(), 0), |place| (place, byte_len as usize))
 }
 
 /// Elements of an array whose container is `len` bytes long and says that each has `item_bytes`.
@@ -280,9 +287,12 @@ impl RawArray {
     }
 
     /// Where the elements begin in this process. They stay there, readable and writable, as long as the value lives.
-    #[must_use]
-    pub fn address(&self) -> NonNull<u8> {
-        elements(&self.heap).0
+    ///
+    /// # Errors
+    /// This process could be given no hold when it was forked, here and below.
+    pub fn address(&self) -> Result<NonNull<u8>, ContainerError> {
+        self.heap.container.check_held()?;
+        Ok(elements(&self.heap).0)
     }
 
     /// Bytes of all elements.
@@ -292,10 +302,12 @@ impl RawArray {
     }
 
     /// Adds to the element at a byte in one step.
-    #[must_use]
-    pub fn add_int(&self, at: u64, number: Number, amount: i128) -> Sum {
+    ///
+    /// # Errors
+    /// As in [`RawArray::address`].
+    pub fn add_int(&self, at: u64, number: Number, amount: i128) -> Result<Sum, ContainerError> {
         let (Number::Signed(width) | Number::Unsigned(width)) = number else {
-            return Sum::NoElement;
+            return Ok(Sum::NoElement);
         };
         let mut sum = 0;
         let done = self.update(at, width, |bits| {
@@ -312,17 +324,19 @@ impl RawArray {
                 _ => ((sum as u128) << unused >> unused) as i128,
             };
             (kept == sum).then_some(sum as u64)
-        });
-        match done {
+        })?;
+        Ok(match done {
             None => Sum::NoElement,
             Some(false) => Sum::TooLarge,
             Some(true) => Sum::Int(sum),
-        }
+        })
     }
 
     /// The same for floats. The amount is rounded to the element's type first, and so is the sum.
-    #[must_use]
-    pub fn add_float(&self, at: u64, number: Number, amount: f64) -> Sum {
+    ///
+    /// # Errors
+    /// As in [`RawArray::address`].
+    pub fn add_float(&self, at: u64, number: Number, amount: f64) -> Result<Sum, ContainerError> {
         let mut sum = 0.0;
         let done = match number {
             Number::Float(4) => self.update(at, 4, |bits| {
@@ -334,18 +348,26 @@ impl RawArray {
                 sum = f64::from_bits(bits) + amount;
                 Some(sum.to_bits())
             }),
-            _ => None,
+            _ => Ok(None),
         };
-        match done {
+        Ok(match done? {
             Some(true) => Sum::Float(sum),
             _ => Sum::NoElement,
-        }
+        })
     }
 
     /// Replaces the bits of the element at a byte if they are `old`; whether they were. `None` if no element of 1, 2, 4 or 8
     /// bytes lies there.
-    #[must_use]
-    pub fn compare_exchange(&self, at: u64, width: u8, old: u64, new: u64) -> Option<bool> {
+    ///
+    /// # Errors
+    /// As in [`RawArray::address`].
+    pub fn compare_exchange(
+        &self,
+        at: u64,
+        width: u8,
+        old: u64,
+        new: u64,
+    ) -> Result<Option<bool>, ContainerError> {
         self.update(at, width, |bits| (bits == old).then_some(new))
     }
 
@@ -357,12 +379,13 @@ impl RawArray {
         at: u64,
         width: u8,
         mut change: impl FnMut(u64) -> Option<u64>,
-    ) -> Option<bool> {
+    ) -> Result<Option<bool>, ContainerError> {
+        self.heap.container.check_held()?;
         let bytes = u64::from(width);
-        let end = at.checked_add(bytes)?;
+        let end = at.checked_add(bytes);
         let fits = matches!(width, 1 | 2 | 4 | 8) && at.is_multiple_of(bytes);
-        if !fits || end > self.byte_len() {
-            return None;
+        if !fits || end.is_none_or(|end| end > self.byte_len()) {
+            return Ok(None);
         }
         let before = if cfg!(target_endian = "little") {
             at & 7
@@ -372,11 +395,11 @@ impl RawArray {
         let mask = u64::MAX >> (64 - 8 * bytes);
         let shift = 8 * before;
         // The word lies in the run, which is of whole pages.
-        let word = self.heap.head.checked_add(ELEMENTS)?.checked_add(at)? & !7;
+        let word = self.heap.head.wrapping_add(ELEMENTS).wrapping_add(at) & !7;
         let updated = self.heap.words.update(word, |word| {
             let new = change(word >> shift & mask)? & mask;
             Some(word & !(mask << shift) | new << shift)
-        })?;
-        Some(updated.is_ok())
+        });
+        Ok(updated.map(|updated| updated.is_ok()))
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Change<'a> {
     seen: u64,
     /// The list, as its author keeps it; not that of a long change.
     kept: Writes,
+    /// As in [`Locked`].
+    pub(super) pin: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
 }
@@ -68,6 +70,7 @@ impl Locked<'_> {
             most: RECORD_WRITES,
             seen: 0,
             kept: Writes::new(),
+            pin: self.pin,
             again: None,
         }
     }
@@ -92,6 +95,7 @@ impl Locked<'_> {
             most,
             seen: 0,
             kept: Writes::new(),
+            pin: self.pin,
             again: Some(Vec::with_capacity(AGAIN)),
         })
     }
@@ -103,9 +107,7 @@ impl Locked<'_> {
         if header.kind() != LONG_RECORD || most > header.len() / 16 {
             return Err(heap.corrupt(heap.head + LONG, "no long record").into());
         }
-        // A block of a run of spans, so what is between its ends is the container's as well.
-        heap.own(at.wrapping_add(16 * most - 8))?;
-        Ok(heap.own(at)?)
+        Ok(heap.own_all(at, 16 * most)?)
     }
 
     #[cold]
@@ -129,6 +131,7 @@ impl Locked<'_> {
         let heap = self.heap;
         let at = heap.own(at)?;
         let changes = heap.begin_change();
+        self.note(at);
         heap.words.store(at, value);
         heap.end_change(changes);
         Ok(())
@@ -138,6 +141,7 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn set_root(&self, at: u64, value: u64) {
         let changes = self.heap.begin_change();
+        self.note(self.heap.head + at);
         self.heap.top.store(at, value);
         self.heap.end_change(changes);
     }
@@ -146,6 +150,7 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let at = self.heap.own(at)?;
+        self.note(at);
         self.heap.words.store(at, value);
         Ok(())
     }
@@ -191,12 +196,12 @@ impl Heap {
     ///
     /// # Errors
     /// A record that no change can have left.
-    pub(crate) fn replay(&self) -> Result<(), Corrupt> {
+    pub(super) fn replay(&self, pin: u64) -> Result<(), Corrupt> {
         let top = &self.top;
         let record = self.armed_record()?;
         let seq = top.relaxed(SEQ) | 1;
         top.store(SEQ, seq);
-        self.write(record)?;
+        self.write(pin, record)?;
         top.store(SEQ, seq.wrapping_add(1));
         self.end_change(top.relaxed(CHANGES) | 1);
         top.store(ARMED, 0);
@@ -230,10 +235,13 @@ impl Heap {
     }
 
     /// Does the writes of a record.
-    fn write(&self, record: Record) -> Result<(), Corrupt> {
+    fn write(&self, pin: u64, record: Record) -> Result<(), Corrupt> {
         for index in 0..record.len {
             let (at, value) = record.write(&self.words, index);
             let at = self.own(at)?;
+            if pin != 0 {
+                self.log(pin, at);
+            }
             self.words.store(at, value);
         }
         Ok(())
@@ -258,7 +266,11 @@ impl Change<'_> {
             heap.top.store_two(RECORD + place, [at, value]);
             self.kept.push((at, value));
         } else {
-            heap.words.store_two(self.record.at + place, [at, value]);
+            // The long record is a block like others, and was another one's.
+            let entry = self.record.at + place;
+            self.note(entry);
+            self.note(entry + 8);
+            heap.words.store_two(entry, [at, value]);
         }
         self.record.len += 1;
         Ok(())
@@ -314,9 +326,10 @@ impl Change<'_> {
     #[inline(always)]
     fn write(&self) -> Result<(), Corrupt> {
         if self.again.is_some() {
-            return self.heap.write(self.record);
+            return self.heap.write(self.pin, self.record);
         }
         for (at, value) in self.kept.all() {
+            self.note(*at);
             self.heap.words.store(*at, *value);
         }
         Ok(())
@@ -350,8 +363,17 @@ impl Change<'_> {
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let at = self.heap.own(at)?;
+        self.note(at);
         self.heap.words.store(at, value);
         Ok(())
+    }
+
+    /// Writes down what a word is if the container is pinned (past.rs).
+    #[inline(always)]
+    pub(crate) fn note(&self, at: u64) {
+        if self.pin != 0 {
+            self.heap.log(self.pin, at);
+        }
     }
 
     /// Does the change, which has room for no write after it. `moves`: it frees or moves what readers may be following.

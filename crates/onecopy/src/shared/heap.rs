@@ -187,8 +187,6 @@ impl Change<'_> {
         }
         let len = (total / 4).clamp(SMALLEST_CHUNK, LARGEST_CHUNK).max(bytes);
         let chunk = container.add_chunk(len.next_multiple_of(SMALLEST_CHUNK), generation)?;
-        // It will be full soon, and the kernel maps many pages at once in half the time.
-        container.populate(chunk.offset, chunk.len);
         Ok((chunk.offset, chunk.offset + chunk.len))
     }
 
@@ -282,7 +280,8 @@ impl Heap {
     /// Gives back chunks of other generations: a holder died between the swap and this, or before the swap.
     pub(crate) fn give_back_old_chunks(&self) -> Result<(), ContainerError> {
         let generation = self.generation();
-        self.container.free_chunks(|tag| tag != generation)?;
+        self.container
+            .free_chunks(|tag| self.is_unwanted(tag, generation))?;
         Ok(())
     }
 }

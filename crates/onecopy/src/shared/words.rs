@@ -1,10 +1,13 @@
 //! The data area of a store as words: the only way in which containers read or write it.
 //!
 //! **Invariants.** `I1`: `base .. base + len` is mapped readable and writable for as long as the value lives, and `len`
-//! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic of a word's width, so
-//! a peer that writes at the same time is no data race; no reference to these bytes exists. Readers may be led astray by
-//! a word that is changing and load a word of an image, which nobody writes to. The elements of an array are accessed as
-//! whoever made it says (array.rs).
+//! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic, so a peer that writes at
+//! the same time is no data race; no reference to these bytes exists. Its width is a word, but for the two half words of
+//! a head's lock ([`Words::half`]), and for the elements of an array, which are accessed as whoever made it says (array.rs).
+//!
+//! A reader may be led astray by a word that is changing or damaged, and load any word of the area: of an image, which nobody
+//! writes to, or one that others access in another width or not atomically. Memory models of languages say nothing about
+//! that; the machine gives bits of one writer or another, and the reader throws away what it was led to.
 //!
 //! Offsets count from the start of the data area, so that they mean the same in every process. Readers follow any
 //! offset: the lowest three bits are cleared and the bounds checked, and what was read is judged afterwards.
@@ -64,6 +67,11 @@ impl Words {
         self.len
     }
 
+    /// Where the area begins: with a page.
+    pub(crate) fn start(self) -> NonNull<u8> {
+        self.base
+    }
+
     #[inline(always)]
     fn cell(&self, at: u64) -> Option<&AtomicU64> {
         let at = at & !7;
@@ -84,7 +92,15 @@ impl Words {
         Some(value)
     }
 
-    /// The word at an offset, in no order with others; 0 outside the area.
+    /// The word at an offset; 0 outside the area. Acquire: pairs with Release in [`Words::store`].
+    #[inline(always)]
+    pub(crate) fn acquire(&self, at: u64) -> u64 {
+        let value = self.cell(at).map_or(0, |word| word.load(Ordering::Acquire));
+        crate::testing::container_loaded();
+        value
+    }
+
+    /// The same, in no order with others.
     #[inline(always)]
     pub(crate) fn relaxed(&self, at: u64) -> u64 {
         let value = self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed));

@@ -53,7 +53,7 @@ impl OwnSpans {
     /// The same, for the holder of the container's lock.
     #[inline(always)]
     pub(super) fn have_locked(&self, offset: u64) -> bool {
-        // Relaxed: see `have`. Whoever takes a span out has the lock, too, and then this is none of them.
+        // Relaxed: see `have`. Whoever takes a span out has seen to it that no writer is led there any more.
         self.last.load(Ordering::Relaxed) == offset / SPAN || self.find_locked(offset)
     }
 
@@ -88,8 +88,6 @@ impl OwnSpans {
 
     /// Takes the spans of a row out.
     pub(super) fn remove(&self, row: &Row) {
-        // Relaxed: see `have`.
-        self.last.store(NONE, Ordering::Relaxed);
         for span in spans_of(row.first, row.len) {
             let leaf = self.leaves.get((span / LEAF_SPANS) as usize);
             let word = leaf
@@ -100,6 +98,8 @@ impl OwnSpans {
                 word.fetch_and(!bit_of(span), Ordering::Relaxed);
             }
         }
+        // Relaxed: see `have`.
+        self.last.store(NONE, Ordering::Relaxed);
     }
 
     /// Takes all out.

@@ -68,6 +68,12 @@ impl RawList {
         })
     }
 
+    /// Where the list begins in its store: two handles with the same are of the same list.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.heap.head
+    }
+
     /// A token for another process. It counts as an interest in the list until it is attached once.
     ///
     /// # Errors

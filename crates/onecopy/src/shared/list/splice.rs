@@ -20,7 +20,8 @@ use super::{BASE, LEN, OFFSET, PAGE_BYTES, PER, RawList};
 
 /// The longest list of writes; what needs more makes the list anew. 16 MiB, enough for an insertion into the middle of
 /// 500 million elements.
-const MOST_WRITES: u64 = 1 << 20;
+pub(super) const MOST_WRITES: u64 = 1 << 20;
+
 impl RawList {
     /// Replaces `cut`, a range of elements, by others.
     pub(super) fn splice(
@@ -174,7 +175,7 @@ impl Plan {
         page: u64,
         words: &[u64],
     ) -> Result<(), ContainerError> {
-        locked.heap.own(page + PAGE_BYTES - 8)?;
+        locked.heap.own_all(page, PAGE_BYTES)?;
         for (part, positions, shift) in self.parts_of(index) {
             let to = page + positions.start % PER * 8;
             if part != Part::New {
@@ -207,6 +208,9 @@ impl Plan {
             let entry = self.entry_of_old(before);
             let place = (entry >> 48).wrapping_add(before) % PER;
             let count = (end - before).min(PER - before % PER).min(PER - place);
+            for nth in 0..count {
+                locked.note(to + 8 * nth);
+            }
             if !locked.heap.words.copy(slot(entry, before), to, count) {
                 return Err(locked
                     .heap
