@@ -3,7 +3,7 @@
 //! **Invariants.** `I1`: `base .. base + len` is mapped readable and writable for as long as the value lives, and `len`
 //! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic, so a peer that writes at
 //! the same time is no data race; no reference to these bytes exists. Its width is a word, but for the two half words of
-//! a head's lock ([`Words::half`]), and for the elements of an array, which are accessed as whoever made it says (array.rs).
+//! a head's lock ([`Head::half`]), and for the elements of an array, which are accessed as whoever made it says (array.rs).
 //!
 //! A reader may be led astray by a word that is changing or damaged, and load any word of the area: of an image, which nobody
 //! writes to, or one that others access in another width or not atomically. Memory models of languages say nothing about
@@ -290,7 +290,7 @@ const HEAD_BYTES: u64 = 4096;
 ///
 /// **Invariant.** `I3`: [`HEAD_BYTES`] from here on lie in the area of the [`Words`] that it comes from, aligned to eight
 /// bytes. Whoever uses it keeps what keeps these.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Head(NonNull<AtomicU64>);
 
 // SAFETY: as for `Words`: all accesses are atomic (I2) and the memory stays mapped (I1).
@@ -302,7 +302,7 @@ impl Head {
     #[inline(always)]
     fn cell(&self, at: u64) -> &AtomicU64 {
         // A constant, and unchanged, wherever it is not a matter of the limbo.
-        let at = at % HEAD_BYTES & !7;
+        let at = (at % HEAD_BYTES) & !7;
         // SAFETY: a multiple of eight below `HEAD_BYTES`, so the word lies in the head (I3).
         let word = unsafe { self.0.byte_add(at as usize) };
         // SAFETY: mapped (I1) and aligned (I3), and only accessed atomically (I2).
@@ -350,7 +350,7 @@ impl Head {
     /// A half word: a lock word. No offset is used in both widths.
     #[inline(always)]
     pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
-        let at = at % HEAD_BYTES & !3;
+        let at = (at % HEAD_BYTES) & !3;
         // SAFETY: a multiple of four below `HEAD_BYTES`, a multiple of eight, so the half word lies in the head (I3).
         let word = unsafe { self.0.cast::<AtomicU32>().byte_add(at as usize) };
         // SAFETY: mapped (I1) and aligned to four (I3), and only accessed atomically and in this width (I2).

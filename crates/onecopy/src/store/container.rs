@@ -261,7 +261,7 @@ impl Container {
     }
 
     /// The same, for the holder of the container's own lock: no other thread adds or frees meanwhile.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn owns_locked(&self, offset: u64) -> bool {
         self.0.own.have_locked(offset)
     }

@@ -51,7 +51,7 @@ impl OwnSpans {
     }
 
     /// The same, for the holder of the container's lock.
-    #[inline(always)]
+    #[inline]
     pub(super) fn have_locked(&self, offset: u64) -> bool {
         // Relaxed: see `have`. Whoever takes a span out has seen to it that no writer is led there any more.
         self.last.load(Ordering::Relaxed) == offset / SPAN || self.find_locked(offset)
