@@ -116,6 +116,8 @@ pub(crate) const DIRECTORY: u8 = 17;
 pub(crate) const SEGMENT: u8 = 18;
 /// The long record.
 pub(crate) const LONG_RECORD: u8 = 19;
+/// A leased item of a queue.
+pub(crate) const LEASE: u8 = 20;
 /// An entry of a dict whose key is a word.
 pub(crate) const ENTRY: u8 = 32;
 

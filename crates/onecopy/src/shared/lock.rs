@@ -31,6 +31,15 @@ pub fn set_sleep_hook(hook: SleepHook) -> bool {
     SLEEP.set(hook).is_ok()
 }
 
+/// Runs a sleep as the interpreter wants it; `false` ends the wait.
+pub(super) fn sleep(nap: &mut dyn FnMut()) -> bool {
+    if let Some(hook) = SLEEP.get() {
+        return hook(nap);
+    }
+    nap();
+    true
+}
+
 /// The writers' lock of a container, taken and given back by hand. It keeps the container alive.
 #[derive(Debug, Clone)]
 pub struct WriterLock(Heap);
@@ -141,13 +150,6 @@ impl Heap {
     fn wait(&self, me: u32, patience: Duration) -> Result<bool, ContainerError> {
         let patience = crate::testing::patience(patience);
         let is_dead = |owner| self.container.is_absent(owner);
-        let sleep = |nap: &mut dyn FnMut()| {
-            if let Some(hook) = SLEEP.get() {
-                return hook(nap);
-            }
-            nap();
-            true
-        };
         match self.lock_word().wait(me, patience, is_dead, sleep) {
             Waited::Taken { is_from_the_dead } => Ok(is_from_the_dead),
             Waited::Interrupted => Err(ContainerError::Interrupted),

@@ -8,6 +8,7 @@
 //! * `value` says what a word means.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
+//! * `sync` is waiting for one another: queues, locks, semaphores, events, conditions, barriers.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 #![allow(
     clippy::inline_always,
@@ -37,6 +38,7 @@ mod lock;
 mod lock_word;
 mod look;
 mod record;
+mod sync;
 mod usage;
 mod value;
 mod verify;
@@ -52,5 +54,9 @@ pub use error::ContainerError;
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::Moment;
+pub use sync::{
+    Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
+    Semaphore, Took, Turn,
+};
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

@@ -15,6 +15,7 @@ use super::layout::{
     TOP, UNUSED, stride,
 };
 use super::list;
+use super::sync::kinds;
 use super::words::Words;
 use crate::error::AccessError;
 use crate::store::{Listed, ObjectId, Run, Store};
@@ -35,6 +36,18 @@ pub enum ContainerKind {
     Value,
     /// A [`crate::Array`].
     Array,
+    /// A queue.
+    Queue,
+    /// A lock.
+    Lock,
+    /// A semaphore.
+    Semaphore,
+    /// An event.
+    Event,
+    /// A condition.
+    Condition,
+    /// A barrier.
+    Barrier,
     /// Nothing that this version knows.
     Unknown,
 }
@@ -48,6 +61,12 @@ impl ContainerKind {
             Ok(dict::COUNTER) => Self::Counter,
             Ok(cell::KIND) => Self::Value,
             Ok(array::KIND) => Self::Array,
+            Ok(kinds::QUEUE) => Self::Queue,
+            Ok(kinds::MUTEX) => Self::Lock,
+            Ok(kinds::SEMAPHORE) => Self::Semaphore,
+            Ok(kinds::EVENT) => Self::Event,
+            Ok(kinds::CONDITION) => Self::Condition,
+            Ok(kinds::BARRIER) => Self::Barrier,
             _ => Self::Unknown,
         }
     }
@@ -188,7 +207,7 @@ impl Looker<'_> {
             limbo_bytes: 0,
         };
         head.len = match self.kind {
-            ContainerKind::List => self.root(list::LEN),
+            ContainerKind::List | ContainerKind::Queue => self.root(list::LEN),
             ContainerKind::Dict | ContainerKind::Set | ContainerKind::Counter => {
                 dict::len_of(self.root(dict::STATE))
             }
@@ -197,7 +216,12 @@ impl Looker<'_> {
                 head.has_heap = false;
                 array::count(self.listed.len, self.root(array::ITEM_BYTES))
             }
-            ContainerKind::Unknown => {
+            ContainerKind::Lock
+            | ContainerKind::Semaphore
+            | ContainerKind::Event
+            | ContainerKind::Condition
+            | ContainerKind::Barrier
+            | ContainerKind::Unknown => {
                 head.has_heap = false;
                 0
             }

@@ -21,7 +21,7 @@
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{CLASSES, Header, class_len};
-pub(crate) use super::layout::{DIRECTORY, ENTRY, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
+pub(crate) use super::layout::{DIRECTORY, ENTRY, LEASE, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
 use super::look::{Look, Retry};
 
 const FLOAT_SHIFT: u64 = 1 << 48;

@@ -16,6 +16,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::os::fd::AsFd as _;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ use crate::sys::mapping::PAGE;
 thread_local! {
     /// The last answer of [`Container::thread`]: attachment, fork count, word.
     static LAST: Cell<(u64, u64, u32)> = const { Cell::new((0, 0, 0)) };
+    /// The last answer of [`Container::process`], likewise.
+    static LAST_PROCESS: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
 }
 
 /// A chunk of a container's memory.
@@ -295,6 +298,32 @@ impl Container {
         let file = &self.attached().file;
         let process = Holder::of(word).and_then(|holder| threads::process_of(file, holder));
         process.map_or(0, |process| alive::pid_of(file, process))
+    }
+
+    /// The word that names the calling process, for [`Container::has_ended`]; never 0. The answer is remembered for the
+    /// store that was asked about last.
+    pub(crate) fn process(&self) -> Result<u64, AccessError> {
+        let (key, forks, word) = LAST_PROCESS.get();
+        if key == self.attached().key() && forks == fork_count() {
+            return Ok(word);
+        }
+        let attached = self.attached();
+        usable(attached)?;
+        let word = alive::name_of(&attached.file, attached.session()?.slot)?;
+        LAST_PROCESS.set((attached.key(), fork_count(), word));
+        Ok(word)
+    }
+
+    /// Whether the process that a word names has ended, or there is none.
+    pub(crate) fn has_ended(&self, name: u64) -> Result<bool, AccessError> {
+        let attached = self.attached();
+        usable(attached)?;
+        if self.process()? == name {
+            return Ok(false);
+        }
+        let mut session = attached.session()?;
+        let life = session.local().process.as_ref().map(|own| own.life.as_fd());
+        Ok(life.is_some_and(|life| alive::has_ended(&attached.file, life, name)))
     }
 
     /// Describes bytes at an offset of the data area that break an invariant.

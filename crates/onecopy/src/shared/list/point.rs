@@ -134,7 +134,7 @@ impl RawList {
     }
 
     #[inline(always)]
-    pub(super) fn append_locked(
+    pub(crate) fn append_locked(
         &self,
         locked: &Locked<'_>,
         value: &Incoming<'_>,
