@@ -9,7 +9,7 @@ from onecopy._onecopy import Dict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from onecopy.containers import Lock
+    from onecopy.containers import WriterLock
 
 __all__ = ["Namespace"]
 
@@ -73,7 +73,7 @@ class Namespace:
             raise self._missing(name) from None
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The writers' lock, for `with`: others wait before they change an attribute, and readers go on."""
         return self._entries.lock
 

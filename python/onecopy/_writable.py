@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from onecopy.containers import Lock
+    from onecopy.containers import WriterLock
 
     Scalar = TypeVar("Scalar", bound=np.generic)
     Lengths: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]
@@ -80,7 +80,7 @@ class Array(StoredArray[Shape_co, DType_co]):
         return array
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The lock for what is more than one step: `with a.lock:`. Writers that do not take it are not kept out."""
         return _memory(self, "lock").lock
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, Self, SupportsIndex, TypeVar, final, overload
 
 from onecopy._stubs.containing import _Collection, _Container, _Mapping
 
-__all__ = ["Counter", "Dict", "List", "Lock", "Set", "Value"]
+__all__ = ["Counter", "Dict", "List", "Set", "Value", "WriterLock"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 _S = TypeVar("_S")
 
 @final
-class Lock:
+class WriterLock:
     """The writers' lock of a container, for `with`. Readers go on; a thread may take it again while it has it."""
 
     def acquire(self, timeout: float = 10.0) -> None:

@@ -6,7 +6,7 @@ from typing import Any, final
 import numpy as np
 from typing_extensions import Buffer
 
-from onecopy.containers import Lock
+from onecopy.containers import WriterLock
 
 @final
 class ArrayMemory(Buffer):
@@ -49,7 +49,7 @@ class ArrayMemory(Buffer):
         """Number of bytes."""
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The lock."""
 
     def add(self, array: np.ndarray[Any, Any], indices: tuple[object, ...], amount: object) -> int | float:

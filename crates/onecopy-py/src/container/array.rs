@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::handle;
-use super::lock::Lock;
+use super::lock::WriterLock;
 use crate::cpython::export::export;
 use crate::error::Error;
 
@@ -67,8 +67,8 @@ impl ArrayMemory {
 
     /// The lock.
     #[getter]
-    fn lock(&self) -> Lock {
-        Lock::new(self.raw.writer_lock())
+    fn lock(&self) -> WriterLock {
+        WriterLock::new(self.raw.writer_lock())
     }
 
     /// Adds to an element of an array with axes that shows this memory, in one step, and returns the sum.

@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::handle;
-use super::lock::Lock;
+use super::lock::WriterLock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
@@ -148,8 +148,8 @@ impl Value {
 
     /// The writers' lock, for `with`: others wait before they change the value, and readers go on.
     #[getter]
-    fn lock(&self) -> Lock {
-        Lock::new(self.raw.writer_lock())
+    fn lock(&self) -> WriterLock {
+        WriterLock::new(self.raw.writer_lock())
     }
 
     /// Checks every invariant of the value's memory.

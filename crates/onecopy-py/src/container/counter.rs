@@ -16,7 +16,7 @@ use super::handle::{self, Given};
 use super::key::OwnedKey;
 use super::keyed::{self, Changes, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
-use super::lock::{self, Lock};
+use super::lock::{self, WriterLock};
 use super::word::Encoded;
 use crate::column::spare::Spare;
 use crate::cpython::import_once;

@@ -16,7 +16,7 @@ use super::handle::{self, Given};
 use super::key::no_key;
 use super::keyed::{self, Keyed, Kind, Pairs};
 use super::keyed_methods::{keyed_methods, mapping_methods};
-use super::lock::Lock;
+use super::lock::WriterLock;
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;

@@ -60,8 +60,8 @@ macro_rules! keyed_methods {
 
             /// The writers' lock, for `with`: others wait before they change the container, and readers go on.
             #[getter]
-            fn lock(&self) -> Lock {
-                Lock::new(self.raw.writer_lock())
+            fn lock(&self) -> WriterLock {
+                WriterLock::new(self.raw.writer_lock())
             }
 
             /// Checks every invariant of the container's memory.

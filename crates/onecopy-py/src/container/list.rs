@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 
 use super::handle::{self, Given};
 use super::list_iterator::ListIterator;
-use super::lock::{self, Lock};
+use super::lock::{self, WriterLock};
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::column::spare::Spare;
@@ -571,8 +571,8 @@ impl List {
 
     /// The writers' lock, for `with`: others wait before they change the list, and readers go on.
     #[getter]
-    fn lock(&self) -> Lock {
-        Lock::new(self.raw.writer_lock())
+    fn lock(&self) -> WriterLock {
+        WriterLock::new(self.raw.writer_lock())
     }
 
     /// Checks every invariant of the list's memory.

@@ -14,6 +14,7 @@
 //! | `array` | what is `onecopy.Array` made of? |
 //! | `lock` | what is `container.lock`? |
 //! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
+//! | `sync/` | how do processes wait for one another? |
 //! | `handle` | how is a container pickled and annotated? |
 //! | `wait` | what happens while a lock is waited for? |
 #![allow(
@@ -52,6 +53,7 @@ mod list_iterator;
 mod lock;
 mod set;
 mod slots;
+mod sync;
 mod update;
 mod wait;
 mod word;
@@ -79,7 +81,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Keyed::register(keyed_of);
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
-    module.add_class::<lock::Lock>()?;
+    module.add_class::<lock::WriterLock>()?;
     module.add_class::<array::ArrayMemory>()?;
     slots::install(py)?;
     module.add_function(wrap_pyfunction!(list::_attach_list, module)?)?;
@@ -92,6 +94,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
     dict_views::register(module)?;
+    sync::register(module)?;
     let abc = py.import("_collections_abc")?;
     for (name, class) in [
         ("MutableMapping", py.get_type::<dict::Dict>()),

@@ -13,7 +13,7 @@ use super::handle::{self, Given};
 use super::key::{OwnedKey, no_key};
 use super::keyed::{self, Changes, Pairs};
 use super::keyed_methods::keyed_methods;
-use super::lock::{self, Lock};
+use super::lock::{self, WriterLock};
 use super::word::{self, Objects};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
