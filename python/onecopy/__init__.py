@@ -40,7 +40,7 @@ from onecopy._onecopy import (
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from onecopy import containers, errors, meter, store, sync, views
+    from onecopy import containers, errors, managers, meter, multiprocessing, store, sync, views
     from onecopy._asserting import assert_shared, tag
     from onecopy._born import empty, full, ones, zeros
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from onecopy._share import private, share, to_python
     from onecopy._side import mark
     from onecopy._writable import Array
+    from onecopy.managers import Manager
     from onecopy.meter import memory, watch
     from onecopy.store import collect, stats
     from onecopy.sync import JoinableQueue, SimpleQueue
@@ -71,6 +72,7 @@ __all__ = [
     "LifoQueue",
     "List",
     "Lock",
+    "Manager",
     "Namespace",
     "OnecopyError",
     "Queue",
@@ -93,9 +95,11 @@ __all__ = [
     "full",
     "image_of",
     "is_frozen",
+    "managers",
     "mark",
     "memory",
     "meter",
+    "multiprocessing",
     "ones",
     "open",
     "private",
@@ -112,7 +116,7 @@ __all__ = [
     "zeros",
 ]
 
-_MODULES = ("containers", "errors", "meter", "store", "sync", "views")
+_MODULES = ("containers", "errors", "managers", "meter", "multiprocessing", "store", "sync", "views")
 _HOMES = {
     "_asserting": "assert_shared tag",
     "_born": "empty full ones zeros",
@@ -124,6 +128,7 @@ _HOMES = {
     "_share": "private share to_python",
     "_side": "mark",
     "_writable": "Array",
+    "managers": "Manager",
     "meter": "memory watch",
     "store": "collect stats",
     "sync": "JoinableQueue SimpleQueue",
