@@ -59,12 +59,70 @@ ConditionProxy = Condition
 DictProxy = Dict
 EventProxy = Event
 ListProxy = List
-NamespaceProxy = Namespace
 SetProxy = Set
 ValueProxy = Value
 
-_StandardManager = _standard.SyncManager
-"""As it was before `install()` may have put another in its place."""
+
+class _ServerManager(_standard.SyncManager):
+    """The standard library's manager, under a name by which spawned servers find it whatever is installed."""
+
+
+class NamespaceProxy(Namespace):
+    """A `Namespace` as a manager makes it: names that begin with an underscore stay this process's own."""
+
+    __module__ = "onecopy.managers"
+    __slots__ = ("_own",)
+
+    _own: builtins.dict[str, Any]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute, for all processes or for this one."""
+        if name.startswith("_"):
+            self._own_names()[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads an attribute."""
+        if not name.startswith("_"):
+            return super().__getattr__(name)
+        try:
+            return self._own_names()[name]
+        except KeyError:
+            raise self._missing(name) from None
+
+    def __delattr__(self, name: str) -> None:
+        """Takes an attribute away."""
+        if name in self._own_names():
+            del self._own_names()[name]
+        else:
+            super().__delattr__(name)
+
+    def _own_names(self) -> builtins.dict[str, Any]:
+        try:
+            own: builtins.dict[str, Any] = object.__getattribute__(self, "_own")
+        except AttributeError:
+            own = {}
+            object.__setattr__(self, "_own", own)
+        return own
+
+    def _getvalue(self) -> _standard.Namespace:
+        return _standard.Namespace(**vars(self))
+
+    def __str__(self) -> str:
+        """Shows the attributes as the standard library's namespace does."""
+        return repr(self._getvalue())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles to a token."""
+        return _namespace_over, (self._entries,)
+
+
+def _namespace_over(entries: Dict[str, Any]) -> NamespaceProxy:
+    """Unpickles a namespace."""
+    new = NamespaceProxy.__new__(NamespaceProxy)
+    object.__setattr__(new, "_entries", entries)
+    return new
 
 
 class SyncManager:
@@ -108,9 +166,8 @@ class SyncManager:
         """The standard library's manager, not started yet."""
         if self._real is None:
             address, authkey, serializer, ctx = self._server_arguments
-            # Before Python 3.11 there was no timeout.
-            real = _StandardManager(address, authkey, serializer, ctx, shutdown_timeout=self._shutdown_timeout)
-            real._registry = {**_StandardManager._registry, **self._registry}  # type: ignore[attr-defined]
+            real = _ServerManager(address, authkey, serializer, ctx, shutdown_timeout=self._shutdown_timeout)
+            real._registry = {**_ServerManager._registry, **self._registry}  # type: ignore[attr-defined]
             self._real = real
         return self._real
 
@@ -261,7 +318,7 @@ class SyncManager:
 
     def Namespace(self, **kwds: Any) -> Any:  # noqa: N802
         """Makes a `Namespace`."""
-        return self._make("Namespace", Namespace, **kwds)
+        return self._make("Namespace", NamespaceProxy, **kwds)
 
     def Queue(self, maxsize: int = 0) -> Any:  # noqa: N802
         """Makes a `Queue`."""

@@ -62,8 +62,11 @@ def _install_in_children() -> None:
     get_command_line = spawn.get_command_line
 
     def with_install(**kwds: Any) -> list[str]:
-        command = get_command_line(**kwds)
-        return [f"import {_PRELOAD}; {part}" if "spawn_main" in part else part for part in command]
+        # The interpreter may be bytes.
+        return [
+            f"import {_PRELOAD}; {part}" if isinstance(part, str) and "spawn_main(" in part else part
+            for part in get_command_line(**kwds)
+        ]
 
     spawn.get_command_line = with_install
     known = getattr(forkserver._forkserver, "_preload_modules", ["__main__"])  # type: ignore[attr-defined]
