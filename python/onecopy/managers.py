@@ -64,7 +64,29 @@ ValueProxy = Value
 
 
 class _ServerManager(_standard.SyncManager):
-    """The standard library's manager, under a name by which spawned servers find it whatever is installed."""
+    """The standard library's manager, under a name by which spawned servers find it whatever is installed.
+
+    For the same reason its own types are not sent to the server, which has them.
+    """
+
+    own_types: ClassVar[dict[str, tuple[Any, ...]]] = dict(_standard.SyncManager._registry)  # type: ignore[attr-defined]
+
+    def add(self, registry: dict[str, tuple[Any, ...]]) -> None:
+        """Adds types of the user's."""
+        self._more = registry
+        self._registry = {**self.own_types, **registry}
+
+    def start(self, *args: Any) -> None:
+        """Starts the server."""
+        known, self._registry = self._registry, self._more
+        try:
+            super().start(*args)
+        finally:
+            self._registry = known
+
+    @classmethod
+    def _run_server(cls, registry: Any, *args: Any) -> None:
+        super()._run_server({**cls.own_types, **registry}, *args)  # type: ignore[misc]
 
 
 class NamespaceProxy(Namespace):
@@ -155,19 +177,19 @@ class SyncManager:
         self._shutdown_timeout = shutdown_timeout
         self._is_remote = address is not None
         self._initializer: tuple[Callable[..., object] | None, Iterable[Any]] = (None, ())
-        self._real: _standard.SyncManager | None = None
+        self._real: _ServerManager | None = None
         self._has_started = False
         # By identity: containers have no hash.
         self._made: builtins.dict[int, weakref.ref[Any]] = {}
 
     # What a server does.
 
-    def _standard_manager(self) -> _standard.SyncManager:
+    def _standard_manager(self) -> _ServerManager:
         """The standard library's manager, not started yet."""
         if self._real is None:
             address, authkey, serializer, ctx = self._server_arguments
             real = _ServerManager(address, authkey, serializer, ctx, shutdown_timeout=self._shutdown_timeout)
-            real._registry = {**_ServerManager._registry, **self._registry}  # type: ignore[attr-defined]
+            real.add(self._registry)
             self._real = real
         return self._real
 
