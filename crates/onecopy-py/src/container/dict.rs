@@ -168,6 +168,16 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         keyed::to_dict(py, &self.raw)
     }
 
+    /// The same, by the name that proxies of `multiprocessing` have for it.
+    #[pyo3(name = "_getvalue")]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        keyed::to_dict(py, &self.raw)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(keyed::to_dict(py, &self.raw)?.str()?.to_string())
+    }
+
     /// Replaces the value of a key by what a function makes of it, in one step, and returns the new value.
     ///
     /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs

@@ -449,6 +449,16 @@ impl List {
         self.to_list(py)
     }
 
+    /// The same, by the name that proxies of `multiprocessing` have for it.
+    #[pyo3(name = "_getvalue")]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.to_list(py)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.to_list(py)?.str()?.to_string())
+    }
+
     /// Adds to an int in one step, and returns the sum.
     ///
     /// Args:

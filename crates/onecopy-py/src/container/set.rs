@@ -395,4 +395,14 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         self.to_set(py)
     }
+
+    /// The same, by the name that proxies of `multiprocessing` have for it.
+    #[pyo3(name = "_getvalue")]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
+        self.to_set(py)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.to_set(py)?.str()?.to_string())
+    }
 });
