@@ -31,6 +31,7 @@ use super::layout::{
 };
 use super::lock::Locked;
 use super::record::Record;
+use super::reference::Pending;
 use crate::error::Corrupt;
 
 /// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
@@ -51,6 +52,8 @@ pub(crate) struct Change<'a> {
     seen: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
+    /// What it does to references to other objects (referring.rs).
+    pub(super) references: Option<Box<Pending>>,
 }
 
 impl Locked<'_> {
@@ -64,6 +67,7 @@ impl Locked<'_> {
             most: RECORD_WRITES,
             seen: 0,
             again: None,
+            references: None,
         }
     }
 
@@ -87,6 +91,7 @@ impl Locked<'_> {
             most,
             seen: 0,
             again: Some(Vec::with_capacity(AGAIN)),
+            references: None,
         })
     }
 
@@ -304,20 +309,42 @@ impl Change<'_> {
     /// # Errors
     /// Somebody has overwritten the record meanwhile.
     #[inline(always)]
-    pub(crate) fn commit(self, moves: bool) -> Result<(), ContainerError> {
+    pub(crate) fn commit(mut self, moves: bool) -> Result<(), ContainerError> {
         let (words, head) = (&self.heap.words, self.heap.head);
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
         words.store(head + ARMED, self.record.len | self.seen << SEEN | is_long);
-        if moves {
+        let done = if moves {
             let seq = words.relaxed(head + SEQ) | 1;
             words.store(head + SEQ, seq);
-            self.heap.write(self.record)?;
-            words.store(head + SEQ, seq.wrapping_add(1));
+            let done = self.heap.write(self.record);
+            if done.is_ok() {
+                words.store(head + SEQ, seq.wrapping_add(1));
+            }
+            done
         } else {
-            self.heap.write(self.record)?;
+            self.heap.write(self.record)
+        };
+        if let Err(damage) = done {
+            // Whoever takes the lock next tries again, and settles what it does to references.
+            self.references = None;
+            return Err(damage.into());
+        }
+        if !moves {
             self.heap.count_change();
         }
         words.store(head + ARMED, 0);
+        if self.references.is_some() {
+            self.finish_references();
+        }
         Ok(())
+    }
+}
+
+impl Drop for Change<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.references.is_some() {
+            self.give_up_references();
+        }
     }
 }

@@ -15,6 +15,8 @@ use super::layout::{
     RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
+use super::reference::Reference;
+use super::value::Word;
 
 /// The next generation of a container's heap while it is built.
 #[derive(Debug)]
@@ -126,6 +128,14 @@ impl Generation<'_> {
         self.locked.change().fill(at, bytes)
     }
 
+    /// Adds a reference; the word for it. If the generation is not committed, [`super::heap::Heap::settle_references`] undoes it.
+    ///
+    /// # Errors
+    /// As in [`Change::refer`].
+    pub(crate) fn refer(&self, reference: &Reference) -> Result<Word, ContainerError> {
+        self.locked.heap.refer(reference)
+    }
+
     fn load(&self, at: u64) -> Result<u64, ContainerError> {
         self.locked.load(at)
     }
@@ -139,6 +149,7 @@ impl Generation<'_> {
         roots: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
         let heap = self.locked.heap;
+        let refers = heap.begin_dropping_any();
         let mut change = self.locked.change();
         change.put_root(GENERATION, u64::from(self.number))?;
         change.put_root(ARENA, self.arena)?;
@@ -151,6 +162,9 @@ impl Generation<'_> {
         change.commit(true)?;
         // The change has happened; what cannot be given back now waits for the next generation.
         let _ = heap.give_back_old_chunks();
+        if refers {
+            let _ = heap.settle_references();
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers.
-//! * `value` says what a word means.
+//! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 #![allow(
     clippy::inline_always,
@@ -33,17 +33,20 @@ mod list;
 mod lock;
 mod look;
 mod record;
+mod reference;
+mod referring;
 mod value;
 mod verify;
 mod words;
 
 pub use cell::Cell;
 pub use dict::{
-    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part,
-    Picture, RawDict, Set, canonical, refusal,
+    Canonical, Counter, Dict, DictError, DictKind, DictLock, End, Items, Key, KeyAdded,
+    KeyExchanged, Part, Picture, RawDict, Set, canonical, refusal,
 };
 pub use error::ContainerError;
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::Moment;
+pub use reference::Reference;
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

@@ -97,7 +97,7 @@ impl Container {
         Ok(Self::of(hold, kind, &row))
     }
 
-    fn of(hold: Hold, kind: u8, row: &Row) -> Self {
+    pub(super) fn of(hold: Hold, kind: u8, row: &Row) -> Self {
         let own = OwnSpans::new(hold.attached.file.geometry.span_count);
         own.add(row);
         Self(Arc::new(Shared { hold, kind, own }))
@@ -115,7 +115,7 @@ impl Container {
         Ok(Self::of(hold, row.tag as u8, &row))
     }
 
-    fn attached(&self) -> &Arc<Attached> {
+    pub(super) fn attached(&self) -> &Arc<Attached> {
         &self.0.hold.attached
     }
 
@@ -176,25 +176,29 @@ impl Container {
         let allocated = session
             .lock(PATIENCE)
             .map_err(AllocateError::from)
-            .and_then(|locked| locked.allocate_chunk(slot, len, tag));
+            .and_then(|locked| locked.allocate_chunk(slot, len));
         session.end(PATIENCE);
         let row = allocated?;
         // The chunk is DYING, this process's to free: no other thread is at work on it.
         let committed = attached.file.commit_data(row.first, len, Huge::Auto);
-        if let Err(error) = committed.and_then(|()| Ok(self.link(&row)?)) {
-            // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
-            if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
-                attached.free(&[row], PATIENCE);
+        let linked = committed.and_then(|()| Ok(self.link(&row, tag)?));
+        let row = match linked {
+            Ok(linked) => linked,
+            Err(error) => {
+                // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
+                if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
+                    attached.free(vec![row], PATIENCE);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         self.0.own.add(&row);
         Ok(Chunk::of(&row))
     }
 
-    fn link(&self, row: &Row) -> Result<(), AccessError> {
+    fn link(&self, row: &Row, tag: u32) -> Result<Row, AccessError> {
         let session = self.attached().session()?;
-        session.lock(PATIENCE)?.link_chunk(self.id(), row)
+        session.lock(PATIENCE)?.link_chunk(self.id(), row, tag)
     }
 
     /// The chunks, from the newest to the oldest.
@@ -306,7 +310,7 @@ impl Container {
 }
 
 /// Fails in a process that inherited its mappings but could be given no holds (I1, I2).
-fn usable(attached: &Attached) -> Result<(), AccessError> {
+pub(super) fn usable(attached: &Attached) -> Result<(), AccessError> {
     if attached.is_void() {
         return Err(AccessError::NoHolds {
             store: attached.file.uuid,

@@ -12,7 +12,7 @@ use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::{Look, Retry};
 use super::super::value::{ENTRY, Incoming, Kind, Sink, Word, read_content};
-use super::hash::{FORMED, Key};
+use super::hash::{FORMED, Key, no_key};
 use super::{KEY_AT, PLACE_AT, RawDict, VALUE_AT};
 
 /// What a sink makes, or why it cannot.
@@ -97,6 +97,7 @@ pub(super) fn new_entry(
     match key.canonical {
         Incoming::Word(word) => change.prepare(at, word.0)?,
         Incoming::Blob(_, bytes) => change.fill(at, bytes)?,
+        Incoming::Reference(_) => no_key(),
     }
     Ok(entry)
 }
@@ -115,6 +116,7 @@ pub(super) fn is_same(
                 && header.len() == bytes.len() as u64
                 && locked.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
         }
+        (Incoming::Reference(reference), None) => locked.is_reference_to(word, reference)?,
         _ => false,
     })
 }

@@ -58,7 +58,7 @@ pub use api::{Dict, DictError, DictLock, Items};
 pub use counter::Counter;
 pub use hash::{Canonical, Key, canonical, refusal};
 pub use point::{End, KeyExchanged};
-pub use raw::RawDict;
+pub use raw::{DictKind, RawDict};
 pub use read::{Part, Picture};
 pub use set::Set;
 

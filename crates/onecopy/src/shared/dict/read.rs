@@ -10,6 +10,7 @@
 use super::super::error::ContainerError;
 use super::super::layout::Header;
 use super::super::look::{Look, Moment, Retry};
+use super::super::reference::References;
 use super::super::value::{Incoming, Kind, Word};
 use super::entry::{Shape, given};
 use super::order::{PER, page_of};
@@ -36,6 +37,8 @@ pub struct Picture {
     words: Vec<u64>,
     /// Blobs: a header, the content, and zeros to the next multiple of eight.
     bytes: Vec<u8>,
+    /// What a word that is a reference means, which has a number for a name.
+    references: References,
     moment: Option<Moment>,
 }
 
@@ -47,6 +50,7 @@ impl RawDict {
     pub fn exact_picture(&self, part: Part) -> Result<Picture, ContainerError> {
         let mut picture = Picture::default();
         self.heap.read_long(|look| picture.take_all(look, part))?;
+        picture.references.check()?;
         Ok(picture)
     }
 
@@ -61,6 +65,7 @@ impl RawDict {
             if let Some(look) = self.heap.look()
                 && picture.take_all(&look, part).is_ok()
             {
+                picture.references.check()?;
                 return Ok(picture);
             }
         }
@@ -75,9 +80,11 @@ impl RawDict {
         let (mut place, mut last, mut order, mut is_one) = (0, None, None, true);
         loop {
             let (words, bytes) = (picture.words.len(), picture.bytes.len());
+            let references = picture.references.len();
             let next = self.heap.read_long(|look| {
                 picture.words.truncate(words);
                 picture.bytes.truncate(bytes);
+                picture.references.truncate(references);
                 let now = (look.root(ORDER), look.heap.generation());
                 if *order.get_or_insert(now) != now {
                     look.check()?;
@@ -95,6 +102,7 @@ impl RawDict {
                 picture.moment = Some(look.moment());
                 Ok(Some((end, end >= used)))
             })?;
+            picture.references.check()?;
             match next {
                 None => return Ok(false),
                 Some((_, true)) => {
@@ -138,9 +146,14 @@ impl Picture {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
         let word = Word(*self.words.get(index)?);
+        if !word.leads() {
+            return Some(Incoming::Word(word));
+        }
         match word.as_blob() {
-            None => Some(Incoming::Word(word)),
             Some(at) => self.blob(at as usize),
+            None => Some(Incoming::Reference(
+                self.references.get(word.as_reference()?)?,
+            )),
         }
     }
 
@@ -162,6 +175,7 @@ impl Picture {
     fn empty(&mut self) {
         self.words.clear();
         self.bytes.clear();
+        self.references.truncate(0);
         self.moment = None;
     }
 
@@ -223,7 +237,9 @@ impl Picture {
         }
         if part != Part::Keys {
             let mut word = look.load(entry.wrapping_add(VALUE_AT))?;
-            if let Some(at) = Word(word).as_blob() {
+            if Word(word).as_reference().is_some() {
+                word = Word::of_reference(self.references.add(look.hold(Word(word))?)).0;
+            } else if let Some(at) = Word(word).as_blob() {
                 let blob = look.blob(at)?;
                 word = Word::of_blob(self.bytes.len() as u64).0;
                 look.append_blob(at, blob, &mut self.bytes)?;

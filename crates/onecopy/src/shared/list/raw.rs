@@ -5,6 +5,8 @@ use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
 use super::super::lock::WriterLock;
+use super::super::reference::Reference;
+use super::place::each_word;
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -54,7 +56,7 @@ impl RawList {
     /// No memory for it.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::create(store, KIND)?,
+            heap: Heap::create(store, KIND, each_word)?,
         })
     }
 
@@ -63,9 +65,30 @@ impl RawList {
     /// # Errors
     /// It is gone, or what the token leads to is no list.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Self::open(Container::attach(token)?)
+    }
+
+    fn open(container: Container) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::open(Container::attach(token)?, KIND)?,
+            heap: Heap::open(container, |kind| kind == KIND, each_word)?,
         })
+    }
+
+    /// The list that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let container = reference
+            .container()
+            .filter(|container| container.kind() == KIND);
+        container.cloned().map(Self::open).transpose()
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the list until it is attached once.

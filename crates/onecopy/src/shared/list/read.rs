@@ -7,6 +7,7 @@
 
 use super::super::error::ContainerError;
 use super::super::look::{Look, Moment, Retry};
+use super::super::reference::References;
 use super::super::value::{Incoming, Kind, Word};
 use super::place::{entry_at, slot};
 use super::{BASE, DIRECTORY_AT, LEN, PER, RawList};
@@ -18,6 +19,8 @@ pub struct Chunk {
     words: Vec<u64>,
     /// Blobs: a header, the content, and zeros to the next multiple of eight.
     bytes: Vec<u8>,
+    /// What a word that is a reference means, which has a number for a name.
+    references: References,
     moment: Option<Moment>,
     len: u64,
 }
@@ -81,7 +84,8 @@ impl RawList {
             let (start, count, step) = which(len);
             chunk.len = len;
             chunk.fill(look, start, count, step)
-        })
+        })?;
+        chunk.check_references()
     }
 }
 
@@ -115,9 +119,14 @@ impl Chunk {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
         let word = Word(*self.words.get(index)?);
+        if !word.leads() {
+            return Some(Incoming::Word(word));
+        }
         match word.as_blob() {
-            None => Some(Incoming::Word(word)),
             Some(at) => self.blob(at as usize),
+            None => Some(Incoming::Reference(
+                self.references.get(word.as_reference()?)?,
+            )),
         }
     }
 
@@ -147,6 +156,11 @@ impl Chunk {
                 .all(|(one, other)| one == other)
     }
 
+    /// Whether all could be held that elements refer to.
+    pub(super) fn check_references(&mut self) -> Result<(), ContainerError> {
+        Ok(self.references.check()?)
+    }
+
     /// Reads elements; what was there before goes.
     pub(super) fn fill(
         &mut self,
@@ -157,6 +171,7 @@ impl Chunk {
     ) -> Result<(), Retry> {
         self.words.clear();
         self.bytes.clear();
+        self.references.truncate(0);
         self.moment = Some(look.moment());
         let (base, directory) = (look.root(BASE), look.root(DIRECTORY_AT));
         let mut done = 0;
@@ -191,7 +206,11 @@ impl Chunk {
     /// Copies the blobs of the words from `first` on.
     fn take_blobs(&mut self, look: &Look<'_>, first: usize) -> Result<(), Retry> {
         for word in self.words.iter_mut().skip(first) {
+            if !Word(*word).leads() {
+                continue;
+            }
             let Some(at) = Word(*word).as_blob() else {
+                *word = Word::of_reference(self.references.add(look.hold(Word(*word))?)).0;
                 continue;
             };
             let blob = look.blob(at)?;

@@ -136,6 +136,7 @@ impl RawList {
                 if let Some(blob) = Word(word).as_blob() {
                     change.free(blob)?;
                 }
+                change.drops(Word(word))?;
                 continue;
             }
             let position = state.base + index;
@@ -176,6 +177,7 @@ impl RawList {
         if built.is_err() {
             // Nothing leads to it.
             let _ = self.heap.give_back_old_chunks();
+            let _ = self.heap.settle_references();
         }
         built
     }
@@ -229,6 +231,7 @@ impl<'a> Builder<'a> {
                 self.generation.fill(at + 8, bytes)?;
                 Ok(Word::of_blob(at))
             }
+            Incoming::Reference(reference) => self.generation.refer(reference),
         }
     }
 
