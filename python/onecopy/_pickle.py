@@ -44,8 +44,8 @@ def _reduce_view(obj: Any) -> Any:
         name = type(obj).__name__
         content = "get" if isinstance(obj, _onecopy.Value) else "to_python"
         raise TypeError(
-            f"a onecopy.{name} cannot be inside shared data or another container; pass it to workers as an argument of "
-            f"its own, or put in what it holds now: x.{content}()"
+            f"a onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a value of a "
+            f"container itself, pass it to workers as an argument of its own, or put in what it holds now: x.{content}()"
         )
     return NotImplemented
 

@@ -17,7 +17,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Figures of this process's store, by the names of `onecopy.store.Stats`.
 #[pyfunction]
-fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 13], Error> {
+fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 14], Error> {
     let found: store::Stats =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.stats()?) })?;
     Ok([
@@ -26,6 +26,7 @@ fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 13], Error> {
         ("dying_objects", found.dying_objects),
         ("holds", found.holds),
         ("units", found.units),
+        ("references", found.references),
         ("processes", found.processes),
         ("containers", found.containers),
         ("chunks", found.chunks),
@@ -39,7 +40,7 @@ fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 13], Error> {
 
 /// Gives back what nobody needs; returns how much, by the names of `onecopy.store.Collected`.
 #[pyfunction]
-fn _collect(py: Python<'_>, max_age: Option<f64>) -> Result<[(&'static str, u64); 5], Error> {
+fn _collect(py: Python<'_>, max_age: Option<f64>) -> Result<[(&'static str, u64); 6], Error> {
     let max_age = max_age.map(age).transpose()?;
     let found: store::Collected =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.collect(max_age)?) })?;
@@ -47,6 +48,7 @@ fn _collect(py: Python<'_>, max_age: Option<f64>) -> Result<[(&'static str, u64)
         ("processes", found.processes),
         ("holds", found.holds),
         ("units", found.units),
+        ("cycles", found.cycles),
         ("objects", found.objects),
         ("bytes", found.bytes),
     ])

@@ -13,6 +13,7 @@ use super::lock::Lock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
+use crate::value::repr::guarded;
 
 /// One value of any kind that all processes see and change.
 ///
@@ -153,7 +154,9 @@ impl Value {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("onecopy.Value({})", self.read(py)?.repr()?))
+        guarded(0, self.raw.place(), "onecopy.Value(...)", || {
+            Ok(format!("onecopy.Value({})", self.read(py)?.repr()?))
+        })
     }
 
     #[classmethod]

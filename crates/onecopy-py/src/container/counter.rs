@@ -1,7 +1,7 @@
 //! `onecopy.Counter`: what a `collections.Counter` is, for all processes at once. It is a dict of numbers.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, KeyAdded, Part, RawDict};
+use onecopy::shared::{DictKind, End, KeyAdded, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyNotImplementedError};
@@ -140,7 +140,7 @@ mapping_methods!(Counter, _attach_counter, {
     ) -> PyResult<Self> {
         let counts = counted(py, source, counts)?;
         let counter = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(DictKind::Counter)?,
         };
         keyed::update_from(&counter.raw, Some(&counts), None)?;
         Ok(counter)

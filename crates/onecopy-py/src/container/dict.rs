@@ -3,7 +3,7 @@
 //! Whatever runs code of others, making keys and values out of objects and back, happens without the lock.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Part, RawDict};
+use onecopy::shared::{DictKind, End, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
@@ -69,7 +69,7 @@ mapping_methods!(Dict, _attach_dict, {
     #[pyo3(signature = (source = None, /, **items))]
     fn new(source: Option<&Bound<'_, PyAny>>, items: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let dict = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(DictKind::Dict)?,
         };
         keyed::update_from(&dict.raw, source, items)?;
         Ok(dict)
@@ -87,7 +87,7 @@ mapping_methods!(Dict, _attach_dict, {
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
         let dict = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(DictKind::Dict)?,
         };
         pairs.put(&dict.raw)?;
         Ok(dict)

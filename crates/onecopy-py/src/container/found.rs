@@ -6,14 +6,15 @@
 //! **Invariant.** `V1`: the functions are called by threads that are attached to the interpreter.
 #![allow(unsafe_code, reason = "makes strs and bytes by hand")]
 
-use onecopy::ContainerError;
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Immediate, Incoming, Kind, Sink, Word};
+use onecopy::shared::{Immediate, Incoming, Kind, Reference, Sink, Word};
+use onecopy::{AccessError, ContainerError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFrozenSet, PyList, PyTuple};
 
+use super::reference;
 use crate::column::spare::Spare;
 use crate::cpython::{import_once, slot};
 use crate::error::{Error, corrupt};
@@ -54,6 +55,8 @@ pub(super) enum Found {
     Pickle(Vec<u8>),
     /// A key that is no plain value, as `key` wrote it.
     Key(Vec<u8>),
+    /// Another object of the store, which is held.
+    Reference(Reference),
     /// A blob that is not what it is marked as.
     Damaged(&'static str),
 }
@@ -77,6 +80,7 @@ impl Found {
                 Self::Object(object) => Ok(object),
                 Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
                 Self::Key(bytes) => decoded(py, &bytes).map(Bound::into_ptr),
+                Self::Reference(found) => reference::object(py, &found).map(Bound::into_ptr),
                 Self::Damaged(what) => Err(corrupt(0, what)),
             })
         }
@@ -128,6 +132,11 @@ impl Sink for Objects {
     fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
         Ok(make_filled(room, kind, len))
     }
+
+    #[cold]
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Found, Raised> {
+        held(reference).map(Found::Reference)
+    }
 }
 
 /// Makes Python objects; a number that was handed out and that nobody has kept is written anew.
@@ -158,6 +167,11 @@ impl Sink for Reader<'_> {
     #[inline(always)]
     fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
         Ok(make_filled(room, kind, len))
+    }
+
+    #[cold]
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Found, Raised> {
+        held(reference).map(Found::Reference)
     }
 }
 
@@ -272,6 +286,15 @@ fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
         Kind::Encoded => Found::Key(bytes),
         _ => Found::Damaged("a blob of an unknown kind"),
     }
+}
+
+/// What could be held; an exception says why it could not.
+#[cold]
+pub(super) fn held(found: Result<Reference, AccessError>) -> Result<Reference, Raised> {
+    found.map_err(|error| {
+        raise_failure(error.into());
+        Raised
+    })
 }
 
 /// Raises for an operation that failed; gives null.

@@ -20,6 +20,7 @@ use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::column::spare::Spare;
 use crate::error::Error;
+use crate::value::repr::guarded;
 use crate::value::{index, key};
 
 /// A list that all processes see and change.
@@ -74,7 +75,7 @@ fn slice_of(slice: &Bound<'_, PySlice>) -> PyResult<Slice> {
 }
 
 impl List {
-    fn of(raw: RawList) -> Self {
+    pub(super) fn of(raw: RawList) -> Self {
         let spare = Spare::new();
         Self { raw, spare }
     }
@@ -275,8 +276,11 @@ impl List {
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
-        let items = this.get().to_list(this.py())?;
-        Ok(format!("onecopy.List({})", items.repr()?))
+        let raw = &this.get().raw;
+        guarded(0, raw.place(), "onecopy.List([...])", || {
+            let items = this.get().to_list(this.py())?;
+            Ok(format!("onecopy.List({})", items.repr()?))
+        })
     }
 
     #[classattr]

@@ -13,6 +13,7 @@
 //! | `cell` | what is `onecopy.Value`? |
 //! | `lock` | what is `container.lock`? |
 //! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
+//! | `reference` | how does a value stay what it is, instead of being copied? |
 //! | `handle` | how is a container pickled and annotated? |
 //! | `wait` | what happens while a lock is waited for? |
 #![allow(
@@ -43,14 +44,18 @@ mod keyed_methods;
 mod list;
 mod list_iterator;
 mod lock;
+mod reference;
 mod set;
 mod slots;
 mod update;
 mod wait;
 mod word;
 
+use onecopy::shared::{Cell, DictKind, RawDict, RawList, Reference};
+use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 
+use crate::error::Error;
 use keyed::{Keyed, Kind};
 
 /// The dict, set or counter that an object is.
@@ -65,11 +70,42 @@ fn keyed_of(object: &Bound<'_, PyAny>) -> Option<Keyed> {
     of(Kind::Set, &object.cast::<set::Set>().ok()?.get().raw)
 }
 
+/// The reference to the container that an object stands for.
+fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
+    if let Ok(list) = object.cast::<list::List>() {
+        return Some(list.get().raw.reference());
+    }
+    if let Ok(value) = object.cast::<cell::Value>() {
+        return Some(value.get().raw.reference());
+    }
+    keyed_of(object).map(|keyed| keyed.raw().reference())
+}
+
+/// A new object that stands for a container.
+fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Some(raw) = RawList::of_reference(reference).map_err(Error::from)? {
+        return list::List::of(raw).into_bound_py_any(py).map(Some);
+    }
+    if let Some(raw) = Cell::of_reference(reference).map_err(Error::from)? {
+        return cell::Value { raw }.into_bound_py_any(py).map(Some);
+    }
+    let Some(raw) = RawDict::of_reference(reference).map_err(Error::from)? else {
+        return Ok(None);
+    };
+    match raw.kind() {
+        DictKind::Dict => dict::Dict { raw }.into_bound_py_any(py),
+        DictKind::Set => set::Set { raw }.into_bound_py_any(py),
+        DictKind::Counter => counter::Counter { raw }.into_bound_py_any(py),
+    }
+    .map(Some)
+}
+
 /// Adds the classes to the extension module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     wait::install();
     Keyed::register(keyed_of);
+    reference::register(reference_of, object_of);
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
     module.add_class::<lock::Lock>()?;

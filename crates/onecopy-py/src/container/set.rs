@@ -1,7 +1,7 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Incoming, Part, Picture, RawDict, Word};
+use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict, Word};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -179,7 +179,7 @@ keyed_methods!(Set, _attach_set, {
             pairs.add_keys(iterable, &iterable.py().None().into_bound(iterable.py()))?;
         }
         let set = Self {
-            raw: keyed::create()?,
+            raw: keyed::create(DictKind::Set)?,
         };
         pairs.put(&set.raw)?;
         Ok(set)

@@ -91,6 +91,12 @@ impl RawList {
         Reference::of_container(&self.heap.container)
     }
 
+    /// Where it begins in its store: two handles with the same are of the same one.
+    #[must_use]
+    pub fn place(&self) -> u64 {
+        self.heap.head
+    }
+
     /// A token for another process. It counts as an interest in the list until it is attached once.
     ///
     /// # Errors
