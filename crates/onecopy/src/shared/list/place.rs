@@ -3,7 +3,6 @@
 
 use super::super::change::Change;
 use super::super::error::ContainerError;
-use super::super::heap::Heap;
 use super::super::layout::{FIRST_BLOCK, Header};
 use super::super::lock::Locked;
 use super::super::look::{Look, Retry};
@@ -179,14 +178,4 @@ impl State {
         change.put_root(ENTRIES, self.entries)?;
         change.put_root(FLOOR, self.floor)
     }
-}
-
-/// Calls a function with every element.
-pub(super) fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
-    let locked = Locked::of_holder(heap);
-    let state = State::load(&locked)?;
-    for index in 0..state.len {
-        take(state.word(&locked, index)?);
-    }
-    Ok(())
 }

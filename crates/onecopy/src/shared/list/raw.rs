@@ -6,7 +6,6 @@ use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
 use super::super::lock::WriterLock;
 use super::super::reference::Reference;
-use super::place::each_word;
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -104,4 +103,16 @@ impl RawList {
     pub fn token(&self) -> Result<Token, ContainerError> {
         Ok(self.heap.container.token()?)
     }
+}
+
+/// Calls a function with every element.
+fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    let root = |at| heap.words.relaxed(heap.head + at);
+    let (directory, base, len) = (root(DIRECTORY_AT), root(BASE), root(LEN));
+    for position in base..base.wrapping_add(len) {
+        let entry = heap.load(directory.wrapping_add(position / PER * 8))?;
+        let place = (entry >> 48).wrapping_add(position) % PER;
+        take(heap.load((entry & OFFSET).wrapping_add(8 * place))?);
+    }
+    Ok(())
 }
