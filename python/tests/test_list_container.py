@@ -40,7 +40,6 @@ EXEMPT = {
     "test_init": Exempt("empties the list by calling __init__ again", (AssertionError,)),
     "test_remove": FOREIGN,
     "test_repr": Exempt("expects the repr of a list; that of a List names its type", (AssertionError,)),
-    "test_repr_deep": Exempt("puts a List into a List, which is refused", (TypeError,)),
 }
 
 
