@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test develop fix bench torture loom fuzz audit docs clean prerequisites
+.PHONY: help demo test develop fix bench bench-peers torture loom fuzz audit docs clean prerequisites
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
@@ -41,12 +41,17 @@ bench: develop  ## ratios side by side, into docs/benchmarks.md (35 minutes; QUI
 	cargo build --release --locked -p onecopy-cli
 	.venv/bin/python python/benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
+bench-peers: develop  ## onecopy.Dict and List beside a Manager and other packages (2 minutes; installs them apart)
+	.venv/bin/python python/benchmarks/peers.py
+
 torture: develop  ## kill -9 at random for SECONDS=60, after every store; damaged tables; no memory; nothing is lost
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)
+	.venv/bin/python tools/torture_containers.py --seconds $(or $(SECONDS),60)
 	.venv/bin/python tools/fuzz_changes.py
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)
-	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash
+	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test reference_crash --test interrupted --test stopped
+	HISTORIES=100000 cargo test --release --features onecopy/testing --locked -p onecopy --test linearizable
 	STEP_STRIDE=1 cargo test --locked -p onecopy-meter --test steps
 	DAMAGE_ROUNDS=10000 cargo test --release --features onecopy/testing --locked -p onecopy --test damage
 	cargo run --release --locked -p onecopy --example exhaust

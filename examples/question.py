@@ -7,6 +7,7 @@ asker wrote it. Only the way in which the list gets to the workers differs:
     Manager().list()       a proxy; every element read is a round trip to a server process
     ShareableList          the standard library's list of scalars in shared memory
     onecopy.share          packed once; under fork, forkserver and spawn
+    onecopy.List           a list that the workers could write to as well
     numpy over the view    the same shared memory, counted by numpy instead of a Python loop
 
 Every way runs in a process of its own with a running pool of four workers; rounds go turn by turn, so that each ratio
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 THRESHOLDS = (200, 400, 600, 800)
 WORKERS = len(THRESHOLDS)
 BIG = 10_000_000
+LIST_TARGETS = (1.5, 500)  # at most so many times the plain list; so many times faster than the Manager
 SLICE = 1_000  # elements read through the Manager where reading all would take hours
 SEED = 20_260_101
 MIB = 2**20
@@ -87,8 +89,8 @@ class Way:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the list is given up for a view."""
-        return self.name.startswith(("share-", "numpy"))
+        """Whether the list is given up for a view or a container."""
+        return self.name.startswith(("share-", "numpy", "list"))
 
     @property
     def is_slow(self) -> bool:
@@ -103,6 +105,7 @@ WAYS = (
     Way("share-fork", "onecopy.share", "fork"),
     Way("share-forkserver", "onecopy.share", "forkserver"),
     Way("share-spawn", "onecopy.share", "spawn"),
+    Way("list", "onecopy.List", "fork"),
     Way("numpy", "numpy over the view", "fork", count_below_numpy),
 )
 
@@ -115,6 +118,8 @@ def hand_over(way: Way, data: list[int], manager: SyncManager | None) -> Any:
         return manager.list(data)
     if way.name == "shareable":
         return ShareableList(data)
+    if way.name == "list":
+        return onecopy.List(data)
     return onecopy.share(data)
 
 
@@ -129,6 +134,8 @@ def one_copy_of(way: Way, data: list[int], handed: Any) -> int:
     """Bytes of one copy of the data in the way's own representation."""
     if isinstance(handed, ShareableList):
         return handed.shm.size
+    if isinstance(handed, onecopy.List):
+        return max(row.live_bytes for row in onecopy.store.containers() if row.length == len(handed))
     if way.name in {"plain", "manager"}:  # a pointer each, and 32 bytes for each int that CPython does not keep ready
         return sys.getsizeof(data) + 32 * sum(x > 256 for x in data)
     return memoryview(handed).nbytes
@@ -421,6 +428,7 @@ def as_row(one: Contestant, plain: Contestant) -> dict[str, Any]:
     return {
         "name": one.way.name,
         "label": one.way.label,
+        "is_ours": one.way.is_ours,
         "start_method": one.way.start_method,
         "pool_start_s": one.pool_start_s,
         "rounds_s": one.seconds,
@@ -481,7 +489,7 @@ def print_table(report: dict[str, Any]) -> None:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         line = "  ".join(cells).rstrip()
-        ours = number and report["ways"][number - 1]["name"].startswith(("share-", "numpy"))
+        ours = number and report["ways"][number - 1]["is_ours"]
         print(f"\x1b[32m{line}\x1b[0m" if colour and ours else line)
         if number == 0:
             print("  ".join("─" * width for width in widths))
@@ -489,9 +497,22 @@ def print_table(report: dict[str, Any]) -> None:
     print(f"\nAll ways agree: {results}.")
     print(f"seconds: hand-over and calculation. copies, memory: {report['copies_n']:,} ints held by the parent and")
     print("four workers, 1.00 is one copy (question.py --help says how it is measured).")
+    print_targets({way["name"]: way for way in report["ways"]})
     if report["manager_estimate_s"]:
         estimate = duration(report["manager_estimate_s"])
         print(f"Manager().list() was left out: by a measured slice of {SLICE:,} elements it would take {estimate}.")
+
+
+def print_targets(ways: dict[str, dict[str, Any]]) -> None:
+    """What was aimed at for the list that can be written to, and what it came to."""
+    if "list" not in ways:
+        return
+    most, least = LIST_TARGETS
+    mine, manager = ways["list"], ways.get("manager", {}).get("seconds")
+    text = f"{mine['ratio_to_plain']:.2f} × the plain list (at most {most} was aimed at)"
+    if manager:
+        text += f", {manager / mine['seconds']:,.0f} × faster than the Manager (at least {least})"
+    print(f"onecopy.List: {text}.")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Compares the stub of the extension with the extension itself, as mypy's `stubtest` does.
 
-What everybody names is declared in `errors.pyi` and `views.pyi`, beside the modules that hand it on. Other parts of the
-stub are in `python/onecopy/_stubs/`, modules that exist for type checkers only. `stubtest` checks a name where it is
-defined, and never where it is only passed on. So each of these parts gets a module at hand that has what the extension
-has of its names.
+What everybody names is declared in `containers.pyi`, `errors.pyi` and `views.pyi`, beside the modules that hand it on.
+Other parts of the stub are in `python/onecopy/_stubs/`, modules that exist for type checkers only. `stubtest` checks a
+name where it is defined, and never where it is only passed on. So each of these parts gets a module at hand that has
+what the extension has of its names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mypy import stubtest
 
 import onecopy._onecopy as extension
 
-PUBLIC = ["onecopy._onecopy", "onecopy.errors", "onecopy.views"]
+PUBLIC = ["onecopy._onecopy", "onecopy.containers", "onecopy.errors", "onecopy.views"]
 PACKAGE = Path(__file__).resolve().parent.parent / "python" / "onecopy"
 
 

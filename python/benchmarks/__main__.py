@@ -16,6 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import containers_dict
+import containers_list
+import containers_processes
 import freezing
 import memory
 import metering
@@ -111,6 +114,9 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "overhead": lambda: overhead.overhead(TARGET / "release" / "onecopy", quick=quick),
         "meter": lambda: metering.metering(TARGET / "release" / "onecopy", scale),
         "startup": lambda: startup.startup(5 if quick else 15),
+        "container-processes": lambda: containers_processes.processes(scale),
+        "container-lists": lambda: containers_list.lists(scale, rounds),
+        "container-dicts": lambda: iter(containers_dict.rows(quick)),
         "question": the_question,
     }
     return found if quick else {**found, "big-question": the_big_question}

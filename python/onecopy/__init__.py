@@ -3,8 +3,8 @@
 `share(data)` packs nested lists, dicts, arrays and objects into shared memory once; every process gets a read-only view
 that behaves like the original, whatever the start method. `memory()` says how many copies of the data physically exist.
 
-What is called is here. Classes to name in annotations and `except` are in `onecopy.views`, `onecopy.errors`,
-`onecopy.meter` and `onecopy.store`.
+What is called is here. Classes to name in annotations and `except` are in `onecopy.views`, `onecopy.containers`,
+`onecopy.errors`, `onecopy.meter` and `onecopy.store`.
 
     >>> import onecopy
     >>> view = onecopy.share([1, 2, 3])
@@ -31,19 +31,22 @@ from onecopy._onecopy import (
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from onecopy import errors, meter, store, views
+    from onecopy import containers, errors, meter, store, views
     from onecopy._asserting import assert_shared, tag
     from onecopy._born import empty, full, ones, zeros
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
     from onecopy._freeze import FreezeReport, freeze, freeze_check
     from onecopy._freeze_support import freeze_supported
+    from onecopy._namespace import Namespace
     from onecopy._objects import write_objects
     from onecopy._share import private, share, to_python
     from onecopy._side import mark
+    from onecopy._writable import Array
     from onecopy.meter import memory, watch
     from onecopy.store import collect, stats
 
 __all__ = [
+    "Array",
     "AttachError",
     "CorruptImage",
     "Counter",
@@ -51,6 +54,7 @@ __all__ = [
     "FreezeReport",
     "Gone",
     "List",
+    "Namespace",
     "OnecopyError",
     "Set",
     "Unsupported",
@@ -58,6 +62,7 @@ __all__ = [
     "__version__",
     "assert_shared",
     "collect",
+    "containers",
     "empty",
     "errors",
     "freeze",
@@ -85,16 +90,18 @@ __all__ = [
     "zeros",
 ]
 
-_MODULES = ("errors", "meter", "store", "views")
+_MODULES = ("containers", "errors", "meter", "store", "views")
 _HOMES = {
     "_asserting": "assert_shared tag",
     "_born": "empty full ones zeros",
     "_file": "from_buffer image_of open save",
     "_freeze": "FreezeReport freeze freeze_check",
     "_freeze_support": "freeze_supported",
+    "_namespace": "Namespace",
     "_objects": "write_objects",
     "_share": "private share to_python",
     "_side": "mark",
+    "_writable": "Array",
     "meter": "memory watch",
     "store": "collect stats",
 }

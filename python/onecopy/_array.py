@@ -6,6 +6,8 @@ memory lives, so that no flag has to be carried along through slices, transposes
 * `ImageBuffer`: an image. Such arrays pickle to a token, whatever part of the image they show.
 * `BuildBuffer`: writable memory of the store that nobody else sees yet; `share()` publishes it.
 * `PrivateBuffer`: a copy-on-write mapping of an image, this process's alone.
+
+`onecopy.Array` has a fourth: memory that all processes write to (`_writable.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 
 from onecopy import _dtypes
 from onecopy._onecopy import (
+    ArrayMemory,
     BuildBuffer,
     Image,
     ImageBuffer,
@@ -53,7 +56,34 @@ Shape_co = TypeVar("Shape_co", bound="tuple[int, ...]", covariant=True)
 DType_co = TypeVar("DType_co", bound="np.dtype[Any]", covariant=True)
 
 
-class SharedArray(np.ndarray[Shape_co, DType_co]):
+class StoredArray(np.ndarray[Shape_co, DType_co]):
+    """What arrays over memory of the store have in common: what is computed from them is a plain ndarray.
+
+    Elements chosen by a mask or a list of indexes are a copy as well, which keeps this type: a Python `__getitem__`
+    would make `view[i]` four times slower.
+    """
+
+    __slots__ = ()
+
+    def __array_wrap__(
+        self,
+        array: np.ndarray[Any, Any],
+        context: Any = None,
+        return_scalar: bool = False,
+        /,
+    ) -> Any:
+        """Hands the result of a ufunc out as a plain array or scalar."""
+        if array is self:
+            return array
+        plain = array.view(np.ndarray)
+        return plain[()] if return_scalar else plain
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Runs a NumPy function; what it computed comes back as plain arrays."""
+        return _plain(super().__array_function__(func, types, args, kwargs))
+
+
+class SharedArray(StoredArray[Shape_co, DType_co]):
     """A read-only ndarray over one shared image.
 
     Made by `onecopy.share()`; slices, transposes and reshapes of it are shared arrays too. It pickles to a token of
@@ -73,23 +103,6 @@ class SharedArray(np.ndarray[Shape_co, DType_co]):
 
     __module__ = "onecopy.views"
     __slots__ = ()
-
-    def __array_wrap__(
-        self,
-        array: np.ndarray[Any, Any],
-        context: Any = None,
-        return_scalar: bool = False,
-        /,
-    ) -> Any:
-        """Hands the result of a ufunc out as a plain array or scalar."""
-        if array is self:
-            return array
-        plain = array.view(np.ndarray)
-        return plain[()] if return_scalar else plain
-
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Runs a NumPy function; what it computed comes back as plain arrays."""
-        return _plain(super().__array_function__(func, types, args, kwargs))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Refuses, with advice, unless this array turned out to own its memory."""
@@ -111,14 +124,14 @@ class SharedArray(np.ndarray[Shape_co, DType_co]):
         if buffer is None:
             return self.view(np.ndarray).__reduce_ex__(protocol)
         if buffer.node != 0:
-            geometry = _pack_numbers([_address(self) - buffer.address, self.ndim, *self.shape, *self.strides])
+            geometry = pack_numbers([address(self) - buffer.address, self.ndim, *self.shape, *self.strides])
             return _array_in, (buffer.image, buffer.node, geometry, _dtypes.to_code(self.dtype))
         _, text, shape, strides = array_shown(buffer.image, 0)
         dtype = () if self.dtype == _dtypes.stored(text, _ROOT) else (_dtypes.to_code(self.dtype),)
         packed = buffer.image.token()
-        offset = _address(self) - buffer.address
+        offset = address(self) - buffer.address
         if dtype or offset or self.shape != shape or self.strides != strides:
-            packed += _pack_numbers([offset, self.ndim, *self.shape, *self.strides])
+            packed += pack_numbers([offset, self.ndim, *self.shape, *self.strides])
         if protocol.__index__() < _FIRST_PROTOCOL_WITH_BYTES:
             return _a, (base64.b85encode(packed).decode(), *dtype)
         return _a, (packed, *dtype)
@@ -132,7 +145,7 @@ def _returns_plain(name: str) -> Callable[..., Any]:
     method = getattr(np.ndarray, name)
 
     @functools.wraps(method)
-    def wrapper(self: SharedArray[Any, Any], *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: StoredArray[Any, Any], *args: Any, **kwargs: Any) -> Any:
         return _plain(method(self, *args, **kwargs))
 
     return wrapper
@@ -143,12 +156,12 @@ for _name in (
     "diagonal dot flatten max mean min nonzero partition prod ravel repeat reshape round searchsorted std sum take "
     "trace var"
 ).split():
-    setattr(SharedArray, _name, _returns_plain(_name))
+    setattr(StoredArray, _name, _returns_plain(_name))
 
 
 def image_of(array: np.ndarray[Any, Any]) -> ImageBuffer | None:
     """Returns the exporter of the image that `array` shows a part of, or None."""
-    base: object = _root(array).base
+    base: object = root(array).base
     return base if isinstance(base, ImageBuffer) else None
 
 
@@ -158,11 +171,12 @@ def whole_image(array: np.ndarray[Any, Any]) -> Image | None:
     if buffer is None or buffer.node not in {0, _ROOT}:
         return None
     _, text, shape, strides = array_shown(buffer.image, buffer.node)
-    is_whole = array.shape == shape and array.strides == strides and _address(array) == buffer.address
+    is_whole = array.shape == shape and array.strides == strides and address(array) == buffer.address
     return buffer.image if is_whole and array.dtype == _dtypes.stored(text, _ROOT) else None
 
 
-def _root(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def root(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Returns the array at the bottom of a chain of views: its base is what has the memory."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
@@ -170,8 +184,8 @@ def _root(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _plain(result: Any) -> Any:
     """Strips the type from arrays that a computation made, also inside tuples and lists."""
-    if type(result) is SharedArray:
-        return result if image_of(result) is not None else result.view(np.ndarray)
+    if isinstance(result, StoredArray):
+        return result if isinstance(root(result).base, (ImageBuffer, ArrayMemory)) else result.view(np.ndarray)
     if type(result) is tuple:
         return tuple(_plain(part) for part in result)
     if type(result) is list:
@@ -195,7 +209,7 @@ def _array_in(image: Image, node: int, geometry: bytes, dtype: Any) -> SharedArr
 
 
 def _part_of(whole: SharedArray[Any, Any], geometry: bytes, dtype: Any) -> SharedArray[Any, Any]:
-    numbers = _unpack_numbers(geometry)
+    numbers = unpack_numbers(geometry)
     offset, ndim = numbers[0], numbers[1]
     buffer: Any = image_of(whole)
     return SharedArray(
@@ -207,7 +221,7 @@ def _part_of(whole: SharedArray[Any, Any], geometry: bytes, dtype: Any) -> Share
     )
 
 
-def _pack_numbers(numbers: Sequence[int]) -> bytes:
+def pack_numbers(numbers: Sequence[int]) -> bytes:
     """Packs signed integers, seven bits to a byte, the sign lowest."""
     out = bytearray()
     for number in numbers:
@@ -219,7 +233,8 @@ def _pack_numbers(numbers: Sequence[int]) -> bytes:
     return bytes(out)
 
 
-def _unpack_numbers(packed: bytes) -> list[int]:
+def unpack_numbers(packed: bytes) -> list[int]:
+    """Turns back what `pack_numbers` gave."""
     numbers = []
     number = shift = 0
     for byte in packed:
@@ -231,17 +246,18 @@ def _unpack_numbers(packed: bytes) -> list[int]:
     return numbers
 
 
-def _address(array: np.ndarray[Any, Any]) -> int:
+def address(array: np.ndarray[Any, Any]) -> int:
+    """Returns where an array's first element lies."""
     return cast("int", array.__array_interface__["data"][0])
 
 
 # A subclass of another kind would lose what it adds.
-_PLAIN: Final = (np.ndarray, SharedArray, np.memmap)
+plain_types: Final = {np.ndarray, SharedArray, np.memmap}
 
 
 def text_of(array: np.ndarray[Any, Any]) -> str | None:
     """Returns the text by which an image names an array's dtype; None for arrays that are shared as objects."""
-    if type(array) not in _PLAIN or array.dtype.kind == "T":  # strings that lie outside the array
+    if type(array) not in plain_types or array.dtype.kind == "T":  # strings that lie outside the array
         return None
     return _dtypes.to_text(array.dtype)
 
@@ -251,8 +267,8 @@ def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray[Any, Any
     text = text_of(array)
     if text is None:
         return None
-    root = _root(array)
-    base: object = root.base
+    whole = root(array)
+    base: object = whole.base
     if type(array) is SharedArray and isinstance(base, ImageBuffer):
         return array
     if isinstance(base, BuildBuffer):
@@ -260,7 +276,7 @@ def share_array(array: np.ndarray[Any, Any], huge: Huge) -> SharedArray[Any, Any
         if shown is not None:
             # Views of it that were made before keep their flag; their writes stay in this process.
             array.flags.writeable = False
-            root.flags.writeable = False
+            whole.flags.writeable = False
             return show(*shown)
     return show(*array_share(array, text, huge))
 
@@ -285,16 +301,10 @@ def empty(
     """Makes a writable array in the store; see `onecopy.empty`."""
     if str(order) not in {"C", "F"}:
         raise ValueError(f"order must be 'C' or 'F', not {order!r}")
-    dims = _dimensions(shape)
+    dims = dimensions(shape)
     if any(n < 0 for n in dims):
         raise ValueError(f"negative dimensions are not allowed: {dims}")
-    kind = np.dtype(dtype)
-    if kind.itemsize == 0:
-        # As numpy does: a text dtype without a length holds one character.
-        kind = np.empty((), kind).dtype
-    text = None if kind.kind == "T" else _dtypes.to_text(kind)
-    if text is None:
-        raise Unsupported(f"dtype: cannot share an array of dtype {kind!r}: {_dtypes.why_refused(kind)}")
+    kind, text = storable(dtype)
     byte_len = math.prod(dims) * kind.itemsize
     if byte_len > sys.maxsize:
         raise ValueError(f"an array of shape {dims} and dtype {kind} is larger than any address space")
@@ -302,7 +312,20 @@ def empty(
     return np.ndarray(dims, kind, build, order=order)
 
 
-def _dimensions(shape: Any) -> tuple[int, ...]:
+def storable(dtype: npt.DTypeLike) -> tuple[np.dtype[Any], str]:
+    """Returns a dtype whose elements can lie in the store, and the text of it."""
+    kind = np.dtype(dtype)
+    if kind.itemsize == 0:
+        # As numpy does: a text dtype without a length holds one character.
+        kind = np.empty((), kind).dtype
+    text = None if kind.kind == "T" else _dtypes.to_text(kind)
+    if text is None:
+        raise Unsupported(f"dtype: cannot share an array of dtype {kind!r}: {_dtypes.why_refused(kind)}")
+    return kind, text
+
+
+def dimensions(shape: Any) -> tuple[int, ...]:
+    """Returns a shape, which may be one length, as ints."""
     try:
         return (operator.index(shape),)
     except TypeError:
@@ -335,7 +358,7 @@ def private_array(view: np.ndarray[Any, Any], path: str = "view") -> np.ndarray[
     ):
         # Repeated elements would change together.
         return np.array(view, subok=False)
-    offset = _address(view) - buffer.address
+    offset = address(view) - buffer.address
     mapping: Any = buffer.image.private(buffer.offset, buffer.nbytes)
     return np.ndarray(view.shape, view.dtype, mapping, offset, view.strides)
 

@@ -23,8 +23,9 @@ def tag(name: str, obj: object) -> None:
 
     Call it in the parent, before the fork. Arrays and other buffers are one range; of lists, dicts, data frames and
     the like all that they refer to is walked once, and remembered for `assert_shared()`. What is added to them later
-    has no name until they are tagged again. Where the name cannot be left for the report (the disk is full, say), the
-    program goes on, and a RuntimeWarning says so once.
+    has no name until they are tagged again. Where two tags cover the same memory, the later one counts: tag a part
+    after the whole. Where the name cannot be left for the report (the disk is full, say), the program goes on, and a
+    RuntimeWarning says so once.
 
     Args:
         name: What to call it. Giving a name again takes it from what had it before.

@@ -56,6 +56,10 @@ def _parts_of_datetime(key: dt.datetime) -> tuple[int, tuple[Any, ...]]:
             "of another zone. Use key.astimezone(datetime.timezone.utc)"
         )
     since = key - _EPOCH
+    try:
+        _ = _EPOCH + since
+    except OverflowError:
+        raise TypeError(f"{key!r} cannot be a key: in UTC it is outside the years 1 to 9999") from None
     return AWARE, (since.days, since.seconds, since.microseconds)
 
 

@@ -16,7 +16,7 @@ from typing import (
 import numpy as np
 from typing_extensions import Buffer
 
-from onecopy._stubs.containers import List, Lock, Value, _attach_list, _attach_value
+from onecopy._stubs.arrays import ArrayMemory
 from onecopy._stubs.freezing import (
     _freeze_header,
     _freeze_look,
@@ -27,7 +27,7 @@ from onecopy._stubs.freezing import (
     is_frozen,
 )
 from onecopy._stubs.images import BuildBuffer, Image, ImageBuffer, PrivateBuffer
-from onecopy._stubs.keyed import Counter, Dict, Set, _attach_counter, _attach_dict, _attach_set
+from onecopy.containers import Counter, Dict, List, Lock, Set, Value
 from onecopy.errors import (
     AttachDenied,
     AttachError,
@@ -56,6 +56,7 @@ _Huge: TypeAlias = Literal["auto"] | bool
 _Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 __all__ = [
+    "ArrayMemory",
     "AttachDenied",
     "AttachError",
     "BuildBuffer",
@@ -100,6 +101,7 @@ __all__ = [
     "_bytes_before",
     "_cli_main",
     "_collect",
+    "_containers",
     "_digest",
     "_environment_is_untrusted",
     "_file_image",
@@ -144,6 +146,11 @@ def share_graph(data: Any, huge: _Huge | None = None, progress: Callable[[str, i
 def _attach_view(
     image: Image | bytes, start: int, step: int, len: int, node: int | None = None
 ) -> ListView[Any] | TupleView[Any]: ...
+def _attach_list(token: bytes) -> List[Any]: ...
+def _attach_dict(token: bytes) -> Dict[Any, Any]: ...
+def _attach_set(token: bytes) -> Set[Any]: ...
+def _attach_counter(token: bytes) -> Counter[Any]: ...
+def _attach_value(token: bytes) -> Value[Any]: ...
 def _attach_node(image: Image, node: int) -> Any: ...
 def _attach_row(image: Image, table: int, row: int) -> Any: ...
 def _attach_table(image: Image, node: int, start: int, step: int, len: int) -> TableView[Any]: ...
@@ -264,6 +271,9 @@ def _image_behind(view: Any) -> Image | None:
 
 def _stats() -> list[tuple[str, int]]:
     """Figures of this process's store, by the names of `onecopy.store.Stats`."""
+
+def _containers() -> list[dict[str, Any]]:
+    """The containers of this process's store, by the names of `onecopy.store.ContainerStats`."""
 
 def _collect(max_age: float | None) -> list[tuple[str, int]]:
     """Gives back what nobody needs; returns how much, by the names of `onecopy.store.Collected`.

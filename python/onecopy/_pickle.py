@@ -10,7 +10,7 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy import _onecopy, _reducers
+from onecopy import _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,14 +40,28 @@ def _reduce_view(obj: Any) -> Any:
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
-    if isinstance(obj, (_onecopy.List, _onecopy.Dict, _onecopy.Set, _onecopy.Counter, _onecopy.Value)):
-        name = type(obj).__name__
-        content = "get" if isinstance(obj, _onecopy.Value) else "to_python"
+    name = type(obj).__name__
+    content = _CONTENTS.get(name) if type(obj).__module__ in _PLACES else None
+    if content is not None:
+        article = "an" if name == "Array" else "a"
         raise TypeError(
-            f"a onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a value of a "
-            f"container itself, pass it to workers as an argument of its own, or put in what it holds now: x.{content}()"
+            f"{article} onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a "
+            "value of a container itself, pass it to workers as an argument of its own, or put in what it holds now: "
+            f"{content}"
         )
     return NotImplemented
+
+
+_CONTENTS: Final = {
+    **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
+    "Value": "x.get()",
+    "Array": "x.to_numpy()",
+    "Namespace": "vars(x)",
+}
+"""How the content of each container is had."""
+
+_PLACES: Final = ("onecopy", "onecopy.containers")
+"""Modules that the containers name as theirs."""
 
 
 def _itself(obj: Any) -> Any:

@@ -262,9 +262,9 @@ def to_python(view: Any) -> Any:
         [1, 2, 3, 4]
     """
     if _is_numpy(view, "ndarray"):
-        from onecopy._array import SharedArray, real_array
+        from onecopy._array import StoredArray, real_array
 
-        return real_array(view) if isinstance(view, SharedArray) else view
+        return real_array(view) if isinstance(view, StoredArray) else view
     return _onecopy._real(view)  # noqa: SLF001 - our own module
 
 

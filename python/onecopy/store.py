@@ -1,4 +1,7 @@
-"""What the store of this family holds, and giving back what nobody needs: `onecopy.stats` and `onecopy.collect`."""
+"""What the store of this family holds, and giving back what nobody needs: `onecopy.stats` and `onecopy.collect`.
+
+`containers` says what each shared container uses its memory for.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from onecopy import _onecopy
 
-__all__ = ["Collected", "Stats", "collect", "stats"]
+__all__ = ["Collected", "ContainerStats", "Stats", "collect", "containers", "stats"]
 
 
 def __dir__() -> list[str]:
@@ -56,6 +59,40 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerStats:
+    """A shared container at one moment, and what its memory is used for; sizes in bytes.
+
+    Attributes:
+        id: Its name in the store.
+        kind: `"List"`, `"Dict"` (a `Namespace` is one, too), `"Set"`, `"Counter"`, `"Value"` or `"Array"`; `"Unknown"`
+            if another version of this package made it.
+        length: Elements, or keys; of a `Value` 1.
+        holds: Processes that use it.
+        units: Pickled tokens of it that nobody has unpickled yet.
+        chunks: Pieces of memory that it took when it grew.
+        total_bytes: All its memory, in whole pages: the sum of the next three.
+        live_bytes: What is in use, its own tables included.
+        free_bytes: What its next elements can take.
+        limbo_bytes: What was replaced, and is kept a while for those who may still be reading it.
+    """
+
+    id: str
+    kind: str
+    length: int
+    holds: int
+    units: int
+    chunks: int
+    total_bytes: int
+    live_bytes: int
+    free_bytes: int
+    limbo_bytes: int
+
+    def to_dict(self) -> dict[str, int | str]:
+        """Returns the figures as a dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """What `collect()` gave back.
 
@@ -93,6 +130,27 @@ def stats() -> Stats:
         1
     """
     return Stats(**dict(_onecopy._stats()))  # noqa: SLF001 - our own module
+
+
+def containers() -> list[ContainerStats]:
+    """Returns what each container of this process's store uses its memory for.
+
+    The figures of one that is being changed may be a moment apart. Nobody who uses a container is disturbed.
+
+    Returns:
+        One row for each container that some process holds, or a token keeps.
+
+    Raises:
+        TimeoutError: Another process is stopped while it holds the store's lock.
+
+    Example:
+        >>> import onecopy
+        >>> numbers = onecopy.List(range(1000))
+        >>> row = next(row for row in onecopy.store.containers() if row.length == 1000)
+        >>> row.kind, row.length, row.live_bytes >= 8000
+        ('List', 1000, True)
+    """
+    return [ContainerStats(**row) for row in _onecopy._containers()]  # noqa: SLF001 - our own module
 
 
 def collect(max_age: float | None = None) -> Collected:

@@ -11,9 +11,6 @@ import signal
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import onecopy
 from conftest import least_growth
@@ -122,55 +119,6 @@ def test_counters_are_compared_as_counters() -> None:
     assert shared != {"a": 1}
     assert shared == {"a": 1, "b": 0}
     assert shared != 1
-
-
-KEY = st.one_of(st.integers(-2, 2), st.sampled_from(["a", "b", 1.0, True, None, (1, 2)]))
-COUNTS = st.dictionaries(KEY, st.integers(-3, 3), max_size=5)
-
-
-class AgainstCounter(RuleBasedStateMachine):
-    """Does the same to a `collections.Counter` and to a shared one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shared = COUNTER()
-        self.model: collections.Counter[Any] = collections.Counter()
-
-    @rule(key=KEY, amount=st.integers())
-    def add(self, key: Any, amount: int) -> None:
-        self.model[key] += amount
-        assert self.shared.add(key, amount) == self.model[key]
-
-    @rule(key=KEY, count=st.integers(-5, 5))
-    def set(self, key: Any, count: int) -> None:
-        self.shared[key] = count
-        self.model[key] = count
-
-    @rule(name=st.sampled_from(["update", "subtract"]), counts=COUNTS)
-    def change(self, name: str, counts: dict[Any, int]) -> None:
-        getattr(self.shared, name)(counts)
-        getattr(self.model, name)(counts)
-
-    @rule(name=st.sampled_from(["__iadd__", "__isub__", "__iand__", "__ior__"]), counts=COUNTS)
-    def change_in_place(self, name: str, counts: dict[Any, int]) -> None:
-        getattr(self.shared, name)(collections.Counter(counts))
-        getattr(self.model, name)(collections.Counter(counts))
-
-    @rule(key=KEY)
-    def delete(self, key: Any) -> None:
-        del self.shared[key]
-        del self.model[key]
-
-    @invariant()
-    def same(self) -> None:
-        assert dict(self.shared.items()) == dict(self.model)
-        assert self.shared == self.model
-        assert self.shared.total() == self.model.total()
-        self.shared.verify()
-
-
-TestAgainstCounter = AgainstCounter.TestCase
-TestAgainstCounter.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
 def count(shared: Any, rounds: int) -> None:

@@ -127,7 +127,7 @@ def test_links_lead_somewhere() -> None:
 
 def public_objects() -> list[tuple[str, Any]]:
     """Whatever the package exports that can have a docstring with examples, the extension's classes included."""
-    modules = [onecopy, onecopy.errors, onecopy.meter, onecopy.store, onecopy.views]
+    modules = [onecopy, onecopy.containers, onecopy.errors, onecopy.meter, onecopy.store, onecopy.views]
     found = {name: getattr(module, name) for module in modules for name in module.__all__}
     return [(name, thing) for name, thing in found.items() if not name.startswith("_")]
 

@@ -1,8 +1,9 @@
-"""`onecopy inspect`: what is in a file, without running any of it."""
+"""`onecopy inspect`: what is in a file, without running any of it, and in the stores of a process."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import onecopy
+from conftest import START_METHODS
 
 
 class Bomb:
@@ -82,3 +84,76 @@ def test_errors(file: Path) -> None:
     assert "500" in cut.stderr
     assert inspect().returncode == 2
     assert "Examples:" in inspect("--help").stdout
+
+
+class Stopped:
+    """A worker that has containers until it is told to go."""
+
+    def __init__(self, method: str, *containers: Any) -> None:
+        context = multiprocessing.get_context(method)
+        self.ready, self.go = context.Event(), context.Event()
+        self.process = context.Process(target=hold, args=(self.ready, self.go, *containers))  # type: ignore[attr-defined]
+
+    def __enter__(self) -> int:
+        self.process.start()
+        assert self.ready.wait(120)
+        pid: int = self.process.pid
+        return pid
+
+    def __exit__(self, *_: object) -> None:
+        self.go.set()
+        self.process.join(120)
+
+
+def hold(ready: Any, go: Any, *_: Any) -> None:
+    ready.set()
+    go.wait(120)
+
+
+@pytest.mark.parametrize("method", START_METHODS)
+def test_the_containers_of_a_process(method: str) -> None:
+    # Other tests' containers may be in the store, and their workers on their way out.
+    others = {row.id for row in onecopy.store.containers()}
+    numbers, words = onecopy.List(range(1000)), onecopy.Counter("abb")
+    array = onecopy.Array((2, 500), "u1")
+    with Stopped(method, numbers, words, array) as pid:
+        shown = json.loads(inspect(str(pid), "--json").stdout)
+        text = inspect(str(pid)).stdout
+        own = onecopy.store.containers()
+    assert (shown["schema"], shown["pid"]) == ("onecopy.inspect-process/1", pid)
+    (store,) = shown["stores"]
+    new = [row for row in store["containers"] if row["id"] not in others]
+    assert new == [row.to_dict() for row in own if row.id not in others]
+    assert all(row["holds"] > 1 for row in new)
+    found = {row["kind"]: row for row in new}
+    assert {kind: row["length"] for kind, row in found.items()} == {"List": 1000, "Counter": 2, "Array": 1000}
+    for row in found.values():
+        assert row["total_bytes"] == row["live_bytes"] + row["free_bytes"] + row["limbo_bytes"]
+        line = next(
+            line for line in text.splitlines() if line.startswith(f" {row['kind']} ") and f" {row['id']} " in line
+        )
+        assert f"{row['length']:,}" in line
+    assert f"store {store['id']}" in text
+    onecopy.collect()
+    assert [row.holds for row in onecopy.store.containers() if row.id not in others] == [1, 1, 1]
+
+
+def test_processes_without_a_store_and_without_a_name() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ONECOPY_STORE"}
+    with subprocess.Popen(["sleep", "100"], env=environment) as sleeping:
+        nothing = inspect(str(sleeping.pid))
+        sleeping.kill()
+    assert nothing.returncode == 1
+    assert "uses no onecopy store" in nothing.stderr
+    gone = inspect("4194305")
+    assert gone.returncode == 1
+    assert "does not exist" in gone.stderr
+    assert "No such file" in inspect("99999999999999999999").stderr
+
+
+def test_a_file_whose_name_is_a_number(file: Path) -> None:
+    number = file.with_name(str(os.getpid()))
+    file.rename(number)
+    command = [sys.executable, "-m", "onecopy", "inspect", f"./{number.name}"]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=number.parent, timeout=120)
+    assert "root dict of anything" in shown.stdout

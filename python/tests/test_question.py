@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 QUESTION = Path(__file__).resolve().parents[2] / "examples" / "question.py"
-OURS = {"share-fork", "share-forkserver", "share-spawn", "numpy"}
+OURS = {"share-fork", "share-forkserver", "share-spawn", "list", "numpy"}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -31,6 +32,7 @@ def test_all_ways_agree_and_ours_hold_one_copy() -> None:
     assert {"plain", "manager", "shareable"} | OURS == set(ways)
     assert report["schema"] == "onecopy.question/1"
     assert report["results"] == sorted(report["results"])
+    assert {name for name, way in ways.items() if way["is_ours"]} == OURS
     for way in ways.values():
         assert way["seconds"] > 0
         assert way["ratio_to_plain"] > 0
@@ -45,12 +47,15 @@ def test_all_ways_agree_and_ours_hold_one_copy() -> None:
 
 @pytest.mark.slow
 def test_table_is_plain_text_when_nobody_looks() -> None:
-    done = run("--n", "500", "--rounds", "1", "--copies-n", "1000", "--only", "plain,share-spawn", NO_COLOR="1")
+    done = run("--n", "500", "--rounds", "1", "--copies-n", "1000", "--only", "plain,share-spawn,list", NO_COLOR="1")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # the progress bar is for terminals
     assert "\x1b" not in done.stdout
     assert "plain list as argument" in done.stdout
     assert "onecopy.share" in done.stdout
+    assert re.search(
+        r"^onecopy\.List: [\d.]+ × the plain list \(at most 1\.5 was aimed at\)\.$", done.stdout, re.MULTILINE
+    )
     assert "All ways agree" in done.stdout
 
 

@@ -7,18 +7,12 @@ import multiprocessing
 import os
 import pickle
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import onecopy
 from conftest import least_growth
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Tests do what types forbid.
 SET: Any = onecopy.Set
@@ -134,74 +128,6 @@ def test_in_place_operators_of_many_threads_lose_nothing() -> None:
     for thread in threads:
         thread.join()
     assert shared == {("gone", first) for first in range(0, 400, 10)}
-
-
-ELEMENT = st.one_of(st.integers(-5, 5), st.text(max_size=2), st.sampled_from([0.0, 1.0, True, None, (1, 2), (1.0, 2)]))
-ELEMENTS = st.sets(ELEMENT, max_size=6)
-
-
-class AgainstSet(RuleBasedStateMachine):
-    """Does the same to a set and to a shared one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shared = SET()
-        self.model: set[Any] = set()
-
-    def both(self, use: Callable[[Any], Any]) -> None:
-        outcomes: list[Any] = []
-        for group in (self.shared, self.model):
-            try:
-                outcomes.append(use(group))
-            except KeyError as error:
-                outcomes.append(error.args)
-        assert outcomes[0] == outcomes[1]
-
-    @rule(element=ELEMENT)
-    def add(self, element: Any) -> None:
-        self.both(lambda group: group.add(element))
-
-    @rule(element=ELEMENT)
-    def discard(self, element: Any) -> None:
-        self.both(lambda group: (element in group, group.discard(element)))
-
-    @rule(element=ELEMENT)
-    def remove(self, element: Any) -> None:
-        self.both(lambda group: group.remove(element))
-
-    @rule()
-    def pop(self) -> None:
-        if self.model:
-            element = self.shared.pop()
-            self.model.remove(element)
-
-    @rule(
-        name=st.sampled_from(["update", "intersection_update", "difference_update", "symmetric_difference_update"]),
-        other=ELEMENTS,
-        is_shared=st.booleans(),
-    )
-    def change(self, name: str, other: set[Any], is_shared: bool) -> None:
-        getattr(self.shared, name)(SET(other) if is_shared else other)
-        getattr(self.model, name)(other)
-
-    @rule(name=st.sampled_from(["union", "intersection", "difference", "issubset", "isdisjoint"]), other=ELEMENTS)
-    def ask(self, name: str, other: set[Any]) -> None:
-        self.both(lambda group: getattr(group, name)(other))
-
-    @rule()
-    def clear(self) -> None:
-        self.both(lambda group: group.clear())
-
-    @invariant()
-    def same(self) -> None:
-        assert self.shared == self.model
-        assert len(self.shared) == len(self.model)
-        assert set(self.shared) == self.model
-        self.shared.verify()
-
-
-TestAgainstSet = AgainstSet.TestCase
-TestAgainstSet.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
 def take_all(tasks: Any, done: Any) -> None:

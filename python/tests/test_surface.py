@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import onecopy
-from onecopy import errors, meter, store, views
+from onecopy import containers, errors, meter, store, views
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-MODULES: Final = (errors, meter, store, views)
+MODULES: Final = (containers, errors, meter, store, views)
 CLASSES: Final = [
     (module, name) for module in MODULES for name in module.__all__ if isinstance(getattr(module, name), type)
 ] + [(onecopy, "FreezeReport")]
@@ -58,6 +58,8 @@ def test_errors_that_many_catch_are_in_the_package_too() -> None:
     [
         ("import onecopy", []),
         ("import onecopy; onecopy.share([1, {'a': 2}])", []),
+        ("import onecopy; onecopy.List([1])", []),
+        ("import onecopy; onecopy.containers.Lock", ["containers"]),
         ("import onecopy; onecopy.errors", ["errors"]),
         ("import onecopy; onecopy.views.ListView", ["views"]),
         ("import onecopy; onecopy.stats()", ["store"]),
@@ -68,7 +70,7 @@ def test_errors_that_many_catch_are_in_the_package_too() -> None:
 def test_modules_are_loaded_when_they_are_asked_for(statement: str, loads: list[str]) -> None:
     program = f"{statement}\nimport sys\nprint(sorted(name for name in sys.modules if name.startswith('onecopy.')))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    public = [name for name in ("errors", "meter", "store", "views") if f"'onecopy.{name}'" in run.stdout]
+    public = [name for name in ("containers", "errors", "meter", "store", "views") if f"'onecopy.{name}'" in run.stdout]
     assert public == loads
 
 
@@ -178,11 +180,13 @@ def test_set_methods_give_what_the_builtins_give(method: str, kind: type) -> Non
 
 def figures() -> dict[str, Any]:
     report = onecopy.memory()
+    counted = onecopy.Counter("abb")
     with onecopy.watch() as watched:
         pass
     return {
         "Stats": onecopy.stats(),
         "Collected": onecopy.collect(),
+        "ContainerStats": next(row for row in store.containers() if row.length == len(counted)),
         "Report": report,
         "Report of a watch": watched.report(),
         "ProcessMemory": report.processes[0],

@@ -165,7 +165,7 @@ def test_geometry_that_reaches_past_the_image_is_refused() -> None:
 
     view: Any = onecopy.share(ARRAY)
     for numbers in ([0, 1, 40_001, 8], [8, 1, 40_000, 8], [0, 2, 200, 201, 1600, 8], [-8, 1, 1, 8], [0, 1, 2, -8]):
-        packed = view.base.image.token() + _array._pack_numbers(numbers)
+        packed = view.base.image.token() + _array.pack_numbers(numbers)
         with pytest.raises((ValueError, TypeError)):
             _array._a(packed)
     sequence = onecopy.share([1, 2, 3])
@@ -182,14 +182,14 @@ def test_bytes_are_never_taken_for_pointers(dtype: str) -> None:
     array = onecopy.share(np.arange(10.0))
     token = array.__reduce_ex__(5)[1][0][:64]
     with pytest.raises(onecopy.CorruptImage, match="pointers"):
-        _array._a(token + _array._pack_numbers([8, 1, 3, 8]), dtype)
+        _array._a(token + _array.pack_numbers([8, 1, 3, 8]), dtype)
 
 
 def test_numbers_survive_packing() -> None:
     from onecopy import _array
 
     numbers = [0, 1, -1, 63, 64, -64, -65, 2**31, -(2**31), 2**63 - 1, -(2**63)]
-    assert _array._unpack_numbers(_array._pack_numbers(numbers)) == numbers
+    assert _array.unpack_numbers(_array.pack_numbers(numbers)) == numbers
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,7 @@ def test_a_wrong_program_is_found(tmp_path: Path) -> None:
     # People read where a class is to be had.
     assert '"onecopy.views.ListView[int]"' in said
     assert '"onecopy.views.SharedArray[tuple[int], numpy.dtype[numpy.float64]]"' in said
+    assert '"onecopy.containers.Dict[str, int]"' in said
     assert "_stubs" not in said
 
 
@@ -92,6 +93,15 @@ onecopy.share([{"a": 1}])[0]["a"] = 2  # wrong
 onecopy.share({1, 2}).add(3)  # wrong
 onecopy.watch().report.complete  # wrong
 onecopy.memory().sum_rss + 1  # wrong
+reveal_type(onecopy.Dict(a=1))
+onecopy.List([1]).append("text")  # wrong
+onecopy.Dict({"a": 1})["a"].upper()  # wrong
+onecopy.Dict({"a": 1})[1]  # wrong
+onecopy.Dict({"a": 1}).pop("a", None).upper()  # wrong
+onecopy.Set([1]).add("text")  # wrong
+onecopy.Counter("ab").total().upper()  # wrong
+onecopy.Value(1).set("text")  # wrong
+onecopy.Value("text").add(1)  # wrong
 """
 
 
@@ -121,7 +131,13 @@ PROTOCOLS: Final = {"__reduce__", "__reduce_ex__", "__array_wrap__", "__array_fu
 def signatures() -> Iterator[tuple[str, ast.FunctionDef, set[str]]]:
     """Public functions and methods as type checkers see them (of overloaded ones, the overloads), and what is anything
     in their file."""
-    classes = {*onecopy.views.__all__, *onecopy.meter.__all__, *onecopy.store.__all__, *onecopy.errors.__all__}
+    classes = {
+        *onecopy.views.__all__,
+        *onecopy.containers.__all__,
+        *onecopy.meter.__all__,
+        *onecopy.store.__all__,
+        *onecopy.errors.__all__,
+    }
     homes = {name: getattr(getattr(onecopy, name), "__module__", "") for name in onecopy.__all__}
     for path in [*PACKAGE.glob("*.pyi"), *PACKAGE.glob("*.py")]:
         if path.suffix == ".py" and path.with_suffix(".pyi").exists():

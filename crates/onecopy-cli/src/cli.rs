@@ -61,7 +61,7 @@ pub(crate) enum Command {
     /// then reads all of the array. While all of them are alive, the memory of every process is read
     /// from the kernel's own accounting, and the physical pages behind the array are counted.
     Demo(DemoArguments),
-    /// Show what is in an image file: its nodes, their sizes, and sample values
+    /// Show what is in an image file: its nodes, their sizes, and sample values; or the containers of a process
     ///
     /// Nothing is unpickled. The file must not be changed meanwhile; `onecopy.save` never does that, as it replaces
     /// files. Bytes of a node do not include those of the nodes below it.
@@ -95,7 +95,9 @@ pub(crate) struct DemoArguments {
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT_EXAMPLES)]
 pub(crate) struct InspectArguments {
-    /// The file, as `onecopy.save(data, path)` writes it
+    /// The file, as `onecopy.save(data, path)` writes it, or the number of a process: then the containers in its stores are
+    /// listed. A file whose name is a number is `./NUMBER`
+    #[arg(value_name = "FILE|PID")]
     pub(crate) file: PathBuf,
 
     /// How many levels of nodes to show
@@ -109,6 +111,15 @@ pub(crate) struct InspectArguments {
     /// Print the tree as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl InspectArguments {
+    /// The process that was given, if it was one.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let text = self.file.to_str()?;
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_number)
+    }
 }
 
 /// How workers get at the array.
@@ -132,7 +143,9 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   onecopy inspect data.onecopy
   onecopy inspect data.onecopy --depth 1 --samples 10
-  onecopy inspect data.onecopy --json | jq '.root.children[].kind'";
+  onecopy inspect data.onecopy --json | jq '.root.children[].kind'
+  onecopy inspect 4711                     the lists, dicts, ... that process 4711 shares, and their memory
+  onecopy inspect 4711 --json | jq '.stores[].containers[].live_bytes'";
 
 /// Each level is a call of a function.
 fn depth(text: &str) -> Result<usize, String> {

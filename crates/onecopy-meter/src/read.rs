@@ -2,19 +2,20 @@
 //! "not yours" into [`MeterError::Gone`] and [`MeterError::Denied`].
 #![forbid(unsafe_code)]
 
+mod machine;
+mod pages;
+
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::ops::Range;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
 use crate::error::MeterError;
-use crate::ioctl;
-use crate::parse::{self, Mapping, Meminfo, PageState, ParseError, Rollup, Stat, Statm};
-use crate::report::Level;
+use crate::parse::{self, Mapping, ParseError, Rollup, Stat, Statm};
 use crate::testing;
+
+pub(crate) use pages::has_memory;
 
 /// A `/proc` to read: the machine's own, or captured texts laid out in the same way.
 #[derive(Debug, Clone)]
@@ -30,15 +31,6 @@ impl Default for Proc {
     }
 }
 
-/// A memory file as `stat` sees it through a process's file descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MemoryFile {
-    /// Its length.
-    pub(crate) len_bytes: u64,
-    /// Memory it occupies.
-    pub(crate) allocated_bytes: u64,
-}
-
 impl Proc {
     /// Reads `root` as if it were `/proc` of a machine with pages of `page_size` bytes.
     pub fn at(root: impl Into<PathBuf>, page_size: u64) -> Self {
@@ -47,36 +39,6 @@ impl Proc {
             page_size,
             force_bits: false,
         }
-    }
-
-    /// The evidence that this kernel shows to this process. User ids say nothing about it: root of
-    /// a user namespace sees no frame numbers, and a capability may be had without being root.
-    #[must_use]
-    pub fn level(&self) -> Level {
-        if self.force_bits {
-            return Level::B;
-        }
-        let own = std::process::id();
-        let here = std::ptr::from_ref(&own).addr() as u64;
-        let page = here / self.page_size * self.page_size;
-        let state = self
-            .open_pagemap(own)
-            .and_then(|pagemap| self.pages(own, &pagemap, page..page + self.page_size));
-        match state.as_deref() {
-            Ok([state]) if state.frame() != 0 => Level::A,
-            _ => Level::B,
-        }
-    }
-
-    /// Whether the kernel tells zero pages and huge-page entries (`PAGEMAP_SCAN`, Linux 6.7).
-    #[must_use]
-    pub fn can_scan(&self) -> bool {
-        let own = std::process::id();
-        let here = std::ptr::from_ref(&own).addr() as u64 / self.page_size * self.page_size;
-        let found = self
-            .open_pagemap(own)
-            .and_then(|pagemap| self.present(own, &pagemap, here..here + self.page_size));
-        matches!(found, Ok(Some(_)))
     }
 
     /// The same `/proc`, read without looking at frame numbers even where the kernel shows them.
@@ -134,16 +96,6 @@ impl Proc {
     #[must_use]
     pub fn page_size(&self) -> u64 {
         self.page_size
-    }
-
-    /// The whole machine's memory.
-    pub fn meminfo(&self) -> Result<Meminfo, MeterError> {
-        let path = self.root.join("meminfo");
-        let file = File::open(&path).map_err(|source| MeterError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        parse::meminfo(file).map_err(|source| MeterError::Parse { path, source })
     }
 
     /// Who a process is; anybody may ask.
@@ -218,35 +170,11 @@ impl Proc {
         Ok(found)
     }
 
-    /// All processes, in no order. One that comes or goes meanwhile may be in it or not.
-    pub fn pids(&self) -> Result<Vec<u32>, MeterError> {
-        let failed = |source| MeterError::Read {
-            path: self.root.clone(),
-            source,
-        };
-        let mut pids = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
-        }
-        Ok(pids)
-    }
-
-    /// Whether processes of other users can be seen at all (`hidepid` in `proc(5)`).
-    pub(crate) fn hides_processes(&self) -> bool {
-        !self.root.join("1/stat").exists()
-    }
-
     /// Whether a process belongs to another user than this one. `/proc/PID` itself does not tell: it is root's where
     /// the process is not dumpable (proc(5)).
     pub(crate) fn is_foreign(&self, pid: u32) -> Option<bool> {
         let status = fs::read(self.path(pid, "status")).ok()?;
         Some(parse::user(&status)? != rustix::process::geteuid().as_raw())
-    }
-
-    /// Opens the page table of a process for [`Proc::pages`].
-    pub(crate) fn open_pagemap(&self, pid: u32) -> Result<File, MeterError> {
-        self.open(pid, "pagemap")
     }
 
     /// Whether a thread's process was killed, or is gone.
@@ -263,74 +191,6 @@ impl Proc {
     pub(crate) fn open(&self, pid: u32, name: &str) -> Result<File, MeterError> {
         let path = self.path(pid, name);
         File::open(&path).map_err(|error| failure(pid, &path, error))
-    }
-
-    /// Where in `range` pages are present; `None` where the kernel cannot tell (before Linux 6.7).
-    pub(crate) fn present(
-        &self,
-        pid: u32,
-        pagemap: &File,
-        range: Range<u64>,
-    ) -> Result<Option<Vec<ioctl::Region>>, MeterError> {
-        testing::step(pid);
-        match ioctl::present(pagemap, range) {
-            Ok(regions) => Ok(Some(regions)),
-            Err(error) if is(&error, &[Errno::NOTTY, Errno::INVAL]) => Ok(None),
-            Err(error) => Err(failure(pid, &self.path(pid, "pagemap"), error)),
-        }
-    }
-
-    /// The pages of `range`, page by page.
-    pub(crate) fn pages(
-        &self,
-        pid: u32,
-        pagemap: &File,
-        range: Range<u64>,
-    ) -> Result<Vec<PageState>, MeterError> {
-        let start = range.start / self.page_size * 8;
-        let count = range.end.div_ceil(self.page_size) * 8 - start;
-        let source = Section {
-            pid,
-            file: pagemap,
-            offset: start,
-        }
-        .take(count);
-        parse::pagemap(source)
-            .map_err(|error| parse_failure(pid, &self.path(pid, "pagemap"), error))
-    }
-
-    /// The memory file with this device and inode, through any of the process's descriptors.
-    pub(crate) fn memory_file(
-        &self,
-        pid: u32,
-        device: (u32, u32),
-        inode: u64,
-    ) -> Option<MemoryFile> {
-        for entry in fs::read_dir(self.path(pid, "fd")).ok()?.flatten() {
-            let Ok(target) = fs::read_link(entry.path()) else {
-                continue;
-            };
-            if !target
-                .as_os_str()
-                .as_encoded_bytes()
-                .starts_with(b"/memfd:onecopy-")
-            {
-                continue;
-            }
-            let Ok(data) = fs::metadata(entry.path()) else {
-                continue;
-            };
-            let found = (rustix::fs::major(data.dev()), rustix::fs::minor(data.dev()));
-            if found == device && data.ino() == inode {
-                // The unit of st_blocks is 512 bytes whatever the block size (stat(3type)).
-                let allocated_bytes = data.blocks().saturating_mul(512);
-                return Some(MemoryFile {
-                    len_bytes: data.len(),
-                    allocated_bytes,
-                });
-            }
-        }
-        None
     }
 
     /// Whatever is opened of a process goes by here.
@@ -361,22 +221,6 @@ impl io::Read for Text {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         testing::step(self.pid);
         self.file.read(buffer)
-    }
-}
-
-/// Reads a file from an offset on without moving anybody's position.
-struct Section<'a> {
-    pid: u32,
-    file: &'a File,
-    offset: u64,
-}
-
-impl io::Read for Section<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        testing::step(self.pid);
-        let count = self.file.read_at(buffer, self.offset)?;
-        self.offset += count as u64;
-        Ok(count)
     }
 }
 
@@ -430,14 +274,6 @@ fn parse_failure(pid: u32, path: &Path, error: ParseError) -> MeterError {
             source,
         },
     }
-}
-
-/// Whether the address space whose page table is open still has all that its program left in it: the kernel
-/// gives no entry of one that nobody uses any more.
-pub(crate) fn has_memory(pid: u32, pagemap: &File) -> bool {
-    testing::step(pid);
-    let entry = pagemap.read_at(&mut [0; 8], 0);
-    entry.is_ok_and(|count| count == 8)
 }
 
 #[cfg(test)]

@@ -416,7 +416,8 @@ pub struct Report {
     /// Readings it took until no process came, went or lost its memory, and next to no page moved, meanwhile.
     pub passes: u32,
     /// Pages that were written, allocated or given back while the tree was read, as page faults and RSS
-    /// tell; those of the reading itself are not in it.
+    /// tell; those of the reading itself are not in it. In a single reading at level A also those that the kernel moved
+    /// to other frames meanwhile, anywhere on the machine: such a page may be counted as two.
     pub drift: u64,
     /// Whether every living process of the tree was read, in one steady pass: all of them were there, with all their
     /// memory and the same program, until the last page was read.

@@ -160,7 +160,7 @@ impl Session {
         self.level
     }
 
-    /// Names ranges of memory.
+    /// Names ranges of memory. Where some overlap, the last one counts.
     pub fn set_tags(&mut self, mut tags: Vec<Tag>) {
         // Whoever writes them may write anything; no memory lies up there.
         tags.retain(|tag| {

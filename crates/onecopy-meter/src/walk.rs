@@ -196,8 +196,8 @@ impl<'a> Walk<'a> {
             tag.start / page * page <= span.start
                 && span.end <= tag.start.saturating_add(tag.len).div_ceil(page) * page
         };
-        // The smallest tag wins: an array within a tagged arena.
-        let tag = self.tags.iter().filter(covers).min_by_key(|tag| tag.len);
+        // The last one counts: what had a name before may be gone, and its memory another's.
+        let tag = self.tags.iter().rfind(covers);
         let (label, start, end) = match tag {
             Some(tag) => (
                 tag.name.clone(),

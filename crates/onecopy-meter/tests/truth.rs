@@ -229,6 +229,31 @@ fn one_address_space_is_one_copy_however_many_processes_run_in_it() {
 }
 
 #[test]
+fn where_tags_overlap_the_last_one_counts() {
+    in_a_process(|| {
+        let pages = Pages::reserved(1_000);
+        pages.write(0..1_000);
+        let tag = |name: &str, first: u64, count: u64| Tag {
+            pid: std::process::id(),
+            start_time_ticks: None,
+            name: name.to_owned(),
+            start: pages.range().start + first * PAGE as u64,
+            len: count * PAGE as u64,
+        };
+        // Memory of some that are gone is what the arena has now, and an array lies in it.
+        let before = [tag("gone", 0, 400), tag("gone too", 900, 50)];
+        let now = [tag("arena", 0, 1_000), tag("array", 300, 300)];
+        let mut session = Session::new(Proc::default(), std::process::id());
+        session.set_tags([before, now].concat());
+        let report = session.read().unwrap();
+        let named = report.mappings.iter().filter(|row| row.tagged);
+        let mut named: Vec<_> = named.map(|row| (row.label.as_str(), row.new)).collect();
+        named.sort_unstable();
+        assert_eq!(named, [("arena", Some(700)), ("array", Some(300))]);
+    });
+}
+
+#[test]
 fn a_tag_of_a_process_that_had_the_pid_before_is_left_out() {
     in_a_process(|| {
         let pages = Pages::reserved(100);

@@ -47,6 +47,15 @@ mod store {
     #[cfg(test)]
     mod lock_loom;
 }
+#[cfg(all(loom, test))]
+#[path = "shared/look_loom.rs"]
+mod look_loom;
+#[cfg(loom)]
+mod shared {
+    mod lock_word;
+    #[cfg(test)]
+    mod lock_word_loom;
+}
 #[cfg(loom)]
 mod sys {
     pub(crate) mod futex;
@@ -66,7 +75,10 @@ pub use error::{AccessError, AllocateError, AttachError, Corrupt, CreateError};
 pub use file::{FileBuilder, FileError, FileIdentity, FileImage, FileKind};
 pub use printable::{is_obeyed, printable, printable_path};
 #[cfg(not(loom))]
-pub use shared::{ContainerError, Counter, Dict, DictError, List, ListError, Set, Value};
+pub use shared::{
+    Array, ContainerError, ContainerKind, ContainerStats, Counter, Dict, DictError, List,
+    ListError, Set, Value,
+};
 #[cfg(not(loom))]
 pub use store::{
     Building, Collected, Huge, Object, ObjectId, OldAddress, Portable, PrivateMapping, Stats,

@@ -1,12 +1,14 @@
 //! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
-//! the metadata of a store, and a thread to be ended after its n-th store to a container; a process can be
-//! less patient with holders of its lock, and learn where its words stand; and a thread can look around
-//! after each step of writing a file. Without the feature everything here is empty.
+//! the metadata of a store, and a thread to be ended, or its process stopped, after its n-th store to a container, or to
+//! do something else after its n-th load; a process can be less patient with holders of its lock, and learn where its
+//! words stand; and a thread can look around after each step of writing a file. Without the feature everything here is
+//! empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
 
 #[cfg(feature = "testing")]
 pub use armed::{
-    arm, disarm, end_thread_after, in_thread, set_patience, thread_stores_left, words_in_use,
+    arm, disarm, end_thread_after, in_thread, interrupt_after, set_patience, stop_process_after,
+    thread_stores_left, was_interrupted, words_in_use,
 };
 
 #[cfg(not(feature = "testing"))]
@@ -15,6 +17,10 @@ pub(crate) fn stored() {}
 #[cfg(not(feature = "testing"))]
 #[inline(always)]
 pub(crate) fn container_stored() {}
+
+#[cfg(not(feature = "testing"))]
+#[inline(always)]
+pub(crate) fn container_loaded() {}
 
 #[cfg(not(feature = "testing"))]
 pub(crate) fn patience(usual: std::time::Duration) -> std::time::Duration {
@@ -58,12 +64,12 @@ mod steps {
 }
 
 #[cfg(feature = "testing")]
-pub(crate) use armed::{container_stored, patience, stored};
+pub(crate) use armed::{container_loaded, container_stored, patience, stored};
 
 #[cfg(feature = "testing")]
 #[allow(unsafe_code, reason = "a thread ends here as a kill would end it")]
 mod armed {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
@@ -98,6 +104,7 @@ mod armed {
 
     thread_local! {
         static THREAD_LEFT: Cell<u64> = const { Cell::new(0) };
+        static STOPS: Cell<bool> = const { Cell::new(false) };
     }
 
     /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
@@ -106,10 +113,51 @@ mod armed {
         THREAD_LEFT.set(stores);
     }
 
+    /// Stops this process by SIGSTOP right after the calling thread's `stores`-th store to a container from now.
+    pub fn stop_process_after(stores: u64) {
+        STOPS.set(true);
+        THREAD_LEFT.set(stores);
+    }
+
     /// How many stores are left to a thread that called [`end_thread_after`].
     #[must_use]
     pub fn thread_stores_left() -> u64 {
         THREAD_LEFT.get()
+    }
+
+    type Work = Box<dyn FnOnce()>;
+
+    thread_local! {
+        static LOADS_LEFT: Cell<u64> = const { Cell::new(0) };
+        static INTERRUPT: RefCell<Option<Work>> = const { RefCell::new(None) };
+    }
+
+    /// Does `work` right after the `loads`-th load of a word of a container by the calling thread: what others do while a
+    /// reader is off its processor there.
+    pub fn interrupt_after(loads: u64, work: impl FnOnce() + 'static) {
+        INTERRUPT.set(Some(Box::new(work)));
+        LOADS_LEFT.set(loads);
+    }
+
+    /// Whether the work of [`interrupt_after`] was done; takes it back if not.
+    #[must_use]
+    pub fn was_interrupted() -> bool {
+        LOADS_LEFT.set(0);
+        INTERRUPT.take().is_none()
+    }
+
+    #[inline]
+    pub(crate) fn container_loaded() {
+        let left = LOADS_LEFT.get();
+        if left == 0 {
+            return;
+        }
+        LOADS_LEFT.set(left - 1);
+        if left == 1
+            && let Some(work) = INTERRUPT.take()
+        {
+            work();
+        }
     }
 
     /// Runs `work` in a thread that may end in the middle of it; whether it came to its end.
@@ -152,7 +200,10 @@ mod armed {
             return;
         }
         THREAD_LEFT.set(left - 1);
-        if left == 1 {
+        if left == 1 && STOPS.get() {
+            let me = rustix::process::getpid();
+            let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
+        } else if left == 1 {
             // SAFETY: exit(2) ends this thread alone. Nobody uses its stack or what it owns any more: what it lent to others
             // stays where it is, since nothing is unwound or freed.
             unsafe { libc::syscall(libc::SYS_exit, 0) };

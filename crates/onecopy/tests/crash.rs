@@ -15,6 +15,7 @@ use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use onecopy::shared::{Number, RawArray, Sum};
 use onecopy::store::{Chunk, Container};
 use onecopy::testing::{arm, disarm};
 use onecopy::{AllocateError, Huge, List, Object, Stats, Store, Token, Value};
@@ -43,7 +44,7 @@ struct Scenario {
     outcome: fn(&Stats) -> bool,
 }
 
-const SCENARIOS: [Scenario; 20] = [
+const SCENARIOS: [Scenario; 22] = [
     Scenario {
         name: "allocate, publish and drop",
         prepare: |_| {},
@@ -247,6 +248,27 @@ const SCENARIOS: [Scenario; 20] = [
         outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
     },
     Scenario {
+        name: "make an array, write to it and drop it",
+        prepare: |_| {},
+        operation: |world| drop(filled(&world.store)),
+        outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
+    },
+    Scenario {
+        name: "recover a dead process with an array",
+        prepare: |world| {
+            let child = fork();
+            if child == 0 {
+                std::mem::forget(filled(&world.store));
+                exit(0);
+            }
+            wait_for_all();
+        },
+        operation: |world| {
+            world.store.collect(None).unwrap();
+        },
+        outcome: |stats| (stats.containers, stats.chunks) == (0, 0),
+    },
+    Scenario {
         name: "append to a list that needs a chunk for it",
         prepare: |world| world.list = Some(counting(&world.store, 0)),
         operation: |world| {
@@ -263,6 +285,15 @@ const SCENARIOS: [Scenario; 20] = [
         outcome: |stats| stats.containers == 1 && (1..=4).contains(&stats.chunks),
     },
 ];
+
+/// An array of several spans, written to by both ways.
+fn filled(store: &Store) -> RawArray {
+    let array = RawArray::create(store, 150_000, 8).unwrap();
+    for at in (0..array.byte_len()).step_by(8 << 10) {
+        assert_eq!(array.add_int(at, Number::Signed(8), 5), Sum::Int(5));
+    }
+    array
+}
 
 /// A list that counts up: the next element needs a chunk, or `more` after that.
 fn counting(store: &Store, more: i64) -> List {

@@ -2,7 +2,7 @@
 //! ended after every single store of that.
 //!
 //! Afterwards the list is as before the operation or as after it, all that is read before anybody has repaired it agrees,
-//! and every block of its heap is in exactly one place (`List::verify`).
+//! also an iterator that has read ahead before the operation, and every block of its heap is in exactly one place (`List::verify`).
 //!
 //! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
 #![allow(
@@ -11,7 +11,7 @@
     reason = "numbers of elements, far below any limit"
 )]
 
-use onecopy::shared::Slice;
+use onecopy::shared::{Iter, Slice};
 use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};
 use onecopy::{List, Store, Value};
 
@@ -117,8 +117,21 @@ fn read_past(list: &List) -> Vec<Value> {
         .collect()
 }
 
-fn check(list: &List, ends: [&[Value]; 2], place: &str) {
+fn check(list: &List, ahead: Iter<'_>, ends: [&[Value]; 2], place: &str) {
     let read = read_past(list);
+    let at_the_end = list.get(-1).ok();
+    assert_eq!(
+        read.last(),
+        at_the_end.as_ref(),
+        "{place}: the last element"
+    );
+    let rest: Vec<Value> = ahead.map(Result::unwrap).collect();
+    let given = usize::from(!ends[0].is_empty());
+    assert_eq!(
+        read.get(given..).unwrap_or(&[]),
+        rest,
+        "{place}: what an iterator had read ahead"
+    );
     let all = list.to_vec().unwrap();
     assert!(
         ends.contains(&all.as_slice()),
@@ -142,6 +155,13 @@ fn check(list: &List, ends: [&[Value]; 2], place: &str) {
     list.clear().unwrap();
     list.verify()
         .unwrap_or_else(|error| panic!("{place}: {error}"));
+}
+
+/// An iterator that has read ahead, and given one element.
+fn ahead(list: &List) -> Iter<'_> {
+    let mut iter = list.iter();
+    drop(iter.next());
+    iter
 }
 
 /// Ends the operation after its n-th store; whether it got that far.
@@ -197,17 +217,24 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
     for n in places(stores(&made(&store, state.1), operation.1), is_long) {
         let place = format!("{} in {}, after store {n}", operation.0, state.0);
         let list = made(&store, state.1);
+        let iter = ahead(&list);
         assert!(abandon(&list, operation.1, n), "{place}");
         ended += 1;
-        check(&list, ends, &place);
+        check(&list, iter, ends, &place);
         for m in successor_places(n, is_long) {
             let list = made(&store, state.1);
+            let iter = ahead(&list);
             assert!(abandon(&list, operation.1, n), "{place}");
             if !abandon(&list, |list| list.verify().unwrap(), m) {
                 break;
             }
             taken_over += 1;
-            check(&list, ends, &format!("{place}, taken over until store {m}"));
+            check(
+                &list,
+                iter,
+                ends,
+                &format!("{place}, taken over until store {m}"),
+            );
         }
     }
     (ended, taken_over)

@@ -4,7 +4,8 @@
 //! Afterwards the container is as before the operation or as after it, it refers to exactly what is in it, the store has nothing
 //! else, and all of it can be given back.
 //!
-//! `CRASH_STRIDE=k` takes every k-th store of the second one (1 = all, and all of the operations that store thousands).
+//! `CRASH_STRIDE=k` takes every k-th store of both (1 = all, the default of `make torture`), beginning with another one in each
+//! operation; of operations that store thousands it takes fewer.
 
 use std::process::ExitCode;
 
@@ -64,8 +65,8 @@ fn some(world: &mut World) {
         "a text that needs a block".into(),
     ];
     world.list.extend(&values).unwrap();
-    for (key, value) in values.iter().enumerate() {
-        world.dict.set(&Value::Int(key as i64), value).unwrap();
+    for (key, value) in (0..).zip(&values) {
+        world.dict.set(&Value::Int(key), value).unwrap();
     }
 }
 
@@ -367,12 +368,7 @@ fn check(world: World, ends: &[Vec<String>; 2], place: &str) {
     );
 }
 
-/// All stores of an operation that does few, and of another those near its ends, where changes begin and are committed.
-fn is_chosen(n: u64, stores: u64, stride: u64) -> bool {
-    stride == 1 || n <= 60 || stores - n < 150 || n.is_multiple_of(stores / 60 + 1)
-}
-
-fn run(scenario: &Scenario, stride: u64) {
+fn run(scenario: &Scenario, index: u64, stride: u64) {
     let before = picture(&world(scenario)).0;
     let mut done = world(scenario);
     (scenario.operation)(&mut done);
@@ -388,20 +384,29 @@ fn run(scenario: &Scenario, stride: u64) {
     };
     // A child does more than this process would: it has to say first who it is.
     let mut stores = 1;
-    let mut more = 1 << 20;
-    while more > 0 {
+    let mut more = 64;
+    while operate(stores + more).1 {
+        stores += more;
+        more *= 2;
+    }
+    while more > 1 {
+        more /= 2;
         if operate(stores + more).1 {
             stores += more;
         }
-        more /= 2;
     }
-    for n in (1..=stores).filter(|n| is_chosen(*n, stores, stride)) {
+    let step = if stride == 1 {
+        1
+    } else {
+        stride * (1 + stores / 400)
+    };
+    let step = usize::try_from(step).unwrap();
+    for n in (1 + (7 * index) % stride..=stores).step_by(step) {
         let place = format!("{}, after store {n} of {stores}", scenario.name);
         let (plain, killed) = operate(n);
         kills += u64::from(killed);
         check(plain, &ends, &place);
-        let step = if stores > 400 { 20 * stride } else { stride };
-        for m in (1 + n % step..).step_by(usize::try_from(step).unwrap()) {
+        for m in (1 + (n / stride + index) % stride..).step_by(step) {
             let (nested, _) = operate(n);
             let killed = killed_after(m, || {
                 nested.store.collect(None).unwrap();
@@ -418,7 +423,7 @@ fn run(scenario: &Scenario, stride: u64) {
             recoveries += 1;
         }
     }
-    assert!(kills > 3, "{}: only {kills} kills", scenario.name);
+    assert!(kills > 0, "{}: no kill", scenario.name);
     println!(
         "test {} ({kills} kills, {recoveries} kills of the successor) ... ok",
         scenario.name
@@ -426,7 +431,7 @@ fn run(scenario: &Scenario, stride: u64) {
 }
 
 fn main() -> ExitCode {
-    let stride = std::env::var("CRASH_STRIDE").map_or(37, |text| text.parse().unwrap());
+    let stride = std::env::var("CRASH_STRIDE").map_or(41, |text| text.parse().unwrap());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let names: Vec<_> = arguments
         .iter()
@@ -443,8 +448,8 @@ fn main() -> ExitCode {
         .collect();
     println!("\nrunning {} tests", chosen.len());
     let mut failed = 0;
-    for scenario in &chosen {
-        if std::panic::catch_unwind(|| run(scenario, stride)).is_err() {
+    for (index, scenario) in (0..).zip(&chosen) {
+        if std::panic::catch_unwind(|| run(scenario, index, stride)).is_err() {
             println!("test {} ... FAILED", scenario.name);
             failed += 1;
         }

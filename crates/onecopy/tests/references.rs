@@ -76,6 +76,7 @@ fn what_is_read_is_the_thing_itself() {
 
 /// Each operation, and how many of the images it leaves in a list of 1 int and 11 images.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of all operations")]
 fn a_list_refers_to_what_is_in_it_and_to_nothing_else() {
     type Step = fn(&Store, &List);
     let range = |start, stop| Slice::range(Some(start), Some(stop));
@@ -250,6 +251,7 @@ fn a_list_refers_to_what_is_in_it_and_to_nothing_else() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of all operations")]
 fn a_dict_refers_to_what_is_in_it_and_to_nothing_else() {
     type Step = fn(&Store, &Dict);
     let operations: &[(&str, Step, u64)] = &[

@@ -68,11 +68,17 @@ pub(crate) fn outcome(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
     verdict(out, outcome)
 }
 
-fn moments(outcome: &Outcome) -> Table {
+/// A table with rules around its header and below, as wide as its content.
+pub(crate) fn ruled() -> Table {
     let mut table = Table::new();
     table
         .load_style(RULES)
         .set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+fn moments(outcome: &Outcome) -> Table {
+    let mut table = ruled();
     table.set_header([
         "",
         "MemFree\n+Buffers\n+Cached kB",

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -82,10 +81,11 @@ fn the_first_interrupt_waits_the_second_reports_at_once_and_the_third_leaves() {
 
 /// A run whose command has ended with 5, and which is stuck writing its report: nobody reads on.
 fn stuck(folder: &Folder) -> (Guarded, File) {
+    // A new one each time: what is in the old one stays there as long as a process that another test is just starting
+    // has the reader's end, too.
     let fifo = folder.file("fifo");
-    if !Path::new(&fifo).exists() {
-        mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
-    }
+    let _ = fs::remove_file(&fifo);
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
     let reader = open(
         &fifo,
         OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,

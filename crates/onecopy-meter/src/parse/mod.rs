@@ -13,6 +13,7 @@ mod pagemap;
 mod smaps;
 mod stat;
 mod status;
+mod vmstat;
 
 use std::io::{self, Read};
 
@@ -21,6 +22,7 @@ pub use pagemap::{PageState, pagemap};
 pub use smaps::{Mapping, MappingKind, MemoryCounts, Rollup, maps, rollup, smaps};
 pub use stat::{Stat, Statm, stat, statm};
 pub(crate) use status::{has_pending_kill, user};
+pub(crate) use vmstat::migrated;
 
 /// Why a text from `/proc` was not understood.
 #[derive(Debug, thiserror::Error)]

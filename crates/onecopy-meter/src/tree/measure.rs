@@ -3,6 +3,9 @@
 //! `/proc` is not read at one moment. What happened meanwhile is seen by looking at the processes once
 //! more: who came, went, or lost its memory (see `bracket.rs`), and how many page faults they took or pages they
 //! gave back. The second look costs microseconds per process, whatever their size.
+//!
+//! The kernel may also give a page another frame, when free memory is in pieces, and a page of two processes that is
+//! moved between its two readings would be two frames. It counts such moves, of the whole machine alone.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -15,7 +18,7 @@ use super::report::{Reading, report};
 use crate::error::MeterError;
 use crate::history::{self, History};
 use crate::parse::Stat;
-use crate::report::{Baseline, Report};
+use crate::report::{Baseline, Level, Report};
 
 /// Readings of a tree that will not hold still.
 const PASSES: u32 = 4;
@@ -39,21 +42,33 @@ impl Attempt {
     fn make(subject: &Subject<'_>, history: Option<&History>) -> Result<Self, MeterError> {
         // Looked at before and after all else, so that nothing of it is taken for another thread's.
         let own = subject.proc.own_faults();
+        let migrated = migrated(subject);
         let before = list(subject)?;
         let mut known = history.cloned().unwrap_or_default();
         known.keep_only(&before.iter().map(history::program).collect::<Vec<_>>());
         let pass = Pass::read(subject, &before, &mut known, history.is_some())?;
         let now = list(subject)?;
         let own = subject.proc.own_faults().saturating_sub(own);
+        let migrated = self::migrated(subject).saturating_sub(migrated);
         let drift = drift(&before, &now, own);
         let pages: u64 = before.iter().map(|stat| stat.rss_pages).sum();
         Ok(Self {
             steady: !pass.vanished() && looks(&now) == looks(&before),
-            moved: drift > pages / TOLERANCE,
+            moved: drift > pages / TOLERANCE || migrated > 0,
             pass,
             known,
-            drift,
+            drift: drift + migrated.min(pages),
         })
+    }
+}
+
+/// Pages of the machine that have got other frames since it started. Only who compares frames and will read once more
+/// asks, as the answer takes the kernel some ten microseconds.
+fn migrated(subject: &Subject<'_>) -> u64 {
+    if subject.patient && subject.level == Level::A {
+        subject.proc.migrated()
+    } else {
+        0
     }
 }
 

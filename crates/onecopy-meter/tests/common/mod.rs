@@ -3,9 +3,10 @@
 
 pub(crate) mod truth;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) const PAGE: usize = 4096;
 const HUGE: usize = 512;
@@ -382,7 +383,7 @@ pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
 }
 
 /// Runs `check` in a forked process of its own, so that other tests' children are not in the tree.
-pub(crate) fn in_a_process(check: impl FnOnce()) {
+pub(crate) fn in_a_process(check: impl Fn()) {
     let done = answer_of_a_process(|| {
         check();
         true
@@ -391,15 +392,42 @@ pub(crate) fn in_a_process(check: impl FnOnce()) {
 }
 
 /// The same for a check that answers something.
-pub(crate) fn answer_of_a_process(check: impl FnOnce() -> bool) -> bool {
+///
+/// The kernel may give a page another frame at any time, when memory is short or in pieces. A page that moves while its
+/// processes are read is counted twice, and no scenario can know. The kernel counts such moves, so a check that failed
+/// while there were some is done again.
+pub(crate) fn answer_of_a_process(check: impl Fn() -> bool) -> bool {
+    const REPEATS: u32 = 5;
+    for _ in 0..REPEATS {
+        let moved = moved_pages();
+        let failure = match end_of_a_process(&check) {
+            Ok(answer) => return answer,
+            Err(failure) => failure,
+        };
+        let moved = moved_pages() - moved;
+        assert_ne!(moved, 0, "{failure}");
+        eprintln!("done again: {failure}, but the kernel moved {moved} pages meanwhile");
+    }
+    panic!("failed {REPEATS} times, and the kernel moved pages each time");
+}
+
+/// Pages that the kernel has moved to other frames since it started (`pgmigrate_success` of `proc_vmstat(5)`).
+fn moved_pages() -> u64 {
+    let counts = std::fs::read_to_string("/proc/vmstat").unwrap();
+    let count = counts
+        .lines()
+        .find_map(|line| line.strip_prefix("pgmigrate_success "));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// What a check in a forked process answers, or why it does not.
+fn end_of_a_process(check: impl Fn() -> bool) -> Result<bool, &'static str> {
     const NO: i32 = 3;
+    take_over_panics();
     let Some(pid) = fork() else {
+        IS_FORKED.store(true, Ordering::Relaxed);
         // Its children die with it.
         watchdog();
-        // The harness would keep the text of this process's panic to itself.
-        std::panic::set_hook(Box::new(|panic| {
-            let _ = writeln!(io::stderr(), "{panic}");
-        }));
         let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(check));
         exit(answer.map_or(1, |yes| if yes { 0 } else { NO }));
     };
@@ -411,11 +439,31 @@ pub(crate) fn answer_of_a_process(check: impl FnOnce() -> bool) -> bool {
         !hung,
         "the checking process hung for {HANG_SECONDS} seconds"
     );
-    if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == NO {
-        return false;
+    match status {
+        0 => Ok(true),
+        _ if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == NO => Ok(false),
+        _ => Err("the checking process failed; its panic is above"),
     }
-    assert_eq!(status, 0, "the checking process failed; its panic is above");
-    true
+}
+
+static IS_FORKED: AtomicBool = AtomicBool::new(false);
+
+/// Panics of forked processes go to the standard error straight away: the harness would keep their text to itself. The
+/// hook is set before anybody forks, since a forked process must not wait for a lock of the standard library: the thread
+/// that holds it, because it is panicking itself, was not forked.
+fn take_over_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IS_FORKED.load(Ordering::Relaxed) {
+                return usual(panic);
+            }
+            let text = format!("{panic}\n");
+            // SAFETY: as many bytes are readable at this address.
+            unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+        }));
+    });
 }
 
 pub(crate) fn become_nobody() -> bool {

@@ -24,7 +24,7 @@ pub(crate) fn at_all_levels(scenario: impl Fn(Proc)) {
 
 /// A session over this process and its children, with the pages under the name `data`.
 pub(crate) fn session(proc: Proc, pages: &Pages) -> Session {
-    let mut session = Session::new(proc, std::process::id());
+    let mut session = Session::new(proc, std::process::id()).patient();
     let range = pages.range();
     session.set_tags(vec![Tag {
         pid: std::process::id(),

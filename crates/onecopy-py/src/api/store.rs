@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use onecopy::{Store, store};
+use onecopy::{ContainerStats, Store, store};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::error::Error;
 
 /// Adds the classes and functions to the extension module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_stats, module)?)?;
+    module.add_function(wrap_pyfunction!(_containers, module)?)?;
     module.add_function(wrap_pyfunction!(_collect, module)?)
 }
 
@@ -36,6 +38,31 @@ fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 14], Error> {
         ("max_bytes", found.max_bytes),
         ("capacity_bytes", found.capacity_bytes),
     ])
+}
+
+/// The containers of this process's store, by the names of `onecopy.store.ContainerStats`.
+#[pyfunction]
+fn _containers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    let found = py.detach(|| -> Result<_, Error> { Ok(Store::current()?.containers()?) })?;
+    let row = |row: &ContainerStats| {
+        let fields = PyDict::new(py);
+        fields.set_item("id", row.id.to_string())?;
+        fields.set_item("kind", row.kind.to_string())?;
+        for (name, figure) in [
+            ("length", row.len),
+            ("holds", row.holds),
+            ("units", row.units),
+            ("chunks", row.chunks),
+            ("total_bytes", row.bytes),
+            ("live_bytes", row.live_bytes),
+            ("free_bytes", row.free_bytes),
+            ("limbo_bytes", row.limbo_bytes),
+        ] {
+            fields.set_item(name, figure)?;
+        }
+        Ok(fields)
+    };
+    found.iter().map(row).collect()
 }
 
 /// Gives back what nobody needs; returns how much, by the names of `onecopy.store.Collected`.

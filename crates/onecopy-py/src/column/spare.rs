@@ -1,11 +1,12 @@
-//! The object that a column handed out last, to be handed out once more with another value.
+//! The two objects that a column handed out last, to be handed out once more with other values.
 //!
 //! Most objects that are read are looked at and let go: `sum(x < t for x in view)`. Making a str, a float or a large int and
-//! releasing it again costs more than finding its value. So a column keeps the last one, and if nobody else has it any
-//! more when the next is asked for, writes the next value into it, as `zip` does with its tuple.
+//! releasing it again costs more than finding its value. So a column keeps the last ones, and if nobody else has one any
+//! more when the next is asked for, writes the next value into it, as `zip` does with its tuple. Two, because a loop has
+//! its element in a variable until the next one is there.
 //!
-//! **Invariants.** `Z1`: the object is null, or an exact float, an exact int past those that are kept for ever, or an exact
-//! ASCII str of [`LENGTHS`] characters that `text::ascii` made; the spare owns a reference to it. `Z2`: only threads that
+//! **Invariants.** `Z1`: each object is null, or an exact float, an exact int past those that are kept for ever, or an exact
+//! ASCII str of [`LENGTHS`] characters that was made as `text::ascii` does; the spare owns a reference to it. `Z2`: only threads that
 //! are attached to the interpreter come here, so nobody counts references meanwhile. What has one reference is known to
 //! nobody but the spare, and no other object can tell that its value changes. `Z3`: nothing is kept unless
 //! `cpython::layouts` found that values can be written like this in this interpreter.
@@ -30,12 +31,13 @@ const PATIENCE: u8 = 8;
 
 /// See the top of this file.
 pub(crate) struct Spare {
-    object: Cell<*mut PyObject>,
-    /// How often it was found in use; past [`PATIENCE`], how many objects were not kept since, and then it is tried again.
+    last: Cell<*mut PyObject>,
+    before: Cell<*mut PyObject>,
+    /// How often both were found in use; past [`PATIENCE`], how many objects were not kept since, and then it is tried again.
     in_use: Cell<u8>,
 }
 
-// SAFETY: only attached threads use it, one at a time (Z2), and its object is bound to none of them.
+// SAFETY: only attached threads use it, one at a time (Z2), and its objects are bound to none of them.
 unsafe impl Send for Spare {}
 // SAFETY: only attached threads use it, of which there is one at a time (Z2).
 unsafe impl Sync for Spare {}
@@ -43,30 +45,46 @@ unsafe impl Sync for Spare {}
 impl Spare {
     pub(crate) const fn new() -> Self {
         Self {
-            object: Cell::new(ptr::null_mut()),
+            last: Cell::new(ptr::null_mut()),
+            before: Cell::new(ptr::null_mut()),
             in_use: Cell::new(0),
         }
     }
 
-    /// The object, if nobody else has it.
+    /// One of the objects, if nobody else has it; it is the last one from then on.
     #[inline]
     fn free(&self) -> Option<*mut PyObject> {
-        let object = self.object.get();
-        if object.is_null() {
-            return None;
-        }
-        // SAFETY: not null, so an object to which the spare owns a reference (Z1), which keeps it alive; no other thread
-        // counts references meanwhile (Z2).
-        let references = unsafe { ffi::Py_REFCNT(object) };
-        if references == 1 {
+        let (last, before) = (self.last.get(), self.before.get());
+        // SAFETY: what the spare keeps (Z1).
+        if unsafe { Self::is_free(before) } {
+            self.last.set(before);
+            self.before.set(last);
             self.in_use.set(0);
-            return Some(object);
+            return Some(before);
         }
-        self.in_use.set(self.in_use.get().saturating_add(1));
+        // SAFETY: what the spare keeps (Z1).
+        if unsafe { Self::is_free(last) } {
+            self.in_use.set(0);
+            return Some(last);
+        }
+        if !last.is_null() {
+            self.in_use.set(self.in_use.get().saturating_add(1));
+        }
         None
     }
 
-    /// Keeps an object that is about to be handed out, or nothing if it is null, in place of the last one.
+    /// Whether nobody but the spare has the object.
+    ///
+    /// # Safety
+    /// - `object` is null, or an object to which the spare has a reference.
+    #[inline]
+    unsafe fn is_free(object: *mut PyObject) -> bool {
+        // SAFETY: not null, so an object that the spare's reference keeps alive; no other thread counts references
+        // meanwhile (Z2).
+        !object.is_null() && unsafe { ffi::Py_REFCNT(object) } == 1
+    }
+
+    /// Keeps an object that is about to be handed out, or nothing if it is null, in place of the one before the last.
     #[inline]
     fn keep(&self, object: *mut PyObject) -> *mut PyObject {
         if !layouts::values_are_known() {
@@ -89,10 +107,10 @@ impl Spare {
         object
     }
 
-    /// Puts an object, to which the spare now has a reference, or null in the place of the last one.
+    /// Puts an object, to which the spare now has a reference, or null in the place of the one before the last.
     #[inline]
     fn replace(&self, object: *mut PyObject) {
-        let last = self.object.replace(object);
+        let last = self.before.replace(self.last.replace(object));
         // SAFETY: null, or the reference that the spare owned (Z1) and, as its place was just taken, owns no longer;
         // the thread is attached (Z2). To release an exact int, float or str runs no Python code.
         unsafe { ffi::Py_XDECREF(last) };
@@ -162,8 +180,37 @@ impl Spare {
         self.keep(text::ascii(content))
     }
 
-    /// Lets the object go.
+    /// An ASCII str of `len` characters that nobody else has, to be filled at the address: the spare gives its reference
+    /// away. What is in it is no text until then.
+    #[inline]
+    pub(crate) fn take_ascii(&self, len: usize) -> Option<(*mut PyObject, *mut u8)> {
+        if !LENGTHS.contains(&len) {
+            return None;
+        }
+        let object = self.free()?;
+        // SAFETY: the spare's object, which is alive; if it is a str, it is one of more than one character that was made as
+        // `text::ascii` does (Z1). It has no other reference, as `free` says, and the thread is attached (Z2).
+        let to = unsafe { text::room(object, len) }?;
+        // `free` has made it the last one.
+        self.last.set(self.before.replace(ptr::null_mut()));
+        Some((object, to))
+    }
+
+    /// Keeps an exact ASCII str that was made as `text::ascii` does and is about to be handed out.
+    ///
+    /// # Safety
+    /// - `object` is such a str, and its characters are ASCII.
+    #[inline]
+    pub(crate) unsafe fn keep_ascii(&self, object: *mut PyObject, len: usize) -> *mut PyObject {
+        if LENGTHS.contains(&len) {
+            return self.keep(object);
+        }
+        object
+    }
+
+    /// Lets the objects go.
     pub(crate) fn clear(&self) {
+        self.replace(ptr::null_mut());
         self.replace(ptr::null_mut());
     }
 }

@@ -33,7 +33,7 @@ use crate::value::repr::guarded;
 ///     42
 ///     >>> total.get()
 ///     42
-#[pyclass(frozen, module = "onecopy", name = "Value", weakref)]
+#[pyclass(frozen, module = "onecopy.containers", name = "Value", weakref)]
 pub(crate) struct Value {
     pub(super) raw: Cell,
 }
@@ -151,6 +151,14 @@ impl Value {
     #[getter]
     fn lock(&self) -> Lock {
         Lock::new(self.raw.writer_lock())
+    }
+
+    /// Checks every invariant of the value's memory.
+    ///
+    /// Raises:
+    ///     onecopy.OnecopyError: One is broken; the text says which and where.
+    fn verify(&self) -> PyResult<()> {
+        Ok(self.raw.verify().map_err(Error::from)?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

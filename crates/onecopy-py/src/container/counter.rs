@@ -4,7 +4,7 @@
 use onecopy::shared::{DictKind, End, KeyAdded, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyKeyError, PyNotImplementedError};
+use pyo3::exceptions::{PyKeyError, PyNotImplementedError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -12,12 +12,13 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle;
-use super::key::{OwnedKey, no_key};
+use super::handle::{self, Given};
+use super::key::OwnedKey;
 use super::keyed::{self, Changes, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::{self, Lock};
 use super::word::Encoded;
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -35,7 +36,7 @@ use crate::value::repr::guarded;
 ///
 /// Raises:
 ///     TypeError: A key of this class cannot be found by other processes.
-///     MemoryError: There is no memory.
+///     MemoryError: There is no memory; the counter is as it was.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:
@@ -47,9 +48,16 @@ use crate::value::repr::guarded;
 ///     0
 ///     >>> words.most_common(2)
 ///     [('to', 3), ('be', 2)]
-#[pyclass(frozen, mapping, module = "onecopy", name = "Counter", weakref)]
+#[pyclass(
+    frozen,
+    mapping,
+    module = "onecopy.containers",
+    name = "Counter",
+    weakref
+)]
 pub(crate) struct Counter {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
 }
 
 static COUNTER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -65,9 +73,32 @@ fn counted<'py>(
 }
 
 impl Counter {
+    pub(super) fn subscript<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match keyed::get(&self.raw, key)? {
+            Some(count) => Ok(count),
+            None => 0.into_bound_py_any(key.py()),
+        }
+    }
+
+    pub(super) fn take_out(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        keyed::delete(&self.raw, key).map(|_| ())
+    }
+
     /// A real counter of one moment.
     fn to_counter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         counted(py, Some(keyed::to_dict(py, &self.raw)?.as_any()), None)
+    }
+
+    fn fill<'py>(
+        this: &Bound<'py, Self>,
+        source: Option<&Bound<'py, PyAny>>,
+        counts: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        let counts = counted(this.py(), source, counts)?;
+        if this.get().raw.is_empty().map_err(Error::from)? {
+            return keyed::update_from(&this.get().raw, Some(&counts), None);
+        }
+        Self::add_all(this, &counts)
     }
 
     /// Adds the counts of a real counter.
@@ -79,30 +110,61 @@ impl Counter {
             all.push((OwnedKey::of(&key)?, Encoded::of(&count)?, key, count));
         }
         let locked = lock::hold(raw.writer_lock())?;
+        let mut done = Vec::with_capacity(all.len());
+        let mut result = Ok(());
         for (owned, amount, key, count) in &all {
-            let added = raw
-                .add(&owned.key(raw), &amount.incoming())
-                .map_err(Error::from)?;
-            if added == KeyAdded::NoInt {
-                keyed::add_slowly(raw, key, count)?;
+            match Self::add_one(raw, owned, amount, key, count) {
+                Ok(undo) => done.push(undo),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        if result.is_err() {
+            for (undo, (owned, _, key, count)) in done.iter().zip(&all).rev() {
+                // What was there before fits again, but for an int of more than 48 bits that was added up to a small one.
+                let _ = undo.run(raw, owned, key, count);
             }
         }
         drop(locked);
-        Ok(())
+        result
+    }
+
+    /// Adds one count of several, under the lock.
+    fn add_one<'py>(
+        raw: &RawDict,
+        owned: &OwnedKey,
+        amount: &Encoded,
+        key: &Bound<'py, PyAny>,
+        count: &Bound<'py, PyAny>,
+    ) -> PyResult<Undo<'py>> {
+        let before = raw.len().map_err(Error::from)?;
+        let added = raw
+            .add(&owned.key(raw), &amount.incoming())
+            .map_err(Error::from)?;
+        if added == KeyAdded::NoInt {
+            let old = keyed::get(raw, key)?;
+            keyed::add_slowly(raw, key, count)?;
+            return Ok(old.map_or(Undo::Delete, Undo::Set));
+        }
+        let is_new = raw.len().map_err(Error::from)? > before;
+        Ok(if is_new { Undo::Delete } else { Undo::Subtract })
     }
 
     /// Becomes what an operator of real counters makes of it.
     fn become_of(this: &Bound<'_, Self>, method: &str, other: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = this.py();
         let other = other_counter(other)?;
+        if !other.is_instance_of::<PyDict>() {
+            let name = other.get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "{method}() of a counter takes a counter or a dict of counts, not {name}"
+            )));
+        }
         keyed::change(&this.get().raw, |picture| {
             let before = keyed::dict_of(py, picture)?;
             let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
-            if after.is(py.NotImplemented().bind(py)) {
-                return Err(pyo3::exceptions::PyTypeError::new_err(
-                    "only a counter can be added to a counter",
-                ));
-            }
             let mut changes = Changes::default();
             for (key, count) in before.iter() {
                 if !after.contains(&key)? {
@@ -122,6 +184,34 @@ impl Counter {
     }
 }
 
+/// How a count becomes what it was before it was added to.
+enum Undo<'py> {
+    Delete,
+    Subtract,
+    Set(Bound<'py, PyAny>),
+}
+
+impl Undo<'_> {
+    fn run(
+        &self,
+        raw: &RawDict,
+        owned: &OwnedKey,
+        key: &Bound<'_, PyAny>,
+        count: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        match self {
+            Self::Delete => {
+                raw.delete(&owned.key(raw)).map_err(Error::from)?;
+            }
+            Self::Subtract => {
+                keyed::add(raw, key, Some(count.neg()?))?;
+            }
+            Self::Set(old) => keyed::set(raw, key, old)?,
+        }
+        Ok(())
+    }
+}
+
 /// The other operand: of one of ours the real counter.
 fn other_counter<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if let Ok(ours) = other.cast::<Counter>() {
@@ -130,22 +220,7 @@ fn other_counter<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     Ok(dict::operand(other)?.map_or_else(|| other.clone(), Bound::into_any))
 }
 
-mapping_methods!(Counter, _attach_counter, {
-    #[new]
-    #[pyo3(signature = (source = None, /, **counts))]
-    fn new<'py>(
-        py: Python<'py>,
-        source: Option<&Bound<'py, PyAny>>,
-        counts: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Self> {
-        let counts = counted(py, source, counts)?;
-        let counter = Self {
-            raw: keyed::create(DictKind::Counter)?,
-        };
-        keyed::update_from(&counter.raw, Some(&counts), None)?;
-        Ok(counter)
-    }
-
+mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Not for counters, as `collections.Counter` has it.
     #[classmethod]
     #[pyo3(signature = (iterable, value = None, /))]
@@ -158,17 +233,6 @@ mapping_methods!(Counter, _attach_counter, {
         Err(PyNotImplementedError::new_err(
             "Counter.fromkeys() is undefined; use Counter(iterable)",
         ))
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match keyed::get(&self.raw, key)? {
-            Some(count) => Ok(count),
-            None => 0.into_bound_py_any(key.py()),
-        }
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::delete(&self.raw, key).map(|_| ())
     }
 
     fn __richcmp__<'py>(
@@ -217,19 +281,19 @@ mapping_methods!(Counter, _attach_counter, {
     }
 
     fn __iadd__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__add__", other)
+        Self::become_of(this, "__iadd__", other)
     }
 
     fn __isub__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__sub__", other)
+        Self::become_of(this, "__isub__", other)
     }
 
     fn __iand__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__and__", other)
+        Self::become_of(this, "__iand__", other)
     }
 
     fn __ior__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__or__", other)
+        Self::become_of(this, "__ior__", other)
     }
 
     fn __pos__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

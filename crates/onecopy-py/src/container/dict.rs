@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{DictKind, End, Part, RawDict};
-use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -13,11 +12,12 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle;
+use super::handle::{self, Given};
 use super::key::no_key;
 use super::keyed::{self, Keyed, Kind, Pairs};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::Lock;
+use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;
 
@@ -39,7 +39,7 @@ use crate::value::repr::guarded;
 /// Raises:
 ///     KeyError: There is no such key.
 ///     TypeError: A key of this class cannot be found by other processes.
-///     MemoryError: There is no memory; the dict is as it was.
+///     MemoryError: There is no memory; the dict is as it was, or has whole steps of a large update.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:
@@ -50,9 +50,24 @@ use crate::value::repr::guarded;
 ///     37
 ///     >>> ages
 ///     onecopy.Dict({'ada': 37, 'alan': 41, 'grace': 85})
-#[pyclass(frozen, mapping, module = "onecopy", name = "Dict", weakref)]
+#[pyclass(frozen, mapping, module = "onecopy.containers", name = "Dict", weakref)]
 pub(crate) struct Dict {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
+}
+
+impl Dict {
+    pub(super) fn subscript<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        keyed::get(&self.raw, key)?.ok_or_else(|| no_key(key))
+    }
+
+    pub(super) fn take_out(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        if keyed::delete(&self.raw, key)? {
+            Ok(())
+        } else {
+            Err(no_key(key))
+        }
+    }
 }
 
 /// What the other operand is as a real dict, if it is a dict.
@@ -64,17 +79,17 @@ pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'
     }
 }
 
-mapping_methods!(Dict, _attach_dict, {
-    #[new]
-    #[pyo3(signature = (source = None, /, **items))]
-    fn new(source: Option<&Bound<'_, PyAny>>, items: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let dict = Self {
-            raw: keyed::create(DictKind::Dict)?,
-        };
-        keyed::update_from(&dict.raw, source, items)?;
-        Ok(dict)
+impl Dict {
+    fn fill(
+        this: &Bound<'_, Self>,
+        source: Option<&Bound<'_, PyAny>>,
+        items: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        keyed::update_from(&this.get().raw, source, items)
     }
+}
 
+mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     /// A dict with these keys, which all have the same value.
     #[classmethod]
     #[pyo3(signature = (iterable, value = None, /))]
@@ -86,23 +101,9 @@ mapping_methods!(Dict, _attach_dict, {
         let none = class.py().None().into_bound(class.py());
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
-        let dict = Self {
-            raw: keyed::create(DictKind::Dict)?,
-        };
+        let dict = Self::of(keyed::create(DictKind::Dict)?);
         pairs.put(&dict.raw)?;
         Ok(dict)
-    }
-
-    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        keyed::get(&self.raw, key)?.ok_or_else(|| no_key(key))
-    }
-
-    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        if keyed::delete(&self.raw, key)? {
-            Ok(())
-        } else {
-            Err(no_key(key))
-        }
     }
 
     fn __richcmp__<'py>(
@@ -151,13 +152,10 @@ mapping_methods!(Dict, _attach_dict, {
     /// Args:
     ///     source: A mapping, or an iterable of pairs.
     ///     items: More keys, as keywords.
-    #[pyo3(signature = (source = None, /, **items))]
-    fn update(
-        &self,
-        source: Option<&Bound<'_, PyAny>>,
-        items: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<()> {
-        keyed::update_from(&self.raw, source, items)
+    #[pyo3(signature = (source = Given(None), /, **items))]
+    fn update(&self, source: Given<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let Given(source) = source;
+        keyed::update_from(&self.raw, source.as_ref(), items)
     }
 
     /// A real dict of what is in it at one moment.
@@ -188,14 +186,14 @@ mapping_methods!(Dict, _attach_dict, {
     ///     >>> dict = onecopy.Dict(seen=[1])
     ///     >>> dict.update_with("seen", lambda seen: [*seen, 2])
     ///     [1, 2]
-    #[pyo3(signature = (key, function, *default))]
+    #[pyo3(signature = (key, function, default = Given(None), /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,
         function: &Bound<'py, PyAny>,
-        default: &Bound<'py, PyTuple>,
+        default: Given<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let first = handle::at_most_one("update_with", default)?;
+        let Given(first) = default;
         keyed::update_with(&this.get().raw, key, function, first.as_ref())
     }
 });

@@ -1,19 +1,19 @@
 //! The iterators of dicts, sets and counters: over what was there when they were made.
 #![forbid(unsafe_code)]
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use onecopy::shared::{Part, Picture, RawDict};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 
-use super::word::{self, Objects};
+use super::word::{self, Found, Objects, Raised};
 use crate::cpython::import_once;
 use crate::error::Error;
 
 /// Yields keys, values or both in the order of the keys, as they were at one moment.
-#[pyclass(frozen, module = "onecopy", name = "DictIterator")]
+#[pyclass(frozen, module = "onecopy._onecopy", name = "DictIterator")]
 pub(crate) struct DictIterator {
     state: Mutex<State>,
 }
@@ -35,19 +35,13 @@ impl State {
         (self.picture.len() / self.width()).saturating_sub(self.done)
     }
 
-    fn object<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let value = self.picture.get(at);
-        value
-            .map(|value| word::object(py, value.make(&Objects)))
-            .transpose()
-    }
-
-    fn advance<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// The next key, value or both, to be decoded when nobody has the state any more.
+    fn advance(&mut self) -> Option<Step> {
         let left = self.left();
         if left == 0 {
             self.picture = Picture::default();
             self.done = 0;
-            return Ok(None);
+            return None;
         }
         let at = self.width()
             * if self.is_reversed {
@@ -56,15 +50,25 @@ impl State {
                 self.done
             };
         self.done += 1;
-        let first = self.object(py, at)?;
+        let first = self.picture.get(at)?.make(&Objects);
         if self.part != Part::Items {
-            return Ok(first);
+            return Some(Step(first, None));
         }
-        let second = self.object(py, at + 1)?;
-        let item = first
-            .zip(second)
-            .map(|item| PyTuple::new(py, [item.0, item.1]));
-        Ok(item.transpose()?.map(Bound::into_any))
+        Some(Step(first, Some(self.picture.get(at + 1)?.make(&Objects))))
+    }
+}
+
+/// What was copied out of a picture: one, or a key and its value.
+struct Step(Result<Found, Raised>, Option<Result<Found, Raised>>);
+
+impl Step {
+    /// As objects. Pickles and encoded keys are decoded by Python code.
+    fn finish(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let first = word::object(py, self.0)?;
+        let Some(second) = self.1 else {
+            return Ok(first);
+        };
+        Ok(PyTuple::new(py, [first, word::object(py, second)?])?.into_any())
     }
 }
 
@@ -90,6 +94,13 @@ pub(super) fn iterate<'py>(
     )
 }
 
+impl DictIterator {
+    /// Whoever has the state runs no Python code and waits for nothing, so it is soon to be had.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 static ITER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 #[pymethods]
@@ -99,20 +110,12 @@ impl DictIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        // A pickle's code may ask the same iterator for its next element: then it is exhausted for that moment.
-        let mut state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
-        };
-        state.advance(py)
+        let step = self.state().advance();
+        step.map(|step| step.finish(py)).transpose()
     }
 
     fn __length_hint__(&self) -> usize {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .left()
+        self.state().left()
     }
 
     /// What is left, as an iterator over a real list of it.
@@ -122,14 +125,14 @@ impl DictIterator {
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let left = PyList::empty(py);
         {
-            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = self.state();
             let mut rest = State {
                 picture: state.picture.clone(),
                 ..*state
             };
             drop(state);
-            while let Some(item) = rest.advance(py)? {
-                left.append(item)?;
+            while let Some(step) = rest.advance() {
+                left.append(step.finish(py)?)?;
             }
         }
         Ok((

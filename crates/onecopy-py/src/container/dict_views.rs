@@ -37,7 +37,7 @@ fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 macro_rules! view_class {
     ($class:ident, $part:expr, $name:literal, $doc:literal, { $($methods:tt)* }) => {
         #[doc = $doc]
-        #[pyclass(frozen, module = "onecopy")]
+        #[pyclass(frozen, module = "onecopy._onecopy")]
         pub(crate) struct $class {
             container: Keyed,
         }

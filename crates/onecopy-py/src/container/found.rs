@@ -6,8 +6,10 @@
 //! **Invariant.** `V1`: the functions are called by threads that are attached to the interpreter.
 #![allow(unsafe_code, reason = "makes strs and bytes by hand")]
 
+use std::ptr;
+
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Immediate, Incoming, Kind, Reference, Sink, Word};
+use onecopy::shared::{Chunk, Immediate, Incoming, Kind, Reference, Sink, Word};
 use onecopy::{AccessError, ContainerError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
@@ -41,17 +43,17 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        // SAFETY: null, or this value's own reference to a str or bytes that nobody has seen, in an attached thread (V1);
-        // releasing one runs no Python code.
+        // SAFETY: null, or this value's own reference to an int, float, str or bytes, in an attached thread (V1); releasing
+        // one runs no Python code.
         unsafe { ffi::Py_XDECREF(self.0) };
     }
 }
 
-/// What was read: an object as a new reference, null if it could not be made and an exception says why; or what has to be
-/// decoded.
+/// What was read: an object, null if it could not be made and an exception says why; or what has to be decoded. Dropping
+/// it releases the object: what was read before a step that fails.
 #[derive(Debug)]
 pub(super) enum Found {
-    Object(*mut PyObject),
+    Object(Owned),
     Pickle(Vec<u8>),
     /// A key that is no plain value, as `key` wrote it.
     Key(Vec<u8>),
@@ -62,11 +64,17 @@ pub(super) enum Found {
 }
 
 impl Found {
+    /// An object as a new reference, or null with an exception set.
+    #[inline(always)]
+    fn new(object: *mut PyObject) -> Self {
+        Self::Object(Owned(object))
+    }
+
     /// The object, as a new reference; null with an exception set. Reads pickles, so nothing may be locked.
     #[inline(always)]
     pub(super) fn finish(self) -> *mut PyObject {
         match self {
-            Self::Object(object) => object,
+            Self::Object(object) => object.into_raw(),
             rest => rest.finish_slowly(),
         }
     }
@@ -77,7 +85,7 @@ impl Found {
         // SAFETY: attached (V1); the work gives a new reference, or an error to be raised.
         unsafe {
             slot::enter(|py| match self {
-                Self::Object(object) => Ok(object),
+                Self::Object(object) => Ok(object.into_raw()),
                 Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
                 Self::Key(bytes) => decoded(py, &bytes).map(Bound::into_ptr),
                 Self::Reference(found) => reference::object(py, &found).map(Bound::into_ptr),
@@ -118,7 +126,11 @@ impl Sink for Objects {
     #[inline(always)]
     fn word(&self, word: Word) -> Result<Found, Raised> {
         if let Some(value) = word.as_int() {
-            return Ok(Found::Object(scalar::int(value)));
+            return Ok(Found::new(scalar::int(value)));
+        }
+        if let Some(value) = word.as_float() {
+            // SAFETY: takes a plain number; attached (V1).
+            return Ok(Found::new(unsafe { ffi::PyFloat_FromDouble(value) }));
         }
         Ok(other_word(word))
     }
@@ -139,7 +151,7 @@ impl Sink for Objects {
     }
 }
 
-/// Makes Python objects; a number that was handed out and that nobody has kept is written anew.
+/// Makes Python objects; a number or str that was handed out and that nobody has kept is written anew.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a>(pub(super) &'a Spare);
 
@@ -151,22 +163,35 @@ impl Sink for Reader<'_> {
     #[inline(always)]
     fn word(&self, word: Word) -> Result<Found, Raised> {
         if let Some(value) = word.as_int() {
-            return Ok(Found::Object(self.0.int(value)));
+            return Ok(Found::new(self.0.int(value)));
         }
         if let Some(value) = word.as_float() {
-            return Ok(Found::Object(self.0.float(value)));
+            return Ok(Found::new(self.0.float(value)));
         }
         Ok(other_word(word))
     }
 
     #[inline(always)]
     fn room(&self, kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
+        if kind == Kind::Ascii
+            && let Some((object, to)) = self.0.take_ascii(len)
+        {
+            return Ok((Room::Object(Owned(object)), to));
+        }
         make_room(kind, len)
     }
 
     #[inline(always)]
     fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
-        Ok(make_filled(room, kind, len))
+        let found = make_filled(room, kind, len);
+        Ok(match found {
+            Found::Object(object) if kind == Kind::Ascii => {
+                // SAFETY: a str that `PyUnicode_New` made for ASCII, as `text::ascii` has it do, and that `make_filled`
+                // found to be ASCII.
+                Found::new(unsafe { self.0.keep_ascii(object.into_raw(), len) })
+            }
+            found => found,
+        })
     }
 
     #[cold]
@@ -205,7 +230,7 @@ fn make_filled(room: Room, kind: Kind, len: usize) -> Found {
 
 #[inline(never)]
 fn other_word(word: Word) -> Found {
-    Found::Object(match word.immediate() {
+    Found::new(match word.immediate() {
         Some(Immediate::None) => scalar::none(),
         Some(Immediate::Bool(value)) => scalar::bool_object(value),
         Some(Immediate::Int(value)) => scalar::int(value),
@@ -229,7 +254,7 @@ fn other_word(word: Word) -> Found {
 fn other_room(kind: Kind, len: usize) -> Result<(Room, *mut u8), Raised> {
     if kind == Kind::Bytes {
         // SAFETY: null for the content asks for bytes that are filled later; attached (V1).
-        let object = unsafe { ffi::PyBytes_FromStringAndSize(std::ptr::null(), len.cast_signed()) };
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(ptr::null(), len.cast_signed()) };
         if object.is_null() {
             return Err(Raised);
         }
@@ -261,14 +286,14 @@ fn filled_object(object: Owned, kind: Kind, len: usize) -> Found {
         Kind::Latin1 => TextKind::Latin1,
         Kind::Ucs2 => TextKind::Ucs2,
         Kind::Ucs4 => TextKind::Ucs4,
-        _ => return Found::Object(object.into_raw()),
+        _ => return Found::Object(object),
     };
     // SAFETY: a str that `room` made, exact and ready, which nobody else has seen.
     let start = unsafe { ffi::PyUnicode_DATA(object.0) }.cast::<u8>();
     // SAFETY: it was made for `len` bytes of characters, all of which have been filled, and lives as long as `object`.
     let bytes = unsafe { std::slice::from_raw_parts(start, len) };
     if (Text { kind, bytes }).is_canonical() {
-        return Found::Object(object.into_raw());
+        return Found::Object(object);
     }
     Found::Damaged("text is not in its narrowest form")
 }
@@ -276,10 +301,10 @@ fn filled_object(object: Owned, kind: Kind, len: usize) -> Found {
 #[inline(never)]
 fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
     match kind {
-        Kind::Int => Found::Object(scalar::raw(&Scalar::Big(&bytes))),
+        Kind::Int => Found::new(scalar::raw(&Scalar::Big(&bytes))),
         Kind::Nan => match bytes.try_into() {
             // SAFETY: takes a plain number; attached (V1).
-            Ok(bits) => Found::Object(unsafe { ffi::PyFloat_FromDouble(f64::from_le_bytes(bits)) }),
+            Ok(bits) => Found::new(unsafe { ffi::PyFloat_FromDouble(f64::from_le_bytes(bits)) }),
             Err(_) => Found::Damaged("a float of another length"),
         },
         Kind::Pickle => Found::Pickle(bytes),
@@ -308,7 +333,7 @@ pub(super) fn raise_failure(failure: ContainerError) -> *mut PyObject {
 pub(super) fn object(py: Python<'_>, found: Result<Found, Raised>) -> PyResult<Bound<'_, PyAny>> {
     let object = match found {
         Ok(found) => found.finish(),
-        Err(Raised) => std::ptr::null_mut(),
+        Err(Raised) => ptr::null_mut(),
     };
     // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, object) }
@@ -329,12 +354,38 @@ pub(super) fn pair(
 }
 
 /// A list of copied elements.
-pub(super) fn list_of<'py, 'v>(
-    py: Python<'py>,
-    values: impl ExactSizeIterator<Item = Incoming<'v>>,
-) -> PyResult<Bound<'py, PyList>> {
-    // Collected first: pickles run code of others, which must not find a list with gaps.
-    let objects: PyResult<Vec<_>> = values
+pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+    // SAFETY: takes a length, which is not negative; `py` shows that the thread is attached.
+    let list = unsafe { ffi::PyList_New(chunk.len().cast_signed()) };
+    // SAFETY: a new reference, or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, list) }?;
+    for (at, value) in (0..).zip(chunk.iter()) {
+        let object = match value.make(&Objects) {
+            Ok(Found::Object(object)) => object.into_raw(),
+            Ok(_) => {
+                // Reading a pickle runs code of others, which must not find a list with gaps.
+                drop(list);
+                return list_of_any(py, chunk);
+            }
+            Err(Raised) => ptr::null_mut(),
+        };
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        // SAFETY: `PyList_New` gave an exact list of this length, in which this place was null until now. No code of others
+        // has run since, which could have found the list: making ints, floats, strs and bytes runs none. The list takes
+        // the reference. What stays null if this ends early, its deallocation allows.
+        unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), at, object) };
+    }
+    // SAFETY: `PyList_New` makes lists.
+    Ok(unsafe { list.cast_into_unchecked() })
+}
+
+/// The same of elements some of which are pickles: the list is made when all of them are read.
+#[cold]
+fn list_of_any<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+    let objects: PyResult<Vec<_>> = chunk
+        .iter()
         .map(|value| object(py, value.make(&Objects)))
         .collect();
     PyList::new(py, objects?)

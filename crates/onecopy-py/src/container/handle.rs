@@ -1,11 +1,12 @@
 //! What all containers have in common: pickling to a token, annotations.
 #![forbid(unsafe_code)]
 
+use std::convert::Infallible;
+
 use onecopy::Token;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyType};
 
 use crate::cpython::{import_once, own_function};
 use crate::error::Error;
@@ -39,17 +40,14 @@ pub(super) fn generic<'py>(
     import_once(class.py(), &ALIAS, "types", "GenericAlias")?.call1((class, item))
 }
 
-/// The argument behind those that have a name, if there is one: for parameters without a default that can be told from
-/// every value.
-pub(super) fn at_most_one<'py>(
-    function: &str,
-    arguments: &Bound<'py, PyTuple>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    match arguments.len() {
-        0 => Ok(None),
-        1 => arguments.get_item(0).map(Some),
-        count => Err(PyTypeError::new_err(format!(
-            "{function}() takes one default, not {count}"
-        ))),
+/// An argument without a default: `None` is a value like any other.
+#[derive(Debug)]
+pub(super) struct Given<'py>(pub(super) Option<Bound<'py, PyAny>>);
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = Infallible;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> Result<Self, Infallible> {
+        Ok(Self(Some(object.to_owned())))
     }
 }

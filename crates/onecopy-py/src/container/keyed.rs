@@ -109,16 +109,14 @@ pub(super) fn delete(raw: &RawDict, key: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub(super) fn setdefault<'py>(
     raw: &RawDict,
     key: &Bound<'py, PyAny>,
-    default: Option<Bound<'py, PyAny>>,
+    default: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = key.py();
-    let default = default.unwrap_or_else(|| py.None().into_bound(py));
     let found = with_incoming(&default, |value| {
         with_key(raw, key, |key| {
             Ok(raw.set_default(key, value, &Objects).map_err(Error::from)?)
         })
     })?;
-    Ok(object(py, found)?.unwrap_or(default))
+    Ok(object(key.py(), found)?.unwrap_or(default))
 }
 
 /// Takes a key out and gives its value, if it was there.
@@ -272,7 +270,7 @@ impl Pairs {
     }
 }
 
-/// What one step does to a container: keys to be taken out, and keys to be set.
+/// What one step does to a container: keys to be taken out, and other keys to be set.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) gone: Vec<OwnedKey>,
@@ -295,10 +293,11 @@ pub(super) fn change(
         let late = lock::hold(raw.writer_lock())?;
         let is_now = picture.moment().is_some_and(|moment| raw.is_now(moment));
         if is_now {
+            // First what may lack memory.
+            changes.set.put(raw)?;
             for key in &changes.gone {
                 raw.delete(&key.key(raw)).map_err(Error::from)?;
             }
-            changes.set.put(raw)?;
         }
         drop((late, early));
         Ok(is_now)
@@ -333,9 +332,10 @@ pub(super) fn update_from(
 pub(super) fn add<'py>(
     raw: &RawDict,
     key: &Bound<'py, PyAny>,
-    amount: &Bound<'py, PyAny>,
+    amount: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
+    let amount = &amount.map_or_else(|| 1.into_bound_py_any(py), Ok)?;
     let added = with_incoming(amount, |amount| {
         with_key(raw, key, |key| {
             Ok(raw.add(key, amount).map_err(Error::from)?)
@@ -397,7 +397,10 @@ pub(super) fn set_default(
     let found = with_key(raw, key, |key| {
         Ok(raw.set_default(key, value, &Copies).map_err(Error::from)?)
     })?;
-    Ok(found.is_some())
+    match found {
+        Some(Err(Raised)) => Err(PyErr::fetch(key.py())),
+        found => Ok(found.is_some()),
+    }
 }
 
 fn exchange(

@@ -1,11 +1,34 @@
 //! The methods that dicts, sets and counters have in common, as macros: `PyO3` takes one block of methods for each class.
 #![forbid(unsafe_code)]
 
-/// The methods of all three, and `more`.
+/// The methods of all three, and `more`. `fill` of the class does what its `__init__` does, however often that is called.
 macro_rules! keyed_methods {
-    ($class:ident, $attach:ident, { $($more:tt)* }) => {
+    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
+        impl $class {
+            pub(super) fn of(raw: RawDict) -> Self {
+                let spare = Spare::new();
+                Self { raw, spare }
+            }
+        }
+
         #[pymethods]
         impl $class {
+            #[new]
+            #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
+            fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+                let raw = keyed::create(DictKind::$class)?;
+                Ok(Self::of(raw))
+            }
+
+            #[pyo3(signature = (source = Given(None), /, **named))]
+            fn __init__(
+                this: &Bound<'_, Self>,
+                source: Given<'_>,
+                named: Option<&Bound<'_, PyDict>>,
+            ) -> PyResult<()> {
+                Self::fill(this, source.0.as_ref(), named)
+            }
+
             fn __len__(&self) -> PyResult<usize> {
                 Ok(self.raw.len().map_err(Error::from)? as usize)
             }
@@ -58,15 +81,23 @@ macro_rules! keyed_methods {
         #[pyfunction]
         pub(super) fn $attach(token: &[u8]) -> PyResult<$class> {
             let raw = RawDict::attach(&handle::token(token)?).map_err(Error::from)?;
-            Ok($class { raw })
+            Ok($class::of(raw))
         }
     };
 }
 
 /// The methods of dicts and counters, and `more`.
 macro_rules! mapping_methods {
-    ($class:ident, $attach:ident, { $($more:tt)* }) => {
-        keyed_methods!($class, $attach, {
+    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
+        keyed_methods!($class, $attach, $signature, {
+            fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                self.subscript(key)
+            }
+
+            fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+                self.take_out(key)
+            }
+
             fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
                 keyed::set(&self.raw, key, value)
             }
@@ -77,36 +108,6 @@ macro_rules! mapping_methods {
 
             fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, DictIterator>> {
                 iterate(py, &self.raw, Part::Keys, true)
-            }
-
-            /// The value of a key, or `default` if there is no such key.
-            #[pyo3(signature = (key, default = None, /))]
-            fn get<'py>(
-                &self,
-                key: &Bound<'py, PyAny>,
-                default: Option<Bound<'py, PyAny>>,
-            ) -> PyResult<Option<Bound<'py, PyAny>>> {
-                Ok(keyed::get(&self.raw, key)?.or(default))
-            }
-
-            /// The value of a key. A key that is not there is set to `default`.
-            #[pyo3(signature = (key, default = None, /))]
-            fn setdefault<'py>(
-                &self,
-                key: &Bound<'py, PyAny>,
-                default: Option<Bound<'py, PyAny>>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                keyed::setdefault(&self.raw, key, default)
-            }
-
-            /// Takes a key out and returns its value; `default` if there is no such key.
-            ///
-            /// Raises:
-            ///     KeyError: There is no such key, and no default.
-            #[pyo3(signature = (key, *default))]
-            fn pop<'py>(&self, key: &Bound<'py, PyAny>, default: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-                let default = handle::at_most_one("pop", default)?;
-                keyed::pop(&self.raw, key)?.or(default).ok_or_else(|| no_key(key))
             }
 
             /// Takes the last key out and returns it with its value.
@@ -131,24 +132,6 @@ macro_rules! mapping_methods {
             /// The items, as they are whenever this is asked.
             fn items(this: &Bound<'_, Self>) -> DictItems {
                 DictItems::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
-            }
-
-            /// Adds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.
-            ///
-            /// Args:
-            ///     key: Which number.
-            ///     amount: What to add.
-            ///
-            /// Raises:
-            ///     TypeError: The value, or `amount`, is no int and no float.
-            #[pyo3(signature = (key, amount = None, /))]
-            fn add<'py>(
-                &self,
-                key: &Bound<'py, PyAny>,
-                amount: Option<Bound<'py, PyAny>>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                let amount = amount.map_or_else(|| 1.into_bound_py_any(key.py()), Ok)?;
-                keyed::add(&self.raw, key, &amount)
             }
 
             /// Replaces the value of a key if it is `old`: the same value of the same type. Returns whether it was.

@@ -11,9 +11,9 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PySlice, PyType};
+use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 
-use super::handle;
+use super::handle::{self, Given};
 use super::list_iterator::ListIterator;
 use super::lock::{self, Lock};
 use super::update;
@@ -44,7 +44,13 @@ use crate::value::{index, key};
 ///     >>> numbers.sort()
 ///     >>> numbers
 ///     onecopy.List([0, 1, 2, 3])
-#[pyclass(frozen, sequence, module = "onecopy", name = "List", weakref)]
+#[pyclass(
+    frozen,
+    sequence,
+    module = "onecopy.containers",
+    name = "List",
+    weakref
+)]
 pub(crate) struct List {
     pub(super) raw: RawList,
     pub(super) spare: Spare,
@@ -80,6 +86,25 @@ impl List {
         Self { raw, spare }
     }
 
+    /// Tries until nobody has changed the list meanwhile: three times without the lock, then with it.
+    fn until_done(&self, name: &str, mut attempt: impl FnMut() -> PyResult<bool>) -> PyResult<()> {
+        for _ in 0..3 {
+            if attempt()? {
+                return Ok(());
+            }
+        }
+        let locked = lock::hold(self.raw.writer_lock())?;
+        let done = attempt();
+        drop(locked);
+        if done? {
+            return Ok(());
+        }
+        // Only this thread can have changed it: a comparison or a key function has.
+        Err(PyValueError::new_err(format!(
+            "list modified during {name}"
+        )))
+    }
+
     /// Why nothing could be popped.
     #[cold]
     pub(super) fn nothing_to_pop(&self) -> PyErr {
@@ -92,7 +117,7 @@ impl List {
     /// The elements of one moment.
     pub(super) fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
-        word::list_of(py, chunk.iter())
+        word::list_of(py, &chunk)
     }
 
     fn set(&self, index: isize, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -137,6 +162,17 @@ impl List {
     }
 }
 
+/// An argument of which only the truth counts.
+struct Truth(bool);
+
+impl FromPyObject<'_, '_> for Truth {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        object.is_truthy().map(Self)
+    }
+}
+
 fn no_memory() -> PyErr {
     PyMemoryError::new_err(())
 }
@@ -148,14 +184,29 @@ fn assign_out_of_range() -> PyErr {
 #[pymethods]
 impl List {
     #[new]
-    #[pyo3(signature = (iterable = None, /))]
-    fn new(iterable: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+    #[pyo3(signature = (*_given, **_named), text_signature = "(iterable=..., /)")]
+    fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let store = Store::current().map_err(Error::from)?;
-        let list = Self::of(RawList::create(&store).map_err(Error::from)?);
-        if let Some(iterable) = iterable {
-            list.extend_by(iterable)?;
+        Ok(Self::of(RawList::create(&store).map_err(Error::from)?))
+    }
+
+    #[pyo3(signature = (iterable = Given(None), /))]
+    fn __init__(&self, iterable: Given<'_>) -> PyResult<()> {
+        let Given(iterable) = iterable;
+        let values = iterable.as_ref().map(Encoded::all).transpose()?;
+        let values: Vec<Incoming<'_>> = values.iter().flatten().map(Encoded::incoming).collect();
+        if self.raw.is_empty().map_err(Error::from)? {
+            return Ok(self.raw.extend(&values).map_err(Error::from)?);
         }
-        Ok(list)
+        let all = Slice {
+            start: None,
+            stop: None,
+            step: 1,
+        };
+        self.raw
+            .set_slice(all, &values)
+            .map_err(Error::from)?
+            .map_err(|_| PyRuntimeError::new_err("a whole list takes any number of elements"))
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -166,7 +217,7 @@ impl List {
         let py = key.py();
         if let Ok(slice) = key.cast::<PySlice>() {
             let chunk = self.raw.slice(slice_of(slice)?).map_err(Error::from)?;
-            return Ok(word::list_of(py, chunk.iter())?.into_any());
+            return Ok(word::list_of(py, &chunk)?.into_any());
         }
         let at = index::subscript(key, "list")?;
         let found = self.raw.get(at as i64, &Objects).map_err(Error::from)?;
@@ -260,19 +311,17 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        loop {
+        let count = index::times(count)?;
+        self.until_done("*=", || {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let count = index::times(count)?;
             let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
             let mut values: Vec<Incoming<'_>> = Vec::new();
             values.try_reserve_exact(len).map_err(|_| no_memory())?;
             for _ in 0..if chunk.is_empty() { 0 } else { count } {
                 values.extend(chunk.iter());
             }
-            if self.replace_if_unchanged(&chunk, &values)? {
-                return Ok(());
-            }
-        }
+            self.replace_if_unchanged(&chunk, &values)
+        })
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -320,9 +369,9 @@ impl List {
     ///     ValueError: There is none.
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        loop {
+        self.until_done("remove", || {
             let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let items = word::list_of(value.py(), chunk.iter())?;
+            let items = word::list_of(value.py(), &chunk)?;
             let mut found = None;
             for at in 0..items.len() {
                 if key::equal(&items.get_item(at)?, value)? {
@@ -333,12 +382,11 @@ impl List {
             let Some(at) = found else {
                 return Err(PyValueError::new_err("list.remove(x): x not in list"));
             };
-            if let Some(moment) = chunk.moment()
-                && self.raw.delete_if(moment, at as i64).map_err(Error::from)?
-            {
-                return Ok(());
-            }
-        }
+            let Some(moment) = chunk.moment() else {
+                return Ok(false);
+            };
+            Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
+        })
     }
 
     /// Takes all elements out. Their memory goes back to the store.
@@ -385,22 +433,14 @@ impl List {
     ///
     /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
     /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
-    #[pyo3(signature = (*, key = None, reverse = false))]
-    fn sort(this: &Bound<'_, Self>, key: Option<&Bound<'_, PyAny>>, reverse: bool) -> PyResult<()> {
-        let list = this.get();
-        for _ in 0..3 {
-            if list.sort_once(this.py(), key, reverse)? {
-                return Ok(());
-            }
-        }
-        let locked = lock::hold(list.raw.writer_lock())?;
-        let sorted = list.sort_once(this.py(), key, reverse);
-        drop(locked);
-        if sorted? {
-            return Ok(());
-        }
-        // Only this thread can have changed it: `key` or a comparison has.
-        Err(PyValueError::new_err("list modified during sort"))
+    #[pyo3(signature = (*, key = None, reverse = Truth(false)), text_signature = "($self, *, key=None, reverse=False)")]
+    fn sort(
+        this: &Bound<'_, Self>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: Truth,
+    ) -> PyResult<()> {
+        let (list, Truth(reverse)) = (this.get(), reverse);
+        list.until_done("sort", || list.sort_once(this.py(), key, reverse))
     }
 
     /// The elements as a real list, of one moment.
@@ -568,7 +608,7 @@ impl List {
         reverse: bool,
     ) -> PyResult<bool> {
         let chunk = self.raw.snapshot().map_err(Error::from)?;
-        let items = word::list_of(py, chunk.iter())?;
+        let items = word::list_of(py, &chunk)?;
         let places = word::sorted_places(&items, key, reverse)?;
         let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
         let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;

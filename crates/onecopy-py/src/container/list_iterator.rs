@@ -11,6 +11,7 @@ use std::ptr;
 
 use onecopy::ContainerError;
 use onecopy::shared::{Chunk, RawList};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -18,7 +19,7 @@ use pyo3::types::PyTuple;
 
 use super::word::{self, Found, Raised, Reader};
 use crate::column::spare::Spare;
-use crate::cpython::import_once;
+use crate::cpython::{import_once, slot};
 use crate::error::Error;
 
 /// Elements that are read ahead: the first time, and at most. Who reads on gets more at a time.
@@ -27,7 +28,7 @@ const AHEAD_FIRST: u64 = 16;
 const AHEAD_MOST: u64 = 512;
 
 /// Yields the elements of a list as they are when they are reached.
-#[pyclass(frozen, module = "onecopy", name = "ListIterator")]
+#[pyclass(frozen, module = "onecopy._onecopy", name = "ListIterator")]
 pub(crate) struct ListIterator {
     state: RefCell<State>,
 }
@@ -54,8 +55,25 @@ struct State {
 }
 
 impl State {
-    /// The next element as a copy, if there is one.
+    /// The next element, if it is a number that was read ahead.
     #[inline(always)]
+    fn number(&mut self) -> Option<*mut PyObject> {
+        let raw = self.list.as_ref()?;
+        let word = self
+            .chunk
+            .word(self.next.wrapping_sub(self.first) as usize)?;
+        if !raw.is_now(self.chunk.moment()?) {
+            return None;
+        }
+        let number = match word.as_int() {
+            Some(value) => self.spare.int(value),
+            None => self.spare.float(word.as_float()?),
+        };
+        self.next += self.step;
+        Some(number)
+    }
+
+    /// The next element as a copy, if there is one.
     fn advance(&mut self) -> Result<Option<Result<Found, Raised>>, ContainerError> {
         let Some(raw) = &self.list else {
             return Ok(None);
@@ -92,9 +110,21 @@ impl ListIterator {
     /// The next element as a new reference; null at the end, or with an exception set.
     #[inline(always)]
     pub(super) fn advance(&self) -> *mut PyObject {
-        // Code that runs in the middle of a step and asks for the next element gets none.
         let Ok(mut state) = self.state.try_borrow_mut() else {
-            return ptr::null_mut();
+            return busy();
+        };
+        if let Some(number) = state.number() {
+            return number;
+        }
+        drop(state);
+        self.advance_slowly()
+    }
+
+    /// The same where chunks are read, and other elements are.
+    #[inline(never)]
+    fn advance_slowly(&self) -> *mut PyObject {
+        let Ok(mut state) = self.state.try_borrow_mut() else {
+            return busy();
         };
         let step = state.advance();
         drop(state);
@@ -140,6 +170,19 @@ impl ListIterator {
     }
 }
 
+/// For whoever asks an iterator for something in the middle of a step: of another thread, which waits for the list.
+pub(super) fn in_use() -> PyErr {
+    PyRuntimeError::new_err(
+        "another thread is using this iterator: give each thread one of its own",
+    )
+}
+
+#[cold]
+fn busy() -> *mut PyObject {
+    // SAFETY: the interpreter asks iterators for elements attached; the work gives an error.
+    unsafe { slot::enter(|_| Err(in_use())) }
+}
+
 static ITER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 #[pymethods]
@@ -158,7 +201,9 @@ impl ListIterator {
     }
 
     fn __length_hint__(&self) -> usize {
-        let state = self.state.borrow();
+        let Ok(state) = self.state.try_borrow() else {
+            return 0;
+        };
         let Some(list) = &state.list else { return 0 };
         let len = list.len().unwrap_or(0) as i64;
         let left = if state.step > 0 {
@@ -174,22 +219,23 @@ impl ListIterator {
         &self,
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let state = self.state.borrow();
-        let left = match &state.list {
+        // Nothing stays borrowed while elements are read: that may wait, and run code of others.
+        let state = self.state.try_borrow().map_err(|_| in_use())?;
+        let (list, next, step) = (state.list.clone(), state.next, state.step);
+        drop(state);
+        let left = match &list {
             None => pyo3::types::PyList::empty(py),
             Some(list) => {
-                let all = word::list_of(py, list.snapshot().map_err(Error::from)?.iter())?;
-                let next = usize::try_from(state.next.max(0)).unwrap_or(0);
-                if state.step > 0 {
-                    all.get_slice(next, all.len())
+                let all = word::list_of(py, &list.snapshot().map_err(Error::from)?)?;
+                if step > 0 {
+                    all.get_slice(usize::try_from(next.max(0)).unwrap_or(0), all.len())
                 } else {
-                    let left = all.get_slice(0, usize::try_from(state.next + 1).unwrap_or(0));
+                    let left = all.get_slice(0, usize::try_from(next + 1).unwrap_or(0));
                     left.reverse()?;
                     left
                 }
             }
         };
-        drop(state);
         let iter = import_once(py, &ITER, "builtins", "iter")?;
         Ok((iter, PyTuple::new(py, [left])?))
     }

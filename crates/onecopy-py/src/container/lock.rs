@@ -21,7 +21,7 @@ use crate::error::Error;
 ///     >>> numbers = onecopy.List([1, 2])
 ///     >>> with numbers.lock:
 ///     ...     numbers[0] += 1
-#[pyclass(frozen, module = "onecopy", name = "Lock")]
+#[pyclass(frozen, module = "onecopy.containers", name = "Lock")]
 pub(crate) struct Lock {
     raw: WriterLock,
 }

@@ -3,7 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `list`, `list_iterator` | what is `onecopy.List`? |
-//! | `slots` | how are `l[i]`, `l[i] = x`, `append` and `pop` as fast as the interpreter allows? |
+//! | `slots`, `keyed_slots` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
 //! | `counter` | what is `onecopy.Counter`? |
@@ -11,6 +11,7 @@
 //! | `key` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
+//! | `array` | what is `onecopy.Array` made of? |
 //! | `lock` | what is `container.lock`? |
 //! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
 //! | `reference` | how does a value stay what it is, instead of being copied? |
@@ -27,10 +28,15 @@
     reason = "lengths and indices of lists lie below 2^48"
 )]
 #![allow(
+    clippy::needless_pass_by_value,
+    reason = "arguments of functions that Python calls are owned"
+)]
+#![allow(
     clippy::inline_always,
     reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
 )]
 
+mod array;
 mod cell;
 mod counter;
 mod dict;
@@ -41,6 +47,7 @@ mod handle;
 mod key;
 mod keyed;
 mod keyed_methods;
+mod keyed_slots;
 mod list;
 mod list_iterator;
 mod lock;
@@ -93,9 +100,9 @@ fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bou
         return Ok(None);
     };
     match raw.kind() {
-        DictKind::Dict => dict::Dict { raw }.into_bound_py_any(py),
-        DictKind::Set => set::Set { raw }.into_bound_py_any(py),
-        DictKind::Counter => counter::Counter { raw }.into_bound_py_any(py),
+        DictKind::Dict => dict::Dict::of(raw).into_bound_py_any(py),
+        DictKind::Set => set::Set::of(raw).into_bound_py_any(py),
+        DictKind::Counter => counter::Counter::of(raw).into_bound_py_any(py),
     }
     .map(Some)
 }
@@ -109,12 +116,14 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
     module.add_class::<lock::Lock>()?;
+    module.add_class::<array::ArrayMemory>()?;
     slots::install(py)?;
     module.add_function(wrap_pyfunction!(list::_attach_list, module)?)?;
     module.add_function(wrap_pyfunction!(cell::_attach_value, module)?)?;
     module.add_class::<dict::Dict>()?;
     module.add_class::<set::Set>()?;
     module.add_class::<counter::Counter>()?;
+    keyed_slots::install(py)?;
     module.add_function(wrap_pyfunction!(dict::_attach_dict, module)?)?;
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;

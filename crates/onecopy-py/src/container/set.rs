@@ -1,20 +1,21 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict, Word};
+use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFrozenSet, PySet, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFrozenSet, PySet, PyTuple, PyType};
 
 use super::dict_iterator::{DictIterator, iterate};
-use super::handle;
+use super::handle::{self, Given};
 use super::key::{OwnedKey, no_key};
 use super::keyed::{self, Changes, Pairs};
 use super::keyed_methods::keyed_methods;
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::word::{self, Objects};
+use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -34,7 +35,7 @@ use crate::value::repr::guarded;
 /// Raises:
 ///     KeyError: There is no such element.
 ///     TypeError: An element of this class cannot be found by other processes.
-///     MemoryError: There is no memory; the set is as it was.
+///     MemoryError: There is no memory; the set is as it was, or has whole steps of a large update.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:
@@ -45,9 +46,10 @@ use crate::value::repr::guarded;
 ///     (True, 2)
 ///     >>> seen - {"a"}
 ///     {'b'}
-#[pyclass(frozen, module = "onecopy", name = "Set", weakref)]
+#[pyclass(frozen, module = "onecopy.containers", name = "Set", weakref)]
 pub(crate) struct Set {
     pub(super) raw: RawDict,
+    pub(super) spare: Spare,
 }
 
 static ABSTRACT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -85,10 +87,19 @@ fn set_of<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
 
 /// An element to be looked for: a set is looked for as the frozenset that it equals.
 fn member<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if value.is_instance_of::<PySet>() {
+    if value.is_instance_of::<PySet>() || value.is_instance_of::<Set>() {
         return value.py().get_type::<PyFrozenSet>().call1((value,));
     }
     Ok(value.clone())
+}
+
+pub(super) fn contains(raw: &RawDict, element: &Bound<'_, PyAny>) -> PyResult<bool> {
+    keyed::contains(raw, &member(element)?)
+}
+
+/// Takes an element out; whether it was there.
+pub(super) fn delete(raw: &RawDict, element: &Bound<'_, PyAny>) -> PyResult<bool> {
+    keyed::delete(raw, &member(element)?)
 }
 
 /// Calls `take` with each element of a copy.
@@ -125,6 +136,29 @@ impl Set {
             Some(other) => operator(self.to_set(py)?.into_any(), other),
             None => Ok(py.NotImplemented().into_bound(py)),
         }
+    }
+
+    fn fill(
+        this: &Bound<'_, Self>,
+        iterable: Option<&Bound<'_, PyAny>>,
+        named: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        if named.is_some_and(|named| !named.is_empty()) {
+            return Err(PyTypeError::new_err("Set() takes no keyword arguments"));
+        }
+        let (py, raw) = (this.py(), &this.get().raw);
+        let mut pairs = Pairs::default();
+        if let Some(iterable) = iterable {
+            pairs.add_keys(iterable, &py.None().into_bound(py))?;
+        }
+        if raw.is_empty().map_err(Error::from)? {
+            return pairs.put(raw);
+        }
+        let locked = lock::hold(raw.writer_lock())?;
+        raw.clear().map_err(Error::from)?;
+        let put = pairs.put(raw);
+        drop(locked);
+        put
     }
 
     fn add_all(&self, others: &Bound<'_, PyTuple>) -> PyResult<()> {
@@ -170,23 +204,9 @@ impl Set {
     }
 }
 
-keyed_methods!(Set, _attach_set, {
-    #[new]
-    #[pyo3(signature = (iterable = None, /))]
-    fn new(iterable: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let mut pairs = Pairs::default();
-        if let Some(iterable) = iterable {
-            pairs.add_keys(iterable, &iterable.py().None().into_bound(iterable.py()))?;
-        }
-        let set = Self {
-            raw: keyed::create(DictKind::Set)?,
-        };
-        pairs.put(&set.raw)?;
-        Ok(set)
-    }
-
+keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     fn __contains__(&self, element: &Bound<'_, PyAny>) -> PyResult<bool> {
-        keyed::contains(&self.raw, &member(element)?)
+        contains(&self.raw, element)
     }
 
     fn __richcmp__<'py>(
@@ -260,25 +280,13 @@ keyed_methods!(Set, _attach_set, {
         })
     }
 
-    /// Adds an element.
-    #[pyo3(signature = (element, /))]
-    fn add(&self, element: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::set_default(&self.raw, element, &Incoming::Word(Word::NONE)).map(|_| ())
-    }
-
-    /// Takes an element out, if it is there.
-    #[pyo3(signature = (element, /))]
-    fn discard(&self, element: &Bound<'_, PyAny>) -> PyResult<()> {
-        keyed::delete(&self.raw, &member(element)?).map(|_| ())
-    }
-
     /// Takes an element out.
     ///
     /// Raises:
     ///     KeyError: It is not there.
     #[pyo3(signature = (element, /))]
     fn remove(&self, element: &Bound<'_, PyAny>) -> PyResult<()> {
-        if keyed::delete(&self.raw, &member(element)?)? {
+        if delete(&self.raw, element)? {
             Ok(())
         } else {
             Err(no_key(element))

@@ -33,7 +33,10 @@ static ASSIGN: OnceLock<ffi::objobjargproc> = OnceLock::new();
 /// - `object` is a live instance of `T`, and the thread is attached;
 /// - the reference is not used after the object may have died.
 #[inline(always)]
-unsafe fn inner<'a, T: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync + 'a>(
+pub(super) unsafe fn inner<
+    'a,
+    T: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync + 'a,
+>(
     object: *mut PyObject,
 ) -> &'a T {
     // SAFETY: the thread is attached, as this function asks. Nothing is dropped with this `py`.
@@ -58,7 +61,7 @@ pub(super) fn guard(work: impl FnOnce() -> *mut PyObject) -> *mut PyObject {
 }
 
 #[cold]
-fn raise(error: impl FnOnce() -> PyErr) -> *mut PyObject {
+pub(super) fn raise(error: impl FnOnce() -> PyErr) -> *mut PyObject {
     // SAFETY: the interpreter calls slots attached; the work gives an error.
     unsafe { slot::enter(|_| Err(error())) }
 }
@@ -237,7 +240,7 @@ const APPEND: &std::ffi::CStr = c"append($self, object, /)\n--\n\nAdds an elemen
 const POP: &std::ffi::CStr = c"pop($self, index=-1, /)\n--\n\nTakes an element out, the last one by default, and returns it.\n\nRaises:\n    IndexError: There is none at this index.";
 
 /// Adds a method that is written by hand to a class.
-fn add_method(class: &Bound<'_, PyAny>, method: ffi::PyMethodDef) -> PyResult<()> {
+pub(super) fn add_method(class: &Bound<'_, PyAny>, method: ffi::PyMethodDef) -> PyResult<()> {
     // The class refers to its methods for ever.
     let method: &'static mut ffi::PyMethodDef = Box::leak(Box::new(method));
     // SAFETY: a name that is a literal, as both callers give one.

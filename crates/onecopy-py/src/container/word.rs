@@ -145,6 +145,43 @@ impl Sink for Copies {
     }
 }
 
+/// A str as containers keep it.
+#[inline(always)]
+fn of_text(Text { kind, bytes }: Text<'_>) -> Incoming<'_> {
+    match kind {
+        TextKind::Ascii => Incoming::of_latin1(bytes, true),
+        TextKind::Latin1 => Incoming::of_latin1(bytes, false),
+        TextKind::Ucs2 => Incoming::Blob(Kind::Ucs2, bytes),
+        TextKind::Ucs4 => Incoming::Blob(Kind::Ucs4, bytes),
+    }
+}
+
+/// A key that is an int of 48 bits, or a str: both are canonical as they are.
+#[inline(always)]
+pub(super) fn quick_key(item: &Item) -> Option<Incoming<'_>> {
+    match item.int() {
+        Some(int) => Word::of_int(int).map(Incoming::Word),
+        None => item.text().map(of_text),
+    }
+}
+
+/// The same, or a float, a bool or None.
+#[inline(always)]
+pub(super) fn quick_value(item: &Item) -> Option<Incoming<'_>> {
+    quick_key(item).or_else(|| quick_constant(*item))
+}
+
+#[inline(never)]
+fn quick_constant(item: Item) -> Option<Incoming<'static>> {
+    if let Some(float) = item.float() {
+        return Word::of_float(float).map(Incoming::Word);
+    }
+    if item.is_none() {
+        return Some(Incoming::Word(Word::NONE));
+    }
+    item.bool().map(Word::of_bool).map(Incoming::Word)
+}
+
 /// Calls `put` with a value as containers keep it. Pickles are made here, before anything is locked.
 ///
 /// # Errors
@@ -180,12 +217,7 @@ fn with_other<T>(
                 Incoming::Blob(Kind::Nan, &bits)
             }
         }
-        Some(Scalar::Str(Text { kind, bytes })) => match kind {
-            TextKind::Ascii => Incoming::of_latin1(bytes, true),
-            TextKind::Latin1 => Incoming::of_latin1(bytes, false),
-            TextKind::Ucs2 => Incoming::Blob(Kind::Ucs2, bytes),
-            TextKind::Ucs4 => Incoming::Blob(Kind::Ucs4, bytes),
-        },
+        Some(Scalar::Str(text)) => of_text(text),
         Some(Scalar::Bytes(bytes)) => Incoming::of_bytes(bytes),
         Some(Scalar::Int(value)) => return with_wide(&value.to_le_bytes(), put),
         Some(Scalar::Uint(value)) => {

@@ -11,6 +11,7 @@
 //! | `layouts` | which of these hold in this interpreter, and why do the others not? |
 //! | `unicode` | where are the characters of a str? |
 //! | `range` | what does a range hold? |
+//! | `export` | how does an exporter of a buffer answer? |
 //! | `header` | how is the first word of an object read, and marked as immortal? |
 //! | `immortal` | what is an immortal object in which version? |
 //! | `calibrate` | is this interpreter what `immortal` says? |
@@ -23,6 +24,7 @@
 pub(crate) mod before;
 pub(crate) mod calibrate;
 pub(crate) mod containers;
+pub(crate) mod export;
 pub(crate) mod header;
 pub(crate) mod immortal;
 mod import;

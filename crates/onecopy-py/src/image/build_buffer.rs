@@ -13,9 +13,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::array::{self, ArraySource, Shown};
-use super::buffer::export;
 use super::copy::Address;
 use super::owner::Image;
+use crate::cpython::export::export;
 use crate::error::Error;
 
 /// An array's data while its image is built: writable until it is published.

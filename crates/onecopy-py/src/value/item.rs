@@ -4,7 +4,7 @@
 //! from a list or tuple that is held, and lets no Python code run as long as it uses the item or what was read from it.
 #![allow(unsafe_code, reason = "reads ints, floats, strs and bytes in place")]
 
-use onecopy::image::Scalar;
+use onecopy::image::{Scalar, Text};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
@@ -80,9 +80,20 @@ impl Item {
 
     /// Whether it is `None`.
     #[inline]
-    fn is_none(self) -> bool {
+    pub(crate) fn is_none(self) -> bool {
         // SAFETY: reads the address of a static of the interpreter, which is there as long as anybody runs in it.
         std::ptr::eq(self.0, unsafe { ffi::Py_None() })
+    }
+
+    /// The characters of an exact str; `None` also if there is no memory to lay them out.
+    #[inline]
+    pub(crate) fn text(&self) -> Option<Text<'_>> {
+        if !std::ptr::eq(self.class(), &raw const ffi::PyUnicode_Type) {
+            return None;
+        }
+        // SAFETY: an exact str, as its class has just said, that lives as long as the item is used; the thread is attached
+        // (O1).
+        unsafe { text::read(self.0) }
     }
 
     /// The element's value if it is exactly of a type that images hold. A large int is written to `scratch`.

@@ -49,17 +49,28 @@ pub(crate) fn ascii(content: &[u8]) -> *mut PyObject {
 /// - if it is an exact str, [`ascii`] made it, of more than one character.
 #[inline]
 pub(crate) unsafe fn renew(object: *mut PyObject, content: &[u8]) -> Option<bool> {
+    // SAFETY: a live object that only the caller has and, if it is an exact str, `ascii` made, of more than one character:
+    // this function's own duties.
+    let to = unsafe { room(object, content.len()) }?;
+    // SAFETY: `room` gives a place for `content.len()` characters, in memory of the interpreter's own, of a str
+    // that only the caller has.
+    Some(unsafe { copy_ascii(content, to) })
+}
+
+/// Where another text of `len` ASCII characters can be written into a str. `None` if it cannot be done; then it is as it was.
+///
+/// # Safety
+/// - as for [`renew`].
+#[inline]
+pub(crate) unsafe fn room(object: *mut PyObject, len: usize) -> Option<*mut u8> {
     // SAFETY: reads the class in the head of `object`, which is live and whose thread is attached: this function's own
     // duty.
     if unsafe { ffi::PyUnicode_CheckExact(object) } == 0 {
         return None;
     }
     // SAFETY: an exact str, as was just found, so `ascii` made it, of more than one character and by
-    // `unicode::new_ascii`; only the caller has it: this function's own duties.
-    let to = unsafe { unicode::renew_ascii(object, content.len()) }?;
-    // SAFETY: `renew_ascii` gives a place for `content.len()` characters, in memory of the interpreter's own, of a str
-    // that only the caller has.
-    Some(unsafe { copy_ascii(content, to) })
+    // `unicode::new_ascii`, or as that does; only the caller has it: this function's own duties.
+    unsafe { unicode::renew_ascii(object, len) }
 }
 
 /// Copies bytes of the image into a str, and tells whether all that were copied are ASCII.

@@ -14,4 +14,4 @@ pub use error::{FileError, FileKind, FileUse};
 pub use image::{FileBuilder, FileIdentity, FileImage};
 pub use new::{NewFile, Purpose, write};
 pub use place::Place;
-pub use plain::{open, open_own, remove_own, start, whole};
+pub use plain::{open, open_own, part, remove_own, start, whole};

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::error::{FileError, FileKind, FileUse};
@@ -38,8 +38,19 @@ pub(super) fn open_regular(path: &Path, links: Links, wanted: FileUse) -> Result
 /// # Errors
 /// It is none, or what the kernel says.
 pub fn start(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    part(path, 0, most)
+}
+
+/// The bytes of a regular file from an offset on, so many at most.
+///
+/// # Errors
+/// It is none, or what the kernel says.
+pub fn part(path: &Path, offset: u64, most: u64) -> Result<Vec<u8>, FileError> {
+    let mut file = open(path)?;
     let mut bytes = Vec::new();
-    let read = open(path)?.take(most).read_to_end(&mut bytes);
+    let read = file
+        .seek(SeekFrom::Start(offset))
+        .and_then(|_| file.take(most).read_to_end(&mut bytes));
     read.map_err(|source| kernel(path, source))?;
     Ok(bytes)
 }

@@ -19,7 +19,7 @@ pub struct Cell {
 const WORD: u64 = ROOT3;
 
 /// What the store calls this kind of container.
-const KIND: u8 = 3;
+pub(crate) const KIND: u8 = 3;
 
 impl Cell {
     /// The writers' lock.
@@ -126,8 +126,21 @@ impl Cell {
         locked.replace(self.heap.head + WORD, new)?;
         Ok(true)
     }
+
+    /// Checks every invariant of the value's memory.
+    ///
+    /// # Errors
+    /// [`ContainerError::Corrupt`] with the place and the broken invariant.
+    pub fn verify(&self) -> Result<(), ContainerError> {
+        let locked = self.heap.lock()?;
+        locked.verify(|census| census.value(locked.root(WORD)))
+    }
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "as of containers of many words, which may be damaged"
+)]
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
     take(heap.words.relaxed(heap.head + WORD));
     Ok(())
@@ -210,7 +223,20 @@ mod tests {
         for value in values.iter().chain(values.iter().rev()) {
             put(&cell, value);
             assert_eq!(&get(&cell), value);
+            cell.verify().unwrap();
         }
+    }
+
+    #[test]
+    fn a_block_that_is_lost_is_found() {
+        let cell = cell();
+        put(&cell, &Value::Str("a text that needs a block".into()));
+        cell.heap.words.store(cell.heap.head + WORD, Word::NONE.0);
+        let error = cell.verify().unwrap_err().to_string();
+        assert!(
+            error.contains("a block in use that nothing leads to"),
+            "{error}"
+        );
     }
 
     #[test]

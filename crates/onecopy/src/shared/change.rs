@@ -12,8 +12,8 @@
 //! 3. between the writes: they are absolute, so doing them all again changes nothing;
 //! 4. after `armed := 0`: done.
 //!
-//! A change that frees or moves what readers may be following makes `seq` odd while it is under way; any other counts
-//! `changes` up. One write of such a change is the one by which readers see it ([`Change::put_seen`]): blocks' headers
+//! A change that frees or moves what readers may be following makes `seq` odd while it is under way; any other makes
+//! `changes` odd. One write of such a change is the one by which readers see it ([`Change::put_seen`]): blocks' headers
 //! are written before it, and `armed` says which it is (look.rs).
 //!
 //! A change of many words (`Locked::long_change`) writes its list into a block of the heap instead, the **long record**,
@@ -127,8 +127,9 @@ impl Locked<'_> {
     pub(crate) fn set(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let heap = self.heap;
         let at = heap.own(at)?;
+        let changes = heap.begin_change();
         heap.words.store(at, value);
-        heap.count_change();
+        heap.end_change(changes);
         Ok(())
     }
 
@@ -163,10 +164,20 @@ impl Heap {
         }
     }
 
+    /// Makes `changes` odd, before anybody can see anything of the change: whoever has read ahead finds out.
     #[inline(always)]
-    fn count_change(&self) {
+    fn begin_change(&self) -> u64 {
         let at = self.head + CHANGES;
-        self.words.store(at, self.words.relaxed(at).wrapping_add(1));
+        let changes = self.words.relaxed(at) | 1;
+        self.words.store(at, changes);
+        changes
+    }
+
+    /// Makes `changes`, which is odd, even.
+    #[inline(always)]
+    fn end_change(&self, changes: u64) {
+        self.words
+            .store(self.head + CHANGES, changes.wrapping_add(1));
     }
 
     /// Does the writes that a dead holder of the lock committed. The caller has the lock.
@@ -180,7 +191,7 @@ impl Heap {
         words.store(head + SEQ, seq);
         self.write(record)?;
         words.store(head + SEQ, seq.wrapping_add(1));
-        self.count_change();
+        self.end_change(words.relaxed(head + CHANGES) | 1);
         words.store(head + ARMED, 0);
         Ok(())
     }
@@ -312,8 +323,9 @@ impl Change<'_> {
     pub(crate) fn commit(mut self, moves: bool) -> Result<(), ContainerError> {
         let (words, head) = (&self.heap.words, self.heap.head);
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
-        words.store(head + ARMED, self.record.len | self.seen << SEEN | is_long);
+        let armed = self.record.len | self.seen << SEEN | is_long;
         let done = if moves {
+            words.store(head + ARMED, armed);
             let seq = words.relaxed(head + SEQ) | 1;
             words.store(head + SEQ, seq);
             let done = self.heap.write(self.record);
@@ -322,15 +334,19 @@ impl Change<'_> {
             }
             done
         } else {
-            self.heap.write(self.record)
+            // Before `armed`: a record that is found while `changes` is odd is this change's.
+            let changes = self.heap.begin_change();
+            words.store(head + ARMED, armed);
+            let done = self.heap.write(self.record);
+            if done.is_ok() {
+                self.heap.end_change(changes);
+            }
+            done
         };
         if let Err(damage) = done {
             // Whoever takes the lock next tries again, and settles what it does to references.
             self.references = None;
             return Err(damage.into());
-        }
-        if !moves {
-            self.heap.count_change();
         }
         words.store(head + ARMED, 0);
         if self.references.is_some() {

@@ -36,7 +36,7 @@ impl Heap {
         kind: u8,
         each_word: EachWord,
     ) -> Result<Self, ContainerError> {
-        let new = Self::of(Container::new(store, kind, OWN_BYTES)?, each_word);
+        let new = Self::create_empty(store, kind, OWN_BYTES, each_word)?;
         let (words, head) = (&new.words, new.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
@@ -53,7 +53,21 @@ impl Heap {
         words.store(head + ARENA, head + FIRST_ARENA);
         words.store(head + TOP, head + FIRST_BLOCK);
         words.store(head + END, head + OWN_BYTES);
-        words.store(head, MAGIC | u64::from(kind));
+        Ok(new)
+    }
+
+    /// A new container of `byte_len` bytes that has a head and no blocks. As above, it needs no record.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(crate) fn create_empty(
+        store: &Store,
+        kind: u8,
+        byte_len: u64,
+        each_word: EachWord,
+    ) -> Result<Self, ContainerError> {
+        let new = Self::of(Container::new(store, kind, byte_len)?, each_word);
+        new.words.store(new.head, MAGIC | u64::from(kind));
         Ok(new)
     }
 

@@ -1,8 +1,7 @@
 //! A container's lock: writers take it, and readers that were disturbed too often.
 //!
-//! The word names the thread as the store's lock does (store/lock.rs), and a holder's death is seen by its life word.
-//! It is given back by a plain store, which may pass a sleeper's mark unseen: a wake-up is then lost, and the sleeper's
-//! timeout makes up for it. That saves 5 ns of 15.
+//! The word (`lock_word.rs`) names the thread as the store's lock does (store/lock.rs), and a holder's death is seen by its
+//! life word.
 //!
 //! **Crash points.** A holder that dies before `armed` has changed nothing; after it, whoever takes the lock over does
 //! the writes of the record again (change.rs), then counts the death.
@@ -12,22 +11,15 @@
 #![forbid(unsafe_code)]
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{ARMED, DEATHS, DEPTH, LOCK, SLEEPERS};
-use crate::primitive::{AtomicU32, Ordering};
-use crate::sys::futex;
+use super::lock_word::{LockWord, Waited, swap};
 
 /// How long an operation waits for a living holder.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// Tries before the first sleep: about a microsecond.
-const SPINS: u32 = 40;
-/// The first and the longest sleep before a look at the holder.
-const FIRST_SLEEP: Duration = Duration::from_millis(1);
-/// See [`FIRST_SLEEP`].
-const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 /// Runs a sleep; an interpreter gives its own lock away meanwhile. `false` ends the wait.
 pub type SleepHook = fn(&mut dyn FnMut()) -> bool;
@@ -107,19 +99,18 @@ impl<'a> Locked<'a> {
 
 impl Heap {
     #[inline(always)]
-    fn lock_word(&self) -> &AtomicU32 {
-        self.words.half(self.head + LOCK)
+    fn lock_word(&self) -> LockWord<'_> {
+        LockWord {
+            word: self.words.half(self.head + LOCK),
+            sleepers: self.words.half(self.head + SLEEPERS),
+        }
     }
 
     /// Takes the lock for one operation.
     #[inline(always)]
     pub(crate) fn lock(&self) -> Result<Locked<'_>, ContainerError> {
         let me = self.container.thread()?;
-        // Acquire: pairs with Release in `give_back`.
-        let taken = self
-            .lock_word()
-            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok();
+        let taken = swap(self.words.half(self.head + LOCK), 0, me);
         crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
         if taken && self.words.relaxed(self.head + ARMED) == 0 {
@@ -139,8 +130,7 @@ impl Heap {
         taken: bool,
         patience: Duration,
     ) -> Result<Locked<'_>, ContainerError> {
-        // Relaxed: only this thread writes its own name.
-        if !taken && self.lock_word().load(Ordering::Relaxed) == me {
+        if !taken && self.lock_word().owner() == me {
             return Ok(Locked {
                 heap: self,
                 is_own: false,
@@ -159,55 +149,20 @@ impl Heap {
 
     /// Waits for the lock; whether it was taken from a dead holder.
     fn wait(&self, me: u32, patience: Duration) -> Result<bool, ContainerError> {
-        let word = self.lock_word();
         let patience = crate::testing::patience(patience);
-        let start = Instant::now();
-        let (mut spins, mut sleep, mut slept) = (0, FIRST_SLEEP, false);
-        loop {
-            // Acquire: the slot of the thread that it names is seen as that thread left it (store/lock.rs I1).
-            let owner = word.load(Ordering::Acquire);
-            let is_dead = owner != 0 && spins >= SPINS && self.container.is_absent(owner);
-            if owner == 0 || is_dead {
-                // Acquire: sees all that the last holder stored. One of several waiters wins.
-                let taken = word
-                    .compare_exchange(owner, me, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok();
-                if taken {
-                    crate::testing::container_stored();
-                    if slept || is_dead {
-                        // Others may sleep as well.
-                        self.sleepers().store(1, Ordering::Relaxed);
-                    }
-                    return Ok(is_dead);
-                }
-                continue;
+        let is_dead = |owner| self.container.is_absent(owner);
+        let sleep = |nap: &mut dyn FnMut()| {
+            if let Some(hook) = SLEEP.get() {
+                return hook(nap);
             }
-            if spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-                continue;
-            }
-            if start.elapsed() >= patience {
-                return Err(self.timeout(owner, start.elapsed()));
-            }
-            self.sleepers().store(1, Ordering::SeqCst);
-            let mut nap = || futex::wait(word, owner, sleep);
-            let goes_on = if let Some(hook) = SLEEP.get() {
-                hook(&mut nap)
-            } else {
-                nap();
-                true
-            };
-            if !goes_on {
-                return Err(ContainerError::Interrupted);
-            }
-            slept = true;
-            sleep = (sleep * 2).min(LONGEST_SLEEP);
+            nap();
+            true
+        };
+        match self.lock_word().wait(me, patience, is_dead, sleep) {
+            Waited::Taken { is_from_the_dead } => Ok(is_from_the_dead),
+            Waited::Interrupted => Err(ContainerError::Interrupted),
+            Waited::TimedOut { owner, waited } => Err(self.timeout(owner, waited)),
         }
-    }
-
-    fn sleepers(&self) -> &AtomicU32 {
-        self.words.half(self.head + SLEEPERS)
     }
 
     fn timeout(&self, owner: u32, waited: Duration) -> ContainerError {
@@ -221,21 +176,7 @@ impl Heap {
 
     #[inline(always)]
     fn give_back(&self) {
-        // Release: publishes all that was done under the lock; pairs with Acquire where it is taken.
-        self.lock_word().store(0, Ordering::Release);
-        crate::testing::container_stored();
-        // Relaxed: the load may pass the store; the sleeper's timeout makes up for it.
-        if self.sleepers().load(Ordering::Relaxed) != 0 {
-            self.wake();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wake(&self) {
-        // Relaxed: whoever goes to sleep after this sets it again.
-        self.sleepers().store(0, Ordering::Relaxed);
-        futex::wake(self.lock_word());
+        self.lock_word().give_back();
     }
 
     /// Does what a dead holder committed, and gives back the chunks that it was about to give back.
@@ -259,11 +200,7 @@ impl Heap {
     /// [`ContainerError::LockTimeout`] after `patience`.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
         let me = self.container.thread()?;
-        // Acquire: pairs with Release in `give_back`.
-        let taken = self
-            .lock_word()
-            .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok();
+        let taken = swap(self.words.half(self.head + LOCK), 0, me);
         let locked = self.lock_slowly(me, taken, patience)?;
         let depth = self.words.relaxed(self.head + DEPTH);
         self.words.store(self.head + DEPTH, depth.wrapping_add(1));
@@ -289,14 +226,12 @@ impl Heap {
 
     /// Whether the calling thread has the lock.
     pub(crate) fn is_locked_by_me(&self) -> Result<bool, ContainerError> {
-        // Relaxed: only this thread writes its own name.
-        Ok(self.lock_word().load(Ordering::Relaxed) == self.container.thread()?)
+        Ok(self.lock_word().owner() == self.container.thread()?)
     }
 
     /// Whether some thread has the lock, as of a moment ago.
     pub(crate) fn is_locked(&self) -> bool {
-        // Relaxed: nothing is read because of it.
-        self.lock_word().load(Ordering::Relaxed) != 0
+        self.lock_word().owner() != 0
     }
 
     /// Holders of the lock that have died in it.

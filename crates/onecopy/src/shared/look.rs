@@ -10,6 +10,11 @@
 //! depends on no other word of such a change. A read of many words looks whether that write is done, and lays the rest of
 //! the record over what it loads if it is.
 //!
+//! `changes` is odd from before that store until the change is done. So whoever has seen a change finds that what was read
+//! ahead before it, of a [`Moment`] with an even `changes`, is not of now, though its author has stopped right after the
+//! store. What is read while `changes` is odd has no moment that lasts. And as long as `changes` stays the same, at most one
+//! change that moves nothing is seen.
+//!
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
@@ -62,6 +67,18 @@ impl<'a> Look<'a> {
         self.heap.words.load(at).ok_or(Retry)
     }
 
+    /// Appends words that lie one after the other to what has been read; the offset may be anything.
+    pub(crate) fn append_words(&self, at: u64, count: u64, to: &mut Vec<u64>) -> Result<(), Retry> {
+        to.try_reserve(count as usize).map_err(|_| Retry)?;
+        if self.overlay.is_empty() {
+            return self.heap.words.append(at, count, to).ok_or(Retry);
+        }
+        for nth in 0..count {
+            to.push(self.load(at.wrapping_add(8 * nth))?);
+        }
+        Ok(())
+    }
+
     /// A word of the head.
     #[inline(always)]
     pub(crate) fn root(&self, at: u64) -> u64 {
@@ -71,7 +88,7 @@ impl<'a> Look<'a> {
         {
             return value;
         }
-        self.heap.words.relaxed(at)
+        self.heap.words.follow(at)
     }
 
     /// A word of the head as it is after all that was read so far. [`Look::check`] comes after it.
@@ -111,22 +128,46 @@ impl<'a> Look<'a> {
         // Acquire: what was loaded until now is no newer than what this asks for. `changes` comes last: a record that is
         // the next change's by now is no answer.
         fence(Ordering::Acquire);
-        (self.seq & 1 == 1 || self.heap.seen_record() == Some(self.overlay))
+        (self.changes & 1 == 0 || self.is_seen_as_before())
             && self.is_valid()
             && self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
+    }
+
+    /// Whether the change that was under way, and moves nothing, is still seen, or not yet.
+    #[cold]
+    #[inline(never)]
+    fn is_seen_as_before(&self) -> bool {
+        self.seq & 1 == 1 || self.heap.seen_record() == Some(self.overlay)
+    }
+
+    /// `changes`, before what is loaded from now on.
+    #[inline(always)]
+    pub(crate) fn changes(&self) -> u64 {
+        self.heap.words.acquire(self.heap.head + CHANGES)
+    }
+
+    /// Whether `changes` is the same after all that was loaded until now: then at most one store by which a change that
+    /// moves nothing is seen came between the loads.
+    #[inline(always)]
+    pub(crate) fn is_one_change(&self, changes: u64) -> bool {
+        // Acquire: as in `is_valid`.
+        fence(Ordering::Acquire);
+        self.heap.words.relaxed(self.heap.head + CHANGES) == changes
     }
 
     /// The moment, for caches that live longer than the look.
     #[inline(always)]
     pub(crate) fn moment(&self) -> Moment {
+        let is_odd = self.changes & 1;
         Moment {
             seq: self.seq,
-            changes: self.changes,
+            // All ones, which `changes` never is, if it is odd.
+            changes: self.changes | is_odd.wrapping_neg(),
         }
     }
 }
 
-/// Both counters at a time when neither change was under way.
+/// Both counters at a time when no change that moves nothing was under way; otherwise no time at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     seq: u64,
@@ -155,16 +196,22 @@ impl Heap {
         if seq & 1 == 1 {
             return None;
         }
+        let overlay = if changes & 1 == 0 {
+            Record::EMPTY
+        } else {
+            self.seen_record()?
+        };
         Some(Look {
             heap: self,
             seq,
             changes,
-            overlay: self.seen_record()?,
+            overlay,
         })
     }
 
     /// The writes of a change that moves nothing, is under way and is seen already; [`Record::EMPTY`] if there is none.
-    #[inline(always)]
+    #[cold]
+    #[inline(never)]
     fn seen_record(&self) -> Option<Record> {
         // Acquire: the record is at least that of this change.
         match self.words.acquire(self.head + ARMED) {
@@ -173,8 +220,6 @@ impl Heap {
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn seen_record_of(&self, armed: u64) -> Option<Record> {
         let Some(index) = seen_index(armed) else {
             return Some(Record::EMPTY);

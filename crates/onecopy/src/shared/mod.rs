@@ -6,6 +6,8 @@
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers.
 //! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
+//! * `usage` says what containers use their memory for.
+//! * `array` is the container without a heap: elements in one piece, written in place.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 #![allow(
     clippy::inline_always,
@@ -21,6 +23,7 @@
     reason = "what a kind of container does under its lock is a method of it, also where the lock knows enough"
 )]
 
+mod array;
 mod cell;
 mod change;
 mod dict;
@@ -31,14 +34,17 @@ mod heap;
 mod layout;
 mod list;
 mod lock;
+mod lock_word;
 mod look;
 mod record;
 mod reference;
 mod referring;
+mod usage;
 mod value;
 mod verify;
 mod words;
 
+pub use array::{Array, Element, Number, RawArray, Sum};
 pub use cell::Cell;
 pub use dict::{
     Canonical, Counter, Dict, DictError, DictKind, DictLock, End, Items, Key, KeyAdded,
@@ -49,4 +55,5 @@ pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::Moment;
 pub use reference::Reference;
+pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

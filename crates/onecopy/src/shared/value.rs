@@ -492,6 +492,7 @@ impl Look<'_> {
 
 impl Incoming<'_> {
     /// Makes what a sink makes of a value that is no longer in the container.
+    #[inline(always)]
     pub fn make<S: Sink>(&self, sink: &S) -> Result<S::Made, S::Error> {
         match *self {
             Self::Word(word) => sink.word(word),

@@ -3,7 +3,8 @@
 //! **Invariants.** `I1`: `base .. base + len` is mapped readable and writable for as long as the value lives, and `len`
 //! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic of a word's width, so
 //! a peer that writes at the same time is no data race; no reference to these bytes exists. Readers may be led astray by
-//! a word that is changing and load a word of an image, which nobody writes to.
+//! a word that is changing and load a word of an image, which nobody writes to. The elements of an array are accessed as
+//! whoever made it says (array.rs).
 //!
 //! Offsets count from the start of the data area, so that they mean the same in every process. Readers follow any
 //! offset: the lowest three bits are cleared and the bounds checked, and what was read is judged afterwards.
@@ -16,7 +17,7 @@
 use std::ptr::NonNull;
 
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
-use crate::store::Container;
+use crate::store::{Container, Store};
 
 /// How a word is loaded that may be the way to others. x86 keeps loads in order, and a Relaxed one lets the compiler
 /// merge address computations; elsewhere what a word leads to must not be older than the word.
@@ -48,6 +49,15 @@ impl Words {
         }
     }
 
+    /// The data area of a store, which whoever uses it keeps.
+    pub(crate) fn of_store(store: &Store) -> Self {
+        let (base, len) = store.data();
+        Self {
+            base,
+            len: len & !7,
+        }
+    }
+
     /// Bytes of the area.
     #[inline(always)]
     pub(crate) fn len(self) -> u64 {
@@ -69,19 +79,34 @@ impl Words {
     /// The word at an offset that may be anything; `None` outside the area.
     #[inline(always)]
     pub(crate) fn load(&self, at: u64) -> Option<u64> {
-        Some(self.cell(at)?.load(FOLLOW))
+        let value = self.cell(at)?.load(FOLLOW);
+        crate::testing::container_loaded();
+        Some(value)
+    }
+
+    /// The word at an offset of the container's head that is followed, or that others are believed by: what is loaded after
+    /// it is no older.
+    #[inline(always)]
+    pub(crate) fn follow(&self, at: u64) -> u64 {
+        let value = self.cell(at).map_or(0, |word| word.load(FOLLOW));
+        crate::testing::container_loaded();
+        value
     }
 
     /// The word at an offset of the container's head. Acquire: pairs with Release in [`Words::store`].
     #[inline(always)]
     pub(crate) fn acquire(&self, at: u64) -> u64 {
-        self.cell(at).map_or(0, |word| word.load(Ordering::Acquire))
+        let value = self.cell(at).map_or(0, |word| word.load(Ordering::Acquire));
+        crate::testing::container_loaded();
+        value
     }
 
     /// The word at an offset of the container's head, in no order with others.
     #[inline(always)]
     pub(crate) fn relaxed(&self, at: u64) -> u64 {
-        self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed))
+        let value = self.cell(at).map_or(0, |word| word.load(Ordering::Relaxed));
+        crate::testing::container_loaded();
+        value
     }
 
     /// Writes a word of a container that this thread has locked, or one that nobody can reach yet. Release: what was
@@ -111,6 +136,12 @@ impl Words {
         true
     }
 
+    /// Appends words that may be changing; `None`, and nothing is appended, if they reach beyond the area.
+    pub(crate) fn append(&self, at: u64, words: u64, to: &mut Vec<u64>) -> Option<()> {
+        to.extend(self.range(at, words)?.iter().map(|word| word.load(FOLLOW)));
+        Some(())
+    }
+
     #[inline(always)]
     fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
         let end = words
@@ -124,6 +155,31 @@ impl Words {
         // SAFETY: `words` words from there lie in the area, mapped (I1) and aligned since `base` and `at` are; they are only
         // accessed atomically (I2), and the slice does not outlive `self`, which the area does (I1).
         Some(unsafe { std::slice::from_raw_parts(first.cast::<AtomicU64>(), words as usize) })
+    }
+
+    /// Replaces a word by what a function makes of it, as often as others are faster; `None` from the function leaves it.
+    /// The word as it was, or as it was when it was left. Only for words that no record changes.
+    #[inline(always)]
+    pub(crate) fn update(
+        &self,
+        at: u64,
+        change: impl FnMut(u64) -> Option<u64>,
+    ) -> Option<Result<u64, u64>> {
+        // AcqRel: publishes what this thread wrote, and sees what the last writer of this word had written before.
+        let updated = self
+            .cell(at)?
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+        crate::testing::container_stored();
+        Some(updated)
+    }
+
+    /// Where bytes that are not accessed as words begin; `None` if they would reach beyond the area.
+    pub(crate) fn place(&self, at: u64, byte_len: u64) -> Option<NonNull<u8>> {
+        if at.checked_add(byte_len).is_none_or(|end| end > self.len) {
+            return None;
+        }
+        // SAFETY: `at` is at most `len`, so the place lies in the area or at its end (I1).
+        Some(unsafe { self.base.add(at as usize) })
     }
 
     /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.

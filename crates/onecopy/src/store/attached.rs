@@ -172,12 +172,10 @@ impl Attached {
             let _ = self.file.punch_data(row.first, row.committed());
             // What is left is freed by whoever recovers this process's slot.
             while let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
-                match locked.drop_references(row.id, slot, AT_ONCE, &mut dying) {
-                    Ok(false) => {}
-                    Ok(true) | Err(_) => {
-                        let _ = locked.finish_free(&row);
-                        break;
-                    }
+                let dropped = locked.drop_references(row.id, slot, AT_ONCE, &mut dying);
+                if !matches!(dropped, Ok(false)) {
+                    let _ = locked.finish_free(&row);
+                    break;
                 }
             }
         }

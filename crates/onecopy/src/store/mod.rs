@@ -11,7 +11,7 @@
 //! * `layout` says where everything stands; `mem` is the only way to touch it; `file` maps it and `grow` commits it.
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
 //! * `spans`, `objects`, `chunks`, `units` and `references` are the tables; `processes`, `alive` and `threads` say who is there.
-//! * `recover` gives back what the dead held; `verify` checks all invariants.
+//! * `recover` gives back what the dead held; `verify` checks all invariants, and `census` lists containers.
 //! * `process_lock`, `local`, `own_slot` and `attached` are the process's own side; `session` is one operation; `at_fork`
 //!   and `find` are how a store comes to a process.
 //! * `hold` is one owner's interest; `building`, `object`, `private` and `view` are objects as Rust values; `referent` is
@@ -26,6 +26,7 @@ mod alive;
 mod at_fork;
 mod attached;
 mod building;
+mod census;
 mod check;
 mod chunks;
 mod container;
@@ -63,6 +64,7 @@ mod view;
 mod words;
 
 pub use building::Building;
+pub(crate) use census::{Listed, Run};
 #[cfg(not(feature = "testing"))]
 pub(crate) use container::Container;
 #[cfg(feature = "testing")]

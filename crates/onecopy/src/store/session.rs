@@ -158,13 +158,11 @@ impl Attached {
             let Ok(locked) = session.lock(patience) else {
                 return false;
             };
-            match locked.drop_references(row.id, session.slot, AT_ONCE, dying) {
-                Ok(false) => {}
-                // A damaged chain keeps its container.
-                Ok(true) | Err(_) => {
-                    let _ = locked.finish_free(row);
-                    return true;
-                }
+            let dropped = locked.drop_references(row.id, session.slot, AT_ONCE, dying);
+            // A damaged chain keeps its container.
+            if !matches!(dropped, Ok(false)) {
+                let _ = locked.finish_free(row);
+                return true;
             }
         }
     }

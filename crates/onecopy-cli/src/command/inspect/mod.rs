@@ -1,7 +1,8 @@
-//! `onecopy inspect FILE`: what is in an image file.
+//! `onecopy inspect FILE|PID`: what is in an image file, or in the stores of a process.
 #![deny(unsafe_code)]
 
 mod open;
+mod process;
 mod tree;
 
 use std::io::Write;
@@ -25,8 +26,11 @@ struct Inspection {
     root: Entry,
 }
 
-/// Looks at a file and prints what is in it. Nothing is unpickled.
+/// Looks at a file, or at the stores of a process, and prints what is in it. Nothing is unpickled.
 pub(crate) fn run(arguments: &InspectArguments, out: &mut dyn Write) -> Result<()> {
+    if let Some(pid) = arguments.pid() {
+        return process::run(pid, arguments.json, out);
+    }
     let path = arguments.file.display().to_string();
     let file = open::open(&arguments.file)?;
     let image = Image::open(file.bytes());

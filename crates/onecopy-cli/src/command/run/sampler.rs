@@ -21,9 +21,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::budget::{Budget, Wanted, pause};
 use super::record::{Event, EventKind, Overhead, Reading, Sample};
+use super::tags::Tags;
 use super::unseen::{self, Gap, Unseen};
 use super::waiting::Waiting;
-use super::{marks, side, tags};
+use super::{marks, side};
 use crate::command::why::recorder::Feed;
 
 /// Samples that are kept; beyond, every second one is dropped.
@@ -73,8 +74,9 @@ pub(crate) struct Sampler {
     session: Session,
     started: Instant,
     budget: Budget,
-    /// Where tagged ranges are written to.
+    /// Where programs leave what they want to be seen.
     side_folder: Option<PathBuf>,
+    tags: Option<Tags>,
     keep_rows: bool,
     /// Who wants to know what each process has copied.
     why: Option<Feed>,
@@ -105,6 +107,7 @@ impl Sampler {
             session,
             started,
             budget: Budget::new(allowed),
+            tags: side_folder.clone().map(Tags::new),
             side_folder,
             keep_rows,
             why: None,
@@ -305,8 +308,8 @@ impl Sampler {
 
     fn read(&mut self, t: f64, glance: &Glance, estimate: f64) -> Option<(Reading, Report)> {
         let before = cpu_time();
-        if let Some(folder) = &self.side_folder {
-            self.session.set_tags(tags::read(folder));
+        if let Some(tags) = &mut self.tags {
+            self.session.set_tags(tags.read());
         }
         if let Some(why) = &mut self.why {
             why.begin(glance);

@@ -24,7 +24,8 @@ use onecopy_meter::{Identity, Proc, Report, Session, SkipReason, families};
 use crate::OK;
 use crate::cli::meter::TopArguments;
 use crate::command::report;
-use crate::command::run::{pause, sampler::cpu_time, side, tags};
+use crate::command::run::tags::Tags;
+use crate::command::run::{pause, sampler::cpu_time, side};
 
 /// Numbers of copies that are kept for the line in the head.
 const KEPT: usize = 12;
@@ -99,7 +100,7 @@ struct Rated {
 /// The tree, and when it may be read again.
 struct Source {
     session: Session,
-    side: Option<std::path::PathBuf>,
+    tags: Option<Tags>,
     overhead: f64,
     every: Duration,
     last: Instant,
@@ -114,7 +115,7 @@ pub(crate) fn run(arguments: &TopArguments, out: &mut dyn Write) -> Result<i32> 
         None => largest_family(&proc)?,
     };
     let mut source = Source {
-        side: side::folder_of(pid),
+        tags: side::folder_of(pid).map(Tags::new),
         session: Session::new(proc, pid),
         overhead: arguments.overhead / 100.0,
         every: Duration::from_secs_f64(arguments.every),
@@ -137,8 +138,8 @@ pub(crate) fn run(arguments: &TopArguments, out: &mut dyn Write) -> Result<i32> 
 impl Source {
     fn read(&mut self) -> Result<Report> {
         let before = cpu_time();
-        if let Some(side) = &self.side {
-            self.session.set_tags(tags::read(side));
+        if let Some(tags) = &mut self.tags {
+            self.session.set_tags(tags.read());
         }
         let report = self.session.read();
         let cost = cpu_time().saturating_sub(before);

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,7 +26,7 @@ use super::{Copied, Why};
 use crate::USAGE;
 use crate::cli::meter::WhyArguments;
 use crate::command::report;
-use crate::command::run::{side, tags};
+use crate::command::run::{side, tags::Tags};
 use crate::output::{json, report as text, say, units, why as printed};
 
 /// What `--json` prints.
@@ -65,6 +64,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     let page_size = proc.page_size();
     let side = side::folder_of(arguments.pid);
     let folder = arguments.objects.clone().or_else(|| side.clone());
+    let mut tags = side.map(Tags::new);
     if arguments.objects.is_some() && !Tables::new(folder.clone()).any() {
         bail!(
             "there is no table of objects in that folder: the program writes it when it is told to"
@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
     // Before the first reading: what is written between the two is explained, and what was there before
     // is taken off.
     let recorder = Recorder::of_processes(known(&proc, &glance), folder.clone());
-    let earlier = read(&proc, &mut session, side.as_ref(), &glance)?;
+    let earlier = read(&proc, &mut session, tags.as_mut(), &glance)?;
     let (first, copied_before) = &earlier;
     report::check_root(arguments.pid, first)?;
     if !first.complete {
@@ -87,14 +87,14 @@ pub(crate) fn run(arguments: &WhyArguments, out: &mut dyn Write) -> Result<i32> 
         );
     }
     let seconds = wait(arguments.seconds, glance.processes.len(), &interrupted);
-    let (last, copied) = read(&proc, &mut session, side.as_ref(), &glance)?;
+    let (last, copied) = read(&proc, &mut session, tags.as_mut(), &glance)?;
     if !last.complete {
         say(format_args!(
             "the last reading is not complete, so more may have been copied than follows: {}",
             gaps(&last)
         ));
     }
-    let tags = side.as_deref().map(tags::read).unwrap_or_default();
+    let tags = tags.map(|mut tags| tags.read()).unwrap_or_default();
     let content = arguments
         .content
         .then(|| content::look(&proc, &copied, &parents(&glance), &tags));
@@ -196,10 +196,10 @@ fn interrupts() -> Result<Receiver<()>> {
 fn read(
     proc: &Proc,
     session: &mut Session,
-    side: Option<&PathBuf>,
+    tags: Option<&mut Tags>,
     glance: &Glance,
 ) -> Result<(Report, Vec<Copied>)> {
-    session.set_tags(side.map(|side| tags::read(side)).unwrap_or_default());
+    session.set_tags(tags.map(Tags::read).unwrap_or_default());
     let report = session.read()?;
     let now = session.glance()?;
     let is_same = |pid: u32, start: u64| {

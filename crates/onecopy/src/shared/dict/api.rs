@@ -60,7 +60,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn dict(&self) -> Result<Dict, ContainerError> {
-        Dict::create(self, DictKind::Dict)
+        Ok(Dict::of(RawDict::create(self, DictKind::Dict)?))
     }
 }
 
@@ -97,11 +97,6 @@ fn with_canonical<T>(
 }
 
 impl Dict {
-    pub(super) fn create(store: &Store, kind: DictKind) -> Result<Self, ContainerError> {
-        Ok(Self(Arc::new(RawDict::create(store, kind)?)))
-    }
-
-    #[cfg(test)]
     pub(super) fn of(raw: RawDict) -> Self {
         Self(Arc::new(raw))
     }

@@ -4,7 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
 use super::super::value::Value;
-use super::{Dict, DictError, DictKind};
+use super::{Dict, DictError, DictKind, RawDict};
 use crate::store::{Store, Token};
 
 /// Counts of values that all processes of a family add to. What was never counted has the count 0.
@@ -35,7 +35,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn counter(&self) -> Result<Counter, ContainerError> {
-        Ok(Counter(Dict::create(self, DictKind::Counter)?))
+        Ok(Counter(Dict::of(RawDict::create(self, DictKind::Counter)?)))
     }
 }
 

@@ -59,10 +59,8 @@ pub use counter::Counter;
 pub use hash::{Canonical, Key, canonical, refusal};
 pub use point::{End, KeyExchanged};
 pub use raw::{DictKind, RawDict};
+pub(crate) use raw::{STATE, len_of};
 pub use read::{Part, Picture};
 pub use set::Set;
 
-use raw::{
-    FIRST, INDEX, KEY_AT, LEN_MOST, OFFSET, ORDER, PLACE_AT, STATE, VALUE_AT, len_of, state,
-    used_of,
-};
+use raw::{FIRST, INDEX, KEY_AT, LEN_MOST, OFFSET, ORDER, PLACE_AT, VALUE_AT, state, used_of};

@@ -15,7 +15,7 @@ pub(super) const INDEX: u64 = ROOT0;
 /// The order.
 pub(super) const ORDER: u64 = ROOT1;
 /// Places in use and keys.
-pub(super) const STATE: u64 = ROOT3;
+pub(crate) const STATE: u64 = ROOT3;
 /// All places below are holes.
 pub(super) const FIRST: u64 = ROOT4;
 /// In a word: where something stands.
@@ -30,7 +30,7 @@ pub(super) const PLACE_AT: u64 = 16;
 pub(super) const KEY_AT: u64 = 24;
 
 #[inline(always)]
-pub(super) fn len_of(state: u64) -> u64 {
+pub(crate) fn len_of(state: u64) -> u64 {
     state & 0xffff_ffff
 }
 
@@ -59,13 +59,13 @@ pub enum DictKind {
     /// A dict.
     Dict = 2,
     /// What a set is made of.
-    Set = 4,
+    Set = 5,
     /// What a counter is made of.
-    Counter = 5,
+    Counter = 6,
 }
 
 impl DictKind {
-    fn of(kind: u8) -> Option<Self> {
+    pub(crate) fn of(kind: u8) -> Option<Self> {
         [Self::Dict, Self::Set, Self::Counter]
             .into_iter()
             .find(|known| *known as u8 == kind)

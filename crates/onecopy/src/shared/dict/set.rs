@@ -4,7 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
 use super::super::value::Value;
-use super::{Dict, DictError, DictKind, End};
+use super::{Dict, DictError, DictKind, End, RawDict};
 use crate::store::{Store, Token};
 
 /// A set of values that all processes of a family see and change, in the order in which they were added.
@@ -33,7 +33,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn set(&self) -> Result<Set, ContainerError> {
-        Ok(Set(Dict::create(self, DictKind::Set)?))
+        Ok(Set(Dict::of(RawDict::create(self, DictKind::Set)?)))
     }
 }
 

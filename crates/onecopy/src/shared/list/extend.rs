@@ -29,6 +29,9 @@ impl RawList {
             let (step, blobs) = first_step(rest);
             let (now, later) = rest.split_at_checked(step).unwrap_or((rest, &[]));
             if let Err(error) = Self::extend_once(&locked, now, blobs) {
+                // Behind the end are words that will never be elements; readers of elements that were popped just now may
+                // be there, and would take them for what is appended next.
+                locked.change().commit(true)?;
                 self.take_back(&locked, before);
                 return Err(error);
             }

@@ -17,7 +17,8 @@
 //!
 //! **Readers** see a length, a base, an entry and a word, and none of these changes but under an odd `seq`, except: a word
 //! is replaced by another (one store), and the length changes at the end. Where an element was popped, the next one may
-//! be written before it is committed; so a reader looks at the length again after the word.
+//! be written before it is committed; so a reader looks at the length again after the word. One that counts from the end
+//! looks whether anything at all has changed between the two.
 //!
 //! **Crash points** are those of a change (change.rs): each operation is one, of one word (set, append, pop) or of a
 //! record. What comes before and after it is a change of its own that nobody sees: more pages, a larger directory, spare
@@ -55,7 +56,8 @@ mod whole;
 pub use api::{Iter, List, ListError, ListLock};
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
+pub(crate) use raw::{KIND, LEN};
 pub use read::Chunk;
 pub use slice::Slice;
 
-use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, LEN, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};
+use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};

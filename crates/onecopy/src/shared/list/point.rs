@@ -63,6 +63,9 @@ impl RawList {
     /// As in [`RawList::len`].
     #[inline(always)]
     pub fn get<S: Sink>(&self, index: i64, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
+        if index < 0 {
+            return self.get_from_end(index, sink);
+        }
         self.heap.read(
             #[inline(always)]
             |look| {
@@ -73,6 +76,31 @@ impl RawList {
                 let word = look_up(look, index)?;
                 // Popped meanwhile: then the word may be one that is not appended yet.
                 if look.root_after(LEN) <= index {
+                    return Err(Retry);
+                }
+                read_value(look, word, sink).map(Some)
+            },
+        )
+    }
+
+    /// The same for a negative index: the length says which element it is, so both have to be of one moment.
+    #[inline(always)]
+    fn get_from_end<S: Sink>(
+        &self,
+        index: i64,
+        sink: &S,
+    ) -> Result<Option<Made<S>>, ContainerError> {
+        self.heap.read(
+            #[inline(always)]
+            |look| {
+                let changes = look.changes();
+                let Some(index) = normal(index, look.root(LEN)) else {
+                    look.check()?;
+                    return Ok(None);
+                };
+                let word = look_up(look, index)?;
+                // One change is seen by a length or by a word, not by both.
+                if !look.is_one_change(changes) {
                     return Err(Retry);
                 }
                 read_value(look, word, sink).map(Some)

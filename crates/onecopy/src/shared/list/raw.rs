@@ -18,7 +18,7 @@ pub(super) const OFFSET: u64 = (1 << 48) - 1;
 /// The directory's first entry, 0 for none.
 pub(super) const DIRECTORY_AT: u64 = ROOT0;
 /// Elements. Stored last by whoever appends.
-pub(super) const LEN: u64 = ROOT1;
+pub(crate) const LEN: u64 = ROOT1;
 /// Position of the first element.
 pub(super) const BASE: u64 = ROOT2;
 /// The first position behind the last page.

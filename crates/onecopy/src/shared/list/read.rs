@@ -9,8 +9,8 @@ use super::super::error::ContainerError;
 use super::super::look::{Look, Moment, Retry};
 use super::super::reference::References;
 use super::super::value::{Incoming, Kind, Word};
-use super::place::{entry_at, slot};
-use super::{BASE, DIRECTORY_AT, LEN, PER, RawList};
+use super::place::entry_at;
+use super::{BASE, DIRECTORY_AT, LEN, OFFSET, PER, RawList};
 
 /// Elements of a list at one moment.
 #[derive(Debug, Clone, Default)]
@@ -130,6 +130,14 @@ impl Chunk {
         }
     }
 
+    /// An element that leads nowhere: the word that it is.
+    #[inline(always)]
+    #[must_use]
+    pub fn word(&self, index: usize) -> Option<Word> {
+        let word = Word(*self.words.get(index)?);
+        (!word.leads()).then_some(word)
+    }
+
     fn blob(&self, at: usize) -> Option<Incoming<'_>> {
         let (header, content) = self.bytes.get(at..)?.split_first_chunk::<8>()?;
         let header = super::super::layout::Header(u64::from_le_bytes(*header));
@@ -186,13 +194,12 @@ impl Chunk {
             };
             look.check_page(entry)?;
             let first = self.words.len();
-            self.words
-                .try_reserve(in_page as usize)
-                .map_err(|_| Retry)?;
-            for nth in 0..in_page {
-                self.words
-                    .push(look.load(slot(entry, position.wrapping_add(nth)))?);
-            }
+            // A page is a circle: what is asked for may go on at its beginning.
+            let place = (entry >> 48).wrapping_add(position) % PER;
+            let before_end = in_page.min(PER - place);
+            let page = entry & OFFSET;
+            look.append_words(page.wrapping_add(8 * place), before_end, &mut self.words)?;
+            look.append_words(page, in_page - before_end, &mut self.words)?;
             self.take_blobs(look, first)?;
             // Now and then is enough where a page is one element.
             if (step == 1 || done.is_multiple_of(PER)) && !look.is_current() {

@@ -133,7 +133,7 @@ impl RawList {
             .filter(|value| matches!(value, Incoming::Blob(..)))
             .count() as u64;
         let mut change =
-            locked.long_change(2 * meant.count + 2 * places + 4 * meant.count.min(CLASSES))?;
+            locked.long_change(2 * meant.count + 3 * places + 4 * meant.count.min(CLASSES))?;
         let mut old = Vec::new();
         for (index, value) in meant.indices().zip(values) {
             let position = state.base + index;

@@ -1,29 +1,188 @@
-"""Dicts, sets and counters that all processes see and change."""
+"""Containers that all processes see and change."""
 
 from collections import Counter as _RealCounter
-from collections.abc import (
-    Callable,
-    ItemsView,
-    Iterable,
-    Iterator,
-    KeysView,
-    Mapping,
-    MutableMapping,
-    MutableSet,
-    ValuesView,
-)
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, MutableSet
 from collections.abc import Set as AbstractSet
-from types import GenericAlias
-from typing import Any, ClassVar, Generic, Self, TypeVar, final, overload
+from typing import Any, Generic, Self, SupportsIndex, TypeVar, final, overload
 
-from onecopy._stubs.containers import Lock
+from onecopy._stubs.containing import _Collection, _Container, _Mapping
+
+__all__ = ["Counter", "Dict", "List", "Lock", "Set", "Value"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
+_S = TypeVar("_S")
 
 @final
-class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
+class Lock:
+    """The writers' lock of a container, for `with`. Readers go on; a thread may take it again while it has it."""
+
+    def acquire(self, timeout: float = 10.0) -> None:
+        """Takes the lock.
+
+        Args:
+            timeout: Seconds to wait for a living holder.
+
+        Raises:
+            TimeoutError: It was not to be had in time; the text names the holder.
+        """
+
+    def release(self) -> None:
+        """Gives the lock back.
+
+        Raises:
+            RuntimeError: This thread does not have it.
+        """
+
+    def locked(self) -> bool:
+        """Whether some thread of some process has the lock."""
+
+    @property
+    def deaths(self) -> int:
+        """Holders that have died in the lock."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_error: object) -> None: ...
+
+@final
+class List(_Collection, MutableSequence[_T]):
+    """A list that all processes see and change; each method is one step for all others."""
+
+    def __init__(self, iterable: Iterable[_T] = ..., /) -> None: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> _T: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> list[_T]: ...
+    @overload
+    def __setitem__(self, key: SupportsIndex, value: _T, /) -> None: ...
+    @overload
+    def __setitem__(self, key: slice, value: Iterable[_T], /) -> None: ...
+    def __delitem__(self, key: SupportsIndex | slice, /) -> None: ...
+    def __iter__(self) -> Iterator[_T]: ...
+    def __reversed__(self) -> Iterator[_T]: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __lt__(self, value: List[_T] | list[_T], /) -> bool: ...
+    def __le__(self, value: List[_T] | list[_T], /) -> bool: ...
+    def __gt__(self, value: List[_T] | list[_T], /) -> bool: ...
+    def __ge__(self, value: List[_T] | list[_T], /) -> bool: ...
+    def __add__(self, value: List[_S] | list[_S], /) -> list[_T | _S]: ...
+    def __radd__(self, value: list[_S], /) -> list[_T | _S]: ...
+    def __mul__(self, value: SupportsIndex, /) -> list[_T]: ...
+    def __rmul__(self, value: SupportsIndex, /) -> list[_T]: ...
+    def __iadd__(self, value: Iterable[_T], /) -> Self: ...  # type: ignore[misc]
+    def __imul__(self, value: SupportsIndex, /) -> Self: ...
+    def append(self, object: _T, /) -> None:
+        """Adds an element at the end."""
+
+    def extend(self, iterable: Iterable[_T], /) -> None:
+        """Adds all elements of an iterable at the end, in one step."""
+
+    def insert(self, index: SupportsIndex, object: _T, /) -> None:
+        """Inserts an element before the one at `index`."""
+
+    def pop(self, index: SupportsIndex = -1, /) -> _T:
+        """Takes an element out, and returns it.
+
+        Raises:
+            IndexError: There is no such element.
+        """
+
+    def remove(self, value: _T, /) -> None:
+        """Takes the first element out that equals `value`.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    def index(self, value: object, start: SupportsIndex | None = None, stop: SupportsIndex | None = None, /) -> int:
+        """The index of the first element between `start` and `stop` that equals `value`.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    def count(self, value: object, /) -> int:
+        """How many elements equal `value`."""
+
+    def reverse(self) -> None:
+        """Turns the order of the elements round, in one step."""
+
+    def sort(self, *, key: Callable[[_T], Any] | None = None, reverse: bool = False) -> None:
+        """Sorts the elements, as `list.sort` does."""
+
+    def copy(self) -> list[_T]:
+        """The elements as a real list, of one moment."""
+
+    def to_python(self) -> list[_T]:
+        """The elements as a real list, of one moment."""
+
+    def add(self: List[int], index: SupportsIndex, amount: int | None = None, /) -> int:
+        """Adds to an int in one step (1 if no amount is given), and returns the sum.
+
+        Raises:
+            IndexError: There is no such element.
+            TypeError: It is no int.
+        """
+
+    def update_with(self, index: SupportsIndex, function: Callable[[_T], _T], /) -> _T:
+        """Replaces an element by what a function makes of it, and returns that.
+
+        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+
+        Args:
+            index: Which element.
+            function: Gets the element, returns the next one.
+
+        Raises:
+            IndexError: There is no such element.
+        """
+
+    def compare_exchange(self, index: SupportsIndex, old: object, new: _T, /) -> bool:
+        """Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
+
+        Raises:
+            IndexError: There is no such element.
+        """
+
+@final
+class Value(_Container, Generic[_T]):
+    """One value of any kind that all processes see and change."""
+
+    @overload
+    def __new__(cls) -> Self: ...
+    @overload
+    def __new__(cls, value: _T, /) -> Self: ...
+    def get(self) -> _T:
+        """The value."""
+
+    def set(self, value: _T, /) -> None:
+        """Replaces the value."""
+
+    @property
+    def value(self) -> _T:
+        """The value, as `multiprocessing.Value` calls it."""
+
+    @value.setter
+    def value(self, value: _T, /) -> None: ...
+    def add(self: Value[int], amount: int | None = None, /) -> int:
+        """Adds to an int in one step (1 if no amount is given), and returns the sum.
+
+        Raises:
+            TypeError: The value, or `amount`, is no int.
+        """
+
+    def update_with(self, function: Callable[[_T], _T], /) -> _T:
+        """Replaces the value by what a function makes of it, and returns that.
+
+        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+        """
+
+    def compare_exchange(self, old: object, new: _T, /) -> bool:
+        """Replaces the value if it is `old`: the same value of the same type. Returns whether it was."""
+
+@final
+class Dict(_Mapping[_K, _V]):
     """A dict that all processes see and change.
 
     It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as
@@ -42,7 +201,7 @@ class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
     Raises:
         KeyError: There is no such key.
         TypeError: A key of this class cannot be found by other processes.
-        MemoryError: There is no memory; the dict is as it was.
+        MemoryError: There is no memory; the dict is as it was, or has whole steps of a large update.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:
@@ -56,93 +215,19 @@ class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
     """
 
     @overload
-    def __new__(cls, source: Mapping[_K, _V] | Iterable[tuple[_K, _V]] = ..., /) -> Self: ...
+    def __init__(self, source: Mapping[_K, _V] | Iterable[tuple[_K, _V]] = ..., /) -> None: ...
     @overload
-    def __new__(
-        cls: type[Dict[str, _V]], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V
-    ) -> Dict[str, _V]: ...
+    def __init__(
+        self: Dict[str, _V], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V
+    ) -> None: ...
     @classmethod
     @overload
-    def fromkeys(cls, iterable: Iterable[_T], value: None = None, /) -> Dict[_T, Any]:
+    def fromkeys(cls, iterable: Iterable[_T], value: None = None, /) -> Dict[_T, None]:
         """A dict with these keys, which all have the same value."""
 
     @classmethod
     @overload
     def fromkeys(cls, iterable: Iterable[_T], value: _V, /) -> Dict[_T, _V]: ...
-    def __getitem__(self, key: _K, /) -> _V: ...
-    def __setitem__(self, key: _K, value: _V, /) -> None: ...
-    def __delitem__(self, key: _K, /) -> None: ...
-    def __contains__(self, key: object, /) -> bool: ...
-    def __iter__(self) -> Iterator[_K]: ...
-    def __reversed__(self) -> Iterator[_K]: ...
-    @overload
-    def get(self, key: _K, default: None = None, /) -> _V | None:
-        """The value of a key, or `default` if there is no such key."""
-
-    @overload
-    def get(self, key: _K, default: _V, /) -> _V: ...
-    @overload
-    def get(self, key: _K, default: _T, /) -> _V | _T: ...
-    def setdefault(self, key: _K, default: _V = ..., /) -> _V:
-        """The value of a key. A key that is not there is set to `default`."""
-
-    @overload
-    def pop(self, key: _K, /) -> _V:
-        """Takes a key out and returns its value; `default` if there is no such key.
-
-        Raises:
-            KeyError: There is no such key, and no default.
-        """
-
-    @overload
-    def pop(self, key: _K, default: _V, /) -> _V: ...
-    @overload
-    def pop(self, key: _K, default: _T, /) -> _V | _T: ...
-    def popitem(self) -> tuple[_K, _V]:
-        """Takes the last key out and returns it with its value.
-
-        Raises:
-            KeyError: There is none.
-        """
-
-    def keys(self) -> KeysView[_K]:
-        """The keys, as they are whenever this is asked."""
-
-    def values(self) -> ValuesView[_V]:
-        """The values, as they are whenever this is asked."""
-
-    def items(self) -> ItemsView[_K, _V]:
-        """The items, as they are whenever this is asked."""
-
-    def add(self, key: _K, amount: float = ..., /) -> _V:
-        """Adds to the number of a key in one step. A key that is not there gets `amount`.
-
-        Args:
-            key: Which number.
-            amount: What to add; 1 by default.
-
-        Returns:
-            The sum.
-
-        Raises:
-            TypeError: The value, or `amount`, is no int and no float.
-        """
-
-    def compare_exchange(self, key: _K, old: _V, new: _V, /) -> bool:
-        """Replaces the value of a key if it is `old`: the same value of the same type.
-
-        Args:
-            key: Which value.
-            old: What it has to be.
-            new: What it becomes.
-
-        Returns:
-            Whether it was.
-
-        Raises:
-            KeyError: There is no such key.
-        """
-
     @overload  # type: ignore[override]
     def update(self, source: Mapping[_K, _V] | Iterable[tuple[_K, _V]] = ..., /) -> None:
         """Sets many keys, as `dict.update` does: up to 1,024 in one step.
@@ -180,33 +265,12 @@ class Dict(MutableMapping[_K, _V], Generic[_K, _V]):
     def to_python(self) -> dict[_K, _V]:
         """A real dict of what is in it at one moment."""
 
-    def clear(self) -> None:
-        """Takes everything out. Its memory goes back to the store."""
-
-    @property
-    def lock(self) -> Lock:
-        """The writers' lock, for `with`: others wait before they change the container, and readers go on."""
-
-    def verify(self) -> None:
-        """Checks every invariant of the container's memory.
-
-        Raises:
-            OnecopyError: One is broken; the text says which and where.
-        """
-
-    def __len__(self) -> int: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
     def __or__(self, other: Mapping[_K, _V], /) -> dict[_K, _V]: ...
     def __ror__(self, other: Mapping[_K, _V], /) -> dict[_K, _V]: ...
     def __ior__(self, other: Mapping[_K, _V] | Iterable[tuple[_K, _V]], /) -> Self: ...
 
 @final
-class Counter(MutableMapping[_K, int], Generic[_K]):
+class Counter(_Mapping[_K, int]):
     """Counts that all processes add to.
 
     It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a
@@ -222,7 +286,7 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
 
     Raises:
         TypeError: A key of this class cannot be found by other processes.
-        MemoryError: There is no memory.
+        MemoryError: There is no memory; the counter is as it was.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:
@@ -237,91 +301,17 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
     """
 
     @overload
-    def __new__(cls, source: Mapping[_K, int] | Iterable[_K] = ..., /) -> Self: ...
+    def __init__(self, source: Mapping[_K, int] | Iterable[_K] | None = None, /) -> None: ...
     @overload
-    def __new__(
-        cls: type[Counter[str]], source: Mapping[str, int] | Iterable[str] = ..., /, **counts: int
-    ) -> Counter[str]: ...
+    def __init__(
+        self: Counter[str], source: Mapping[str, int] | Iterable[str] | None = None, /, **counts: int
+    ) -> None: ...
     @classmethod
-    def fromkeys(cls, iterable: Any, value: Any = None, /) -> None:
+    def fromkeys(cls, iterable: object, value: object = None, /) -> None:
         """Not for counters, as `collections.Counter` has it."""
 
-    def __getitem__(self, key: _K, /) -> int: ...
-    def __setitem__(self, key: _K, value: int, /) -> None: ...
-    def __delitem__(self, key: _K, /) -> None: ...
-    def __contains__(self, key: object, /) -> bool: ...
-    def __iter__(self) -> Iterator[_K]: ...
-    def __reversed__(self) -> Iterator[_K]: ...
-    @overload
-    def get(self, key: _K, default: None = None, /) -> int | None:
-        """The value of a key, or `default` if there is no such key."""
-
-    @overload
-    def get(self, key: _K, default: int, /) -> int: ...
-    @overload
-    def get(self, key: _K, default: _T, /) -> int | _T: ...
-    def setdefault(self, key: _K, default: int = ..., /) -> int:
-        """The value of a key. A key that is not there is set to `default`."""
-
-    @overload
-    def pop(self, key: _K, /) -> int:
-        """Takes a key out and returns its value; `default` if there is no such key.
-
-        Raises:
-            KeyError: There is no such key, and no default.
-        """
-
-    @overload
-    def pop(self, key: _K, default: int, /) -> int: ...
-    @overload
-    def pop(self, key: _K, default: _T, /) -> int | _T: ...
-    def popitem(self) -> tuple[_K, int]:
-        """Takes the last key out and returns it with its value.
-
-        Raises:
-            KeyError: There is none.
-        """
-
-    def keys(self) -> KeysView[_K]:
-        """The keys, as they are whenever this is asked."""
-
-    def values(self) -> ValuesView[int]:
-        """The values, as they are whenever this is asked."""
-
-    def items(self) -> ItemsView[_K, int]:
-        """The items, as they are whenever this is asked."""
-
-    def add(self, key: _K, amount: float = ..., /) -> int:
-        """Adds to the number of a key in one step. A key that is not there gets `amount`.
-
-        Args:
-            key: Which number.
-            amount: What to add; 1 by default.
-
-        Returns:
-            The sum.
-
-        Raises:
-            TypeError: The value, or `amount`, is no int and no float.
-        """
-
-    def compare_exchange(self, key: _K, old: int, new: int, /) -> bool:
-        """Replaces the value of a key if it is `old`: the same value of the same type.
-
-        Args:
-            key: Which value.
-            old: What it has to be.
-            new: What it becomes.
-
-        Returns:
-            Whether it was.
-
-        Raises:
-            KeyError: There is no such key.
-        """
-
     @overload  # type: ignore[override]
-    def update(self, source: Mapping[_K, float] | Iterable[_K] = ..., /) -> None:
+    def update(self, source: Mapping[_K, float] | Iterable[_K] | None = None, /) -> None:
         """Counts what an iterable yields, or adds the counts of a mapping.
 
         Args:
@@ -330,9 +320,11 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
         """
 
     @overload
-    def update(self: Counter[str], source: Mapping[str, float] | Iterable[str] = ..., /, **counts: float) -> None: ...
+    def update(
+        self: Counter[str], source: Mapping[str, float] | Iterable[str] | None = None, /, **counts: float
+    ) -> None: ...
     @overload
-    def subtract(self, source: Mapping[_K, float] | Iterable[_K] = ..., /) -> None:
+    def subtract(self, source: Mapping[_K, float] | Iterable[_K] | None = None, /) -> None:
         """The same, with each count subtracted.
 
         Args:
@@ -341,7 +333,9 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
         """
 
     @overload
-    def subtract(self: Counter[str], source: Mapping[str, float] | Iterable[str] = ..., /, **counts: float) -> None: ...
+    def subtract(
+        self: Counter[str], source: Mapping[str, float] | Iterable[str] | None = None, /, **counts: float
+    ) -> None: ...
     def update_with(self, key: _K, function: Callable[[int], int], /) -> int:
         """Replaces a count by what a function makes of it, in one step.
 
@@ -378,27 +372,6 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
     def to_python(self) -> _RealCounter[_K]:
         """A `collections.Counter` of what is in it at one moment."""
 
-    def clear(self) -> None:
-        """Takes everything out. Its memory goes back to the store."""
-
-    @property
-    def lock(self) -> Lock:
-        """The writers' lock, for `with`: others wait before they change the container, and readers go on."""
-
-    def verify(self) -> None:
-        """Checks every invariant of the container's memory.
-
-        Raises:
-            OnecopyError: One is broken; the text says which and where.
-        """
-
-    def __len__(self) -> int: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
     def __le__(self, other: _RealCounter[_K] | Counter[_K], /) -> bool: ...
     def __lt__(self, other: _RealCounter[_K] | Counter[_K], /) -> bool: ...
     def __ge__(self, other: _RealCounter[_K] | Counter[_K], /) -> bool: ...
@@ -419,7 +392,7 @@ class Counter(MutableMapping[_K, int], Generic[_K]):
     def __neg__(self) -> _RealCounter[_K]: ...
 
 @final
-class Set(MutableSet[_K], Generic[_K]):
+class Set(_Collection, MutableSet[_K]):
     """A set that all processes see and change.
 
     It has the methods of `set`, and keeps the order in which its elements were added. Elements are what may be a key of
@@ -435,7 +408,7 @@ class Set(MutableSet[_K], Generic[_K]):
     Raises:
         KeyError: There is no such element.
         TypeError: An element of this class cannot be found by other processes.
-        MemoryError: There is no memory; the set is as it was.
+        MemoryError: There is no memory; the set is as it was, or has whole steps of a large update.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:
@@ -448,7 +421,7 @@ class Set(MutableSet[_K], Generic[_K]):
         {'b'}
     """
 
-    def __new__(cls, iterable: Iterable[_K] = ..., /) -> Self: ...
+    def __init__(self, iterable: Iterable[_K] = ..., /) -> None: ...
     def __contains__(self, element: object, /) -> bool: ...
     def __iter__(self) -> Iterator[_K]: ...
     def add(self, element: _K, /) -> None:
@@ -510,27 +483,6 @@ class Set(MutableSet[_K], Generic[_K]):
     def to_python(self) -> set[_K]:
         """A real set of what is in it at one moment."""
 
-    def clear(self) -> None:
-        """Takes everything out. Its memory goes back to the store."""
-
-    @property
-    def lock(self) -> Lock:
-        """The writers' lock, for `with`: others wait before they change the container, and readers go on."""
-
-    def verify(self) -> None:
-        """Checks every invariant of the container's memory.
-
-        Raises:
-            OnecopyError: One is broken; the text says which and where.
-        """
-
-    def __len__(self) -> int: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-    @classmethod
-    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
-    def __ne__(self, other: object, /) -> bool: ...
     def __le__(self, other: AbstractSet[object], /) -> bool: ...
     def __lt__(self, other: AbstractSet[object], /) -> bool: ...
     def __ge__(self, other: AbstractSet[object], /) -> bool: ...
@@ -547,7 +499,3 @@ class Set(MutableSet[_K], Generic[_K]):
     def __ixor__(self, other: AbstractSet[_K], /) -> Self: ...  # type: ignore[override,misc]
     def __iand__(self, other: AbstractSet[object], /) -> Self: ...
     def __isub__(self, other: AbstractSet[object], /) -> Self: ...
-
-def _attach_dict(token: bytes) -> Dict[Any, Any]: ...
-def _attach_set(token: bytes) -> Set[Any]: ...
-def _attach_counter(token: bytes) -> Counter[Any]: ...

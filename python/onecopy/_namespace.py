@@ -1,0 +1,159 @@
+"""`onecopy.Namespace`: attributes that every process sees, kept in a `Dict`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from onecopy._onecopy import Dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from onecopy.containers import Lock
+
+__all__ = ["Namespace"]
+
+
+class Namespace:
+    """Attributes that every process sees: `ns.x = 1`, `ns.x`, `del ns.x`.
+
+    Values are kept as in a `Dict`: None, bools, numbers, strs and bytes as such, others pickled, so that each read
+    makes a new object. Reading and setting are one step each; `ns.x += 1` is two: `update_with` is one. It pickles to a
+    token.
+
+    Names that begin with an underscore are refused, and so are `lock` and `update_with`.
+
+    Args:
+        kw: The first attributes.
+
+    Example:
+        >>> import onecopy
+        >>> ns = onecopy.Namespace(best=0.5)
+        >>> ns.best = 0.7
+        >>> ns.update_with("best", lambda best: max(best, 0.6))
+        0.7
+        >>> ns
+        onecopy.Namespace(best=0.7)
+    """
+
+    __module__ = "onecopy"
+    __slots__ = ("__weakref__", "_entries")
+
+    _entries: Dict[str, Any]
+
+    def __init__(self, /, **kw: Any) -> None:
+        for name in kw:
+            _check(name)
+        object.__setattr__(self, "_entries", Dict(kw))
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads an attribute."""
+        # What Python itself asks for, of copies that are not made yet for instance.
+        if name.startswith("_"):
+            raise self._missing(name)
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise self._missing(name) from None
+
+    def _missing(self, name: str) -> AttributeError:
+        return AttributeError(f"'Namespace' object has no attribute {name!r}", name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute, for all processes."""
+        _check(name)
+        self._entries[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        """Takes an attribute away, for all processes."""
+        _check(name)
+        try:
+            del self._entries[name]
+        except KeyError:
+            raise self._missing(name) from None
+
+    @property
+    def lock(self) -> Lock:
+        """The writers' lock, for `with`: others wait before they change an attribute, and readers go on."""
+        return self._entries.lock
+
+    def update_with(self, name: str, function: Callable[[Any], Any], /, *default: Any) -> Any:
+        """Replaces an attribute by what a function makes of it, in one step, and returns the new value.
+
+        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+
+        Args:
+            name: Which attribute.
+            function: Gets the value, returns the next one.
+            default: What it gets if there is no such attribute.
+
+        Raises:
+            AttributeError: There is no such attribute, and no default.
+        """
+        _check(name)
+
+        def step(value: Any) -> Any:
+            if value is _ABSENT:
+                raise self._missing(name)
+            return function(value)
+
+        return self._entries.update_with(name, step, *(default or (_ABSENT,)))
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # `vars()` asks for it
+        """The attributes of one moment, a copy."""
+        return self._entries.to_python()
+
+    def __dir__(self) -> list[str]:
+        """The attributes and the methods."""
+        return sorted([*self._entries, *_TAKEN])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterates over the names, in the order in which they were first set."""
+        return iter(list(self._entries))
+
+    def __len__(self) -> int:
+        """How many attributes there are."""
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is an attribute of this name."""
+        return isinstance(name, str) and name in self._entries
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have equal attributes, as in `types.SimpleNamespace`."""
+        if not isinstance(other, Namespace):
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __bool__(self) -> bool:
+        """Always true, however few attributes there are."""
+        return True
+
+    def __repr__(self) -> str:
+        """Shows the attributes of one moment."""
+        return f"onecopy.Namespace({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles to a token."""
+        return _over, (self._entries,)
+
+
+_ABSENT: Final = object()
+_TAKEN: Final = ("lock", "update_with")
+
+
+def _check(name: str) -> None:
+    if name.startswith("_"):
+        raise AttributeError(f"a Namespace keeps no names that begin with an underscore: {name!r}", name=name)
+    if name in _TAKEN:
+        raise AttributeError(f"{name!r} is a method of every Namespace; call the attribute something else", name=name)
+
+
+def _over(entries: Dict[str, Any]) -> Namespace:
+    """Unpickles a namespace."""
+    new = Namespace.__new__(Namespace)
+    object.__setattr__(new, "_entries", entries)
+    return new
