@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pickle
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from onecopy import _onecopy, _pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onecopy._onecopy import Image
+    from onecopy._onecopy import ArrayMemory, Dict, Image
 
 
-def dumps(value: Any) -> bytes | Image:
-    """Pickles a value with its buffers inside. Of a view that shows the whole of an image of the store, the image.
+def dumps(value: Any) -> bytes | Image | Dict[str, Any] | ArrayMemory:
+    """Pickles a value with its buffers inside, unless containers refer to it.
+
+    Of a view that shows the whole of an image of the store, the image; of a Namespace or an Array, what it shows.
 
     Raises:
         TypeError: The value, or something inside it, cannot be pickled.
@@ -24,6 +26,10 @@ def dumps(value: Any) -> bytes | Image:
         image = _whole_image(value)
         if image is not None:
             return image
+    elif type(value).__module__ == "onecopy":
+        shown = _shown(value)
+        if shown is not None:
+            return shown
     try:
         pickled, buffers = _pickle.dumps(value)
     except (AttributeError, pickle.PicklingError) as error:  # which of them it is depends on the version
@@ -35,6 +41,30 @@ def dumps(value: Any) -> bytes | Image:
         _pickle.Pickler(out, 5).dump(value)
         return out.getvalue()
     return pickled
+
+
+def _shown(value: Any) -> Dict[str, Any] | ArrayMemory | None:
+    namespaces = sys.modules.get("onecopy._namespace")
+    if namespaces is not None and type(value) is namespaces.Namespace:
+        return cast("Dict[str, Any]", namespaces.entries(value))
+    arrays = sys.modules.get("onecopy._writable")
+    if arrays is not None and type(value) is arrays.Array:
+        return cast("ArrayMemory | None", arrays.whole_memory(value))
+    return None
+
+
+def namespace_of(entries: Dict[str, Any]) -> Any:
+    """The namespace that shows a dict."""
+    from onecopy import _namespace
+
+    return _namespace.over(entries)
+
+
+def array_of(memory: ArrayMemory) -> Any:
+    """The array that shows memory."""
+    from onecopy import _writable
+
+    return _writable.shown(memory)
 
 
 def _whole_image(view: Any) -> Image | None:

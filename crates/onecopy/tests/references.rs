@@ -558,3 +558,40 @@ fn readers_beside_a_writer_find_something_that_is_there() {
     outer.verify().unwrap();
     assert_eq!(figures(&store), (2, 3, 0));
 }
+
+#[test]
+fn whoever_reads_a_large_value_waits_for_no_writer() {
+    let store = small();
+    let dict = store.dict().unwrap();
+    // Another handle knows no chunk that comes after it.
+    let other = Dict::attach(&dict.token().unwrap()).unwrap();
+    let large = Value::Bytes(vec![7; 3 << 20]);
+    dict.set(&Value::Int(1), &large).unwrap();
+    let locked = dict.lock(None).unwrap();
+    let found = std::thread::spawn(move || other.get(&Value::Int(1)));
+    // It would wait for ten seconds, and then be refused.
+    assert_eq!(found.join().unwrap().unwrap(), Some(large));
+    drop(locked);
+    dict.verify().unwrap();
+}
+
+#[test]
+fn arrays_come_back_with_their_type() {
+    use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+    let store = small();
+    let (list, array) = (store.list().unwrap(), store.array::<AtomicI64>(10).unwrap());
+    list.append(&Value::Reference(array.reference())).unwrap();
+    array[3].store(5, Ordering::Relaxed);
+    drop(array);
+    let Value::Reference(found) = list.get(0).unwrap() else {
+        panic!("no reference")
+    };
+    assert!(onecopy::Array::<AtomicU8>::of_reference(&found).is_err());
+    let array = onecopy::Array::<AtomicI64>::of_reference(&found).unwrap();
+    assert_eq!(array.unwrap()[3].load(Ordering::Relaxed), 5);
+    assert!(
+        onecopy::Array::<AtomicI64>::of_reference(&list.reference())
+            .unwrap()
+            .is_none()
+    );
+}

@@ -2,12 +2,12 @@
 //!
 //! | file | question it answers |
 //! |---|---|
-//! | `list`, `list_iterator` | what is `onecopy.List`? |
+//! | `list`, `list_work`, `list_iterator` | what is `onecopy.List`? |
 //! | `slots`, `keyed_slots` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
-//! | `counter` | what is `onecopy.Counter`? |
-//! | `keyed`, `keyed_methods` | what have these three in common? |
+//! | `counter`, `counts` | what is `onecopy.Counter`? |
+//! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
 //! | `key` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
@@ -39,6 +39,7 @@
 mod array;
 mod cell;
 mod counter;
+mod counts;
 mod dict;
 mod dict_iterator;
 mod dict_views;
@@ -50,7 +51,9 @@ mod keyed_methods;
 mod keyed_slots;
 mod list;
 mod list_iterator;
+mod list_work;
 mod lock;
+mod pairs;
 mod reference;
 mod set;
 mod slots;
@@ -58,10 +61,12 @@ mod update;
 mod wait;
 mod word;
 
-use onecopy::shared::{Cell, DictKind, RawDict, RawList, Reference};
+use onecopy::shared::{Cell, DictKind, RawArray, RawDict, RawList, Reference};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
+use crate::cpython::import_once;
 use crate::error::Error;
 use keyed::{Keyed, Kind};
 
@@ -85,8 +90,14 @@ fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
     if let Ok(value) = object.cast::<cell::Value>() {
         return Some(value.get().raw.reference());
     }
+    if let Ok(memory) = object.cast::<array::ArrayMemory>() {
+        return Some(memory.get().raw.reference());
+    }
     keyed_of(object).map(|keyed| keyed.raw().reference())
 }
+
+static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static NAMESPACE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A new object that stands for a container.
 fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -96,10 +107,19 @@ fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bou
     if let Some(raw) = Cell::of_reference(reference).map_err(Error::from)? {
         return cell::Value { raw }.into_bound_py_any(py).map(Some);
     }
+    if let Some(raw) = RawArray::of_reference(reference).map_err(Error::from)? {
+        let memory = array::ArrayMemory { raw };
+        let show = import_once(py, &ARRAY, "onecopy._containers", "array_of")?;
+        return show.call1((memory,)).map(Some);
+    }
     let Some(raw) = RawDict::of_reference(reference).map_err(Error::from)? else {
         return Ok(None);
     };
     match raw.kind() {
+        DictKind::Namespace => {
+            let show = import_once(py, &NAMESPACE, "onecopy._containers", "namespace_of")?;
+            show.call1((dict::Dict::of(raw),))
+        }
         DictKind::Dict => dict::Dict::of(raw).into_bound_py_any(py),
         DictKind::Set => set::Set::of(raw).into_bound_py_any(py),
         DictKind::Counter => counter::Counter::of(raw).into_bound_py_any(py),
@@ -125,6 +145,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counter::Counter>()?;
     keyed_slots::install(py)?;
     module.add_function(wrap_pyfunction!(dict::_attach_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(dict::_namespace_entries, module)?)?;
+    module.add_function(wrap_pyfunction!(dict::_guarded_text, module)?)?;
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
     dict_views::register(module)?;

@@ -251,6 +251,9 @@ fn with_pickle<T>(
     {
         return put(&Incoming::Reference(&reference));
     }
+    if let Some(reference) = reference::of_container(&pickled) {
+        return put(&Incoming::Reference(&reference));
+    }
     let bytes = pickled
         .cast::<PyBytes>()
         .map_err(|_| PyTypeError::new_err("a pickle is bytes"))?;

@@ -3,7 +3,7 @@
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::ROOT3;
+use super::layout::{Header, ROOT3};
 use super::lock::{Locked, WriterLock};
 use super::reference::Reference;
 use super::value::{Incoming, Sink, Word, read_value};
@@ -68,7 +68,7 @@ impl Cell {
         Reference::of_container(&self.heap.container)
     }
 
-    /// Where it begins in its store: two handles with the same are of the same one.
+    /// Where the value begins in its store: two handles with the same are of the same value.
     #[must_use]
     pub fn place(&self) -> u64 {
         self.heap.head
@@ -147,6 +147,21 @@ fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerErro
 }
 
 impl Locked<'_> {
+    /// Whether a word of the container is this value: of the same type and, for a pickle, made of the same bytes.
+    pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+        Ok(match (value, word.as_blob()) {
+            (Incoming::Word(other), None) => word == *other,
+            (Incoming::Blob(kind, bytes), Some(at)) => {
+                let header = Header(self.load(at)?);
+                header.kind() == *kind as u8
+                    && header.len() == bytes.len() as u64
+                    && self.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
+            }
+            (Incoming::Reference(reference), None) => self.is_reference_to(word, reference)?,
+            _ => false,
+        })
+    }
+
     /// Puts a value where another is; a blob that was there goes into limbo.
     ///
     /// # Errors
@@ -182,6 +197,7 @@ impl Locked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::layout::{ARMED, RECORD};
     use crate::shared::value::{Value, Values};
 
     fn cell() -> Cell {
@@ -247,6 +263,46 @@ mod tests {
         }
         assert_eq!(get(&cell), Value::Str("a blob that changes: 99999".into()));
         assert_eq!(cell.heap.container.chunks().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn who_takes_the_lock_again_finishes_what_a_failed_commit_left() {
+        let cell = cell();
+        let (words, head) = (cell.heap.words, cell.heap.head);
+        put(&cell, &Value::Int(1));
+        cell.heap.user_lock(std::time::Duration::ZERO).unwrap();
+        // A commit that failed in the middle has armed its record.
+        words.store(head + RECORD, head + WORD);
+        words.store(head + RECORD + 8, Word::of_int(40).unwrap().0);
+        words.store(head + ARMED, 1);
+        assert_eq!(cell.add(2).unwrap(), Some(42));
+        cell.heap.user_unlock().unwrap();
+        assert_eq!(get(&cell), Value::Int(42));
+        cell.verify().unwrap();
+        // One that cannot be finished is said.
+        cell.heap.user_lock(std::time::Duration::ZERO).unwrap();
+        words.store(head + ARMED, 1 << 20);
+        assert!(matches!(cell.add(2), Err(ContainerError::Corrupt(_))));
+        words.store(head + ARMED, 0);
+        cell.heap.user_unlock().unwrap();
+        cell.verify().unwrap();
+    }
+
+    #[test]
+    fn what_is_between_two_chunks_is_not_the_containers() {
+        let one = cell();
+        let other = Cell::create(&one.heap.container.store()).unwrap();
+        let add = |cell: &Cell| cell.heap.container.add_chunk(64 << 10, 9).unwrap();
+        let chunks = [add(&one), add(&other), add(&one)];
+        let (first, last) = (chunks[0], chunks[2]);
+        assert!(first.offset < chunks[1].offset && chunks[1].offset < last.offset);
+        let bytes = last.offset + last.len - first.offset;
+        let heap = &one.heap;
+        heap.own(first.offset).unwrap();
+        heap.own(last.offset + last.len - 8).unwrap();
+        heap.own_all(first.offset, first.len).unwrap();
+        assert!(heap.own_all(first.offset, bytes).is_err());
+        assert!(heap.own_all(first.offset, u64::MAX - 7).is_err());
     }
 
     #[test]

@@ -10,14 +10,14 @@ pub enum ContainerError {
     /// Bytes of the container break its invariants.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
-    /// A living process has had the container's lock for too long, for instance because it is stopped.
-    #[error("this container's lock has been held for {waited_s} s by {holder}")]
+    /// Living processes have had the container's lock for too long, for instance because one is stopped.
+    #[error("this container's lock was not to be had for {waited_s} s; it is held by {holder}")]
     LockTimeout {
         /// How long this process waited, in seconds.
         waited_s: f64,
-        /// The holder, 0 when unknown.
+        /// The holder at the end, 0 when unknown.
         pid: u32,
-        /// The holder and its state, as words.
+        /// That holder and its state, as words.
         holder: String,
     },
     /// There is no memory for what the operation needs.

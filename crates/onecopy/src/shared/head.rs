@@ -7,7 +7,7 @@ use super::error::ContainerError;
 use super::layout::{ARENA, END, FIRST_ARENA, FIRST_BLOCK, GENERATION, HASH_KEYS, MAGIC, TOP};
 use super::words::Words;
 use crate::error::{AccessError, Corrupt};
-use crate::store::{Container, Store, Uuid};
+use crate::store::{Container, SPAN, Store, Uuid};
 
 /// Calls a function with every word of a container that is a value, under its lock.
 pub(crate) type EachWord = fn(&Heap, &mut dyn FnMut(u64)) -> Result<(), ContainerError>;
@@ -115,6 +115,31 @@ impl Heap {
             return Ok(at);
         }
         self.own_now(at)
+    }
+
+    /// The offset of words that may all be written to. A stretch of up to a span lies in the two spans of its ends; of a
+    /// longer one each span in between is looked at, since others' may stand between two chunks.
+    ///
+    /// # Errors
+    /// As in [`Heap::own`].
+    #[inline(always)]
+    pub(crate) fn own_all(&self, at: u64, byte_len: u64) -> Result<u64, Corrupt> {
+        if byte_len > SPAN {
+            self.own_between(at, byte_len)?;
+        }
+        self.own(at.wrapping_add(byte_len.max(8)).wrapping_sub(8))?;
+        self.own(at)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn own_between(&self, at: u64, byte_len: u64) -> Result<(), Corrupt> {
+        let end = at.checked_add(byte_len);
+        let end = end.ok_or_else(|| self.corrupt(at, "a block beyond the store"))?;
+        for between in (at..end).step_by(SPAN as usize) {
+            self.own(between)?;
+        }
+        Ok(())
     }
 
     /// Another process may have added the chunk.

@@ -75,11 +75,6 @@ pub(crate) struct References {
 }
 
 impl References {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.held.len()
-    }
-
     /// Adds one; its number.
     pub(crate) fn add(&mut self, reference: Result<Reference, AccessError>) -> u64 {
         match reference {
@@ -94,9 +89,9 @@ impl References {
         self.held.get(number as usize)
     }
 
-    /// Lets go of all but the first `len`.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.held.truncate(len);
+    /// Lets go of all.
+    pub(crate) fn clear(&mut self) {
+        self.held.clear();
         self.failure = None;
     }
 

@@ -31,6 +31,8 @@ pub enum ContainerKind {
     Set,
     /// A [`crate::Counter`].
     Counter,
+    /// A dict whose keys are shown as attributes.
+    Namespace,
     /// One value.
     Value,
     /// A [`crate::Array`].
@@ -49,6 +51,7 @@ impl ContainerKind {
                 Some(DictKind::Dict) => Self::Dict,
                 Some(DictKind::Set) => Self::Set,
                 Some(DictKind::Counter) => Self::Counter,
+                Some(DictKind::Namespace) => Self::Namespace,
                 None => Self::Unknown,
             },
             Err(_) => Self::Unknown,
@@ -192,9 +195,10 @@ impl Looker<'_> {
         };
         head.len = match self.kind {
             ContainerKind::List => self.root(list::LEN),
-            ContainerKind::Dict | ContainerKind::Set | ContainerKind::Counter => {
-                dict::len_of(self.root(dict::STATE))
-            }
+            ContainerKind::Dict
+            | ContainerKind::Set
+            | ContainerKind::Counter
+            | ContainerKind::Namespace => dict::len_of(self.root(dict::STATE)),
             ContainerKind::Value => 1,
             ContainerKind::Array => {
                 head.has_heap = false;

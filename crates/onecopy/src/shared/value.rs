@@ -344,6 +344,9 @@ impl Change<'_> {
         // A run of spans has no gaps.
         self.heap.own(at)?;
         self.heap.own(at + 8 * (words - 1))?;
+        for word in 0..words {
+            self.note(at + 8 * word);
+        }
         self.heap.words.fill(at, bytes);
         Ok(())
     }
@@ -450,10 +453,9 @@ impl Look<'_> {
     fn check_large(&self, at: u64, header: Header) -> Result<(), Retry> {
         let fits = header.class() < CLASSES && header.len() <= class_len(header.class());
         let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
-        let is_own = || heap.container.owns(at) && heap.container.owns(last);
-        // Another process may have added the chunk; what this one knows is only changed under the lock.
-        let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
-        if fits && (is_own() || look() && is_own()) {
+        let is_own = heap.container.owns(at) && heap.container.owns(last);
+        // Another process may have added the chunk.
+        if fits && (is_own || heap.container.owns_now(at, last)) {
             Ok(())
         } else {
             Err(Retry)
@@ -483,7 +485,15 @@ impl Look<'_> {
         to.extend(Header::new(kind as u8, 0, len as u64).0.to_le_bytes());
         let start = to.len();
         to.resize(start + room, 0);
-        let place = to.get_mut(start..).ok_or(Retry)?.as_mut_ptr();
+        let content = to.get_mut(start..).ok_or(Retry)?;
+        if self.is_past() {
+            for (nth, bytes) in (0..).zip(content.chunks_exact_mut(8)) {
+                bytes.copy_from_slice(&self.load(at.wrapping_add(8 * nth))?.to_le_bytes());
+            }
+            content.get_mut(len..).ok_or(Retry)?.fill(0);
+            return Ok(());
+        }
+        let place = content.as_mut_ptr();
         // SAFETY: `place` is the beginning of `room >= len` bytes of a vector, which is not part of the data area.
         let copied = unsafe { self.heap.words.copy_out(at, place, len) };
         if copied { Ok(()) } else { Err(Retry) }

@@ -91,8 +91,7 @@ impl Census<'_> {
     /// Finds the blocks of all chunks in use.
     fn walk_all(&mut self) -> Result<(), ContainerError> {
         let arena = self.root(ARENA);
-        self.heap.own(arena)?;
-        self.heap.own(arena.wrapping_add(ARENA_BYTES - 8))?;
+        self.heap.own_all(arena, ARENA_BYTES)?;
         let (top, end) = (self.root(TOP), self.root(END));
         if top > end {
             return self.error(self.heap.head + TOP, "blocks past the end of a chunk");

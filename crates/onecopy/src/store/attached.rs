@@ -5,12 +5,14 @@
 )]
 
 use std::mem::ManuallyDrop;
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
 
 use super::alive::ProcessSlot;
 use super::file::StoreFile;
 use super::local::Local;
 use super::locked::{DROP_PATIENCE, PATIENCE};
+use super::objects::Row;
 use super::process_lock::{Guarded, ProcessGuard, fork_count};
 use super::references::AT_ONCE;
 use super::threads::{self, ThreadSlot};
@@ -20,6 +22,16 @@ use crate::primitive::{AtomicU64, Ordering};
 
 /// Attachments of this process, numbered so that each thread finds its slots (`own_slot.rs`).
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
+
+/// Stores of this process that are void ([`Attached::is_void`]): what every read of a container looks at first.
+static VOID: AtomicU64 = AtomicU64::new(0);
+
+/// Whether some store of this process may be void.
+#[inline]
+pub(crate) fn some_are_void() -> bool {
+    // Relaxed: see `Attached::void_inherited`.
+    VOID.load(Ordering::Relaxed) != 0
+}
 
 /// Everything process-local: the stores this process knows.
 pub(crate) struct Process {
@@ -133,6 +145,7 @@ impl Attached {
     pub(crate) fn void_inherited(&self) {
         // Relaxed: set in a fork child by its only thread.
         self.void_before_fork.store(fork_count(), Ordering::Relaxed);
+        VOID.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether this process inherited its mappings, but no holds: some of its pages may be private ones of what its
@@ -140,6 +153,23 @@ impl Attached {
     pub(crate) fn is_void(&self) -> bool {
         // Relaxed: see `void_inherited`.
         self.void_before_fork.load(Ordering::Relaxed) != 0
+    }
+
+    /// Where this process is void, the room of a new object may be under private pages of a container that was there.
+    pub(crate) fn share_again(&self, row: &Row) -> Result<(), AccessError> {
+        if !self.is_void() {
+            return Ok(());
+        }
+        let (from, to) = row.range(&self.file.geometry);
+        let shared = self
+            .file
+            .mapping
+            .make_shared(self.file.fd.as_fd(), from, to);
+        shared.map_err(|source| AccessError::Kernel {
+            store: self.file.uuid,
+            step: "mmap",
+            source,
+        })
     }
 
     /// This attachment's number, which no other of this process has had; never 0.

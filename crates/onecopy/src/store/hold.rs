@@ -30,7 +30,15 @@ pub(super) fn allocate(
     drop(locked);
     match &allocated {
         Ok(row) => {
-            local.held.insert(row.id, Held { handle, count: 1 });
+            let run = (!is_private).then(|| row.range(&attached.file.geometry));
+            local.held.insert(
+                row.id,
+                Held {
+                    handle,
+                    count: 1,
+                    run,
+                },
+            );
             if is_private {
                 local.building.insert(row.id, *row);
             }
@@ -38,7 +46,12 @@ pub(super) fn allocate(
         Err(_) => local.free_handles.push(handle),
     }
     session.end(PATIENCE);
-    allocated
+    let row = allocated?;
+    if let Err(error) = attached.share_again(&row) {
+        attached.release(row.id);
+        return Err(error.into());
+    }
+    Ok(row)
 }
 
 /// One owner of this process's hold.
@@ -83,8 +96,11 @@ impl Hold {
         let result = locked.redeem(token, wanted, slot, handle);
         drop(locked);
         match (&result, handle) {
-            (Ok(_), Some(handle)) => {
-                local.held.insert(id, Held { handle, count: 1 });
+            (Ok(row), Some(handle)) => {
+                let is_container = wanted == State::Container;
+                let run = is_container.then(|| row.range(&attached.file.geometry));
+                let count = 1;
+                local.held.insert(id, Held { handle, count, run });
             }
             (Ok(_), None) => {
                 if let Some(held) = local.held.get_mut(&id) {
@@ -120,7 +136,10 @@ impl Hold {
                 local.free_handles.push(handle);
                 return Err(error);
             }
-            local.held.insert(row.id, Held { handle, count: 1 });
+            let is_container = row.state == State::Container;
+            let run = is_container.then(|| row.range(&attached.file.geometry));
+            let count = 1;
+            local.held.insert(row.id, Held { handle, count, run });
         }
         Ok(Some((Self::of(Arc::clone(attached), &row), row)))
     }

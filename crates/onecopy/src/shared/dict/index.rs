@@ -67,6 +67,17 @@ impl Root {
         let slow = if is_slow { SLOW } else { 0 };
         Self(slow | depth << DEPTH_SHIFT | u64::from(log) << LOG_SHIFT | offset & OFFSET)
     }
+    /// Whether there can be a directory so deep: loops over it end.
+    ///
+    /// # Errors
+    /// There cannot.
+    pub(super) fn check(self, locked: &Locked<'_>) -> Result<(), ContainerError> {
+        if self.depth() <= DEEPEST {
+            return Ok(());
+        }
+        let at = locked.heap.head + INDEX;
+        Err(locked.heap.corrupt(at, "an index that is too deep").into())
+    }
     /// Slots of all segments together.
     pub(super) fn slots(self) -> u64 {
         if self.offset() == 0 {
@@ -104,7 +115,7 @@ pub(super) fn is_entry(word: u64) -> bool {
 }
 
 impl Found {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         slot: 0,
         word: 0,
         segment: 0,
@@ -349,6 +360,7 @@ pub(super) fn segments(locked: &Locked<'_>, root: Root) -> Result<Vec<(u64, u32)
     if root.depth() == 0 {
         return Ok(vec![(root.offset(), root.log())]);
     }
+    root.check(locked)?;
     let mut segments = Vec::new();
     for which in 0..1u64 << root.depth() {
         let entry = locked.load(root.offset().wrapping_add(8 * which))?;

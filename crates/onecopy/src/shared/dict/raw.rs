@@ -62,11 +62,13 @@ pub enum DictKind {
     Set = 5,
     /// What a counter is made of.
     Counter = 6,
+    /// What other programs show as attributes of one object.
+    Namespace = 7,
 }
 
 impl DictKind {
     pub(crate) fn of(kind: u8) -> Option<Self> {
-        [Self::Dict, Self::Set, Self::Counter]
+        [Self::Dict, Self::Set, Self::Counter, Self::Namespace]
             .into_iter()
             .find(|known| *known as u8 == kind)
     }

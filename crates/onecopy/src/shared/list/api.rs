@@ -349,6 +349,7 @@ impl List {
             chunk: Chunk::default(),
             first: 0,
             next: 0,
+            has_failed: false,
         }
     }
 
@@ -385,7 +386,7 @@ impl<'a> IntoIterator for &'a List {
     }
 }
 
-/// Iterates over a list that may change meanwhile.
+/// Iterates over a list that may change meanwhile. An error is the last that it gives.
 #[derive(Debug)]
 pub struct Iter<'a> {
     list: &'a List,
@@ -393,25 +394,34 @@ pub struct Iter<'a> {
     /// Index of the chunk's first element.
     first: u64,
     next: u64,
+    has_failed: bool,
 }
 
 impl Iterator for Iter<'_> {
     type Item = Result<Value, ListError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.has_failed {
+            return None;
+        }
         let raw = self.list.raw();
         let is_now = self.chunk.moment().is_some_and(|moment| raw.is_now(moment));
         if !is_now || self.next - self.first >= self.chunk.len() as u64 {
             self.first = self.next;
             match raw.chunk(self.next, AHEAD) {
                 Ok(chunk) => self.chunk = chunk,
-                Err(error) => return Some(Err(error.into())),
+                Err(error) => {
+                    self.has_failed = true;
+                    return Some(Err(error.into()));
+                }
             }
         }
         let element = self.chunk.get((self.next - self.first) as usize)?;
         self.next += 1;
-        let value = element.make(&Values);
-        Some(value.map_err(|error| error.or(|| raw.no_value()).into()))
+        let made = element.make(&Values);
+        let made = made.map_err(|error| error.or(|| raw.no_value()).into());
+        self.has_failed = made.is_err();
+        Some(made)
     }
 }
 

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
-use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, Retry};
@@ -257,21 +256,5 @@ impl RawList {
         }
         locked.replace(at, new)?;
         Ok(Exchanged::Yes)
-    }
-}
-
-impl Locked<'_> {
-    pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
-        Ok(match (value, word.as_blob()) {
-            (Incoming::Word(other), None) => word == *other,
-            (Incoming::Blob(kind, bytes), Some(at)) => {
-                let header = Header(self.load(at)?);
-                header.kind() == *kind as u8
-                    && header.len() == bytes.len() as u64
-                    && self.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
-            }
-            (Incoming::Reference(reference), None) => self.is_reference_to(word, reference)?,
-            _ => false,
-        })
     }
 }

@@ -90,7 +90,7 @@ impl RawList {
         Reference::of_container(&self.heap.container)
     }
 
-    /// Where it begins in its store: two handles with the same are of the same one.
+    /// Where the list begins in its store: two handles with the same are of the same list.
     #[must_use]
     pub fn place(&self) -> u64 {
         self.heap.head

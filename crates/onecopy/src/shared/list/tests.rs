@@ -1,7 +1,7 @@
-//! Lists whose memory somebody has overwritten.
+//! What only a look into a list's memory shows, and lists whose memory somebody has overwritten.
 
 use super::super::heap::Heap;
-use super::super::layout::{LOCK, SLEEPERS};
+use super::super::layout::{LOCK, LONG_WRITES, SLEEPERS};
 use super::super::value::Value;
 use super::*;
 use crate::store::Store;
@@ -30,6 +30,46 @@ fn list(store: &Store) -> List {
     list.delete_slice(Slice::range(Some(30), Some(150)))
         .unwrap();
     list
+}
+
+#[test]
+fn a_long_slice_with_a_step_leaves_no_long_record() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let list = store.list().unwrap();
+    let mut model: Vec<Value> = (0..70_000).map(Value::Int).collect();
+    model.splice(0..300, filled(300));
+    list.extend(&model).unwrap();
+    let words = |list: &List| {
+        let heap = &list.raw().heap;
+        heap.words.relaxed(heap.head + LONG_WRITES)
+    };
+    let mut values: Vec<Value> = (0..35_000).map(|n| Value::Int(-n)).collect();
+    values.splice(0..300, filled(300));
+    list.set_slice(stepped(None, -2), &values).unwrap();
+    for (nth, value) in values.into_iter().enumerate() {
+        model[69_999 - 2 * nth] = value;
+    }
+    assert_eq!(list.to_vec().unwrap(), model);
+    assert_eq!(words(&list), 0);
+    // Few elements take a short one.
+    list.set_slice(stepped(Some(9), 3), &filled(3)).unwrap();
+    assert!((1..=1 << 10).contains(&words(&list)), "{}", words(&list));
+    list.verify().unwrap();
+}
+
+#[test]
+fn an_iterator_ends_after_an_error() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let list = list(&store);
+    let heap = &list.raw().heap;
+    let before = words(heap);
+    let directory = heap.words.relaxed(heap.head + DIRECTORY_AT);
+    heap.words
+        .store(heap.head + DIRECTORY_AT, directory.wrapping_add(1 << 20));
+    let found: Vec<_> = list.iter().take(10).collect();
+    restore(heap, &before);
+    assert!(matches!(found.as_slice(), [Err(_)]), "{found:?}");
+    list.verify().unwrap();
 }
 
 fn stepped(end: Option<i64>, step: i64) -> Slice {

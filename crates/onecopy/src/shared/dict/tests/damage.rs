@@ -181,3 +181,58 @@ fn a_damaged_dict_answers_or_says_so() {
     assert!(nth > 1000, "{nth}");
     dict.verify().unwrap();
 }
+
+#[test]
+fn an_index_that_is_too_deep_is_found_at_once() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let dict = filled(&store);
+    let heap = &dict.raw().heap;
+    let before = heap.words.relaxed(heap.head + INDEX);
+    assert!(index::Root(before).depth() > 0);
+    for depth in [28, 31] {
+        heap.words
+            .store(heap.head + INDEX, before & !(31 << 52) | depth << 52);
+        let error = dict.verify().unwrap_err().to_string();
+        assert!(error.contains("too deep"), "{error}");
+    }
+    // One that is not too deep for any dict is too deep for this directory.
+    heap.words
+        .store(heap.head + INDEX, before & !(31 << 52) | 20 << 52);
+    let error = dict.verify().unwrap_err().to_string();
+    assert!(error.contains("shorter"), "{error}");
+    heap.words.store(heap.head + INDEX, before);
+    dict.verify().unwrap();
+}
+
+#[test]
+fn an_update_without_memory_counts_no_slots() {
+    let options = Store::options().capacity_bytes(1 << 30);
+    let store = options.max_bytes(8 << 20).create().unwrap();
+    let dict = fixed(&store);
+    (0..5).for_each(|n| dict.set(&int(n), &int(n)).unwrap());
+    let counts = |dict: &Dict| {
+        let locked = dict.raw().heap.lock().unwrap();
+        let root = index::Root(locked.root(INDEX));
+        let segments = index::segments(&locked, root).unwrap().into_iter();
+        let counts = segments.map(|segment| index::counted(&locked, segment.0).unwrap());
+        counts.sum::<u64>()
+    };
+    // Room is made by the first.
+    let large = Value::Bytes(vec![0; 16 << 20]);
+    let items = |large: &Value| {
+        [
+            (int(10), int(1)),
+            (int(11), int(1)),
+            (int(12), large.clone()),
+        ]
+    };
+    dict.update(&items(&large)).unwrap_err();
+    let before = counts(&dict);
+    for _ in 0..9 {
+        dict.update(&items(&large)).unwrap_err();
+    }
+    assert_eq!(counts(&dict), before);
+    dict.update(&items(&int(1))).unwrap();
+    assert_eq!(counts(&dict), before + 3);
+    dict.verify().unwrap();
+}
