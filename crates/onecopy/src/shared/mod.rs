@@ -26,6 +26,8 @@
 mod array;
 mod cell;
 mod change;
+#[cfg(test)]
+mod damaged;
 mod dict;
 mod error;
 mod generation;
