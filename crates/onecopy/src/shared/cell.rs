@@ -270,6 +270,11 @@ mod tests {
         heap.own_all(first.offset, first.len).unwrap();
         assert!(heap.own_all(first.offset, bytes).is_err());
         assert!(heap.own_all(first.offset, u64::MAX - 7).is_err());
+        // What is filled is looked at in the same way.
+        let locked = heap.lock().unwrap();
+        let filled = locked.change().fill(first.offset, &vec![7; bytes as usize]);
+        assert!(matches!(filled, Err(ContainerError::Corrupt(_))));
+        assert_eq!(heap.words.relaxed(chunks[1].offset), 0);
     }
 
     #[test]

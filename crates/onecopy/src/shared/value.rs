@@ -314,9 +314,7 @@ impl Change<'_> {
             return Ok(());
         }
         let words = (bytes.len() as u64).div_ceil(8);
-        // A run of spans has no gaps.
-        self.heap.own(at)?;
-        self.heap.own(at + 8 * (words - 1))?;
+        self.heap.own_all(at, 8 * words)?;
         self.heap.words.fill(at, bytes);
         Ok(())
     }

@@ -280,7 +280,7 @@ impl Container {
         let file = &self.attached().file;
         let start = file.geometry.data_start.saturating_add(offset);
         let end = start.saturating_add(byte_len);
-        !self.is_void() && end <= file.geometry.capacity && file.mapping.populate(start, end)
+        end <= file.geometry.capacity && file.mapping.populate(start, end)
     }
 
     /// The lock word that names the calling thread (lock.rs). The answer is remembered for the store that was asked about

@@ -8,7 +8,7 @@ use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::value::{Incoming, Word};
 use super::entry::{Item, new_entry};
-use super::hash::Key;
+use super::hash::{Key, QuickMap};
 use super::index::{DELETED, Found, after, count_slot, room};
 use super::order::PER;
 use super::whole::Keep;
@@ -17,12 +17,12 @@ use super::{RawDict, STATE, VALUE_AT, len_of, state, used_of};
 /// Keys that are set in one step in a dict of any size.
 const BATCH: usize = if cfg!(test) { 8 } else { 1024 };
 /// More keys are set in one step, in a dict that is made anew for it, if it has at most so many times as many.
-const LARGER: u64 = if cfg!(test) { 2 } else { 16 };
+const LARGER: u64 = if cfg!(test) { 2 } else { 4 };
 /// Words of a change for each key, and for all: rows of classes, runs, chunks.
 const WORDS: u64 = 16;
 
 impl RawDict {
-    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most sixteen times as many.
+    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most four times as many.
     /// Else others may see some before the last, and if this process is killed, or has no memory, some may be all that is
     /// set. If a key comes twice, its first form and its last value count.
     ///
@@ -49,10 +49,18 @@ impl RawDict {
         locked: &Locked<'_>,
         items: &[(Key<'_>, Incoming<'_>)],
     ) -> Result<(), ContainerError> {
-        let items = once(items);
+        self.update_different(locked, &once(items))
+    }
+
+    /// The same for keys that are all different.
+    pub(super) fn update_different(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
         let count = items.len() as u64;
         if items.len() > BATCH && len_of(locked.root(STATE)) <= LARGER.saturating_mul(count) {
-            return self.rebuild_with(locked, Keep::All, &items);
+            return self.rebuild_with(locked, Keep::All, items);
         }
         for batch in items.chunks(BATCH) {
             self.update_at_once(locked, batch)?;
@@ -157,10 +165,10 @@ pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i,
     result
 }
 
-/// Keys that have been met, by what can be compared quickly.
+/// Keys that have been met, by their hashes, or by a number after it where others are.
 #[derive(Default)]
 pub(super) struct Seen {
-    places: HashMap<(u64, u64), Vec<usize>>,
+    places: QuickMap<usize>,
     count: usize,
 }
 
@@ -171,13 +179,14 @@ impl Seen {
         key: &Key<'_>,
         key_at: impl Fn(usize) -> Option<&'k Key<'a>>,
     ) -> Option<usize> {
-        let same = self.places.entry((key.hash, key.header)).or_default();
-        let is_it =
-            |place: &&usize| key_at(**place).is_some_and(|other| other.canonical == key.canonical);
-        if let Some(place) = same.iter().find(is_it) {
-            return Some(*place);
+        let mut number = key.hash;
+        while let Some(place) = self.places.get(&number) {
+            if key_at(*place).is_some_and(|other| other.canonical == key.canonical) {
+                return Some(*place);
+            }
+            number = number.wrapping_add(1);
         }
-        same.push(self.count);
+        self.places.insert(number, self.count);
         self.count += 1;
         None
     }

@@ -1,8 +1,6 @@
 //! What touches all of a dict: clear, and making it anew in less memory or with slow hashes.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
-
 use super::super::error::ContainerError;
 use super::super::generation::Generation;
 use super::super::layout::Header;
@@ -11,7 +9,7 @@ use super::super::look::Look;
 use super::super::look::found;
 use super::super::value::{DIRECTORY, ENTRY, Incoming, Kind, PAGE_OF_WORDS, SEGMENT, Word};
 use super::entry::{Item, new_entry};
-use super::hash::BEFORE_KEY;
+use super::hash::{BEFORE_KEY, QuickMap};
 use super::index::{Found, LARGEST, Root, most};
 use super::order::{Directory, PAGE_BYTES, PER};
 use super::segment::slots_of;
@@ -30,7 +28,7 @@ const BLOCKS: u64 = 64;
 type Moved = (u64, u64);
 
 /// New values by the entries that they are of, and new keys.
-type SortedOut<'i, 'a> = (HashMap<u64, &'i Incoming<'a>>, Vec<Item<'i, 'a>>);
+type SortedOut<'i, 'a> = (QuickMap<&'i Incoming<'a>>, Vec<Item<'i, 'a>>);
 
 /// What there cannot be so many of in one segment.
 const OF_ONE_HASH: &str = "keys of one hash";
@@ -195,7 +193,7 @@ impl RawDict {
         keep: Keep,
         items: &[Item<'i, 'a>],
     ) -> Result<SortedOut<'i, 'a>, ContainerError> {
-        let (mut values, mut new) = (HashMap::new(), Vec::new());
+        let (mut values, mut new) = (QuickMap::default(), Vec::new());
         for item in items {
             let found = match keep {
                 Keep::All => self.find_locked(locked, item.0)?,

@@ -110,7 +110,7 @@ fn a_damaged_list_answers_or_says_so() {
     let list = list(&store);
     list.verify().unwrap();
     damaged::each_word(&list, &list.raw().heap, OPERATIONS, |list| {
-        drop(list.pop(3))
+        drop(list.pop(3));
     });
     list.verify().unwrap();
 }
