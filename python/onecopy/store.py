@@ -35,6 +35,8 @@ class Stats:
         occupied_bytes: Bytes of memory that the store occupies, its own tables included.
         max_bytes: Quota for `allocated_bytes`; 0 means none.
         capacity_bytes: Address space set aside for the store, which costs no memory.
+        retried_reads: How often this process, since it started, began a read of a container anew because a writer had
+            disturbed it.
     """
 
     live_objects: int
@@ -50,6 +52,7 @@ class Stats:
     occupied_bytes: int
     max_bytes: int
     capacity_bytes: int
+    retried_reads: int
 
     def to_dict(self) -> dict[str, int]:
         """Returns the figures as a dict."""

@@ -431,3 +431,16 @@ fn dicts_beside_whole_operations() {
 fn dicts_beside_stopped_writers() {
     println!("{} interrupted readers", DICTS.stopped());
 }
+
+#[test]
+fn a_read_that_is_begun_anew_is_counted() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let list = (LISTS.make)(&store);
+    let meanwhile = list.clone();
+    let before = onecopy::shared::retries();
+    // After the counter and the length, before the element.
+    interrupt_after(2, move || meanwhile.insert(0, &int(-1)).unwrap());
+    drop(list.get(5).unwrap());
+    assert!(was_interrupted());
+    assert!(onecopy::shared::retries() > before);
+}

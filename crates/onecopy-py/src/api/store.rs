@@ -19,7 +19,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Figures of this process's store, by the names of `onecopy.store.Stats`.
 #[pyfunction]
-fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 13], Error> {
+fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 14], Error> {
     let found: store::Stats =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.stats()?) })?;
     Ok([
@@ -36,6 +36,7 @@ fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 13], Error> {
         ("occupied_bytes", found.occupied_bytes),
         ("max_bytes", found.max_bytes),
         ("capacity_bytes", found.capacity_bytes),
+        ("retried_reads", onecopy::shared::retries()),
     ])
 }
 

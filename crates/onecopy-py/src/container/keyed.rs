@@ -149,7 +149,7 @@ pub(super) fn pop_item<'py>(
 
 /// A real dict of one moment.
 pub(super) fn to_dict<'py>(py: Python<'py>, raw: &RawDict) -> PyResult<Bound<'py, PyDict>> {
-    dict_of(py, &raw.exact_picture(Part::Items).map_err(Error::from)?)
+    dict_of(py, &raw.picture(Part::Items).map_err(Error::from)?)
 }
 
 /// A real dict of a copy of items.

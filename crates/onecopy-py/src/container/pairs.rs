@@ -51,7 +51,7 @@ impl Pairs {
     }
 
     fn add_of(&mut self, raw: &RawDict) -> PyResult<()> {
-        let picture = raw.exact_picture(Part::Items).map_err(Error::from)?;
+        let picture = raw.picture(Part::Items).map_err(Error::from)?;
         let mut all = picture.iter();
         while let (Some(key), Some(value)) = (all.next(), all.next()) {
             self.keys.push(OwnedKey::of_given(&key)?);
@@ -95,7 +95,7 @@ impl Pairs {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         if let Some(other) = Keyed::of(keys) {
-            let picture = other.raw().exact_picture(Part::Keys).map_err(Error::from)?;
+            let picture = other.raw().picture(Part::Keys).map_err(Error::from)?;
             for key in picture.iter() {
                 self.keys.push(OwnedKey::of_given(&key)?);
                 self.values.push(Encoded::of(value)?);
@@ -142,7 +142,7 @@ pub(super) fn change(
 ) -> PyResult<()> {
     let try_once = |is_last: bool| -> PyResult<bool> {
         let early = is_last.then(|| lock::hold(raw.writer_lock())).transpose()?;
-        let picture = raw.exact_picture(Part::Items).map_err(Error::from)?;
+        let picture = raw.picture(Part::Items).map_err(Error::from)?;
         let changes = work_out(&picture)?;
         let late = lock::hold(raw.writer_lock())?;
         let is_now = picture.moment().is_some_and(|moment| raw.is_now(moment));

@@ -118,7 +118,7 @@ fn each(
 impl Set {
     /// A real set of one moment.
     fn to_set<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
-        let picture = self.raw.exact_picture(Part::Keys).map_err(Error::from)?;
+        let picture = self.raw.picture(Part::Keys).map_err(Error::from)?;
         let set = PySet::empty(py)?;
         for element in picture.iter() {
             set.add(word::object(py, element.make(&Objects))?)?;

@@ -49,6 +49,8 @@ pub(crate) struct Change<'a> {
     most: u64,
     /// The number of the write by which readers see the change, from 1 on; 0 for none.
     seen: u64,
+    /// As in [`Locked`].
+    pub(super) pin: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
 }
@@ -63,6 +65,7 @@ impl Locked<'_> {
             record: Record { at, len: 0 },
             most: RECORD_WRITES,
             seen: 0,
+            pin: self.pin,
             again: None,
         }
     }
@@ -86,6 +89,7 @@ impl Locked<'_> {
             },
             most,
             seen: 0,
+            pin: self.pin,
             again: Some(Vec::with_capacity(AGAIN)),
         })
     }
@@ -121,6 +125,7 @@ impl Locked<'_> {
         let heap = self.heap;
         let at = heap.own(at)?;
         let changes = heap.begin_change();
+        self.note(at);
         heap.words.store(at, value);
         heap.end_change(changes);
         Ok(())
@@ -130,6 +135,7 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let at = self.heap.own(at)?;
+        self.note(at);
         self.heap.words.store(at, value);
         Ok(())
     }
@@ -177,12 +183,12 @@ impl Heap {
     ///
     /// # Errors
     /// A record that no change can have left.
-    pub(crate) fn replay(&self) -> Result<(), Corrupt> {
+    pub(super) fn replay(&self, pin: u64) -> Result<(), Corrupt> {
         let (words, head) = (&self.words, self.head);
         let record = self.armed_record()?;
         let seq = words.relaxed(head + SEQ) | 1;
         words.store(head + SEQ, seq);
-        self.write(record)?;
+        self.write(pin, record)?;
         words.store(head + SEQ, seq.wrapping_add(1));
         self.end_change(words.relaxed(head + CHANGES) | 1);
         words.store(head + ARMED, 0);
@@ -217,10 +223,13 @@ impl Heap {
 
     /// Does the writes of a record.
     #[inline(always)]
-    fn write(&self, record: Record) -> Result<(), Corrupt> {
+    fn write(&self, pin: u64, record: Record) -> Result<(), Corrupt> {
         for index in 0..record.len {
             let (at, value) = record.write(&self.words, index);
             let at = self.own(at)?;
+            if pin != 0 {
+                self.log(pin, at);
+            }
             self.words.store(at, value);
         }
         Ok(())
@@ -241,6 +250,11 @@ impl Change<'_> {
             "a change of more words than it was begun for"
         );
         let entry = self.record.at + 16 * self.record.len;
+        if self.again.is_some() {
+            // The long record is a block like others, and was another one's.
+            self.note(entry);
+            self.note(entry + 8);
+        }
         heap.words.store(entry, at);
         heap.words.store(entry + 8, value);
         self.record.len += 1;
@@ -304,8 +318,17 @@ impl Change<'_> {
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let at = self.heap.own(at)?;
+        self.note(at);
         self.heap.words.store(at, value);
         Ok(())
+    }
+
+    /// Writes down what a word is if the container is pinned (past.rs).
+    #[inline(always)]
+    pub(crate) fn note(&self, at: u64) {
+        if self.pin != 0 {
+            self.heap.log(self.pin, at);
+        }
     }
 
     /// Does the change. `moves`: it frees or moves what readers may be following.
@@ -321,13 +344,13 @@ impl Change<'_> {
             words.store(head + ARMED, armed);
             let seq = words.relaxed(head + SEQ) | 1;
             words.store(head + SEQ, seq);
-            self.heap.write(self.record)?;
+            self.heap.write(self.pin, self.record)?;
             words.store(head + SEQ, seq.wrapping_add(1));
         } else {
             // Before `armed`: a record that is found while `changes` is odd is this change's.
             let changes = self.heap.begin_change();
             words.store(head + ARMED, armed);
-            self.heap.write(self.record)?;
+            self.heap.write(self.pin, self.record)?;
             self.heap.end_change(changes);
         }
         words.store(head + ARMED, 0);

@@ -157,7 +157,10 @@ impl Generation<'_> {
     /// # Errors
     /// It is not the container's.
     pub(crate) fn set(&self, at: u64, value: u64) -> Result<(), ContainerError> {
-        self.locked.prepare(at, value)
+        // Nobody has pinned what was not there (past.rs).
+        let heap = self.locked.heap;
+        heap.words.store(heap.own(at)?, value);
+        Ok(())
     }
 
     /// Fills a block of this generation.
@@ -165,7 +168,9 @@ impl Generation<'_> {
     /// # Errors
     /// It is not the container's.
     pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
-        self.locked.change().fill(at, bytes)
+        let mut change = self.locked.change();
+        change.pin = 0;
+        change.fill(at, bytes)
     }
 
     /// The word of a value, whose block, if it needs one, is taken here.

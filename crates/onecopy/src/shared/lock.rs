@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ARMED, DEATHS, DEPTH, LOCK, SLEEPERS};
+use super::layout::{ARMED, CHANGES, DEATHS, DEPTH, LOCK, PIN, SEQ, SLEEPERS};
 use super::lock_word::{LockWord, Waited, swap};
 
 /// How long an operation waits for a living holder.
@@ -89,6 +89,17 @@ pub(crate) struct Locked<'a> {
     pub(crate) heap: &'a Heap,
     /// Whether dropping gives it back: not if the thread has it for longer than this operation.
     is_own: bool,
+    /// The log of a reader that has pinned the container; 0 for none (past.rs).
+    pub(super) pin: u64,
+}
+
+/// Runs a sleep as the hook wants it; `false` ends the wait.
+pub(super) fn sleep(nap: &mut dyn FnMut()) -> bool {
+    if let Some(hook) = SLEEP.get() {
+        return hook(nap);
+    }
+    nap();
+    true
 }
 
 impl Heap {
@@ -107,10 +118,12 @@ impl Heap {
         let taken = swap(self.words.half(self.head + LOCK), 0, me);
         crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
-        if taken && self.words.relaxed(self.head + ARMED) == 0 {
+        if taken && self.words.relaxed(self.head + ARMED) | self.words.relaxed(self.head + PIN) == 0
+        {
             return Ok(Locked {
                 heap: self,
                 is_own: true,
+                pin: 0,
             });
         }
         self.lock_slowly(me, taken, PATIENCE)
@@ -125,22 +138,26 @@ impl Heap {
         patience: Duration,
     ) -> Result<Locked<'_>, ContainerError> {
         if !taken && self.lock_word().owner() == me {
+            let pin = self.living_pin();
             // As in `lock`: a commit that failed in the middle is finished before the next begins.
             if self.words.relaxed(self.head + ARMED) != 0 {
-                self.recover(false)?;
+                self.recover(pin, false)?;
             }
             return Ok(Locked {
                 heap: self,
                 is_own: false,
+                pin,
             });
         }
         let is_from_the_dead = !taken && self.wait(me, patience)?;
-        let locked = Locked {
+        let mut locked = Locked {
             heap: self,
             is_own: true,
+            pin: 0,
         };
+        locked.pin = self.living_pin();
         if is_from_the_dead || self.words.relaxed(self.head + ARMED) != 0 {
-            self.recover(is_from_the_dead)?;
+            self.recover(locked.pin, is_from_the_dead)?;
         }
         Ok(locked)
     }
@@ -149,13 +166,6 @@ impl Heap {
     fn wait(&self, me: u32, patience: Duration) -> Result<bool, ContainerError> {
         let patience = crate::testing::patience(patience);
         let is_dead = |owner| self.container.is_absent(owner);
-        let sleep = |nap: &mut dyn FnMut()| {
-            if let Some(hook) = SLEEP.get() {
-                return hook(nap);
-            }
-            nap();
-            true
-        };
         match self.lock_word().wait(me, patience, is_dead, sleep) {
             Waited::Taken { is_from_the_dead } => Ok(is_from_the_dead),
             Waited::Interrupted => Err(ContainerError::Interrupted),
@@ -179,8 +189,8 @@ impl Heap {
 
     /// Does what a dead holder committed, and gives back the chunks that it was about to give back.
     #[cold]
-    fn recover(&self, counts: bool) -> Result<(), ContainerError> {
-        self.replay()?;
+    fn recover(&self, pin: u64, counts: bool) -> Result<(), ContainerError> {
+        self.replay(pin)?;
         if counts {
             self.words.store(self.head + DEPTH, 0);
             let deaths = self.words.relaxed(self.head + DEATHS);
@@ -238,6 +248,13 @@ impl Heap {
     pub(crate) fn deaths(&self) -> Result<u64, ContainerError> {
         self.container.check_held()?;
         Ok(self.words.relaxed(self.head + DEATHS))
+    }
+}
+
+impl Locked<'_> {
+    /// `seq` and `changes`, both even.
+    pub(super) fn counters(&self) -> [u64; 2] {
+        [SEQ, CHANGES].map(|at| self.heap.words.relaxed(self.heap.head + at))
     }
 }
 

@@ -14,10 +14,10 @@ use crate::sys::futex;
 
 /// Tries before the first sleep: about a microsecond. Loom explores every one, so it gets one.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
-/// The first and the longest sleep before a look at the holder.
+/// The first and the longest sleep before a look at the holder: so long a death stays unnoticed, and a wake-up lost.
 const FIRST_SLEEP: Duration = Duration::from_millis(1);
 /// See [`FIRST_SLEEP`].
-const LONGEST_SLEEP: Duration = Duration::from_millis(20);
+const LONGEST_SLEEP: Duration = Duration::from_millis(5);
 
 /// Both words.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 //! process that dies in the middle of a change leaves behind is that change done or not begun.
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
-//! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers.
+//! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
 //! * `value` says what a word means.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
@@ -38,6 +38,7 @@ mod list;
 mod lock;
 mod lock_word;
 mod look;
+mod past;
 mod record;
 mod usage;
 mod value;
@@ -53,6 +54,6 @@ pub use dict::{
 pub use error::ContainerError;
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
-pub use look::Moment;
+pub use look::{Moment, retries};
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

@@ -315,6 +315,9 @@ impl Change<'_> {
         }
         let words = (bytes.len() as u64).div_ceil(8);
         self.heap.own_all(at, 8 * words)?;
+        for word in 0..words {
+            self.note(at + 8 * word);
+        }
         self.heap.words.fill(at, bytes);
         Ok(())
     }
@@ -426,7 +429,15 @@ impl Look<'_> {
         to.extend(Header::new(kind as u8, 0, len as u64).0.to_le_bytes());
         let start = to.len();
         to.resize(start + room, 0);
-        let place = to.get_mut(start..).ok_or(Retry)?.as_mut_ptr();
+        let content = to.get_mut(start..).ok_or(Retry)?;
+        if self.is_past() {
+            for (nth, bytes) in (0..).zip(content.chunks_exact_mut(8)) {
+                bytes.copy_from_slice(&self.load(at.wrapping_add(8 * nth))?.to_le_bytes());
+            }
+            content.get_mut(len..).ok_or(Retry)?.fill(0);
+            return Ok(());
+        }
+        let place = content.as_mut_ptr();
         // SAFETY: `place` is the beginning of `room >= len` bytes of a vector, which is not part of the data area.
         let copied = unsafe { self.heap.words.copy_out(at, place, len) };
         if copied { Ok(()) } else { Err(Retry) }

@@ -209,7 +209,9 @@ impl Container {
             return Err(error);
         }
         self.0.own.add(&row);
-        Ok(Chunk::of(&row))
+        let chunk = Chunk::of(&row);
+        self.populate(&chunk);
+        Ok(chunk)
     }
 
     fn link(&self, row: &Row) -> Result<(), AccessError> {
@@ -273,14 +275,15 @@ impl Container {
         own.have(offset)
     }
 
-    /// Makes the pages of a range of the data area present in this process, writable, so that the first write to each need
-    /// not wait for the kernel. Best effort; whether it was done.
-    #[allow(clippy::must_use_candidate, reason = "best effort")]
-    pub fn populate(&self, offset: u64, byte_len: u64) -> bool {
+    /// Makes the pages of a chunk present in this process, writable: one call of the kernel costs a fraction of a fault for
+    /// each page. Where the kernel refuses (Linux before 5.14), the first write to each page faults, and nothing else.
+    fn populate(&self, chunk: &Chunk) {
         let file = &self.attached().file;
-        let start = file.geometry.data_start.saturating_add(offset);
-        let end = start.saturating_add(byte_len);
-        end <= file.geometry.capacity && file.mapping.populate(start, end)
+        let start = file.geometry.data_start.saturating_add(chunk.offset);
+        let end = start.saturating_add(chunk.len);
+        if end <= file.geometry.capacity {
+            file.mapping.populate(start, end);
+        }
     }
 
     /// The lock word that names the calling thread (lock.rs). The answer is remembered for the store that was asked about

@@ -287,7 +287,7 @@ impl Dict {
     /// # Errors
     /// The dict is damaged.
     pub fn keys(&self) -> Result<Vec<Value>, DictError> {
-        self.values_of(&self.0.exact_picture(Part::Keys)?)
+        self.values_of(&self.0.picture(Part::Keys)?)
     }
 
     /// The values in the order of their keys, of one moment.
@@ -295,7 +295,7 @@ impl Dict {
     /// # Errors
     /// The dict is damaged.
     pub fn values(&self) -> Result<Vec<Value>, DictError> {
-        self.values_of(&self.0.exact_picture(Part::Values)?)
+        self.values_of(&self.0.picture(Part::Values)?)
     }
 
     /// The keys and their values in their order, of one moment.
@@ -303,7 +303,7 @@ impl Dict {
     /// # Errors
     /// The dict is damaged.
     pub fn items(&self) -> Result<Vec<(Value, Value)>, DictError> {
-        self.iter_of(self.0.exact_picture(Part::Items)?).collect()
+        self.iter_of(self.0.picture(Part::Items)?).collect()
     }
 
     fn values_of(&self, picture: &Picture) -> Result<Vec<Value>, DictError> {
@@ -320,8 +320,7 @@ impl Dict {
         }
     }
 
-    /// Keys and values as they were when this was called. Of a dict that is written to all the time, keys that are
-    /// there all the time come once; one that is taken out meanwhile may come, and twice if it is set again.
+    /// Keys and values as they were at one moment of this call.
     ///
     /// # Errors
     /// The dict is damaged.

@@ -1,7 +1,7 @@
 //! Many elements of one moment.
 //!
 //! Words and the blobs that they lead to are copied without the lock, page by page, with a look at the counters after each;
-//! after a few tries, under the lock. A chunk knows its moment, so an iterator reads ahead and asks for each element
+//! after a few tries, few of them under the lock, and many as they were (past.rs). A chunk knows its moment, so an iterator reads ahead and asks for each element
 //! whether that moment is still now.
 #![forbid(unsafe_code)]
 
@@ -41,7 +41,8 @@ impl RawList {
         start: u64,
         most: u64,
     ) -> Result<(), ContainerError> {
-        self.read_into(chunk, |len| (start, len.saturating_sub(start).min(most), 1))
+        let which = |len: u64| (start, len.saturating_sub(start).min(most), 1);
+        self.heap.read_long(|look| chunk.read(look, &which))
     }
 
     /// All elements.
@@ -65,23 +66,8 @@ impl RawList {
         which: impl Fn(u64) -> (u64, u64, i64),
     ) -> Result<Chunk, ContainerError> {
         let mut chunk = Chunk::default();
-        self.read_into(&mut chunk, which)?;
+        self.heap.read_whole(|look| chunk.read(look, &which))?;
         Ok(chunk)
-    }
-
-    fn read_into(
-        &self,
-        chunk: &mut Chunk,
-        which: impl Fn(u64) -> (u64, u64, i64),
-    ) -> Result<(), ContainerError> {
-        self.heap.read_long(|look| {
-            let len = look.root(LEN);
-            // What is counted has to be true before it is relied on.
-            look.check()?;
-            let (start, count, step) = which(len);
-            chunk.len = len;
-            chunk.fill(look, start, count, step)
-        })
     }
 }
 
@@ -153,6 +139,19 @@ impl Chunk {
                 .iter()
                 .zip(other.iter())
                 .all(|(one, other)| one == other)
+    }
+
+    fn read(
+        &mut self,
+        look: &Look<'_>,
+        which: &impl Fn(u64) -> (u64, u64, i64),
+    ) -> Result<(), Retry> {
+        let len = look.root(LEN);
+        // What is counted has to be true before it is relied on.
+        look.check()?;
+        let (start, count, step) = which(len);
+        self.len = len;
+        self.fill(look, start, count, step)
     }
 
     /// Reads elements; what was there before goes.
