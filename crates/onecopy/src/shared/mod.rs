@@ -38,6 +38,7 @@ mod list;
 mod lock;
 mod lock_word;
 mod look;
+mod number_map;
 mod past;
 mod record;
 mod usage;

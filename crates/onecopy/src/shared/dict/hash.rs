@@ -10,9 +10,6 @@
 //! there is one; the form that the first of them had is kept beside it, as a word.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use super::super::value::{ENTRY, Immediate, Incoming, Kind, Word};
 
 /// In the kind of an entry's block: the key has another form than its canonical one.
@@ -219,29 +216,5 @@ pub fn refusal(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Pickle => Some("equal objects may have different pickles"),
         _ => None,
-    }
-}
-
-/// What is looked up by a number that is a hash, or an offset.
-pub(super) type QuickMap<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
-
-/// The hash of such a number.
-#[derive(Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // The map goes by the upper bits, too: those of offsets are all the same.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
     }
 }

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
+use super::super::number_map::NumberMap;
 use super::super::value::{Incoming, Word};
 use super::entry::{Item, new_entry};
-use super::hash::{Key, QuickMap};
+use super::hash::Key;
 use super::index::{DELETED, Found, after, count_slot, room};
 use super::order::PER;
 use super::whole::Keep;
@@ -168,7 +169,7 @@ pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i,
 /// Keys that have been met, by their hashes, or by a number after it where others are.
 #[derive(Default)]
 pub(super) struct Seen {
-    places: QuickMap<usize>,
+    places: NumberMap<usize>,
     count: usize,
 }
 

@@ -7,9 +7,10 @@ use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
+use super::super::number_map::NumberMap;
 use super::super::value::{DIRECTORY, ENTRY, Incoming, Kind, PAGE_OF_WORDS, SEGMENT, Word};
 use super::entry::{Item, new_entry};
-use super::hash::{BEFORE_KEY, QuickMap};
+use super::hash::BEFORE_KEY;
 use super::index::{Found, LARGEST, Root, most};
 use super::order::{Directory, PAGE_BYTES, PER};
 use super::segment::slots_of;
@@ -28,7 +29,7 @@ const BLOCKS: u64 = 64;
 type Moved = (u64, u64);
 
 /// New values by the entries that they are of, and new keys.
-type SortedOut<'i, 'a> = (QuickMap<&'i Incoming<'a>>, Vec<Item<'i, 'a>>);
+type SortedOut<'i, 'a> = (NumberMap<&'i Incoming<'a>>, Vec<Item<'i, 'a>>);
 
 /// What there cannot be so many of in one segment.
 const OF_ONE_HASH: &str = "keys of one hash";
@@ -193,7 +194,7 @@ impl RawDict {
         keep: Keep,
         items: &[Item<'i, 'a>],
     ) -> Result<SortedOut<'i, 'a>, ContainerError> {
-        let (mut values, mut new) = (QuickMap::default(), Vec::new());
+        let (mut values, mut new) = (NumberMap::default(), Vec::new());
         for item in items {
             let found = match keep {
                 Keep::All => self.find_locked(locked, item.0)?,
