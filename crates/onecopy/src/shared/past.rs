@@ -24,11 +24,10 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use super::error::ContainerError;
+use super::error::{ContainerError, Retry};
 use super::heap::Heap;
 use super::layout::PIN;
 use super::lock::{Locked, sleep};
-use super::look::Retry;
 use super::number_map::NumberMap;
 use crate::primitive::{Ordering, fence};
 
