@@ -60,6 +60,11 @@ impl RawDict {
         items: &[Item<'_, '_>],
     ) -> Result<(), ContainerError> {
         let count = items.len() as u64;
+        if items.len() > BATCH
+            && let Some(words) = self.only_words(locked, items)?
+        {
+            return replace_words(locked, &words);
+        }
         if items.len() > BATCH && len_of(locked.root(STATE)) <= LARGER.saturating_mul(count) {
             return self.rebuild_with(locked, Keep::All, items);
         }
@@ -67,6 +72,28 @@ impl RawDict {
             self.update_at_once(locked, batch)?;
         }
         Ok(())
+    }
+
+    /// Where the values are and what they become, if all keys are there and nothing but words is replaced by words: a record
+    /// of these is small beside the dict.
+    fn only_words(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<Option<Vec<(u64, Word)>>, ContainerError> {
+        let mut words = Vec::new();
+        for (key, value) in items {
+            let found = self.find_locked(locked, key)?;
+            let (true, Incoming::Word(word)) = (found.is_key(), value) else {
+                return Ok(None);
+            };
+            let at = found.entry().wrapping_add(VALUE_AT);
+            if Word(locked.load(at)?).immediate().is_none() {
+                return Ok(None);
+            }
+            words.push((at, *word));
+        }
+        Ok(Some(words))
     }
 
     /// Sets keys that are all different.
@@ -147,6 +174,16 @@ impl RawDict {
         }
         Ok(())
     }
+}
+
+/// Replaces words of values, all in one step.
+fn replace_words(locked: &Locked<'_>, words: &[(u64, Word)]) -> Result<(), ContainerError> {
+    let mut change = locked.long_change(words.len() as u64)?;
+    for (at, word) in words {
+        change.put(*at, word.0)?;
+    }
+    // As in `update_at_once`.
+    change.commit(true)
 }
 
 /// The items with each key once.
