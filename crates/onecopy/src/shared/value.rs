@@ -23,6 +23,7 @@ use super::error::ContainerError;
 use super::layout::{CLASSES, Header, class_len};
 pub(crate) use super::layout::{DIRECTORY, ENTRY, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
 use super::look::{Look, Retry};
+use crate::store::SPAN;
 
 const FLOAT_SHIFT: u64 = 1 << 48;
 /// The largest word of a float: −∞.
@@ -396,7 +397,9 @@ impl Look<'_> {
     fn check_large(&self, at: u64, header: Header) -> Result<(), Retry> {
         let fits = header.class() < CLASSES && header.len() <= class_len(header.class());
         let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
-        let is_own = || heap.container.owns(at) && heap.container.owns(last);
+        let owns = |at| heap.container.owns(at);
+        // Others' spans may stand between two chunks.
+        let is_own = || owns(last) && (at..last).step_by(SPAN as usize).all(owns);
         // Another process may have added the chunk; what this one knows is only changed under the lock.
         let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
         if fits && (is_own() || look() && is_own()) {
