@@ -105,12 +105,7 @@ impl Heap {
         let bytes = self.own_bytes() + chunks.iter().map(|chunk| chunk.len).sum::<u64>();
         let me = self.container.thread()?;
         let whose = self.words.load(self.words.acquire(self.head + PIN) + WHOSE);
-        #[allow(
-            clippy::absurd_extreme_comparisons,
-            reason = "nothing is small in tests"
-        )]
-        let is_small = bytes < SMALL;
-        if is_small || self.is_locked_by_me()? || whose == Some(u64::from(me)) {
+        if bytes < SMALL || self.is_locked_by_me()? || whose == Some(u64::from(me)) {
             return Ok(None);
         }
         let most = (bytes / 64).clamp(FEWEST, LARGEST);

@@ -115,7 +115,7 @@ impl Plan {
             Side::Back => 0,
         };
         let keeps_shared = shared < count && !is_taken(shared) && source(shared).is_none();
-        let is_left = |old: &usize| !is_taken(*old) && !(keeps_shared && *old == shared);
+        let is_left = |old: &usize| !(is_taken(*old) || keeps_shared && *old == shared);
         let mut left = (0..count).filter(is_left);
         let page = |index: usize| {
             let own = (keeps_shared && index == shared).then_some(shared);
