@@ -5,11 +5,11 @@ PYTHON3 ?= python3
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test develop fix bench bench-peers torture loom fuzz audit docs clean prerequisites
+.PHONY: help demo test develop fix bench bench-peers torture torture-record loom fuzz audit docs clean prerequisites
 .DEFAULT_GOAL := help
 
 help:  ## print the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 prerequisites:
 	@tools/prerequisites
@@ -50,11 +50,15 @@ torture: develop  ## kill -9 at random for SECONDS=60, after every store; damage
 	.venv/bin/python tools/fuzz_changes.py
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)
-	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test interrupted --test stopped
+	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test reference_crash --test interrupted --test stopped --test past
+	STEP_STRIDE=1 cargo test --release --features onecopy/testing --locked -p onecopy --test single_step
 	HISTORIES=100000 cargo test --release --features onecopy/testing --locked -p onecopy --test linearizable
 	STEP_STRIDE=1 cargo test --locked -p onecopy-meter --test steps
 	DAMAGE_ROUNDS=10000 cargo test --release --features onecopy/testing --locked -p onecopy --test damage
 	cargo run --release --locked -p onecopy --example exhaust
+
+torture-record: develop  ## the same of containers alone, for SECONDS=3600, written down in docs/torture.md
+	.venv/bin/python tools/torture_containers.py --seconds $(or $(SECONDS),3600) --record docs/torture.md
 
 loom: prerequisites  ## model check of the lock-free parts
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --lib

@@ -26,7 +26,9 @@ SECOND = 1 << 23
 MOST_POPS = 1 << 15
 MOST_WORKERS = 1 << 16
 HEADER = 8
-BEGUN, DONE, POPPED, LONGEST = range(4)
+BEGUN, DONE, POPPED, LONGEST, SLOW = range(5)
+SLOW_MS = (10, 50, 250)
+"""From the word `SLOW` on: how many operations took longer than each of these."""
 
 
 class WrongError(Exception):

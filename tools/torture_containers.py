@@ -13,6 +13,7 @@ import gc
 import json
 import multiprocessing
 import os
+import platform
 import random
 import signal
 import sys
@@ -31,6 +32,8 @@ from containers_log import (
     MOST_POPS,
     POPPED,
     SECOND,
+    SLOW,
+    SLOW_MS,
     Log,
     Step,
     check,
@@ -49,6 +52,15 @@ WORKERS = 4
 ROUND = 50
 """Kills between two comparisons."""
 SLOTS = 4 * ROUND
+PAGE = """# Containers under `kill -9`
+
+Written by `make torture-record SECONDS=3600`: workers change a List, a Dict, a Set, a Counter and a Value while others
+are killed at random, and an oracle outside compares (`tools/torture_containers.py`). Four workers and their killer
+share the processors, so an operation also waits for its turn.
+
+| | |
+|---|---|
+"""
 
 
 def at_one_moment(table: dict[Any, Any]) -> list[tuple[str, Any]]:
@@ -141,8 +153,11 @@ class Life:
             self.steps[one.kind](one)
             took = time.perf_counter_ns() - start
             self.header[DONE] = number
-            if one.kind != "read" and took > self.header[LONGEST]:
-                self.header[LONGEST] = took
+            if one.kind == "read":
+                continue
+            self.header[LONGEST] = max(self.header[LONGEST], took)
+            for nth, limit in enumerate(SLOW_MS):
+                self.header[SLOW + nth] += took > limit * 1_000_000
 
 
 def work(folder: Path, worker: int, slot: int, seed: int, containers: Containers) -> None:
@@ -162,6 +177,8 @@ class Figures:
     killed_in_operation: int = 0
     happened_nevertheless: int = 0
     longest_operation_ms: float = 0.0
+    slower_operations: dict[str, int] = field(default_factory=lambda: {f"{limit} ms": 0 for limit in SLOW_MS})
+    """How many took longer; they wait for a processor, for living holders of a lock and for dead ones."""
 
 
 class Torture:
@@ -193,8 +210,10 @@ class Torture:
         process.join(WATCHDOG_S)
         if process.exitcode not in expected:
             fail(f"worker {worker.number} ended with {process.exitcode}; seed {self.seed}")
-        longest = self.log.header(worker.number)[LONGEST] / 1e6
-        self.figures.longest_operation_ms = max(self.figures.longest_operation_ms, longest)
+        header = self.log.header(worker.number)
+        self.figures.longest_operation_ms = max(self.figures.longest_operation_ms, header[LONGEST] / 1e6)
+        for nth, limit in enumerate(self.figures.slower_operations):
+            self.figures.slower_operations[limit] += header[SLOW + nth]
         process.close()
 
     def kill_one(self, method: str) -> None:
@@ -244,16 +263,39 @@ class Torture:
                 sys.stderr.write(f"\r\x1b[2K{max(0, until - time.monotonic()):4.0f} s left  {self.figures.kills}")
 
 
+def page(figures: Figures, seconds: float, load: float) -> str:
+    """What is kept of a run."""
+    kills = ", ".join(f"{count:,} under {method}" for method, count in figures.kills.items())
+    slower = ", ".join(f"{count:,} longer than {limit}" for limit, count in figures.slower_operations.items())
+    machine = f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}"
+    rows = {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": f"{machine}; load before: {load:.1f}",
+        "duration": f"{seconds / 60:.0f} minutes, seed {figures.seed}",
+        "SIGKILLs": f"{sum(figures.kills.values()):,}: {kills}",
+        "of these, in a container's lock": f"{figures.killed_in_lock:,}",
+        "of these, in the middle of an operation": f"{figures.killed_in_operation:,}",
+        "operations that were in flight and have happened": f"{figures.happened_nevertheless:,}",
+        "operations": f"{figures.operations:,}",
+        "longest operation of anybody": f"{figures.longest_operation_ms:.1f} ms; {slower}",
+        "lost, torn, from nowhere, or left behind": "none",
+    }
+    table = "\n".join(f"| {what} | {figure} |" for what, figure in rows.items())
+    return PAGE + table + "\n"
+
+
 def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="begin no round after that")
     parser.add_argument("--kills", type=int, default=10**6, help="end after so many")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32), help="default: random")
+    parser.add_argument("--record", type=Path, help="write the figures there as a page, if nothing was wrong")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     options = parser.parse_args()
     print(f"torture_containers: seed {options.seed}", file=sys.stderr, flush=True)
     before = onecopy.stats()
+    started, load = time.monotonic(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         torture = Torture(Path(folder), options.seed)
         torture.rounds(options.seconds, options.kills)
@@ -265,6 +307,8 @@ def main() -> int:
     after = onecopy.stats()
     if (after.live_objects, after.allocated_bytes, after.units) != (before.live_objects, before.allocated_bytes, 0):
         fail(f"no container is left, but the store says {after}")
+    if options.record:
+        options.record.write_text(page(figures, time.monotonic() - started, load))
     if options.json:
         print(json.dumps(asdict(figures)))
     else:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import containers_dict
 import containers_list
+import containers_millions
 import containers_processes
 import freezing
 import memory
@@ -115,6 +116,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "meter": lambda: metering.metering(TARGET / "release" / "onecopy", scale),
         "startup": lambda: startup.startup(5 if quick else 15),
         "container-processes": lambda: containers_processes.processes(scale),
+        "container-millions": lambda: containers_millions.millions(scale),
         "container-lists": lambda: containers_list.lists(scale, rounds),
         "container-dicts": lambda: iter(containers_dict.rows(quick)),
         "question": the_question,

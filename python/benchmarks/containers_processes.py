@@ -9,6 +9,7 @@ import random
 import statistics
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onecopy
@@ -33,6 +34,8 @@ class Turn:
 
     operations: int
     seconds: float
+    retries: int = 0
+    """Reads that were begun anew."""
 
     @property
     def rate(self) -> float:
@@ -44,9 +47,11 @@ def work(work: Work, processor: int, gate: Any, window_s: float, answer: Any) ->
     """In a process of its own: begins with the others and works for the window."""
     os.sched_setaffinity(0, {processor})
     gate.wait(PATIENCE_S)
+    before = onecopy.stats().retried_reads
     started = time.perf_counter()
     done = work(started + window_s)
-    answer.send(Turn(done, time.perf_counter() - started))
+    taken = time.perf_counter() - started
+    answer.send(Turn(done, taken, onecopy.stats().retried_reads - before))
 
 
 def together(works: list[Work], window_s: float) -> list[Turn]:
@@ -124,20 +129,30 @@ def rate_row(what: str, against: str, at_least: float, ratios: list[float]) -> R
     return Row(what, against, f"≥ {at_least:g} ×", f"{ratio:.2f} ×", ratio >= at_least, figures)
 
 
+def most_row(what: str, target: str, at_most: float, measured: float, shown: str) -> Row:
+    """A row about a figure that should be small."""
+    figures = {"measured": measured, "at_most": at_most}
+    return Row(what, "", target, shown.format(measured), measured <= at_most, figures)
+
+
 def readers(name: str, container: Any, over: list[Any], window_s: float, rounds: int) -> Iterator[Row]:
     """Readers side by side, and one beside a writer."""
     halves = random.Random(7).sample(over, len(over))
-    scaled, set_beside, add_beside = [], [], []
+    scaled: list[float] = []
+    beside: dict[str, list[float]] = {"setter of ints": [], "adder to one element": []}
+    retries = dict.fromkeys(beside, 0.0)
     for _ in range(rounds):
         alone = total(together([reads(container, over)], window_s))
         scaled.append(total(together([reads(container, over), reads(container, halves)], window_s)) / alone)
-        set_beside.append(together([reads(container, over), sets(container, halves)], window_s)[0].rate / alone)
-        add_beside.append(
-            together([reads(container, over), adds(container, halves[:1] * READ)], window_s)[0].rate / alone
-        )
+        writers = (sets(container, halves), adds(container, halves[:1] * READ))
+        for writer, writes in zip(beside, writers, strict=True):
+            turn, _ = together([reads(container, over), writes], window_s)
+            beside[writer].append(turn.rate / alone)
+            retries[writer] = max(retries[writer], turn.retries / turn.operations)
     yield rate_row(f"two readers of a {name}", "one reader", 1.9, scaled)
-    yield rate_row(f"reader of a {name} beside a setter of ints", "the reader alone", 0.85, set_beside)
-    yield rate_row(f"reader of a {name} beside an adder to one element", "the reader alone", 0.85, add_beside)
+    for writer, ratios in beside.items():
+        yield rate_row(f"reader of a {name} beside a {writer}", "the reader alone", 0.85, ratios)
+        yield most_row(f"its retries, beside a {writer}", "≤ 0.02 a read", 0.02, retries[writer], "{:.5f} a read")
 
 
 def adders(shared: Any, window_s: float, rounds: int) -> Iterator[Row]:
@@ -208,6 +223,83 @@ def snapshots(kinds: dict[str, tuple[Any, object]], window_s: float) -> Iterator
         )
 
 
+def queued_s() -> float:
+    """How long this process has waited for a processor."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+
+
+def survive(shared: Any, calls: Any, answers: Any) -> None:
+    """In a process of its own: appends when told to; says when that was done, and how long it had no processor."""
+    while calls.recv():
+        before = queued_s()
+        shared.append(1)
+        answers.send((time.perf_counter(), queued_s() - before))
+
+
+def hold(shared: Any, ready: Any) -> None:
+    """In a process of its own: takes the lock, and waits for its end."""
+    with shared.lock:
+        ready.send(True)
+        time.sleep(PATIENCE_S)
+
+
+def spin() -> None:
+    """In a process of its own: wants a processor all the time."""
+    while True:
+        pass
+
+
+def survivors(busy: int, deaths: int) -> Iterator[Row]:
+    """How long others wait after the SIGKILL of whoever holds the lock, beside `busy` processes."""
+    context = multiprocessing.get_context("fork")
+    shared: Any = onecopy.List()
+    spinners = [context.Process(target=spin, daemon=True) for _ in range(busy)]
+    others = []
+    for _ in range(2):
+        (theirs, ours), (answers, answer) = context.Pipe(duplex=False), context.Pipe(duplex=False)
+        process = context.Process(target=survive, args=(shared, theirs, answer), daemon=True)
+        others.append((process, ours, answers))
+    for process in [*spinners, *(other[0] for other in others)]:
+        process.start()
+    waits, queues = [], []
+    for _ in range(deaths):
+        held, ready = context.Pipe(duplex=False)
+        holder = context.Process(target=hold, args=(shared, ready), daemon=True)
+        holder.start()
+        held.recv()
+        for _, calls, _ in others:
+            calls.send(True)
+        # Long enough for all to sleep; none gets on before the holder is dead.
+        time.sleep(0.03)
+        killed = time.perf_counter()
+        holder.kill()
+        for _, _, answers in others:
+            done, queued = answers.recv()
+            waits.append(done - killed)
+            queues.append(queued)
+        holder.join()
+    for process, calls, _ in others:
+        calls.send(False)
+        process.join()
+    for process in spinners:
+        process.kill()
+        process.join()
+    worst = max(waits)
+    tail = seconds(statistics.quantiles(waits, n=20)[-1])
+    own = seconds(max(wait - queued for wait, queued in zip(waits, queues, strict=True)))
+    figures = {"seconds": worst, "at_most": 0.05, "all": sorted(waits)}
+    beside = f" beside {busy} busy processes" if busy else ""
+    yield Row(
+        f"wait after the SIGKILL of a lock's holder{beside}, longest of {len(waits)}",
+        "",
+        "" if busy else "≤ 50 ms",
+        f"{seconds(worst)} (median {seconds(statistics.median(waits))}, 95th percentile {tail}; "
+        f"longest without the time in which a survivor had no processor {own})",
+        None if busy else worst <= 0.05,
+        figures,
+    )
+
+
 def processes(scale: int) -> Iterator[Row]:
     """All rows; `scale` divides sizes and times."""
     window_s, rounds = 0.6 / min(scale, 4), 3
@@ -219,6 +311,8 @@ def processes(scale: int) -> Iterator[Row]:
     yield from adders(shared, window_s, rounds)
     numbers: Any = onecopy.List(range(1 << 20, (1 << 20) + count))
     yield from readers("List", numbers, random.Random(3).sample(range(count), min(READ, count)), window_s, rounds)
+    yield from survivors(0, 100 // scale + 5)
+    yield from survivors(16, 20 // scale + 5)
     many = 1_000_000 // scale
     texts = [f"text of {number:08d}" for number in range(many)]
     yield from snapshots(

@@ -76,7 +76,7 @@ class List(_Collection, MutableSequence[_T]):
         """Adds an element at the end."""
 
     def extend(self, iterable: Iterable[_T], /) -> None:
-        """Adds all elements of an iterable at the end, in one step."""
+        """Adds all elements of an iterable at the end, in one step unless more than 16,384 are longer than a word."""
 
     def insert(self, index: SupportsIndex, object: _T, /) -> None:
         """Inserts an element before the one at `index`."""
@@ -186,7 +186,8 @@ class Dict(_Mapping[_K, _V]):
     """A dict that all processes see and change.
 
     It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as
-    such; others are pickled in, and each read makes a new object of them: change a value by setting it.
+    such, and other containers and whole views stay what they are; others are pickled in, and each read makes a new object
+    of them: change a value by setting it.
 
     Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets
     of these. In a tuple a number comes back as the int that it equals.
@@ -276,8 +277,9 @@ class Counter(_Mapping[_K, int]):
     It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a
     `onecopy.Dict`.
 
-    `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for
-    those who write; who reads may see some counts before the others. `c[k] += 1` is two steps. The operators give
+    `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step
+    for up to 1,024 keys, and for any number if the counter has at most four times as many. `c[k] += 1` is two
+    steps. Operators in place are one step for those who write; who reads may see some counts first. The others give
     real counters.
 
     Args:
@@ -286,7 +288,7 @@ class Counter(_Mapping[_K, int]):
 
     Raises:
         TypeError: A key of this class cannot be found by other processes.
-        MemoryError: There is no memory; the counter is as it was.
+        MemoryError: There is no memory; the counter is as it was, or has whole steps of a large update.
         TimeoutError: A living process has had the lock for ten seconds.
 
     Examples:

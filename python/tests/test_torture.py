@@ -24,13 +24,16 @@ SEED = 3
 STEPS = 400
 
 
-def test_nothing_is_lost_or_torn_when_workers_are_killed() -> None:
+def test_nothing_is_lost_or_torn_when_workers_are_killed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
     command = [sys.executable, str(TOOLS / "torture_containers.py"), "--kills=30", "--seed=1", "--json"]
+    command.append(f"--record={page}")
     run = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
     figures = json.loads(run.stdout)
     assert figures["kills"] == {"fork": 10, "forkserver": 10, "spawn": 10}
     assert figures["operations"] >= 30
+    assert "| SIGKILLs | 30: 10 under fork, 10 under forkserver, 10 under spawn |" in page.read_text()
 
 
 class World:

@@ -8,7 +8,7 @@
 #[cfg(feature = "testing")]
 pub use armed::{
     arm, disarm, end_thread_after, in_thread, interrupt_after, set_patience, stop_process_after,
-    thread_stores_left, was_interrupted, words_in_use,
+    stop_process_from, thread_stores_left, was_interrupted, words_in_use,
 };
 
 #[cfg(not(feature = "testing"))]
@@ -105,6 +105,8 @@ mod armed {
     thread_local! {
         static THREAD_LEFT: Cell<u64> = const { Cell::new(0) };
         static STOPS: Cell<bool> = const { Cell::new(false) };
+        /// The count of stores that the next one begins with again.
+        static AGAIN: Cell<u64> = const { Cell::new(0) };
     }
 
     /// Ends the calling thread right after its `stores`-th store to a container from now, as if it had been killed: it
@@ -117,6 +119,12 @@ mod armed {
     pub fn stop_process_after(stores: u64) {
         STOPS.set(true);
         THREAD_LEFT.set(stores);
+    }
+
+    /// The same, and again after each store that follows.
+    pub fn stop_process_from(stores: u64) {
+        AGAIN.set(1);
+        stop_process_after(stores);
     }
 
     /// How many stores are left to a thread that called [`end_thread_after`].
@@ -201,6 +209,7 @@ mod armed {
         }
         THREAD_LEFT.set(left - 1);
         if left == 1 && STOPS.get() {
+            THREAD_LEFT.set(AGAIN.get());
             let me = rustix::process::getpid();
             let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
         } else if left == 1 {

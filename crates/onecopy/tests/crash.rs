@@ -290,7 +290,10 @@ const SCENARIOS: [Scenario; 22] = [
 fn filled(store: &Store) -> RawArray {
     let array = RawArray::create(store, 150_000, 8).unwrap();
     for at in (0..array.byte_len()).step_by(8 << 10) {
-        assert_eq!(array.add_int(at, Number::Signed(8), 5), Sum::Int(5));
+        assert_eq!(
+            array.add_int(at, Number::Signed(8), 5).unwrap(),
+            Sum::Int(5)
+        );
     }
     array
 }

@@ -389,7 +389,7 @@ fn operations_of_dicts_beside_others() {
                 let (meanwhile, is_over) = (dict.clone(), Rc::new(Cell::new(false)));
                 let is_held = Rc::clone(&is_over);
                 interrupt_after(load, move || {
-                    is_held.set(meanwhile.raw().writer_lock().is_held());
+                    is_held.set(meanwhile.raw().writer_lock().is_held().unwrap());
                     if !is_held.get() {
                         run(&meanwhile, others);
                     }
@@ -430,4 +430,17 @@ fn dicts_beside_whole_operations() {
 #[test]
 fn dicts_beside_stopped_writers() {
     println!("{} interrupted readers", DICTS.stopped());
+}
+
+#[test]
+fn a_read_that_is_begun_anew_is_counted() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let list = (LISTS.make)(&store);
+    let meanwhile = list.clone();
+    let before = onecopy::shared::retries();
+    // After the counter and the length, before the element.
+    interrupt_after(2, move || meanwhile.insert(0, &int(-1)).unwrap());
+    drop(list.get(1).unwrap());
+    assert!(was_interrupted());
+    assert!(onecopy::shared::retries() > before);
 }

@@ -1,13 +1,20 @@
 //! Queues, locks, semaphores, events, conditions and barriers: what they do, what is left by threads that end after every
 //! single store, and what happens when processes that use them are killed.
 
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "numbers of items, far below any limit"
+)]
+
 use std::collections::HashSet;
+use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use onecopy::shared::{Passed, Queue, QueueOptions, Released, Took, Turn};
 use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};
 use onecopy::{ContainerError, Store, Value};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 /// Ends what hangs; nothing is decided by it.
@@ -33,45 +40,44 @@ fn joinable(store: &Store) -> Queue {
     store.queue(options).unwrap()
 }
 
-/// A process that does something and is killed afterwards, wherever it is; the parent goes on when it has said so.
-struct Child(libc::pid_t);
-
-impl Child {
-    fn new(work: impl FnOnce()) -> Self {
-        let mut pipe = [0; 2];
-        // SAFETY: a place for two descriptors.
-        assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
-        // SAFETY: the child only runs `work` and sleeps; nothing in it waits for a lock of the standard library that another
-        // thread of the parent may have held.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0);
-        if pid == 0 {
-            work();
-            // SAFETY: one byte of a static, into a pipe that is open; then this process sleeps until it is killed.
-            unsafe {
-                libc::write(pipe[1], b"x".as_ptr().cast(), 1);
-                loop {
-                    libc::pause();
-                }
-            }
-        }
-        let mut byte = 0u8;
-        // SAFETY: a place for one byte. If the child dies, its end of the pipe closes, and this reads nothing.
-        unsafe {
-            libc::close(pipe[1]);
-            assert_eq!(libc::read(pipe[0], (&raw mut byte).cast(), 1), 1);
-            libc::close(pipe[0]);
-        }
-        Self(pid)
+/// Forks; the child does something and ends, however it ends.
+fn forked(work: impl FnOnce()) -> Pid {
+    // SAFETY: the child only runs `work`; nothing in it waits for a lock of the standard library that another thread of the
+    // parent may have held.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        work();
+        // SAFETY: ends this process, without what the parent wants done at its own end.
+        unsafe { libc::_exit(0) };
     }
+    Pid::from_raw(pid).expect("a process can be forked")
+}
 
-    fn kill(self) {
-        // SAFETY: a child of this process that nobody has waited for.
-        unsafe {
-            assert_eq!(libc::kill(self.0, libc::SIGKILL), 0);
-            assert_eq!(libc::waitpid(self.0, std::ptr::null_mut(), 0), self.0);
+/// Waits for the end of a child; whether it came to the end of its work.
+fn has_worked(child: Pid) -> bool {
+    let (_, status) = waitpid(Some(child), WaitOptions::empty()).unwrap().unwrap();
+    status.exit_status() == Some(0)
+}
+
+fn kill(child: Pid) {
+    kill_process(child, Signal::KILL).unwrap();
+    assert!(!has_worked(child));
+}
+
+/// A process that does something, says so, and then stays until it is killed.
+fn staying(work: impl FnOnce()) -> Pid {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let child = forked(|| {
+        work();
+        writer.write_all(b"x").unwrap();
+        loop {
+            std::thread::park();
         }
-    }
+    });
+    drop(writer);
+    // If it dies, its end of the pipe closes.
+    reader.read_exact(&mut [0]).unwrap();
+    child
 }
 
 #[test]
@@ -117,7 +123,7 @@ fn what_is_leased_comes_back_when_its_process_dies() {
         queue.put(&long(n), NOW).unwrap();
     }
     let taker = queue.clone();
-    let child = Child::new(|| {
+    let child = staying(|| {
         let (item, lease) = taker.lease(NOW).unwrap().unwrap();
         assert_eq!(item, long(0));
         assert!(!lease.is_again);
@@ -132,7 +138,7 @@ fn what_is_leased_comes_back_when_its_process_dies() {
     assert!(queue.done(&lease).unwrap());
     assert_eq!(queue.get(NOW).unwrap(), None, "its process lives");
     assert!(!queue.join(NOW).unwrap());
-    child.kill();
+    kill(child);
     let (item, lease) = queue.lease(WATCHDOG).unwrap().unwrap();
     assert_eq!(item, long(0));
     assert!(lease.is_again);
@@ -298,9 +304,9 @@ fn the_lock_of_a_dead_process_is_taken_and_told() {
         } else {
             store.lock().unwrap()
         };
-        let child = Child::new(|| assert!(lock.acquire(NOW).unwrap().is_some()));
+        let child = staying(|| assert!(lock.acquire(NOW).unwrap().is_some()));
         assert_eq!(lock.acquire(NOW).unwrap(), None);
-        child.kill();
+        kill(child);
         assert_eq!(lock.acquire(WATCHDOG).unwrap(), Some(Took::FromTheDead));
         assert_eq!(lock.deaths(), 1);
         lock.release().unwrap();
@@ -339,13 +345,13 @@ fn units_are_counted_bounded_and_those_of_the_dead_come_back() {
     let store = small();
     let bounded = onecopy::shared::Semaphore::create(&store, 2, true).unwrap();
     assert_eq!(bounded.release(1).unwrap(), Released::TooMany);
-    let child = Child::new(|| {
+    let child = staying(|| {
         assert!(bounded.acquire(NOW).unwrap());
         assert!(bounded.acquire(NOW).unwrap());
         assert!(!bounded.acquire(NOW).unwrap());
     });
     assert_eq!(bounded.units(), 0);
-    child.kill();
+    kill(child);
     assert!(bounded.acquire(WATCHDOG).unwrap());
     assert_eq!((bounded.units(), bounded.deaths()), (1, 2));
     assert_eq!(bounded.release(1).unwrap(), Released::Yes);
@@ -357,7 +363,7 @@ fn units_that_are_signals_stay_taken() {
     let store = small();
     let signals = store.semaphore(0).unwrap();
     assert_eq!(signals.release(3).unwrap(), Released::Yes);
-    Child::new(|| assert!(signals.acquire(NOW).unwrap())).kill();
+    kill(staying(|| assert!(signals.acquire(NOW).unwrap())));
     assert!(signals.acquire(NOW).unwrap());
     assert!(signals.acquire(NOW).unwrap());
     assert!(
@@ -366,7 +372,9 @@ fn units_that_are_signals_stay_taken() {
     );
     // One that begins with units becomes one when a process gives back what it has not.
     let tickets = store.semaphore(1).unwrap();
-    Child::new(|| assert_eq!(tickets.release(1).unwrap(), Released::Yes)).kill();
+    kill(staying(|| {
+        assert_eq!(tickets.release(1).unwrap(), Released::Yes);
+    }));
     assert_eq!(tickets.units(), 2);
 }
 
@@ -426,30 +434,15 @@ fn a_condition_wakes_as_many_as_it_is_told_and_passes_on_what_the_dead_had() {
         }
     });
     // A process is woken while it is stopped, and killed: the next one gets its wake-up.
-    let mut children = Vec::new();
-    for count in 1..=2 {
-        // SAFETY: as in `Child::new`; it is killed below.
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
-            wait();
-            // SAFETY: ends this process.
-            unsafe { libc::_exit(0) };
-        }
+    let children = [1, 2].map(|count| {
+        let child = forked(|| assert!(wait()));
         wait_for(count);
-        children.push(pid);
-    }
-    // SAFETY: a child of this process.
-    unsafe { libc::kill(children[0], libc::SIGSTOP) };
+        child
+    });
+    kill_process(children[0], Signal::STOP).unwrap();
     assert_eq!(condition.notify(1).unwrap(), 1);
-    // SAFETY: likewise; and a place for a status.
-    let status = unsafe {
-        libc::kill(children[0], libc::SIGKILL);
-        libc::waitpid(children[0], std::ptr::null_mut(), 0);
-        let mut status = 0;
-        assert_eq!(libc::waitpid(children[1], &raw mut status, 0), children[1]);
-        status
-    };
-    assert_eq!(status, 0);
+    kill(children[0]);
+    assert!(has_worked(children[1]));
     assert_eq!(condition.waiting(), 0);
 }
 
@@ -484,26 +477,16 @@ fn a_barrier_lets_all_go_on_at_once_and_again() {
 fn a_barrier_breaks_by_a_death_and_by_impatience_and_is_mended_by_reset() {
     let store = small();
     let barrier = store.barrier(3).unwrap();
-    let stopped = Child::new(|| ());
-    // SAFETY: as in `Child::new`; killed below.
-    let waiting = unsafe { libc::fork() };
-    if waiting == 0 {
-        let _ = barrier.wait(WATCHDOG, false);
-        // SAFETY: ends this process.
-        unsafe { libc::_exit(0) };
-    }
+    let stopped = staying(|| ());
+    let waiting = forked(|| drop(barrier.wait(WATCHDOG, false)));
     while barrier.waiting() < 1 {
         std::thread::yield_now();
     }
-    // SAFETY: a child of this process that nobody has waited for.
-    unsafe {
-        libc::kill(waiting, libc::SIGKILL);
-        libc::waitpid(waiting, std::ptr::null_mut(), 0);
-    }
+    kill(waiting);
     let turn = barrier.wait(WATCHDOG, false).unwrap();
     assert_eq!(turn, Turn::Done(Passed::Broken));
     assert_eq!((barrier.is_broken(), barrier.deaths()), (true, 1));
-    stopped.kill();
+    kill(stopped);
     barrier.reset().unwrap();
     let turn = barrier.wait(NOW, false).unwrap();
     assert_eq!(turn, Turn::Done(Passed::Broken), "nobody else came");
@@ -518,4 +501,40 @@ fn a_barrier_breaks_by_a_death_and_by_impatience_and_is_mended_by_reset() {
         assert_eq!(waits.join().unwrap(), Turn::Done(Passed::Broken));
     });
     assert!(!barrier.is_broken());
+}
+
+#[test]
+fn queues_and_locks_are_kept_by_what_they_are_in() {
+    let store = small();
+    let (queue, list) = (queue(&store), store.list().unwrap());
+    for n in 0..3 {
+        let inner = store.queue(QueueOptions::default()).unwrap();
+        inner.put(&long(n), NOW).unwrap();
+        let reference = Value::Reference(inner.reference());
+        assert!(queue.put(&reference, NOW).unwrap());
+        list.append(&reference).unwrap();
+    }
+    queue.verify().unwrap();
+    let objects = || store.stats().unwrap().containers;
+    assert_eq!(objects(), 5);
+    list.clear().unwrap();
+    // Two are taken, one of them for a lease; all that is left of the third is that it is in the queue.
+    let (first, lease) = queue.lease(NOW).unwrap().unwrap();
+    let second = queue.get(NOW).unwrap().unwrap();
+    queue.verify().unwrap();
+    for (n, item) in [(0, &first), (1, &second)] {
+        let Value::Reference(reference) = item else {
+            panic!("{item:?}")
+        };
+        let inner = Queue::of_reference(reference).unwrap().unwrap();
+        assert_eq!(inner.get(NOW).unwrap(), Some(long(n)));
+    }
+    assert_eq!(objects(), 5);
+    drop((first, second));
+    assert_eq!(objects(), 4, "the leased one is kept");
+    assert!(queue.done(&lease).unwrap());
+    assert_eq!(objects(), 3);
+    queue.verify().unwrap();
+    drop(queue);
+    assert_eq!(objects(), 1);
 }

@@ -25,19 +25,26 @@ use crate::error::Error;
 /// The elements of a writable array in the store, the same memory in every process.
 #[pyclass(frozen, module = "onecopy._onecopy", weakref)]
 pub(crate) struct ArrayMemory {
-    raw: RawArray,
+    pub(super) raw: RawArray,
 }
 
 #[pymethods]
 impl ArrayMemory {
-    /// Takes memory for elements of `item_bytes` each; they are zeros.
+    /// Takes memory for elements of `item_bytes` each; they are zeros. `description` is kept with them if it is short.
     #[new]
-    fn new(py: Python<'_>, byte_len: u64, item_bytes: u64) -> PyResult<Self> {
+    fn new(py: Python<'_>, byte_len: u64, item_bytes: u64, description: Vec<u8>) -> PyResult<Self> {
         let raw = py.detach(|| -> Result<_, Error> {
             let store = Store::current()?;
             Ok(RawArray::create(&store, byte_len, item_bytes)?)
         })?;
+        raw.describe(&description);
         Ok(Self { raw })
+    }
+
+    /// What was said of the elements; empty if it was too long.
+    #[getter]
+    fn description<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.raw.description())
     }
 
     /// Turns a token into the memory.
@@ -55,8 +62,8 @@ impl ArrayMemory {
 
     /// Address of the first byte.
     #[getter]
-    fn address(&self) -> usize {
-        self.raw.address().addr().get()
+    fn address(&self) -> PyResult<usize> {
+        Ok(self.raw.address().map_err(Error::from)?.addr().get())
     }
 
     /// Number of bytes.
@@ -84,7 +91,7 @@ impl ArrayMemory {
             Number::Float(_) => self.raw.add_float(at, number, amount.extract()?),
             _ => self.raw.add_int(at, number, integer(amount)?),
         };
-        match sum {
+        match sum.map_err(Error::from)? {
             Sum::Int(sum) => sum.into_bound_py_any(py),
             Sum::Float(sum) => sum.into_bound_py_any(py),
             Sum::TooLarge => Err(PyOverflowError::new_err(
@@ -99,6 +106,7 @@ impl ArrayMemory {
     /// Replaces the bits of the element at a byte if they are `old`; whether they were.
     fn replace(&self, at: u64, width: u8, old: u64, new: u64) -> PyResult<bool> {
         let replaced = self.raw.compare_exchange(at, width, old, new);
+        let replaced = replaced.map_err(Error::from)?;
         replaced.ok_or_else(|| PyValueError::new_err("no element lies there"))
     }
 
@@ -114,7 +122,8 @@ impl ArrayMemory {
         flags: c_int,
     ) -> PyResult<()> {
         let raw = &slf.get().raw;
-        let (address, len) = (raw.address().as_ptr(), raw.byte_len() as usize);
+        let address = raw.address().map_err(Error::from)?.as_ptr();
+        let len = raw.byte_len() as usize;
         // SAFETY: the interpreter calls this slot with a structure to fill. The bytes are a container's elements, which
         // stay where they are, readable and writable, as long as `slf` holds it (B1), and which anybody may write to (B2).
         unsafe { export(view, flags, slf.as_any(), address, len, true) }
@@ -143,7 +152,7 @@ impl ArrayMemory {
 
     /// The byte at which an element of an array with axes lies.
     fn offset_in(&self, view: &PyUntypedBuffer, indices: &Bound<'_, PyTuple>) -> PyResult<u64> {
-        let (shape, strides) = (view.shape(), view.strides());
+        let (first, shape, strides) = (self.address()?, view.shape(), view.strides());
         if indices.len() != shape.len() {
             return Err(PyIndexError::new_err(format!(
                 "the index of one element of this array is {} ints, not {}",
@@ -168,7 +177,7 @@ impl ArrayMemory {
             }
             address = address.wrapping_add_signed(from_front.wrapping_mul(stride));
         }
-        Ok(address.wrapping_sub(self.address()) as u64)
+        Ok(address.wrapping_sub(first) as u64)
     }
 }
 

@@ -13,10 +13,13 @@ use super::lock::WriterLock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
+use crate::value::index;
+use crate::value::repr::guarded;
 
 /// One value of any kind that all processes see and change.
 ///
-/// Values of plain types are kept as such; others are pickled in, and each read makes a new object.
+/// Values of plain types are kept as such, and other containers and whole views stay what they are; others are pickled in, and
+/// each read makes a new object.
 ///
 /// Args:
 ///     value: The first value.
@@ -97,7 +100,7 @@ impl Value {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, cell) = (this.py(), this.get());
         let amount = match amount {
-            Some(amount) => amount.clone(),
+            Some(amount) => index::int(amount)?.unwrap_or_else(|| amount.clone()),
             None => 1.into_bound_py_any(py)?,
         };
         if let Ok(small) = amount.extract::<i64>()
@@ -161,7 +164,9 @@ impl Value {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(format!("onecopy.Value({})", self.read(py)?.repr()?))
+        guarded(0, self.raw.place(), "onecopy.Value(...)", || {
+            Ok(format!("onecopy.Value({})", self.read(py)?.repr()?))
+        })
     }
 
     #[classmethod]

@@ -1,7 +1,7 @@
 //! `onecopy.Counter`: what a `collections.Counter` is, for all processes at once. It is a dict of numbers.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, KeyAdded, Part, RawDict};
+use onecopy::shared::{DictKind, End, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyNotImplementedError, PyTypeError};
@@ -9,15 +9,16 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+use super::counts;
 use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given};
 use super::key::OwnedKey;
-use super::keyed::{self, Changes, Keyed, Kind};
+use super::keyed::{self, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
-use super::lock::{self, WriterLock};
-use super::word::Encoded;
+use super::lock::WriterLock;
+use super::pairs::{Changes, change};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
@@ -27,8 +28,9 @@ use crate::value::repr::guarded;
 ///
 /// It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a `onecopy.Dict`.
 ///
-/// `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for those who
-/// write; who reads may see some counts before the others. `c[k] += 1` is two steps. The operators give real counters.
+/// `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for up to 1,024
+/// keys, and for any number if the counter has at most four times as many. `c[k] += 1` is two steps. The operators give
+/// real counters; those in place are one step for those who write, and who reads may see some counts before the others.
 ///
 /// Args:
 ///     source: An iterable of what to count, or a mapping of counts.
@@ -36,7 +38,7 @@ use crate::value::repr::guarded;
 ///
 /// Raises:
 ///     TypeError: A key of this class cannot be found by other processes.
-///     MemoryError: There is no memory; the counter is as it was.
+///     MemoryError: There is no memory; the counter is as it was, or has whole steps of a large update.
 ///     TimeoutError: A living process has had the lock for ten seconds.
 ///
 /// Examples:
@@ -94,62 +96,7 @@ impl Counter {
         source: Option<&Bound<'py, PyAny>>,
         counts: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
-        let counts = counted(this.py(), source, counts)?;
-        if this.get().raw.is_empty().map_err(Error::from)? {
-            return keyed::update_from(&this.get().raw, Some(&counts), None);
-        }
-        Self::add_all(this, &counts)
-    }
-
-    /// Adds the counts of a real counter.
-    fn add_all<'py>(this: &Bound<'py, Self>, counts: &Bound<'py, PyAny>) -> PyResult<()> {
-        let raw = &this.get().raw;
-        let mut all = Vec::new();
-        for item in counts.call_method0("items")?.try_iter()? {
-            let (key, count): keyed::KeyValue<'py> = item?.extract()?;
-            all.push((OwnedKey::of(&key)?, Encoded::of(&count)?, key, count));
-        }
-        let locked = lock::hold(raw.writer_lock())?;
-        let mut done = Vec::with_capacity(all.len());
-        let mut result = Ok(());
-        for (owned, amount, key, count) in &all {
-            match Self::add_one(raw, owned, amount, key, count) {
-                Ok(undo) => done.push(undo),
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
-        }
-        if result.is_err() {
-            for (undo, (owned, _, key, count)) in done.iter().zip(&all).rev() {
-                // What was there before fits again, but for an int of more than 48 bits that was added up to a small one.
-                let _ = undo.run(raw, owned, key, count);
-            }
-        }
-        drop(locked);
-        result
-    }
-
-    /// Adds one count of several, under the lock.
-    fn add_one<'py>(
-        raw: &RawDict,
-        owned: &OwnedKey,
-        amount: &Encoded,
-        key: &Bound<'py, PyAny>,
-        count: &Bound<'py, PyAny>,
-    ) -> PyResult<Undo<'py>> {
-        let before = raw.len().map_err(Error::from)?;
-        let added = raw
-            .add(&owned.key(raw), &amount.incoming())
-            .map_err(Error::from)?;
-        if added == KeyAdded::NoInt {
-            let old = keyed::get(raw, key)?;
-            keyed::add_slowly(raw, key, count)?;
-            return Ok(old.map_or(Undo::Delete, Undo::Set));
-        }
-        let is_new = raw.len().map_err(Error::from)? > before;
-        Ok(if is_new { Undo::Delete } else { Undo::Subtract })
+        counts::add_all(&this.get().raw, &counted(this.py(), source, counts)?, true)
     }
 
     /// Becomes what an operator of real counters makes of it.
@@ -162,7 +109,7 @@ impl Counter {
                 "{method}() of a counter takes a counter or a dict of counts, not {name}"
             )));
         }
-        keyed::change(&this.get().raw, |picture| {
+        change(&this.get().raw, |picture| {
             let before = keyed::dict_of(py, picture)?;
             let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
             let mut changes = Changes::default();
@@ -181,34 +128,6 @@ impl Counter {
             }
             Ok(changes)
         })
-    }
-}
-
-/// How a count becomes what it was before it was added to.
-enum Undo<'py> {
-    Delete,
-    Subtract,
-    Set(Bound<'py, PyAny>),
-}
-
-impl Undo<'_> {
-    fn run(
-        &self,
-        raw: &RawDict,
-        owned: &OwnedKey,
-        key: &Bound<'_, PyAny>,
-        count: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        match self {
-            Self::Delete => {
-                raw.delete(&owned.key(raw)).map_err(Error::from)?;
-            }
-            Self::Subtract => {
-                keyed::add(raw, key, Some(count.neg()?))?;
-            }
-            Self::Set(old) => keyed::set(raw, key, old)?,
-        }
-        Ok(())
     }
 }
 
@@ -321,7 +240,7 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
         source: Option<&Bound<'py, PyAny>>,
         counts: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
-        Self::add_all(this, &counted(this.py(), source, counts)?)
+        counts::add_all(&this.get().raw, &counted(this.py(), source, counts)?, false)
     }
 
     /// The same, with each count subtracted.
@@ -337,7 +256,7 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     ) -> PyResult<()> {
         let negated = counted(this.py(), None, None)?;
         negated.call_method("subtract", PyTuple::new(this.py(), source)?, counts)?;
-        Self::add_all(this, &negated)
+        counts::add_all(&this.get().raw, &negated, false)
     }
 
     /// The keys with the largest counts, largest first, with their counts.

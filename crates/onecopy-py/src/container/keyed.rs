@@ -3,15 +3,14 @@
 
 use std::sync::OnceLock;
 
-use onecopy::shared::{End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
 use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyInt, PyList};
+use pyo3::types::{PyDict, PyFloat, PyInt};
 
-use super::key::{OwnedKey, no_key, with_key};
-use super::lock;
+use super::key::{no_key, with_key};
 use super::update;
 use super::word::{self, Copies, Encoded, Found, Objects, Raised, with_incoming};
 use crate::error::Error;
@@ -62,14 +61,9 @@ impl Keyed {
 }
 
 /// A new container.
-pub(super) fn create(kind: Kind) -> PyResult<RawDict> {
+pub(super) fn create(kind: DictKind) -> PyResult<RawDict> {
     let store = Store::current().map_err(Error::from)?;
-    let made = match kind {
-        Kind::Dict => RawDict::create(&store),
-        Kind::Set => RawDict::create_set(&store),
-        Kind::Counter => RawDict::create_counter(&store),
-    };
-    Ok(made.map_err(Error::from)?)
+    Ok(RawDict::create(&store, kind).map_err(Error::from)?)
 }
 
 /// What was found, once the container is no longer looked at.
@@ -150,7 +144,7 @@ pub(super) fn pop_item<'py>(
 
 /// A real dict of one moment.
 pub(super) fn to_dict<'py>(py: Python<'py>, raw: &RawDict) -> PyResult<Bound<'py, PyDict>> {
-    dict_of(py, &raw.exact_picture(Part::Items).map_err(Error::from)?)
+    dict_of(py, &raw.picture(Part::Items).map_err(Error::from)?)
 }
 
 /// A real dict of a copy of items.
@@ -162,175 +156,6 @@ pub(super) fn dict_of<'py>(py: Python<'py>, picture: &Picture) -> PyResult<Bound
         dict.set_item(key, word::object(py, value.make(&Objects))?)?;
     }
     Ok(dict)
-}
-
-/// Keys and values on their way in.
-#[derive(Default)]
-pub(super) struct Pairs {
-    keys: Vec<OwnedKey>,
-    values: Vec<Encoded>,
-}
-
-impl Pairs {
-    pub(super) fn push(
-        &mut self,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        self.keys.push(OwnedKey::of(key)?);
-        self.values.push(Encoded::of(value)?);
-        Ok(())
-    }
-
-    /// What `dict.update` takes: a mapping, or an iterable of pairs.
-    pub(super) fn add(&mut self, source: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(other) = Keyed::of(source)
-            && other.kind != Kind::Set
-        {
-            return self.add_of(other.raw());
-        }
-        if let Ok(dict) = source.cast_exact::<PyDict>() {
-            return self.add_items(&dict.items());
-        }
-        if !source.hasattr("keys")? {
-            return self.add_pairs(source);
-        }
-        for key in source.call_method0("keys")?.try_iter()? {
-            let key = key?;
-            self.push(&key, &source.get_item(&key)?)?;
-        }
-        Ok(())
-    }
-
-    fn add_of(&mut self, raw: &RawDict) -> PyResult<()> {
-        let picture = raw.exact_picture(Part::Items).map_err(Error::from)?;
-        let mut all = picture.iter();
-        while let (Some(key), Some(value)) = (all.next(), all.next()) {
-            self.keys.push(OwnedKey::of_given(&key)?);
-            self.values.push(Encoded::of_incoming(&value));
-        }
-        Ok(())
-    }
-
-    fn add_items(&mut self, items: &Bound<'_, PyList>) -> PyResult<()> {
-        for item in items {
-            let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
-            self.push(&key, &value)?;
-        }
-        Ok(())
-    }
-
-    fn add_pairs(&mut self, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
-        for (at, pair) in pairs.try_iter()?.enumerate() {
-            let pair = pair?;
-            let pair = pair.try_iter().map_err(|_| {
-                PyTypeError::new_err(format!(
-                    "cannot convert dictionary update sequence element #{at} to a sequence"
-                ))
-            })?;
-            let pair = pair.collect::<PyResult<Vec<_>>>()?;
-            let [key, value] = pair.as_slice() else {
-                return Err(PyValueError::new_err(format!(
-                    "dictionary update sequence element #{at} has length {}; 2 is required",
-                    pair.len()
-                )));
-            };
-            self.push(key, value)?;
-        }
-        Ok(())
-    }
-
-    /// Keys that all have one value.
-    pub(super) fn add_keys(
-        &mut self,
-        keys: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        if let Some(other) = Keyed::of(keys) {
-            let picture = other.raw().exact_picture(Part::Keys).map_err(Error::from)?;
-            for key in picture.iter() {
-                self.keys.push(OwnedKey::of_given(&key)?);
-                self.values.push(Encoded::of(value)?);
-            }
-            return Ok(());
-        }
-        for key in keys.try_iter()? {
-            self.push(&key?, value)?;
-        }
-        Ok(())
-    }
-
-    /// Sets them all.
-    pub(super) fn put(&self, raw: &RawDict) -> PyResult<()> {
-        if self.keys.is_empty() {
-            return Ok(());
-        }
-        let items: Vec<_> = self
-            .keys
-            .iter()
-            .zip(&self.values)
-            .map(|(key, value)| (key.key(raw), value.incoming()))
-            .collect();
-        Ok(raw.update(&items).map_err(Error::from)?)
-    }
-}
-
-/// What one step does to a container: keys to be taken out, and other keys to be set.
-#[derive(Default)]
-pub(super) struct Changes {
-    pub(super) gone: Vec<OwnedKey>,
-    pub(super) set: Pairs,
-}
-
-/// How often others may be faster before a change is worked out under the lock.
-const TRIES: usize = 3;
-
-/// Works out what to change by a copy of one moment, without the lock, and does it if the container is still the same.
-/// To writers it is one step; readers may see some of the keys before the others.
-pub(super) fn change(
-    raw: &RawDict,
-    work_out: impl Fn(&Picture) -> PyResult<Changes>,
-) -> PyResult<()> {
-    let try_once = |is_last: bool| -> PyResult<bool> {
-        let early = is_last.then(|| lock::hold(raw.writer_lock())).transpose()?;
-        let picture = raw.exact_picture(Part::Items).map_err(Error::from)?;
-        let changes = work_out(&picture)?;
-        let late = lock::hold(raw.writer_lock())?;
-        let is_now = picture.moment().is_some_and(|moment| raw.is_now(moment));
-        if is_now {
-            // First what may lack memory.
-            changes.set.put(raw)?;
-            for key in &changes.gone {
-                raw.delete(&key.key(raw)).map_err(Error::from)?;
-            }
-        }
-        drop((late, early));
-        Ok(is_now)
-    };
-    for attempt in 0..=TRIES {
-        if try_once(attempt == TRIES)? {
-            return Ok(());
-        }
-    }
-    Err(PyRuntimeError::new_err(
-        "a comparison changes what it compares",
-    ))
-}
-
-/// Sets what `dict.update` takes.
-pub(super) fn update_from(
-    raw: &RawDict,
-    source: Option<&Bound<'_, PyAny>>,
-    named: Option<&Bound<'_, PyDict>>,
-) -> PyResult<()> {
-    let mut pairs = Pairs::default();
-    if let Some(source) = source {
-        pairs.add(source)?;
-    }
-    if let Some(named) = named {
-        pairs.add(named)?;
-    }
-    pairs.put(raw)
 }
 
 /// Adds to the number of a key in one step; the sum. A key that is not there gets what was to be added.
@@ -358,7 +183,7 @@ pub(super) fn add<'py>(
 
 /// The same where one of the numbers is a float.
 #[cold]
-pub(super) fn add_slowly<'py>(
+fn add_slowly<'py>(
     raw: &RawDict,
     key: &Bound<'py, PyAny>,
     amount: &Bound<'py, PyAny>,

@@ -4,181 +4,25 @@
 //! lock. What the copy decides is done only if the list is still as it was, or it is looked at again.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Added, Exchanged, Incoming, RawList, Slice};
+use onecopy::shared::{Added, Exchanged, Incoming, RawList};
 use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 
-use super::handle::{self, Given};
+use super::handle::{self, Given, of_itself};
 use super::list_iterator::ListIterator;
-use super::lock::{self, WriterLock};
+pub(super) use super::list_work::List;
+use super::list_work::{Truth, assign_out_of_range, no_element, slice_of};
+use super::lock::WriterLock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
-use crate::column::spare::Spare;
 use crate::error::Error;
+use crate::value::repr::guarded;
 use crate::value::{index, key};
-
-/// A list that all processes see and change.
-///
-/// It has the methods of `list`. Elements of plain types are kept as such; others are pickled in, and each read makes a
-/// new object of them: change an element by setting it.
-///
-/// Each method is one step for all others. `l[i] += 1` is two; use `l.add(i, 1)`, or `with l.lock:`.
-///
-/// Args:
-///     iterable: The first elements.
-///
-/// Raises:
-///     MemoryError: There is no memory; the list is as it was.
-///     TimeoutError: A living process has had the lock for ten seconds.
-///
-/// Examples:
-///     >>> import onecopy
-///     >>> numbers = onecopy.List([3, 1, 2])
-///     >>> numbers.append(0)
-///     >>> numbers.sort()
-///     >>> numbers
-///     onecopy.List([0, 1, 2, 3])
-#[pyclass(
-    frozen,
-    sequence,
-    module = "onecopy.containers",
-    name = "List",
-    weakref
-)]
-pub(crate) struct List {
-    pub(super) raw: RawList,
-    pub(super) spare: Spare,
-}
-
-fn no_element() -> PyErr {
-    index::out_of_range("list")
-}
-
-/// A slice of Python's, without a look at the length: that counts when the list is locked.
-fn slice_of(slice: &Bound<'_, PySlice>) -> PyResult<Slice> {
-    let part = |name| -> PyResult<Option<i64>> {
-        let part = slice.getattr(name)?;
-        if part.is_none() {
-            return Ok(None);
-        }
-        index::slice_part(&part).map(|part| Some(part as i64))
-    };
-    let step = part("step")?.unwrap_or(1);
-    if step == 0 {
-        return Err(PyValueError::new_err("slice step cannot be zero"));
-    }
-    Ok(Slice {
-        start: part("start")?,
-        stop: part("stop")?,
-        step,
-    })
-}
-
-impl List {
-    fn of(raw: RawList) -> Self {
-        let spare = Spare::new();
-        Self { raw, spare }
-    }
-
-    /// Tries until nobody has changed the list meanwhile: three times without the lock, then with it.
-    fn until_done(&self, name: &str, mut attempt: impl FnMut() -> PyResult<bool>) -> PyResult<()> {
-        for _ in 0..3 {
-            if attempt()? {
-                return Ok(());
-            }
-        }
-        let locked = lock::hold(self.raw.writer_lock())?;
-        let done = attempt();
-        drop(locked);
-        if done? {
-            return Ok(());
-        }
-        // Only this thread can have changed it: a comparison or a key function has.
-        Err(PyValueError::new_err(format!(
-            "list modified during {name}"
-        )))
-    }
-
-    /// Why nothing could be popped.
-    #[cold]
-    pub(super) fn nothing_to_pop(&self) -> PyErr {
-        PyIndexError::new_err(match self.raw.is_empty() {
-            Ok(true) => "pop from empty list",
-            _ => "pop index out of range",
-        })
-    }
-
-    /// The elements of one moment.
-    pub(super) fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let chunk = self.raw.snapshot().map_err(Error::from)?;
-        word::list_of(py, &chunk)
-    }
-
-    fn set(&self, index: isize, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let is_there = with_incoming(value, |value| {
-            Ok(self.raw.set(index as i64, value).map_err(Error::from)?)
-        })?;
-        if is_there {
-            Ok(())
-        } else {
-            Err(assign_out_of_range())
-        }
-    }
-
-    fn extend_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
-        let values = Encoded::all(values)?;
-        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
-        Ok(self.raw.extend(&values).map_err(Error::from)?)
-    }
-
-    /// The first element between two limits that equals `value`.
-    fn position(
-        &self,
-        value: &Bound<'_, PyAny>,
-        start: Option<&Bound<'_, PyAny>>,
-        stop: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Option<usize>> {
-        let items = self.to_list(value.py())?;
-        for at in index::range(start, stop, items.len())? {
-            if key::equal(&items.get_item(at)?, value)? {
-                return Ok(Some(at));
-            }
-        }
-        Ok(None)
-    }
-
-    /// What the other operand of a comparison or sum is as a list.
-    fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
-        if let Ok(other) = other.cast::<Self>() {
-            return other.get().to_list(other.py()).map(Some);
-        }
-        Ok(other.cast::<PyList>().ok().cloned())
-    }
-}
-
-/// An argument of which only the truth counts.
-struct Truth(bool);
-
-impl FromPyObject<'_, '_> for Truth {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        object.is_truthy().map(Self)
-    }
-}
-
-fn no_memory() -> PyErr {
-    PyMemoryError::new_err(())
-}
-
-fn assign_out_of_range() -> PyErr {
-    PyIndexError::new_err("list assignment index out of range")
-}
 
 #[pymethods]
 impl List {
@@ -194,18 +38,7 @@ impl List {
         let Given(iterable) = iterable;
         let values = iterable.as_ref().map(Encoded::all).transpose()?;
         let values: Vec<Incoming<'_>> = values.iter().flatten().map(Encoded::incoming).collect();
-        if self.raw.is_empty().map_err(Error::from)? {
-            return Ok(self.raw.extend(&values).map_err(Error::from)?);
-        }
-        let all = Slice {
-            start: None,
-            stop: None,
-            step: 1,
-        };
-        self.raw
-            .set_slice(all, &values)
-            .map_err(Error::from)?
-            .map_err(|_| PyRuntimeError::new_err("a whole list takes any number of elements"))
+        Ok(self.raw.replace(&values).map_err(Error::from)?)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -275,6 +108,12 @@ impl List {
         operation: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
+        if let Ok(same) = other.cast::<Self>()
+            && self.raw.reference() == same.get().raw.reference()
+            && let Some(equal) = of_itself(operation)
+        {
+            return equal.into_bound_py_any(py);
+        }
         match Self::operand(other)? {
             Some(other) => self.to_list(py)?.rich_compare(other, operation),
             None => Ok(py.NotImplemented().into_bound(py)),
@@ -310,22 +149,17 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        let count = index::times(count)?;
-        self.until_done("*=", || {
-            let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
-            let mut values: Vec<Incoming<'_>> = Vec::new();
-            values.try_reserve_exact(len).map_err(|_| no_memory())?;
-            for _ in 0..if chunk.is_empty() { 0 } else { count } {
-                values.extend(chunk.iter());
-            }
-            self.replace_if_unchanged(&chunk, &values)
-        })
+        self.repeat(index::times(count)?)
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
-        let items = this.get().to_list(this.py())?;
-        Ok(format!("onecopy.List({})", items.repr()?))
+        let list = this.get();
+        guarded(0, list.raw.place(), "onecopy.List([...])", || {
+            Ok(format!(
+                "onecopy.List({})",
+                list.to_list(this.py())?.repr()?
+            ))
+        })
     }
 
     #[classattr]
@@ -344,7 +178,7 @@ impl List {
         handle::reduce(this.py(), &ATTACH, "_attach_list", &token)
     }
 
-    /// Adds all elements of an iterable at the end, in one step.
+    /// Adds all elements of an iterable at the end, in one step unless more than 16,384 are longer than a word.
     #[pyo3(signature = (iterable, /))]
     fn extend(&self, iterable: &Bound<'_, PyAny>) -> PyResult<()> {
         self.extend_by(iterable)
@@ -365,24 +199,7 @@ impl List {
     ///     ValueError: There is none.
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.until_done("remove", || {
-            let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let items = word::list_of(value.py(), &chunk)?;
-            let mut found = None;
-            for at in 0..items.len() {
-                if key::equal(&items.get_item(at)?, value)? {
-                    found = Some(at);
-                    break;
-                }
-            }
-            let Some(at) = found else {
-                return Err(PyValueError::new_err("list.remove(x): x not in list"));
-            };
-            let Some(moment) = chunk.moment() else {
-                return Ok(false);
-            };
-            Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
-        })
+        self.until_done("remove", || self.remove_once(value))
     }
 
     /// Takes all elements out. Their memory goes back to the store.
@@ -478,7 +295,7 @@ impl List {
         let list = this.get();
         let at = index::subscript(index, "list")?;
         let amount = match amount {
-            Some(amount) => amount.clone(),
+            Some(amount) => index::int(amount)?.unwrap_or_else(|| amount.clone()),
             None => 1.into_bound_py_any(py)?,
         };
         if let Ok(small) = amount.extract::<i64>() {
@@ -591,34 +408,6 @@ impl List {
     ///     onecopy.OnecopyError: One is broken; the text says which and where.
     fn verify(&self) -> PyResult<()> {
         Ok(self.raw.verify().map_err(Error::from)?)
-    }
-}
-
-impl List {
-    fn replace_if_unchanged(
-        &self,
-        chunk: &onecopy::shared::Chunk,
-        values: &[Incoming<'_>],
-    ) -> PyResult<bool> {
-        let moment = chunk
-            .moment()
-            .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
-        Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
-    }
-
-    /// Sorts a copy and puts it in place if nothing has changed meanwhile.
-    fn sort_once(
-        &self,
-        py: Python<'_>,
-        key: Option<&Bound<'_, PyAny>>,
-        reverse: bool,
-    ) -> PyResult<bool> {
-        let chunk = self.raw.snapshot().map_err(Error::from)?;
-        let items = word::list_of(py, &chunk)?;
-        let places = word::sorted_places(&items, key, reverse)?;
-        let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
-        let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
-        self.replace_if_unchanged(&chunk, &values)
     }
 }
 

@@ -86,18 +86,18 @@ impl WriterLock {
     }
 
     /// Whether some thread of some process has the lock.
-    fn locked(&self) -> bool {
-        self.raw.is_held()
+    fn locked(&self) -> PyResult<bool> {
+        Ok(self.raw.is_held().map_err(Error::from)?)
     }
 
     /// Holders that have died in the lock.
     #[getter]
-    fn deaths(&self) -> u64 {
-        self.raw.deaths()
+    fn deaths(&self) -> PyResult<u64> {
+        Ok(self.raw.deaths().map_err(Error::from)?)
     }
 
-    fn __repr__(&self) -> String {
-        let state = if self.locked() { "held" } else { "free" };
-        format!("<onecopy.containers.WriterLock, {state}>")
+    fn __repr__(&self) -> PyResult<String> {
+        let state = if self.locked()? { "held" } else { "free" };
+        Ok(format!("<onecopy.containers.WriterLock, {state}>"))
     }
 }

@@ -1,7 +1,7 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Incoming, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -11,9 +11,10 @@ use pyo3::types::{PyDict, PyFrozenSet, PySet, PyTuple, PyType};
 use super::dict_iterator::{DictIterator, iterate};
 use super::handle::{self, Given};
 use super::key::{OwnedKey, no_key};
-use super::keyed::{self, Changes, Pairs};
+use super::keyed;
 use super::keyed_methods::keyed_methods;
-use super::lock::{self, WriterLock};
+use super::lock::WriterLock;
+use super::pairs::{Changes, Pairs, change};
 use super::word::{self, Objects};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
@@ -117,7 +118,7 @@ fn each(
 impl Set {
     /// A real set of one moment.
     fn to_set<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
-        let picture = self.raw.exact_picture(Part::Keys).map_err(Error::from)?;
+        let picture = self.raw.picture(Part::Keys).map_err(Error::from)?;
         let set = PySet::empty(py)?;
         for element in picture.iter() {
             set.add(word::object(py, element.make(&Objects))?)?;
@@ -151,14 +152,7 @@ impl Set {
         if let Some(iterable) = iterable {
             pairs.add_keys(iterable, &py.None().into_bound(py))?;
         }
-        if raw.is_empty().map_err(Error::from)? {
-            return pairs.put(raw);
-        }
-        let locked = lock::hold(raw.writer_lock())?;
-        raw.clear().map_err(Error::from)?;
-        let put = pairs.put(raw);
-        drop(locked);
-        put
+        Ok(raw.replace(&pairs.items(raw)).map_err(Error::from)?)
     }
 
     fn add_all(&self, others: &Bound<'_, PyTuple>) -> PyResult<()> {
@@ -172,7 +166,7 @@ impl Set {
 
     /// Takes out what is in `other`, or what is not.
     fn take_out(this: &Bound<'_, Self>, other: &Bound<'_, PySet>, is_in: bool) -> PyResult<()> {
-        keyed::change(&this.get().raw, |picture| {
+        change(&this.get().raw, |picture| {
             let mut changes = Changes::default();
             each(this.py(), picture, |element, given| {
                 if other.contains(element)? == is_in {
@@ -186,7 +180,7 @@ impl Set {
 
     fn turn_over(this: &Bound<'_, Self>, other: &Bound<'_, PySet>) -> PyResult<()> {
         let py = this.py();
-        keyed::change(&this.get().raw, |picture| {
+        change(&this.get().raw, |picture| {
             let mut changes = Changes::default();
             let ours = PySet::empty(py)?;
             each(py, picture, |element, given| {

@@ -93,6 +93,18 @@ pub(crate) fn times(count: &Bound<'_, PyAny>) -> PyResult<usize> {
     }
 }
 
+/// An int, or the int that anything with `__index__` stands for; `None` for other types.
+pub(crate) fn int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    // SAFETY: a live object, held by its `Bound`, which also says that the thread is attached.
+    if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let int = unsafe { ffi::PyNumber_Index(value.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(value.py(), int) }.map(Some)
+}
+
 #[cold]
 fn no_int(value: &Bound<'_, PyAny>) -> PyErr {
     match value.get_type().name() {

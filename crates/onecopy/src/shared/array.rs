@@ -3,12 +3,14 @@
 //! ```text
 //! own run of spans:   head, one page (layout.rs)  |  elements
 //! root 3: bytes of an element, for reports        root 4: the type of the elements of a Rust array, 0 of any other
+//! from 1024 on, of any other: bytes of a description, and the description
 //! ```
 //! An array has no heap and no record: an element is one store of its own width, done or not begun. What belongs
 //! together is written under the lock, and a writer that dies in it leaves what it had written.
 //!
 //! **Invariants.** `I1`: a container of this kind is as long as its head and its elements together, all of it committed, and
-//! neither grows nor moves. `I2`: a Rust array's elements are accessed as its atomics and in no other width, by every
+//! neither grows nor moves. `I3`: in a fork child that could be given no holds (container.rs I3) it has no elements, and who
+//! had their addresses before the fork writes to private pages. `I2`: a Rust array's elements are accessed as its atomics and in no other width, by every
 //! process: its type stands in its head, and only the same type attaches. Those of any other array are written by code that
 //! this crate knows nothing of; here they are accessed as whole words.
 //!
@@ -24,8 +26,9 @@ use std::sync::atomic::{
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ROOT3, ROOT4};
+use super::layout::{RECORD, ROOT3, ROOT4};
 use super::lock::WriterLock;
+use super::reference::Reference;
 use crate::error::AttachError;
 use crate::store::{Container, Store, Token};
 use crate::sys::mapping::PAGE;
@@ -37,6 +40,10 @@ const ELEMENTS: u64 = PAGE;
 /// Bytes of an element.
 pub(crate) const ITEM_BYTES: u64 = ROOT3;
 const TYPE: u64 = ROOT4;
+/// What whoever made the array says of its elements: its bytes, and then these.
+const DESCRIPTION: u64 = RECORD;
+/// The longest description.
+const DESCRIPTION_MOST: usize = (PAGE - DESCRIPTION - 8) as usize;
 
 /// Atomics that can be the elements of an [`Array`].
 ///
@@ -117,9 +124,25 @@ impl<T: Element> Array<T> {
     /// It is gone, or what the token leads to is no array of this type.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: open(token, tag::<T>())?,
+            heap: open(Container::attach(token)?, tag::<T>())?,
             kind: PhantomData,
         })
+    }
+
+    /// The array that a reference is to, if it is to one.
+    ///
+    /// # Errors
+    /// It is an array of another type.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let heap = of_reference(reference, tag::<T>())?;
+        let kind = PhantomData;
+        Ok(heap.map(|heap| Self { heap, kind }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the array until it is attached once.
@@ -149,10 +172,12 @@ impl<T: Element> Deref for Array<T> {
         };
         let (place, byte_len) = elements(&self.heap);
         let count = byte_len.checked_div(size_of::<T>()).unwrap_or(0);
-        // SAFETY: `count` elements fit into the bytes at `place`, which are committed and mapped, readable and writable, as
-        // long as the container is held, and so as long as `self` (I1, container.rs I1 and I2). They begin with a page,
-        // which suits `T` (asserted). Any bytes are values, and every access, by any process, is one of these atomics
-        // (I2 and `Element`).
+        // SAFETY: either there are no elements, of which `place` is an address that is aligned for `T` (`elements`), or `count`
+        // of them fit into the bytes at `place`, which are committed and mapped, readable and writable, as long as the
+        // container is held, and so as long as `self` (I1, container.rs I1 and I2). They stay mapped in a fork child that
+        // could be given no hold, which may have inherited this slice: its pages there are private ones (I3). They begin
+        // with a page, which suits `T` (asserted). Any bytes are values, and every access, by any process, is one of these
+        // atomics (I2 and `Element`).
         unsafe { std::slice::from_raw_parts(place.as_ptr().cast::<T>(), count) }
     }
 }
@@ -168,14 +193,14 @@ fn create(
     item_bytes: u64,
     kind: u64,
 ) -> Result<Heap, ContainerError> {
-    let heap = Heap::create_empty(store, KIND, KIND, byte_len.saturating_add(ELEMENTS))?;
+    let heap = Heap::create_empty(store, KIND, byte_len.saturating_add(ELEMENTS), no_word)?;
     heap.words.store(heap.head + ITEM_BYTES, item_bytes);
     heap.words.store(heap.head + TYPE, kind);
     Ok(heap)
 }
 
-fn open(token: &Token, kind: u64) -> Result<Heap, ContainerError> {
-    let heap = Heap::open(Container::attach(token)?, KIND)?;
+fn open(container: Container, kind: u64) -> Result<Heap, ContainerError> {
+    let heap = Heap::open(container, |found| found == KIND, no_word)?;
     let len = heap.container.len();
     if len < ELEMENTS || heap.words.place(heap.head, len).is_none() {
         return Err(heap.corrupt(heap.head, "an array that is cut off").into());
@@ -195,12 +220,32 @@ fn open(token: &Token, kind: u64) -> Result<Heap, ContainerError> {
     Err(AttachError::WrongType { expected, what }.into())
 }
 
-/// Where the elements lie, and their bytes.
+fn of_reference(reference: &Reference, kind: u64) -> Result<Option<Heap>, ContainerError> {
+    let container = reference.container();
+    let container = container.filter(|container| container.kind() == KIND);
+    container
+        .map(|container| open(container.clone(), kind))
+        .transpose()
+}
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "as of containers of many words, which may be damaged"
+)]
+fn no_word(_: &Heap, _: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    Ok(())
+}
+
+/// Where the elements lie, and their bytes: none, at the area's beginning, in a process where nothing keeps them.
 fn elements(heap: &Heap) -> (NonNull<u8>, usize) {
-    let byte_len = byte_len(heap);
+    let byte_len = if heap.container.is_void() {
+        0
+    } else {
+        byte_len(heap)
+    };
     let place = heap.words.place(heap.head + ELEMENTS, byte_len);
-    // An array's run is within the area: it was committed there (I1).
-    place.map_or((NonNull::dangling(), 0), |place| (place, byte_len as usize))
+    // An array's run is within the area, as was found out when it was made or attached.
+    place.map_or((heap.words.start(), 0), |place| (place, byte_len as usize))
 }
 
 /// Elements of an array whose container is `len` bytes long and says that each has `item_bytes`.
@@ -255,13 +300,49 @@ impl RawArray {
         })
     }
 
+    /// Writes down what the elements are, for whoever comes to the array by a reference. Nobody else knows the array yet.
+    /// One that is too long is not kept.
+    pub fn describe(&self, description: &[u8]) {
+        if description.len() <= DESCRIPTION_MOST {
+            let at = self.heap.head + DESCRIPTION;
+            self.heap.words.fill(at + 8, description);
+            self.heap.words.store(at, description.len() as u64);
+        }
+    }
+
+    /// What the elements are; nothing if it was not said.
+    #[must_use]
+    pub fn description(&self) -> Vec<u8> {
+        let at = self.heap.head + DESCRIPTION;
+        let len = (self.heap.words.acquire(at) as usize).min(DESCRIPTION_MOST);
+        let words =
+            (0..len.div_ceil(8) as u64).map(|nth| self.heap.words.relaxed(at + 8 + 8 * nth));
+        let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// The array that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged, or an array of atomics.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        Ok(of_reference(reference, 0)?.map(|heap| Self { heap }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
+    }
+
     /// Turns a token into the array, in any process of the same user.
     ///
     /// # Errors
     /// It is gone, or what the token leads to is no such array.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: open(token, 0)?,
+            heap: open(Container::attach(token)?, 0)?,
         })
     }
 
@@ -280,9 +361,12 @@ impl RawArray {
     }
 
     /// Where the elements begin in this process. They stay there, readable and writable, as long as the value lives.
-    #[must_use]
-    pub fn address(&self) -> NonNull<u8> {
-        elements(&self.heap).0
+    ///
+    /// # Errors
+    /// This process could be given no hold when it was forked, here and below.
+    pub fn address(&self) -> Result<NonNull<u8>, ContainerError> {
+        self.heap.container.check_held()?;
+        Ok(elements(&self.heap).0)
     }
 
     /// Bytes of all elements.
@@ -292,10 +376,12 @@ impl RawArray {
     }
 
     /// Adds to the element at a byte in one step.
-    #[must_use]
-    pub fn add_int(&self, at: u64, number: Number, amount: i128) -> Sum {
+    ///
+    /// # Errors
+    /// As in [`RawArray::address`].
+    pub fn add_int(&self, at: u64, number: Number, amount: i128) -> Result<Sum, ContainerError> {
         let (Number::Signed(width) | Number::Unsigned(width)) = number else {
-            return Sum::NoElement;
+            return Ok(Sum::NoElement);
         };
         let mut sum = 0;
         let done = self.update(at, width, |bits| {
@@ -312,17 +398,19 @@ impl RawArray {
                 _ => ((sum as u128) << unused >> unused) as i128,
             };
             (kept == sum).then_some(sum as u64)
-        });
-        match done {
+        })?;
+        Ok(match done {
             None => Sum::NoElement,
             Some(false) => Sum::TooLarge,
             Some(true) => Sum::Int(sum),
-        }
+        })
     }
 
     /// The same for floats. The amount is rounded to the element's type first, and so is the sum.
-    #[must_use]
-    pub fn add_float(&self, at: u64, number: Number, amount: f64) -> Sum {
+    ///
+    /// # Errors
+    /// As in [`RawArray::address`].
+    pub fn add_float(&self, at: u64, number: Number, amount: f64) -> Result<Sum, ContainerError> {
         let mut sum = 0.0;
         let done = match number {
             Number::Float(4) => self.update(at, 4, |bits| {
@@ -334,18 +422,26 @@ impl RawArray {
                 sum = f64::from_bits(bits) + amount;
                 Some(sum.to_bits())
             }),
-            _ => None,
+            _ => Ok(None),
         };
-        match done {
+        Ok(match done? {
             Some(true) => Sum::Float(sum),
             _ => Sum::NoElement,
-        }
+        })
     }
 
     /// Replaces the bits of the element at a byte if they are `old`; whether they were. `None` if no element of 1, 2, 4 or 8
     /// bytes lies there.
-    #[must_use]
-    pub fn compare_exchange(&self, at: u64, width: u8, old: u64, new: u64) -> Option<bool> {
+    ///
+    /// # Errors
+    /// As in [`RawArray::address`].
+    pub fn compare_exchange(
+        &self,
+        at: u64,
+        width: u8,
+        old: u64,
+        new: u64,
+    ) -> Result<Option<bool>, ContainerError> {
         self.update(at, width, |bits| (bits == old).then_some(new))
     }
 
@@ -357,12 +453,13 @@ impl RawArray {
         at: u64,
         width: u8,
         mut change: impl FnMut(u64) -> Option<u64>,
-    ) -> Option<bool> {
+    ) -> Result<Option<bool>, ContainerError> {
+        self.heap.container.check_held()?;
         let bytes = u64::from(width);
-        let end = at.checked_add(bytes)?;
+        let end = at.checked_add(bytes);
         let fits = matches!(width, 1 | 2 | 4 | 8) && at.is_multiple_of(bytes);
-        if !fits || end > self.byte_len() {
-            return None;
+        if !fits || end.is_none_or(|end| end > self.byte_len()) {
+            return Ok(None);
         }
         let before = if cfg!(target_endian = "little") {
             at & 7
@@ -372,11 +469,11 @@ impl RawArray {
         let mask = u64::MAX >> (64 - 8 * bytes);
         let shift = 8 * before;
         // The word lies in the run, which is of whole pages.
-        let word = self.heap.head.checked_add(ELEMENTS)?.checked_add(at)? & !7;
+        let word = self.heap.head.wrapping_add(ELEMENTS).wrapping_add(at) & !7;
         let updated = self.heap.words.update(word, |word| {
             let new = change(word >> shift & mask)? & mask;
             Some(word & !(mask << shift) | new << shift)
-        })?;
-        Some(updated.is_ok())
+        });
+        Ok(updated.map(|updated| updated.is_ok()))
     }
 }

@@ -31,6 +31,7 @@ use super::layout::{
 };
 use super::lock::Locked;
 use super::record::Record;
+use super::reference::Pending;
 use crate::error::Corrupt;
 
 /// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
@@ -49,8 +50,12 @@ pub(crate) struct Change<'a> {
     most: u64,
     /// The number of the write by which readers see the change, from 1 on; 0 for none.
     seen: u64,
+    /// As in [`Locked`].
+    pub(super) pin: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
+    /// What it does to references to other objects (referring.rs).
+    pub(super) references: Option<Box<Pending>>,
 }
 
 impl Locked<'_> {
@@ -63,7 +68,9 @@ impl Locked<'_> {
             record: Record { at, len: 0 },
             most: RECORD_WRITES,
             seen: 0,
+            pin: self.pin,
             again: None,
+            references: None,
         }
     }
 
@@ -86,7 +93,9 @@ impl Locked<'_> {
             },
             most,
             seen: 0,
+            pin: self.pin,
             again: Some(Vec::with_capacity(AGAIN)),
+            references: None,
         })
     }
 
@@ -97,9 +106,7 @@ impl Locked<'_> {
         if header.kind() != LONG_RECORD || most > header.len() / 16 {
             return Err(heap.corrupt(heap.head + LONG, "no long record").into());
         }
-        // A block of a run of spans, so what is between its ends is the container's as well.
-        heap.own(at.wrapping_add(16 * most - 8))?;
-        Ok(heap.own(at)?)
+        Ok(heap.own_all(at, 16 * most)?)
     }
 
     #[cold]
@@ -123,6 +130,7 @@ impl Locked<'_> {
         let heap = self.heap;
         let at = heap.own(at)?;
         let changes = heap.begin_change();
+        self.note(at);
         heap.words.store(at, value);
         heap.end_change(changes);
         Ok(())
@@ -132,6 +140,7 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let at = self.heap.own(at)?;
+        self.note(at);
         self.heap.words.store(at, value);
         Ok(())
     }
@@ -179,12 +188,12 @@ impl Heap {
     ///
     /// # Errors
     /// A record that no change can have left.
-    pub(crate) fn replay(&self) -> Result<(), Corrupt> {
+    pub(super) fn replay(&self, pin: u64) -> Result<(), Corrupt> {
         let (words, head) = (&self.words, self.head);
         let record = self.armed_record()?;
         let seq = words.relaxed(head + SEQ) | 1;
         words.store(head + SEQ, seq);
-        self.write(record)?;
+        self.write(pin, record)?;
         words.store(head + SEQ, seq.wrapping_add(1));
         self.end_change(words.relaxed(head + CHANGES) | 1);
         words.store(head + ARMED, 0);
@@ -219,10 +228,13 @@ impl Heap {
 
     /// Does the writes of a record.
     #[inline(always)]
-    fn write(&self, record: Record) -> Result<(), Corrupt> {
+    fn write(&self, pin: u64, record: Record) -> Result<(), Corrupt> {
         for index in 0..record.len {
             let (at, value) = record.write(&self.words, index);
             let at = self.own(at)?;
+            if pin != 0 {
+                self.log(pin, at);
+            }
             self.words.store(at, value);
         }
         Ok(())
@@ -243,6 +255,11 @@ impl Change<'_> {
             "a change of more words than it was begun for"
         );
         let entry = self.record.at + 16 * self.record.len;
+        if self.again.is_some() {
+            // The long record is a block like others, and was another one's.
+            self.note(entry);
+            self.note(entry + 8);
+        }
         heap.words.store(entry, at);
         heap.words.store(entry + 8, value);
         self.record.len += 1;
@@ -306,8 +323,17 @@ impl Change<'_> {
     #[inline(always)]
     pub(crate) fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
         let at = self.heap.own(at)?;
+        self.note(at);
         self.heap.words.store(at, value);
         Ok(())
+    }
+
+    /// Writes down what a word is if the container is pinned (past.rs).
+    #[inline(always)]
+    pub(crate) fn note(&self, at: u64) {
+        if self.pin != 0 {
+            self.heap.log(self.pin, at);
+        }
     }
 
     /// Does the change. `moves`: it frees or moves what readers may be following.
@@ -315,24 +341,47 @@ impl Change<'_> {
     /// # Errors
     /// Somebody has overwritten the record meanwhile.
     #[inline(always)]
-    pub(crate) fn commit(self, moves: bool) -> Result<(), ContainerError> {
+    pub(crate) fn commit(mut self, moves: bool) -> Result<(), ContainerError> {
         let (words, head) = (&self.heap.words, self.heap.head);
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
         let armed = self.record.len | self.seen << SEEN | is_long;
-        if moves {
+        let done = if moves {
             words.store(head + ARMED, armed);
             let seq = words.relaxed(head + SEQ) | 1;
             words.store(head + SEQ, seq);
-            self.heap.write(self.record)?;
-            words.store(head + SEQ, seq.wrapping_add(1));
+            let done = self.heap.write(self.pin, self.record);
+            if done.is_ok() {
+                words.store(head + SEQ, seq.wrapping_add(1));
+            }
+            done
         } else {
             // Before `armed`: a record that is found while `changes` is odd is this change's.
             let changes = self.heap.begin_change();
             words.store(head + ARMED, armed);
-            self.heap.write(self.record)?;
-            self.heap.end_change(changes);
+            let done = self.heap.write(self.pin, self.record);
+            if done.is_ok() {
+                self.heap.end_change(changes);
+            }
+            done
+        };
+        if let Err(damage) = done {
+            // Whoever takes the lock next tries again, and settles what it does to references.
+            self.references = None;
+            return Err(damage.into());
         }
         words.store(head + ARMED, 0);
+        if self.references.is_some() {
+            self.finish_references();
+        }
         Ok(())
+    }
+}
+
+impl Drop for Change<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.references.is_some() {
+            self.give_up_references();
+        }
     }
 }

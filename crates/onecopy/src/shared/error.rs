@@ -10,14 +10,14 @@ pub enum ContainerError {
     /// Bytes of the container break its invariants.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
-    /// A living process has had the container's lock for too long, for instance because it is stopped.
-    #[error("this container's lock has been held for {waited_s} s by {holder}")]
+    /// Living processes have had the container's lock for too long, for instance because one is stopped.
+    #[error("this container's lock was not to be had for {waited_s} s; it is held by {holder}")]
     LockTimeout {
         /// How long this process waited, in seconds.
         waited_s: f64,
-        /// The holder, 0 when unknown.
+        /// The holder at the end, 0 when unknown.
         pid: u32,
-        /// The holder and its state, as words.
+        /// That holder and its state, as words.
         holder: String,
     },
     /// There is no memory for what the operation needs.
@@ -32,6 +32,9 @@ pub enum ContainerError {
     /// A signal's handler asked to stop while this thread waited for the lock.
     #[error("a signal ended the wait for a container's lock")]
     Interrupted,
+    /// What was to be put in is an object of another store.
+    #[error("a container refers only to what lies in its own store; this lies in another")]
+    OtherStore,
     /// This thread does not have the lock that it wants to give back.
     #[error("this thread does not hold the container's lock")]
     NotHeld,
@@ -44,3 +47,7 @@ pub enum ContainerError {
         what: &'static str,
     },
 }
+
+/// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retry;

@@ -15,6 +15,8 @@ use super::layout::{
     RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
+use super::reference::Reference;
+use super::value::{Incoming, Word};
 
 /// The next generation of a container's heap while it is built.
 #[derive(Debug)]
@@ -25,6 +27,47 @@ pub(crate) struct Generation<'a> {
     top: u64,
     end: u64,
     total: u64,
+}
+
+/// What blocks are taken from, and filled before anybody can reach them.
+pub(crate) trait Blocks {
+    /// Takes a block for `len` bytes: the offset of its header.
+    fn allocate(&mut self, kind: u8, len: u64) -> Result<u64, ContainerError>;
+    /// Writes a word of a block that was taken.
+    fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError>;
+    /// Writes bytes into a block that was taken.
+    fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError>;
+}
+
+impl Blocks for Change<'_> {
+    #[inline(always)]
+    fn allocate(&mut self, kind: u8, len: u64) -> Result<u64, ContainerError> {
+        self.allocate(kind, len)
+    }
+
+    #[inline(always)]
+    fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
+        self.prepare(at, value)
+    }
+
+    #[inline(always)]
+    fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
+        self.fill(at, bytes)
+    }
+}
+
+impl Blocks for Generation<'_> {
+    fn allocate(&mut self, kind: u8, len: u64) -> Result<u64, ContainerError> {
+        self.allocate(kind, len)
+    }
+
+    fn prepare(&self, at: u64, value: u64) -> Result<(), ContainerError> {
+        self.set(at, value)
+    }
+
+    fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
+        self.fill(at, bytes)
+    }
 }
 
 /// Bytes of a chunk of a new generation, unless more is known to be needed.
@@ -115,7 +158,10 @@ impl Generation<'_> {
     /// # Errors
     /// It is not the container's.
     pub(crate) fn set(&self, at: u64, value: u64) -> Result<(), ContainerError> {
-        self.locked.prepare(at, value)
+        // Nobody has pinned what was not there (past.rs).
+        let heap = self.locked.heap;
+        heap.words.store(heap.own(at)?, value);
+        Ok(())
     }
 
     /// Fills a block of this generation.
@@ -123,7 +169,33 @@ impl Generation<'_> {
     /// # Errors
     /// It is not the container's.
     pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
-        self.locked.change().fill(at, bytes)
+        let mut change = self.locked.change();
+        change.pin = 0;
+        change.fill(at, bytes)
+    }
+
+    /// The word of a value, whose block, if it needs one, is taken here.
+    ///
+    /// # Errors
+    /// As in [`Generation::allocate`].
+    pub(crate) fn place(&mut self, value: &Incoming<'_>) -> Result<Word, ContainerError> {
+        match *value {
+            Incoming::Word(word) => Ok(word),
+            Incoming::Blob(kind, bytes) => {
+                let at = self.allocate(kind as u8, bytes.len() as u64)?;
+                self.fill(at + 8, bytes)?;
+                Ok(Word::of_blob(at))
+            }
+            Incoming::Reference(reference) => self.refer(reference),
+        }
+    }
+
+    /// Adds a reference; the word for it. If the generation is not committed, [`super::heap::Heap::settle_references`] undoes it.
+    ///
+    /// # Errors
+    /// As in [`Change::refer`].
+    fn refer(&self, reference: &Reference) -> Result<Word, ContainerError> {
+        self.locked.heap.refer(reference)
     }
 
     fn load(&self, at: u64) -> Result<u64, ContainerError> {
@@ -139,6 +211,7 @@ impl Generation<'_> {
         roots: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
         let heap = self.locked.heap;
+        let refers = heap.begin_dropping_any();
         let mut change = self.locked.change();
         change.put_root(GENERATION, u64::from(self.number))?;
         change.put_root(ARENA, self.arena)?;
@@ -151,6 +224,9 @@ impl Generation<'_> {
         change.commit(true)?;
         // The change has happened; what cannot be given back now waits for the next generation.
         let _ = heap.give_back_old_chunks();
+        if refers {
+            let _ = heap.settle_references();
+        }
         Ok(())
     }
 }

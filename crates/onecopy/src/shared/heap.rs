@@ -236,7 +236,8 @@ impl Heap {
     /// Gives back chunks of other generations: a holder died between the swap and this, or before the swap.
     pub(crate) fn give_back_old_chunks(&self) -> Result<(), ContainerError> {
         let generation = self.generation();
-        self.container.free_chunks(|tag| tag != generation)?;
+        self.container
+            .free_chunks(|tag| self.is_unwanted(tag, generation))?;
         Ok(())
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!    0  magic and kind        8  generation of the chunks in use      16, 24  keys of the hash
+//!   32  depth of a user's lock
 //!   64  seq      72 root 0    80 root 1    88 root 2       the readers' line: changes that free or move something,
 //!                                                          and what readers begin with
 //!  128  lock word (u32), somebody sleeps (u32)            136  changes: counts the others
 //!  144  root 3  152 root 4   160 root 5                   168  armed: length of the intent record, 0 for none
-//!  176  blobs in limbo       184  depth of a user's lock  the writers' line
+//!  176  blobs in limbo       184  log of a reader         the writers' line
 //!  192  arena  200 top  208 end                           where blocks come from (heap.rs)
 //!  216  deaths of holders    224  root 6       232  root 7      240, 248  long record: offset, writes that it holds
+//!  256  references to other objects: whether there are any, and whether there may be more than words (referring.rs)
 //! 1024  intent record: 32 × {offset, value}               changes to any words of the container (change.rs)
 //! 1792  limbo: 64 × offset                                blobs that nobody can find any more (heap.rs)
 //! 4096  the arena of the first generation: 160 × {free list, next fresh block, end of them}
@@ -24,6 +26,8 @@ pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"\0CONTAIN");
 pub(crate) const GENERATION: u64 = 8;
 /// The two words that key the hash of a dict's keys.
 pub(crate) const HASH_KEYS: u64 = 16;
+/// How often the holder of a user's lock has taken it.
+pub(crate) const DEPTH: u64 = 32;
 /// Counts the changes that free or move what readers may be following; odd while one is under way.
 pub(crate) const SEQ: u64 = 64;
 /// Roots on the readers' line: written only by changes that move something, or read by all readers.
@@ -48,8 +52,8 @@ pub(crate) const ROOT5: u64 = 160;
 pub(crate) const ARMED: u64 = 168;
 /// Offsets in [`LIMBO`].
 pub(crate) const LIMBO_LEN: u64 = 176;
-/// How often the holder of a user's lock has taken it.
-pub(crate) const DEPTH: u64 = 184;
+/// Where the log of a reader stands that has pinned the container (past.rs); 0 for none.
+pub(crate) const PIN: u64 = 184;
 /// Where the class table of the generation in use stands.
 pub(crate) const ARENA: u64 = 192;
 /// The first byte of the chunk in use that no block has taken.
@@ -66,6 +70,8 @@ pub(crate) const ROOT7: u64 = 232;
 pub(crate) const LONG: u64 = 240;
 /// Writes that the long record holds.
 pub(crate) const LONG_WRITES: u64 = 248;
+/// What is known of references to other objects (referring.rs).
+pub(crate) const REFERENCES: u64 = 256;
 /// In `armed`: how many writes there are.
 pub(crate) const ARMED_LEN: u64 = (1 << 48) - 1;
 /// In `armed`, from this bit on: the number of the write by which readers see the change, from 1 on; 0 for none.

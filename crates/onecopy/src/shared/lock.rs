@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ARMED, DEATHS, DEPTH, LOCK, SLEEPERS};
+use super::layout::{ARMED, CHANGES, DEATHS, DEPTH, LOCK, PIN, SEQ, SLEEPERS};
 use super::lock_word::{LockWord, Waited, swap};
 
 /// How long an operation waits for a living holder.
@@ -29,15 +29,6 @@ static SLEEP: OnceLock<SleepHook> = OnceLock::new();
 /// Sets what is called around each sleep on a container's lock. The first call counts; `false` says that it was not.
 pub fn set_sleep_hook(hook: SleepHook) -> bool {
     SLEEP.set(hook).is_ok()
-}
-
-/// Runs a sleep as the interpreter wants it; `false` ends the wait.
-pub(super) fn sleep(nap: &mut dyn FnMut()) -> bool {
-    if let Some(hook) = SLEEP.get() {
-        return hook(nap);
-    }
-    nap();
-    true
 }
 
 /// The writers' lock of a container, taken and given back by hand. It keeps the container alive.
@@ -76,14 +67,18 @@ impl WriterLock {
     }
 
     /// Whether a thread of some process has the lock, as of a moment ago.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn is_held(&self) -> Result<bool, ContainerError> {
         self.0.is_locked()
     }
 
     /// How many holders of the lock have died in it.
-    #[must_use]
-    pub fn deaths(&self) -> u64 {
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn deaths(&self) -> Result<u64, ContainerError> {
         self.0.deaths()
     }
 }
@@ -94,6 +89,28 @@ pub(crate) struct Locked<'a> {
     pub(crate) heap: &'a Heap,
     /// Whether dropping gives it back: not if the thread has it for longer than this operation.
     is_own: bool,
+    /// The log of a reader that has pinned the container; 0 for none (past.rs).
+    pub(super) pin: u64,
+}
+
+/// Runs a sleep as the hook wants it; `false` ends the wait.
+pub(super) fn sleep(nap: &mut dyn FnMut()) -> bool {
+    if let Some(hook) = SLEEP.get() {
+        return hook(nap);
+    }
+    nap();
+    true
+}
+
+impl<'a> Locked<'a> {
+    /// What a thread that has the lock does; dropping it gives nothing back.
+    pub(crate) fn of_holder(heap: &'a Heap) -> Self {
+        Self {
+            heap,
+            is_own: false,
+            pin: heap.words.relaxed(heap.head + PIN),
+        }
+    }
 }
 
 impl Heap {
@@ -112,13 +129,23 @@ impl Heap {
         let taken = swap(self.words.half(self.head + LOCK), 0, me);
         crate::testing::container_stored();
         // A record that is armed though the lock was given back in order is damage, or what a failed commit left.
-        if taken && self.words.relaxed(self.head + ARMED) == 0 {
+        if taken && self.words.relaxed(self.head + ARMED) | self.words.relaxed(self.head + PIN) == 0
+        {
             return Ok(Locked {
                 heap: self,
                 is_own: true,
+                pin: 0,
             });
         }
         self.lock_slowly(me, taken, PATIENCE)
+    }
+
+    /// The same, with another patience.
+    pub(super) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>, ContainerError> {
+        let me = self.container.thread()?;
+        let taken = swap(self.words.half(self.head + LOCK), 0, me);
+        crate::testing::container_stored();
+        self.lock_slowly(me, taken, patience)
     }
 
     #[cold]
@@ -130,18 +157,26 @@ impl Heap {
         patience: Duration,
     ) -> Result<Locked<'_>, ContainerError> {
         if !taken && self.lock_word().owner() == me {
+            let pin = self.living_pin();
+            // As in `lock`: a commit that failed in the middle is finished before the next begins.
+            if self.words.relaxed(self.head + ARMED) != 0 {
+                self.recover(pin, false)?;
+            }
             return Ok(Locked {
                 heap: self,
                 is_own: false,
+                pin,
             });
         }
         let is_from_the_dead = !taken && self.wait(me, patience)?;
-        let locked = Locked {
+        let mut locked = Locked {
             heap: self,
             is_own: true,
+            pin: 0,
         };
+        locked.pin = self.living_pin();
         if is_from_the_dead || self.words.relaxed(self.head + ARMED) != 0 {
-            self.recover(is_from_the_dead)?;
+            self.recover(locked.pin, is_from_the_dead)?;
         }
         Ok(locked)
     }
@@ -173,14 +208,16 @@ impl Heap {
 
     /// Does what a dead holder committed, and gives back the chunks that it was about to give back.
     #[cold]
-    fn recover(&self, counts: bool) -> Result<(), ContainerError> {
-        self.replay()?;
+    fn recover(&self, pin: u64, counts: bool) -> Result<(), ContainerError> {
+        self.replay(pin)?;
         if counts {
             self.words.store(self.head + DEPTH, 0);
             let deaths = self.words.relaxed(self.head + DEATHS);
             self.words.store(self.head + DEATHS, deaths.wrapping_add(1));
             self.give_back_old_chunks()?;
         }
+        // What cannot be settled now stays so until the next change of references.
+        let _ = self.settle_references();
         Ok(())
     }
 
@@ -189,9 +226,7 @@ impl Heap {
     /// # Errors
     /// [`ContainerError::LockTimeout`] after `patience`.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
-        let me = self.container.thread()?;
-        let taken = swap(self.words.half(self.head + LOCK), 0, me);
-        let locked = self.lock_slowly(me, taken, patience)?;
+        let locked = self.lock_within(patience)?;
         let depth = self.words.relaxed(self.head + DEPTH);
         self.words.store(self.head + DEPTH, depth.wrapping_add(1));
         std::mem::forget(locked);
@@ -203,8 +238,11 @@ impl Heap {
     /// # Errors
     /// [`ContainerError::NotHeld`] in a thread, or a fork child, that does not have it.
     pub(crate) fn user_unlock(&self) -> Result<(), ContainerError> {
+        if !self.is_locked_by_me()? {
+            return Err(ContainerError::NotHeld);
+        }
         let depth = self.words.relaxed(self.head + DEPTH);
-        if !self.is_locked_by_me()? || depth == 0 {
+        if depth == 0 {
             return Err(ContainerError::NotHeld);
         }
         self.words.store(self.head + DEPTH, depth - 1);
@@ -220,13 +258,22 @@ impl Heap {
     }
 
     /// Whether some thread has the lock, as of a moment ago.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock_word().owner() != 0
+    pub(crate) fn is_locked(&self) -> Result<bool, ContainerError> {
+        self.container.check_held()?;
+        Ok(self.lock_word().owner() != 0)
     }
 
     /// Holders of the lock that have died in it.
-    pub(crate) fn deaths(&self) -> u64 {
-        self.words.relaxed(self.head + DEATHS)
+    pub(crate) fn deaths(&self) -> Result<u64, ContainerError> {
+        self.container.check_held()?;
+        Ok(self.words.relaxed(self.head + DEATHS))
+    }
+}
+
+impl Locked<'_> {
+    /// `seq` and `changes`, both even.
+    pub(super) fn counters(&self) -> [u64; 2] {
+        [SEQ, CHANGES].map(|at| self.heap.words.relaxed(self.heap.head + at))
     }
 }
 

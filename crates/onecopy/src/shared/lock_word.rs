@@ -14,10 +14,10 @@ use crate::sys::futex;
 
 /// Tries before the first sleep: about a microsecond. Loom explores every one, so it gets one.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
-/// The first and the longest sleep before a look at the holder.
+/// The first and the longest sleep before a look at the holder: so long a death stays unnoticed, and a wake-up lost.
 const FIRST_SLEEP: Duration = Duration::from_millis(1);
 /// See [`FIRST_SLEEP`].
-const LONGEST_SLEEP: Duration = Duration::from_millis(20);
+const LONGEST_SLEEP: Duration = Duration::from_millis(5);
 
 /// Both words.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) enum Waited {
     Taken { is_from_the_dead: bool },
     /// The sleep said so.
     Interrupted,
-    /// A living holder had it all the time.
+    /// Living holders had it all the time; the last of them.
     TimedOut { owner: u32, waited: Duration },
 }
 
@@ -113,5 +113,33 @@ impl LockWord<'_> {
         // Relaxed: whoever goes to sleep after this sets it again.
         self.sleepers.store(0, Ordering::Relaxed);
         futex::wake(self.word);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_death_is_noticed_after_the_sleep_in_which_it_came() {
+        let (word, sleepers) = (AtomicU32::new(7), AtomicU32::new(0));
+        let lock = LockWord {
+            word: &word,
+            sleepers: &sleepers,
+        };
+        let sleeps = Cell::new(0);
+        let sleep = |_: &mut dyn FnMut()| {
+            sleeps.set(sleeps.get() + 1);
+            true
+        };
+        let waited = lock.wait(9, Duration::from_mins(1), |_| sleeps.get() >= 20, sleep);
+        let taken = Waited::Taken {
+            is_from_the_dead: true,
+        };
+        assert_eq!((waited, sleeps.get(), lock.owner()), (taken, 20, 9));
+        // Somebody else may sleep as well, and is woken.
+        assert_eq!(sleepers.load(Ordering::Relaxed), 1);
     }
 }

@@ -5,6 +5,8 @@
 //! is stopped or dead, has all its writes in the intent record: the reader lays them over what it loads and goes on. So
 //! a point read waits for nobody, and only one that was disturbed often takes the lock.
 //!
+//! A read of the whole container that was disturbed reads it as it was at one moment (past.rs).
+//!
 //! **When a change is seen**: all readers agree on one store. It is the one that makes `seq` odd, or, in a change that
 //! moves nothing, the write that its author has put by [`Change::put_seen`](super::change::Change::put_seen). A point read
 //! depends on no other word of such a change. A read of many words looks whether that write is done, and lays the rest of
@@ -15,24 +17,46 @@
 //! store. What is read while `changes` is odd has no moment that lasts. And as long as `changes` stays the same, at most one
 //! change that moves nothing is seen.
 //!
+//! In a fork child that could be given no holds nobody looks: a reader finds no moment there, goes for the lock, and is
+//! refused (container.rs I3).
+//!
 //! **Invariant.** `I1`: while the lock is held, a `Look` that was made under it is always valid.
 #![forbid(unsafe_code)]
 
 use super::change::seen_index;
 use super::error::ContainerError;
+pub(crate) use super::error::Retry;
 use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, SEQ};
+use super::past::Past;
 use super::record::Record;
-use crate::primitive::{Ordering, fence};
-
-/// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Retry;
+use crate::primitive::{AtomicU64, Ordering, fence};
 
 /// Tries before a look is taken at the intent record, and before the lock is taken.
 const TRIES: u32 = 64;
 /// Tries of a long read before it takes the lock.
 const LONG_TRIES: u32 = 3;
+/// How often the reader of a whole container pins it before it takes the lock.
+const PINS: u32 = 2;
+/// What a look at the past has in place of a record.
+const OF_THE_PAST: Record = Record { at: 0, len: 1 };
+
+/// See [`retries`].
+static RETRIES: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has begun a read of a container anew, because a writer had disturbed it.
+#[must_use]
+pub fn retries() -> u64 {
+    // Relaxed: a sum, nothing is ordered by it.
+    RETRIES.load(Ordering::Relaxed)
+}
+
+#[cold]
+#[inline(never)]
+fn count_retry() {
+    // Relaxed: as in `retries`.
+    RETRIES.fetch_add(1, Ordering::Relaxed);
+}
 
 /// A container at a moment that has not passed yet, as far as [`Look::check`] says.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +66,8 @@ pub(crate) struct Look<'a> {
     changes: u64,
     /// Committed writes that may not be done; empty but for a reader that goes past a writer.
     overlay: Record,
+    /// Where the words come from instead; `overlay` is not empty then.
+    past: Option<&'a Past<'a>>,
 }
 
 impl<'a> Look<'a> {
@@ -53,6 +79,34 @@ impl<'a> Look<'a> {
             seq: heap.words.relaxed(heap.head + SEQ),
             changes: heap.words.relaxed(heap.head + CHANGES),
             overlay: Record::EMPTY,
+            past: None,
+        }
+    }
+
+    /// The container as it was at a moment, of which these were the counters.
+    fn of_the_past(past: &'a Past<'a>, [seq, changes]: [u64; 2]) -> Self {
+        Self {
+            heap: past.heap,
+            seq,
+            changes,
+            overlay: OF_THE_PAST,
+            past: Some(past),
+        }
+    }
+
+    /// Whether it is one at the past: then words are loaded one by one, by [`Look::load`].
+    #[inline(always)]
+    pub(crate) fn is_past(&self) -> bool {
+        self.past.is_some()
+    }
+
+    /// What stands in the record that is laid over, or stood there in the past.
+    #[cold]
+    #[inline(never)]
+    fn find(&self, at: u64) -> Result<Option<u64>, Retry> {
+        match self.past {
+            Some(past) => past.load(at).map(Some),
+            None => Ok(self.overlay.find(&self.heap.words, at)),
         }
     }
 
@@ -60,7 +114,7 @@ impl<'a> Look<'a> {
     #[inline(always)]
     pub(crate) fn load(&self, at: u64) -> Result<u64, Retry> {
         if !self.overlay.is_empty()
-            && let Some(value) = self.overlay.find(&self.heap.words, at)
+            && let Some(value) = self.find(at)?
         {
             return Ok(value);
         }
@@ -84,7 +138,7 @@ impl<'a> Look<'a> {
     pub(crate) fn root(&self, at: u64) -> u64 {
         let at = self.heap.head + at;
         if !self.overlay.is_empty()
-            && let Some(value) = self.overlay.find(&self.heap.words, at)
+            && let Ok(Some(value)) = self.find(at)
         {
             return value;
         }
@@ -105,14 +159,17 @@ impl<'a> Look<'a> {
         // Acquire: whatever was loaded before, a store of it came after `seq` became odd, so that is seen here. Pairs
         // with the Release stores of `Change::commit`.
         fence(Ordering::Acquire);
-        self.heap.words.relaxed(self.heap.head + SEQ) == self.seq
+        (self.heap.words.relaxed(self.heap.head + SEQ) == self.seq || self.is_past())
             && (self.overlay.is_empty() || self.is_same_record())
     }
 
-    /// Whether the record that is laid over is still that of the same change.
+    /// Whether the record that is laid over is still that of the same change, or the past was written down to the end.
     #[cold]
     #[inline(never)]
     fn is_same_record(&self) -> bool {
+        if let Some(past) = self.past {
+            return past.is_valid();
+        }
         self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
     }
 
@@ -130,7 +187,7 @@ impl<'a> Look<'a> {
         fence(Ordering::Acquire);
         (self.changes & 1 == 0 || self.is_seen_as_before())
             && self.is_valid()
-            && self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes
+            && (self.heap.words.relaxed(self.heap.head + CHANGES) == self.changes || self.is_past())
     }
 
     /// Whether the change that was under way, and moves nothing, is still seen, or not yet.
@@ -178,18 +235,22 @@ impl Heap {
     /// Whether a moment is now.
     #[inline(always)]
     pub(crate) fn is_now(&self, moment: Moment) -> bool {
-        self.words.acquire(self.head + SEQ) == moment.seq
+        !self.container.is_void()
+            && self.words.acquire(self.head + SEQ) == moment.seq
             && self.words.relaxed(self.head + CHANGES) == moment.changes
     }
 
     /// Whether nothing has been freed or moved since a moment.
     #[inline(always)]
     pub(crate) fn is_unmoved(&self, moment: Moment) -> bool {
-        self.words.acquire(self.head + SEQ) == moment.seq
+        !self.container.is_void() && self.words.acquire(self.head + SEQ) == moment.seq
     }
 
     #[inline(always)]
     pub(crate) fn look(&self) -> Option<Look<'_>> {
+        if self.container.is_void() {
+            return None;
+        }
         // Acquire: pairs with Release in `Change::commit`, so that what is loaded after this is no older.
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
@@ -206,6 +267,7 @@ impl Heap {
             seq,
             changes,
             overlay,
+            past: None,
         })
     }
 
@@ -234,6 +296,9 @@ impl Heap {
     /// moment means nothing.
     #[inline(always)]
     fn point_look(&self) -> Option<Look<'_>> {
+        if self.container.is_void() {
+            return None;
+        }
         // Acquire: as in `look`.
         let seq = self.words.acquire(self.head + SEQ);
         (seq & 1 == 0).then_some(Look {
@@ -241,6 +306,7 @@ impl Heap {
             seq,
             changes: 0,
             overlay: Record::EMPTY,
+            past: None,
         })
     }
 
@@ -268,6 +334,7 @@ impl Heap {
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Result<T, ContainerError> {
         for tried in 0..TRIES {
+            count_retry();
             if let Some(look) = self.point_look() {
                 if let Ok(result) = read(&look) {
                     return Ok(result);
@@ -278,6 +345,7 @@ impl Heap {
         }
         // The writer was put off its processor, stopped or killed between its commit and its last write.
         for _ in 0..TRIES {
+            count_retry();
             if let Some(result) = self.read_past_writer(read) {
                 return Ok(result);
             }
@@ -290,6 +358,9 @@ impl Heap {
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Option<T> {
+        if self.container.is_void() {
+            return None;
+        }
         let changes = self.words.acquire(self.head + CHANGES);
         let seq = self.words.acquire(self.head + SEQ);
         if seq & 1 == 0 {
@@ -305,6 +376,7 @@ impl Heap {
             seq,
             changes,
             overlay,
+            past: None,
         };
         look.check().ok()?;
         read(&look).ok()
@@ -330,26 +402,57 @@ impl Heap {
         &self,
         mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Result<T, ContainerError> {
+        match self.read_beside(&mut read) {
+            Some(result) => Ok(result),
+            None => self.read_locked(&mut read),
+        }
+    }
+
+    /// The same for a read of up to the whole container, which no writer waits for: a few tries, then the past.
+    ///
+    /// # Errors
+    /// As in [`Heap::read`].
+    pub(crate) fn read_whole<T>(
+        &self,
+        mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Result<T, ContainerError> {
+        if let Some(result) = self.read_beside(&mut read) {
+            return Ok(result);
+        }
+        for _ in 0..PINS {
+            let Some((past, counters)) = self.pin()? else {
+                break;
+            };
+            let look = Look::of_the_past(&past, counters);
+            if let Ok(result) = read(&look)
+                && look.is_valid()
+            {
+                return Ok(result);
+            }
+            count_retry();
+        }
+        self.read_locked(&mut read)
+    }
+
+    /// A few tries of a long read, without the lock.
+    fn read_beside<T>(&self, read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>) -> Option<T> {
         for _ in 0..LONG_TRIES {
             if let Some(look) = self.look()
                 && let Ok(result) = read(&look)
                 && look.is_current()
             {
-                return Ok(result);
+                return Some(result);
             }
+            count_retry();
         }
-        let mut read_current = |look: &Look<'_>| {
+        self.read_past_writer(&mut |look: &Look<'_>| {
             let result = read(look)?;
             if look.is_current() {
                 Ok(result)
             } else {
                 Err(Retry)
             }
-        };
-        if let Some(result) = self.read_past_writer(&mut read_current) {
-            return Ok(result);
-        }
-        self.read_locked(&mut read)
+        })
     }
 }
 

@@ -1,10 +1,13 @@
 //! The data area of a store as words: the only way in which containers read or write it.
 //!
 //! **Invariants.** `I1`: `base .. base + len` is mapped readable and writable for as long as the value lives, and `len`
-//! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic of a word's width, so
-//! a peer that writes at the same time is no data race; no reference to these bytes exists. Readers may be led astray by
-//! a word that is changing and load a word of an image, which nobody writes to. The elements of an array are accessed as
-//! whoever made it says (array.rs).
+//! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic, so a peer that writes at
+//! the same time is no data race; no reference to these bytes exists. Its width is a word, but for the two half words of
+//! a head's lock ([`Words::half`]), and for the elements of an array, which are accessed as whoever made it says (array.rs).
+//!
+//! A reader may be led astray by a word that is changing or damaged, and load any word of the area: of an image, which nobody
+//! writes to, or one that others access in another width or not atomically. Memory models of languages say nothing about
+//! that; the machine gives bits of one writer or another, and the reader throws away what it was led to.
 //!
 //! Offsets count from the start of the data area, so that they mean the same in every process. Readers follow any
 //! offset: the lowest three bits are cleared and the bounds checked, and what was read is judged afterwards.
@@ -62,6 +65,11 @@ impl Words {
     #[inline(always)]
     pub(crate) fn len(self) -> u64 {
         self.len
+    }
+
+    /// Where the area begins: with a page.
+    pub(crate) fn start(self) -> NonNull<u8> {
+        self.base
     }
 
     #[inline(always)]
@@ -182,15 +190,15 @@ impl Words {
         Some(unsafe { self.base.add(at as usize) })
     }
 
-    /// The half word at an offset of the container's head: a lock word. No offset is used in both widths.
+    /// The half word at an offset of the container's head: one of the lock's, which nothing else is meant to access (I2).
     #[inline(always)]
     pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
         let at = at & !3;
         assert!(at < self.len, "a word outside the data area");
         // SAFETY: `at` is a multiple of 4 below `len`, a multiple of 8, so the half word lies in the area (I1).
         let word = unsafe { self.base.as_ptr().add(at as usize) };
-        // SAFETY: in bounds and mapped (I1), aligned to 4 since `base` and `at` are, and only accessed atomically and in
-        // this width (I2).
+        // SAFETY: in bounds and mapped (I1), aligned to 4 since `base` and `at` are, and only accessed atomically: in this
+        // width by all that does not stray, and by what does only read (I2).
         unsafe { AtomicU32::from_ptr(word.cast()) }
     }
 

@@ -6,7 +6,8 @@
 //! handles into it, which raises the counts. *parent*: closes that description; the child keeps it open
 //! if there is a child. *child*: makes it its own, closes the parent's (or the parent would look alive
 //! for as long as the child), makes the parent's unfinished objects private and forgets all thread slots. Containers stay
-//! shared: they are there to be written to.
+//! shared: they are there to be written to. Only where the child could be given no holds is their memory private as well,
+//! since it may become another object's, and every operation on them is refused (container.rs).
 //!
 //! **Crash points.** At any moment: the child's slot is alive exactly as long as a process has the new
 //! description open, so a parent killed in *prepare*, a fork that fails and a child killed at once all
@@ -104,18 +105,20 @@ extern "C" fn child() {
             local.process = local.child.take();
             // The parent's to finish.
             local.unfinished.clear();
+            let building = std::mem::take(&mut local.building);
+            let ranges = building.values().map(|row| row.range(&store.file.geometry));
+            let mut private: Vec<_> = ranges.collect();
             if let Some(process) = &local.process {
                 alive::sign(&store.file, process.slot, pid);
             } else {
-                // No holds of our own: none can be given back.
+                // No holds of our own: none can be given back, and addresses of arrays lead to copies.
+                private.extend(local.held.values().filter_map(|held| held.run));
                 local.held.clear();
                 local.pending.clear();
                 store.void_inherited();
             }
-            let building = std::mem::take(&mut store.local(&mut guard).building);
-            for (_, row) in building {
+            for (from, to) in private {
                 let file = &store.file;
-                let (from, to) = row.range(&file.geometry);
                 if file
                     .mapping
                     .make_private(file.fd.as_fd(), from, to)

@@ -5,13 +5,16 @@
 )]
 
 use std::mem::ManuallyDrop;
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Weak};
 
 use super::alive::ProcessSlot;
 use super::file::StoreFile;
 use super::local::Local;
 use super::locked::{DROP_PATIENCE, PATIENCE};
+use super::objects::Row;
 use super::process_lock::{Guarded, ProcessGuard, fork_count};
+use super::references::AT_ONCE;
 use super::threads::{self, ThreadSlot};
 use super::{Uuid, own_slot};
 use crate::error::AccessError;
@@ -19,6 +22,16 @@ use crate::primitive::{AtomicU64, Ordering};
 
 /// Attachments of this process, numbered so that each thread finds its slots (`own_slot.rs`).
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
+
+/// Stores of this process that are void ([`Attached::is_void`]): what every read of a container looks at first.
+static VOID: AtomicU64 = AtomicU64::new(0);
+
+/// Whether some store of this process may be void.
+#[inline]
+pub(crate) fn some_are_void() -> bool {
+    // Relaxed: see `Attached::void_inherited`.
+    VOID.load(Ordering::Relaxed) != 0
+}
 
 /// Everything process-local: the stores this process knows.
 pub(crate) struct Process {
@@ -132,6 +145,7 @@ impl Attached {
     pub(crate) fn void_inherited(&self) {
         // Relaxed: set in a fork child by its only thread.
         self.void_before_fork.store(fork_count(), Ordering::Relaxed);
+        VOID.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether this process inherited its mappings, but no holds: some of its pages may be private ones of what its
@@ -139,6 +153,23 @@ impl Attached {
     pub(crate) fn is_void(&self) -> bool {
         // Relaxed: see `void_inherited`.
         self.void_before_fork.load(Ordering::Relaxed) != 0
+    }
+
+    /// Where this process is void, the room of a new object may be under private pages of a container that was there.
+    pub(crate) fn share_again(&self, row: &Row) -> Result<(), AccessError> {
+        if !self.is_void() {
+            return Ok(());
+        }
+        let (from, to) = row.range(&self.file.geometry);
+        let shared = self
+            .file
+            .mapping
+            .make_shared(self.file.fd.as_fd(), from, to);
+        shared.map_err(|source| AccessError::Kernel {
+            store: self.file.uuid,
+            step: "mmap",
+            source,
+        })
     }
 
     /// This attachment's number, which no other of this process has had; never 0.
@@ -165,13 +196,20 @@ impl Attached {
         } else {
             return;
         }
-        for row in &dying {
+        let mut done = 0;
+        while let Some(row) = dying.get(done).copied() {
+            done = done.saturating_add(1);
             let _ = self.file.punch_data(row.first, row.committed());
+            // What is left is freed by whoever recovers this process's slot.
+            while let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
+                let dropped = locked.drop_references(row.id, slot, AT_ONCE, &mut dying);
+                if !matches!(dropped, Ok(false)) {
+                    let _ = locked.finish_free(&row);
+                    break;
+                }
+            }
         }
         if let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
-            for row in &dying {
-                let _ = locked.finish_free(row);
-            }
             // With anything left, the slot is recovered like that of a dead process.
             if locked.own_dying(slot).is_ok_and(|rows| rows.is_empty())
                 && locked.holds_nothing(slot)

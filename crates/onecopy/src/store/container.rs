@@ -6,7 +6,8 @@
 //!
 //! **Invariants.** `I1`: a `Container` has one hold counted in `Local::held`, so its own run and the chunks in its chain
 //! stay committed until its owners free them. `I2`: the read-write mapping of these is shared in every process that
-//! has a `Container`, fork children included.
+//! has a `Container`, fork children included. `I3`: neither is true in a fork child that could be given no holds: there the
+//! run is a private copy, `Container::is_void` says so, and nobody looks at what lies there.
 #![allow(dead_code, reason = "what the containers of this crate are made of")]
 #![cfg_attr(
     not(feature = "testing"),
@@ -21,7 +22,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use super::ObjectId;
-use super::attached::Attached;
+use super::attached::{Attached, some_are_void};
 use super::find;
 use super::grow::Huge;
 use super::handle::Store;
@@ -100,7 +101,7 @@ impl Container {
         Ok(Self::of(hold, kind, &row))
     }
 
-    fn of(hold: Hold, kind: u8, row: &Row) -> Self {
+    pub(super) fn of(hold: Hold, kind: u8, row: &Row) -> Self {
         let own = OwnSpans::new(hold.attached.file.geometry.span_count);
         own.add(row);
         Self(Arc::new(Shared { hold, kind, own }))
@@ -118,7 +119,7 @@ impl Container {
         Ok(Self::of(hold, row.tag as u8, &row))
     }
 
-    fn attached(&self) -> &Arc<Attached> {
+    pub(super) fn attached(&self) -> &Arc<Attached> {
         &self.0.hold.attached
     }
 
@@ -155,6 +156,25 @@ impl Container {
         (file.mapping.data(), len.min(file.data_len()))
     }
 
+    /// Whether nothing keeps the container's memory in this process: a fork could give it no holds. Others may free it at any
+    /// time, so it is neither read nor written to.
+    #[inline]
+    pub(crate) fn is_void(&self) -> bool {
+        some_are_void() && self.attached().is_void()
+    }
+
+    /// Fails in such a process.
+    ///
+    /// # Errors
+    /// [`AccessError::NoHolds`].
+    #[inline]
+    pub(crate) fn check_held(&self) -> Result<(), AccessError> {
+        if some_are_void() {
+            return usable(self.attached());
+        }
+        Ok(())
+    }
+
     /// Where the container's own run begins in the data area.
     #[must_use]
     pub fn first(&self) -> u64 {
@@ -179,25 +199,31 @@ impl Container {
         let allocated = session
             .lock(PATIENCE)
             .map_err(AllocateError::from)
-            .and_then(|locked| locked.allocate_chunk(slot, len, tag));
+            .and_then(|locked| locked.allocate_chunk(slot, len));
         session.end(PATIENCE);
         let row = allocated?;
         // The chunk is DYING, this process's to free: no other thread is at work on it.
         let committed = attached.file.commit_data(row.first, len, Huge::Auto);
-        if let Err(error) = committed.and_then(|()| Ok(self.link(&row)?)) {
-            // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
-            if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
-                attached.free(&[row], PATIENCE);
+        let linked = committed.and_then(|()| Ok(self.link(&row, tag)?));
+        let row = match linked {
+            Ok(linked) => linked,
+            Err(error) => {
+                // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
+                if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
+                    attached.free(vec![row], PATIENCE);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         self.0.own.add(&row);
-        Ok(Chunk::of(&row))
+        let chunk = Chunk::of(&row);
+        self.populate(&chunk);
+        Ok(chunk)
     }
 
-    fn link(&self, row: &Row) -> Result<(), AccessError> {
+    fn link(&self, row: &Row, tag: u32) -> Result<Row, AccessError> {
         let session = self.attached().session()?;
-        session.lock(PATIENCE)?.link_chunk(self.id(), row)
+        session.lock(PATIENCE)?.link_chunk(self.id(), row, tag)
     }
 
     /// The chunks, from the newest to the oldest.
@@ -241,6 +267,19 @@ impl Container {
         self.0.own.have(offset)
     }
 
+    /// Whether a range of the data area, from one byte to another, is the container's, as the store's rows say; `false` also if
+    /// they cannot be read. What [`Container::owns`] says stays the same, so that readers may ask.
+    pub(crate) fn owns_now(&self, first: u64, last: u64) -> bool {
+        let Ok(rows) = self.rows() else {
+            return false;
+        };
+        let own = (self.first(), self.len());
+        let chunks = rows.iter().map(|row| (offset_of(row.first), row.len));
+        chunks
+            .chain([own])
+            .any(|(start, len)| start <= first && last < start.saturating_add(len))
+    }
+
     /// The same, after a look at the store's rows; `false` also if they cannot be read. The caller holds the container's
     /// own lock, so that no other thread asks [`Container::owns`] meanwhile.
     pub(crate) fn owns_after_look(&self, offset: u64) -> bool {
@@ -256,14 +295,15 @@ impl Container {
         own.have(offset)
     }
 
-    /// Makes the pages of a range of the data area present in this process, writable, so that the first write to each need
-    /// not wait for the kernel. Best effort; whether it was done.
-    #[allow(clippy::must_use_candidate, reason = "best effort")]
-    pub fn populate(&self, offset: u64, byte_len: u64) -> bool {
+    /// Makes the pages of a chunk present in this process, writable: one call of the kernel costs a fraction of a fault for
+    /// each page. Where the kernel refuses (Linux before 5.14), the first write to each page faults, and nothing else.
+    fn populate(&self, chunk: &Chunk) {
         let file = &self.attached().file;
-        let start = file.geometry.data_start.saturating_add(offset);
-        let end = start.saturating_add(byte_len);
-        end <= file.geometry.capacity && file.mapping.populate(start, end)
+        let start = file.geometry.data_start.saturating_add(chunk.offset);
+        let end = start.saturating_add(chunk.len);
+        if end <= file.geometry.capacity {
+            file.mapping.populate(start, end);
+        }
     }
 
     /// The lock word that names the calling thread (lock.rs). The answer is remembered for the store that was asked about
@@ -335,7 +375,7 @@ impl Container {
 }
 
 /// Fails in a process that inherited its mappings but could be given no holds (I1, I2).
-fn usable(attached: &Attached) -> Result<(), AccessError> {
+pub(super) fn usable(attached: &Attached) -> Result<(), AccessError> {
     if attached.is_void() {
         return Err(AccessError::NoHolds {
             store: attached.file.uuid,

@@ -30,7 +30,15 @@ pub(super) fn allocate(
     drop(locked);
     match &allocated {
         Ok(row) => {
-            local.held.insert(row.id, Held { handle, count: 1 });
+            let run = (!is_private).then(|| row.range(&attached.file.geometry));
+            local.held.insert(
+                row.id,
+                Held {
+                    handle,
+                    count: 1,
+                    run,
+                },
+            );
             if is_private {
                 local.building.insert(row.id, *row);
             }
@@ -38,7 +46,12 @@ pub(super) fn allocate(
         Err(_) => local.free_handles.push(handle),
     }
     session.end(PATIENCE);
-    allocated
+    let row = allocated?;
+    if let Err(error) = attached.share_again(&row) {
+        attached.release(row.id);
+        return Err(error.into());
+    }
+    Ok(row)
 }
 
 /// One owner of this process's hold.
@@ -83,8 +96,11 @@ impl Hold {
         let result = locked.redeem(token, wanted, slot, handle);
         drop(locked);
         match (&result, handle) {
-            (Ok(_), Some(handle)) => {
-                local.held.insert(id, Held { handle, count: 1 });
+            (Ok(row), Some(handle)) => {
+                let is_container = wanted == State::Container;
+                let run = is_container.then(|| row.range(&attached.file.geometry));
+                let count = 1;
+                local.held.insert(id, Held { handle, count, run });
             }
             (Ok(_), None) => {
                 if let Some(held) = local.held.get_mut(&id) {
@@ -97,6 +113,35 @@ impl Hold {
         session.end(PATIENCE);
         let row = result?;
         Ok((Self::of(Arc::clone(attached), &row), row))
+    }
+
+    /// Takes a hold on what a reference of a container means, which the caller holds; `None` if it was dropped.
+    pub(super) fn by_reference(
+        attached: &Arc<Attached>,
+        from: ObjectId,
+        name: u64,
+    ) -> Result<Option<(Self, Row)>, AccessError> {
+        let mut session = attached.session()?;
+        let (slot, locked) = (session.slot, session.lock(PATIENCE)?);
+        let Some(row) = locked.referent(from, name)? else {
+            return Ok(None);
+        };
+        locked.check_reach(&row)?;
+        let local = session.local();
+        if let Some(held) = local.held.get_mut(&row.id) {
+            held.count = held.count.saturating_add(1);
+        } else {
+            let handle = local.take_handle();
+            if let Err(error) = locked.add_hold(&row, slot, handle) {
+                local.free_handles.push(handle);
+                return Err(error);
+            }
+            let is_container = row.state == State::Container;
+            let run = is_container.then(|| row.range(&attached.file.geometry));
+            let count = 1;
+            local.held.insert(row.id, Held { handle, count, run });
+        }
+        Ok(Some((Self::of(Arc::clone(attached), &row), row)))
     }
 
     /// A token for another process. It counts as an interest in the object until it is attached once.

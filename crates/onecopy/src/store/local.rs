@@ -17,6 +17,8 @@ use super::objects::Row;
 pub(crate) struct Held {
     pub(crate) handle: u64,
     pub(crate) count: u64,
+    /// Of a container: where its own run begins and ends in the file.
+    pub(crate) run: Option<(u64, u64)>,
 }
 
 /// Process-local tables of one store.

@@ -176,6 +176,7 @@ impl Condition {
         format!("<onecopy.Condition, {} wait>", self.raw.waiting())
     }
 
+    #[allow(clippy::type_complexity, reason = "what pickle expects")]
     fn __reduce__<'py>(
         this: &Bound<'py, Self>,
     ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>, Py<PyAny>))> {

@@ -22,7 +22,7 @@ use crate::error::Error;
 ///     True
 #[pyclass(frozen, module = "onecopy.sync", name = "Event", weakref)]
 pub(crate) struct Event {
-    raw: shared::Event,
+    pub(super) raw: shared::Event,
 }
 
 #[pymethods]

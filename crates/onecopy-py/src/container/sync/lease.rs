@@ -24,15 +24,15 @@ use crate::error::Error;
 #[pyclass(frozen, module = "onecopy.sync", name = "Lease", weakref)]
 pub(crate) struct Lease {
     queue: RawQueue,
-    lease: shared::Lease,
+    raw: shared::Lease,
     /// The item.
     #[pyo3(get)]
     item: Py<PyAny>,
 }
 
 impl Lease {
-    pub(super) fn new(queue: RawQueue, lease: shared::Lease, item: Py<PyAny>) -> Self {
-        Self { queue, lease, item }
+    pub(super) fn new(queue: RawQueue, raw: shared::Lease, item: Py<PyAny>) -> Self {
+        Self { queue, raw, item }
     }
 }
 
@@ -45,7 +45,7 @@ impl Lease {
     /// Whether another process had the item before, and died or gave it back.
     #[getter]
     fn is_again(&self) -> bool {
-        self.lease.is_again
+        self.raw.is_again
     }
 
     /// Says that the item is done with: it will not come back, and counts as `task_done()`.
@@ -53,9 +53,10 @@ impl Lease {
     /// Raises:
     ///     RuntimeError: The lease has ended, or belongs to another process.
     fn done(&self) -> PyResult<()> {
-        match self.queue.done(&self.lease).map_err(Error::from)? {
-            true => Ok(()),
-            false => Err(ended()),
+        if self.queue.done(&self.raw).map_err(Error::from)? {
+            Ok(())
+        } else {
+            Err(ended())
         }
     }
 
@@ -64,9 +65,10 @@ impl Lease {
     /// Raises:
     ///     RuntimeError: The lease has ended, or belongs to another process.
     fn give_back(&self) -> PyResult<()> {
-        match self.queue.give_back(&self.lease).map_err(Error::from)? {
-            true => Ok(()),
-            false => Err(ended()),
+        if self.queue.give_back(&self.raw).map_err(Error::from)? {
+            Ok(())
+        } else {
+            Err(ended())
         }
     }
 
@@ -79,9 +81,9 @@ impl Lease {
         let has_failed = error.get_item(0).is_ok_and(|class| !class.is_none());
         // Ended already by hand: nothing is left to say.
         if has_failed {
-            self.queue.give_back(&self.lease).map_err(Error::from)?;
+            self.queue.give_back(&self.raw).map_err(Error::from)?;
         } else {
-            self.queue.done(&self.lease).map_err(Error::from)?;
+            self.queue.done(&self.raw).map_err(Error::from)?;
         }
         Ok(())
     }

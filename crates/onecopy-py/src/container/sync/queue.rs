@@ -39,7 +39,7 @@ use crate::error::Error;
 ///     ('first', 1)
 #[pyclass(frozen, subclass, module = "onecopy.sync", name = "Queue", weakref)]
 pub(crate) struct Queue {
-    raw: RawQueue,
+    pub(super) raw: RawQueue,
     is_closed: AtomicBool,
 }
 
@@ -228,10 +228,10 @@ impl Queue {
     /// Raises:
     ///     ValueError: It was said more often than items were put.
     fn task_done(&self) -> PyResult<()> {
-        match self.raw.task_done().map_err(Error::from)? {
-            true => Ok(()),
-            false => Err(PyValueError::new_err("task_done() called too many times")),
+        if self.raw.task_done().map_err(Error::from)? {
+            return Ok(());
         }
+        Err(PyValueError::new_err("task_done() called too many times"))
     }
 
     /// Waits until all items that were put are done with.
@@ -330,7 +330,22 @@ pub(crate) fn _attach_lifo_queue<'py>(
     py: Python<'py>,
     token: &[u8],
 ) -> PyResult<Bound<'py, LifoQueue>> {
-    let raw = RawQueue::attach(&handle::token(token)?).map_err(Error::from)?;
+    stack(
+        py,
+        RawQueue::attach(&handle::token(token)?).map_err(Error::from)?,
+    )
+}
+
+fn stack(py: Python<'_>, raw: RawQueue) -> PyResult<Bound<'_, LifoQueue>> {
     let queue = PyClassInitializer::from(Queue::of(raw));
     Bound::new(py, queue.add_subclass(LifoQueue))
+}
+
+/// A new object that stands for a queue.
+pub(super) fn object(py: Python<'_>, raw: RawQueue) -> PyResult<Bound<'_, PyAny>> {
+    if raw.options().is_stack {
+        Ok(stack(py, raw)?.into_any())
+    } else {
+        Queue::of(raw).into_bound_py_any(py)
+    }
 }

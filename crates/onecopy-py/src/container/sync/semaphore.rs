@@ -64,7 +64,7 @@ fn release(raw: &shared::Semaphore, count: i64) -> PyResult<()> {
 ///     1
 #[pyclass(frozen, module = "onecopy.sync", name = "Semaphore", weakref)]
 pub(crate) struct Semaphore {
-    raw: shared::Semaphore,
+    pub(super) raw: shared::Semaphore,
 }
 
 #[pymethods]
@@ -147,7 +147,7 @@ pub(crate) fn _attach_semaphore(token: &[u8]) -> PyResult<Semaphore> {
 ///     >>> one.release()
 #[pyclass(frozen, module = "onecopy.sync", name = "BoundedSemaphore", weakref)]
 pub(crate) struct BoundedSemaphore {
-    raw: shared::Semaphore,
+    pub(super) raw: shared::Semaphore,
 }
 
 #[pymethods]

@@ -7,6 +7,7 @@ use super::super::look::Look;
 use super::super::look::found;
 use super::super::value::{Immediate, Incoming, Kind, Values, Word, read_value};
 use super::hash::Key;
+use super::update::Seen;
 use super::{RawDict, VALUE_AT};
 
 /// What came of adding to the value of a key.
@@ -62,24 +63,137 @@ impl RawDict {
         at: u64,
         amount: &Incoming<'_>,
     ) -> Result<KeyAdded, ContainerError> {
-        let look = Look::locked(&self.heap);
-        let word = locked.load(at)?;
-        let old = match Word(word).as_blob() {
-            None => int_bytes(&Incoming::Word(Word(word))),
-            Some(blob) => match found(&self.heap, look.blob(blob))? {
-                (Kind::Int, _) => match found(&self.heap, read_value(&look, word, &Values))? {
-                    Ok(value) => value.with_incoming(|value| int_bytes(&value)),
-                    Err(_) => None,
-                },
-                _ => None,
-            },
-        };
+        let old = self.int_at(locked, at)?;
         let (Some(old), Some(amount)) = (old, int_bytes(amount)) else {
             return Ok(KeyAdded::NoInt);
         };
         let sum = sum(&old, &amount);
         locked.replace(at, &Incoming::of_int(&sum))?;
         Ok(added(&sum))
+    }
+
+    /// The int, or bool, that a value is.
+    fn int_at(&self, locked: &Locked<'_>, at: u64) -> Result<Option<Vec<u8>>, ContainerError> {
+        let look = Look::locked(&self.heap);
+        let word = locked.load(at)?;
+        let Some(blob) = Word(word).as_blob() else {
+            return Ok(int_bytes(&Incoming::Word(Word(word))));
+        };
+        if found(&self.heap, look.blob(blob))?.0 != Kind::Int {
+            return Ok(None);
+        }
+        let value = found(&self.heap, read_value(&look, word, &Values))?.ok();
+        Ok(value.and_then(|value| value.with_incoming(|value| int_bytes(&value))))
+    }
+
+    /// Adds to the values of many keys, in as many steps as [`RawDict::update`] takes; `false`, and nothing has happened, if
+    /// one of the numbers is no int. What is added to a key that comes twice is added twice.
+    ///
+    /// # Errors
+    /// As in [`RawDict::set`].
+    pub fn add_all(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        let mut sums: Vec<(Key<'_>, Int)> = Vec::with_capacity(items.len());
+        let mut seen = Seen::default();
+        for (key, amount) in items {
+            let Some(amount) = Int::of(amount) else {
+                return Ok(false);
+            };
+            if let Some(place) = seen.place(key, |place| sums.get(place).map(|item| &item.0)) {
+                if let Some(item) = sums.get_mut(place) {
+                    item.1 = item.1.plus(&amount);
+                }
+                continue;
+            }
+            let found = self.find_locked(&locked, key)?;
+            if !found.is_key() {
+                sums.push((*key, amount));
+                continue;
+            }
+            let at = found.entry().wrapping_add(VALUE_AT);
+            let old = match Word(locked.load(at)?).as_int() {
+                Some(int) => Some(Int::Small(int)),
+                None => self.int_at(&locked, at)?.map(Int::Wide),
+            };
+            let Some(old) = old else {
+                return Ok(false);
+            };
+            sums.push((*key, old.plus(&amount)));
+        }
+        let values: Vec<_> = sums.iter().map(|item| item.1.incoming()).collect();
+        let sums = sums.iter().map(|item| &item.0).zip(&values);
+        self.update_different(&locked, &sums.collect::<Vec<_>>())?;
+        Ok(true)
+    }
+
+    /// Sets many keys, in as many steps as [`RawDict::update`] takes, if each has the value that is expected of it, or is not
+    /// there if that is `None`; whether all were as expected.
+    ///
+    /// # Errors
+    /// As in [`RawDict::set`].
+    pub fn exchange_all(
+        &self,
+        items: &[(Key<'_>, Incoming<'_>)],
+        expected: &[Option<Incoming<'_>>],
+    ) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        for ((key, _), expected) in items.iter().zip(expected) {
+            let found = self.find_locked(&locked, key)?;
+            let is_same = match expected {
+                None => !found.is_key(),
+                Some(_) if !found.is_key() => false,
+                Some(old) => {
+                    let word = locked.load(found.entry().wrapping_add(VALUE_AT))?;
+                    locked.is_same(Word(word), old)?
+                }
+            };
+            if !is_same {
+                return Ok(false);
+            }
+        }
+        self.update_locked(&locked, items)?;
+        Ok(true)
+    }
+}
+
+/// An int that is added up.
+enum Int {
+    /// One of 48 bits.
+    Small(i64),
+    /// Any: little-endian two's complement.
+    Wide(Vec<u8>),
+}
+
+impl Int {
+    fn of(value: &Incoming<'_>) -> Option<Self> {
+        if let Incoming::Word(word) = value
+            && let Some(int) = word.as_int()
+        {
+            return Some(Self::Small(int));
+        }
+        int_bytes(value).map(Self::Wide)
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        if let (Self::Small(one), Self::Small(other)) = (self, other)
+            && Word::of_int(one + other).is_some()
+        {
+            return Self::Small(one + other);
+        }
+        let bytes = |int: &Self| match int {
+            Self::Small(int) => int.to_le_bytes().to_vec(),
+            Self::Wide(bytes) => bytes.clone(),
+        };
+        Self::Wide(sum(&bytes(self), &bytes(other)))
+    }
+
+    fn incoming(&self) -> Incoming<'_> {
+        match self {
+            Self::Small(int) => {
+                Word::of_int(*int).map_or(Incoming::Word(Word::NONE), Incoming::Word)
+            }
+            Self::Wide(bytes) => Incoming::of_int(bytes),
+        }
     }
 }
 
@@ -99,6 +213,7 @@ fn added(sum: &[u8]) -> KeyAdded {
             }
             None => KeyAdded::Wide(bytes.to_vec()),
         },
+        Incoming::Reference(_) => KeyAdded::NoInt,
     }
 }
 
@@ -111,7 +226,7 @@ fn int_bytes(value: &Incoming<'_>) -> Option<Vec<u8>> {
             _ => None,
         },
         Incoming::Blob(Kind::Int, bytes) => Some(bytes.to_vec()),
-        Incoming::Blob(..) => None,
+        _ => None,
     }
 }
 

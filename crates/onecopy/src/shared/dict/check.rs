@@ -30,17 +30,26 @@ impl RawDict {
     /// Reports the blocks that the dict is made of.
     fn reach(&self, locked: &Locked<'_>, census: &mut Census<'_>) -> Result<(), ContainerError> {
         let root = Root(locked.root(INDEX));
+        let mut reach = |at: u64, kind, words: u64| {
+            let header = census.reach(at.wrapping_sub(8), kind)?;
+            if header.len() < 8 * words {
+                let what = "a block that is shorter than what should be in it";
+                return Err(ContainerError::from(locked.heap.corrupt(at, what)));
+            }
+            Ok(())
+        };
         if root.depth() > 0 {
-            census.reach(root.offset().wrapping_sub(8), DIRECTORY)?;
+            root.check(locked)?;
+            reach(root.offset(), DIRECTORY, 1 << root.depth())?;
         }
         let mut slots = 0;
         for (segment, log) in segments(locked, root)? {
-            census.reach(segment.wrapping_sub(8), SEGMENT)?;
+            reach(segment, SEGMENT, 1 << log)?;
             slots += self.check_segment(locked, segment, log)?;
         }
         let order = Directory(locked.root(ORDER));
         if order.offset() != 0 {
-            census.reach(order.offset().wrapping_sub(8), DIRECTORY)?;
+            reach(order.offset(), DIRECTORY, order.entries())?;
         }
         for page in 0..order.entries() {
             let page = locked.load(order.entry_at(page))?;

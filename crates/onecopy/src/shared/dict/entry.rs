@@ -6,17 +6,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::super::change::Change;
 use super::super::error::ContainerError;
+use super::super::generation::Blocks;
 use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::{Look, Retry};
 use super::super::value::{ENTRY, Incoming, Kind, Sink, Word, read_content};
-use super::hash::{FORMED, Key};
+use super::hash::{FORMED, Key, no_key};
 use super::{KEY_AT, PLACE_AT, RawDict, VALUE_AT};
 
 /// What a sink makes, or why it cannot.
 pub(super) type Made<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
+
+/// A key and the value that it is to have.
+pub(super) type Item<'i, 'a> = (&'i Key<'a>, &'i Incoming<'a>);
 
 /// What an entry's header says of its key.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +78,7 @@ pub(super) fn read_key<S: Sink>(look: &Look<'_>, entry: u64, sink: &S) -> Result
 /// Takes a block for an entry and fills it; the offset of its header.
 #[inline(always)]
 pub(super) fn new_entry(
-    change: &mut Change<'_>,
+    blocks: &mut impl Blocks,
     key: &Key<'_>,
     hash: u64,
     place: u64,
@@ -86,37 +89,20 @@ pub(super) fn new_entry(
     } else {
         key.header
     });
-    let entry = change.allocate(header.kind(), header.len())?;
-    change.prepare(entry + VALUE_AT, value.0)?;
-    change.prepare(entry + PLACE_AT, hash << 32 | place)?;
+    let entry = blocks.allocate(header.kind(), header.len())?;
+    blocks.prepare(entry + VALUE_AT, value.0)?;
+    blocks.prepare(entry + PLACE_AT, hash << 32 | place)?;
     let mut at = entry + KEY_AT;
     if let Some(form) = key.form {
-        change.prepare(at, form.0)?;
+        blocks.prepare(at, form.0)?;
         at += 8;
     }
     match key.canonical {
-        Incoming::Word(word) => change.prepare(at, word.0)?,
-        Incoming::Blob(_, bytes) => change.fill(at, bytes)?,
+        Incoming::Word(word) => blocks.prepare(at, word.0)?,
+        Incoming::Blob(_, bytes) => blocks.fill(at, bytes)?,
+        Incoming::Reference(_) => no_key(),
     }
     Ok(entry)
-}
-
-/// Whether a word of a dict is this value: of the same type and, for a pickle, made of the same bytes.
-pub(super) fn is_same(
-    locked: &Locked<'_>,
-    word: Word,
-    value: &Incoming<'_>,
-) -> Result<bool, ContainerError> {
-    Ok(match (value, word.as_blob()) {
-        (Incoming::Word(other), None) => word == *other,
-        (Incoming::Blob(kind, bytes), Some(at)) => {
-            let header = Header(locked.load(at)?);
-            header.kind() == *kind as u8
-                && header.len() == bytes.len() as u64
-                && locked.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
-        }
-        _ => false,
-    })
 }
 
 impl RawDict {

@@ -20,7 +20,7 @@ use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, Retry};
 use super::super::value::Incoming;
-use super::hash::{Key, Secret};
+use super::hash::{Key, Secret, no_key};
 use super::{INDEX, KEY_AT, OFFSET, PLACE_AT, RawDict};
 
 /// log2 of the slots of a dict's first segment, and of the largest.
@@ -67,6 +67,17 @@ impl Root {
         let slow = if is_slow { SLOW } else { 0 };
         Self(slow | depth << DEPTH_SHIFT | u64::from(log) << LOG_SHIFT | offset & OFFSET)
     }
+    /// Whether there can be a directory so deep: loops over it end.
+    ///
+    /// # Errors
+    /// There cannot.
+    pub(super) fn check(self, locked: &Locked<'_>) -> Result<(), ContainerError> {
+        if self.depth() <= DEEPEST {
+            return Ok(());
+        }
+        let at = locked.heap.head + INDEX;
+        Err(locked.heap.corrupt(at, "an index that is too deep").into())
+    }
     /// Slots of all segments together.
     pub(super) fn slots(self) -> u64 {
         if self.offset() == 0 {
@@ -104,7 +115,7 @@ pub(super) fn is_entry(word: u64) -> bool {
 }
 
 impl Found {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         slot: 0,
         word: 0,
         segment: 0,
@@ -258,6 +269,7 @@ fn is_key(look: &Look<'_>, entry: u64, key: &Key<'_>) -> Result<bool, Retry> {
     match key.canonical {
         Incoming::Word(word) => Ok(look.load(at)? == word.0),
         Incoming::Blob(_, bytes) => look.heap.words.same(at, bytes).ok_or(Retry),
+        Incoming::Reference(_) => no_key(),
     }
 }
 
@@ -348,6 +360,7 @@ pub(super) fn segments(locked: &Locked<'_>, root: Root) -> Result<Vec<(u64, u32)
     if root.depth() == 0 {
         return Ok(vec![(root.offset(), root.log())]);
     }
+    root.check(locked)?;
     let mut segments = Vec::new();
     for which in 0..1u64 << root.depth() {
         let entry = locked.load(root.offset().wrapping_add(8 * which))?;

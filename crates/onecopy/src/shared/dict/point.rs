@@ -6,7 +6,7 @@ use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
 use super::super::value::{Incoming, Sink, Word, read_value};
-use super::entry::{Made, is_same, new_entry, read_key};
+use super::entry::{Made, new_entry, read_key};
 use super::hash::Key;
 use super::index::{DELETED, Found, Root, count_slot, find, uncount_slot};
 use super::{FIRST, INDEX, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state, used_of};
@@ -249,7 +249,7 @@ impl RawDict {
                     return Ok(KeyExchanged::NoKey);
                 }
                 let at = found.entry().wrapping_add(VALUE_AT);
-                if !is_same(locked, Word(locked.load(at)?), old)? {
+                if !locked.is_same(Word(locked.load(at)?), old)? {
                     return Ok(KeyExchanged::No);
                 }
                 locked.replace(at, new)?;
@@ -369,6 +369,7 @@ impl RawDict {
         if let Some(blob) = value.as_blob() {
             change.retire(blob)?;
         }
+        change.drops(value)?;
         change.commit(false)?;
         if end == Some(End::First) && used > place {
             locked.prepare(self.heap.head + FIRST, place + 1)?;

@@ -1,22 +1,17 @@
 //! Many keys of one moment, in their order.
 //!
 //! A **picture** is a copy of the keys, the values or both. It is taken without the lock, with a look at the counters
-//! after each page; if writers do not let that succeed, under the lock. A large dict that is written to all the time would
-//! keep its writers waiting for that: then the picture is taken in **steps**, each of one moment, the whole of several;
-//! keys that are there all the time are in it once; a key that is taken out meanwhile may be in it,
-//! and one that is set again after that may be in it twice.
+//! after each page; if writers do not let that succeed, of a small dict under the lock, of others in the past (past.rs).
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
 use super::super::layout::Header;
 use super::super::look::{Look, Moment, Retry};
+use super::super::reference::References;
 use super::super::value::{Incoming, Kind, Word};
 use super::entry::{Shape, given};
 use super::order::{PER, page_of};
-use super::{FIRST, ORDER, RawDict, STATE, VALUE_AT, used_of};
-
-/// Places that are read in one step: well below a millisecond.
-const STEP: u64 = 4 * PER;
+use super::{FIRST, RawDict, STATE, VALUE_AT, used_of};
 
 /// What is copied of each key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,74 +31,21 @@ pub struct Picture {
     words: Vec<u64>,
     /// Blobs: a header, the content, and zeros to the next multiple of eight.
     bytes: Vec<u8>,
+    /// What a word that is a reference means, which has a number for a name.
+    references: References,
     moment: Option<Moment>,
 }
 
 impl RawDict {
-    /// A copy of what is in the dict at one moment. Writers wait meanwhile if they have disturbed it too often.
-    ///
-    /// # Errors
-    /// As in [`RawDict::len`].
-    pub fn exact_picture(&self, part: Part) -> Result<Picture, ContainerError> {
-        let mut picture = Picture::default();
-        self.heap.read_long(|look| picture.take_all(look, part))?;
-        Ok(picture)
-    }
-
-    /// A copy of what is in the dict, at one moment if writers let it; else in steps, so that no writer waits longer than
-    /// for one.
+    /// A copy of what is in the dict at one moment. No writer waits for it, unless the dict is small.
     ///
     /// # Errors
     /// As in [`RawDict::len`].
     pub fn picture(&self, part: Part) -> Result<Picture, ContainerError> {
         let mut picture = Picture::default();
-        for _ in 0..2 {
-            if let Some(look) = self.heap.look()
-                && picture.take_all(&look, part).is_ok()
-            {
-                return Ok(picture);
-            }
-        }
-        while !self.take_in_steps(&mut picture, part)? {}
+        self.heap.read_whole(|look| picture.take_all(look, part))?;
+        picture.references.check()?;
         Ok(picture)
-    }
-
-    /// `false` if places have changed their meaning in between.
-    fn take_in_steps(&self, picture: &mut Picture, part: Part) -> Result<bool, ContainerError> {
-        picture.empty();
-        // Keys that are added meanwhile have later places, so it comes to an end.
-        let (mut place, mut last, mut order, mut is_one) = (0, None, None, true);
-        loop {
-            let (words, bytes) = (picture.words.len(), picture.bytes.len());
-            let next = self.heap.read_long(|look| {
-                picture.words.truncate(words);
-                picture.bytes.truncate(bytes);
-                let now = (look.root(ORDER), look.heap.generation());
-                if *order.get_or_insert(now) != now {
-                    look.check()?;
-                    return Ok(None);
-                }
-                let first = look.root(FIRST).max(place);
-                let used = used_of(look.root(STATE));
-                look.check()?;
-                let used = used.min(*last.get_or_insert(used));
-                let end = used.min(first.saturating_add(STEP));
-                picture.take(look, part, first..end)?;
-                if let Some(moment) = picture.moment {
-                    is_one &= moment == look.moment();
-                }
-                picture.moment = Some(look.moment());
-                Ok(Some((end, end >= used)))
-            })?;
-            match next {
-                None => return Ok(false),
-                Some((_, true)) => {
-                    picture.moment = picture.moment.filter(|_| is_one);
-                    return Ok(true);
-                }
-                Some((end, false)) => place = end,
-            }
-        }
     }
 
     /// Whether a moment is still now: nothing has changed since.
@@ -127,7 +69,7 @@ impl Picture {
         self.words.is_empty()
     }
 
-    /// The moment; `None` if it is of several.
+    /// The moment; `None` of an empty one that was not taken.
     #[must_use]
     pub fn moment(&self) -> Option<Moment> {
         self.moment
@@ -138,9 +80,14 @@ impl Picture {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
         let word = Word(*self.words.get(index)?);
+        if !word.leads() {
+            return Some(Incoming::Word(word));
+        }
         match word.as_blob() {
-            None => Some(Incoming::Word(word)),
             Some(at) => self.blob(at as usize),
+            None => Some(Incoming::Reference(
+                self.references.get(word.as_reference()?)?,
+            )),
         }
     }
 
@@ -162,6 +109,7 @@ impl Picture {
     fn empty(&mut self) {
         self.words.clear();
         self.bytes.clear();
+        self.references.clear();
         self.moment = None;
     }
 
@@ -223,7 +171,9 @@ impl Picture {
         }
         if part != Part::Keys {
             let mut word = look.load(entry.wrapping_add(VALUE_AT))?;
-            if let Some(at) = Word(word).as_blob() {
+            if Word(word).as_reference().is_some() {
+                word = Word::of_reference(self.references.add(look.hold(Word(word))?)).0;
+            } else if let Some(at) = Word(word).as_blob() {
                 let blob = look.blob(at)?;
                 word = Word::of_blob(self.bytes.len() as u64).0;
                 look.append_blob(at, blob, &mut self.bytes)?;

@@ -91,6 +91,7 @@ impl RawDict {
         full: &Found,
         more: u64,
     ) -> Result<bool, ContainerError> {
+        root.check(locked)?;
         let keys = self.keys_of(locked, full.segment, full.log)?;
         let has_many_deleted = keys.len() as u64 + more < most(full.log) / 2 && full.probes < LONG;
         if root.depth() == 0 && (full.log < LARGEST || has_many_deleted) {

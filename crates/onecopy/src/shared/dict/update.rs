@@ -6,52 +6,119 @@ use std::collections::{HashMap, HashSet};
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
+use super::super::number_map::NumberMap;
 use super::super::value::{Incoming, Word};
-use super::entry::new_entry;
+use super::entry::{Item, new_entry};
 use super::hash::Key;
 use super::index::{DELETED, Found, after, count_slot, room};
 use super::order::PER;
+use super::whole::Keep;
 use super::{RawDict, STATE, VALUE_AT, len_of, state, used_of};
 
-/// Keys that are set in one step.
+/// Keys that are set in one step in a dict of any size.
 const BATCH: usize = if cfg!(test) { 8 } else { 1024 };
+/// More keys are set in one step, in a dict that is made anew for it, if it has at most so many times as many.
+const LARGER: u64 = if cfg!(test) { 2 } else { 4 };
 /// Words of a change for each key, and for all: rows of classes, runs, chunks.
 const WORDS: u64 = 16;
 
 impl RawDict {
-    /// Sets many keys: one step for up to 1,024 of them. Of more, others may see some before the last, and if this process
-    /// is killed some may be all that is set. If a key comes twice, its first form and its last value count.
+    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most four times as many.
+    /// Else others may see some before the last, and if this process is killed, or has no memory, some may be all that is
+    /// set. If a key comes twice, its first form and its last value count.
     ///
     /// # Errors
     /// As in [`RawDict::set`].
     pub fn update(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<(), ContainerError> {
+        self.update_locked(&self.heap.lock()?, items)
+    }
+
+    /// Replaces all keys, in one step.
+    ///
+    /// # Errors
+    /// As in [`RawDict::set`].
+    pub fn replace(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<(), ContainerError> {
         let locked = self.heap.lock()?;
+        if len_of(locked.root(STATE)) == 0 {
+            return self.update_locked(&locked, items);
+        }
+        self.rebuild_with(&locked, Keep::None, &once(items))
+    }
+
+    pub(super) fn update_locked(
+        &self,
+        locked: &Locked<'_>,
+        items: &[(Key<'_>, Incoming<'_>)],
+    ) -> Result<(), ContainerError> {
+        self.update_different(locked, &once(items))
+    }
+
+    /// The same for keys that are all different.
+    pub(super) fn update_different(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
+        let count = items.len() as u64;
+        if items.len() > BATCH
+            && let Some(words) = self.only_words(locked, items)?
+        {
+            return replace_words(locked, &words);
+        }
+        if items.len() > BATCH && len_of(locked.root(STATE)) <= LARGER.saturating_mul(count) {
+            return self.rebuild_with(locked, Keep::All, items);
+        }
         for batch in items.chunks(BATCH) {
-            self.update_at_once(&locked, &once(batch))?;
+            self.update_at_once(locked, batch)?;
         }
         Ok(())
+    }
+
+    /// Where the values are and what they become, if all keys are there and nothing but words is replaced by words: a record
+    /// of these is small beside the dict.
+    fn only_words(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<Option<Vec<(u64, Word)>>, ContainerError> {
+        let mut words = Vec::new();
+        for (key, value) in items {
+            let found = self.find_locked(locked, key)?;
+            let (true, Incoming::Word(word)) = (found.is_key(), value) else {
+                return Ok(None);
+            };
+            let at = found.entry().wrapping_add(VALUE_AT);
+            if Word(locked.load(at)?).immediate().is_none() {
+                return Ok(None);
+            }
+            words.push((at, *word));
+        }
+        Ok(Some(words))
     }
 
     /// Sets keys that are all different.
     fn update_at_once(
         &self,
         locked: &Locked<'_>,
-        items: &[(&Key<'_>, &Incoming<'_>)],
+        items: &[Item<'_, '_>],
     ) -> Result<(), ContainerError> {
+        if items.is_empty() {
+            return Ok(());
+        }
         // Room for them changes where others are, so it comes first.
         while !self.make_room_for(locked, items)? {}
         self.make_places(locked, items.len() as u64)?;
         let before = locked.root(STATE);
         let (mut used, mut len) = (used_of(before), len_of(before));
         let mut change = locked.long_change(WORDS * (items.len() as u64 + 32))?;
-        let mut old_blobs = Vec::new();
-        let mut taken = HashSet::new();
+        let mut old = Vec::new();
+        let (mut taken, mut counted) = (HashSet::new(), Vec::new());
         for (key, value) in items {
             let found = self.find_locked(locked, key)?;
             let word = value.place(&mut change)?;
             if found.is_key() {
                 let at = found.entry().wrapping_add(VALUE_AT);
-                old_blobs.extend(Word(locked.load(at)?).as_blob());
+                old.push(Word(locked.load(at)?));
                 change.put(at, word.0)?;
                 continue;
             }
@@ -59,15 +126,22 @@ impl RawDict {
             let entry = new_entry(&mut change, key, found.hash, used, word)?;
             change.prepare(self.place_at(locked, used)?, entry)?;
             if found.word == 0 {
-                count_slot(locked, found.segment)?;
+                counted.push(found.segment);
             }
             change.put(found.slot, found.word_of(entry))?;
             (used, len) = (used + 1, len + 1);
         }
-        for blob in old_blobs {
-            change.free(blob)?;
+        for word in old {
+            if let Some(blob) = word.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(word)?;
         }
         change.put_root(STATE, state(used, len))?;
+        // Last, since nobody takes it back: what fails counts nothing.
+        for segment in counted {
+            count_slot(locked, segment)?;
+        }
         // Whoever copies many keys sees all of them or none.
         change.commit(true)
     }
@@ -76,7 +150,7 @@ impl RawDict {
     fn make_room_for(
         &self,
         locked: &Locked<'_>,
-        items: &[(&Key<'_>, &Incoming<'_>)],
+        items: &[Item<'_, '_>],
     ) -> Result<bool, ContainerError> {
         let mut wanted: HashMap<u64, u64> = HashMap::new();
         for (key, _) in items {
@@ -105,25 +179,58 @@ impl RawDict {
     }
 }
 
+/// Replaces words of values, all in one step.
+fn replace_words(locked: &Locked<'_>, words: &[(u64, Word)]) -> Result<(), ContainerError> {
+    let mut change = locked.long_change(words.len() as u64)?;
+    for (at, word) in words {
+        change.put(*at, word.0)?;
+    }
+    // As in `update_at_once`.
+    change.commit(true)
+}
+
 /// The items with each key once.
-fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<(&'i Key<'a>, &'i Incoming<'a>)> {
-    let mut known: HashMap<(u64, u64), Vec<usize>> = HashMap::new();
-    let mut result: Vec<(&Key<'_>, &Incoming<'_>)> = Vec::with_capacity(items.len());
+pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i, 'a>> {
+    let mut result: Vec<Item<'_, '_>> = Vec::with_capacity(items.len());
+    let mut seen = Seen::default();
     for (key, value) in items {
-        let same = known.entry((key.hash, key.header)).or_default();
-        let place = same.iter().find(|index| {
-            result
-                .get(**index)
-                .is_some_and(|other| other.0.canonical == key.canonical)
-        });
-        if let Some(other) = place.and_then(|index| result.get_mut(*index)) {
-            other.1 = value;
-        } else {
-            same.push(result.len());
-            result.push((key, value));
+        match seen.place(key, |place| result.get(place).map(|item| item.0)) {
+            Some(place) => {
+                if let Some(other) = result.get_mut(place) {
+                    other.1 = value;
+                }
+            }
+            None => result.push((key, value)),
         }
     }
     result
+}
+
+/// Keys that have been met, by their hashes, or by a number after it where others are.
+#[derive(Default)]
+pub(super) struct Seen {
+    places: NumberMap<usize>,
+    count: usize,
+}
+
+impl Seen {
+    /// Where a key has been met before; if it has not been, it gets the next place. `key_at` gives the key of a place.
+    pub(super) fn place<'k, 'a: 'k>(
+        &mut self,
+        key: &Key<'_>,
+        key_at: impl Fn(usize) -> Option<&'k Key<'a>>,
+    ) -> Option<usize> {
+        let mut number = key.hash;
+        while let Some(place) = self.places.get(&number) {
+            if key_at(*place).is_some_and(|other| other.canonical == key.canonical) {
+                return Some(*place);
+            }
+            number = number.wrapping_add(1);
+        }
+        self.places.insert(number, self.count);
+        self.count += 1;
+        None
+    }
 }
 
 /// A slot for a key that is not there, which no other key of this change takes.

@@ -7,12 +7,16 @@ use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
-use super::super::value::{DIRECTORY, ENTRY, Kind, PAGE_OF_WORDS, SEGMENT, Word};
+use super::super::number_map::NumberMap;
+use super::super::value::{DIRECTORY, ENTRY, Incoming, Kind, PAGE_OF_WORDS, SEGMENT, Word};
+use super::entry::{Item, new_entry};
 use super::hash::BEFORE_KEY;
-use super::index::{LARGEST, Root, most};
+use super::index::{Found, LARGEST, Root, most};
 use super::order::{Directory, PAGE_BYTES, PER};
 use super::segment::slots_of;
-use super::{FIRST, INDEX, OFFSET, ORDER, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state};
+use super::{
+    FIRST, INDEX, LEN_MOST, OFFSET, ORDER, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state,
+};
 
 /// Keys up to which clearing frees block by block.
 const SMALL: u64 = 64;
@@ -23,6 +27,19 @@ const BLOCKS: u64 = 64;
 
 /// A key that has been moved: its slot's word, and its hash.
 type Moved = (u64, u64);
+
+/// New values by the entries that they are of, and new keys.
+type SortedOut<'i, 'a> = (NumberMap<&'i Incoming<'a>>, Vec<Item<'i, 'a>>);
+
+/// What there cannot be so many of in one segment.
+const OF_ONE_HASH: &str = "keys of one hash";
+
+/// Which of the keys that are there a dict that is made anew has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    All,
+    None,
+}
 
 impl RawDict {
     /// Takes all keys out. Their memory goes back to the store.
@@ -53,7 +70,10 @@ impl RawDict {
         self.each(locked, |entry| {
             let value = Word(locked.load(entry.wrapping_add(VALUE_AT))?);
             change.free(entry)?;
-            value.as_blob().map_or(Ok(()), |blob| change.free(blob))
+            if let Some(blob) = value.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(value)
         })?;
         for page in 0..order.entries() {
             let page = locked.load(order.entry_at(page))?;
@@ -81,7 +101,25 @@ impl RawDict {
     #[cold]
     #[inline(never)]
     pub(super) fn rebuild(&self, locked: &Locked<'_>, is_slow: bool) -> Result<(), ContainerError> {
-        let built = self.build(locked, is_slow);
+        let built = self.build(locked, is_slow, Keep::All, &[]);
+        self.given_up(built)
+    }
+
+    /// Makes the dict anew with more keys, which are all different, in one step.
+    pub(super) fn rebuild_with(
+        &self,
+        locked: &Locked<'_>,
+        keep: Keep,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
+        let is_slow = keep == Keep::All && Root(locked.root(INDEX)).is_slow();
+        let built = match self.build(locked, is_slow, keep, items) {
+            // Chosen for their hashes.
+            Err(ContainerError::Full {
+                what: OF_ONE_HASH, ..
+            }) if !is_slow => self.build(locked, true, keep, items),
+            built => built,
+        };
         self.given_up(built)
     }
 
@@ -90,28 +128,60 @@ impl RawDict {
         if built.is_err() {
             // What cannot be given back now waits for the next generation.
             let _ = self.heap.give_back_old_chunks();
+            let _ = self.heap.settle_references();
         }
         built
     }
 
-    fn build(&self, locked: &Locked<'_>, is_slow: bool) -> Result<(), ContainerError> {
-        let len = len_of(locked.root(STATE));
+    /// `items`: keys that are set as well, all different.
+    fn build(
+        &self,
+        locked: &Locked<'_>,
+        is_slow: bool,
+        keep: Keep,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
+        let (values, new) = self.sorted_out(locked, keep, items)?;
+        let old = match keep {
+            Keep::All => len_of(locked.root(STATE)),
+            Keep::None => 0,
+        };
+        let len = old.saturating_add(new.len() as u64);
+        if len > LEN_MOST {
+            return Err(ContainerError::Full {
+                most: LEN_MOST,
+                what: "keys",
+            });
+        }
         let mut generation = locked.begin_generation(len.saturating_mul(GUESS))?;
         let log = Directory::log_for(len);
         let directory = generation.allocate(DIRECTORY, 8 << log)? + 8;
-        let (mut place, mut page) = (0, 0);
+        let mut page = 0;
         let mut moved: Vec<Moved> = Vec::with_capacity(len.min(1 << 24) as usize);
-        self.each(locked, |old| {
-            let new = self.move_entry(locked, &mut generation, old, place, is_slow)?;
+        let mut put = |generation: &mut Generation<'_>, moved: &mut Vec<Moved>, entry: Moved| {
+            let place = moved.len() as u64;
             if place.is_multiple_of(PER) {
                 page = generation.allocate(PAGE_OF_WORDS, PAGE_BYTES)? + 8;
                 generation.set(directory + place / PER * 8, page)?;
             }
-            generation.set(page + place % PER * 8, new.0 & OFFSET)?;
-            place += 1;
-            moved.push(new);
-            Ok(())
-        })?;
+            moved.push(entry);
+            generation.set(page + place % PER * 8, entry.0 & OFFSET)
+        };
+        if keep == Keep::All {
+            self.each(locked, |old| {
+                let place = moved.len() as u64;
+                let value = values.get(&old).copied();
+                let entry = self.move_entry(locked, &mut generation, old, value, place, is_slow)?;
+                put(&mut generation, &mut moved, entry)
+            })?;
+        }
+        for (key, value) in new {
+            let hash = self.secret.hash_of(&key.canonical, is_slow);
+            let value = generation.place(value)?;
+            let entry = new_entry(&mut generation, key, hash, moved.len() as u64, value)?;
+            let entry = (hash >> 48 << 48 | entry, hash & 0xffff_ffff);
+            put(&mut generation, &mut moved, entry)?;
+        }
         let root = build_index(&mut generation, moved, is_slow)?;
         generation.commit(|change| {
             change.put_root(INDEX, root.0)?;
@@ -121,19 +191,45 @@ impl RawDict {
         })
     }
 
-    /// Moves an entry and its value into the generation.
+    /// Which items are new values of entries that are there, and which are new keys.
+    fn sorted_out<'i, 'a>(
+        &self,
+        locked: &Locked<'_>,
+        keep: Keep,
+        items: &[Item<'i, 'a>],
+    ) -> Result<SortedOut<'i, 'a>, ContainerError> {
+        let (mut values, mut new) = (NumberMap::default(), Vec::new());
+        for item in items {
+            let found = match keep {
+                Keep::All => self.find_locked(locked, item.0)?,
+                Keep::None => Found::NONE,
+            };
+            if found.is_key() {
+                values.insert(found.entry(), item.1);
+            } else {
+                new.push(*item);
+            }
+        }
+        Ok((values, new))
+    }
+
+    /// Moves an entry into the generation, with its value or another.
     fn move_entry(
         &self,
         locked: &Locked<'_>,
         generation: &mut Generation<'_>,
         old: u64,
+        value: Option<&Incoming<'_>>,
         place: u64,
         is_slow: bool,
     ) -> Result<Moved, ContainerError> {
         let hash = self.with_canonical(locked, old, |key| self.secret.hash_of(&key, is_slow))?;
         let new = move_block(locked, generation, old)?;
-        let value = Word(locked.load(old.wrapping_add(VALUE_AT))?);
-        if let Some(blob) = value.as_blob() {
+        let word = Word(locked.load(old.wrapping_add(VALUE_AT))?);
+        if let Some(value) = value {
+            let word = generation.place(value)?;
+            generation.set(new + VALUE_AT, word.0)?;
+        } else if let Some(blob) = word.as_blob() {
             let blob = Word::of_blob(move_block(locked, generation, blob)?);
             generation.set(new + VALUE_AT, blob.0)?;
         }
@@ -216,7 +312,7 @@ fn build_index(
         if (keys.len() as u64 | 1 << LARGEST) << 5 < 1 << (u64::from(LARGEST) + depth) {
             return Err(ContainerError::Full {
                 most: most(LARGEST),
-                what: "keys of one hash",
+                what: OF_ONE_HASH,
             });
         }
     }

@@ -21,18 +21,30 @@ impl RawList {
     /// # Errors
     /// As in [`RawList::set`].
     pub fn extend(&self, values: &[Incoming<'_>]) -> Result<(), ContainerError> {
-        let locked = self.heap.lock()?;
-        Self::reserve_back(&locked, values.len() as u64)?;
-        let before = State::load(&locked)?.len;
+        self.extend_locked(&self.heap.lock()?, values)
+    }
+
+    /// Whether so many values are added in one step.
+    pub(super) fn is_one_step(values: &[Incoming<'_>]) -> bool {
+        first_step(values).0 == values.len()
+    }
+
+    pub(super) fn extend_locked(
+        &self,
+        locked: &Locked<'_>,
+        values: &[Incoming<'_>],
+    ) -> Result<(), ContainerError> {
+        Self::reserve_back(locked, values.len() as u64)?;
+        let before = State::load(locked)?.len;
         let mut rest = values;
         while !rest.is_empty() {
             let (step, blobs) = first_step(rest);
             let (now, later) = rest.split_at_checked(step).unwrap_or((rest, &[]));
-            if let Err(error) = Self::extend_once(&locked, now, blobs) {
+            if let Err(error) = Self::extend_once(locked, now, blobs) {
                 // Behind the end are words that will never be elements; readers of elements that were popped just now may
                 // be there, and would take them for what is appended next.
                 locked.change().commit(true)?;
-                self.take_back(&locked, before);
+                self.take_back(locked, before);
                 return Err(error);
             }
             rest = later;

@@ -58,7 +58,7 @@ pub use api::{Iter, List, ListError, ListLock};
 pub(crate) use ends::Which;
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
-pub(crate) use raw::{KIND, LEN};
+pub(crate) use raw::{KIND, LEN, each_word};
 pub use read::Chunk;
 pub use slice::Slice;
 

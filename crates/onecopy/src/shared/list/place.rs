@@ -119,8 +119,7 @@ impl State {
         if header.kind() != DIRECTORY || self.entries > header.len() / 8 {
             return Err(heap.corrupt(self.directory, "no directory").into());
         }
-        heap.own(self.directory)?;
-        heap.own(self.directory.wrapping_add(8 * (self.entries - 1)))?;
+        heap.own_all(self.directory, 8 * self.entries)?;
         Ok(())
     }
 
@@ -154,8 +153,7 @@ impl State {
         if entry >> 48 >= PER || page.wrapping_sub(locked.heap.head) < FIRST_BLOCK {
             return Err(locked.heap.corrupt(page, "no page of a list").into());
         }
-        locked.heap.own(page)?;
-        locked.heap.own(page + PAGE_BYTES - 8)?;
+        locked.heap.own_all(page, PAGE_BYTES)?;
         Ok(entry)
     }
 

@@ -103,42 +103,27 @@ impl Plan {
     /// Says which page stands where.
     fn deal_out(&mut self) {
         let count = self.old.len();
-        let mut from: Vec<Option<usize>> = vec![None; count];
-        let mut is_taken = vec![false; count];
         let full = self.pages_that_move();
-        for index in full.clone() {
+        let source = |index: usize| {
             let source = (index as i64 - self.whole) as usize;
-            if let (Some(taken), Some(place)) = (is_taken.get_mut(source), from.get_mut(index)) {
-                *taken = true;
-                *place = Some(source);
-            }
-        }
+            (full.contains(&index) && source < count).then_some(source)
+        };
+        let is_taken = |old: usize| full.contains(&((old as i64 + self.whole) as usize));
         // The page that what stays shares with the middle.
         let shared = match self.side {
             Side::Front => count.wrapping_sub(1),
             Side::Back => 0,
         };
-        if let (Some(taken @ false), Some(place @ None)) =
-            (is_taken.get_mut(shared), from.get_mut(shared))
-        {
-            *taken = true;
-            *place = Some(shared);
-        }
-        let mut left = is_taken
-            .iter()
-            .enumerate()
-            .filter(|taken| !taken.1)
-            .map(|taken| taken.0);
-        let from: Vec<usize> = from
-            .into_iter()
-            .filter_map(|place| place.or_else(|| left.next()))
-            .collect();
-        self.new = from.iter().map(|from| self.page(*from, 0)).collect();
-        for index in full.clone() {
-            if let Some(from) = self.new.get(index).map(|page| page.from) {
-                self.set_page(index, self.page(from, self.turn));
-            }
-        }
+        let keeps_shared = shared < count && !is_taken(shared) && source(shared).is_none();
+        let is_left = |old: &usize| !(is_taken(*old) || keeps_shared && *old == shared);
+        let mut left = (0..count).filter(is_left);
+        let page = |index: usize| {
+            let own = (keeps_shared && index == shared).then_some(shared);
+            let from = source(index).or(own).or_else(|| left.next())?;
+            let turn = if full.contains(&index) { self.turn } else { 0 };
+            Some(self.page(from, turn))
+        };
+        self.new = (0..count).filter_map(page).collect();
         self.turn_shared(shared);
         for index in 0..count {
             // A page that moves into the place of another one has all but its ends in place already.

@@ -8,7 +8,12 @@ use super::super::look::found;
 use super::super::look::{Look, Moment};
 use super::super::value::{Incoming, Word};
 use super::place::{State, normal};
+use super::splice::MOST_WRITES;
+use super::whole::Source;
 use super::{Chunk, PER, RawList};
+
+/// The longest list of writes for the elements of a slice with a step, unless the list is large: 1 MiB.
+const MOST_STEPPED: u64 = 1 << 16;
 
 /// `start:stop:step`, as Python means it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,18 @@ impl Meant {
             self.start
                 .wrapping_add_signed(self.step.wrapping_mul(nth as i64))
         })
+    }
+
+    /// Which of them the one with this index is.
+    fn nth_of(self, index: u64) -> Option<usize> {
+        let apart = self.step.unsigned_abs().max(1);
+        let from_first = if self.step < 0 {
+            self.start.checked_sub(index)
+        } else {
+            index.checked_sub(self.start)
+        }?;
+        let nth = from_first / apart;
+        (from_first.is_multiple_of(apart) && nth < self.count).then_some(nth as usize)
     }
 
     /// The same elements from the first to the last: where they begin, and how far they are apart.
@@ -132,18 +149,30 @@ impl RawList {
             .iter()
             .filter(|value| matches!(value, Incoming::Blob(..)))
             .count() as u64;
-        let mut change =
-            locked.long_change(2 * meant.count + 3 * places + 4 * meant.count.min(CLASSES))?;
+        let writes = 2 * meant.count + 3 * places + 4 * meant.count.min(CLASSES);
+        // The record stays for the next change: it is small, or small beside the elements.
+        if writes > MOST_STEPPED.max(state.len / 8).min(MOST_WRITES) {
+            let elements = (0..state.len).map(|index| {
+                let new = meant.nth_of(index).and_then(|nth| values.get(nth));
+                new.map_or(Source::Old(index), Source::New)
+            });
+            self.renew(&locked, &state, elements, state.len)?;
+            return Ok(Ok(()));
+        }
+        let mut change = locked.long_change(writes)?;
         let mut old = Vec::new();
         for (index, value) in meant.indices().zip(values) {
             let position = state.base + index;
             let at = super::place::slot(state.entry(&locked, position / PER)?, position);
-            old.extend(Word(locked.load(at)?).as_blob());
+            old.push(Word(locked.load(at)?));
             let word = value.place(&mut change)?;
             change.put(at, word.0)?;
         }
-        for blob in old {
-            change.free(blob)?;
+        for word in old {
+            if let Some(blob) = word.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(word)?;
         }
         change.commit(true)?;
         Ok(Ok(()))
@@ -218,6 +247,7 @@ impl RawList {
         let mut chunk = Chunk::default();
         let look = Look::locked(&self.heap);
         found(&self.heap, chunk.fill(&look, 0, state.len, 1))?;
+        chunk.check_references()?;
         self.clear_locked(&locked)?;
         Ok(chunk)
     }

@@ -20,7 +20,8 @@ use super::{BASE, LEN, OFFSET, PAGE_BYTES, PER, RawList};
 
 /// The longest list of writes; what needs more makes the list anew. 16 MiB, enough for an insertion into the middle of
 /// 500 million elements.
-const MOST_WRITES: u64 = 1 << 20;
+pub(super) const MOST_WRITES: u64 = 1 << 20;
+
 impl RawList {
     /// Replaces `cut`, a range of elements, by others.
     pub(super) fn splice(
@@ -107,9 +108,11 @@ impl RawList {
             change.free(page - 8)?;
         }
         for index in cut {
-            if let Some(blob) = Word(state.word(locked, index)?).as_blob() {
+            let word = Word(state.word(locked, index)?);
+            if let Some(blob) = word.as_blob() {
                 change.free(blob)?;
             }
+            change.drops(word)?;
         }
         change.put_root(BASE, plan.base)?;
         change.put_root(LEN, plan.len)?;
@@ -154,12 +157,8 @@ impl Plan {
             }
             let mut result = Ok(());
             self.page_writes(index, |part, positions| {
-                for position in positions {
-                    if result.is_ok() {
-                        result = self
-                            .word(locked, part, position, words)
-                            .and_then(|word| change.put(slot(page.entry, position), word));
-                    }
+                if result.is_ok() {
+                    result = self.put_words(locked, part, positions, page.entry, words, change);
                 }
             });
             result?;
@@ -178,7 +177,7 @@ impl Plan {
         page: u64,
         words: &[u64],
     ) -> Result<(), ContainerError> {
-        locked.heap.own(page + PAGE_BYTES - 8)?;
+        locked.heap.own_all(page, PAGE_BYTES)?;
         for (part, positions, shift) in self.parts_of(index) {
             let to = page + positions.start % PER * 8;
             if part != Part::New {
@@ -211,6 +210,9 @@ impl Plan {
             let entry = self.entry_of_old(before);
             let place = (entry >> 48).wrapping_add(before) % PER;
             let count = (end - before).min(PER - before % PER).min(PER - place);
+            for nth in 0..count {
+                locked.note(to + 8 * nth);
+            }
             if !locked.heap.words.copy(slot(entry, before), to, count) {
                 return Err(locked
                     .heap
@@ -230,22 +232,35 @@ impl Plan {
             .unwrap_or(0)
     }
 
-    /// What a position will hold.
-    fn word(
+    /// Adds what positions will hold, all of them in the page of `entry`, to a change.
+    fn put_words(
         &self,
         locked: &Locked<'_>,
         part: Part,
-        position: u64,
+        positions: Range<u64>,
+        entry: u64,
         words: &[u64],
-    ) -> Result<u64, ContainerError> {
+        change: &mut Change<'_>,
+    ) -> Result<(), ContainerError> {
         if part == Part::New {
-            return Ok(words
-                .get((position - self.middle.start) as usize)
-                .copied()
-                .unwrap_or(0));
+            let skipped = (positions.start - self.middle.start) as usize;
+            for (position, word) in positions.zip(words.iter().skip(skipped)) {
+                change.put(slot(entry, position), *word)?;
+            }
+            return Ok(());
         }
         let shift = if part == Part::Moves { self.shift } else { 0 };
-        let before = position.wrapping_add_signed(-shift);
-        locked.load(slot(self.entry_of_old(before), before))
+        let mut position = positions.start;
+        while position < positions.end {
+            let before = position.wrapping_add_signed(-shift);
+            let old = self.entry_of_old(before);
+            let count = (positions.end - position).min(PER - before % PER);
+            for nth in 0..count {
+                let word = locked.load(slot(old, before.wrapping_add(nth)))?;
+                change.put(slot(entry, position + nth), word)?;
+            }
+            position += count;
+        }
+        Ok(())
     }
 }

@@ -75,6 +75,9 @@ impl RawList {
     ) -> Result<(), ContainerError> {
         let state = State::load(locked)?;
         let len = values.len() as u64;
+        if state.len == 0 && Self::is_one_step(values) {
+            return self.extend_locked(locked, values);
+        }
         if state.len <= SMALL && len <= SMALL {
             return self.splice(locked, 0..state.len, values);
         }
@@ -136,6 +139,7 @@ impl RawList {
                 if let Some(blob) = Word(word).as_blob() {
                     change.free(blob)?;
                 }
+                change.drops(Word(word))?;
                 continue;
             }
             let position = state.base + index;
@@ -167,7 +171,7 @@ impl RawList {
             for element in elements {
                 let word = match element {
                     Source::Old(index) => builder.move_over(locked, state.word(locked, index)?)?,
-                    Source::New(value) => builder.place(value)?,
+                    Source::New(value) => builder.generation.place(value)?,
                 };
                 builder.push(word)?;
             }
@@ -176,6 +180,7 @@ impl RawList {
         if built.is_err() {
             // Nothing leads to it.
             let _ = self.heap.give_back_old_chunks();
+            let _ = self.heap.settle_references();
         }
         built
     }
@@ -220,19 +225,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The word of a value in the new generation.
-    fn place(&mut self, value: &Incoming<'_>) -> Result<Word, ContainerError> {
-        match *value {
-            Incoming::Word(word) => Ok(word),
-            Incoming::Blob(kind, bytes) => {
-                let at = self.generation.allocate(kind as u8, bytes.len() as u64)?;
-                self.generation.fill(at + 8, bytes)?;
-                Ok(Word::of_blob(at))
-            }
-        }
-    }
-
-    /// The same for a value that is in the old one.
+    /// The word of a value that is in the old generation.
     fn move_over(&mut self, locked: &Locked<'_>, word: u64) -> Result<Word, ContainerError> {
         let Some(old) = Word(word).as_blob() else {
             return Ok(Word(word));
@@ -245,9 +238,8 @@ impl<'a> Builder<'a> {
                 .corrupt(old, "an element that leads to no value")
                 .into());
         }
-        // Both ends are the container's, so the length is no dream.
-        locked.heap.own(old)?;
-        locked.heap.own(old + 8 * words)?;
+        // All of it is the container's, so the length is no dream.
+        locked.heap.own_all(old, 8 * words + 8)?;
         let new = self.generation.allocate(header.kind(), header.len())?;
         for word in 1..=words {
             self.generation

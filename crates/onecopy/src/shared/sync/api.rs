@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::super::error::ContainerError;
-use super::super::value::{NoValue, Value, Values};
+use super::super::reference::Reference;
+use super::super::value::{Value, Values};
 use super::barrier::Barrier;
 use super::condition::Condition;
 use super::event::Event;
@@ -110,6 +111,21 @@ impl Queue {
         Ok(Self { raw })
     }
 
+    /// The queue that a reference is to; `None` if it is to something else.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let raw = RawQueue::of_reference(reference)?;
+        Ok(raw.map(|raw| Self { raw }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.raw.reference()
+    }
+
     /// A token for another process. It counts as an interest in the queue until it is attached once.
     ///
     /// # Errors
@@ -133,7 +149,8 @@ impl Queue {
     /// The queue is damaged, or its lock is not to be had.
     pub fn get(&self, patience: Option<Duration>) -> Result<Option<Value>, ContainerError> {
         let got = self.raw.get(&Values, patience)?;
-        got.transpose().map_err(|NoValue| self.raw.no_value())
+        got.transpose()
+            .map_err(|error| error.or(|| self.raw.no_value()))
     }
 
     /// Takes the next item until [`Queue::done`] is called for it. If this process dies before, another gets it.
@@ -145,7 +162,8 @@ impl Queue {
         patience: Option<Duration>,
     ) -> Result<Option<(Value, Lease)>, ContainerError> {
         let got = self.raw.lease(&Values, patience)?;
-        got.transpose().map_err(|NoValue| self.raw.no_value())
+        got.transpose()
+            .map_err(|error| error.or(|| self.raw.no_value()))
     }
 
     /// Ends a lease; `false` if this process does not have it any more.

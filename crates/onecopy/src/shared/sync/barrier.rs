@@ -70,7 +70,7 @@ impl Barrier {
                 what: "waiting threads",
             });
         }
-        let heap = Heap::create_empty(store, kinds::BARRIER, kinds::BARRIER, BYTES)?;
+        let heap = super::create(store, kinds::BARRIER, BYTES)?;
         heap.words.store(heap.head + PARTIES, parties);
         Ok(Self { heap })
     }
@@ -80,7 +80,7 @@ impl Barrier {
     /// # Errors
     /// It is gone, or what the token leads to is no barrier.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, kinds::BARRIER)?;
+        let heap = super::open(Container::attach(token)?, kinds::BARRIER)?;
         Ok(Self { heap })
     }
 

@@ -34,7 +34,7 @@ impl Condition {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = Heap::create_empty(store, kinds::CONDITION, kinds::CONDITION, BYTES)?;
+        let heap = super::create(store, kinds::CONDITION, BYTES)?;
         Ok(Self { heap })
     }
 
@@ -43,7 +43,7 @@ impl Condition {
     /// # Errors
     /// It is gone, or what the token leads to is no condition.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, kinds::CONDITION)?;
+        let heap = super::open(Container::attach(token)?, kinds::CONDITION)?;
         Ok(Self { heap })
     }
 

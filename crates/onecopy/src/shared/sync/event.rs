@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{FIRST_BLOCK, ROOT0};
+use super::super::reference::Reference;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
 use super::kinds;
@@ -31,7 +32,7 @@ impl Event {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = Heap::create_empty(store, kinds::EVENT, kinds::EVENT, FIRST_BLOCK)?;
+        let heap = super::create(store, kinds::EVENT, FIRST_BLOCK)?;
         Ok(Self { heap })
     }
 
@@ -40,8 +41,23 @@ impl Event {
     /// # Errors
     /// It is gone, or what the token leads to is no event.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, kinds::EVENT)?;
+        let heap = super::open(Container::attach(token)?, kinds::EVENT)?;
         Ok(Self { heap })
+    }
+
+    /// The event that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let heap = super::of_reference(reference, kinds::EVENT)?;
+        Ok(heap.map(|heap| Self { heap }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the event until it is attached once.

@@ -31,6 +31,38 @@ pub use mutex::{Mutex, Took};
 pub use queue::{Lease, QueueOptions, RawQueue};
 pub use semaphore::{Released, Semaphore};
 
+use super::error::ContainerError;
+use super::heap::Heap;
+use super::reference::Reference;
+use crate::store::{Container, Store};
+
+/// A new container of zeros.
+fn create(store: &Store, kind: u8, byte_len: u64) -> Result<Heap, ContainerError> {
+    Heap::create_empty(store, kind, byte_len, no_word)
+}
+
+/// A container that exists.
+fn open(container: Container, kind: u8) -> Result<Heap, ContainerError> {
+    Heap::open(container, |found| found == kind, no_word)
+}
+
+/// The container that a reference is to, if it is of this kind.
+fn of_reference(reference: &Reference, kind: u8) -> Result<Option<Heap>, ContainerError> {
+    let container = reference.container();
+    let container = container.filter(|container| container.kind() == kind);
+    container
+        .map(|container| open(container.clone(), kind))
+        .transpose()
+}
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "as of containers of many words, which may be damaged"
+)]
+fn no_word(_: &Heap, _: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    Ok(())
+}
+
 /// What the store calls these kinds of containers.
 pub(crate) mod kinds {
     pub(crate) const QUEUE: u8 = 16;

@@ -19,6 +19,7 @@ use super::super::heap::Heap;
 use super::super::layout::{DEATHS, FIRST_BLOCK, ROOT0, ROOT3};
 use super::super::lock::sleep;
 use super::super::lock_word::swap;
+use super::super::reference::Reference;
 use super::bell::ALL;
 use super::deadline::{Deadline, Next};
 use super::kinds;
@@ -58,7 +59,7 @@ impl Mutex {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, is_recursive: bool) -> Result<Self, ContainerError> {
-        let heap = Heap::create_empty(store, kinds::MUTEX, kinds::MUTEX, FIRST_BLOCK)?;
+        let heap = super::create(store, kinds::MUTEX, FIRST_BLOCK)?;
         heap.words
             .store(heap.head + IS_RECURSIVE, u64::from(is_recursive));
         Ok(Self { heap, is_recursive })
@@ -69,9 +70,28 @@ impl Mutex {
     /// # Errors
     /// It is gone, or what the token leads to is no lock.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, kinds::MUTEX)?;
+        let heap = super::open(Container::attach(token)?, kinds::MUTEX)?;
+        Ok(Self::of(heap))
+    }
+
+    fn of(heap: Heap) -> Self {
         let is_recursive = heap.words.relaxed(heap.head + IS_RECURSIVE) != 0;
-        Ok(Self { heap, is_recursive })
+        Self { heap, is_recursive }
+    }
+
+    /// The lock that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let heap = super::of_reference(reference, kinds::MUTEX)?;
+        Ok(heap.map(Self::of))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the lock until it is attached once.

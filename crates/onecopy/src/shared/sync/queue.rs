@@ -22,8 +22,9 @@ use super::super::change::Change;
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::Header;
-use super::super::list::{LEN, RawList, Which};
+use super::super::list::{self, LEN, RawList, Which};
 use super::super::lock::Locked;
+use super::super::reference::Reference;
 use super::super::value::{Incoming, LEASE, Sink, Word};
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
@@ -91,7 +92,7 @@ impl RawQueue {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, options: QueueOptions) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, kinds::QUEUE)?;
+        let heap = Heap::create(store, kinds::QUEUE, each_word)?;
         let flags = if options.counts { COUNTS } else { 0 };
         let flags = flags | if options.is_stack { IS_STACK } else { 0 };
         heap.words.store(heap.head + MOST, options.most);
@@ -106,10 +107,31 @@ impl RawQueue {
     /// # Errors
     /// It is gone, or what the token leads to is no queue.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, kinds::QUEUE)?;
+        Self::open(Container::attach(token)?)
+    }
+
+    fn open(container: Container) -> Result<Self, ContainerError> {
+        let heap = Heap::open(container, |kind| kind == kinds::QUEUE, each_word)?;
         Ok(Self {
             list: RawList { heap },
         })
+    }
+
+    /// The queue that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let container = reference
+            .container()
+            .filter(|container| container.kind() == kinds::QUEUE);
+        container.cloned().map(Self::open).transpose()
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap().container)
     }
 
     /// A token for another process. It counts as an interest in the queue until it is attached once.
@@ -597,10 +619,24 @@ fn no_lease(locked: &Locked<'_>) -> ContainerError {
     locked.heap.corrupt(at, "a broken chain of leases").into()
 }
 
-/// Retires the blob of a word that this change makes unreachable.
-fn retire(change: &mut Change<'_>, word: Word) -> Result<(), ContainerError> {
-    match word.as_blob() {
-        Some(at) => change.retire(at),
-        None => Ok(()),
+/// Calls `take` with every word that may be a reference: of items, and of leased ones.
+fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    list::each_word(heap, take)?;
+    let mut at = heap.load(heap.head + LEASES)?;
+    for _ in 0..heap.load(heap.head + NUMBER)? {
+        if at == 0 {
+            break;
+        }
+        take(heap.load(at + WORD)?);
+        at = heap.load(at + NEXT)?;
     }
+    Ok(())
+}
+
+/// Retires what a word leads to that this change makes unreachable.
+fn retire(change: &mut Change<'_>, word: Word) -> Result<(), ContainerError> {
+    if let Some(at) = word.as_blob() {
+        change.retire(at)?;
+    }
+    change.drops(word)
 }

@@ -19,6 +19,7 @@ use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{DEATHS, FIRST_ARENA, ROOT0, ROOT1, ROOT2};
 use super::super::lock::Locked;
+use super::super::reference::Reference;
 use super::bell::Bell;
 use super::deadline::{Deadline, Next};
 use super::kinds;
@@ -57,8 +58,7 @@ impl Semaphore {
     /// No memory.
     pub fn create(store: &Store, units: u64, is_bounded: bool) -> Result<Self, ContainerError> {
         let names = units.clamp(FEWEST_NAMES, MOST_NAMES);
-        let kind = kinds::SEMAPHORE;
-        let heap = Heap::create_empty(store, kind, kind, NAMES + 8 * names)?;
+        let heap = super::create(store, kinds::SEMAPHORE, NAMES + 8 * names)?;
         heap.words.store(heap.head + UNITS, units);
         let most = if is_bounded { units } else { 0 };
         heap.words.store(heap.head + MOST, most);
@@ -72,8 +72,23 @@ impl Semaphore {
     /// # Errors
     /// It is gone, or what the token leads to is no semaphore.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, kinds::SEMAPHORE)?;
+        let heap = super::open(Container::attach(token)?, kinds::SEMAPHORE)?;
         Ok(Self { heap })
+    }
+
+    /// The semaphore that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let heap = super::of_reference(reference, kinds::SEMAPHORE)?;
+        Ok(heap.map(|heap| Self { heap }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the semaphore until it is attached once.
@@ -112,8 +127,8 @@ impl Semaphore {
                 return Ok(true);
             }
             match deadline.next() {
-                Next::Spin => continue,
-                _ if self.free_those_of_the_dead()? => continue,
+                Next::Spin => {}
+                _ if self.free_those_of_the_dead()? => {}
                 Next::End => return Ok(false),
                 Next::Sleep(nap) if bell.wait(seen, nap) => {}
                 Next::Sleep(_) => return Err(ContainerError::Interrupted),
@@ -191,13 +206,13 @@ impl Semaphore {
             if name == 0 {
                 continue;
             }
-            let has_ended = match known.iter().find(|known| known.0 == name) {
-                Some(known) => known.1,
-                None => {
-                    let has_ended = self.heap.container.has_ended(name)?;
-                    known.push((name, has_ended));
-                    has_ended
-                }
+            let before = known.iter().find(|known| known.0 == name).copied();
+            let has_ended = if let Some((_, has_ended)) = before {
+                has_ended
+            } else {
+                let has_ended = self.heap.container.has_ended(name)?;
+                known.push((name, has_ended));
+                has_ended
             };
             if has_ended {
                 let mut change = locked.change();
@@ -213,6 +228,12 @@ impl Semaphore {
             self.bell().ring(freed);
         }
         Ok(freed > 0)
+    }
+
+    /// Whether there are never more than at first.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.heap.words.relaxed(self.heap.head + MOST) > 0
     }
 
     /// Units to be had, as of a moment ago.

@@ -7,6 +7,7 @@ use super::super::index::room;
 use super::super::*;
 use super::{Model, Step, fixed, int, long};
 use crate::shared::Value;
+use crate::shared::value::{Incoming, Values, Word};
 use crate::store::Store;
 use crate::testing::{end_thread_after, in_thread, thread_stores_left};
 
@@ -274,4 +275,83 @@ fn abandoned_after_every_store() {
         }
     }
     println!("{ended} abandoned operations, {taken_over} of them with an abandoned successor");
+}
+
+/// What sets more keys than a record takes, or replaces all of them.
+const OF_MANY: &[(&str, Prepare)] = &[
+    ("update many", |dict| dict.update(&many()).unwrap()),
+    ("update many that are there", |dict| {
+        let keys = dict.items().unwrap().into_iter();
+        let items: Vec<_> = keys
+            .filter(|item| is_int(&item.1))
+            .map(|item| (item.0, int(77)))
+            .collect();
+        assert!(items.len() > 8);
+        dict.update(&items).unwrap();
+    }),
+    ("replace", |dict| {
+        let (raw, many) = (dict.raw(), many());
+        let encoded: Vec<_> = many
+            .iter()
+            .map(|(key, value)| (key.encode(), value.encode()))
+            .collect();
+        let items: Vec<_> = encoded
+            .iter()
+            .map(|(key, value)| (raw.key(key.incoming()), value.incoming()))
+            .collect();
+        raw.replace(&items).unwrap();
+    }),
+    ("add many", |dict| {
+        let raw = dict.raw();
+        let keys: Vec<_> = (0..40).map(|n| int(2 * n + 1)).collect();
+        let encoded: Vec<_> = keys.iter().map(Value::encode).collect();
+
+        let amount = Incoming::Word(Word::of_int(1 << 40).unwrap());
+        let items: Vec<_> = encoded
+            .iter()
+            .map(|key| (raw.key(key.incoming()), amount))
+            .filter(|(key, _)| {
+                raw.get(key, &Values)
+                    .unwrap()
+                    .is_none_or(|value| matches!(value, Ok(Value::Int(_))))
+            })
+            .collect();
+        assert!(items.len() > 30 && raw.add_all(&items).unwrap());
+    }),
+];
+
+fn is_int(value: &Value) -> bool {
+    matches!(value, Value::Int(_))
+}
+
+/// Some keys that are there and some that are not.
+fn many() -> Vec<(Value, Value)> {
+    let key = |n| {
+        if n % 2 == 0 {
+            long(n)
+        } else {
+            int(n + 4000 * (n % 3))
+        }
+    };
+    (0..40).map(|n| (key(n), long(n + 1))).collect()
+}
+
+#[test]
+fn many_keys_are_one_step() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let prepare = STATES[3].1;
+    for (name, operation) in OF_MANY {
+        let before = made(&store, prepare).items().unwrap();
+        let dict = made(&store, prepare);
+        let stores = stores(&dict, *operation);
+        let after = dict.items().unwrap();
+        // What is built and nobody can reach is much the same; the change that shows it is at the end.
+        let few = |n: &u64| stores - n < 24 || n.is_multiple_of(stores / 8 + 1);
+        for n in (1..=stores).filter(few) {
+            let dict = made(&store, prepare);
+            let place = format!("{name}, after store {n} of {stores}");
+            assert!(abandon(&dict, *operation, n), "{place}");
+            check(&dict, [&before, &after], &place);
+        }
+    }
 }

@@ -1,0 +1,233 @@
+//! `onecopy.List`, and what its methods are made of.
+#![forbid(unsafe_code)]
+
+use onecopy::shared::{Chunk, Incoming, RawList, Slice};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PySlice};
+
+use super::lock;
+use super::word::{self, Encoded, with_incoming};
+use crate::column::spare::Spare;
+use crate::error::Error;
+use crate::value::{index, key};
+
+/// A list that all processes see and change.
+///
+/// It has the methods of `list`. Elements of plain types are kept as such, and other containers and whole views stay what they
+/// are; others are pickled in, and each read makes a new object of them: change an element by setting it.
+///
+/// Each method is one step for all others. `l[i] += 1` is two; use `l.add(i, 1)`, or `with l.lock:`.
+///
+/// Args:
+///     iterable: The first elements.
+///
+/// Raises:
+///     MemoryError: There is no memory; the list is as it was.
+///     TimeoutError: A living process has had the lock for ten seconds.
+///
+/// Examples:
+///     >>> import onecopy
+///     >>> numbers = onecopy.List([3, 1, 2])
+///     >>> numbers.append(0)
+///     >>> numbers.sort()
+///     >>> numbers
+///     onecopy.List([0, 1, 2, 3])
+#[pyclass(
+    frozen,
+    sequence,
+    module = "onecopy.containers",
+    name = "List",
+    weakref
+)]
+pub(crate) struct List {
+    pub(super) raw: RawList,
+    pub(super) spare: Spare,
+}
+
+pub(super) fn no_element() -> PyErr {
+    index::out_of_range("list")
+}
+
+/// A slice of Python's, without a look at the length: that counts when the list is locked.
+pub(super) fn slice_of(slice: &Bound<'_, PySlice>) -> PyResult<Slice> {
+    let part = |name| -> PyResult<Option<i64>> {
+        let part = slice.getattr(name)?;
+        if part.is_none() {
+            return Ok(None);
+        }
+        index::slice_part(&part).map(|part| Some(part as i64))
+    };
+    let step = part("step")?.unwrap_or(1);
+    if step == 0 {
+        return Err(PyValueError::new_err("slice step cannot be zero"));
+    }
+    Ok(Slice {
+        start: part("start")?,
+        stop: part("stop")?,
+        step,
+    })
+}
+
+impl List {
+    pub(super) fn of(raw: RawList) -> Self {
+        let spare = Spare::new();
+        Self { raw, spare }
+    }
+
+    /// Tries until nobody has changed the list meanwhile: three times without the lock, then with it.
+    pub(super) fn until_done(
+        &self,
+        name: &str,
+        mut attempt: impl FnMut() -> PyResult<bool>,
+    ) -> PyResult<()> {
+        for _ in 0..3 {
+            if attempt()? {
+                return Ok(());
+            }
+        }
+        let locked = lock::hold(self.raw.writer_lock())?;
+        let done = attempt();
+        drop(locked);
+        if done? {
+            return Ok(());
+        }
+        // Only this thread can have changed it: a comparison or a key function has.
+        Err(PyValueError::new_err(format!(
+            "list modified during {name}"
+        )))
+    }
+
+    /// Why nothing could be popped.
+    #[cold]
+    pub(super) fn nothing_to_pop(&self) -> PyErr {
+        PyIndexError::new_err(match self.raw.is_empty() {
+            Ok(true) => "pop from empty list",
+            _ => "pop index out of range",
+        })
+    }
+
+    /// The elements of one moment.
+    pub(super) fn to_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let chunk = self.raw.snapshot().map_err(Error::from)?;
+        word::list_of(py, &chunk)
+    }
+
+    pub(super) fn set(&self, index: isize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let is_there = with_incoming(value, |value| {
+            Ok(self.raw.set(index as i64, value).map_err(Error::from)?)
+        })?;
+        if is_there {
+            Ok(())
+        } else {
+            Err(assign_out_of_range())
+        }
+    }
+
+    pub(super) fn extend_by(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        let values = Encoded::all(values)?;
+        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
+        Ok(self.raw.extend(&values).map_err(Error::from)?)
+    }
+
+    /// The first element between two limits that equals `value`.
+    pub(super) fn position(
+        &self,
+        value: &Bound<'_, PyAny>,
+        start: Option<&Bound<'_, PyAny>>,
+        stop: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<usize>> {
+        let items = self.to_list(value.py())?;
+        for at in index::range(start, stop, items.len())? {
+            if key::equal(&items.get_item(at)?, value)? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the other operand of a comparison or sum is as a list.
+    pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+        if let Ok(other) = other.cast::<Self>() {
+            return other.get().to_list(other.py()).map(Some);
+        }
+        Ok(other.cast::<PyList>().ok().cloned())
+    }
+}
+
+/// An argument of which only the truth counts.
+pub(super) struct Truth(pub(super) bool);
+
+impl FromPyObject<'_, '_> for Truth {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        object.is_truthy().map(Self)
+    }
+}
+
+fn no_memory() -> PyErr {
+    PyMemoryError::new_err(())
+}
+
+pub(super) fn assign_out_of_range() -> PyErr {
+    PyIndexError::new_err("list assignment index out of range")
+}
+
+impl List {
+    fn replace_if_unchanged(&self, chunk: &Chunk, values: &[Incoming<'_>]) -> PyResult<bool> {
+        let moment = chunk
+            .moment()
+            .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
+        Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
+    }
+
+    /// Sorts a copy and puts it in place if nothing has changed meanwhile.
+    pub(super) fn sort_once(
+        &self,
+        py: Python<'_>,
+        key: Option<&Bound<'_, PyAny>>,
+        reverse: bool,
+    ) -> PyResult<bool> {
+        let chunk = self.raw.snapshot().map_err(Error::from)?;
+        let items = word::list_of(py, &chunk)?;
+        let places = word::sorted_places(&items, key, reverse)?;
+        let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
+        let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
+        self.replace_if_unchanged(&chunk, &values)
+    }
+
+    /// Takes out what a copy says is the first that equals `value`, if nothing has changed meanwhile.
+    pub(super) fn remove_once(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let chunk = self.raw.snapshot().map_err(Error::from)?;
+        let items = word::list_of(value.py(), &chunk)?;
+        let mut found = None;
+        for at in 0..items.len() {
+            if key::equal(&items.get_item(at)?, value)? {
+                found = Some(at);
+                break;
+            }
+        }
+        let Some(at) = found else {
+            return Err(PyValueError::new_err("list.remove(x): x not in list"));
+        };
+        let Some(moment) = chunk.moment() else {
+            return Ok(false);
+        };
+        Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
+    }
+
+    /// Becomes so many times what it is.
+    pub(super) fn repeat(&self, count: usize) -> PyResult<()> {
+        self.until_done("*=", || {
+            let chunk = self.raw.snapshot().map_err(Error::from)?;
+            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
+            let mut values: Vec<Incoming<'_>> = Vec::new();
+            values.try_reserve_exact(len).map_err(|_| no_memory())?;
+            for _ in 0..if chunk.is_empty() { 0 } else { count } {
+                values.extend(chunk.iter());
+            }
+            self.replace_if_unchanged(&chunk, &values)
+        })
+    }
+}
