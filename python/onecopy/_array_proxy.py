@@ -33,7 +33,8 @@ class ArrayProxy:
         if typecode in ("u", "w"):
             raise ValueError(f"typecode {typecode!r} is of characters; put a str into a Value, or several into a List")
         numbers = array.array(typecode, sequence)
-        self._show(typecode, ArrayMemory(len(numbers) * numbers.itemsize, numbers.itemsize))
+        description = f"array of {len(numbers)} of type {typecode!r}"
+        self._show(typecode, ArrayMemory(len(numbers) * numbers.itemsize, numbers.itemsize, description))
         if numbers:
             self._numbers[:] = memoryview(numbers)
 
@@ -72,7 +73,7 @@ class ArrayProxy:
 
     def tolist(self) -> list[Any]:
         """The numbers as a list."""
-        return self._numbers.tolist()
+        return list(self._numbers)
 
     def _getvalue(self) -> array.array[Any]:
         return array.array(self._typecode, self._numbers.tobytes())

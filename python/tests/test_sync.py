@@ -109,7 +109,12 @@ def test_a_queue_keeps_its_bound_and_says_full_and_empty() -> None:
         with pytest.raises(queue.Full):
             put("two")
     assert items.get() == "one"
-    for get in (items.get_nowait, lambda: items.get(False), lambda: items.get(timeout=0.001), lambda: items.get(True, -1)):
+    for get in (
+        items.get_nowait,
+        lambda: items.get(False),
+        lambda: items.get(timeout=0.001),
+        lambda: items.get(True, -1),
+    ):
         with pytest.raises(queue.Empty):
             get()
     with pytest.raises(ValueError, match="task_done"):

@@ -21,7 +21,12 @@ from onecopy.multiprocessing._install import install
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-__all__ = [*(name for name in _standard.__all__ if name not in ("Manager", "get_context")), "Manager", "get_context", "install"]  # noqa: E501, PLE0604
+__all__ = [
+    *(name for name in _standard.__all__ if name not in ("Manager", "get_context")),
+    "Manager",
+    "get_context",
+    "install",
+]  # noqa: E501, PLE0604
 
 
 def get_context(method: str | None = None) -> BaseContext:

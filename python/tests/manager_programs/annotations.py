@@ -12,7 +12,9 @@ def kind(thing: DictProxy | ListProxy) -> str:
 
 def main():
     manager = multiprocessing.Manager()
-    print(isinstance(manager, SyncManager), kind(manager.dict()), kind(manager.list()), isinstance(manager.dict(), dict))
+    print(
+        isinstance(manager, SyncManager), kind(manager.dict()), kind(manager.list()), isinstance(manager.dict(), dict)
+    )
 
 
 if __name__ == "__main__":

@@ -36,9 +36,7 @@ def main():
     listener.stop()
     print(sorted(kept.texts))
     handlers = {"queue": {"class": "logging.handlers.QueueHandler", "queue": queue}}
-    logging.config.dictConfig(
-        {"version": 1, "handlers": handlers, "root": {"handlers": ["queue"], "level": "INFO"}}
-    )
+    logging.config.dictConfig({"version": 1, "handlers": handlers, "root": {"handlers": ["queue"], "level": "INFO"}})
     logging.getLogger().info("by dictConfig")
     print(queue.get(timeout=60).getMessage())
 
