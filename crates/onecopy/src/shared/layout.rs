@@ -69,6 +69,8 @@ pub(crate) const ROOT7: u64 = 232;
 pub(crate) const LONG: u64 = 240;
 /// Writes that the long record holds.
 pub(crate) const LONG_WRITES: u64 = 248;
+/// The end of the words by which readers find their way.
+pub(crate) const AFTER_ROOTS: u64 = 256;
 /// In `armed`: how many writes there are.
 pub(crate) const ARMED_LEN: u64 = (1 << 48) - 1;
 /// In `armed`, from this bit on: the number of the write by which readers see the change, from 1 on; 0 for none.

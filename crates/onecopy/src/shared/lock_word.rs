@@ -134,7 +134,7 @@ mod tests {
             sleeps.set(sleeps.get() + 1);
             true
         };
-        let waited = lock.wait(9, Duration::from_secs(60), |_| sleeps.get() >= 20, sleep);
+        let waited = lock.wait(9, Duration::from_mins(1), |_| sleeps.get() >= 20, sleep);
         let taken = Waited::Taken {
             is_from_the_dead: true,
         };
