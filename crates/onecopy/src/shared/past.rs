@@ -22,14 +22,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use super::error::{ContainerError, Retry};
 use super::heap::Heap;
 use super::layout::{AFTER_ROOTS, ARENA, ARENA_BYTES, FIRST_BLOCK, LIMBO_LEN, PIN};
 use super::lock::{Locked, sleep};
+use super::number_map::NumberMap;
 use crate::primitive::{Ordering, fence};
 
 const WHOSE: u64 = 0;
@@ -72,25 +71,7 @@ pub(super) struct Past<'a> {
     most: u64,
     taken: Cell<u64>,
     /// What words were that have been overwritten since.
-    old: RefCell<HashMap<u64, u64, BuildHasherDefault<Spread>>>,
-}
-
-/// Hashes one offset.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("offsets are hashed as numbers");
-    }
-    fn write_u64(&mut self, at: u64) {
-        // Offsets are multiples of eight; the upper bits choose the slot, the highest seven tell its neighbours apart.
-        let mixed = (at >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 29;
-    }
+    old: RefCell<NumberMap<u64>>,
 }
 
 /// The tag of a thread's log.
