@@ -327,7 +327,7 @@ fn the_end_of_a_copy_does_not_wait_for_the_lock() {
     let list = List::made(&store, 700);
     let lock = Subject::lock(&list);
     let (release, released) = channel::<()>();
-    let (take, told) = channel();
+    let (hold, told) = channel();
     let holder = std::thread::spawn(move || {
         told.recv().unwrap();
         lock.hold(None).unwrap();
@@ -336,7 +336,7 @@ fn the_end_of_a_copy_does_not_wait_for_the_lock() {
     });
     let lock = Subject::lock(&list);
     let states = when_pinned(&store, &list, LIST[4], move || {
-        take.send(()).unwrap();
+        hold.send(()).unwrap();
         while !lock.is_held().unwrap() {
             std::thread::yield_now();
         }
