@@ -35,7 +35,7 @@ EXTENSION: Final[Steps] = [
 # Lower than their step: these use nothing between them and what stands here.
 EXTENSION_ONLY: Final = {
     "freeze": {"error", "cpython"},
-    "container": {"error", "cpython", "value", "column"},
+    "container": {"error", "cpython", "value", "image", "column"},
 }
 
 CORE: Final[Steps] = [

@@ -12,8 +12,8 @@ from onecopy.containers import Lock
 class ArrayMemory(Buffer):
     """The elements of a writable array in the store, the same memory in every process."""
 
-    def __new__(cls, byte_len: int, item_bytes: int) -> ArrayMemory:
-        """Takes memory for elements of `item_bytes` each; they are zeros.
+    def __new__(cls, byte_len: int, item_bytes: int, description: bytes) -> ArrayMemory:
+        """Takes memory for elements of `item_bytes` each; they are zeros. `description` is kept with them.
 
         Raises:
             MemoryError: There is not enough memory.
@@ -32,6 +32,10 @@ class ArrayMemory(Buffer):
             Gone: Nothing holds the array any more.
             AttachError: Its store was not found, or it is no such array.
         """
+
+    @property
+    def description(self) -> bytes:
+        """What was said of the elements; empty if it was too long."""
 
     def token(self) -> bytes:
         """Makes a token for another process.

@@ -18,7 +18,8 @@ use crate::value::repr::guarded;
 
 /// One value of any kind that all processes see and change.
 ///
-/// Values of plain types are kept as such; others are pickled in, and each read makes a new object.
+/// Values of plain types are kept as such, and other containers and whole views stay what they are; others are pickled in, and
+/// each read makes a new object.
 ///
 /// Args:
 ///     value: The first value.

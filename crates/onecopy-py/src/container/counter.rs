@@ -1,7 +1,7 @@
 //! `onecopy.Counter`: what a `collections.Counter` is, for all processes at once. It is a dict of numbers.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Part, RawDict};
+use onecopy::shared::{DictKind, End, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyNotImplementedError, PyTypeError};

@@ -5,7 +5,7 @@
 macro_rules! keyed_methods {
     ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
         impl $class {
-            fn of(raw: RawDict) -> Self {
+            pub(super) fn of(raw: RawDict) -> Self {
                 let spare = Spare::new();
                 Self { raw, spare }
             }
@@ -16,7 +16,7 @@ macro_rules! keyed_methods {
             #[new]
             #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
             fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-                let raw = keyed::create(keyed::Kind::$class)?;
+                let raw = keyed::create(DictKind::$class)?;
                 Ok(Self::of(raw))
             }
 

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 
-use super::handle::{self, Given};
+use super::handle::{self, Given, of_itself};
 use super::list_iterator::ListIterator;
 pub(super) use super::list_work::List;
 use super::list_work::{Truth, assign_out_of_range, no_element, slice_of};
@@ -108,6 +108,12 @@ impl List {
         operation: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
+        if let Ok(same) = other.cast::<Self>()
+            && self.raw.reference() == same.get().raw.reference()
+            && let Some(equal) = of_itself(operation)
+        {
+            return equal.into_bound_py_any(py);
+        }
         match Self::operand(other)? {
             Some(other) => self.to_list(py)?.rich_compare(other, operation),
             None => Ok(py.NotImplemented().into_bound(py)),

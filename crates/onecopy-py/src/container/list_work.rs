@@ -14,8 +14,8 @@ use crate::value::{index, key};
 
 /// A list that all processes see and change.
 ///
-/// It has the methods of `list`. Elements of plain types are kept as such; others are pickled in, and each read makes a
-/// new object of them: change an element by setting it.
+/// It has the methods of `list`. Elements of plain types are kept as such, and other containers and whole views stay what they
+/// are; others are pickled in, and each read makes a new object of them: change an element by setting it.
 ///
 /// Each method is one step for all others. `l[i] += 1` is two; use `l.add(i, 1)`, or `with l.lock:`.
 ///

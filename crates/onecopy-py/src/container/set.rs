@@ -1,7 +1,7 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Incoming, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;

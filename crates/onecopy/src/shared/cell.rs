@@ -5,6 +5,7 @@ use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{Header, ROOT3};
 use super::lock::{Locked, WriterLock};
+use super::reference::Reference;
 use super::value::{Incoming, Sink, Word, read_value};
 use crate::store::{Container, Store, Token};
 
@@ -32,7 +33,7 @@ impl Cell {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, KIND)?;
+        let heap = Heap::create(store, KIND, each_word)?;
         heap.words.store(heap.head + WORD, Word::NONE.0);
         Ok(Self { heap })
     }
@@ -42,8 +43,29 @@ impl Cell {
     /// # Errors
     /// It is gone, or what the token leads to is no single value.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, KIND)?;
+        Self::open(Container::attach(token)?)
+    }
+
+    fn open(container: Container) -> Result<Self, ContainerError> {
+        let heap = Heap::open(container, |kind| kind == KIND, each_word)?;
         Ok(Self { heap })
+    }
+
+    /// The value that a reference is to.
+    ///
+    /// # Errors
+    /// What it refers to is no single value.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let container = reference
+            .container()
+            .filter(|container| container.kind() == KIND);
+        container.cloned().map(Self::open).transpose()
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// Where the value begins in its store: two handles with the same are of the same value.
@@ -115,6 +137,15 @@ impl Cell {
     }
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "as of containers of many words, which may be damaged"
+)]
+fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    take(heap.words.relaxed(heap.head + WORD));
+    Ok(())
+}
+
 impl Locked<'_> {
     /// Whether a word of the container is this value: of the same type and, for a pickle, made of the same bytes.
     pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
@@ -126,6 +157,7 @@ impl Locked<'_> {
                     && header.len() == bytes.len() as u64
                     && self.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
             }
+            (Incoming::Reference(reference), None) => self.is_reference_to(word, reference)?,
             _ => false,
         })
     }
@@ -137,26 +169,27 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn replace(&self, at: u64, value: &Incoming<'_>) -> Result<(), ContainerError> {
         let old = Word(self.load(at)?);
-        match (value, old.as_blob()) {
-            (Incoming::Word(word), None) => self.set(at, word.0),
-            (_, old) => self.replace_blob(at, old, value),
+        match value {
+            Incoming::Word(word) if !old.leads() => self.set(at, word.0),
+            _ => self.replace_slowly(at, old, value),
         }
     }
 
     #[inline(never)]
-    fn replace_blob(
+    fn replace_slowly(
         &self,
         at: u64,
-        old: Option<u64>,
+        old: Word,
         value: &Incoming<'_>,
     ) -> Result<(), ContainerError> {
         self.make_room_in_limbo()?;
         let mut change = self.change();
         let word = value.place(&mut change)?;
         change.put_seen(at, word.0)?;
-        if let Some(old) = old {
-            change.retire(old)?;
+        if let Some(blob) = old.as_blob() {
+            change.retire(blob)?;
         }
+        change.drops(old)?;
         change.commit(false)
     }
 }

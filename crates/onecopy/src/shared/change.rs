@@ -31,6 +31,7 @@ use super::layout::{
 };
 use super::lock::Locked;
 use super::record::Record;
+use super::reference::Pending;
 use crate::error::Corrupt;
 
 /// Words that a long change writes again and again, at most: rows of classes and what stands in the head.
@@ -53,6 +54,8 @@ pub(crate) struct Change<'a> {
     pub(super) pin: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
+    /// What it does to references to other objects (referring.rs).
+    pub(super) references: Option<Box<Pending>>,
 }
 
 impl Locked<'_> {
@@ -67,6 +70,7 @@ impl Locked<'_> {
             seen: 0,
             pin: self.pin,
             again: None,
+            references: None,
         }
     }
 
@@ -91,6 +95,7 @@ impl Locked<'_> {
             seen: 0,
             pin: self.pin,
             again: Some(Vec::with_capacity(AGAIN)),
+            references: None,
         })
     }
 
@@ -336,24 +341,47 @@ impl Change<'_> {
     /// # Errors
     /// Somebody has overwritten the record meanwhile.
     #[inline(always)]
-    pub(crate) fn commit(self, moves: bool) -> Result<(), ContainerError> {
+    pub(crate) fn commit(mut self, moves: bool) -> Result<(), ContainerError> {
         let (words, head) = (&self.heap.words, self.heap.head);
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
         let armed = self.record.len | self.seen << SEEN | is_long;
-        if moves {
+        let done = if moves {
             words.store(head + ARMED, armed);
             let seq = words.relaxed(head + SEQ) | 1;
             words.store(head + SEQ, seq);
-            self.heap.write(self.pin, self.record)?;
-            words.store(head + SEQ, seq.wrapping_add(1));
+            let done = self.heap.write(self.pin, self.record);
+            if done.is_ok() {
+                words.store(head + SEQ, seq.wrapping_add(1));
+            }
+            done
         } else {
             // Before `armed`: a record that is found while `changes` is odd is this change's.
             let changes = self.heap.begin_change();
             words.store(head + ARMED, armed);
-            self.heap.write(self.pin, self.record)?;
-            self.heap.end_change(changes);
+            let done = self.heap.write(self.pin, self.record);
+            if done.is_ok() {
+                self.heap.end_change(changes);
+            }
+            done
+        };
+        if let Err(damage) = done {
+            // Whoever takes the lock next tries again, and settles what it does to references.
+            self.references = None;
+            return Err(damage.into());
         }
         words.store(head + ARMED, 0);
+        if self.references.is_some() {
+            self.finish_references();
+        }
         Ok(())
+    }
+}
+
+impl Drop for Change<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.references.is_some() {
+            self.give_up_references();
+        }
     }
 }

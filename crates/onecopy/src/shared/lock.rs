@@ -102,6 +102,17 @@ pub(super) fn sleep(nap: &mut dyn FnMut()) -> bool {
     true
 }
 
+impl<'a> Locked<'a> {
+    /// What a thread that has the lock does; dropping it gives nothing back.
+    pub(crate) fn of_holder(heap: &'a Heap) -> Self {
+        Self {
+            heap,
+            is_own: false,
+            pin: heap.words.relaxed(heap.head + PIN),
+        }
+    }
+}
+
 impl Heap {
     #[inline(always)]
     fn lock_word(&self) -> LockWord<'_> {
@@ -197,6 +208,8 @@ impl Heap {
             self.words.store(self.head + DEATHS, deaths.wrapping_add(1));
             self.give_back_old_chunks()?;
         }
+        // What cannot be settled now stays so until the next change of references.
+        let _ = self.settle_references();
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
-//! * `value` says what a word means.
+//! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
@@ -41,6 +41,8 @@ mod look;
 mod number_map;
 mod past;
 mod record;
+mod reference;
+mod referring;
 mod usage;
 mod value;
 mod verify;
@@ -49,12 +51,13 @@ mod words;
 pub use array::{Array, Element, Number, RawArray, Sum};
 pub use cell::Cell;
 pub use dict::{
-    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part,
-    Picture, RawDict, Set, canonical, refusal,
+    Canonical, Counter, Dict, DictError, DictKind, DictLock, End, Items, Key, KeyAdded,
+    KeyExchanged, Part, Picture, RawDict, Set, canonical, refusal,
 };
 pub use error::ContainerError;
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::{Moment, retries};
+pub use reference::Reference;
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};

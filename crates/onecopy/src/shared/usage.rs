@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::array;
 use super::cell;
-use super::dict;
+use super::dict::{self, DictKind};
 use super::layout::{
     ARENA, CLASSES, END, FIRST_BLOCK, FREE, GENERATION, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, RUN,
     TOP, UNUSED, stride,
@@ -31,6 +31,8 @@ pub enum ContainerKind {
     Set,
     /// A [`crate::Counter`].
     Counter,
+    /// A dict whose keys are shown as attributes.
+    Namespace,
     /// One value.
     Value,
     /// A [`crate::Array`].
@@ -43,12 +45,16 @@ impl ContainerKind {
     fn of(tag: u32) -> Self {
         match u8::try_from(tag) {
             Ok(list::KIND) => Self::List,
-            Ok(dict::KIND) => Self::Dict,
-            Ok(dict::SET) => Self::Set,
-            Ok(dict::COUNTER) => Self::Counter,
             Ok(cell::KIND) => Self::Value,
             Ok(array::KIND) => Self::Array,
-            _ => Self::Unknown,
+            Ok(kind) => match DictKind::of(kind) {
+                Some(DictKind::Dict) => Self::Dict,
+                Some(DictKind::Set) => Self::Set,
+                Some(DictKind::Counter) => Self::Counter,
+                Some(DictKind::Namespace) => Self::Namespace,
+                None => Self::Unknown,
+            },
+            Err(_) => Self::Unknown,
         }
     }
 }
@@ -189,9 +195,10 @@ impl Looker<'_> {
         };
         head.len = match self.kind {
             ContainerKind::List => self.root(list::LEN),
-            ContainerKind::Dict | ContainerKind::Set | ContainerKind::Counter => {
-                dict::len_of(self.root(dict::STATE))
-            }
+            ContainerKind::Dict
+            | ContainerKind::Set
+            | ContainerKind::Counter
+            | ContainerKind::Namespace => dict::len_of(self.root(dict::STATE)),
             ContainerKind::Value => 1,
             ContainerKind::Array => {
                 head.has_heap = false;

@@ -8,8 +8,8 @@
 //! 0xfffa | n            None, False, True
 //! 0xfffb | length (3), Latin-1 or ASCII (1), four bits of zeros | 40 bits     a str of up to five bytes
 //! 0xfffc | length (3)   | 40 bits           bytes, up to five
-//! 0xfffd | offset       a blob: a block whose header says what and how long
-//! 0xfffe | index, generation                another object of the store
+//! 0xfffe | offset       a blob: a block whose header says what and how long
+//! 0xffff | index (20), generation (28)      a reference to another object of the store (referring.rs)
 //! ```
 //! A str is kept in the narrowest of one, two and four bytes a character, as CPython keeps it. Wide ints are
 //! little-endian two's complement in the fewest bytes. Objects are pickles, made and read by whoever knows how.
@@ -23,6 +23,8 @@ use super::error::ContainerError;
 use super::layout::{CLASSES, Header, class_len};
 pub(crate) use super::layout::{DIRECTORY, ENTRY, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
 use super::look::{Look, Retry};
+use super::reference::Reference;
+use crate::error::AccessError;
 use crate::store::SPAN;
 
 const FLOAT_SHIFT: u64 = 1 << 48;
@@ -34,7 +36,8 @@ const TAG_INT: u64 = 0xfff9;
 const TAG_CONSTANT: u64 = 0xfffa;
 const TAG_STR: u64 = 0xfffb;
 const TAG_BYTES: u64 = 0xfffc;
-const TAG_BLOB: u64 = 0xfffd;
+const TAG_BLOB: u64 = 0xfffe;
+const TAG_REFERENCE: u64 = 0xffff;
 /// The 48 bits below a tag.
 const PAYLOAD: u64 = (1 << 48) - 1;
 /// The longest blob whose length is believed if the store has so many bytes.
@@ -225,6 +228,27 @@ impl Word {
         }
     }
 
+    /// The word that has a reference's name.
+    pub(crate) const fn of_reference(name: u64) -> Self {
+        Self(TAG_REFERENCE << 48 | name & PAYLOAD)
+    }
+
+    /// The reference's name that the word has.
+    #[inline(always)]
+    pub(crate) const fn as_reference(self) -> Option<u64> {
+        if self.0 >> 48 == TAG_REFERENCE {
+            Some(self.0 & PAYLOAD)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it leads elsewhere: to a blob or another object.
+    #[inline(always)]
+    pub(crate) const fn leads(self) -> bool {
+        self.0 >= TAG_BLOB << 48
+    }
+
     /// What the word says by itself; `None` for one that leads elsewhere, and for no value.
     #[must_use]
     #[inline(always)]
@@ -258,6 +282,8 @@ pub enum Incoming<'a> {
     Word(Word),
     /// The content of a blob.
     Blob(Kind, &'a [u8]),
+    /// Another object of the store.
+    Reference(&'a Reference),
 }
 
 impl<'a> Incoming<'a> {
@@ -300,6 +326,7 @@ impl<'a> Incoming<'a> {
                 change.fill(at + 8, bytes)?;
                 Ok(Word::of_blob(at))
             }
+            Self::Reference(reference) => change.refer(reference),
         }
     }
 }
@@ -340,6 +367,11 @@ pub trait Sink {
     fn room(&self, kind: Kind, len: usize) -> Result<(Self::Room, *mut u8), Self::Error>;
     /// Makes the result of room that was filled; what is in it is what was in the container at one moment.
     fn filled(&self, room: Self::Room, kind: Kind, len: usize) -> Result<Self::Made, Self::Error>;
+    /// Makes the result of a reference to another object, or of why it cannot be held.
+    fn reference(
+        &self,
+        reference: Result<Reference, AccessError>,
+    ) -> Result<Self::Made, Self::Error>;
 }
 
 /// What is read ends as a result, as an error of the sink, or in another try.
@@ -350,16 +382,39 @@ pub(crate) fn read_value<S: Sink>(
     sink: &S,
 ) -> Result<Result<S::Made, S::Error>, Retry> {
     let word = Word(word);
+    if !word.leads() {
+        look.check()?;
+        return Ok(sink.word(word));
+    }
     match word.as_blob() {
-        None => {
-            look.check()?;
-            Ok(sink.word(word))
-        }
         Some(at) => read_blob(look, at, sink),
+        None => read_reference(look, word, sink),
     }
 }
 
+/// Under the container's lock the sink holds what it gets before the reference can go.
+#[cold]
+#[inline(never)]
+fn read_reference<S: Sink>(
+    look: &Look<'_>,
+    word: Word,
+    sink: &S,
+) -> Result<Result<S::Made, S::Error>, Retry> {
+    Ok(sink.reference(look.hold(word)?))
+}
+
 impl Look<'_> {
+    /// Takes a hold on what a word refers to. It was dropped: then another word stands there by now.
+    pub(crate) fn hold(&self, word: Word) -> Result<Result<Reference, AccessError>, Retry> {
+        self.check()?;
+        let name = word.as_reference().ok_or(Retry)?;
+        match self.heap.container.hold_reference(name) {
+            Ok(Some(referent)) => Ok(Ok(Reference(referent))),
+            Ok(None) => Err(Retry),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// What a blob is, and how long: true, and no longer than its block, before anything is allocated for it.
     #[inline(always)]
     pub(crate) fn blob(&self, at: u64) -> Result<(Kind, usize), Retry> {
@@ -399,10 +454,9 @@ impl Look<'_> {
         let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
         let owns = |at| heap.container.owns(at);
         // Others' spans may stand between two chunks.
-        let is_own = || owns(last) && (at..last).step_by(SPAN as usize).all(owns);
-        // Another process may have added the chunk; what this one knows is only changed under the lock.
-        let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
-        if fits && (is_own() || look() && is_own()) {
+        let is_own = owns(last) && (at..last).step_by(SPAN as usize).all(owns);
+        // Another process may have added the chunk.
+        if fits && (is_own || heap.container.owns_now(at, last)) {
             Ok(())
         } else {
             Err(Retry)
@@ -460,6 +514,7 @@ impl Incoming<'_> {
                 unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
                 sink.filled(room, kind, bytes.len())
             }
+            Self::Reference(reference) => sink.reference(Ok(reference.clone())),
         }
     }
 }
@@ -520,6 +575,8 @@ pub enum Value {
     Pickle(Vec<u8>),
     /// A key that Python has written: a tuple, an Enum, a UUID, a date.
     Encoded(Vec<u8>),
+    /// Another object of the store: a container, or an object that never changes. Not a copy of it.
+    Reference(Reference),
 }
 
 impl Value {
@@ -564,6 +621,7 @@ impl Value {
             Self::Bytes(bytes) => Incoming::of_bytes(bytes),
             Self::Pickle(bytes) => Incoming::Blob(Kind::Pickle, bytes),
             Self::Encoded(bytes) => Incoming::Blob(Kind::Encoded, bytes),
+            Self::Reference(reference) => Incoming::Reference(reference),
             Self::None | Self::Bool(_) => Incoming::Word(Word::NONE),
         })
     }
@@ -609,6 +667,7 @@ value_from! {
     String, value => Self::Str(value);
     &[u8], value => Self::Bytes(value.to_owned());
     Vec<u8>, value => Self::Bytes(value);
+    Reference, value => Self::Reference(value);
 }
 
 fn of_made(kind: Kind, bytes: &[u8]) -> Incoming<'_> {
@@ -662,9 +721,24 @@ fn narrowest_str(points: impl Iterator<Item = u32> + Clone) -> (Kind, Vec<u8>) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Values;
 
-/// A blob that means nothing, which only damage leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoValue;
+/// Why there is no value.
+#[derive(Debug)]
+pub(crate) enum NoValue {
+    /// A blob that means nothing, which only damage leaves.
+    Damaged,
+    /// What a word refers to could not be held.
+    NotHeld(AccessError),
+}
+
+impl NoValue {
+    /// The error; `damaged` makes it if there is none yet.
+    pub(crate) fn or(self, damaged: impl FnOnce() -> ContainerError) -> ContainerError {
+        match self {
+            Self::Damaged => damaged(),
+            Self::NotHeld(error) => error.into(),
+        }
+    }
+}
 
 impl Sink for Values {
     type Made = Value;
@@ -672,7 +746,7 @@ impl Sink for Values {
     type Error = NoValue;
 
     fn word(&self, word: Word) -> Result<Value, NoValue> {
-        Ok(match word.immediate().ok_or(NoValue)? {
+        Ok(match word.immediate().ok_or(NoValue::Damaged)? {
             Immediate::None => Value::None,
             Immediate::Bool(value) => Value::Bool(value),
             Immediate::Int(value) => Value::Int(value),
@@ -705,7 +779,7 @@ impl Sink for Values {
         Ok(match kind {
             Kind::Int => small_int(&room).map_or(Value::BigInt(room), Value::Int),
             Kind::Nan => {
-                let bits = room.try_into().map_err(|_| NoValue)?;
+                let bits = room.try_into().map_err(|_| NoValue::Damaged)?;
                 Value::Float(f64::from_bits(u64::from_le_bytes(bits)))
             }
             Kind::Bytes => Value::Bytes(room),
@@ -727,11 +801,15 @@ impl Sink for Values {
                 let (units, _) = room.as_chunks::<4>();
                 let points: Vec<u32> = units.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
                 if points.iter().any(|point| *point > 0x10_ffff) {
-                    return Err(NoValue);
+                    return Err(NoValue::Damaged);
                 }
                 text(points)
             }
         })
+    }
+
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Value, NoValue> {
+        reference.map(Value::Reference).map_err(NoValue::NotHeld)
     }
 }
 

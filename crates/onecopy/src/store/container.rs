@@ -98,7 +98,7 @@ impl Container {
         Ok(Self::of(hold, kind, &row))
     }
 
-    fn of(hold: Hold, kind: u8, row: &Row) -> Self {
+    pub(super) fn of(hold: Hold, kind: u8, row: &Row) -> Self {
         let own = OwnSpans::new(hold.attached.file.geometry.span_count);
         own.add(row);
         Self(Arc::new(Shared { hold, kind, own }))
@@ -116,7 +116,7 @@ impl Container {
         Ok(Self::of(hold, row.tag as u8, &row))
     }
 
-    fn attached(&self) -> &Arc<Attached> {
+    pub(super) fn attached(&self) -> &Arc<Attached> {
         &self.0.hold.attached
     }
 
@@ -196,27 +196,31 @@ impl Container {
         let allocated = session
             .lock(PATIENCE)
             .map_err(AllocateError::from)
-            .and_then(|locked| locked.allocate_chunk(slot, len, tag));
+            .and_then(|locked| locked.allocate_chunk(slot, len));
         session.end(PATIENCE);
         let row = allocated?;
         // The chunk is DYING, this process's to free: no other thread is at work on it.
         let committed = attached.file.commit_data(row.first, len, Huge::Auto);
-        if let Err(error) = committed.and_then(|()| Ok(self.link(&row)?)) {
-            // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
-            if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
-                attached.free(&[row], PATIENCE);
+        let linked = committed.and_then(|()| Ok(self.link(&row, tag)?));
+        let row = match linked {
+            Ok(linked) => linked,
+            Err(error) => {
+                // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
+                if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
+                    attached.free(vec![row], PATIENCE);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         self.0.own.add(&row);
         let chunk = Chunk::of(&row);
         self.populate(&chunk);
         Ok(chunk)
     }
 
-    fn link(&self, row: &Row) -> Result<(), AccessError> {
+    fn link(&self, row: &Row, tag: u32) -> Result<Row, AccessError> {
         let session = self.attached().session()?;
-        session.lock(PATIENCE)?.link_chunk(self.id(), row)
+        session.lock(PATIENCE)?.link_chunk(self.id(), row, tag)
     }
 
     /// The chunks, from the newest to the oldest.
@@ -258,6 +262,19 @@ impl Container {
     #[inline]
     pub(crate) fn owns(&self, offset: u64) -> bool {
         self.0.own.have(offset)
+    }
+
+    /// Whether a range of the data area, from one byte to another, is the container's, as the store's rows say; `false` also if
+    /// they cannot be read. What [`Container::owns`] says stays the same, so that readers may ask.
+    pub(crate) fn owns_now(&self, first: u64, last: u64) -> bool {
+        let Ok(rows) = self.rows() else {
+            return false;
+        };
+        let own = (self.first(), self.len());
+        let chunks = rows.iter().map(|row| (offset_of(row.first), row.len));
+        chunks
+            .chain([own])
+            .any(|(start, len)| start <= first && last < start.saturating_add(len))
     }
 
     /// The same, after a look at the store's rows; `false` also if they cannot be read. The caller holds the container's
@@ -329,7 +346,7 @@ impl Container {
 }
 
 /// Fails in a process that inherited its mappings but could be given no holds (I1, I2).
-fn usable(attached: &Attached) -> Result<(), AccessError> {
+pub(super) fn usable(attached: &Attached) -> Result<(), AccessError> {
     if attached.is_void() {
         return Err(AccessError::NoHolds {
             store: attached.file.uuid,

@@ -213,6 +213,7 @@ fn added(sum: &[u8]) -> KeyAdded {
             }
             None => KeyAdded::Wide(bytes.to_vec()),
         },
+        Incoming::Reference(_) => KeyAdded::NoInt,
     }
 }
 
@@ -225,7 +226,7 @@ fn int_bytes(value: &Incoming<'_>) -> Option<Vec<u8>> {
             _ => None,
         },
         Incoming::Blob(Kind::Int, bytes) => Some(bytes.to_vec()),
-        Incoming::Blob(..) => None,
+        _ => None,
     }
 }
 

@@ -111,14 +111,14 @@ impl RawDict {
         let before = locked.root(STATE);
         let (mut used, mut len) = (used_of(before), len_of(before));
         let mut change = locked.long_change(WORDS * (items.len() as u64 + 32))?;
-        let mut old_blobs = Vec::new();
+        let mut old = Vec::new();
         let (mut taken, mut counted) = (HashSet::new(), Vec::new());
         for (key, value) in items {
             let found = self.find_locked(locked, key)?;
             let word = value.place(&mut change)?;
             if found.is_key() {
                 let at = found.entry().wrapping_add(VALUE_AT);
-                old_blobs.extend(Word(locked.load(at)?).as_blob());
+                old.push(Word(locked.load(at)?));
                 change.put(at, word.0)?;
                 continue;
             }
@@ -131,8 +131,11 @@ impl RawDict {
             change.put(found.slot, found.word_of(entry))?;
             (used, len) = (used + 1, len + 1);
         }
-        for blob in old_blobs {
-            change.free(blob)?;
+        for word in old {
+            if let Some(blob) = word.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(word)?;
         }
         change.put_root(STATE, state(used, len))?;
         // Last, since nobody takes it back: what fails counts nothing.

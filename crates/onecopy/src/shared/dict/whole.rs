@@ -70,7 +70,10 @@ impl RawDict {
         self.each(locked, |entry| {
             let value = Word(locked.load(entry.wrapping_add(VALUE_AT))?);
             change.free(entry)?;
-            value.as_blob().map_or(Ok(()), |blob| change.free(blob))
+            if let Some(blob) = value.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(value)
         })?;
         for page in 0..order.entries() {
             let page = locked.load(order.entry_at(page))?;
@@ -125,6 +128,7 @@ impl RawDict {
         if built.is_err() {
             // What cannot be given back now waits for the next generation.
             let _ = self.heap.give_back_old_chunks();
+            let _ = self.heap.settle_references();
         }
         built
     }
