@@ -43,6 +43,7 @@ mod past;
 mod record;
 mod reference;
 mod referring;
+mod rust_value;
 mod usage;
 mod value;
 mod verify;
@@ -59,5 +60,6 @@ pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::{Moment, retries};
 pub use reference::Reference;
+pub use rust_value::Value;
 pub use usage::{ContainerKind, ContainerStats};
-pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};
+pub use value::{Immediate, Incoming, Kind, Sink, Word};
