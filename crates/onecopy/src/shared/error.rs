@@ -47,3 +47,7 @@ pub enum ContainerError {
         what: &'static str,
     },
 }
+
+/// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retry;

@@ -26,11 +26,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
-use super::error::ContainerError;
+use super::error::{ContainerError, Retry};
 use super::heap::Heap;
 use super::layout::PIN;
 use super::lock::{Locked, sleep};
-use super::look::Retry;
 use crate::primitive::{Ordering, fence};
 
 const WHOSE: u64 = 0;
