@@ -278,7 +278,7 @@ class Counter(_Mapping[_K, int]):
     `onecopy.Dict`.
 
     `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step
-    for up to 1,024 keys, and for any number if the counter has at most sixteen times as many. `c[k] += 1` is two
+    for up to 1,024 keys, and for any number if the counter has at most four times as many. `c[k] += 1` is two
     steps. Operators in place are one step for those who write; who reads may see some counts first. The others give
     real counters.
 

@@ -29,7 +29,7 @@ use crate::value::repr::guarded;
 /// It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a `onecopy.Dict`.
 ///
 /// `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for up to 1,024
-/// keys, and for any number if the counter has at most sixteen times as many. `c[k] += 1` is two steps. The operators give
+/// keys, and for any number if the counter has at most four times as many. `c[k] += 1` is two steps. The operators give
 /// real counters; those in place are one step for those who write, and who reads may see some counts before the others.
 ///
 /// Args:

@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 use super::handle::{self, Given, of_itself};
 use super::list_iterator::ListIterator;
 pub(super) use super::list_work::List;
-use super::list_work::{Truth, assign_out_of_range, no_element, no_memory, slice_of};
+use super::list_work::{Truth, assign_out_of_range, no_element, slice_of};
 use super::lock::Lock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
@@ -149,17 +149,7 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        let count = index::times(count)?;
-        self.until_done("*=", || {
-            let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
-            let mut values: Vec<Incoming<'_>> = Vec::new();
-            values.try_reserve_exact(len).map_err(|_| no_memory())?;
-            for _ in 0..if chunk.is_empty() { 0 } else { count } {
-                values.extend(chunk.iter());
-            }
-            self.replace_if_unchanged(&chunk, &values)
-        })
+        self.repeat(index::times(count)?)
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -209,24 +199,7 @@ impl List {
     ///     ValueError: There is none.
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.until_done("remove", || {
-            let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let items = word::list_of(value.py(), &chunk)?;
-            let mut found = None;
-            for at in 0..items.len() {
-                if key::equal(&items.get_item(at)?, value)? {
-                    found = Some(at);
-                    break;
-                }
-            }
-            let Some(at) = found else {
-                return Err(PyValueError::new_err("list.remove(x): x not in list"));
-            };
-            let Some(moment) = chunk.moment() else {
-                return Ok(false);
-            };
-            Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
-        })
+        self.until_done("remove", || self.remove_once(value))
     }
 
     /// Takes all elements out. Their memory goes back to the store.

@@ -3,7 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `list`, `list_work`, `list_iterator` | what is `onecopy.List`? |
-//! | `slots`, `keyed_slots` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
+//! | `slots`, `keyed_slots`, `argument` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
 //! | `counter`, `counts` | what is `onecopy.Counter`? |
@@ -36,6 +36,7 @@
     reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
 )]
 
+mod argument;
 mod array;
 mod cell;
 mod counter;

@@ -197,8 +197,9 @@ impl Locked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::layout::{ARMED, RECORD};
-    use crate::shared::value::{Value, Values};
+    use crate::shared::layout::{ARMED, RECORD, class_of};
+    use crate::shared::look::{Look, Retry};
+    use crate::shared::value::{Kind, Value, Values};
 
     fn cell() -> Cell {
         Cell::create(&Store::options().capacity_bytes(1 << 30).create().unwrap()).unwrap()
@@ -293,9 +294,14 @@ mod tests {
         let one = cell();
         let other = Cell::create(&one.heap.container.store()).unwrap();
         let add = |cell: &Cell| cell.heap.container.add_chunk(64 << 10, 9).unwrap();
-        let chunks = [add(&one), add(&other), add(&one)];
-        let (first, last) = (chunks[0], chunks[2]);
-        assert!(first.offset < chunks[1].offset && chunks[1].offset < last.offset);
+        let first = add(&one);
+        let between = [(); 20].map(|()| add(&other));
+        let last = add(&one);
+        assert!(
+            between
+                .iter()
+                .all(|chunk| first.offset < chunk.offset && chunk.offset < last.offset)
+        );
         let bytes = last.offset + last.len - first.offset;
         let heap = &one.heap;
         heap.own(first.offset).unwrap();
@@ -303,6 +309,20 @@ mod tests {
         heap.own_all(first.offset, first.len).unwrap();
         assert!(heap.own_all(first.offset, bytes).is_err());
         assert!(heap.own_all(first.offset, u64::MAX - 7).is_err());
+        // What is filled is looked at in the same way.
+        let locked = heap.lock().unwrap();
+        let filled = locked.change().fill(first.offset, &vec![7; bytes as usize]);
+        assert!(matches!(filled, Err(ContainerError::Corrupt(_))));
+        assert_eq!(heap.words.relaxed(between[0].offset), 0);
+        // And a blob so long is none.
+        let (class, len) = (class_of(bytes - 8), bytes - 8);
+        let header = Header::new(Kind::Bytes as u8, class, len);
+        locked.prepare(first.offset, header.0).unwrap();
+        let look = Look::locked(heap);
+        assert_eq!(look.blob(first.offset), Err(Retry));
+        let header = Header::new(Kind::Bytes as u8, class, 1 << 20);
+        locked.prepare(first.offset, header.0).unwrap();
+        assert_eq!(look.blob(first.offset), Ok((Kind::Bytes, 1 << 20)));
     }
 
     #[test]

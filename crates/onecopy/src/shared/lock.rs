@@ -140,6 +140,14 @@ impl Heap {
         self.lock_slowly(me, taken, PATIENCE)
     }
 
+    /// The same, with another patience.
+    pub(super) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>, ContainerError> {
+        let me = self.container.thread()?;
+        let taken = swap(self.words.half(self.head + LOCK), 0, me);
+        crate::testing::container_stored();
+        self.lock_slowly(me, taken, patience)
+    }
+
     #[cold]
     #[inline(never)]
     fn lock_slowly(
@@ -218,9 +226,7 @@ impl Heap {
     /// # Errors
     /// [`ContainerError::LockTimeout`] after `patience`.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
-        let me = self.container.thread()?;
-        let taken = swap(self.words.half(self.head + LOCK), 0, me);
-        let locked = self.lock_slowly(me, taken, patience)?;
+        let locked = self.lock_within(patience)?;
         let depth = self.words.relaxed(self.head + DEPTH);
         self.words.store(self.head + DEPTH, depth.wrapping_add(1));
         std::mem::forget(locked);

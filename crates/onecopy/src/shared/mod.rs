@@ -26,6 +26,8 @@
 mod array;
 mod cell;
 mod change;
+#[cfg(test)]
+mod damaged;
 mod dict;
 mod error;
 mod generation;
@@ -36,6 +38,7 @@ mod list;
 mod lock;
 mod lock_word;
 mod look;
+mod number_map;
 mod past;
 mod record;
 mod reference;

@@ -22,14 +22,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use super::error::{ContainerError, Retry};
 use super::heap::Heap;
 use super::layout::PIN;
 use super::lock::{Locked, sleep};
+use super::number_map::NumberMap;
 use crate::primitive::{Ordering, fence};
 
 const WHOSE: u64 = 0;
@@ -57,8 +56,10 @@ const FEWEST: u64 = if cfg!(any(test, feature = "testing")) {
 const LARGEST: u64 = 1 << 20;
 /// How long a reader sleeps while another has pinned the container.
 const NAP: Duration = Duration::from_millis(1);
-/// How long it waits for that.
+/// How long it waits for that, and how long for the lock when it has read all.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// See [`LONGEST_WAIT`].
+const NO_LONGER: Duration = Duration::from_millis(20);
 
 /// The container as it was when it was pinned. Dropping it ends that.
 #[derive(Debug)]
@@ -68,25 +69,7 @@ pub(super) struct Past<'a> {
     most: u64,
     taken: Cell<u64>,
     /// What words were that have been overwritten since.
-    old: RefCell<HashMap<u64, u64, BuildHasherDefault<Spread>>>,
-}
-
-/// Hashes one offset.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("offsets are hashed as numbers");
-    }
-    fn write_u64(&mut self, at: u64) {
-        // Offsets are multiples of eight; the upper bits choose the slot, the highest seven tell its neighbours apart.
-        let mixed = (at >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 29;
-    }
+    old: RefCell<NumberMap<u64>>,
 }
 
 /// The tag of a thread's log.
@@ -104,17 +87,16 @@ impl Heap {
         let bytes = self.own_bytes() + chunks.iter().map(|chunk| chunk.len).sum::<u64>();
         let me = self.container.thread()?;
         let whose = self.words.load(self.words.acquire(self.head + PIN) + WHOSE);
-        #[allow(
-            clippy::absurd_extreme_comparisons,
-            reason = "nothing is small in tests"
-        )]
-        let is_small = bytes < SMALL;
-        if is_small || self.is_locked_by_me()? || whose == Some(u64::from(me)) {
+        if bytes < SMALL || self.is_locked_by_me()? || whose == Some(u64::from(me)) {
             return Ok(None);
         }
         let most = (bytes / 64).clamp(FEWEST, LARGEST);
-        // What an interrupted attempt left.
-        let _ = self.container.free_chunks(|tag| tag == tag_of(me));
+        if chunks.iter().any(|chunk| chunk.tag == tag_of(me)) {
+            // Left by one whose end was not waited for. Under the lock: nobody is writing to it any more.
+            let locked = self.lock()?;
+            let _ = self.container.free_chunks(|tag| tag == tag_of(me));
+            drop(locked);
+        }
         let Ok(chunk) = self.container.add_chunk(ENTRIES + 16 * most, tag_of(me)) else {
             return Ok(None);
         };
@@ -243,7 +225,12 @@ impl Past<'_> {
 
     fn end(&self) -> Result<(), ContainerError> {
         let heap = self.heap;
-        let locked = heap.lock()?;
+        let Ok(locked) = heap.lock_within(NO_LONGER) else {
+            // Who has the lock may be writing to the log, which goes when this thread pins the container again, or ends.
+            let end = |pin| (pin == self.log).then_some(0);
+            heap.words.update(heap.head + PIN, end);
+            return Ok(());
+        };
         if heap.words.relaxed(heap.head + PIN) == self.log {
             heap.words.store(heap.head + PIN, 0);
         }
@@ -258,7 +245,7 @@ impl Past<'_> {
 
 impl Drop for Past<'_> {
     fn drop(&mut self) {
-        // Where the lock is not to be had, the log is given up when it is full, and goes when this thread has ended.
+        // What cannot be given back now waits for the next generation.
         let _ = self.end();
     }
 }

@@ -25,6 +25,7 @@ pub(crate) use super::layout::{DIRECTORY, ENTRY, LONG_RECORD, PAGE_OF_WORDS, SEG
 use super::look::{Look, Retry};
 use super::reference::Reference;
 use crate::error::AccessError;
+use crate::store::SPAN;
 
 const FLOAT_SHIFT: u64 = 1 << 48;
 /// The largest word of a float: −∞.
@@ -341,9 +342,7 @@ impl Change<'_> {
             return Ok(());
         }
         let words = (bytes.len() as u64).div_ceil(8);
-        // A run of spans has no gaps.
-        self.heap.own(at)?;
-        self.heap.own(at + 8 * (words - 1))?;
+        self.heap.own_all(at, 8 * words)?;
         for word in 0..words {
             self.note(at + 8 * word);
         }
@@ -453,7 +452,9 @@ impl Look<'_> {
     fn check_large(&self, at: u64, header: Header) -> Result<(), Retry> {
         let fits = header.class() < CLASSES && header.len() <= class_len(header.class());
         let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
-        let is_own = heap.container.owns(at) && heap.container.owns(last);
+        let owns = |at| heap.container.owns(at);
+        // Others' spans may stand between two chunks.
+        let is_own = owns(last) && (at..last).step_by(SPAN as usize).all(owns);
         // Another process may have added the chunk.
         if fits && (is_own || heap.container.owns_now(at, last)) {
             Ok(())

@@ -298,7 +298,7 @@ impl Container {
         let file = &self.attached().file;
         let start = file.geometry.data_start.saturating_add(chunk.offset);
         let end = start.saturating_add(chunk.len);
-        if !self.is_void() && end <= file.geometry.capacity {
+        if end <= file.geometry.capacity {
             file.mapping.populate(start, end);
         }
     }

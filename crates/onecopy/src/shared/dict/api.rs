@@ -266,7 +266,7 @@ impl Dict {
         Ok(exchanged == KeyExchanged::Yes)
     }
 
-    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most sixteen times as many.
+    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most four times as many.
     /// Else others may see some before the last, and if this process is killed, or has no memory, some may be all that is
     /// set.
     ///

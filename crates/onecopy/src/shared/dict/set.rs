@@ -109,7 +109,7 @@ impl Set {
         Ok(self.0.set_default(value, &Value::None)?.is_none())
     }
 
-    /// Adds many values: one step for up to 1,024 of them, and for any number if the set has at most sixteen times as many.
+    /// Adds many values: one step for up to 1,024 of them, and for any number if the set has at most four times as many.
     ///
     /// # Errors
     /// No memory.
