@@ -33,8 +33,8 @@ class ArrayProxy:
         if typecode in ("u", "w"):
             raise ValueError(f"typecode {typecode!r} is of characters; put a str into a Value, or several into a List")
         numbers = array.array(typecode, sequence)
-        description = f"array of {len(numbers)} of type {typecode!r}"
-        self._show(typecode, ArrayMemory(len(numbers) * numbers.itemsize, numbers.itemsize, description))
+        byte_len = len(numbers) * numbers.itemsize
+        self._show(typecode, ArrayMemory(byte_len, numbers.itemsize, typecode.encode()))
         if numbers:
             self._numbers[:] = memoryview(numbers)
 
@@ -92,5 +92,5 @@ class ArrayProxy:
 def _attached(typecode: str, token: bytes) -> ArrayProxy:
     """Unpickles an array."""
     proxy = ArrayProxy.__new__(ArrayProxy)
-    proxy._show(typecode, ArrayMemory.attach(token))
+    proxy._show(typecode, ArrayMemory.attach(token))  # noqa: SLF001 - of this file
     return proxy

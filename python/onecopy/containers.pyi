@@ -186,8 +186,8 @@ class Dict(_Mapping[_K, _V]):
     """A dict that all processes see and change.
 
     It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as
-    such, and other containers and whole views stay what they are; others are pickled in, and each read makes a new object
-    of them: change a value by setting it.
+    such, and other containers and whole views stay what they are; others are pickled in, and each read makes a new
+    object of them: change a value by setting it.
 
     Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets
     of these. In a tuple a number comes back as the int that it equals.

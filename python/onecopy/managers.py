@@ -14,7 +14,6 @@ when the first of these is asked for.
 
 from __future__ import annotations
 
-import builtins
 import multiprocessing
 import weakref
 from multiprocessing import managers as _standard
@@ -25,6 +24,7 @@ from onecopy._array_proxy import ArrayProxy
 from onecopy.sync import Barrier, BoundedSemaphore, Condition, Event, Lock, Queue, RLock, Semaphore
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Callable, Iterable, Mapping
     from multiprocessing.context import BaseContext
     from typing import Self
@@ -69,7 +69,7 @@ class _ServerManager(_standard.SyncManager):
     For the same reason its own types are not sent to the server, which has them.
     """
 
-    own_types: ClassVar[dict[str, tuple[Any, ...]]] = dict(_standard.SyncManager._registry)  # type: ignore[attr-defined]
+    own_types: ClassVar[dict[str, tuple[Any, ...]]] = dict(_standard.SyncManager._registry)  # type: ignore[attr-defined]  # noqa: SLF001
 
     def add(self, registry: dict[str, tuple[Any, ...]]) -> None:
         """Adds types of the user's."""
@@ -151,8 +151,8 @@ class SyncManager:
     """A manager as `multiprocessing.managers.SyncManager`, for which no process is started.
 
     Its objects live in shared memory as long as some process has them; neither the manager nor `shutdown()` matters to
-    them. Types that are registered, `Pool()`, `connect()`, `get_server()` and a manager with an `address` use the standard
-    library's server, which is started when it is first needed.
+    them. Types that are registered, `Pool()`, `connect()`, `get_server()` and a manager with an `address` use the
+    standard library's server, which is started when it is first needed.
 
     Args:
         address: Where a server is to be reached; then all objects are the server's.
@@ -204,10 +204,10 @@ class SyncManager:
 
     @staticmethod
     def _is_running(real: Any) -> bool:
-        return bool(real._state.value == _standard.State.STARTED)  # type: ignore[attr-defined]
+        return bool(real._state.value == _standard.State.STARTED)  # type: ignore[attr-defined]  # noqa: SLF001
 
     @classmethod
-    def register(
+    def register(  # noqa: PLR0917 - as the standard library's
         cls,
         typeid: str,
         callable: Callable[..., Any] | None = None,  # noqa: A002 - the name of the standard library
@@ -230,7 +230,7 @@ class SyncManager:
         maker.register(typeid, callable, proxytype, exposed, method_to_typeid, create_method)
         if "_registry" not in cls.__dict__:
             cls._registry = dict(cls._registry)
-        cls._registry[typeid] = maker._registry[typeid]
+        cls._registry[typeid] = maker._registry[typeid]  # noqa: SLF001 - a class of ours
         if create_method:
 
             def make(self: SyncManager, /, *args: Any, **kwds: Any) -> Any:

@@ -81,7 +81,7 @@ class Queue(Generic[_T]):
         Args:
             block: Whether to wait for one.
             timeout: Seconds to wait; without end by default.
-            lease: Whether to return a `Lease` of the item: if this process dies before it is done, another gets the item.
+            lease: Whether to return a `Lease` of the item: if this process dies before it is done, another gets it.
 
         Raises:
             queue.Empty: None came in time.
@@ -155,8 +155,9 @@ class _Acquired:
         """Takes it, and returns whether it was to be had.
 
         Args:
-            block: Whether to wait for it; `blocking` is the same.
+            block: Whether to wait for it.
             timeout: Seconds to wait; without end by default.
+            blocking: The same as `block`.
         """
 
     def __enter__(self) -> bool: ...

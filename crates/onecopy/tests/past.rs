@@ -327,9 +327,9 @@ fn the_end_of_a_copy_does_not_wait_for_the_lock() {
     let list = List::made(&store, 700);
     let lock = Subject::lock(&list);
     let (release, released) = channel::<()>();
-    let (hold, held) = channel();
+    let (hold, told) = channel();
     let holder = std::thread::spawn(move || {
-        held.recv().unwrap();
+        told.recv().unwrap();
         lock.hold(None).unwrap();
         released.recv().unwrap();
         lock.release().unwrap();

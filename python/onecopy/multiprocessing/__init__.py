@@ -1,8 +1,8 @@
 """`multiprocessing`, with a `Manager()` that needs no server process.
 
-Import it in the place of `multiprocessing`: everything but `Manager` and `managers` is the standard library's. `install()`
-replaces the Manager for code that you do not edit, and `python -m onecopy.multiprocessing PROGRAM` does so for a whole
-program.
+Import it in the place of `multiprocessing`: everything but `Manager` and `managers` is the standard library's.
+`install()` replaces the Manager for code that you do not edit, and `python -m onecopy.multiprocessing PROGRAM` does so
+for a whole program.
 
     >>> from onecopy import multiprocessing
     >>> manager = multiprocessing.Manager()
@@ -21,19 +21,15 @@ from onecopy.multiprocessing._install import install
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-__all__ = [
-    *(name for name in _standard.__all__ if name not in ("Manager", "get_context")),
-    "Manager",
-    "get_context",
-    "install",
-]  # noqa: E501, PLE0604
+__all__ = ["Manager", "get_context", "install"]
+__all__ += [name for name in _standard.__all__ if name not in __all__]
 
 
 def get_context(method: str | None = None) -> BaseContext:
     """Returns the context of a start method, as `multiprocessing.get_context()`; its `Manager()` needs no server."""
     real = _standard.get_context(method)
     kind = type(real)
-    context = object.__new__(type(kind.__name__, (kind,), {"Manager": lambda _: Manager()}))
+    context: BaseContext = object.__new__(type(kind.__name__, (kind,), {"Manager": lambda _: Manager()}))
     context.__dict__.update(real.__dict__)
     return context
 

@@ -23,12 +23,12 @@ examples:
 def main(arguments: list[str]) -> int:
     """Runs the program; returns 2 if there is none."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_USAGE, end="", file=sys.stdout if arguments else sys.stderr)
+        (sys.stdout if arguments else sys.stderr).write(_USAGE)
         return 0 if arguments else 2
     install()
     if arguments[0] == "-m":
         if len(arguments) == 1:
-            print(_USAGE, end="", file=sys.stderr)
+            sys.stderr.write(_USAGE)
             return 2
         sys.argv[:] = arguments[1:]
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as the interpreter does

@@ -33,10 +33,10 @@ _is_installed = False
 
 
 def install() -> None:
-    """Makes `multiprocessing.Manager()` and that of every context the one without a server, in this process and those that
-    it starts. `torch.multiprocessing` has it, too.
+    """Puts the Manager without a server in the place of `multiprocessing.Manager()` and that of every context.
 
-    Call it before other modules import names from `multiprocessing`. Calling it again changes nothing.
+    Processes that this one starts have it as well, and so has `torch.multiprocessing`. Call it before other modules
+    import names from `multiprocessing`. Calling it again changes nothing.
 
     Example:
         >>> import multiprocessing
@@ -47,8 +47,10 @@ def install() -> None:
     if _is_installed:
         return
     _is_installed = True
-    context.BaseContext.Manager = lambda _: managers.Manager()  # type: ignore[method-assign, assignment]
-    multiprocessing.Manager = managers.Manager  # type: ignore[assignment]
+    anything: Any = context.BaseContext
+    anything.Manager = lambda _: managers.Manager()
+    anything = multiprocessing
+    anything.Manager = managers.Manager
     for name in _NAMES:
         setattr(standard, name, getattr(managers, name))
     torch: Any = sys.modules.get("torch.multiprocessing")
@@ -61,13 +63,13 @@ def _install_in_children() -> None:
     """Spawned processes install before they import the main module, and fork servers before they fork."""
     get_command_line = spawn.get_command_line
 
-    def with_install(**kwds: Any) -> list[str]:
+    def with_install(**kwds: Any) -> list[Any]:
         # The interpreter may be bytes.
-        return [
-            f"import {_PRELOAD}; {part}" if isinstance(part, str) and "spawn_main(" in part else part
-            for part in get_command_line(**kwds)
-        ]
+        parts: list[Any] = get_command_line(**kwds)
+        calls = [isinstance(part, str) and "spawn_main(" in part for part in parts]
+        return [f"import {_PRELOAD}; {part}" if is_call else part for part, is_call in zip(parts, calls, strict=True)]
 
     spawn.get_command_line = with_install
-    known = getattr(forkserver._forkserver, "_preload_modules", ["__main__"])  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver  # noqa: SLF001 - what is preloaded already has no public name
+    known = getattr(server, "_preload_modules", ["__main__"])
     forkserver.set_forkserver_preload([*known, _PRELOAD])

@@ -199,7 +199,8 @@ mod tests {
     use super::*;
     use crate::shared::layout::{ARMED, RECORD, class_of};
     use crate::shared::look::{Look, Retry};
-    use crate::shared::value::{Kind, Value, Values};
+    use crate::shared::rust_value::{Value, Values};
+    use crate::shared::value::Kind;
 
     fn cell() -> Cell {
         Cell::create(&Store::options().capacity_bytes(1 << 30).create().unwrap()).unwrap()

@@ -44,6 +44,7 @@ mod past;
 mod record;
 mod reference;
 mod referring;
+mod rust_value;
 mod sync;
 mod usage;
 mod value;
@@ -61,9 +62,10 @@ pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::{Moment, retries};
 pub use reference::Reference;
+pub use rust_value::Value;
 pub use sync::{
     Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
     Semaphore, Took, Turn,
 };
 pub use usage::{ContainerKind, ContainerStats};
-pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};
+pub use value::{Immediate, Incoming, Kind, Sink, Word};

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::value::{Incoming, Kind, NoValue, Value, Values, Word};
+use super::super::rust_value::{NoValue, Value, Values};
+use super::super::value::{Incoming, Kind, Word};
 use super::hash::{Canonical, canonical, no_key};
 use super::{DictKind, End, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, refusal};
 use crate::store::{Store, Token};

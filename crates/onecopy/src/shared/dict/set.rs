@@ -3,7 +3,7 @@
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::value::Value;
+use super::super::rust_value::Value;
 use super::{Dict, DictError, DictKind, End, RawDict};
 use crate::store::{Store, Token};
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::value::{Incoming, NoValue, Value, Values};
+use super::super::rust_value::{NoValue, Value, Values};
+use super::super::value::Incoming;
 use super::{Added, Chunk, Exchanged, RawList, Slice};
 use crate::store::{Store, Token};
 

@@ -2,7 +2,7 @@
 
 use super::super::damaged::{self, restore, words};
 use super::super::layout::LONG_WRITES;
-use super::super::value::Value;
+use super::super::rust_value::Value;
 use super::*;
 use crate::store::Store;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::value::{Value, Values};
+use super::super::rust_value::{Value, Values};
 use super::barrier::Barrier;
 use super::condition::Condition;
 use super::event::Event;

@@ -7,7 +7,8 @@ use super::super::index::room;
 use super::super::*;
 use super::{Model, Step, fixed, int, long};
 use crate::shared::Value;
-use crate::shared::value::{Incoming, Values, Word};
+use crate::shared::rust_value::Values;
+use crate::shared::value::{Incoming, Word};
 use crate::store::Store;
 use crate::testing::{end_thread_after, in_thread, thread_stores_left};
 
