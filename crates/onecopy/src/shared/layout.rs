@@ -70,6 +70,8 @@ pub(crate) const ROOT7: u64 = 232;
 pub(crate) const LONG: u64 = 240;
 /// Writes that the long record holds.
 pub(crate) const LONG_WRITES: u64 = 248;
+/// The end of the words by which readers find their way.
+pub(crate) const AFTER_ROOTS: u64 = 256;
 /// What is known of references to other objects (referring.rs).
 pub(crate) const REFERENCES: u64 = 256;
 /// In `armed`: how many writes there are.

@@ -10,8 +10,8 @@
 //! log:  0 whose (lock word)    8 entries that it can hold    64 entries written    128 entries taken
 //!     192 a ring of {offset, what the word was}
 //! ```
-//! The reader takes entries out as it goes. One that is too slow, or stopped, finds that the log was given up: writers never
-//! wait. It pins the container once more, and after that keeps the lock.
+//! The reader takes entries out as it goes. One that is too slow, or stopped, finds that the log was given up: a writer waits
+//! for it for 20 ms and no longer. It pins the container once more, and after that keeps the lock.
 //!
 //! **Invariants.** `I1`: while the container is pinned, no word that was there at that moment is overwritten before it is
 //! in the log. `I2`: an entry is overwritten only after it was taken.
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{ContainerError, Retry};
 use super::heap::Heap;
-use super::layout::PIN;
+use super::layout::{AFTER_ROOTS, ARENA, ARENA_BYTES, FIRST_BLOCK, LIMBO_LEN, PIN};
 use super::lock::{Locked, sleep};
 use super::number_map::NumberMap;
 use crate::primitive::{Ordering, fence};
@@ -54,6 +54,8 @@ const FEWEST: u64 = if cfg!(any(test, feature = "testing")) {
 };
 /// See [`FEWEST`].
 const LARGEST: u64 = 1 << 20;
+/// How long a writer waits, once for each time that the log is full, for a reader that has no processor.
+const CATCH_UP: Duration = Duration::from_millis(20);
 /// How long a reader sleeps while another has pinned the container.
 const NAP: Duration = Duration::from_millis(1);
 /// How long it waits for that, and how long for the lock when it has read all.
@@ -151,13 +153,22 @@ impl Heap {
     #[inline(never)]
     pub(super) fn log(&self, pin: u64, at: u64) {
         let words = &self.words;
+        let in_head = at.wrapping_sub(self.head);
+        let in_arena = at.wrapping_sub(words.relaxed(self.head + ARENA));
+        if in_head == LIMBO_LEN
+            || (AFTER_ROOTS..FIRST_BLOCK).contains(&in_head)
+            || in_arena < ARENA_BYTES
+        {
+            // Whose blocks are whose is nothing that readers look at, and half of what writers write.
+            return;
+        }
         let (most, written) = (words.relaxed(pin + MOST), words.relaxed(pin + WRITTEN));
-        // Acquire: the entry that is overwritten has been read (I2); pairs with Release in `Past::take`.
-        let taken = words.acquire(pin + TAKEN);
         let place = written.checked_rem(most).map_or(0, |nth| 16 * nth);
         let entry = pin.wrapping_add(ENTRIES).wrapping_add(place);
-        let has_room = most > 0 && written.wrapping_sub(taken) < most;
-        if !has_room || self.own(entry).is_err() || self.own(entry + 8).is_err() {
+        if !self.has_room(pin, most, written)
+            || self.own(entry).is_err()
+            || self.own(entry + 8).is_err()
+        {
             words.store(pin + WRITTEN, GIVEN_UP);
             words.store(self.head + PIN, 0);
             return;
@@ -166,6 +177,20 @@ impl Heap {
         words.store(entry + 8, words.relaxed(at));
         // Release, as every store: before the word itself is overwritten (I1).
         words.store(pin + WRITTEN, written + 1);
+    }
+
+    /// Whether the log has room for an entry. A reader that is a little behind is waited for.
+    #[inline]
+    fn has_room(&self, pin: u64, most: u64, written: u64) -> bool {
+        // Acquire: the entry that is overwritten has been read (I2); pairs with Release in `Past::take`.
+        let has_room = || written.wrapping_sub(self.words.acquire(pin + TAKEN)) < most;
+        has_room() || {
+            let start = Instant::now();
+            while !has_room() && written != GIVEN_UP && start.elapsed() < CATCH_UP {
+                std::thread::sleep(CATCH_UP / 100);
+            }
+            has_room()
+        }
     }
 
     /// Whether a chunk can be given back that is not of the generation in use.
