@@ -295,6 +295,8 @@ def test_every_item_comes_though_consumers_are_killed(method: str) -> None:
             ended(victim, -signal.SIGKILL)
         items.verify()
     last = started(method, take_until_none, items, writer)
+    # It finds what the others had when the queue is empty.
+    items.join()
     items.put(None)
     writer.close()
     while True:

@@ -18,7 +18,7 @@ use super::super::layout::{DEATHS, ROOT0, ROOT1, ROOT2, ROOT3, ROOT4};
 use super::super::lock::Locked;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
-use super::kinds;
+use super::stored::{self, kinds};
 use super::waiters::{BROKEN, BYTES, FREE, MOST, Place, WAITING, Waiters};
 use crate::primitive::Ordering;
 use crate::store::{Container, Store, Token};
@@ -70,7 +70,7 @@ impl Barrier {
                 what: "waiting threads",
             });
         }
-        let heap = super::create(store, kinds::BARRIER, BYTES)?;
+        let heap = stored::create(store, kinds::BARRIER, BYTES)?;
         heap.words.store(heap.head + PARTIES, parties);
         Ok(Self { heap })
     }
@@ -80,7 +80,7 @@ impl Barrier {
     /// # Errors
     /// It is gone, or what the token leads to is no barrier.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = super::open(Container::attach(token)?, kinds::BARRIER)?;
+        let heap = stored::open(Container::attach(token)?, kinds::BARRIER)?;
         Ok(Self { heap })
     }
 

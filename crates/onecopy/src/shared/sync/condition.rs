@@ -13,8 +13,8 @@ use super::super::heap::Heap;
 use super::super::layout::ROOT0;
 use super::super::lock::{Locked, sleep};
 use super::deadline::{Deadline, Next};
-use super::kinds;
 use super::mutex::Mutex;
+use super::stored::{self, kinds};
 use super::waiters::{BYTES, FREE, Place, WAITING, WOKEN, Waiters};
 use crate::primitive::Ordering;
 use crate::store::{Container, Store, Token};
@@ -34,7 +34,7 @@ impl Condition {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = super::create(store, kinds::CONDITION, BYTES)?;
+        let heap = stored::create(store, kinds::CONDITION, BYTES)?;
         Ok(Self { heap })
     }
 
@@ -43,7 +43,7 @@ impl Condition {
     /// # Errors
     /// It is gone, or what the token leads to is no condition.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = super::open(Container::attach(token)?, kinds::CONDITION)?;
+        let heap = stored::open(Container::attach(token)?, kinds::CONDITION)?;
         Ok(Self { heap })
     }
 

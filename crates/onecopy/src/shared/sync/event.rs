@@ -14,7 +14,7 @@ use super::super::layout::{FIRST_BLOCK, ROOT0};
 use super::super::reference::Reference;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
-use super::kinds;
+use super::stored::{self, kinds};
 use crate::store::{Container, Store, Token};
 
 const FLAG: u64 = ROOT0;
@@ -32,7 +32,7 @@ impl Event {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = super::create(store, kinds::EVENT, FIRST_BLOCK)?;
+        let heap = stored::create(store, kinds::EVENT, FIRST_BLOCK)?;
         Ok(Self { heap })
     }
 
@@ -41,7 +41,7 @@ impl Event {
     /// # Errors
     /// It is gone, or what the token leads to is no event.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = super::open(Container::attach(token)?, kinds::EVENT)?;
+        let heap = stored::open(Container::attach(token)?, kinds::EVENT)?;
         Ok(Self { heap })
     }
 
@@ -50,7 +50,7 @@ impl Event {
     /// # Errors
     /// It is damaged.
     pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let heap = super::of_reference(reference, kinds::EVENT)?;
+        let heap = stored::of_reference(reference, kinds::EVENT)?;
         Ok(heap.map(|heap| Self { heap }))
     }
 

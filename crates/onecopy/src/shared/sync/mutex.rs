@@ -22,7 +22,7 @@ use super::super::lock_word::swap;
 use super::super::reference::Reference;
 use super::bell::ALL;
 use super::deadline::{Deadline, Next};
-use super::kinds;
+use super::stored::{self, kinds};
 use crate::primitive::{AtomicU32, Ordering};
 use crate::store::{Container, Store, Token};
 use crate::sys::futex;
@@ -59,7 +59,7 @@ impl Mutex {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, is_recursive: bool) -> Result<Self, ContainerError> {
-        let heap = super::create(store, kinds::MUTEX, FIRST_BLOCK)?;
+        let heap = stored::create(store, kinds::MUTEX, FIRST_BLOCK)?;
         heap.words
             .store(heap.head + IS_RECURSIVE, u64::from(is_recursive));
         Ok(Self { heap, is_recursive })
@@ -70,7 +70,7 @@ impl Mutex {
     /// # Errors
     /// It is gone, or what the token leads to is no lock.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = super::open(Container::attach(token)?, kinds::MUTEX)?;
+        let heap = stored::open(Container::attach(token)?, kinds::MUTEX)?;
         Ok(Self::of(heap))
     }
 
@@ -84,7 +84,7 @@ impl Mutex {
     /// # Errors
     /// It is damaged.
     pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let heap = super::of_reference(reference, kinds::MUTEX)?;
+        let heap = stored::of_reference(reference, kinds::MUTEX)?;
         Ok(heap.map(Self::of))
     }
 

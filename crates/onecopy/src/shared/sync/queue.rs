@@ -28,7 +28,7 @@ use super::super::reference::Reference;
 use super::super::value::{Incoming, LEASE, Sink, Word};
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
-use super::kinds;
+use super::stored::kinds;
 use crate::store::{Container, Store, Token};
 
 const ITEMS: u64 = 256;

@@ -22,7 +22,7 @@ use super::super::lock::Locked;
 use super::super::reference::Reference;
 use super::bell::Bell;
 use super::deadline::{Deadline, Next};
-use super::kinds;
+use super::stored::{self, kinds};
 use crate::store::{Container, Store, Token};
 
 const UNITS: u64 = ROOT0;
@@ -58,7 +58,7 @@ impl Semaphore {
     /// No memory.
     pub fn create(store: &Store, units: u64, is_bounded: bool) -> Result<Self, ContainerError> {
         let names = units.clamp(FEWEST_NAMES, MOST_NAMES);
-        let heap = super::create(store, kinds::SEMAPHORE, NAMES + 8 * names)?;
+        let heap = stored::create(store, kinds::SEMAPHORE, NAMES + 8 * names)?;
         heap.words.store(heap.head + UNITS, units);
         let most = if is_bounded { units } else { 0 };
         heap.words.store(heap.head + MOST, most);
@@ -72,7 +72,7 @@ impl Semaphore {
     /// # Errors
     /// It is gone, or what the token leads to is no semaphore.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = super::open(Container::attach(token)?, kinds::SEMAPHORE)?;
+        let heap = stored::open(Container::attach(token)?, kinds::SEMAPHORE)?;
         Ok(Self { heap })
     }
 
@@ -81,7 +81,7 @@ impl Semaphore {
     /// # Errors
     /// It is damaged.
     pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let heap = super::of_reference(reference, kinds::SEMAPHORE)?;
+        let heap = stored::of_reference(reference, kinds::SEMAPHORE)?;
         Ok(heap.map(|heap| Self { heap }))
     }
 
