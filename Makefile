@@ -50,8 +50,8 @@ torture: develop  ## kill -9 at random for SECONDS=60, after every store; damage
 	.venv/bin/python tools/fuzz_changes.py
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)
-	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test interrupted --test stopped --test past
-	STEP_STRIDE=1 cargo test --release --features onecopy/testing --locked -p onecopy --test single_step
+	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test reference_crash --test interrupted --test stopped --test past
+	STEP_STRIDE=3 cargo test --release --features onecopy/testing --locked -p onecopy --test single_step
 	HISTORIES=100000 cargo test --release --features onecopy/testing --locked -p onecopy --test linearizable
 	STEP_STRIDE=1 cargo test --locked -p onecopy-meter --test steps
 	DAMAGE_ROUNDS=10000 cargo test --release --features onecopy/testing --locked -p onecopy --test damage

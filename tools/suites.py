@@ -17,6 +17,8 @@ LEFT_TO_NEWEST: dict[str, str] = {
     "test_docs.py": "the documents; what their examples use is tested on every interpreter",
     "test_hostile.py": "files and folders are opened by Rust, and by Python that only calls the kernel",
     "test_layers.py": "reads sources",
+    "test_manager_programs.py": "programs over what test_sync.py and test_manager_suite.py test on every interpreter",
+    "test_manager_suite_spawned.py": "the same tests as test_manager_suite.py, under start methods that take longer",
     "test_question.py": "an example over share() and multiprocessing, which are tested on every interpreter",
 }
 """Suites whose code under test is the same whatever the interpreter, with what that code is."""

@@ -14,12 +14,21 @@ What is called is here. Classes to name in annotations and `except` are in `onec
 
 from onecopy._onecopy import (
     AttachError,
+    Barrier,
+    BoundedSemaphore,
+    Condition,
     CorruptImage,
     Counter,
     Dict,
+    Event,
     Gone,
+    LifoQueue,
     List,
+    Lock,
     OnecopyError,
+    Queue,
+    RLock,
+    Semaphore,
     Set,
     Unsupported,
     Value,
@@ -31,7 +40,7 @@ from onecopy._onecopy import (
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from onecopy import containers, errors, meter, store, views
+    from onecopy import containers, errors, managers, meter, multiprocessing, store, sync, views
     from onecopy._asserting import assert_shared, tag
     from onecopy._born import empty, full, ones, zeros
     from onecopy._file import from_buffer, image_of, open, save  # noqa: A004 - `onecopy.open`, as in `gzip.open`
@@ -42,21 +51,35 @@ if TYPE_CHECKING:
     from onecopy._share import private, share, to_python
     from onecopy._side import mark
     from onecopy._writable import Array
+    from onecopy.managers import Manager
     from onecopy.meter import memory, watch
     from onecopy.store import collect, stats
+    from onecopy.sync import JoinableQueue, SimpleQueue
 
 __all__ = [
     "Array",
     "AttachError",
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
     "CorruptImage",
     "Counter",
     "Dict",
+    "Event",
     "FreezeReport",
     "Gone",
+    "JoinableQueue",
+    "LifoQueue",
     "List",
+    "Lock",
+    "Manager",
     "Namespace",
     "OnecopyError",
+    "Queue",
+    "RLock",
+    "Semaphore",
     "Set",
+    "SimpleQueue",
     "Unsupported",
     "Value",
     "__version__",
@@ -72,9 +95,11 @@ __all__ = [
     "full",
     "image_of",
     "is_frozen",
+    "managers",
     "mark",
     "memory",
     "meter",
+    "multiprocessing",
     "ones",
     "open",
     "private",
@@ -82,6 +107,7 @@ __all__ = [
     "share",
     "stats",
     "store",
+    "sync",
     "tag",
     "to_python",
     "views",
@@ -90,7 +116,7 @@ __all__ = [
     "zeros",
 ]
 
-_MODULES = ("containers", "errors", "meter", "store", "views")
+_MODULES = ("containers", "errors", "managers", "meter", "multiprocessing", "store", "sync", "views")
 _HOMES = {
     "_asserting": "assert_shared tag",
     "_born": "empty full ones zeros",
@@ -102,8 +128,10 @@ _HOMES = {
     "_share": "private share to_python",
     "_side": "mark",
     "_writable": "Array",
+    "managers": "Manager",
     "meter": "memory watch",
     "store": "collect stats",
+    "sync": "JoinableQueue SimpleQueue",
 }
 """The modules that are loaded when one of their names is first asked for."""
 

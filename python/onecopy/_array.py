@@ -165,6 +165,16 @@ def image_of(array: np.ndarray[Any, Any]) -> ImageBuffer | None:
     return base if isinstance(base, ImageBuffer) else None
 
 
+def whole_image(array: np.ndarray[Any, Any]) -> Image | None:
+    """Returns the image that `array` shows the whole of, as `share()` showed it, or None."""
+    buffer = image_of(array)
+    if buffer is None or buffer.node not in {0, _ROOT}:
+        return None
+    _, text, shape, strides = array_shown(buffer.image, buffer.node)
+    is_whole = array.shape == shape and array.strides == strides and address(array) == buffer.address
+    return buffer.image if is_whole and array.dtype == _dtypes.stored(text, _ROOT) else None
+
+
 def root(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Returns the array at the bottom of a chain of views: its base is what has the memory."""
     while isinstance(array.base, np.ndarray):

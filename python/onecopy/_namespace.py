@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy._onecopy import Dict, _guarded_text
+from onecopy._onecopy import _guarded_text, _namespace_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from onecopy.containers import Lock
+    from onecopy.containers import Dict, WriterLock
 
 __all__ = ["Namespace"]
 
@@ -44,10 +44,9 @@ class Namespace:
     def __init__(self, /, **kw: Any) -> None:
         for name in kw:
             _check(name)
-        if hasattr(self, "_entries"):
-            self._entries.update(kw)
-        else:
-            object.__setattr__(self, "_entries", Dict(kw))
+        if not hasattr(self, "_entries"):
+            object.__setattr__(self, "_entries", _namespace_entries())
+        self._entries.update(kw)
 
     def __getattr__(self, name: str) -> Any:
         """Reads an attribute."""
@@ -76,7 +75,7 @@ class Namespace:
             raise self._missing(name) from None
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The writers' lock, for `with`: others wait before they change an attribute, and readers go on."""
         return self._entries.lock
 
@@ -127,7 +126,7 @@ class Namespace:
         """Whether both have equal attributes, as in `types.SimpleNamespace`."""
         if not isinstance(other, Namespace):
             return NotImplemented
-        return vars(self) == vars(other)
+        return bool(self._entries == other._entries)
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
@@ -144,7 +143,7 @@ class Namespace:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles to a token."""
-        return _over, (self._entries,)
+        return over, (self._entries,)
 
 
 _ABSENT: Final = object()
@@ -158,8 +157,13 @@ def _check(name: str) -> None:
         raise AttributeError(f"{name!r} is a method of every Namespace; call the attribute something else", name=name)
 
 
-def _over(entries: Dict[str, Any]) -> Namespace:
-    """Unpickles a namespace."""
+def entries(namespace: Namespace) -> Dict[str, Any]:
+    """Returns the dict that a namespace shows."""
+    return namespace._entries  # noqa: SLF001 - of this file
+
+
+def over(entries: Dict[str, Any]) -> Namespace:
+    """Returns the namespace that shows a dict."""
     new = Namespace.__new__(Namespace)
     object.__setattr__(new, "_entries", entries)
     return new

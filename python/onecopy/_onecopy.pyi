@@ -27,7 +27,7 @@ from onecopy._stubs.freezing import (
     is_frozen,
 )
 from onecopy._stubs.images import BuildBuffer, Image, ImageBuffer, PrivateBuffer
-from onecopy.containers import Counter, Dict, List, Lock, Set, Value
+from onecopy.containers import Counter, Dict, List, Set, Value, WriterLock
 from onecopy.errors import (
     AttachDenied,
     AttachError,
@@ -39,6 +39,18 @@ from onecopy.errors import (
     Unsupported,
 )
 from onecopy.meter import Report
+from onecopy.sync import (
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Event,
+    Lease,
+    LifoQueue,
+    Lock,
+    Queue,
+    RLock,
+    Semaphore,
+)
 from onecopy.views import (
     DictView,
     FrozenSetView,
@@ -59,17 +71,23 @@ __all__ = [
     "ArrayMemory",
     "AttachDenied",
     "AttachError",
+    "Barrier",
+    "BoundedSemaphore",
     "BuildBuffer",
+    "Condition",
     "CorruptImage",
     "Counter",
     "Dict",
     "DictView",
+    "Event",
     "FreezeRefused",
     "FreezeUnsupported",
     "FrozenSetView",
     "Gone",
     "Image",
     "ImageBuffer",
+    "Lease",
+    "LifoQueue",
     "List",
     "ListView",
     "Lock",
@@ -77,21 +95,34 @@ __all__ = [
     "ObjectView",
     "OnecopyError",
     "PrivateBuffer",
+    "Queue",
+    "RLock",
     "RecordView",
     "RowView",
     "Sampler",
+    "Semaphore",
     "Set",
     "SetView",
     "TableView",
     "TupleView",
     "Unsupported",
     "Value",
+    "WriterLock",
     "__version__",
+    "_attach_barrier",
+    "_attach_bounded",
+    "_attach_condition",
     "_attach_counter",
     "_attach_dict",
+    "_attach_event",
+    "_attach_lifo_queue",
     "_attach_list",
+    "_attach_lock",
     "_attach_node",
+    "_attach_queue",
+    "_attach_rlock",
     "_attach_row",
+    "_attach_semaphore",
     "_attach_set",
     "_attach_table",
     "_attach_value",
@@ -120,6 +151,7 @@ __all__ = [
     "_layouts",
     "_measure_ranges",
     "_memory",
+    "_namespace_entries",
     "_note_forks",
     "_real",
     "_relatives",
@@ -149,9 +181,19 @@ def _attach_view(
 ) -> ListView[Any] | TupleView[Any]: ...
 def _attach_list(token: bytes) -> List[Any]: ...
 def _attach_dict(token: bytes) -> Dict[Any, Any]: ...
+def _namespace_entries() -> Dict[str, Any]: ...
 def _attach_set(token: bytes) -> Set[Any]: ...
 def _attach_counter(token: bytes) -> Counter[Any]: ...
 def _attach_value(token: bytes) -> Value[Any]: ...
+def _attach_queue(token: bytes) -> Queue[Any]: ...
+def _attach_lifo_queue(token: bytes) -> LifoQueue[Any]: ...
+def _attach_lock(token: bytes) -> Lock: ...
+def _attach_rlock(token: bytes) -> RLock: ...
+def _attach_semaphore(token: bytes) -> Semaphore: ...
+def _attach_bounded(token: bytes) -> BoundedSemaphore: ...
+def _attach_event(token: bytes) -> Event: ...
+def _attach_condition(token: bytes, lock: Lock | RLock) -> Condition: ...
+def _attach_barrier(token: bytes, action: Any, timeout: float | None) -> Barrier: ...
 def _guarded_text(dict: Dict[Any, Any], again: str, make: Callable[[], str]) -> str: ...
 def _attach_node(image: Image, node: int) -> Any: ...
 def _attach_row(image: Image, table: int, row: int) -> Any: ...

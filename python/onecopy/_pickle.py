@@ -45,8 +45,9 @@ def _reduce_view(obj: Any) -> Any:
     if content is not None:
         article = "an" if name == "Array" else "a"
         raise TypeError(
-            f"{article} onecopy.{name} cannot be inside shared data or another container; pass it to workers as an "
-            f"argument of its own, or put in what it holds now: {content}"
+            f"{article} onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a "
+            "value of a container itself, pass it to workers as an argument of its own, or put in what it holds now: "
+            f"{content}"
         )
     return NotImplemented
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import pickle
 import sys
 from typing import TYPE_CHECKING, Any, SupportsIndex, cast, overload
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from onecopy.containers import Lock
+    from onecopy.containers import WriterLock
 
     Scalar = TypeVar("Scalar", bound=np.generic)
     Lengths: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...]
@@ -80,7 +81,7 @@ class Array(StoredArray[Shape_co, DType_co]):
         return array
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The lock for what is more than one step: `with a.lock:`. Writers that do not take it are not kept out."""
         return _memory(self, "lock").lock
 
@@ -181,7 +182,8 @@ def _zeros(shape: tuple[int, ...], dtype: Any) -> Array[Any, Any]:
     # NumPy refuses shapes without elements as well whose other lengths are so large.
     if math.prod(n for n in shape if n) * kind.itemsize > sys.maxsize:
         raise MemoryError(f"an array of shape {shape} and dtype {kind} is larger than any address space")
-    memory: Any = ArrayMemory(math.prod(shape) * kind.itemsize, kind.itemsize)
+    description = pickle.dumps((shape, _dtypes.to_code(kind)), 5)
+    memory: Any = ArrayMemory(math.prod(shape) * kind.itemsize, kind.itemsize, description)
     return _show(shape, kind, memory, 0, None)
 
 
@@ -194,6 +196,32 @@ def _attached(token: bytes, geometry: bytes, dtype: Any) -> Array[Any, Any]:
     offset, ndim, *rest = _array.unpack_numbers(geometry)
     memory = ArrayMemory.attach(token)
     return _show(tuple(rest[:ndim]), _dtypes.from_code(dtype), memory, offset, tuple(rest[ndim:]))
+
+
+def shown(memory: ArrayMemory) -> Array[Any, Any]:
+    """Returns the whole array, as its maker described it."""
+    shape, dtype = pickle.loads(memory.description)  # noqa: S301 - from a store of this user
+    return _show(shape, _dtypes.from_code(dtype), memory, 0, None)
+
+
+def whole_memory(array: Array[Any, Any]) -> ArrayMemory | None:
+    """Returns the memory that an array shows the whole of, as it was made; None if its elements are its own.
+
+    Raises:
+        TypeError: It shows a part, or in another way.
+    """
+    memory = _memory_of(array)
+    if memory is None:
+        return None
+    if memory.description:
+        whole = shown(memory)
+        is_at = _array.address(array) == _array.address(whole)
+        if is_at and (array.shape, array.strides, array.dtype) == (whole.shape, whole.strides, whole.dtype):
+            return memory
+    raise TypeError(
+        "a container can hold a onecopy.Array as it was made, and not a part of it or another view; put in the whole, "
+        "or what it holds now: x.to_numpy()"
+    )
 
 
 def _memory_of(array: Array[Any, Any]) -> ArrayMemory | None:

@@ -7,7 +7,7 @@ from typing import Any, Generic, Self, SupportsIndex, TypeVar, final, overload
 
 from onecopy._stubs.containing import _Collection, _Container, _Mapping
 
-__all__ = ["Counter", "Dict", "List", "Lock", "Set", "Value"]
+__all__ = ["Counter", "Dict", "List", "Set", "Value", "WriterLock"]
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 _S = TypeVar("_S")
 
 @final
-class Lock:
+class WriterLock:
     """The writers' lock of a container, for `with`. Readers go on; a thread may take it again while it has it."""
 
     def acquire(self, timeout: float = 10.0) -> None:
@@ -186,7 +186,8 @@ class Dict(_Mapping[_K, _V]):
     """A dict that all processes see and change.
 
     It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as
-    such; others are pickled in, and each read makes a new object of them: change a value by setting it.
+    such, and other containers and whole views stay what they are; others are pickled in, and each read makes a new
+    object of them: change a value by setting it.
 
     Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets
     of these. In a tuple a number comes back as the int that it equals.
@@ -277,7 +278,7 @@ class Counter(_Mapping[_K, int]):
     `onecopy.Dict`.
 
     `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step
-    for up to 1,024 keys, and for any number if the counter has at most sixteen times as many. `c[k] += 1` is two
+    for up to 1,024 keys, and for any number if the counter has at most four times as many. `c[k] += 1` is two
     steps. Operators in place are one step for those who write; who reads may see some counts first. The others give
     real counters.
 

@@ -27,6 +27,7 @@ class Stats:
         dying_objects: Objects whose memory is being given back.
         holds: Holds: one per object and process that uses it.
         units: Pickled tokens that nobody has unpickled yet.
+        references: Containers and views in containers, each as often as it is in one.
         processes: Processes that use the store.
         containers: Shared containers, which processes write to.
         chunks: Pieces of memory that containers took when they grew.
@@ -44,6 +45,7 @@ class Stats:
     dying_objects: int
     holds: int
     units: int
+    references: int
     processes: int
     containers: int
     chunks: int
@@ -65,7 +67,7 @@ class ContainerStats:
 
     Attributes:
         id: Its name in the store.
-        kind: `"List"`, `"Dict"` (a `Namespace` is one, too), `"Set"`, `"Counter"`, `"Value"` or `"Array"`; `"Unknown"`
+        kind: `"List"`, `"Dict"`, `"Namespace"`, `"Set"`, `"Counter"`, `"Value"` or `"Array"`; `"Unknown"`
             if another version of this package made it.
         length: Elements, or keys; of a `Value` 1.
         holds: Processes that use it.
@@ -101,6 +103,7 @@ class Collected:
         processes: Dead processes that were recovered.
         holds: Holds they had left behind.
         units: Pickled tokens that were given up because of their age.
+        cycles: Containers that only containers referred to, which nobody could come to any more.
         objects: Objects that went with these, and chunks of containers.
         bytes: Bytes of those objects.
     """
@@ -108,6 +111,7 @@ class Collected:
     processes: int
     holds: int
     units: int
+    cycles: int
     objects: int
     bytes: int
 
@@ -153,10 +157,10 @@ def containers() -> list[ContainerStats]:
 
 
 def collect(max_age: float | None = None) -> Collected:
-    """Gives back what nobody needs: holds of dead processes and, with `max_age`, tokens that were never unpickled.
+    """Gives back what nobody needs: holds of dead processes, containers that only each other lead to, old tokens.
 
     A pickled view keeps its object alive until it is unpickled once, as it may be on its way. One that was lost or
-    thrown away keeps it until this is called.
+    thrown away keeps it until this is called with `max_age`.
 
     Args:
         max_age: Age in seconds from which on tokens are given up; None keeps them all.

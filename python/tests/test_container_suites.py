@@ -25,7 +25,6 @@ UNPICKLED = "stores instances of a class made in a function, which cannot be pic
 STATE = "sets an attribute of the set; containers have none"
 TEXT = "expects the repr of the builtin; that of a container names its class"
 SELF = "expects the same object back; each read makes a new one"
-INSIDE = "puts a container into a container"
 
 EXEMPT_LIST = {
     "test_contains_order": Exempt(UNPICKLED, (TypeError,)),
@@ -33,7 +32,6 @@ EXEMPT_LIST = {
     "test_index": Exempt(UNPICKLED, (TypeError,)),
     "test_remove": Exempt(UNPICKLED, (TypeError,)),
     "test_repr": Exempt(TEXT, (AssertionError,)),
-    "test_repr_deep": Exempt(INSIDE, (TypeError,)),
 }
 
 
@@ -53,7 +51,6 @@ EXEMPT_DICT = {
     "test_getitem": Exempt(FOREIGN, (TypeError,)),
     "test_pop": Exempt(FOREIGN, (TypeError,)),
     "test_repr": Exempt(TEXT, (AssertionError,)),
-    "test_repr_deep": Exempt(INSIDE, (TypeError,)),
     "test_setdefault": Exempt(SELF, (IndexError,)),
 }
 

@@ -35,7 +35,7 @@ EXTENSION: Final[Steps] = [
 # Lower than their step: these use nothing between them and what stands here.
 EXTENSION_ONLY: Final = {
     "freeze": {"error", "cpython"},
-    "container": {"error", "cpython", "value", "column"},
+    "container": {"error", "cpython", "value", "image", "column"},
 }
 
 CORE: Final[Steps] = [
@@ -53,12 +53,13 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
     {"_dtypes", "_handlers", "_keys", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views"}
-    | {"_freeze_support", "_namespace", "_ways", "containers", "errors", "store"},
-    {"_array", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
+    | {"_freeze_support", "_namespace", "_ways", "containers", "errors", "store", "sync"},
+    {"_array", "_array_proxy", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_born", "_file", "_ranges", "_share", "_side", "_writable", "views"},
     {"_kept", "_pickle"},
     {"_asserting", "_containers"},
-    {"meter"},
+    {"managers", "meter"},
+    {"multiprocessing"},
     {"__init__", "__main__", "pytest_plugin"},
 ]
 

@@ -243,7 +243,7 @@ def test_stats_are_data() -> None:
     assert stats != onecopy.stats()
     assert len(view) == 2
     # How much there is to collect depends on which workers of earlier tests have been noticed.
-    pattern = r"Collected\(processes=\d+, holds=\d+, units=0, objects=\d+, bytes=\d+\)"
+    pattern = r"Collected\(processes=\d+, holds=\d+, units=0, cycles=0, objects=\d+, bytes=\d+\)"
     assert re.fullmatch(pattern, repr(onecopy.collect()))
 
 

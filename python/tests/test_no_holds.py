@@ -69,7 +69,8 @@ GIVEN = {
     "__setattr__": ("a", 2), "__delattr__": ("a",), "__init__": (), "Dict.__init__": ({"a": 1},),
 }
 OPERAND = {
-    "List": [1], "Dict": {"a": 1}, "Set": {"a"}, "Counter": collections.Counter("ab"), "Namespace": made["Namespace"],
+    "List": [1], "Dict": {"a": 1}, "Set": {"a"}, "Counter": collections.Counter("ab"),
+    "Namespace": onecopy.Namespace(a=1),
 }
 OPERATORS = set('''
     __add__ __radd__ __sub__ __rsub__ __and__ __rand__ __or__ __ror__ __xor__ __rxor__ __iand__ __isub__ __ior__

@@ -59,7 +59,7 @@ def test_errors_that_many_catch_are_in_the_package_too() -> None:
         ("import onecopy", []),
         ("import onecopy; onecopy.share([1, {'a': 2}])", []),
         ("import onecopy; onecopy.List([1])", []),
-        ("import onecopy; onecopy.containers.Lock", ["containers"]),
+        ("import onecopy; onecopy.containers.WriterLock", ["containers"]),
         ("import onecopy; onecopy.errors", ["errors"]),
         ("import onecopy; onecopy.views.ListView", ["views"]),
         ("import onecopy; onecopy.stats()", ["store"]),

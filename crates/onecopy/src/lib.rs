@@ -50,6 +50,9 @@ mod store {
 #[cfg(all(loom, test))]
 #[path = "shared/look_loom.rs"]
 mod look_loom;
+#[cfg(all(loom, test))]
+#[path = "shared/past_loom.rs"]
+mod past_loom;
 #[cfg(loom)]
 mod shared {
     mod lock_word;

@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use onecopy::shared::WriterLock;
@@ -318,6 +319,39 @@ fn a_copy_of_a_list_beside_writers_that_die() {
 #[test]
 fn a_copy_of_a_dict_beside_writers_that_die() {
     writers_die::<Dict>(DICT[1], &[DICT[1], DICT[2], DICT[3]]);
+}
+
+#[test]
+fn the_end_of_a_copy_does_not_wait_for_the_lock() {
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    let list = List::made(&store, 700);
+    let lock = Subject::lock(&list);
+    let (release, released) = channel::<()>();
+    let (hold, told) = channel();
+    let holder = std::thread::spawn(move || {
+        told.recv().unwrap();
+        lock.hold(None).unwrap();
+        released.recv().unwrap();
+        lock.release().unwrap();
+    });
+    let lock = Subject::lock(&list);
+    let states = when_pinned(&store, &list, LIST[4], move || {
+        hold.send(()).unwrap();
+        while !lock.is_held().unwrap() {
+            std::thread::yield_now();
+        }
+    });
+    let chunks = store.stats().unwrap().chunks;
+    let copy = list.copy();
+    assert!(was_interrupted() && Subject::lock(&list).is_held().unwrap());
+    assert!(states.borrow().contains(&copy));
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    // The log is left, and no writer minds; the next copy takes it away.
+    LIST[4](&list, 3);
+    assert_eq!(store.stats().unwrap().chunks, chunks + 1);
+    copy_beside(&list, &LIST[4..5], 100, 100);
+    assert_eq!(store.stats().unwrap().chunks, chunks);
 }
 
 #[test]

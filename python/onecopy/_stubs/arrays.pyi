@@ -6,14 +6,14 @@ from typing import Any, final
 import numpy as np
 from typing_extensions import Buffer
 
-from onecopy.containers import Lock
+from onecopy.containers import WriterLock
 
 @final
 class ArrayMemory(Buffer):
     """The elements of a writable array in the store, the same memory in every process."""
 
-    def __new__(cls, byte_len: int, item_bytes: int) -> ArrayMemory:
-        """Takes memory for elements of `item_bytes` each; they are zeros.
+    def __new__(cls, byte_len: int, item_bytes: int, description: bytes) -> ArrayMemory:
+        """Takes memory for elements of `item_bytes` each; they are zeros. `description` is kept with them.
 
         Raises:
             MemoryError: There is not enough memory.
@@ -33,6 +33,10 @@ class ArrayMemory(Buffer):
             AttachError: Its store was not found, or it is no such array.
         """
 
+    @property
+    def description(self) -> bytes:
+        """What was said of the elements; empty if it was too long."""
+
     def token(self) -> bytes:
         """Makes a token for another process.
 
@@ -49,7 +53,7 @@ class ArrayMemory(Buffer):
         """Number of bytes."""
 
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The lock."""
 
     def add(self, array: np.ndarray[Any, Any], indices: tuple[object, ...], amount: object) -> int | float:

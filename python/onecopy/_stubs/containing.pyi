@@ -4,7 +4,7 @@ from collections.abc import ItemsView, Iterator, KeysView, MutableMapping, Value
 from types import GenericAlias
 from typing import Any, ClassVar, TypeVar, overload
 
-from onecopy.containers import Lock
+from onecopy.containers import WriterLock
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -15,7 +15,7 @@ class _Container:
     def __class_getitem__(cls, item: Any) -> GenericAlias: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
     @property
-    def lock(self) -> Lock:
+    def lock(self) -> WriterLock:
         """The writers' lock, for `with`: others wait before they change the container, and readers go on."""
 
     def verify(self) -> None:

@@ -44,6 +44,10 @@ class Image:
     def nbytes(self) -> int:
         """Bytes of the image."""
 
+    @property
+    def has_token(self) -> bool:
+        """Whether a token says all of it: it lies in the store, and its pickles may be read."""
+
     def buffer(self, offset: int, byte_len: int, node: int) -> ImageBuffer:
         """Exports part of the image, read-only.
 

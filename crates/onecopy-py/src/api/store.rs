@@ -19,7 +19,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 
 /// Figures of this process's store, by the names of `onecopy.store.Stats`.
 #[pyfunction]
-fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 14], Error> {
+fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 15], Error> {
     let found: store::Stats =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.stats()?) })?;
     Ok([
@@ -28,6 +28,7 @@ fn _stats(py: Python<'_>) -> Result<[(&'static str, u64); 14], Error> {
         ("dying_objects", found.dying_objects),
         ("holds", found.holds),
         ("units", found.units),
+        ("references", found.references),
         ("processes", found.processes),
         ("containers", found.containers),
         ("chunks", found.chunks),
@@ -67,7 +68,7 @@ fn _containers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
 
 /// Gives back what nobody needs; returns how much, by the names of `onecopy.store.Collected`.
 #[pyfunction]
-fn _collect(py: Python<'_>, max_age: Option<f64>) -> Result<[(&'static str, u64); 5], Error> {
+fn _collect(py: Python<'_>, max_age: Option<f64>) -> Result<[(&'static str, u64); 6], Error> {
     let max_age = max_age.map(age).transpose()?;
     let found: store::Collected =
         py.detach(|| -> Result<_, Error> { Ok(Store::current()?.collect(max_age)?) })?;
@@ -75,6 +76,7 @@ fn _collect(py: Python<'_>, max_age: Option<f64>) -> Result<[(&'static str, u64)
         ("processes", found.processes),
         ("holds", found.holds),
         ("units", found.units),
+        ("cycles", found.cycles),
         ("objects", found.objects),
         ("bytes", found.bytes),
     ])

@@ -18,26 +18,33 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use super::handle;
-use super::lock::Lock;
+use super::lock::WriterLock;
 use crate::cpython::export::export;
 use crate::error::Error;
 
 /// The elements of a writable array in the store, the same memory in every process.
 #[pyclass(frozen, module = "onecopy._onecopy", weakref)]
 pub(crate) struct ArrayMemory {
-    raw: RawArray,
+    pub(super) raw: RawArray,
 }
 
 #[pymethods]
 impl ArrayMemory {
-    /// Takes memory for elements of `item_bytes` each; they are zeros.
+    /// Takes memory for elements of `item_bytes` each; they are zeros. `description` is kept with them if it is short.
     #[new]
-    fn new(py: Python<'_>, byte_len: u64, item_bytes: u64) -> PyResult<Self> {
+    fn new(py: Python<'_>, byte_len: u64, item_bytes: u64, description: Vec<u8>) -> PyResult<Self> {
         let raw = py.detach(|| -> Result<_, Error> {
             let store = Store::current()?;
             Ok(RawArray::create(&store, byte_len, item_bytes)?)
         })?;
+        raw.describe(&description);
         Ok(Self { raw })
+    }
+
+    /// What was said of the elements; empty if it was too long.
+    #[getter]
+    fn description<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.raw.description())
     }
 
     /// Turns a token into the memory.
@@ -67,8 +74,8 @@ impl ArrayMemory {
 
     /// The lock.
     #[getter]
-    fn lock(&self) -> Lock {
-        Lock::new(self.raw.writer_lock())
+    fn lock(&self) -> WriterLock {
+        WriterLock::new(self.raw.writer_lock())
     }
 
     /// Adds to an element of an array with axes that shows this memory, in one step, and returns the sum.

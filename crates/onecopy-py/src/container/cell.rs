@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::handle;
-use super::lock::Lock;
+use super::lock::WriterLock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
@@ -18,7 +18,8 @@ use crate::value::repr::guarded;
 
 /// One value of any kind that all processes see and change.
 ///
-/// Values of plain types are kept as such; others are pickled in, and each read makes a new object.
+/// Values of plain types are kept as such, and other containers and whole views stay what they are; others are pickled in, and
+/// each read makes a new object.
 ///
 /// Args:
 ///     value: The first value.
@@ -150,8 +151,8 @@ impl Value {
 
     /// The writers' lock, for `with`: others wait before they change the value, and readers go on.
     #[getter]
-    fn lock(&self) -> Lock {
-        Lock::new(self.raw.writer_lock())
+    fn lock(&self) -> WriterLock {
+        WriterLock::new(self.raw.writer_lock())
     }
 
     /// Checks every invariant of the value's memory.

@@ -1,7 +1,7 @@
 //! `onecopy.Counter`: what a `collections.Counter` is, for all processes at once. It is a dict of numbers.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Part, RawDict};
+use onecopy::shared::{DictKind, End, Part, RawDict};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyNotImplementedError, PyTypeError};
@@ -17,7 +17,7 @@ use super::handle::{self, Given};
 use super::key::OwnedKey;
 use super::keyed::{self, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
-use super::lock::Lock;
+use super::lock::WriterLock;
 use super::pairs::{Changes, change};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
@@ -29,7 +29,7 @@ use crate::value::repr::guarded;
 /// It has the methods of `collections.Counter`: what was never counted has the count 0. Keys are those of a `onecopy.Dict`.
 ///
 /// `add` is one step, so no count is lost, however many processes count. `update` and `subtract` are one step for up to 1,024
-/// keys, and for any number if the counter has at most sixteen times as many. `c[k] += 1` is two steps. The operators give
+/// keys, and for any number if the counter has at most four times as many. `c[k] += 1` is two steps. The operators give
 /// real counters; those in place are one step for those who write, and who reads may see some counts before the others.
 ///
 /// Args:

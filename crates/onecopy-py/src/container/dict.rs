@@ -3,7 +3,8 @@
 //! Whatever runs code of others, making keys and values out of objects and back, happens without the lock.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Part, RawDict};
+use onecopy::shared::{DictKind, End, Part, RawDict};
+use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
@@ -12,11 +13,11 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle::{self, Given};
+use super::handle::{self, Given, of_itself};
 use super::key::no_key;
 use super::keyed::{self, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
-use super::lock::Lock;
+use super::lock::WriterLock;
 use super::pairs::{Pairs, update_from};
 use crate::column::spare::Spare;
 use crate::error::Error;
@@ -24,8 +25,9 @@ use crate::value::repr::guarded;
 
 /// A dict that all processes see and change.
 ///
-/// It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as such;
-/// others are pickled in, and each read makes a new object of them: change a value by setting it.
+/// It has the methods of `dict`, and keeps the order in which keys were set first. Values of plain types are kept as such, and
+/// other containers and whole views stay what they are; others are pickled in, and each read makes a new object of them: change
+/// a value by setting it.
 ///
 /// Keys are None, bools, ints, floats, strs, bytes, Enum members, UUIDs, dates and datetimes, and tuples and frozensets of
 /// these. In a tuple a number comes back as the int that it equals.
@@ -90,6 +92,12 @@ impl Dict {
     }
 }
 
+/// Makes the dict that a `Namespace` shows.
+#[pyfunction]
+pub(super) fn _namespace_entries() -> PyResult<Dict> {
+    Ok(Dict::of(keyed::create(DictKind::Namespace)?))
+}
+
 mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     /// A dict with these keys, which all have the same value.
     #[classmethod]
@@ -102,7 +110,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         let none = class.py().None().into_bound(class.py());
         let mut pairs = Pairs::default();
         pairs.add_keys(iterable, value.unwrap_or(&none))?;
-        let dict = Self::of(keyed::create(keyed::Kind::Dict)?);
+        let dict = Self::of(keyed::create(DictKind::Dict)?);
         pairs.put(&dict.raw)?;
         Ok(dict)
     }
@@ -113,6 +121,12 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         operation: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
+        if let Ok(same) = other.cast::<Self>()
+            && self.raw.reference() == same.get().raw.reference()
+            && let Some(equal) = of_itself(operation)
+        {
+            return equal.into_bound_py_any(py);
+        }
         match operand(other)? {
             Some(other) => keyed::to_dict(py, &self.raw)?.rich_compare(other, operation),
             None => Ok(py.NotImplemented().into_bound(py)),
@@ -167,6 +181,16 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     /// A real dict of what is in it at one moment.
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         keyed::to_dict(py, &self.raw)
+    }
+
+    /// The same, by the name that proxies of `multiprocessing` have for it.
+    #[pyo3(name = "_getvalue")]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        keyed::to_dict(py, &self.raw)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(keyed::to_dict(py, &self.raw)?.str()?.to_string())
     }
 
     /// Replaces the value of a key by what a function makes of it, in one step, and returns the new value.

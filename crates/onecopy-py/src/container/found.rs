@@ -8,14 +8,15 @@
 
 use std::ptr;
 
-use onecopy::ContainerError;
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Chunk, Immediate, Incoming, Kind, Sink, Word};
+use onecopy::shared::{Chunk, Immediate, Incoming, Kind, Reference, Sink, Word};
+use onecopy::{AccessError, ContainerError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFrozenSet, PyList, PyTuple};
 
+use super::reference;
 use crate::column::spare::Spare;
 use crate::cpython::{import_once, slot};
 use crate::error::{Error, corrupt};
@@ -56,6 +57,8 @@ pub(super) enum Found {
     Pickle(Vec<u8>),
     /// A key that is no plain value, as `key` wrote it.
     Key(Vec<u8>),
+    /// Another object of the store, which is held.
+    Reference(Reference),
     /// A blob that is not what it is marked as.
     Damaged(&'static str),
 }
@@ -85,6 +88,7 @@ impl Found {
                 Self::Object(object) => Ok(object.into_raw()),
                 Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
                 Self::Key(bytes) => decoded(py, &bytes).map(Bound::into_ptr),
+                Self::Reference(found) => reference::object(py, &found).map(Bound::into_ptr),
                 Self::Damaged(what) => Err(corrupt(0, what)),
             })
         }
@@ -140,6 +144,11 @@ impl Sink for Objects {
     fn filled(&self, room: Room, kind: Kind, len: usize) -> Result<Found, Raised> {
         Ok(make_filled(room, kind, len))
     }
+
+    #[cold]
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Found, Raised> {
+        held(reference).map(Found::Reference)
+    }
 }
 
 /// Makes Python objects; a number or str that was handed out and that nobody has kept is written anew.
@@ -183,6 +192,11 @@ impl Sink for Reader<'_> {
             }
             found => found,
         })
+    }
+
+    #[cold]
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Found, Raised> {
+        held(reference).map(Found::Reference)
     }
 }
 
@@ -297,6 +311,15 @@ fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
         Kind::Encoded => Found::Key(bytes),
         _ => Found::Damaged("a blob of an unknown kind"),
     }
+}
+
+/// What could be held; an exception says why it could not.
+#[cold]
+pub(super) fn held(found: Result<Reference, AccessError>) -> Result<Reference, Raised> {
+    found.map_err(|error| {
+        raise_failure(error.into());
+        Raised
+    })
 }
 
 /// Raises for an operation that failed; gives null.

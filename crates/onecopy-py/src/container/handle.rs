@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 
 use onecopy::Token;
+use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
@@ -23,6 +24,15 @@ pub(super) fn reduce<'py>(
 ) -> PyResult<Reduced<'py>> {
     let attach = own_function(py, known, attach)?;
     Ok((attach, (PyBytes::new(py, &token.to_bytes()),)))
+}
+
+/// What a container is to itself, whatever is in it: it may be itself.
+pub(super) fn of_itself(operation: CompareOp) -> Option<bool> {
+    match operation {
+        CompareOp::Eq => Some(true),
+        CompareOp::Ne => Some(false),
+        _ => None,
+    }
 }
 
 /// A token that was pickled.

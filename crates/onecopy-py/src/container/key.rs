@@ -131,12 +131,17 @@ fn canonical_of<T>(
                 Some(why) => Err(PyTypeError::new_err(format!("this cannot be a key: {why}"))),
             };
         }
+        Incoming::Reference(_) => return Err(is_shared()),
     };
     match canonical(word) {
         None => take(*given, None),
         Some(Canonical::Word(same)) => take(Incoming::Word(same), Some(word)),
         Some(Canonical::Wide(bytes)) => take(Incoming::Blob(Kind::Int, &bytes), Some(word)),
     }
+}
+
+fn is_shared() -> PyErr {
+    PyTypeError::new_err("this cannot be a key: it is another shared object")
 }
 
 static PARTS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -190,6 +195,7 @@ fn write_part(part: &Bound<'_, PyAny>, depth: usize, to: &mut Vec<u8>) -> PyResu
                 to.extend(len.to_le_bytes());
                 to.extend(content);
             }
+            Incoming::Reference(_) => return Err(is_shared()),
         }
         Ok(())
     })

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use onecopy::shared::{End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
 use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
@@ -61,14 +61,9 @@ impl Keyed {
 }
 
 /// A new container.
-pub(super) fn create(kind: Kind) -> PyResult<RawDict> {
+pub(super) fn create(kind: DictKind) -> PyResult<RawDict> {
     let store = Store::current().map_err(Error::from)?;
-    let made = match kind {
-        Kind::Dict => RawDict::create(&store),
-        Kind::Set => RawDict::create_set(&store),
-        Kind::Counter => RawDict::create_counter(&store),
-    };
-    Ok(made.map_err(Error::from)?)
+    Ok(RawDict::create(&store, kind).map_err(Error::from)?)
 }
 
 /// What was found, once the container is no longer looked at.

@@ -5,7 +5,7 @@
 macro_rules! keyed_methods {
     ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
         impl $class {
-            fn of(raw: RawDict) -> Self {
+            pub(super) fn of(raw: RawDict) -> Self {
                 let spare = Spare::new();
                 Self { raw, spare }
             }
@@ -16,7 +16,7 @@ macro_rules! keyed_methods {
             #[new]
             #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
             fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-                let raw = keyed::create(keyed::Kind::$class)?;
+                let raw = keyed::create(DictKind::$class)?;
                 Ok(Self::of(raw))
             }
 
@@ -60,8 +60,8 @@ macro_rules! keyed_methods {
 
             /// The writers' lock, for `with`: others wait before they change the container, and readers go on.
             #[getter]
-            fn lock(&self) -> Lock {
-                Lock::new(self.raw.writer_lock())
+            fn lock(&self) -> WriterLock {
+                WriterLock::new(self.raw.writer_lock())
             }
 
             /// Checks every invariant of the container's memory.

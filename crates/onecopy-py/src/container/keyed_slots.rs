@@ -3,31 +3,27 @@
 //!
 //! The plain case is done here: a key that is an int of 48 bits or a str, a value that is one of these, a float, a bool or
 //! None, each exactly of its class. The rest is done by `keyed`, through `cpython::slot`, and so is a key that is not there.
-//!
-//! **Invariant.** `A1`: an [`Argument`] is an object that the interpreter holds during the call of a slot, in an attached
-//! thread, and it is used no longer than that.
 #![allow(unsafe_code, reason = "slots are functions over raw objects")]
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use onecopy::ContainerError;
 use onecopy::image::Scalar;
 use onecopy::shared::{Incoming, KeyAdded, RawDict, Word};
 use pyo3::PyClass;
-use pyo3::exceptions::{PyImportError, PyTypeError};
+use pyo3::exceptions::PyImportError;
 use pyo3::ffi::{self, Py_ssize_t, PyObject};
 use pyo3::prelude::*;
 
+use super::argument::{Argument, arguments, guard_number};
 use super::counter::Counter;
 use super::dict::Dict;
 use super::keyed;
 use super::set::Set;
-use super::slots::{add_method, guard, inner, raise};
+use super::slots::{add_method, guard, inner, method};
 use super::word::{Copies, Found, Raised, Reader, quick_key, quick_value, raise_failure};
 use crate::column::spare::Spare;
-use crate::cpython::slot;
-use crate::value::item::Item;
 use crate::value::scalar;
 
 /// A class whose instances are dicts of the core.
@@ -82,80 +78,6 @@ macro_rules! mapping {
 mapping!(Dict);
 mapping!(Counter);
 container!(Set, super::set::contains);
-
-/// See A1.
-#[derive(Clone, Copy)]
-struct Argument(*mut PyObject);
-
-impl Argument {
-    /// The object, for a look at its value.
-    #[inline(always)]
-    fn item(self) -> Item {
-        // SAFETY: the thread is attached (A1). Nothing is dropped with this `py`.
-        let py = unsafe { Python::assume_attached() };
-        // SAFETY: a live object (A1).
-        let object = unsafe { Borrowed::from_ptr(py, self.0) };
-        Item::of(&object)
-    }
-
-    /// A new reference.
-    fn given(self) -> *mut PyObject {
-        // SAFETY: a live object and an attached thread (A1).
-        unsafe { ffi::Py_INCREF(self.0) };
-        self.0
-    }
-
-    /// Does the work of a slot that gives an object: null with an exception set.
-    #[cold]
-    #[inline(never)]
-    fn slowly<W>(self, work: W) -> *mut PyObject
-    where
-        W: for<'py> FnOnce(&Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>>,
-    {
-        let work = |py: Python<'_>| {
-            // SAFETY: a live object (A1).
-            let key = unsafe { Bound::from_borrowed_ptr(py, self.0) };
-            Ok(work(&key)?.map_or(ptr::null_mut(), Bound::into_ptr))
-        };
-        // SAFETY: attached (A1); the work gives a new reference, an error, or null, which the one that asked for it knows.
-        unsafe { slot::enter(work) }
-    }
-
-    /// Does the work of a slot that gives a number: −1 with an exception set.
-    #[cold]
-    #[inline(never)]
-    fn number_slowly(
-        self,
-        work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<Py_ssize_t>,
-    ) -> Py_ssize_t {
-        let mut result = -1;
-        self.slowly(|key| {
-            result = work(key)?;
-            Ok(None)
-        });
-        result
-    }
-
-    /// The object, for work that is done slowly.
-    fn bound(self, py: Python<'_>) -> Bound<'_, PyAny> {
-        // SAFETY: a live object (A1).
-        unsafe { Bound::from_borrowed_ptr(py, self.0) }
-    }
-}
-
-/// Does the work of a slot that gives a number; −1 with an exception set.
-#[inline(always)]
-fn guard_number(work: impl FnOnce() -> Result<Py_ssize_t, ContainerError>) -> Py_ssize_t {
-    let mut result = -1;
-    guard(|| match work() {
-        Ok(number) => {
-            result = number;
-            ptr::null_mut()
-        }
-        Err(failure) => raise_failure(failure),
-    });
-    result
-}
 
 /// What was found, or what `absent` gives.
 #[inline(always)]
@@ -257,33 +179,6 @@ fn delete<C: Mapping>(container: &C, key: Argument) -> c_int {
         -1 => -1,
         _ => 0,
     }
-}
-
-/// A key and the argument that may follow it; `None` with an exception set.
-///
-/// # Safety
-/// - the interpreter holds as many arguments as `count` says during the call, in an attached thread.
-#[inline(always)]
-unsafe fn arguments(
-    name: &str,
-    arguments: *mut *mut PyObject,
-    count: Py_ssize_t,
-) -> Option<(Argument, Option<Argument>)> {
-    if count != 1 && count != 2 {
-        raise(|| {
-            let text = format!("{name} expected 1 or 2 arguments, got {count}");
-            PyTypeError::new_err(text)
-        });
-        return None;
-    }
-    // SAFETY: at least one argument lies there, as was just found.
-    let key = Argument(unsafe { *arguments });
-    if count == 1 {
-        return Some((key, None));
-    }
-    // SAFETY: two arguments lie there, as was just found.
-    let second = unsafe { *arguments.wrapping_add(1) };
-    Some((key, Some(Argument(second))))
 }
 
 unsafe extern "C" fn get<C: Mapping>(
@@ -504,20 +399,6 @@ fn install_mapping<C: Mapping>(py: Python<'_>) -> PyResult<()> {
         add_method(&class, method(name, meth, ffi::METH_FASTCALL, doc))?;
     }
     Ok(())
-}
-
-fn method(
-    name: &'static CStr,
-    meth: ffi::PyMethodDefPointer,
-    flags: c_int,
-    doc: &'static CStr,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr().cast::<c_char>(),
-        ml_meth: meth,
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
 }
 
 /// Puts the slots of this file into the types. Called once, when the module is made, before any instance exists.

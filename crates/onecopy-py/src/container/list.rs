@@ -13,11 +13,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 
-use super::handle::{self, Given};
+use super::handle::{self, Given, of_itself};
 use super::list_iterator::ListIterator;
 pub(super) use super::list_work::List;
-use super::list_work::{Truth, assign_out_of_range, no_element, no_memory, slice_of};
-use super::lock::Lock;
+use super::list_work::{Truth, assign_out_of_range, no_element, slice_of};
+use super::lock::WriterLock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
@@ -108,6 +108,12 @@ impl List {
         operation: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
+        if let Ok(same) = other.cast::<Self>()
+            && self.raw.reference() == same.get().raw.reference()
+            && let Some(equal) = of_itself(operation)
+        {
+            return equal.into_bound_py_any(py);
+        }
         match Self::operand(other)? {
             Some(other) => self.to_list(py)?.rich_compare(other, operation),
             None => Ok(py.NotImplemented().into_bound(py)),
@@ -143,17 +149,7 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        let count = index::times(count)?;
-        self.until_done("*=", || {
-            let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
-            let mut values: Vec<Incoming<'_>> = Vec::new();
-            values.try_reserve_exact(len).map_err(|_| no_memory())?;
-            for _ in 0..if chunk.is_empty() { 0 } else { count } {
-                values.extend(chunk.iter());
-            }
-            self.replace_if_unchanged(&chunk, &values)
-        })
+        self.repeat(index::times(count)?)
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -203,24 +199,7 @@ impl List {
     ///     ValueError: There is none.
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.until_done("remove", || {
-            let chunk = self.raw.snapshot().map_err(Error::from)?;
-            let items = word::list_of(value.py(), &chunk)?;
-            let mut found = None;
-            for at in 0..items.len() {
-                if key::equal(&items.get_item(at)?, value)? {
-                    found = Some(at);
-                    break;
-                }
-            }
-            let Some(at) = found else {
-                return Err(PyValueError::new_err("list.remove(x): x not in list"));
-            };
-            let Some(moment) = chunk.moment() else {
-                return Ok(false);
-            };
-            Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
-        })
+        self.until_done("remove", || self.remove_once(value))
     }
 
     /// Takes all elements out. Their memory goes back to the store.
@@ -285,6 +264,16 @@ impl List {
     /// The elements as a real list, of one moment.
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.to_list(py)
+    }
+
+    /// The same, by the name that proxies of `multiprocessing` have for it.
+    #[pyo3(name = "_getvalue")]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.to_list(py)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.to_list(py)?.str()?.to_string())
     }
 
     /// Adds to an int in one step, and returns the sum.
@@ -409,8 +398,8 @@ impl List {
 
     /// The writers' lock, for `with`: others wait before they change the list, and readers go on.
     #[getter]
-    fn lock(&self) -> Lock {
-        Lock::new(self.raw.writer_lock())
+    fn lock(&self) -> WriterLock {
+        WriterLock::new(self.raw.writer_lock())
     }
 
     /// Checks every invariant of the list's memory.

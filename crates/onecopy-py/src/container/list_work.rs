@@ -14,8 +14,8 @@ use crate::value::{index, key};
 
 /// A list that all processes see and change.
 ///
-/// It has the methods of `list`. Elements of plain types are kept as such; others are pickled in, and each read makes a
-/// new object of them: change an element by setting it.
+/// It has the methods of `list`. Elements of plain types are kept as such, and other containers and whole views stay what they
+/// are; others are pickled in, and each read makes a new object of them: change an element by setting it.
 ///
 /// Each method is one step for all others. `l[i] += 1` is two; use `l.add(i, 1)`, or `with l.lock:`.
 ///
@@ -166,7 +166,7 @@ impl FromPyObject<'_, '_> for Truth {
     }
 }
 
-pub(super) fn no_memory() -> PyErr {
+fn no_memory() -> PyErr {
     PyMemoryError::new_err(())
 }
 
@@ -175,11 +175,7 @@ pub(super) fn assign_out_of_range() -> PyErr {
 }
 
 impl List {
-    pub(super) fn replace_if_unchanged(
-        &self,
-        chunk: &Chunk,
-        values: &[Incoming<'_>],
-    ) -> PyResult<bool> {
+    fn replace_if_unchanged(&self, chunk: &Chunk, values: &[Incoming<'_>]) -> PyResult<bool> {
         let moment = chunk
             .moment()
             .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
@@ -199,5 +195,39 @@ impl List {
         let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
         let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
         self.replace_if_unchanged(&chunk, &values)
+    }
+
+    /// Takes out what a copy says is the first that equals `value`, if nothing has changed meanwhile.
+    pub(super) fn remove_once(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let chunk = self.raw.snapshot().map_err(Error::from)?;
+        let items = word::list_of(value.py(), &chunk)?;
+        let mut found = None;
+        for at in 0..items.len() {
+            if key::equal(&items.get_item(at)?, value)? {
+                found = Some(at);
+                break;
+            }
+        }
+        let Some(at) = found else {
+            return Err(PyValueError::new_err("list.remove(x): x not in list"));
+        };
+        let Some(moment) = chunk.moment() else {
+            return Ok(false);
+        };
+        Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
+    }
+
+    /// Becomes so many times what it is.
+    pub(super) fn repeat(&self, count: usize) -> PyResult<()> {
+        self.until_done("*=", || {
+            let chunk = self.raw.snapshot().map_err(Error::from)?;
+            let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
+            let mut values: Vec<Incoming<'_>> = Vec::new();
+            values.try_reserve_exact(len).map_err(|_| no_memory())?;
+            for _ in 0..if chunk.is_empty() { 0 } else { count } {
+                values.extend(chunk.iter());
+            }
+            self.replace_if_unchanged(&chunk, &values)
+        })
     }
 }

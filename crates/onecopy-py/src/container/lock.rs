@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use onecopy::ContainerError;
-use onecopy::shared::WriterLock;
+use onecopy::shared;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -21,13 +21,13 @@ use crate::error::Error;
 ///     >>> numbers = onecopy.List([1, 2])
 ///     >>> with numbers.lock:
 ///     ...     numbers[0] += 1
-#[pyclass(frozen, module = "onecopy.containers", name = "Lock")]
-pub(crate) struct Lock {
-    raw: WriterLock,
+#[pyclass(frozen, module = "onecopy.containers", name = "WriterLock")]
+pub(crate) struct WriterLock {
+    raw: shared::WriterLock,
 }
 
 /// A lock, held until this is dropped.
-pub(super) struct Held(WriterLock);
+pub(super) struct Held(shared::WriterLock);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -37,19 +37,19 @@ impl Drop for Held {
 }
 
 /// Takes a lock until the result is dropped.
-pub(super) fn hold(lock: WriterLock) -> PyResult<Held> {
+pub(super) fn hold(lock: shared::WriterLock) -> PyResult<Held> {
     lock.hold(None).map_err(Error::from)?;
     Ok(Held(lock))
 }
 
-impl Lock {
-    pub(super) const fn new(raw: WriterLock) -> Self {
+impl WriterLock {
+    pub(super) const fn new(raw: shared::WriterLock) -> Self {
         Self { raw }
     }
 }
 
 #[pymethods]
-impl Lock {
+impl WriterLock {
     /// Takes the lock.
     ///
     /// Args:
@@ -98,6 +98,6 @@ impl Lock {
 
     fn __repr__(&self) -> PyResult<String> {
         let state = if self.locked()? { "held" } else { "free" };
-        Ok(format!("<onecopy.Lock, {state}>"))
+        Ok(format!("<onecopy.containers.WriterLock, {state}>"))
     }
 }

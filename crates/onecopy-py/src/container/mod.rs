@@ -3,7 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `list`, `list_work`, `list_iterator` | what is `onecopy.List`? |
-//! | `slots`, `keyed_slots` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
+//! | `slots`, `keyed_slots`, `argument` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
 //! | `counter`, `counts` | what is `onecopy.Counter`? |
@@ -14,6 +14,8 @@
 //! | `array` | what is `onecopy.Array` made of? |
 //! | `lock` | what is `container.lock`? |
 //! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
+//! | `reference` | how does a value stay what it is, instead of being copied? |
+//! | `sync/` | how do processes wait for one another? |
 //! | `handle` | how is a container pickled and annotated? |
 //! | `wait` | what happens while a lock is waited for? |
 #![allow(
@@ -35,6 +37,7 @@
     reason = "an operation of a few nanoseconds is a chain of small functions, some generic, across two crates"
 )]
 
+mod argument;
 mod array;
 mod cell;
 mod counter;
@@ -53,14 +56,21 @@ mod list_iterator;
 mod list_work;
 mod lock;
 mod pairs;
+mod reference;
 mod set;
 mod slots;
+mod sync;
 mod update;
 mod wait;
 mod word;
 
+use onecopy::shared::{Cell, DictKind, RawArray, RawDict, RawList, Reference};
+use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
+use crate::cpython::import_once;
+use crate::error::Error;
 use keyed::{Keyed, Kind};
 
 /// The dict, set or counter that an object is.
@@ -75,14 +85,61 @@ fn keyed_of(object: &Bound<'_, PyAny>) -> Option<Keyed> {
     of(Kind::Set, &object.cast::<set::Set>().ok()?.get().raw)
 }
 
+/// The reference to the container that an object stands for.
+fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
+    if let Ok(list) = object.cast::<list::List>() {
+        return Some(list.get().raw.reference());
+    }
+    if let Ok(value) = object.cast::<cell::Value>() {
+        return Some(value.get().raw.reference());
+    }
+    if let Ok(memory) = object.cast::<array::ArrayMemory>() {
+        return Some(memory.get().raw.reference());
+    }
+    let keyed = keyed_of(object).map(|keyed| keyed.raw().reference());
+    keyed.or_else(|| sync::reference_of(object))
+}
+
+static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static NAMESPACE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A new object that stands for a container.
+fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Some(raw) = RawList::of_reference(reference).map_err(Error::from)? {
+        return list::List::of(raw).into_bound_py_any(py).map(Some);
+    }
+    if let Some(raw) = Cell::of_reference(reference).map_err(Error::from)? {
+        return cell::Value { raw }.into_bound_py_any(py).map(Some);
+    }
+    if let Some(raw) = RawArray::of_reference(reference).map_err(Error::from)? {
+        let memory = array::ArrayMemory { raw };
+        let show = import_once(py, &ARRAY, "onecopy._containers", "array_of")?;
+        return show.call1((memory,)).map(Some);
+    }
+    let Some(raw) = RawDict::of_reference(reference).map_err(Error::from)? else {
+        return sync::object_of(py, reference);
+    };
+    match raw.kind() {
+        DictKind::Namespace => {
+            let show = import_once(py, &NAMESPACE, "onecopy._containers", "namespace_of")?;
+            show.call1((dict::Dict::of(raw),))
+        }
+        DictKind::Dict => dict::Dict::of(raw).into_bound_py_any(py),
+        DictKind::Set => set::Set::of(raw).into_bound_py_any(py),
+        DictKind::Counter => counter::Counter::of(raw).into_bound_py_any(py),
+    }
+    .map(Some)
+}
+
 /// Adds the classes to the extension module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     wait::install();
     Keyed::register(keyed_of);
+    reference::register(reference_of, object_of);
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
-    module.add_class::<lock::Lock>()?;
+    module.add_class::<lock::WriterLock>()?;
     module.add_class::<array::ArrayMemory>()?;
     slots::install(py)?;
     module.add_function(wrap_pyfunction!(list::_attach_list, module)?)?;
@@ -92,10 +149,12 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<counter::Counter>()?;
     keyed_slots::install(py)?;
     module.add_function(wrap_pyfunction!(dict::_attach_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(dict::_namespace_entries, module)?)?;
     module.add_function(wrap_pyfunction!(dict::_guarded_text, module)?)?;
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
     dict_views::register(module)?;
+    sync::register(module)?;
     let abc = py.import("_collections_abc")?;
     for (name, class) in [
         ("MutableMapping", py.get_type::<dict::Dict>()),

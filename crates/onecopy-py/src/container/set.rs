@@ -1,7 +1,7 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{End, Incoming, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use super::handle::{self, Given};
 use super::key::{OwnedKey, no_key};
 use super::keyed;
 use super::keyed_methods::keyed_methods;
-use super::lock::Lock;
+use super::lock::WriterLock;
 use super::pairs::{Changes, Pairs, change};
 use super::word::{self, Objects};
 use crate::column::spare::Spare;
@@ -388,5 +388,15 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     /// A real set of what is in it at one moment.
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         self.to_set(py)
+    }
+
+    /// The same, by the name that proxies of `multiprocessing` have for it.
+    #[pyo3(name = "_getvalue")]
+    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
+        self.to_set(py)
+    }
+
+    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.to_set(py)?.str()?.to_string())
     }
 });

@@ -254,6 +254,21 @@ pub(super) fn add_method(class: &Bound<'_, PyAny>, method: ffi::PyMethodDef) -> 
     class.setattr(name.to_string_lossy().as_ref(), descriptor)
 }
 
+/// A method that is written by hand.
+pub(super) fn method(
+    name: &'static std::ffi::CStr,
+    meth: ffi::PyMethodDefPointer,
+    flags: c_int,
+    doc: &'static std::ffi::CStr,
+) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr().cast::<c_char>(),
+        ml_meth: meth,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
 /// Puts the slots of this file into the types. Called once, when the module is made, before any instance exists.
 pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     let list = py.get_type::<List>();
@@ -278,14 +293,6 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     let iterator = py.get_type::<ListIterator>().as_type_ptr();
     // SAFETY: a type that is ready; its slots are changed before anybody uses it.
     unsafe { (*iterator).tp_iternext = Some(next) };
-    let method = |name: &'static std::ffi::CStr, meth, flags, doc: &'static std::ffi::CStr| {
-        ffi::PyMethodDef {
-            ml_name: name.as_ptr().cast::<c_char>(),
-            ml_meth: meth,
-            ml_flags: flags,
-            ml_doc: doc.as_ptr(),
-        }
-    };
     let one = ffi::PyMethodDefPointer {
         PyCFunction: append,
     };

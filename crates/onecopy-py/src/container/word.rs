@@ -7,18 +7,21 @@
 //! **Invariant.** `V1`: the functions are called by threads that are attached to the interpreter.
 #![forbid(unsafe_code)]
 
+use onecopy::AccessError;
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Incoming, Kind, Sink, Word};
+use onecopy::shared::{Incoming, Kind, Reference, Sink, Word};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyInt, PyList};
 
-use super::found::room_for;
 pub(super) use super::found::{
     Found, Objects, Raised, Reader, list_of, object, pair, raise_failure,
 };
+use super::found::{held, room_for};
+use super::reference;
 use crate::cpython::import_once;
+use crate::image::Image;
 use crate::value::item::Item;
 
 static DUMPS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -70,6 +73,7 @@ pub(super) fn add_slowly<'py>(
 pub(super) enum Encoded {
     Word(Word),
     Blob(Kind, Vec<u8>),
+    Reference(Reference),
 }
 
 impl Encoded {
@@ -100,6 +104,7 @@ impl Encoded {
         match *value {
             Incoming::Word(word) => Self::Word(word),
             Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec()),
+            Incoming::Reference(reference) => Self::Reference(reference.clone()),
         }
     }
 
@@ -107,6 +112,7 @@ impl Encoded {
         match self {
             Self::Word(word) => Incoming::Word(*word),
             Self::Blob(kind, bytes) => Incoming::Blob(*kind, bytes),
+            Self::Reference(reference) => Incoming::Reference(reference),
         }
     }
 }
@@ -132,6 +138,10 @@ impl Sink for Copies {
 
     fn filled(&self, room: Vec<u8>, kind: Kind, _len: usize) -> Result<Encoded, Raised> {
         Ok(Encoded::Blob(kind, room))
+    }
+
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Encoded, Raised> {
+        held(reference).map(Encoded::Reference)
     }
 }
 
@@ -231,8 +241,19 @@ fn with_pickle<T>(
     put: impl FnOnce(&Incoming<'_>) -> PyResult<T>,
 ) -> PyResult<T> {
     let py = value.py();
+    if let Some(reference) = reference::of_container(value) {
+        return put(&Incoming::Reference(&reference));
+    }
     let dumps = import_once(py, &DUMPS, "onecopy._containers", "dumps")?;
     let pickled = dumps.call1((value,))?;
+    if let Ok(image) = pickled.cast::<Image>()
+        && let Some(reference) = reference::of_image(image.get())
+    {
+        return put(&Incoming::Reference(&reference));
+    }
+    if let Some(reference) = reference::of_container(&pickled) {
+        return put(&Incoming::Reference(&reference));
+    }
     let bytes = pickled
         .cast::<PyBytes>()
         .map_err(|_| PyTypeError::new_err("a pickle is bytes"))?;

@@ -195,6 +195,7 @@ pub(super) fn container(error: &ContainerError) -> Shape {
         ContainerError::Attach(error) => attach(error),
         ContainerError::Access(error) => access(error),
         ContainerError::NotHeld => (Kind::Runtime, Vec::new()),
+        ContainerError::OtherStore => (Kind::Value, Vec::new()),
         ContainerError::Full { .. } => (Kind::Memory, Vec::new()),
         _ => (Kind::Base, Vec::new()),
     }

@@ -64,6 +64,12 @@ impl Image {
         self.bytes().len()
     }
 
+    /// Whether a token says all of it.
+    #[getter(has_token)]
+    fn is_in_store(&self) -> bool {
+        self.has_token()
+    }
+
     /// Exports part of the image, read-only; `node` is the node whose data they are, 0 for the root.
     pub(crate) fn buffer(
         slf: &Bound<'_, Self>,

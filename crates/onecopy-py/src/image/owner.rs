@@ -142,7 +142,15 @@ impl Image {
     /// Whether a token says all of it: it lies in the store, and its pickles may be read.
     pub(crate) fn has_token(&self) -> bool {
         // Pickles that were refused here must be refused there too, which a token does not say.
-        matches!(self.backing, Backing::Store(_)) && self.allow_pickle
+        self.object().is_some()
+    }
+
+    /// The object of the store, if a token says all of it.
+    pub(crate) fn object(&self) -> Option<&Object> {
+        match &self.backing {
+            Backing::Store(object) if self.allow_pickle => Some(object),
+            _ => None,
+        }
     }
 
     /// Checks that `len` bytes at `offset` lie inside the image.

@@ -3,6 +3,7 @@
 //! ```text
 //! own run of spans:   head, one page (layout.rs)  |  elements
 //! root 3: bytes of an element, for reports        root 4: the type of the elements of a Rust array, 0 of any other
+//! from 1024 on, of any other: bytes of a description, and the description
 //! ```
 //! An array has no heap and no record: an element is one store of its own width, done or not begun. What belongs
 //! together is written under the lock, and a writer that dies in it leaves what it had written.
@@ -25,8 +26,9 @@ use std::sync::atomic::{
 
 use super::error::ContainerError;
 use super::heap::Heap;
-use super::layout::{ROOT3, ROOT4};
+use super::layout::{RECORD, ROOT3, ROOT4};
 use super::lock::WriterLock;
+use super::reference::Reference;
 use crate::error::AttachError;
 use crate::store::{Container, Store, Token};
 use crate::sys::mapping::PAGE;
@@ -38,6 +40,10 @@ const ELEMENTS: u64 = PAGE;
 /// Bytes of an element.
 pub(crate) const ITEM_BYTES: u64 = ROOT3;
 const TYPE: u64 = ROOT4;
+/// What whoever made the array says of its elements: its bytes, and then these.
+const DESCRIPTION: u64 = RECORD;
+/// The longest description.
+const DESCRIPTION_MOST: usize = (PAGE - DESCRIPTION - 8) as usize;
 
 /// Atomics that can be the elements of an [`Array`].
 ///
@@ -118,9 +124,25 @@ impl<T: Element> Array<T> {
     /// It is gone, or what the token leads to is no array of this type.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: open(token, tag::<T>())?,
+            heap: open(Container::attach(token)?, tag::<T>())?,
             kind: PhantomData,
         })
+    }
+
+    /// The array that a reference is to, if it is to one.
+    ///
+    /// # Errors
+    /// It is an array of another type.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let heap = of_reference(reference, tag::<T>())?;
+        let kind = PhantomData;
+        Ok(heap.map(|heap| Self { heap, kind }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the array until it is attached once.
@@ -171,19 +193,19 @@ fn create(
     item_bytes: u64,
     kind: u64,
 ) -> Result<Heap, ContainerError> {
-    let heap = Heap::create_empty(store, KIND, KIND, byte_len.saturating_add(ELEMENTS))?;
-    heap.words.store(heap.head + ITEM_BYTES, item_bytes);
-    heap.words.store(heap.head + TYPE, kind);
+    let heap = Heap::create_empty(store, KIND, byte_len.saturating_add(ELEMENTS), no_word)?;
+    heap.top.store(ITEM_BYTES, item_bytes);
+    heap.top.store(TYPE, kind);
     Ok(heap)
 }
 
-fn open(token: &Token, kind: u64) -> Result<Heap, ContainerError> {
-    let heap = Heap::open(Container::attach(token)?, KIND)?;
+fn open(container: Container, kind: u64) -> Result<Heap, ContainerError> {
+    let heap = Heap::open(container, |found| found == KIND, no_word)?;
     let len = heap.container.len();
     if len < ELEMENTS || heap.words.place(heap.head, len).is_none() {
         return Err(heap.corrupt(heap.head, "an array that is cut off").into());
     }
-    let found = heap.words.relaxed(heap.head + TYPE);
+    let found = heap.top.relaxed(TYPE);
     if found == kind {
         return Ok(heap);
     }
@@ -196,6 +218,22 @@ fn open(token: &Token, kind: u64) -> Result<Heap, ContainerError> {
     };
     let expected = "an array of this type";
     Err(AttachError::WrongType { expected, what }.into())
+}
+
+fn of_reference(reference: &Reference, kind: u64) -> Result<Option<Heap>, ContainerError> {
+    let container = reference.container();
+    let container = container.filter(|container| container.kind() == KIND);
+    container
+        .map(|container| open(container.clone(), kind))
+        .transpose()
+}
+
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "as of containers of many words, which may be damaged"
+)]
+fn no_word(_: &Heap, _: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    Ok(())
 }
 
 /// Where the elements lie, and their bytes: none, at the area's beginning, in a process where nothing keeps them.
@@ -262,13 +300,49 @@ impl RawArray {
         })
     }
 
+    /// Writes down what the elements are, for whoever comes to the array by a reference. Nobody else knows the array yet.
+    /// One that is too long is not kept.
+    pub fn describe(&self, description: &[u8]) {
+        if description.len() <= DESCRIPTION_MOST {
+            let at = self.heap.head + DESCRIPTION;
+            self.heap.words.fill(at + 8, description);
+            self.heap.words.store(at, description.len() as u64);
+        }
+    }
+
+    /// What the elements are; nothing if it was not said.
+    #[must_use]
+    pub fn description(&self) -> Vec<u8> {
+        let at = self.heap.head + DESCRIPTION;
+        let len = (self.heap.words.acquire(at) as usize).min(DESCRIPTION_MOST);
+        let words =
+            (0..len.div_ceil(8) as u64).map(|nth| self.heap.words.relaxed(at + 8 + 8 * nth));
+        let mut bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// The array that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged, or an array of atomics.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        Ok(of_reference(reference, 0)?.map(|heap| Self { heap }))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
+    }
+
     /// Turns a token into the array, in any process of the same user.
     ///
     /// # Errors
     /// It is gone, or what the token leads to is no such array.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: open(token, 0)?,
+            heap: open(Container::attach(token)?, 0)?,
         })
     }
 

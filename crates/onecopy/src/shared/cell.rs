@@ -5,6 +5,7 @@ use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{Header, ROOT3};
 use super::lock::{Locked, WriterLock};
+use super::reference::Reference;
 use super::value::{Incoming, Sink, Word, read_value};
 use crate::store::{Container, Store, Token};
 
@@ -32,7 +33,7 @@ impl Cell {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, KIND)?;
+        let heap = Heap::create(store, KIND, each_word)?;
         heap.words.store(heap.head + WORD, Word::NONE.0);
         Ok(Self { heap })
     }
@@ -42,8 +43,29 @@ impl Cell {
     /// # Errors
     /// It is gone, or what the token leads to is no single value.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = Heap::open(Container::attach(token)?, KIND)?;
+        Self::open(Container::attach(token)?)
+    }
+
+    fn open(container: Container) -> Result<Self, ContainerError> {
+        let heap = Heap::open(container, |kind| kind == KIND, each_word)?;
         Ok(Self { heap })
+    }
+
+    /// The value that a reference is to.
+    ///
+    /// # Errors
+    /// What it refers to is no single value.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let container = reference
+            .container()
+            .filter(|container| container.kind() == KIND);
+        container.cloned().map(Self::open).transpose()
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// Where the value begins in its store: two handles with the same are of the same value.
@@ -115,6 +137,15 @@ impl Cell {
     }
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "as of containers of many words, which may be damaged"
+)]
+fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    take(heap.words.relaxed(heap.head + WORD));
+    Ok(())
+}
+
 impl Locked<'_> {
     /// Whether a word of the container is this value: of the same type and, for a pickle, made of the same bytes.
     pub(crate) fn is_same(&self, word: Word, value: &Incoming<'_>) -> Result<bool, ContainerError> {
@@ -126,6 +157,7 @@ impl Locked<'_> {
                     && header.len() == bytes.len() as u64
                     && self.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
             }
+            (Incoming::Reference(reference), None) => self.is_reference_to(word, reference)?,
             _ => false,
         })
     }
@@ -137,26 +169,27 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn replace(&self, at: u64, value: &Incoming<'_>) -> Result<(), ContainerError> {
         let old = Word(self.load(at)?);
-        match (value, old.as_blob()) {
-            (Incoming::Word(word), None) => self.set(at, word.0),
-            (_, old) => self.replace_blob(at, old, value),
+        match value {
+            Incoming::Word(word) if !old.leads() => self.set(at, word.0),
+            _ => self.replace_slowly(at, old, value),
         }
     }
 
     #[inline(never)]
-    fn replace_blob(
+    fn replace_slowly(
         &self,
         at: u64,
-        old: Option<u64>,
+        old: Word,
         value: &Incoming<'_>,
     ) -> Result<(), ContainerError> {
         self.make_room_in_limbo()?;
         let mut change = self.change();
         let word = value.place(&mut change)?;
         change.put_seen(at, word.0)?;
-        if let Some(old) = old {
-            change.retire(old)?;
+        if let Some(blob) = old.as_blob() {
+            change.retire(blob)?;
         }
+        change.drops(old)?;
         change.commit(false)
     }
 }
@@ -164,8 +197,10 @@ impl Locked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::layout::{ARMED, RECORD};
-    use crate::shared::value::{Value, Values};
+    use crate::shared::layout::{ARMED, RECORD, class_of};
+    use crate::shared::look::{Look, Retry};
+    use crate::shared::rust_value::{Value, Values};
+    use crate::shared::value::Kind;
 
     fn cell() -> Cell {
         Cell::create(&Store::options().capacity_bytes(1 << 30).create().unwrap()).unwrap()
@@ -260,9 +295,14 @@ mod tests {
         let one = cell();
         let other = Cell::create(&one.heap.container.store()).unwrap();
         let add = |cell: &Cell| cell.heap.container.add_chunk(64 << 10, 9).unwrap();
-        let chunks = [add(&one), add(&other), add(&one)];
-        let (first, last) = (chunks[0], chunks[2]);
-        assert!(first.offset < chunks[1].offset && chunks[1].offset < last.offset);
+        let first = add(&one);
+        let between = [(); 20].map(|()| add(&other));
+        let last = add(&one);
+        assert!(
+            between
+                .iter()
+                .all(|chunk| first.offset < chunk.offset && chunk.offset < last.offset)
+        );
         let bytes = last.offset + last.len - first.offset;
         let heap = &one.heap;
         heap.own(first.offset).unwrap();
@@ -270,6 +310,20 @@ mod tests {
         heap.own_all(first.offset, first.len).unwrap();
         assert!(heap.own_all(first.offset, bytes).is_err());
         assert!(heap.own_all(first.offset, u64::MAX - 7).is_err());
+        // What is filled is looked at in the same way.
+        let locked = heap.lock().unwrap();
+        let filled = locked.change().fill(first.offset, &vec![7; bytes as usize]);
+        assert!(matches!(filled, Err(ContainerError::Corrupt(_))));
+        assert_eq!(heap.words.relaxed(between[0].offset), 0);
+        // And a blob so long is none.
+        let (class, len) = (class_of(bytes - 8), bytes - 8);
+        let header = Header::new(Kind::Bytes as u8, class, len);
+        locked.prepare(first.offset, header.0).unwrap();
+        let look = Look::locked(heap);
+        assert_eq!(look.blob(first.offset), Err(Retry));
+        let header = Header::new(Kind::Bytes as u8, class, 1 << 20);
+        locked.prepare(first.offset, header.0).unwrap();
+        assert_eq!(look.blob(first.offset), Ok((Kind::Bytes, 1 << 20)));
     }
 
     #[test]

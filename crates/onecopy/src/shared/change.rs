@@ -32,6 +32,7 @@ use super::layout::{
 };
 use super::lock::Locked;
 use super::record::Record;
+use super::reference::Pending;
 use super::writes::Writes;
 use crate::error::Corrupt;
 
@@ -57,6 +58,8 @@ pub(crate) struct Change<'a> {
     pub(super) pin: u64,
     /// In a long change: offsets that are in the list and may be written again, and where they are in it.
     again: Option<Vec<(u64, u64)>>,
+    /// What it does to references to other objects (referring.rs).
+    pub(super) references: Option<Box<Pending>>,
 }
 
 impl Locked<'_> {
@@ -72,6 +75,7 @@ impl Locked<'_> {
             kept: Writes::new(),
             pin: self.pin,
             again: None,
+            references: None,
         }
     }
 
@@ -97,6 +101,7 @@ impl Locked<'_> {
             kept: Writes::new(),
             pin: self.pin,
             again: Some(Vec::with_capacity(AGAIN)),
+            references: None,
         })
     }
 
@@ -384,6 +389,19 @@ impl Change<'_> {
     /// Somebody has overwritten the record meanwhile.
     #[inline(always)]
     pub(crate) fn commit(&mut self, moves: bool) -> Result<(), ContainerError> {
+        if let Err(damage) = self.arm_and_write(moves) {
+            // Whoever takes the lock next tries again, and settles what it does to references.
+            self.references = None;
+            return Err(damage.into());
+        }
+        if self.references.is_some() {
+            self.finish_references();
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn arm_and_write(&mut self, moves: bool) -> Result<(), Corrupt> {
         let top = &self.heap.top;
         let is_long = if self.again.is_some() { IS_LONG } else { 0 };
         let armed = self.record.len | self.seen << SEEN | is_long;
@@ -403,5 +421,14 @@ impl Change<'_> {
         }
         top.store(ARMED, 0);
         Ok(())
+    }
+}
+
+impl Drop for Change<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.references.is_some() {
+            self.give_up_references();
+        }
     }
 }

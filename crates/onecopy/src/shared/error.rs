@@ -32,6 +32,9 @@ pub enum ContainerError {
     /// A signal's handler asked to stop while this thread waited for the lock.
     #[error("a signal ended the wait for a container's lock")]
     Interrupted,
+    /// What was to be put in is an object of another store.
+    #[error("a container refers only to what lies in its own store; this lies in another")]
+    OtherStore,
     /// This thread does not have the lock that it wants to give back.
     #[error("this thread does not hold the container's lock")]
     NotHeld,
@@ -44,3 +47,7 @@ pub enum ContainerError {
         what: &'static str,
     },
 }
+
+/// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retry;

@@ -15,6 +15,7 @@ use super::layout::{
     RUN, TOP, UNUSED, class_of, stride,
 };
 use super::lock::Locked;
+use super::reference::Reference;
 use super::value::{Incoming, Word};
 
 /// The next generation of a container's heap while it is built.
@@ -185,7 +186,16 @@ impl Generation<'_> {
                 self.fill(at + 8, bytes)?;
                 Ok(Word::of_blob(at))
             }
+            Incoming::Reference(reference) => self.refer(reference),
         }
+    }
+
+    /// Adds a reference; the word for it. If the generation is not committed, [`super::heap::Heap::settle_references`] undoes it.
+    ///
+    /// # Errors
+    /// As in [`Change::refer`].
+    fn refer(&self, reference: &Reference) -> Result<Word, ContainerError> {
+        self.locked.heap.refer(reference)
     }
 
     fn load(&self, at: u64) -> Result<u64, ContainerError> {
@@ -201,6 +211,7 @@ impl Generation<'_> {
         roots: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
         let heap = self.locked.heap;
+        let refers = heap.begin_dropping_any();
         let mut change = self.locked.change();
         change.put_root(GENERATION, u64::from(self.number))?;
         change.put_root(ARENA, self.arena)?;
@@ -213,6 +224,9 @@ impl Generation<'_> {
         change.commit(true)?;
         // The change has happened; what cannot be given back now waits for the next generation.
         let _ = heap.give_back_old_chunks();
+        if refers {
+            let _ = heap.settle_references();
+        }
         Ok(())
     }
 }

@@ -9,6 +9,9 @@ use super::words::{Head, Words};
 use crate::error::{AccessError, Corrupt};
 use crate::store::{Container, SPAN, Store, Uuid};
 
+/// Calls a function with every word of a container that is a value, under its lock.
+pub(crate) type EachWord = fn(&Heap, &mut dyn FnMut(u64)) -> Result<(), ContainerError>;
+
 /// A container's memory as this process sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Heap {
@@ -20,6 +23,8 @@ pub(crate) struct Heap {
     pub(crate) top: Head,
     /// Bytes of the container's own run, which begins with the head.
     run: u64,
+    /// How to go through what is in it.
+    pub(crate) each_word: EachWord,
 }
 
 /// Bytes of a container's own run of spans: its head and the first blocks.
@@ -30,20 +35,12 @@ impl Heap {
     ///
     /// # Errors
     /// No memory.
-    pub(crate) fn create(store: &Store, kind: u8) -> Result<Self, ContainerError> {
-        Self::create_called(store, kind, kind)
-    }
-
-    /// The same, with another name in reports.
-    ///
-    /// # Errors
-    /// No memory.
-    pub(crate) fn create_called(
+    pub(crate) fn create(
         store: &Store,
         kind: u8,
-        called: u8,
+        each_word: EachWord,
     ) -> Result<Self, ContainerError> {
-        let new = Self::create_empty(store, kind, called, OWN_BYTES)?;
+        let new = Self::create_empty(store, kind, OWN_BYTES, each_word)?;
         let (words, head) = (&new.words, new.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
@@ -70,10 +67,10 @@ impl Heap {
     pub(crate) fn create_empty(
         store: &Store,
         kind: u8,
-        called: u8,
         byte_len: u64,
+        each_word: EachWord,
     ) -> Result<Self, ContainerError> {
-        let new = Self::of(Container::new(store, called, byte_len)?);
+        let new = Self::of(Container::new(store, kind, byte_len)?, each_word);
         new.words.store(new.head, MAGIC | u64::from(kind));
         Ok(new)
     }
@@ -82,9 +79,14 @@ impl Heap {
     ///
     /// # Errors
     /// Its head is damaged.
-    pub(crate) fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
-        let heap = Self::of(container);
-        if heap.top.acquire(0) != MAGIC | u64::from(kind) {
+    pub(crate) fn open(
+        container: Container,
+        is_kind: impl FnOnce(u8) -> bool,
+        each_word: EachWord,
+    ) -> Result<Self, ContainerError> {
+        let kind = container.kind();
+        let heap = Self::of(container, each_word);
+        if !is_kind(kind) || heap.top.acquire(0) != MAGIC | u64::from(kind) {
             return Err(heap
                 .corrupt(heap.head, "the head of a container of another kind")
                 .into());
@@ -92,7 +94,7 @@ impl Heap {
         Ok(heap)
     }
 
-    fn of(container: Container) -> Self {
+    fn of(container: Container, each_word: EachWord) -> Self {
         let (words, head) = (Words::of(&container), container.first());
         let Some(top) = words.head(head) else {
             // A run of spans lies within the area.
@@ -105,6 +107,7 @@ impl Heap {
             head,
             top,
             run,
+            each_word,
         }
     }
 

@@ -10,6 +10,7 @@
 //!  176  blobs in limbo       184  log of a reader         the writers' line
 //!  192  arena  200 top  208 end                           where blocks come from (heap.rs)
 //!  216  deaths of holders    224  root 6       232  root 7      240, 248  long record: offset, writes that it holds
+//!  256  references to other objects: whether there are any, and whether there may be more than words (referring.rs)
 //! 1024  intent record: 32 × {offset, value}               changes to any words of the container (change.rs)
 //! 1792  limbo: 64 × offset                                blobs that nobody can find any more (heap.rs)
 //! 4096  the arena of the first generation: 160 × {free list, next fresh block, end of them}
@@ -69,6 +70,10 @@ pub(crate) const ROOT7: u64 = 232;
 pub(crate) const LONG: u64 = 240;
 /// Writes that the long record holds.
 pub(crate) const LONG_WRITES: u64 = 248;
+/// The end of the words by which readers find their way.
+pub(crate) const AFTER_ROOTS: u64 = 256;
+/// What is known of references to other objects (referring.rs).
+pub(crate) const REFERENCES: u64 = 256;
 /// In `armed`: how many writes there are.
 pub(crate) const ARMED_LEN: u64 = (1 << 48) - 1;
 /// In `armed`, from this bit on: the number of the write by which readers see the change, from 1 on; 0 for none.
@@ -119,6 +124,8 @@ pub(crate) const DIRECTORY: u8 = 17;
 pub(crate) const SEGMENT: u8 = 18;
 /// The long record.
 pub(crate) const LONG_RECORD: u8 = 19;
+/// A leased item of a queue.
+pub(crate) const LEASE: u8 = 20;
 /// An entry of a dict whose key is a word.
 pub(crate) const ENTRY: u8 = 32;
 

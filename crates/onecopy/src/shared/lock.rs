@@ -103,6 +103,17 @@ pub(super) fn sleep(nap: &mut dyn FnMut()) -> bool {
     true
 }
 
+impl<'a> Locked<'a> {
+    /// What a thread that has the lock does; dropping it gives nothing back.
+    pub(crate) fn of_holder(heap: &'a Heap) -> Self {
+        Self {
+            heap,
+            own: None,
+            pin: heap.top.relaxed(PIN),
+        }
+    }
+}
+
 impl Heap {
     #[inline(always)]
     fn lock_word(&self) -> LockWord<'_> {
@@ -127,6 +138,14 @@ impl Heap {
             });
         }
         self.lock_slowly(me, taken, PATIENCE)
+    }
+
+    /// The same, with another patience.
+    pub(super) fn lock_within(&self, patience: Duration) -> Result<Locked<'_>, ContainerError> {
+        let me = self.container.thread()?;
+        let taken = swap(self.top.half(LOCK), 0, me);
+        crate::testing::container_stored();
+        self.lock_slowly(me, taken, patience)
     }
 
     #[cold]
@@ -197,6 +216,8 @@ impl Heap {
             self.top.store(DEATHS, deaths.wrapping_add(1));
             self.give_back_old_chunks()?;
         }
+        // What cannot be settled now stays so until the next change of references.
+        let _ = self.settle_references();
         Ok(())
     }
 
@@ -205,9 +226,7 @@ impl Heap {
     /// # Errors
     /// [`ContainerError::LockTimeout`] after `patience`.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
-        let me = self.container.thread()?;
-        let taken = swap(self.top.half(LOCK), 0, me);
-        let locked = self.lock_slowly(me, taken, patience)?;
+        let locked = self.lock_within(patience)?;
         let depth = self.top.relaxed(DEPTH);
         self.top.store(DEPTH, depth.wrapping_add(1));
         std::mem::forget(locked);

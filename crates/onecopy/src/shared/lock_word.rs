@@ -115,3 +115,31 @@ impl LockWord<'_> {
         futex::wake(self.word);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_death_is_noticed_after_the_sleep_in_which_it_came() {
+        let (word, sleepers) = (AtomicU32::new(7), AtomicU32::new(0));
+        let lock = LockWord {
+            word: &word,
+            sleepers: &sleepers,
+        };
+        let sleeps = Cell::new(0);
+        let sleep = |_: &mut dyn FnMut()| {
+            sleeps.set(sleeps.get() + 1);
+            true
+        };
+        let waited = lock.wait(9, Duration::from_mins(1), |_| sleeps.get() >= 20, sleep);
+        let taken = Waited::Taken {
+            is_from_the_dead: true,
+        };
+        assert_eq!((waited, sleeps.get(), lock.owner()), (taken, 20, 9));
+        // Somebody else may sleep as well, and is woken.
+        assert_eq!(sleepers.load(Ordering::Relaxed), 1);
+    }
+}

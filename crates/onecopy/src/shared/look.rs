@@ -25,15 +25,12 @@
 
 use super::change::seen_index;
 use super::error::ContainerError;
+pub(crate) use super::error::Retry;
 use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, SEQ};
 use super::past::Past;
 use super::record::Record;
 use crate::primitive::{AtomicU64, Ordering, fence};
-
-/// What was read may be wrong: somebody has changed it meanwhile. Under the lock: the container is damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Retry;
 
 /// Tries before a look is taken at the intent record, and before the lock is taken.
 const TRIES: u32 = 64;

@@ -5,9 +5,10 @@
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
-//! * `value` says what a word means.
+//! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
+//! * `sync` is waiting for one another: queues, locks, semaphores, events, conditions, barriers.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 #![allow(
     clippy::inline_always,
@@ -26,6 +27,8 @@
 mod array;
 mod cell;
 mod change;
+#[cfg(test)]
+mod damaged;
 mod dict;
 mod error;
 mod generation;
@@ -36,8 +39,13 @@ mod list;
 mod lock;
 mod lock_word;
 mod look;
+mod number_map;
 mod past;
 mod record;
+mod reference;
+mod referring;
+mod rust_value;
+mod sync;
 mod usage;
 mod value;
 mod verify;
@@ -47,12 +55,18 @@ mod writes;
 pub use array::{Array, Element, Number, RawArray, Sum};
 pub use cell::Cell;
 pub use dict::{
-    Canonical, Counter, Dict, DictError, DictLock, End, Items, Key, KeyAdded, KeyExchanged, Part,
-    Picture, RawDict, Set, canonical, refusal,
+    Canonical, Counter, Dict, DictError, DictKind, DictLock, End, Items, Key, KeyAdded,
+    KeyExchanged, Part, Picture, RawDict, Set, canonical, refusal,
 };
 pub use error::ContainerError;
 pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::{Moment, retries};
+pub use reference::Reference;
+pub use rust_value::Value;
+pub use sync::{
+    Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
+    Semaphore, Took, Turn,
+};
 pub use usage::{ContainerKind, ContainerStats};
-pub use value::{Immediate, Incoming, Kind, Sink, Value, Word};
+pub use value::{Immediate, Incoming, Kind, Sink, Word};

@@ -10,8 +10,8 @@
 //! log:  0 whose (lock word)    8 entries that it can hold    64 entries written    128 entries taken
 //!     192 a ring of {offset, what the word was}
 //! ```
-//! The reader takes entries out as it goes. One that is too slow, or stopped, finds that the log was given up: writers never
-//! wait. It pins the container once more, and after that keeps the lock.
+//! The reader takes entries out as it goes. One that is too slow, or stopped, finds that the log was given up: a writer waits
+//! for it for 20 ms and no longer. It pins the container once more, and after that keeps the lock.
 //!
 //! **Invariants.** `I1`: while the container is pinned, no word that was there at that moment is overwritten before it is
 //! in the log. `I2`: an entry is overwritten only after it was taken.
@@ -22,15 +22,13 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
-use super::error::ContainerError;
+use super::error::{ContainerError, Retry};
 use super::heap::Heap;
-use super::layout::PIN;
+use super::layout::{AFTER_ROOTS, ARENA, ARENA_BYTES, FIRST_BLOCK, LIMBO_LEN, PIN};
 use super::lock::{Locked, sleep};
-use super::look::Retry;
+use super::number_map::NumberMap;
 use crate::primitive::{Ordering, fence};
 
 const WHOSE: u64 = 0;
@@ -56,10 +54,14 @@ const FEWEST: u64 = if cfg!(any(test, feature = "testing")) {
 };
 /// See [`FEWEST`].
 const LARGEST: u64 = 1 << 20;
+/// How long a writer waits, once for each time that the log is full, for a reader that has no processor.
+const CATCH_UP: Duration = Duration::from_millis(20);
 /// How long a reader sleeps while another has pinned the container.
 const NAP: Duration = Duration::from_millis(1);
-/// How long it waits for that.
+/// How long it waits for that, and how long for the lock when it has read all.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// See [`LONGEST_WAIT`].
+const NO_LONGER: Duration = Duration::from_millis(20);
 
 /// The container as it was when it was pinned. Dropping it ends that.
 #[derive(Debug)]
@@ -69,25 +71,7 @@ pub(super) struct Past<'a> {
     most: u64,
     taken: Cell<u64>,
     /// What words were that have been overwritten since.
-    old: RefCell<HashMap<u64, u64, BuildHasherDefault<Spread>>>,
-}
-
-/// Hashes one offset.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("offsets are hashed as numbers");
-    }
-    fn write_u64(&mut self, at: u64) {
-        // Offsets are multiples of eight; the upper bits choose the slot, the highest seven tell its neighbours apart.
-        let mixed = (at >> 3).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 29;
-    }
+    old: RefCell<NumberMap<u64>>,
 }
 
 /// The tag of a thread's log.
@@ -104,18 +88,17 @@ impl Heap {
         };
         let bytes = self.own_bytes() + chunks.iter().map(|chunk| chunk.len).sum::<u64>();
         let me = self.container.thread()?;
-        let whose = self.words.load(self.words.acquire(self.head + PIN) + WHOSE);
-        #[allow(
-            clippy::absurd_extreme_comparisons,
-            reason = "nothing is small in tests"
-        )]
-        let is_small = bytes < SMALL;
-        if is_small || self.is_locked_by_me()? || whose == Some(u64::from(me)) {
+        let whose = self.words.load(self.top.acquire(PIN) + WHOSE);
+        if bytes < SMALL || self.is_locked_by_me()? || whose == Some(u64::from(me)) {
             return Ok(None);
         }
         let most = (bytes / 64).clamp(FEWEST, LARGEST);
-        // What an interrupted attempt left.
-        let _ = self.container.free_chunks(|tag| tag == tag_of(me));
+        if chunks.iter().any(|chunk| chunk.tag == tag_of(me)) {
+            // Left by one whose end was not waited for. Under the lock: nobody is writing to it any more.
+            let locked = self.lock()?;
+            let _ = self.container.free_chunks(|tag| tag == tag_of(me));
+            drop(locked);
+        }
         let Ok(chunk) = self.container.add_chunk(ENTRIES + 16 * most, tag_of(me)) else {
             return Ok(None);
         };
@@ -138,7 +121,7 @@ impl Heap {
                     self.words.store(locked.pin + WRITTEN, GIVEN_UP);
                 }
                 let moment = locked.counters();
-                self.words.store(self.head + PIN, chunk.offset);
+                self.top.store(PIN, chunk.offset);
                 return Ok(Some((past, moment)));
             }
             drop(locked);
@@ -151,7 +134,7 @@ impl Heap {
     /// The log that the holder of the lock has to write; 0 for none.
     #[cold]
     pub(super) fn living_pin(&self) -> u64 {
-        let pin = self.words.relaxed(self.head + PIN);
+        let pin = self.top.relaxed(PIN);
         if pin == 0 {
             return 0;
         }
@@ -159,7 +142,7 @@ impl Heap {
         if whose.is_ok_and(|whose| !self.container.is_absent(whose as u32)) {
             return pin;
         }
-        self.words.store(self.head + PIN, 0);
+        self.top.store(PIN, 0);
         // What cannot be given back now waits for the next generation.
         let _ = self.give_back_old_chunks();
         0
@@ -170,15 +153,24 @@ impl Heap {
     #[inline(never)]
     pub(super) fn log(&self, pin: u64, at: u64) {
         let words = &self.words;
+        let in_head = at.wrapping_sub(self.head);
+        let in_arena = at.wrapping_sub(self.top.relaxed(ARENA));
+        if in_head == LIMBO_LEN
+            || (AFTER_ROOTS..FIRST_BLOCK).contains(&in_head)
+            || in_arena < ARENA_BYTES
+        {
+            // Whose blocks are whose is nothing that readers look at, and half of what writers write.
+            return;
+        }
         let (most, written) = (words.relaxed(pin + MOST), words.relaxed(pin + WRITTEN));
-        // Acquire: the entry that is overwritten has been read (I2); pairs with Release in `Past::take`.
-        let taken = words.acquire(pin + TAKEN);
         let place = written.checked_rem(most).map_or(0, |nth| 16 * nth);
         let entry = pin.wrapping_add(ENTRIES).wrapping_add(place);
-        let has_room = most > 0 && written.wrapping_sub(taken) < most;
-        if !has_room || self.own(entry).is_err() || self.own(entry + 8).is_err() {
+        if !self.has_room(pin, most, written)
+            || self.own(entry).is_err()
+            || self.own(entry + 8).is_err()
+        {
             words.store(pin + WRITTEN, GIVEN_UP);
-            words.store(self.head + PIN, 0);
+            self.top.store(PIN, 0);
             return;
         }
         words.store(entry, at);
@@ -187,12 +179,26 @@ impl Heap {
         words.store(pin + WRITTEN, written + 1);
     }
 
+    /// Whether the log has room for an entry. A reader that is a little behind is waited for.
+    #[inline]
+    fn has_room(&self, pin: u64, most: u64, written: u64) -> bool {
+        // Acquire: the entry that is overwritten has been read (I2); pairs with Release in `Past::take`.
+        let has_room = || written.wrapping_sub(self.words.acquire(pin + TAKEN)) < most;
+        has_room() || {
+            let start = Instant::now();
+            while !has_room() && written != GIVEN_UP && start.elapsed() < CATCH_UP {
+                std::thread::sleep(CATCH_UP / 100);
+            }
+            has_room()
+        }
+    }
+
     /// Whether a chunk can be given back that is not of the generation in use.
     pub(super) fn is_unwanted(&self, tag: u32, generation: u32) -> bool {
         if tag & LOG != 0 {
             return self.container.is_absent((tag & !LOG) << 1);
         }
-        tag != generation && self.words.relaxed(self.head + PIN) == 0
+        tag != generation && self.top.relaxed(PIN) == 0
     }
 }
 
@@ -244,9 +250,14 @@ impl Past<'_> {
 
     fn end(&self) -> Result<(), ContainerError> {
         let heap = self.heap;
-        let locked = heap.lock()?;
-        if heap.words.relaxed(heap.head + PIN) == self.log {
-            heap.words.store(heap.head + PIN, 0);
+        let Ok(locked) = heap.lock_within(NO_LONGER) else {
+            // Who has the lock may be writing to the log, which goes when this thread pins the container again, or ends.
+            let end = |pin| (pin == self.log).then_some(0);
+            heap.words.update(heap.head + PIN, end);
+            return Ok(());
+        };
+        if heap.top.relaxed(PIN) == self.log {
+            heap.top.store(PIN, 0);
         }
         // The chunks that stayed because of this; another's pinning keeps them.
         heap.give_back_old_chunks()?;
@@ -259,7 +270,7 @@ impl Past<'_> {
 
 impl Drop for Past<'_> {
     fn drop(&mut self) {
-        // Where the lock is not to be had, the log is given up when it is full, and goes when this thread has ended.
+        // What cannot be given back now waits for the next generation.
         let _ = self.end();
     }
 }

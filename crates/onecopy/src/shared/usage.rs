@@ -9,12 +9,13 @@ use std::fmt;
 
 use super::array;
 use super::cell;
-use super::dict;
+use super::dict::{self, DictKind};
 use super::layout::{
     ARENA, CLASSES, END, FIRST_BLOCK, FREE, GENERATION, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, RUN,
     TOP, UNUSED, stride,
 };
 use super::list;
+use super::sync::kinds;
 use super::words::Words;
 use crate::error::AccessError;
 use crate::store::{Listed, ObjectId, Run, Store};
@@ -31,10 +32,24 @@ pub enum ContainerKind {
     Set,
     /// A [`crate::Counter`].
     Counter,
+    /// A dict whose keys are shown as attributes.
+    Namespace,
     /// One value.
     Value,
     /// A [`crate::Array`].
     Array,
+    /// A queue.
+    Queue,
+    /// A lock.
+    Lock,
+    /// A semaphore.
+    Semaphore,
+    /// An event.
+    Event,
+    /// A condition.
+    Condition,
+    /// A barrier.
+    Barrier,
     /// Nothing that this version knows.
     Unknown,
 }
@@ -43,12 +58,22 @@ impl ContainerKind {
     fn of(tag: u32) -> Self {
         match u8::try_from(tag) {
             Ok(list::KIND) => Self::List,
-            Ok(dict::KIND) => Self::Dict,
-            Ok(dict::SET) => Self::Set,
-            Ok(dict::COUNTER) => Self::Counter,
             Ok(cell::KIND) => Self::Value,
             Ok(array::KIND) => Self::Array,
-            _ => Self::Unknown,
+            Ok(kinds::QUEUE) => Self::Queue,
+            Ok(kinds::MUTEX) => Self::Lock,
+            Ok(kinds::SEMAPHORE) => Self::Semaphore,
+            Ok(kinds::EVENT) => Self::Event,
+            Ok(kinds::CONDITION) => Self::Condition,
+            Ok(kinds::BARRIER) => Self::Barrier,
+            Ok(kind) => match DictKind::of(kind) {
+                Some(DictKind::Dict) => Self::Dict,
+                Some(DictKind::Set) => Self::Set,
+                Some(DictKind::Counter) => Self::Counter,
+                Some(DictKind::Namespace) => Self::Namespace,
+                None => Self::Unknown,
+            },
+            Err(_) => Self::Unknown,
         }
     }
 }
@@ -188,16 +213,22 @@ impl Looker<'_> {
             limbo_bytes: 0,
         };
         head.len = match self.kind {
-            ContainerKind::List => self.root(list::LEN),
-            ContainerKind::Dict | ContainerKind::Set | ContainerKind::Counter => {
-                dict::len_of(self.root(dict::STATE))
-            }
+            ContainerKind::List | ContainerKind::Queue => self.root(list::LEN),
+            ContainerKind::Dict
+            | ContainerKind::Set
+            | ContainerKind::Counter
+            | ContainerKind::Namespace => dict::len_of(self.root(dict::STATE)),
             ContainerKind::Value => 1,
             ContainerKind::Array => {
                 head.has_heap = false;
                 array::count(self.listed.len, self.root(array::ITEM_BYTES))
             }
-            ContainerKind::Unknown => {
+            ContainerKind::Lock
+            | ContainerKind::Semaphore
+            | ContainerKind::Event
+            | ContainerKind::Condition
+            | ContainerKind::Barrier
+            | ContainerKind::Unknown => {
                 head.has_heap = false;
                 0
             }

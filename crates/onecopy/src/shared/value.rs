@@ -8,8 +8,8 @@
 //! 0xfffa | n            None, False, True
 //! 0xfffb | length (3), Latin-1 or ASCII (1), four bits of zeros | 40 bits     a str of up to five bytes
 //! 0xfffc | length (3)   | 40 bits           bytes, up to five
-//! 0xfffd | offset       a blob: a block whose header says what and how long
-//! 0xfffe | index, generation                another object of the store
+//! 0xfffe | offset       a blob: a block whose header says what and how long
+//! 0xffff | index (20), generation (28)      a reference to another object of the store (referring.rs)
 //! ```
 //! A str is kept in the narrowest of one, two and four bytes a character, as CPython keeps it. Wide ints are
 //! little-endian two's complement in the fewest bytes. Objects are pickles, made and read by whoever knows how.
@@ -21,8 +21,11 @@
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{CLASSES, Header, class_len};
-pub(crate) use super::layout::{DIRECTORY, ENTRY, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
+pub(crate) use super::layout::{DIRECTORY, ENTRY, LEASE, LONG_RECORD, PAGE_OF_WORDS, SEGMENT};
 use super::look::{Look, Retry};
+use super::reference::Reference;
+use crate::error::AccessError;
+use crate::store::SPAN;
 
 const FLOAT_SHIFT: u64 = 1 << 48;
 /// The largest word of a float: −∞.
@@ -33,7 +36,8 @@ const TAG_INT: u64 = 0xfff9;
 const TAG_CONSTANT: u64 = 0xfffa;
 const TAG_STR: u64 = 0xfffb;
 const TAG_BYTES: u64 = 0xfffc;
-const TAG_BLOB: u64 = 0xfffd;
+const TAG_BLOB: u64 = 0xfffe;
+const TAG_REFERENCE: u64 = 0xffff;
 /// The 48 bits below a tag.
 const PAYLOAD: u64 = (1 << 48) - 1;
 /// The longest blob whose length is believed if the store has so many bytes.
@@ -224,6 +228,27 @@ impl Word {
         }
     }
 
+    /// The word that has a reference's name.
+    pub(crate) const fn of_reference(name: u64) -> Self {
+        Self(TAG_REFERENCE << 48 | name & PAYLOAD)
+    }
+
+    /// The reference's name that the word has.
+    #[inline(always)]
+    pub(crate) const fn as_reference(self) -> Option<u64> {
+        if self.0 >> 48 == TAG_REFERENCE {
+            Some(self.0 & PAYLOAD)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it leads elsewhere: to a blob or another object.
+    #[inline(always)]
+    pub(crate) const fn leads(self) -> bool {
+        self.0 >= TAG_BLOB << 48
+    }
+
     /// What the word says by itself; `None` for one that leads elsewhere, and for no value.
     #[must_use]
     #[inline(always)]
@@ -257,6 +282,8 @@ pub enum Incoming<'a> {
     Word(Word),
     /// The content of a blob.
     Blob(Kind, &'a [u8]),
+    /// Another object of the store.
+    Reference(&'a Reference),
 }
 
 impl<'a> Incoming<'a> {
@@ -299,6 +326,7 @@ impl<'a> Incoming<'a> {
                 change.fill(at + 8, bytes)?;
                 Ok(Word::of_blob(at))
             }
+            Self::Reference(reference) => change.refer(reference),
         }
     }
 }
@@ -314,9 +342,7 @@ impl Change<'_> {
             return Ok(());
         }
         let words = (bytes.len() as u64).div_ceil(8);
-        // A run of spans has no gaps.
-        self.heap.own(at)?;
-        self.heap.own(at + 8 * (words - 1))?;
+        self.heap.own_all(at, 8 * words)?;
         for word in 0..words {
             self.note(at + 8 * word);
         }
@@ -341,6 +367,11 @@ pub trait Sink {
     fn room(&self, kind: Kind, len: usize) -> Result<(Self::Room, *mut u8), Self::Error>;
     /// Makes the result of room that was filled; what is in it is what was in the container at one moment.
     fn filled(&self, room: Self::Room, kind: Kind, len: usize) -> Result<Self::Made, Self::Error>;
+    /// Makes the result of a reference to another object, or of why it cannot be held.
+    fn reference(
+        &self,
+        reference: Result<Reference, AccessError>,
+    ) -> Result<Self::Made, Self::Error>;
 }
 
 /// What is read ends as a result, as an error of the sink, or in another try.
@@ -351,16 +382,39 @@ pub(crate) fn read_value<S: Sink>(
     sink: &S,
 ) -> Result<Result<S::Made, S::Error>, Retry> {
     let word = Word(word);
+    if !word.leads() {
+        look.check()?;
+        return Ok(sink.word(word));
+    }
     match word.as_blob() {
-        None => {
-            look.check()?;
-            Ok(sink.word(word))
-        }
         Some(at) => read_blob(look, at, sink),
+        None => read_reference(look, word, sink),
     }
 }
 
+/// Under the container's lock the sink holds what it gets before the reference can go.
+#[cold]
+#[inline(never)]
+fn read_reference<S: Sink>(
+    look: &Look<'_>,
+    word: Word,
+    sink: &S,
+) -> Result<Result<S::Made, S::Error>, Retry> {
+    Ok(sink.reference(look.hold(word)?))
+}
+
 impl Look<'_> {
+    /// Takes a hold on what a word refers to. It was dropped: then another word stands there by now.
+    pub(crate) fn hold(&self, word: Word) -> Result<Result<Reference, AccessError>, Retry> {
+        self.check()?;
+        let name = word.as_reference().ok_or(Retry)?;
+        match self.heap.container.hold_reference(name) {
+            Ok(Some(referent)) => Ok(Ok(Reference(referent))),
+            Ok(None) => Err(Retry),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     /// What a blob is, and how long: true, and no longer than its block, before anything is allocated for it.
     #[inline(always)]
     pub(crate) fn blob(&self, at: u64) -> Result<(Kind, usize), Retry> {
@@ -398,10 +452,11 @@ impl Look<'_> {
     fn check_large(&self, at: u64, header: Header) -> Result<(), Retry> {
         let fits = header.class() < CLASSES && header.len() <= class_len(header.class());
         let (heap, last) = (self.heap, at.wrapping_add(header.len()) & !7);
-        let is_own = || heap.container.owns(at) && heap.container.owns(last);
-        // Another process may have added the chunk; what this one knows is only changed under the lock.
-        let look = || heap.is_locked_by_me().unwrap_or(false) && heap.container.owns_after_look(at);
-        if fits && (is_own() || look() && is_own()) {
+        let owns = |at| heap.container.owns(at);
+        // Others' spans may stand between two chunks.
+        let is_own = owns(last) && (at..last).step_by(SPAN as usize).all(owns);
+        // Another process may have added the chunk.
+        if fits && (is_own || heap.container.owns_now(at, last)) {
             Ok(())
         } else {
             Err(Retry)
@@ -459,6 +514,7 @@ impl Incoming<'_> {
                 unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
                 sink.filled(room, kind, bytes.len())
             }
+            Self::Reference(reference) => sink.reference(Ok(reference.clone())),
         }
     }
 }
@@ -495,130 +551,8 @@ pub(crate) fn read_content<S: Sink>(
     Ok(sink.filled(room, kind, len))
 }
 
-/// A value of a container, for Rust programs.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Value {
-    /// `None`.
-    None,
-    /// A bool.
-    Bool(bool),
-    /// An int of at most 64 bits.
-    Int(i64),
-    /// Another int, little-endian two's complement in the fewest bytes.
-    BigInt(Vec<u8>),
-    /// A float.
-    Float(f64),
-    /// A str.
-    Str(String),
-    /// A str with surrogates, which is no text outside Python: its code points.
-    Surrogates(Vec<u32>),
-    /// Bytes.
-    Bytes(Vec<u8>),
-    /// A pickle.
-    Pickle(Vec<u8>),
-    /// A key that Python has written: a tuple, an Enum, a UUID, a date.
-    Encoded(Vec<u8>),
-}
-
-impl Value {
-    /// Calls `take` with the value as a container keeps it.
-    #[inline(always)]
-    pub(crate) fn with_incoming<T>(&self, take: impl FnOnce(Incoming<'_>) -> T) -> T {
-        take(self.encode().incoming())
-    }
-
-    /// The value as a container keeps it.
-    #[inline(always)]
-    pub(crate) fn encode(&self) -> Encoded<'_> {
-        let word = match self {
-            Self::None => Some(Word::NONE),
-            Self::Bool(value) => Some(Word::of_bool(*value)),
-            Self::Int(value) => Word::of_int(*value),
-            Self::Float(value) => Word::of_float(*value),
-            _ => None,
-        };
-        match word {
-            Some(word) => Encoded::Known(Incoming::Word(word)),
-            None => self.encode_long(),
-        }
-    }
-
-    #[inline(never)]
-    fn encode_long(&self) -> Encoded<'_> {
-        Encoded::Known(match self {
-            Self::Int(value) => {
-                return Encoded::Made(Kind::Int, narrowest_int(&value.to_le_bytes()).to_vec());
-            }
-            Self::BigInt(bytes) => match small_int(narrowest_int(bytes)).and_then(Word::of_int) {
-                Some(word) => Incoming::Word(word),
-                None => Incoming::Blob(Kind::Int, narrowest_int(bytes)),
-            },
-            Self::Float(value) => {
-                return Encoded::Made(Kind::Nan, value.to_bits().to_le_bytes().to_vec());
-            }
-            Self::Str(text) if text.is_ascii() => Incoming::of_latin1(text.as_bytes(), true),
-            Self::Str(text) => return Encoded::of_str(text.chars().map(u32::from)),
-            Self::Surrogates(points) => return Encoded::of_str(points.iter().copied()),
-            Self::Bytes(bytes) => Incoming::of_bytes(bytes),
-            Self::Pickle(bytes) => Incoming::Blob(Kind::Pickle, bytes),
-            Self::Encoded(bytes) => Incoming::Blob(Kind::Encoded, bytes),
-            Self::None | Self::Bool(_) => Incoming::Word(Word::NONE),
-        })
-    }
-}
-
-/// A value as a container keeps it.
-#[derive(Debug)]
-pub(crate) enum Encoded<'a> {
-    Known(Incoming<'a>),
-    Made(Kind, Vec<u8>),
-}
-
-impl Encoded<'_> {
-    fn of_str(points: impl Iterator<Item = u32> + Clone) -> Self {
-        let (kind, bytes) = narrowest_str(points);
-        Self::Made(kind, bytes)
-    }
-
-    #[inline(always)]
-    pub(crate) fn incoming(&self) -> Incoming<'_> {
-        match self {
-            Self::Known(incoming) => *incoming,
-            Self::Made(kind, bytes) => of_made(*kind, bytes),
-        }
-    }
-}
-
-macro_rules! value_from {
-    ($($type:ty, $name:ident => $value:expr;)*) => {
-        $(impl From<$type> for Value {
-            fn from($name: $type) -> Self {
-                $value
-            }
-        })*
-    };
-}
-value_from! {
-    bool, value => Self::Bool(value);
-    i32, value => Self::Int(value.into());
-    i64, value => Self::Int(value);
-    f64, value => Self::Float(value);
-    &str, value => Self::Str(value.to_owned());
-    String, value => Self::Str(value);
-    &[u8], value => Self::Bytes(value.to_owned());
-    Vec<u8>, value => Self::Bytes(value);
-}
-
-fn of_made(kind: Kind, bytes: &[u8]) -> Incoming<'_> {
-    match kind {
-        Kind::Ascii | Kind::Latin1 => Incoming::of_latin1(bytes, kind == Kind::Ascii),
-        _ => Incoming::Blob(kind, bytes),
-    }
-}
-
 /// The fewest bytes that mean the same int; none for 0.
-fn narrowest_int(bytes: &[u8]) -> &[u8] {
+pub(super) fn narrowest_int(bytes: &[u8]) -> &[u8] {
     let mut bytes = bytes;
     while let [rest @ .., last] = bytes {
         let is_negative_below = rest.last().is_some_and(|byte| byte & 0x80 != 0);
@@ -632,106 +566,13 @@ fn narrowest_int(bytes: &[u8]) -> &[u8] {
 }
 
 /// An int of at most eight bytes.
-fn small_int(bytes: &[u8]) -> Option<i64> {
+pub(super) fn small_int(bytes: &[u8]) -> Option<i64> {
     let sign = bytes
         .last()
         .map_or(0, |byte| if byte & 0x80 == 0 { 0 } else { 0xff });
     let mut word = [sign; 8];
     word.get_mut(..bytes.len())?.copy_from_slice(bytes);
     Some(i64::from_le_bytes(word))
-}
-
-/// Code points in the narrowest kind.
-fn narrowest_str(points: impl Iterator<Item = u32> + Clone) -> (Kind, Vec<u8>) {
-    let last = points.clone().max().unwrap_or(0);
-    match last {
-        0..0x80 => (Kind::Ascii, points.map(|point| point as u8).collect()),
-        0x80..0x100 => (Kind::Latin1, points.map(|point| point as u8).collect()),
-        0x100..0x1_0000 => (
-            Kind::Ucs2,
-            points
-                .flat_map(|point| (point as u16).to_le_bytes())
-                .collect(),
-        ),
-        _ => (Kind::Ucs4, points.flat_map(u32::to_le_bytes).collect()),
-    }
-}
-
-/// Makes [`Value`]s.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Values;
-
-/// A blob that means nothing, which only damage leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoValue;
-
-impl Sink for Values {
-    type Made = Value;
-    type Room = Vec<u8>;
-    type Error = NoValue;
-
-    fn word(&self, word: Word) -> Result<Value, NoValue> {
-        Ok(match word.immediate().ok_or(NoValue)? {
-            Immediate::None => Value::None,
-            Immediate::Bool(value) => Value::Bool(value),
-            Immediate::Int(value) => Value::Int(value),
-            Immediate::Float(value) => Value::Float(value),
-            Immediate::Str(bytes, len) => Value::Str(
-                bytes
-                    .iter()
-                    .take(len)
-                    .map(|byte| char::from(*byte))
-                    .collect(),
-            ),
-            Immediate::Bytes(bytes, len) => Value::Bytes(bytes.iter().take(len).copied().collect()),
-        })
-    }
-
-    fn room(&self, _: Kind, len: usize) -> Result<(Vec<u8>, *mut u8), NoValue> {
-        let mut room = vec![0; len];
-        let place = room.as_mut_ptr();
-        Ok((room, place))
-    }
-
-    fn filled(&self, room: Vec<u8>, kind: Kind, _: usize) -> Result<Value, NoValue> {
-        let text = |points: Vec<u32>| {
-            let text: Option<String> = points.iter().map(|point| char::from_u32(*point)).collect();
-            match text {
-                Some(text) => Value::Str(text),
-                None => Value::Surrogates(points),
-            }
-        };
-        Ok(match kind {
-            Kind::Int => small_int(&room).map_or(Value::BigInt(room), Value::Int),
-            Kind::Nan => {
-                let bits = room.try_into().map_err(|_| NoValue)?;
-                Value::Float(f64::from_bits(u64::from_le_bytes(bits)))
-            }
-            Kind::Bytes => Value::Bytes(room),
-            Kind::Pickle => Value::Pickle(room),
-            Kind::Encoded => Value::Encoded(room),
-            Kind::Ascii | Kind::Latin1 => {
-                Value::Str(room.iter().map(|byte| char::from(*byte)).collect())
-            }
-            Kind::Ucs2 => {
-                let (units, _) = room.as_chunks::<2>();
-                text(
-                    units
-                        .iter()
-                        .map(|unit| u32::from(u16::from_le_bytes(*unit)))
-                        .collect(),
-                )
-            }
-            Kind::Ucs4 => {
-                let (units, _) = room.as_chunks::<4>();
-                let points: Vec<u32> = units.iter().map(|unit| u32::from_le_bytes(*unit)).collect();
-                if points.iter().any(|point| *point > 0x10_ffff) {
-                    return Err(NoValue);
-                }
-                text(points)
-            }
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Checks a heap's invariants: a census of its blocks.
 //!
 //! Every block of the chunks in use is met exactly once: on the free list of its class, among the fresh ones at the end of
-//! its class's run, in limbo, as the long record, or by the container, which reports what it is made of.
+//! its class's run, in limbo, as the long record, or by the container, which reports what it is made of. Its references to
+//! other objects are those that the store knows of.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::error::ContainerError;
 use super::heap::Heap;
@@ -27,6 +28,7 @@ struct Block {
 pub(crate) struct Census<'a> {
     heap: &'a Heap,
     blocks: HashMap<u64, Block>,
+    references: HashSet<u64>,
 }
 
 impl Locked<'_> {
@@ -52,6 +54,7 @@ impl Locked<'_> {
         let mut census = Census {
             heap,
             blocks: HashMap::new(),
+            references: HashSet::new(),
         };
         census.walk_all()?;
         census.meet_free()?;
@@ -71,6 +74,7 @@ impl Locked<'_> {
         }
         census.meet_long_record()?;
         reach(&mut census)?;
+        census.check_references()?;
         census.finish()
     }
 }
@@ -239,11 +243,26 @@ impl Census<'_> {
     pub(crate) fn value(&mut self, word: u64) -> Result<(), ContainerError> {
         match Word(word).as_blob() {
             Some(at) => self.blob(at),
-            None if Word(word).immediate().is_none() => {
-                self.error(self.heap.head, "a word that is no value")
-            }
-            None => Ok(()),
+            None => match Word(word).as_reference() {
+                Some(name) if !self.references.insert(name) => {
+                    self.error(self.heap.head, "a reference in two words")
+                }
+                None if Word(word).immediate().is_none() => {
+                    self.error(self.heap.head, "a word that is no value")
+                }
+                _ => Ok(()),
+            },
         }
+    }
+
+    /// Every reference that the store knows is in one word, and every name in a word means one.
+    fn check_references(&self) -> Result<(), ContainerError> {
+        let known = self.heap.container.references()?;
+        let is_named = |name| self.references.contains(name);
+        if known.len() != self.references.len() || !known.iter().all(is_named) {
+            return self.error(self.heap.head, "references that are not those in words");
+        }
+        Ok(())
     }
 
     fn finish(self) -> Result<(), ContainerError> {

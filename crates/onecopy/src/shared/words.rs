@@ -2,8 +2,8 @@
 //!
 //! **Invariants.** `I1`: `base .. base + len` is mapped readable and writable for as long as the value lives, and `len`
 //! is a multiple of 8. `I2`: every access of a container's memory, by any process, is an atomic, so a peer that writes at
-//! the same time is no data race; no reference to these bytes exists. Its width is a word, but for the two half words of
-//! a head's lock ([`Head::half`]), and for the elements of an array, which are accessed as whoever made it says (array.rs).
+//! the same time is no data race; no reference to these bytes exists. Its width is a word, but for the half words that
+//! threads sleep on ([`Head::half`], [`Words::half`]), and for the elements of an array, which are accessed as whoever made it says (array.rs).
 //!
 //! A reader may be led astray by a word that is changing or damaged, and load any word of the area: of an image, which nobody
 //! writes to, or one that others access in another width or not atomically. Memory models of languages say nothing about
@@ -200,6 +200,18 @@ impl Words {
         Some(Head(NonNull::from(first).cast()))
     }
 
+    /// A half word of a container, behind its head: a thread's place. No offset is used in both widths.
+    #[inline(always)]
+    pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
+        let at = at & !3;
+        assert!(at < self.len, "a word outside the data area");
+        // SAFETY: `at` is a multiple of 4 below `len`, a multiple of 8, so the half word lies in the area (I1).
+        let word = unsafe { self.base.as_ptr().add(at as usize) };
+        // SAFETY: in bounds and mapped (I1), aligned to 4 since `base` and `at` are, and only accessed atomically: in this
+        // width by all that does not stray, and by what does only read (I2).
+        unsafe { AtomicU32::from_ptr(word.cast()) }
+    }
+
     /// Copies `len` bytes out; what lies there may be changing. `false` if they reach beyond the area.
     ///
     /// # Safety
@@ -347,7 +359,7 @@ impl Head {
         self.store(at + 8, values[1]);
     }
 
-    /// A half word: a lock word. No offset is used in both widths.
+    /// A half word: that of a lock or a bell. No offset is used in both widths.
     #[inline(always)]
     pub(crate) fn half(&self, at: u64) -> &AtomicU32 {
         let at = (at % HEAD_BYTES) & !3;

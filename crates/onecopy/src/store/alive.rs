@@ -84,6 +84,26 @@ pub(crate) fn may_be_dead(file: &StoreFile, life: BorrowedFd<'_>, slot: u64) -> 
     is_unlocked(life, slot) && state(file, slot).map_or(true, |state| state & LIVE != 0)
 }
 
+/// Names the process that has a slot now: {generation (32) | slot + 1 (16)}, never 0.
+pub(crate) fn name_of(file: &StoreFile, slot: u64) -> Result<u64, Corrupt> {
+    Ok((state(file, slot)? >> 1) << 16 | slot.wrapping_add(1) & 0xffff)
+}
+
+/// Whether a process that was named has ended. `life` is the description of the caller, who is another.
+pub(crate) fn has_ended(file: &StoreFile, life: BorrowedFd<'_>, name: u64) -> bool {
+    let Some(slot) = (name & 0xffff).checked_sub(1) else {
+        return true;
+    };
+    if slot >= file.geometry.process_slots {
+        return true;
+    }
+    // A slot that fails its check may be one that is being changed: it is looked at again later.
+    state(file, slot).is_ok_and(|state| {
+        let is_its_own = state & LIVE != 0 && state >> 1 == name >> 16;
+        !is_its_own || is_unlocked(life, slot)
+    })
+}
+
 pub(super) fn is_unlocked(life: BorrowedFd<'_>, slot: u64) -> bool {
     // An error is no proof of death.
     OfdLock::is_held_by_another(life, ALIVE_BYTE.saturating_add(slot)).is_ok_and(|held| !held)

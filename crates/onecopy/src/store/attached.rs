@@ -14,6 +14,7 @@ use super::local::Local;
 use super::locked::{DROP_PATIENCE, PATIENCE};
 use super::objects::Row;
 use super::process_lock::{Guarded, ProcessGuard, fork_count};
+use super::references::AT_ONCE;
 use super::threads::{self, ThreadSlot};
 use super::{Uuid, own_slot};
 use crate::error::AccessError;
@@ -195,13 +196,20 @@ impl Attached {
         } else {
             return;
         }
-        for row in &dying {
+        let mut done = 0;
+        while let Some(row) = dying.get(done).copied() {
+            done = done.saturating_add(1);
             let _ = self.file.punch_data(row.first, row.committed());
+            // What is left is freed by whoever recovers this process's slot.
+            while let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
+                let dropped = locked.drop_references(row.id, slot, AT_ONCE, &mut dying);
+                if !matches!(dropped, Ok(false)) {
+                    let _ = locked.finish_free(&row);
+                    break;
+                }
+            }
         }
         if let Ok(locked) = self.file.lock(&own, DROP_PATIENCE) {
-            for row in &dying {
-                let _ = locked.finish_free(row);
-            }
             // With anything left, the slot is recovered like that of a dead process.
             if locked.own_dying(slot).is_ok_and(|rows| rows.is_empty())
                 && locked.holds_nothing(slot)

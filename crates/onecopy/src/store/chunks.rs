@@ -38,15 +38,20 @@ impl Locked<'_> {
     }
 
     /// Takes spans and a row for a chunk: DYING, and `me` frees it unless it comes to [`Locked::link_chunk`].
-    pub(crate) fn allocate_chunk(&self, me: u64, len: u64, tag: u32) -> Result<Row, AllocateError> {
+    pub(crate) fn allocate_chunk(&self, me: u64, len: u64) -> Result<Row, AllocateError> {
         let mut intent = Intent::default();
-        let row = self.take_row(&mut intent, (State::Dying, me), len, tag)?;
+        let row = self.take_row(&mut intent, (State::Dying, me), len, 0)?;
         self.commit(&intent)?;
         Ok(row)
     }
 
     /// Puts a chunk whose pages are committed at the head of a container's chain.
-    pub(crate) fn link_chunk(&self, id: ObjectId, chunk: &Row) -> Result<(), AccessError> {
+    pub(crate) fn link_chunk(
+        &self,
+        id: ObjectId,
+        chunk: &Row,
+        tag: u32,
+    ) -> Result<Row, AccessError> {
         let container = self.container(id)?;
         if self.object(chunk.id)? != Some(*chunk) {
             let what = "a chunk that changed while it was added";
@@ -56,13 +61,15 @@ impl Locked<'_> {
             state: State::Chunk,
             owner: u64::from(id.index),
             next: container.next,
+            tag,
             ..*chunk
         };
         let head = Row {
             next: Some(chunk.id.index),
             ..container
         };
-        self.set_both(&linked, &head)
+        self.set_both(&linked, &head)?;
+        Ok(linked)
     }
 
     fn set_both(&self, one: &Row, other: &Row) -> Result<(), AccessError> {
@@ -111,6 +118,7 @@ impl Locked<'_> {
                 state: State::Dying,
                 owner: me,
                 next: None,
+                tag: 0,
                 ..chunk
             };
             self.set_both(&died, &before)?;

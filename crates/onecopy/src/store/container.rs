@@ -17,6 +17,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::os::fd::AsFd as _;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ use crate::sys::mapping::PAGE;
 thread_local! {
     /// The last answer of [`Container::thread`]: attachment, fork count, word.
     static LAST: Cell<(u64, u64, u32)> = const { Cell::new((0, 0, 0)) };
+    /// The last answer of [`Container::process`], likewise.
+    static LAST_PROCESS: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
 }
 
 /// A chunk of a container's memory.
@@ -98,7 +101,7 @@ impl Container {
         Ok(Self::of(hold, kind, &row))
     }
 
-    fn of(hold: Hold, kind: u8, row: &Row) -> Self {
+    pub(super) fn of(hold: Hold, kind: u8, row: &Row) -> Self {
         let own = OwnSpans::new(hold.attached.file.geometry.span_count);
         own.add(row);
         Self(Arc::new(Shared { hold, kind, own }))
@@ -116,7 +119,7 @@ impl Container {
         Ok(Self::of(hold, row.tag as u8, &row))
     }
 
-    fn attached(&self) -> &Arc<Attached> {
+    pub(super) fn attached(&self) -> &Arc<Attached> {
         &self.0.hold.attached
     }
 
@@ -196,27 +199,31 @@ impl Container {
         let allocated = session
             .lock(PATIENCE)
             .map_err(AllocateError::from)
-            .and_then(|locked| locked.allocate_chunk(slot, len, tag));
+            .and_then(|locked| locked.allocate_chunk(slot, len));
         session.end(PATIENCE);
         let row = allocated?;
         // The chunk is DYING, this process's to free: no other thread is at work on it.
         let committed = attached.file.commit_data(row.first, len, Huge::Auto);
-        if let Err(error) = committed.and_then(|()| Ok(self.link(&row)?)) {
-            // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
-            if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
-                attached.free(&[row], PATIENCE);
+        let linked = committed.and_then(|()| Ok(self.link(&row, tag)?));
+        let row = match linked {
+            Ok(linked) => linked,
+            Err(error) => {
+                // Whether a change under damage was done nobody knows: the room stays taken until this process ends.
+                if !matches!(error, AllocateError::Access(AccessError::Corrupt(_))) {
+                    attached.free(vec![row], PATIENCE);
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         self.0.own.add(&row);
         let chunk = Chunk::of(&row);
         self.populate(&chunk);
         Ok(chunk)
     }
 
-    fn link(&self, row: &Row) -> Result<(), AccessError> {
+    fn link(&self, row: &Row, tag: u32) -> Result<Row, AccessError> {
         let session = self.attached().session()?;
-        session.lock(PATIENCE)?.link_chunk(self.id(), row)
+        session.lock(PATIENCE)?.link_chunk(self.id(), row, tag)
     }
 
     /// The chunks, from the newest to the oldest.
@@ -266,6 +273,19 @@ impl Container {
         self.0.own.have_locked(offset)
     }
 
+    /// Whether a range of the data area, from one byte to another, is the container's, as the store's rows say; `false` also if
+    /// they cannot be read. What [`Container::owns`] says stays the same, so that readers may ask.
+    pub(crate) fn owns_now(&self, first: u64, last: u64) -> bool {
+        let Ok(rows) = self.rows() else {
+            return false;
+        };
+        let own = (self.first(), self.len());
+        let chunks = rows.iter().map(|row| (offset_of(row.first), row.len));
+        chunks
+            .chain([own])
+            .any(|(start, len)| start <= first && last < start.saturating_add(len))
+    }
+
     /// The same, after a look at the store's rows; `false` also if they cannot be read. The caller holds the container's
     /// own lock, so that no other thread asks [`Container::owns`] meanwhile.
     pub(crate) fn owns_after_look(&self, offset: u64) -> bool {
@@ -287,7 +307,7 @@ impl Container {
         let file = &self.attached().file;
         let start = file.geometry.data_start.saturating_add(chunk.offset);
         let end = start.saturating_add(chunk.len);
-        if !self.is_void() && end <= file.geometry.capacity {
+        if end <= file.geometry.capacity {
             file.mapping.populate(start, end);
         }
     }
@@ -326,6 +346,32 @@ impl Container {
         process.map_or(0, |process| alive::pid_of(file, process))
     }
 
+    /// The word that names the calling process, for [`Container::has_ended`]; never 0. The answer is remembered for the
+    /// store that was asked about last.
+    pub(crate) fn process(&self) -> Result<u64, AccessError> {
+        let (key, forks, word) = LAST_PROCESS.get();
+        if key == self.attached().key() && forks == fork_count() {
+            return Ok(word);
+        }
+        let attached = self.attached();
+        usable(attached)?;
+        let word = alive::name_of(&attached.file, attached.session()?.slot)?;
+        LAST_PROCESS.set((attached.key(), fork_count(), word));
+        Ok(word)
+    }
+
+    /// Whether the process that a word names has ended, or there is none.
+    pub(crate) fn has_ended(&self, name: u64) -> Result<bool, AccessError> {
+        let attached = self.attached();
+        usable(attached)?;
+        if self.process()? == name {
+            return Ok(false);
+        }
+        let mut session = attached.session()?;
+        let life = session.local().process.as_ref().map(|own| own.life.as_fd());
+        Ok(life.is_some_and(|life| alive::has_ended(&attached.file, life, name)))
+    }
+
     /// Describes bytes at an offset of the data area that break an invariant.
     pub(crate) fn corrupt(&self, offset: u64, what: &'static str) -> Corrupt {
         let file = &self.attached().file;
@@ -335,7 +381,7 @@ impl Container {
 }
 
 /// Fails in a process that inherited its mappings but could be given no holds (I1, I2).
-fn usable(attached: &Attached) -> Result<(), AccessError> {
+pub(super) fn usable(attached: &Attached) -> Result<(), AccessError> {
     if attached.is_void() {
         return Err(AccessError::NoHolds {
             store: attached.file.uuid,

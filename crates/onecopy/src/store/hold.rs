@@ -115,6 +115,35 @@ impl Hold {
         Ok((Self::of(Arc::clone(attached), &row), row))
     }
 
+    /// Takes a hold on what a reference of a container means, which the caller holds; `None` if it was dropped.
+    pub(super) fn by_reference(
+        attached: &Arc<Attached>,
+        from: ObjectId,
+        name: u64,
+    ) -> Result<Option<(Self, Row)>, AccessError> {
+        let mut session = attached.session()?;
+        let (slot, locked) = (session.slot, session.lock(PATIENCE)?);
+        let Some(row) = locked.referent(from, name)? else {
+            return Ok(None);
+        };
+        locked.check_reach(&row)?;
+        let local = session.local();
+        if let Some(held) = local.held.get_mut(&row.id) {
+            held.count = held.count.saturating_add(1);
+        } else {
+            let handle = local.take_handle();
+            if let Err(error) = locked.add_hold(&row, slot, handle) {
+                local.free_handles.push(handle);
+                return Err(error);
+            }
+            let is_container = row.state == State::Container;
+            let run = is_container.then(|| row.range(&attached.file.geometry));
+            let count = 1;
+            local.held.insert(row.id, Held { handle, count, run });
+        }
+        Ok(Some((Self::of(Arc::clone(attached), &row), row)))
+    }
+
     /// A token for another process. It counts as an interest in the object until it is attached once.
     pub(super) fn token(&self) -> Result<Token, AccessError> {
         let attached = &self.attached;

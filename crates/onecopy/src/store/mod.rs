@@ -10,11 +10,12 @@
 //! ```
 //! * `layout` says where everything stands; `mem` is the only way to touch it; `file` maps it and `grow` commits it.
 //! * `lock` and `intent` make every change of the metadata all-or-nothing under `kill -9`.
-//! * `spans`, `objects`, `chunks` and `units` are the tables; `processes`, `alive` and `threads` say who is there.
+//! * `spans`, `objects`, `chunks`, `units` and `references` are the tables; `processes`, `alive` and `threads` say who is there.
 //! * `recover` gives back what the dead held; `verify` checks all invariants, and `census` lists containers.
 //! * `process_lock`, `local`, `own_slot` and `attached` are the process's own side; `session` is one operation; `at_fork`
 //!   and `find` are how a store comes to a process.
-//! * `hold` is one owner's interest; `building`, `object`, `private` and `view` are objects as Rust values.
+//! * `hold` is one owner's interest; `building`, `object`, `private` and `view` are objects as Rust values; `referent` is
+//!   what a container refers to.
 //!
 //! Which stores to memory a change consists of, and what a peer sees if its author dies after each, is
 //! written in `intent.rs`, `objects.rs` and `recover.rs`.
@@ -49,6 +50,8 @@ mod private;
 mod process_lock;
 mod processes;
 mod recover;
+mod references;
+mod referent;
 mod session;
 mod spans;
 mod stats;
@@ -73,6 +76,7 @@ pub(crate) use layout::SPAN;
 pub use object::Object;
 pub use private::{OldAddress, PrivateMapping};
 pub use process_lock::fork_count;
+pub(crate) use referent::Referent;
 pub use stats::{Collected, Stats};
 pub use token::Token;
 pub use view::{Portable, View};

@@ -35,6 +35,10 @@ impl Object {
         Self(Arc::new(Hold::of(attached, row)))
     }
 
+    pub(super) fn of_hold(hold: Hold) -> Self {
+        Self(Arc::new(hold))
+    }
+
     /// Its offset in the file and its length.
     pub(super) fn place(&self) -> (u64, usize) {
         let offset = self.0.attached.file.geometry.span_data(self.0.first);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! state word:  state (8) | owner (24) | generation (32)                 count word: count (32) and its check (check.rs)
-//! link word:   tag or kind (32) | the next chunk's index + 1 (32)
+//! link word:   tag, or kind (8) and first reference + 1 (24) | the next chunk's index + 1 (32)
 //! FREE ─▶ BUILDING(builder) ─▶ LIVE or CONTAINER ─▶ DYING(who frees it) ─▶ FREE, generation + 1
 //!              └────────────── count falls to 0 ──────────────┘
 //! ```
@@ -10,7 +10,7 @@
 //! counted and freed like a LIVE object.
 //!
 //! A **hold** is one word in the handle table of its process; a **unit** is one row of the unit table:
-//! a token in flight. Both name an object by index and generation. `count` is their sum. A builder has
+//! a token in flight, or a reference of a container (references.rs). All name an object by index and generation. `count` is their sum. A builder has
 //! a hold from the beginning, so a failed or killed build is an object whose last hold goes.
 //!
 //! The check of the count covers the whole row, and a row counts as read only if the run of spans that it names begins
@@ -57,7 +57,7 @@ pub(crate) struct Row {
     pub(crate) first: u64,
     pub(crate) len: u64,
     pub(crate) count: u64,
-    /// Of a chunk: what its container calls it by. Of a CONTAINER: its kind.
+    /// Of a CHUNK: what its container calls it by. Of a container: its kind and its first reference.
     pub(crate) tag: u32,
     /// Of a container: its newest chunk. Of a CHUNK: the one that is older.
     pub(crate) next: Option<u32>,
@@ -67,6 +67,23 @@ impl Row {
     /// Bytes that are committed for the object.
     pub(crate) fn committed(&self) -> u64 {
         self.len.next_multiple_of(PAGE)
+    }
+
+    /// The first unit of what a container refers to.
+    pub(crate) fn first_reference(&self) -> Option<u32> {
+        match self.state {
+            State::Container | State::Dying => (self.tag >> 8).checked_sub(1),
+            _ => None,
+        }
+    }
+
+    /// The same row with another first reference.
+    pub(crate) fn referring(self, first: Option<u32>) -> Self {
+        let first = first.map_or(0, |first| first.saturating_add(1));
+        Self {
+            tag: self.tag & 0xff | first << 8,
+            ..self
+        }
     }
 
     /// Where its spans begin and end in the file.
@@ -390,8 +407,8 @@ impl Locked<'_> {
         let Some(now) = self.object(row.id)? else {
             return Ok(());
         };
-        // A container with chunks waits for them.
-        if now.state != State::Dying || now.next.is_some() {
+        // A container with chunks or references waits for them.
+        if now.state != State::Dying || now.next.is_some() || now.first_reference().is_some() {
             return Ok(());
         }
         let index = u64::from(row.id.index);

@@ -13,6 +13,7 @@ use super::locked::{DROP_PATIENCE, Locked, PATIENCE};
 use super::objects::Row;
 use super::process_lock::ProcessGuard;
 use super::recover::{self, Swept};
+use super::references::AT_ONCE;
 use super::threads::ThreadSlot;
 use crate::error::AccessError;
 
@@ -63,7 +64,7 @@ impl<'a> Session<'a> {
             attached, guard, ..
         } = self;
         drop(guard);
-        attached.free(&dying, patience);
+        attached.free(dying, patience);
     }
 
     /// Gives back the holds that nobody here owns any more.
@@ -130,27 +131,39 @@ impl Attached {
         })
     }
 
-    /// Frees objects that became DYING: punches their pages without any lock, then clears their rows. When the lock is
-    /// not to be had in time, the rest is left to the next operation: nobody else frees it.
-    pub(crate) fn free(&self, dying: &[Row], patience: Duration) {
-        for row in dying {
+    /// Frees objects that became DYING: punches their pages without any lock, lets go of what they refer to, which may
+    /// be the end of more, then clears their rows. When the lock is not to be had in time, the rest is left to the next
+    /// operation: nobody else frees it.
+    pub(crate) fn free(&self, mut dying: Vec<Row>, patience: Duration) {
+        let mut done = 0;
+        while let Some(row) = dying.get(done).copied() {
             // A failed punch leaves pages in a range that the next object commits again: no leak.
             let _ = self.file.punch_data(row.first, row.committed());
+            if !self.finish(&row, patience, &mut dying) {
+                let mut guard = ProcessGuard::lock();
+                let unfinished = &mut self.local(&mut guard).unfinished;
+                unfinished.extend(dying.iter().skip(done));
+                return;
+            }
+            done = done.saturating_add(1);
         }
-        let is_left = |row: &Row| {
+    }
+
+    /// Frees one of them; `false` if the lock is not to be had. It is given back between batches of references.
+    fn finish(&self, row: &Row, patience: Duration, dying: &mut Vec<Row>) -> bool {
+        loop {
             let Ok(session) = self.session() else {
-                return true;
+                return false;
             };
             let Ok(locked) = session.lock(patience) else {
-                return true;
+                return false;
             };
-            let _ = locked.finish_free(row);
-            false
-        };
-        if let Some(first) = dying.iter().position(is_left) {
-            let mut guard = ProcessGuard::lock();
-            let unfinished = &mut self.local(&mut guard).unfinished;
-            unfinished.extend(dying.iter().skip(first));
+            let dropped = locked.drop_references(row.id, session.slot, AT_ONCE, dying);
+            // A damaged chain keeps its container.
+            if !matches!(dropped, Ok(false)) {
+                let _ = locked.finish_free(row);
+                return true;
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::layout::Counter;
 use super::locked::PATIENCE;
 use super::objects::State;
 use super::recover::Swept;
+use super::references::AT_ONCE;
 use super::session::Session;
 use crate::error::AccessError;
 use crate::sys::memory;
@@ -26,6 +27,8 @@ pub struct Stats {
     pub holds: u64,
     /// Tokens that were made and not yet attached.
     pub units: u64,
+    /// Objects that containers refer to, each as often as one does.
+    pub references: u64,
     /// Processes that use the store, dead ones not yet recovered included.
     pub processes: u64,
     /// Containers: objects that are written to.
@@ -53,6 +56,8 @@ pub struct Collected {
     pub holds: u64,
     /// Tokens that were given up because of their age.
     pub units: u64,
+    /// Containers that only referred to each other.
+    pub cycles: u64,
     /// Objects that went with these, and chunks of containers.
     pub objects: u64,
     /// Bytes of those objects.
@@ -64,6 +69,7 @@ pub(crate) fn stats(attached: &Arc<Attached>) -> Result<Stats, AccessError> {
     let locked = session.lock(PATIENCE)?;
     let mut stats = Stats {
         units: locked.units()?.len() as u64,
+        references: locked.count_references()? as u64,
         allocated_bytes: locked.counter(Counter::Allocated)?,
         max_bytes: locked.counter(Counter::MaxBytes)?,
         capacity_bytes: attached.file.geometry.capacity,
@@ -85,7 +91,9 @@ pub(crate) fn stats(attached: &Arc<Attached>) -> Result<Stats, AccessError> {
         }
         interests = interests.saturating_add(row.count);
     }
-    stats.holds = interests.saturating_sub(stats.units);
+    stats.holds = interests
+        .saturating_sub(stats.units)
+        .saturating_sub(stats.references);
     for slot in 0..locked.high(Counter::ProcessHigh)? {
         let taken = u64::from(locked.is_taken(slot)?);
         stats.processes = stats.processes.saturating_add(taken);
@@ -100,13 +108,15 @@ pub(crate) fn collect(
 ) -> Result<Collected, AccessError> {
     let mut session = attached.session()?;
     let mut swept = Swept::default();
-    let mut units = 0;
-    let collected = collect_in(&mut session, max_age, &mut swept, &mut units);
+    let (mut units, mut cycles) = (0, 0);
+    let collected = collect_in(&mut session, max_age, &mut swept, &mut units)
+        .and_then(|()| collect_cycles(&mut session, &mut cycles));
     let dying = &session.local().unfinished;
     let found = Collected {
         processes: swept.processes,
         holds: swept.holds,
         units,
+        cycles,
         objects: dying.len() as u64,
         bytes: dying.iter().map(super::objects::Row::committed).sum(),
     };
@@ -130,6 +140,23 @@ fn collect_in(
     for unit in locked.units()?.iter().filter(|unit| unit.age_ms >= max_age) {
         locked.drop_unit(unit, slot, &mut session.local().unfinished)?;
         *units = units.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Lets containers go that nobody can come to: by dropping what they refer to, a few references at a time. Nobody comes to
+/// them in between.
+fn collect_cycles(session: &mut Session<'_>, cycles: &mut u64) -> Result<(), AccessError> {
+    let unreachable = session.lock(PATIENCE)?.unreachable()?;
+    for id in unreachable {
+        loop {
+            let (locked, slot) = (session.lock(PATIENCE)?, session.slot);
+            let dying = &mut session.local().unfinished;
+            if locked.drop_references(id, slot, AT_ONCE, dying)? {
+                break;
+            }
+        }
+        *cycles = cycles.saturating_add(1);
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Units: the interest of tokens in flight.
+//! Units: the interest of tokens in flight, and of containers (references.rs).
 //!
 //! ```text
-//! row of 32 bytes:  {used (1) | generation (32), object id (54), born, ms since boot, -}
+//! row of 32 bytes:  {used (1) | generation (32) | reference (1), object id (54), born, ms since boot, -}
 //! ```
-//! All but the last word carry a check (check.rs).
+//! All but the last word carry a check (check.rs). In a reference the last two words mean something else.
 //!
 //! Pickling counts a unit, the first unpickling turns it into the receiver's hold, or drops it if the
 //! receiver holds the object already. A unit outlives its sender: the token may still be in a pipe. One
@@ -31,17 +31,41 @@ pub(crate) struct Unit {
     pub(crate) age_ms: u64,
 }
 
-/// Bits of a state: USED and the generation.
-const STATE_BITS: u32 = 33;
+/// Bits of a state: USED, the generation and REFERENCE.
+const STATE_BITS: u32 = 34;
 const USED: u64 = 1;
+const REFERENCE: u64 = 1 << 33;
 /// Bits of an object id.
-const OBJECT_BITS: u32 = 54;
+pub(super) const OBJECT_BITS: u32 = 54;
 const OBJECT: u64 = 8;
 const BORN: u64 = 16;
+const OTHER_LENGTH: &str = "an object of another length than was shared";
+
+fn generation_of(state: u64) -> u64 {
+    state >> 1 & u64::from(u32::MAX)
+}
 
 impl Locked<'_> {
     /// Counts a token in flight.
     pub(crate) fn add_unit(&self, row: &Row) -> Result<UnitId, AccessError> {
+        let mut intent = Intent::default();
+        let unit = self.take_unit(&mut intent, row.id, false)?;
+        let at = self.file.geometry.unit(u64::from(unit.index));
+        let born_at = at.saturating_add(BORN);
+        let born = procfs::boot_ms().min(Counter::MAX);
+        intent.set(born_at, check::with(born_at, Counter::BITS, born));
+        self.set_count(&mut intent, row, row.count.saturating_add(1));
+        self.commit(&intent)?;
+        Ok(unit)
+    }
+
+    /// Adds the taking of a free unit for an object to a change: 4 writes.
+    pub(super) fn take_unit(
+        &self,
+        intent: &mut Intent,
+        object: ObjectId,
+        is_reference: bool,
+    ) -> Result<UnitId, AccessError> {
         let file = self.file;
         let high = self.high(Counter::UnitHigh)?;
         let hint = self.hint(Counter::UnitHint, high)?;
@@ -56,7 +80,7 @@ impl Locked<'_> {
         if index >= file.geometry.unit_count {
             return Err(AccessError::Full {
                 store: file.uuid,
-                what: "places for tokens on their way",
+                what: "places for tokens on their way and objects in containers",
                 capacity: file.geometry.unit_count,
                 advice: "unpickle them or call onecopy.collect(max_age=…)",
             });
@@ -69,38 +93,34 @@ impl Locked<'_> {
         )?;
         let at = file.geometry.unit(index);
         let last = if index < high {
-            self.unit_state(index)? >> 1
+            generation_of(self.unit_state(index)?)
         } else {
             0
         };
-        let (object_at, born_at) = (at.saturating_add(OBJECT), at.saturating_add(BORN));
-        let born = procfs::boot_ms().min(Counter::MAX);
-        let mut intent = Intent::default();
+        let object_at = at.saturating_add(OBJECT);
+        let kind = if is_reference { REFERENCE } else { 0 };
         intent
             .set(
                 object_at,
-                check::with(object_at, OBJECT_BITS, row.id.packed()),
+                check::with(object_at, OBJECT_BITS, object.packed()),
             )
-            .set(born_at, check::with(born_at, Counter::BITS, born))
-            .set(at, check::with(at, STATE_BITS, last << 1 | USED))
+            .set(at, check::with(at, STATE_BITS, kind | last << 1 | USED))
             .set_counter(Counter::UnitHigh, high.max(next))
             .set_counter(Counter::UnitHint, next);
-        self.set_count(&mut intent, row, row.count.saturating_add(1));
-        self.commit(&intent)?;
         Ok(UnitId {
             index: index as u32,
             generation: last as u32,
         })
     }
 
-    /// USED and the generation of a unit below `UnitHigh`.
+    /// The state of a unit below `UnitHigh`.
     fn unit_state(&self, index: u64) -> Result<u64, Corrupt> {
         let at = self.file.geometry.unit(index);
         check::value(at, STATE_BITS, self.file.mem.get(at))
             .ok_or_else(|| self.file.corrupt(at, "a unit that fails its check"))
     }
 
-    fn unit_object(&self, index: u64) -> Result<ObjectId, Corrupt> {
+    pub(super) fn unit_object(&self, index: u64) -> Result<ObjectId, Corrupt> {
         let at = self.file.geometry.unit(index).saturating_add(OBJECT);
         check::value(at, OBJECT_BITS, self.file.mem.get(at))
             .and_then(ObjectId::from_packed)
@@ -141,17 +161,11 @@ impl Locked<'_> {
             }
             _ => return Err(AttachError::Gone),
         };
-        let start = self.file.geometry.span_data(row.first);
-        let end = start.saturating_add(row.committed());
-        // An object without bytes commits nothing and may lie past the end of the file.
-        let reaches = start == end || self.file.reaches(end);
-        if row.len != token.len || !reaches {
+        if row.len != token.len {
             let at = self.file.geometry.entry(u64::from(id.index));
-            return Err(self
-                .file
-                .corrupt(at, "an object of another length than was shared")
-                .into());
+            return Err(self.file.corrupt(at, OTHER_LENGTH).into());
         }
+        self.check_reach(&row)?;
         let in_flight = self.is_in_flight(unit, id)?;
         let held = u64::from(handle.is_some());
         // Every such object is counted at least once (objects.rs I2), so it cannot vanish here.
@@ -172,6 +186,18 @@ impl Locked<'_> {
         Ok(Row { count, ..row })
     }
 
+    /// Whether an object lies within the file.
+    pub(super) fn check_reach(&self, row: &Row) -> Result<(), Corrupt> {
+        let start = self.file.geometry.span_data(row.first);
+        let end = start.saturating_add(row.committed());
+        // An object without bytes commits nothing and may lie past the end of the file.
+        if start == end || self.file.reaches(end) {
+            return Ok(());
+        }
+        let at = self.file.geometry.entry(u64::from(row.id.index));
+        Err(self.file.corrupt(at, OTHER_LENGTH))
+    }
+
     fn is_in_flight(&self, unit: UnitId, id: ObjectId) -> Result<bool, Corrupt> {
         let index = u64::from(unit.index);
         Ok(index < self.high(Counter::UnitHigh)?
@@ -179,9 +205,10 @@ impl Locked<'_> {
             && self.unit_object(index)? == id)
     }
 
-    fn free_unit(&self, intent: &mut Intent, index: u64) -> Result<(), Corrupt> {
+    /// Adds the freeing of a unit to a change: 2 writes.
+    pub(super) fn free_unit(&self, intent: &mut Intent, index: u64) -> Result<(), Corrupt> {
         let at = self.file.geometry.unit(index);
-        let next = (self.unit_state(index)? >> 1).wrapping_add(1) & u64::from(u32::MAX);
+        let next = generation_of(self.unit_state(index)?).wrapping_add(1) & u64::from(u32::MAX);
         let hint = self.hint(Counter::UnitHint, self.high(Counter::UnitHigh)?)?;
         intent
             .set(at, check::with(at, STATE_BITS, next << 1))
@@ -189,12 +216,22 @@ impl Locked<'_> {
         Ok(())
     }
 
+    /// The generation of a unit that is a reference; `None` of any other.
+    pub(super) fn reference_at(&self, index: u64) -> Result<Option<u32>, Corrupt> {
+        if index >= self.high(Counter::UnitHigh)? {
+            return Ok(None);
+        }
+        let state = self.unit_state(index)?;
+        let is_reference = state & (USED | REFERENCE) == USED | REFERENCE;
+        Ok(is_reference.then_some(generation_of(state) as u32))
+    }
+
     /// All units in flight.
     pub(crate) fn units(&self) -> Result<Vec<Unit>, Corrupt> {
         let mut units = Vec::new();
         let now = procfs::boot_ms();
         for index in 0..self.high(Counter::UnitHigh)? {
-            if self.unit_state(index)? & USED == 0 {
+            if self.unit_state(index)? & (USED | REFERENCE) != USED {
                 continue;
             }
             let at = self.file.geometry.unit(index).saturating_add(BORN);

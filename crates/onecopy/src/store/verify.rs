@@ -57,7 +57,7 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Handles and units per object; a slot that is not taken has no handles.
+    /// Handles, units and references per object; a slot that is not taken has no handles.
     fn count_interests(&self) -> Result<HashMap<ObjectId, u64>, AccessError> {
         let geometry = &self.file.geometry;
         let mut interests: HashMap<ObjectId, u64> = HashMap::new();
@@ -96,6 +96,7 @@ impl Locked<'_> {
             }
             add(id);
         }
+        self.verify_references(add)?;
         Ok(interests)
     }
 
@@ -110,7 +111,7 @@ impl Locked<'_> {
             let count = interests.get(&row.id).copied().unwrap_or(0);
             known = known.saturating_add(usize::from(count > 0));
             if row.count != count {
-                return Err(corrupt("count is not holds + units"));
+                return Err(corrupt("count is not holds + units + references"));
             }
             let is_held = !matches!(row.state, State::Dying | State::Chunk);
             if is_held != (count > 0) {
@@ -124,7 +125,7 @@ impl Locked<'_> {
             let at = geometry.entries;
             return Err(self
                 .file
-                .corrupt(at, "a hold or unit of an object that is gone")
+                .corrupt(at, "a hold, unit or reference of an object that is gone")
                 .into());
         }
         if allocated != self.counter(Counter::Allocated)? {

@@ -46,7 +46,7 @@ pub(crate) fn in_use(store: &Store) -> Vec<(&'static str, Vec<u64>)> {
             "entries",
             rows(at.entries, ENTRY_BYTES, entries, &[0, 1, 2, 3, 4]),
         ),
-        ("units", rows(at.units, UNIT_BYTES, units, &[0, 1, 2])),
+        ("units", rows(at.units, UNIT_BYTES, units, &[0, 1, 2, 3])),
     ]
 }
 

@@ -23,6 +23,12 @@ pub(crate) fn wake(word: &AtomicU32) {
     let _ = rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), 1);
 }
 
+/// Wakes so many sleepers of `word` at most; how many there were.
+#[cfg(not(loom))]
+pub(crate) fn wake_many(word: &AtomicU32, most: u32) -> usize {
+    rustix::thread::futex::wake(word, rustix::thread::futex::Flags::empty(), most).unwrap_or(0)
+}
+
 /// Under loom a wait is a chance for the other thread to run.
 #[cfg(loom)]
 pub(crate) fn wait(_word: &AtomicU32, _expected: u32, _timeout: Duration) {

@@ -5,7 +5,8 @@ use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
-use super::super::value::{Immediate, Incoming, Kind, Values, Word, read_value};
+use super::super::rust_value::Values;
+use super::super::value::{Immediate, Incoming, Kind, Word, read_value};
 use super::hash::Key;
 use super::update::Seen;
 use super::{RawDict, VALUE_AT};
@@ -93,15 +94,15 @@ impl RawDict {
     /// As in [`RawDict::set`].
     pub fn add_all(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<bool, ContainerError> {
         let locked = self.heap.lock()?;
-        let mut sums: Vec<(Key<'_>, Vec<u8>)> = Vec::with_capacity(items.len());
+        let mut sums: Vec<(Key<'_>, Int)> = Vec::with_capacity(items.len());
         let mut seen = Seen::default();
         for (key, amount) in items {
-            let Some(amount) = int_bytes(amount) else {
+            let Some(amount) = Int::of(amount) else {
                 return Ok(false);
             };
             if let Some(place) = seen.place(key, |place| sums.get(place).map(|item| &item.0)) {
                 if let Some(item) = sums.get_mut(place) {
-                    item.1 = sum(&item.1, &amount);
+                    item.1 = item.1.plus(&amount);
                 }
                 continue;
             }
@@ -110,16 +111,19 @@ impl RawDict {
                 sums.push((*key, amount));
                 continue;
             }
-            let Some(old) = self.int_at(&locked, found.entry().wrapping_add(VALUE_AT))? else {
+            let at = found.entry().wrapping_add(VALUE_AT);
+            let old = match Word(locked.load(at)?).as_int() {
+                Some(int) => Some(Int::Small(int)),
+                None => self.int_at(&locked, at)?.map(Int::Wide),
+            };
+            let Some(old) = old else {
                 return Ok(false);
             };
-            sums.push((*key, sum(&old, &amount)));
+            sums.push((*key, old.plus(&amount)));
         }
-        let sums: Vec<_> = sums
-            .iter()
-            .map(|(key, sum)| (*key, Incoming::of_int(sum)))
-            .collect();
-        self.update_locked(&locked, &sums)?;
+        let values: Vec<_> = sums.iter().map(|item| item.1.incoming()).collect();
+        let sums = sums.iter().map(|item| &item.0).zip(&values);
+        self.update_different(&locked, &sums.collect::<Vec<_>>())?;
         Ok(true)
     }
 
@@ -153,6 +157,47 @@ impl RawDict {
     }
 }
 
+/// An int that is added up.
+enum Int {
+    /// One of 48 bits.
+    Small(i64),
+    /// Any: little-endian two's complement.
+    Wide(Vec<u8>),
+}
+
+impl Int {
+    fn of(value: &Incoming<'_>) -> Option<Self> {
+        if let Incoming::Word(word) = value
+            && let Some(int) = word.as_int()
+        {
+            return Some(Self::Small(int));
+        }
+        int_bytes(value).map(Self::Wide)
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        if let (Self::Small(one), Self::Small(other)) = (self, other)
+            && Word::of_int(one + other).is_some()
+        {
+            return Self::Small(one + other);
+        }
+        let bytes = |int: &Self| match int {
+            Self::Small(int) => int.to_le_bytes().to_vec(),
+            Self::Wide(bytes) => bytes.clone(),
+        };
+        Self::Wide(sum(&bytes(self), &bytes(other)))
+    }
+
+    fn incoming(&self) -> Incoming<'_> {
+        match self {
+            Self::Small(int) => {
+                Word::of_int(*int).map_or(Incoming::Word(Word::NONE), Incoming::Word)
+            }
+            Self::Wide(bytes) => Incoming::of_int(bytes),
+        }
+    }
+}
+
 /// What is said of a sum.
 fn added(sum: &[u8]) -> KeyAdded {
     let mut word = [if sum.last().is_some_and(|last| last & 0x80 != 0) {
@@ -169,6 +214,7 @@ fn added(sum: &[u8]) -> KeyAdded {
             }
             None => KeyAdded::Wide(bytes.to_vec()),
         },
+        Incoming::Reference(_) => KeyAdded::NoInt,
     }
 }
 
@@ -181,7 +227,7 @@ fn int_bytes(value: &Incoming<'_>) -> Option<Vec<u8>> {
             _ => None,
         },
         Incoming::Blob(Kind::Int, bytes) => Some(bytes.to_vec()),
-        Incoming::Blob(..) => None,
+        _ => None,
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::error::ContainerError;
-use super::super::value::{Incoming, Kind, Value, Values, Word};
-use super::hash::{Canonical, canonical};
-use super::{End, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, refusal};
+use super::super::reference::Reference;
+use super::super::rust_value::{NoValue, Value, Values};
+use super::super::value::{Incoming, Kind, Word};
+use super::hash::{Canonical, canonical, no_key};
+use super::{DictKind, End, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, refusal};
 use crate::store::{Store, Token};
 
 /// Why an operation on a dict, a set or a counter failed. It is unchanged.
@@ -59,7 +61,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn dict(&self) -> Result<Dict, ContainerError> {
-        Ok(Dict::of(RawDict::create(self)?))
+        Ok(Dict::of(RawDict::create(self, DictKind::Dict)?))
     }
 }
 
@@ -79,6 +81,12 @@ fn with_canonical<T>(
                     });
                 }
                 return Ok(take(incoming, None));
+            }
+            Incoming::Reference(_) => {
+                return Err(DictError::NoKey {
+                    what: "another object of the store",
+                    why: "it may change, or is large",
+                });
             }
         };
         Ok(match canonical(word) {
@@ -108,6 +116,20 @@ impl Dict {
         Ok(Self(Arc::new(RawDict::attach(token)?)))
     }
 
+    /// The dict that a reference is to, if it is to one.
+    ///
+    /// # Errors
+    /// The dict is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        Ok(RawDict::of_reference(reference)?.map(|raw| Self(Arc::new(raw))))
+    }
+
+    /// A reference to it, to be put into another container, or into itself.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.0.reference()
+    }
+
     /// A token for another process. It counts as an interest in the dict until it is attached once.
     ///
     /// # Errors
@@ -128,8 +150,9 @@ impl Dict {
         Ok(result?)
     }
 
-    fn made<T, E>(&self, made: Option<Result<T, E>>) -> Result<Option<T>, DictError> {
-        made.transpose().map_err(|_| self.0.no_value().into())
+    fn made<T>(&self, made: Option<Result<T, NoValue>>) -> Result<Option<T>, DictError> {
+        made.transpose()
+            .map_err(|error| error.or(|| self.0.no_value()).into())
     }
 
     /// Keys.
@@ -244,7 +267,7 @@ impl Dict {
         Ok(exchanged == KeyExchanged::Yes)
     }
 
-    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most sixteen times as many.
+    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most four times as many.
     /// Else others may see some before the last, and if this process is killed, or has no memory, some may be all that is
     /// set.
     ///
@@ -309,7 +332,7 @@ impl Dict {
     fn values_of(&self, picture: &Picture) -> Result<Vec<Value>, DictError> {
         let values: Result<Vec<Value>, _> =
             picture.iter().map(|value| value.make(&Values)).collect();
-        values.map_err(|_| self.0.no_value().into())
+        values.map_err(|error| error.or(|| self.0.no_value()).into())
     }
 
     fn iter_of(&self, picture: Picture) -> Items<'_> {
@@ -363,6 +386,7 @@ impl Owned {
         match canonical {
             Incoming::Word(word) => Self::Word(word, form),
             Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec(), form),
+            Incoming::Reference(_) => no_key(),
         }
     }
 
@@ -396,7 +420,7 @@ impl Iterator for Items<'_> {
             .make(&Values)
             .and_then(|key| Ok((key, value.make(&Values)?)));
         self.next += 2;
-        Some(item.map_err(|_| self.dict.0.no_value().into()))
+        Some(item.map_err(|error| error.or(|| self.dict.0.no_value()).into()))
     }
 }
 

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
-use super::super::value::Value;
-use super::{Dict, DictError, RawDict};
+use super::super::reference::Reference;
+use super::super::rust_value::Value;
+use super::{Dict, DictError, DictKind, RawDict};
 use crate::store::{Store, Token};
 
 /// Counts of values that all processes of a family add to. What was never counted has the count 0.
@@ -34,7 +35,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn counter(&self) -> Result<Counter, ContainerError> {
-        Ok(Counter(Dict::of(RawDict::create_counter(self)?)))
+        Ok(Counter(Dict::of(RawDict::create(self, DictKind::Counter)?)))
     }
 }
 
@@ -51,6 +52,23 @@ impl Counter {
     /// It is gone, or what the token leads to is no dict.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
         Ok(Self(Dict::attach(token)?))
+    }
+
+    /// The counter that a reference is to, if it is to one.
+    ///
+    /// # Errors
+    /// The counter is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let dict = Dict::of_reference(reference)?;
+        Ok(dict
+            .filter(|dict| dict.raw().kind() == DictKind::Counter)
+            .map(Self))
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.0.reference()
     }
 
     /// A token for another process. It counts as an interest in the counter until it is attached once.

@@ -12,7 +12,7 @@ use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::{Look, Retry};
 use super::super::value::{ENTRY, Incoming, Kind, Sink, Word, read_content};
-use super::hash::{FORMED, Key};
+use super::hash::{FORMED, Key, no_key};
 use super::{KEY_AT, PLACE_AT, RawDict, VALUE_AT};
 
 /// What a sink makes, or why it cannot.
@@ -100,6 +100,7 @@ pub(super) fn new_entry(
     match key.canonical {
         Incoming::Word(word) => blocks.prepare(at, word.0)?,
         Incoming::Blob(_, bytes) => blocks.fill(at, bytes)?,
+        Incoming::Reference(_) => no_key(),
     }
     Ok(entry)
 }

@@ -33,6 +33,7 @@ impl<'a> Key<'a> {
         let (kind, len) = match canonical {
             Incoming::Word(_) => (ENTRY, 8),
             Incoming::Blob(kind, bytes) => (ENTRY + kind as u8, bytes.len() as u64),
+            Incoming::Reference(_) => no_key(),
         };
         Self {
             hash: secret.hash(&canonical),
@@ -68,6 +69,7 @@ impl Secret {
             Incoming::Blob(kind, bytes) => {
                 xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0 ^ u64::from(*kind as u8) << 56)
             }
+            Incoming::Reference(_) => no_key(),
         }
     }
 
@@ -89,6 +91,7 @@ impl Secret {
             Incoming::Blob(kind, bytes) => {
                 sip13(bytes, Self(self.0 ^ u64::from(*kind as u8) << 56, self.1))
             }
+            Incoming::Reference(_) => no_key(),
         }
     }
 }
@@ -208,6 +211,12 @@ fn whole(value: f64) -> Canonical {
         return Canonical::Word(Word::NONE);
     };
     Canonical::Wide(bytes.to_vec())
+}
+
+/// Another object is no key: whoever takes keys refuses it.
+#[cold]
+pub(super) fn no_key() -> ! {
+    unreachable!("a key that is another object of the store")
 }
 
 /// Why a blob of this kind cannot be a key; `None` if it can.

@@ -20,7 +20,7 @@ use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, Retry};
 use super::super::value::Incoming;
-use super::hash::{Key, Secret};
+use super::hash::{Key, Secret, no_key};
 use super::{INDEX, KEY_AT, OFFSET, PLACE_AT, RawDict};
 
 /// log2 of the slots of a dict's first segment, and of the largest.
@@ -269,6 +269,7 @@ fn is_key(look: &Look<'_>, entry: u64, key: &Key<'_>) -> Result<bool, Retry> {
     match key.canonical {
         Incoming::Word(word) => Ok(look.load(at)? == word.0),
         Incoming::Blob(_, bytes) => look.heap.words.same(at, bytes).ok_or(Retry),
+        Incoming::Reference(_) => no_key(),
     }
 }
 

@@ -58,8 +58,8 @@ pub use api::{Dict, DictError, DictLock, Items};
 pub use counter::Counter;
 pub use hash::{Canonical, Key, canonical, refusal};
 pub use point::{End, KeyExchanged};
-pub use raw::RawDict;
-pub(crate) use raw::{COUNTER, KIND, SET, STATE, len_of};
+pub use raw::{DictKind, RawDict};
+pub(crate) use raw::{STATE, len_of};
 pub use read::{Part, Picture};
 pub use set::Set;
 

@@ -375,6 +375,7 @@ impl RawDict {
         if let Some(blob) = value.as_blob() {
             change.retire(blob)?;
         }
+        change.drops(value)?;
         change.commit(false)?;
         if end == Some(End::First) && used > place {
             locked.prepare(self.heap.head + FIRST, place + 1)?;

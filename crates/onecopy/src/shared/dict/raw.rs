@@ -4,7 +4,8 @@
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{HASH_KEYS, ROOT0, ROOT1, ROOT3, ROOT4};
-use super::super::lock::WriterLock;
+use super::super::lock::{Locked, WriterLock};
+use super::super::reference::Reference;
 use super::super::value::{Incoming, Word};
 use super::hash::{Key, Secret};
 use crate::store::{Container, Store, Token};
@@ -51,12 +52,31 @@ pub struct RawDict {
     pub(super) secret: Secret,
 }
 
-/// What the container's head says it is.
-pub(crate) const KIND: u8 = 2;
-/// What reports call a dict that is a set's.
-pub(crate) const SET: u8 = 5;
-/// What reports call a dict that is a counter's.
-pub(crate) const COUNTER: u8 = 6;
+/// What a dict is, as the container's head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DictKind {
+    /// A dict.
+    Dict = 2,
+    /// What a set is made of.
+    Set = 5,
+    /// What a counter is made of.
+    Counter = 6,
+    /// What other programs show as attributes of one object.
+    Namespace = 7,
+}
+
+impl DictKind {
+    pub(crate) fn of(kind: u8) -> Option<Self> {
+        [Self::Dict, Self::Set, Self::Counter, Self::Namespace]
+            .into_iter()
+            .find(|known| *known as u8 == kind)
+    }
+}
+
+fn is_kind(kind: u8) -> bool {
+    DictKind::of(kind).is_some()
+}
 
 impl RawDict {
     /// The writers' lock.
@@ -69,25 +89,14 @@ impl RawDict {
     ///
     /// # Errors
     /// No memory for it.
-    pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, KIND)?;
-        Ok(Self::of(heap))
+    pub fn create(store: &Store, kind: DictKind) -> Result<Self, ContainerError> {
+        Ok(Self::of(Heap::create(store, kind as u8, each_word)?))
     }
 
-    /// The same for a set, whose values are all `None`.
-    ///
-    /// # Errors
-    /// No memory for it.
-    pub fn create_set(store: &Store) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::create_called(store, KIND, SET)?))
-    }
-
-    /// The same for a counter, whose values are counts.
-    ///
-    /// # Errors
-    /// No memory for it.
-    pub fn create_counter(store: &Store) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::create_called(store, KIND, COUNTER)?))
+    /// What the dict is.
+    #[must_use]
+    pub fn kind(&self) -> DictKind {
+        DictKind::of(self.heap.container.kind()).unwrap_or(DictKind::Dict)
     }
 
     /// Turns a token into the dict, in any process of the same user.
@@ -95,7 +104,27 @@ impl RawDict {
     /// # Errors
     /// It is gone, or what the token leads to is no dict.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::open(Container::attach(token)?, KIND)?))
+        Self::open(Container::attach(token)?)
+    }
+
+    fn open(container: Container) -> Result<Self, ContainerError> {
+        Ok(Self::of(Heap::open(container, is_kind, each_word)?))
+    }
+
+    /// The dict that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let container = reference.container();
+        let container = container.filter(|container| is_kind(container.kind()));
+        container.cloned().map(Self::open).transpose()
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// A token for another process. It counts as an interest in the dict until it is attached once.
@@ -137,4 +166,12 @@ impl RawDict {
     pub(super) fn corrupt(&self, at: u64, what: &'static str) -> ContainerError {
         self.heap.corrupt(self.heap.head + at, what).into()
     }
+}
+
+fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    let locked = Locked::of_holder(heap);
+    RawDict::of(heap.clone()).each(&locked, |entry| {
+        take(locked.load(entry.wrapping_add(VALUE_AT))?);
+        Ok(())
+    })
 }

@@ -7,6 +7,7 @@
 use super::super::error::ContainerError;
 use super::super::layout::Header;
 use super::super::look::{Look, Moment, Retry};
+use super::super::reference::References;
 use super::super::value::{Incoming, Kind, Word};
 use super::entry::{Shape, given};
 use super::order::{PER, page_of};
@@ -30,6 +31,8 @@ pub struct Picture {
     words: Vec<u64>,
     /// Blobs: a header, the content, and zeros to the next multiple of eight.
     bytes: Vec<u8>,
+    /// What a word that is a reference means, which has a number for a name.
+    references: References,
     moment: Option<Moment>,
 }
 
@@ -41,6 +44,7 @@ impl RawDict {
     pub fn picture(&self, part: Part) -> Result<Picture, ContainerError> {
         let mut picture = Picture::default();
         self.heap.read_whole(|look| picture.take_all(look, part))?;
+        picture.references.check()?;
         Ok(picture)
     }
 
@@ -76,9 +80,14 @@ impl Picture {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
         let word = Word(*self.words.get(index)?);
+        if !word.leads() {
+            return Some(Incoming::Word(word));
+        }
         match word.as_blob() {
-            None => Some(Incoming::Word(word)),
             Some(at) => self.blob(at as usize),
+            None => Some(Incoming::Reference(
+                self.references.get(word.as_reference()?)?,
+            )),
         }
     }
 
@@ -100,6 +109,7 @@ impl Picture {
     fn empty(&mut self) {
         self.words.clear();
         self.bytes.clear();
+        self.references.clear();
         self.moment = None;
     }
 
@@ -161,7 +171,9 @@ impl Picture {
         }
         if part != Part::Keys {
             let mut word = look.load(entry.wrapping_add(VALUE_AT))?;
-            if let Some(at) = Word(word).as_blob() {
+            if Word(word).as_reference().is_some() {
+                word = Word::of_reference(self.references.add(look.hold(Word(word))?)).0;
+            } else if let Some(at) = Word(word).as_blob() {
                 let blob = look.blob(at)?;
                 word = Word::of_blob(self.bytes.len() as u64).0;
                 look.append_blob(at, blob, &mut self.bytes)?;

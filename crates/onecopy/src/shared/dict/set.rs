@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
-use super::super::value::Value;
-use super::{Dict, DictError, End, RawDict};
+use super::super::reference::Reference;
+use super::super::rust_value::Value;
+use super::{Dict, DictError, DictKind, End, RawDict};
 use crate::store::{Store, Token};
 
 /// A set of values that all processes of a family see and change, in the order in which they were added.
@@ -32,7 +33,7 @@ impl Store {
     /// # Errors
     /// No memory for it.
     pub fn set(&self) -> Result<Set, ContainerError> {
-        Ok(Set(Dict::of(RawDict::create_set(self)?)))
+        Ok(Set(Dict::of(RawDict::create(self, DictKind::Set)?)))
     }
 }
 
@@ -49,6 +50,23 @@ impl Set {
     /// It is gone, or what the token leads to is no dict.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
         Ok(Self(Dict::attach(token)?))
+    }
+
+    /// The set that a reference is to, if it is to one.
+    ///
+    /// # Errors
+    /// The set is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let dict = Dict::of_reference(reference)?;
+        Ok(dict
+            .filter(|dict| dict.raw().kind() == DictKind::Set)
+            .map(Self))
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.0.reference()
     }
 
     /// A token for another process. It counts as an interest in the set until it is attached once.
@@ -91,7 +109,7 @@ impl Set {
         Ok(self.0.set_default(value, &Value::None)?.is_none())
     }
 
-    /// Adds many values: one step for up to 1,024 of them, and for any number if the set has at most sixteen times as many.
+    /// Adds many values: one step for up to 1,024 of them, and for any number if the set has at most four times as many.
     ///
     /// # Errors
     /// No memory.

@@ -23,7 +23,7 @@ use crate::store::Store;
 
 /// A dict whose hashes are always the same.
 pub(super) fn fixed(store: &Store) -> Dict {
-    let raw = RawDict::create(store).unwrap();
+    let raw = RawDict::create(store, super::DictKind::Dict).unwrap();
     let secret = Secret(0x0123_4567_89ab_cdef, 0xfeed_beef_1234_5677);
     raw.heap.words.store(raw.heap.head + HASH_KEYS, secret.0);
     raw.heap

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
+use super::super::number_map::NumberMap;
 use super::super::value::{Incoming, Word};
 use super::entry::{Item, new_entry};
 use super::hash::Key;
@@ -17,12 +18,12 @@ use super::{RawDict, STATE, VALUE_AT, len_of, state, used_of};
 /// Keys that are set in one step in a dict of any size.
 const BATCH: usize = if cfg!(test) { 8 } else { 1024 };
 /// More keys are set in one step, in a dict that is made anew for it, if it has at most so many times as many.
-const LARGER: u64 = if cfg!(test) { 2 } else { 16 };
+const LARGER: u64 = if cfg!(test) { 2 } else { 4 };
 /// Words of a change for each key, and for all: rows of classes, runs, chunks.
 const WORDS: u64 = 16;
 
 impl RawDict {
-    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most sixteen times as many.
+    /// Sets many keys: one step for up to 1,024 of them, and for any number if the dict has at most four times as many.
     /// Else others may see some before the last, and if this process is killed, or has no memory, some may be all that is
     /// set. If a key comes twice, its first form and its last value count.
     ///
@@ -49,15 +50,50 @@ impl RawDict {
         locked: &Locked<'_>,
         items: &[(Key<'_>, Incoming<'_>)],
     ) -> Result<(), ContainerError> {
-        let items = once(items);
+        self.update_different(locked, &once(items))
+    }
+
+    /// The same for keys that are all different.
+    pub(super) fn update_different(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
         let count = items.len() as u64;
+        if items.len() > BATCH
+            && let Some(words) = self.only_words(locked, items)?
+        {
+            return replace_words(locked, &words);
+        }
         if items.len() > BATCH && len_of(locked.root(STATE)) <= LARGER.saturating_mul(count) {
-            return self.rebuild_with(locked, Keep::All, &items);
+            return self.rebuild_with(locked, Keep::All, items);
         }
         for batch in items.chunks(BATCH) {
             self.update_at_once(locked, batch)?;
         }
         Ok(())
+    }
+
+    /// Where the values are and what they become, if all keys are there and nothing but words is replaced by words: a record
+    /// of these is small beside the dict.
+    fn only_words(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<Option<Vec<(u64, Word)>>, ContainerError> {
+        let mut words = Vec::new();
+        for (key, value) in items {
+            let found = self.find_locked(locked, key)?;
+            let (true, Incoming::Word(word)) = (found.is_key(), value) else {
+                return Ok(None);
+            };
+            let at = found.entry().wrapping_add(VALUE_AT);
+            if Word(locked.load(at)?).immediate().is_none() {
+                return Ok(None);
+            }
+            words.push((at, *word));
+        }
+        Ok(Some(words))
     }
 
     /// Sets keys that are all different.
@@ -75,14 +111,14 @@ impl RawDict {
         let before = locked.root(STATE);
         let (mut used, mut len) = (used_of(before), len_of(before));
         let mut change = locked.long_change(WORDS * (items.len() as u64 + 32))?;
-        let mut old_blobs = Vec::new();
+        let mut old = Vec::new();
         let (mut taken, mut counted) = (HashSet::new(), Vec::new());
         for (key, value) in items {
             let found = self.find_locked(locked, key)?;
             let word = value.place(&mut change)?;
             if found.is_key() {
                 let at = found.entry().wrapping_add(VALUE_AT);
-                old_blobs.extend(Word(locked.load(at)?).as_blob());
+                old.push(Word(locked.load(at)?));
                 change.put(at, word.0)?;
                 continue;
             }
@@ -95,8 +131,11 @@ impl RawDict {
             change.put(found.slot, found.word_of(entry))?;
             (used, len) = (used + 1, len + 1);
         }
-        for blob in old_blobs {
-            change.free(blob)?;
+        for word in old {
+            if let Some(blob) = word.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(word)?;
         }
         change.put_root(STATE, state(used, len))?;
         // Last, since nobody takes it back: what fails counts nothing.
@@ -140,6 +179,16 @@ impl RawDict {
     }
 }
 
+/// Replaces words of values, all in one step.
+fn replace_words(locked: &Locked<'_>, words: &[(u64, Word)]) -> Result<(), ContainerError> {
+    let mut change = locked.long_change(words.len() as u64)?;
+    for (at, word) in words {
+        change.put(*at, word.0)?;
+    }
+    // As in `update_at_once`.
+    change.commit(true)
+}
+
 /// The items with each key once.
 pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i, 'a>> {
     let mut result: Vec<Item<'_, '_>> = Vec::with_capacity(items.len());
@@ -157,10 +206,10 @@ pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i,
     result
 }
 
-/// Keys that have been met, by what can be compared quickly.
+/// Keys that have been met, by their hashes, or by a number after it where others are.
 #[derive(Default)]
 pub(super) struct Seen {
-    places: HashMap<(u64, u64), Vec<usize>>,
+    places: NumberMap<usize>,
     count: usize,
 }
 
@@ -171,13 +220,14 @@ impl Seen {
         key: &Key<'_>,
         key_at: impl Fn(usize) -> Option<&'k Key<'a>>,
     ) -> Option<usize> {
-        let same = self.places.entry((key.hash, key.header)).or_default();
-        let is_it =
-            |place: &&usize| key_at(**place).is_some_and(|other| other.canonical == key.canonical);
-        if let Some(place) = same.iter().find(is_it) {
-            return Some(*place);
+        let mut number = key.hash;
+        while let Some(place) = self.places.get(&number) {
+            if key_at(*place).is_some_and(|other| other.canonical == key.canonical) {
+                return Some(*place);
+            }
+            number = number.wrapping_add(1);
         }
-        same.push(self.count);
+        self.places.insert(number, self.count);
         self.count += 1;
         None
     }

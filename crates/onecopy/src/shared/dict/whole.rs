@@ -1,14 +1,13 @@
 //! What touches all of a dict: clear, and making it anew in less memory or with slow hashes.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
-
 use super::super::error::ContainerError;
 use super::super::generation::Generation;
 use super::super::layout::Header;
 use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
+use super::super::number_map::NumberMap;
 use super::super::value::{DIRECTORY, ENTRY, Incoming, Kind, PAGE_OF_WORDS, SEGMENT, Word};
 use super::entry::{Item, new_entry};
 use super::hash::BEFORE_KEY;
@@ -30,7 +29,7 @@ const BLOCKS: u64 = 64;
 type Moved = (u64, u64);
 
 /// New values by the entries that they are of, and new keys.
-type SortedOut<'i, 'a> = (HashMap<u64, &'i Incoming<'a>>, Vec<Item<'i, 'a>>);
+type SortedOut<'i, 'a> = (NumberMap<&'i Incoming<'a>>, Vec<Item<'i, 'a>>);
 
 /// What there cannot be so many of in one segment.
 const OF_ONE_HASH: &str = "keys of one hash";
@@ -71,7 +70,10 @@ impl RawDict {
         self.each(locked, |entry| {
             let value = Word(locked.load(entry.wrapping_add(VALUE_AT))?);
             change.free(entry)?;
-            value.as_blob().map_or(Ok(()), |blob| change.free(blob))
+            if let Some(blob) = value.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(value)
         })?;
         for page in 0..order.entries() {
             let page = locked.load(order.entry_at(page))?;
@@ -126,6 +128,7 @@ impl RawDict {
         if built.is_err() {
             // What cannot be given back now waits for the next generation.
             let _ = self.heap.give_back_old_chunks();
+            let _ = self.heap.settle_references();
         }
         built
     }
@@ -195,7 +198,7 @@ impl RawDict {
         keep: Keep,
         items: &[Item<'i, 'a>],
     ) -> Result<SortedOut<'i, 'a>, ContainerError> {
-        let (mut values, mut new) = (HashMap::new(), Vec::new());
+        let (mut values, mut new) = (NumberMap::default(), Vec::new());
         for item in items {
             let found = match keep {
                 Keep::All => self.find_locked(locked, item.0)?,

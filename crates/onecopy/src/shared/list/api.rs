@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::error::ContainerError;
-use super::super::value::{Incoming, Value, Values};
+use super::super::reference::Reference;
+use super::super::rust_value::{NoValue, Value, Values};
+use super::super::value::Incoming;
 use super::{Added, Chunk, Exchanged, RawList, Slice};
 use crate::store::{Store, Token};
 
@@ -96,6 +98,20 @@ impl List {
         Ok(Self(Arc::new(RawList::attach(token)?)))
     }
 
+    /// The list that a reference is to, if it is to one.
+    ///
+    /// # Errors
+    /// The list is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        Ok(RawList::of_reference(reference)?.map(|raw| Self(Arc::new(raw))))
+    }
+
+    /// A reference to it, to be put into another container, or into itself.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.0.reference()
+    }
+
     /// A token for another process. It counts as an interest in the list until it is attached once.
     ///
     /// # Errors
@@ -111,10 +127,10 @@ impl List {
         }
     }
 
-    fn made<E>(&self, made: Option<Result<Value, E>>, index: i64) -> Result<Value, ListError> {
+    fn made(&self, made: Option<Result<Value, NoValue>>, index: i64) -> Result<Value, ListError> {
         match made {
             Some(Ok(value)) => Ok(value),
-            Some(Err(_)) => Err(self.0.no_value().into()),
+            Some(Err(error)) => Err(error.or(|| self.0.no_value()).into()),
             None => Err(self.no_element(index)),
         }
     }
@@ -323,7 +339,7 @@ impl List {
     fn values(&self, chunk: &Chunk) -> Result<Vec<Value>, ListError> {
         let values = chunk.iter().map(|element| element.make(&Values));
         let values: Result<Vec<Value>, _> = values.collect();
-        values.map_err(|_| self.0.no_value().into())
+        values.map_err(|error| error.or(|| self.0.no_value()).into())
     }
 
     /// The elements as they are when they are reached, as in a loop over the indices.
@@ -403,7 +419,8 @@ impl Iterator for Iter<'_> {
         }
         let element = self.chunk.get((self.next - self.first) as usize)?;
         self.next += 1;
-        let made = element.make(&Values).map_err(|_| raw.no_value().into());
+        let made = element.make(&Values);
+        let made = made.map_err(|error| error.or(|| raw.no_value()).into());
         self.has_failed = made.is_err();
         Some(made)
     }

@@ -14,8 +14,19 @@ impl RawList {
     /// # Errors
     /// [`ContainerError::Corrupt`] with the place and the broken invariant.
     pub fn verify(&self) -> Result<(), ContainerError> {
+        self.verify_and(|_, _| Ok(()))
+    }
+
+    /// The same for a list that has more in its heap, which `also` reports.
+    pub(crate) fn verify_and(
+        &self,
+        also: impl FnOnce(&Locked<'_>, &mut Census<'_>) -> Result<(), ContainerError>,
+    ) -> Result<(), ContainerError> {
         let locked = self.heap.lock()?;
-        locked.verify(|census| reach(&locked, census))
+        locked.verify(|census| {
+            reach(&locked, census)?;
+            also(&locked, census)
+        })
     }
 
     /// What to say of an element that means nothing.

@@ -40,6 +40,7 @@
 
 mod api;
 mod check;
+mod ends;
 mod extend;
 mod place;
 mod plan;
@@ -54,9 +55,10 @@ mod tests;
 mod whole;
 
 pub use api::{Iter, List, ListError, ListLock};
+pub(crate) use ends::Which;
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
-pub(crate) use raw::{KIND, LEN};
+pub(crate) use raw::{KIND, LEN, each_word};
 pub use read::Chunk;
 pub use slice::Slice;
 

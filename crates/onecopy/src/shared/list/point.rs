@@ -133,7 +133,7 @@ impl RawList {
     }
 
     #[inline(always)]
-    pub(super) fn append_locked(
+    pub(crate) fn append_locked(
         &self,
         locked: &Locked<'_>,
         value: &Incoming<'_>,
@@ -151,12 +151,12 @@ impl RawList {
                 locked.set_root(LEN, len.wrapping_add(1));
                 Ok(())
             }
-            Incoming::Blob(..) => Self::append_blob(locked, at, len, value),
+            _ => Self::append_slowly(locked, at, len, value),
         }
     }
 
     #[inline(never)]
-    fn append_blob(
+    fn append_slowly(
         locked: &Locked<'_>,
         at: u64,
         len: u64,
@@ -198,15 +198,17 @@ impl RawList {
     /// Ends the list at `index`, its last element.
     #[inline(always)]
     fn pop_last(&self, locked: &Locked<'_>, index: u64, word: Word) -> Result<(), ContainerError> {
-        match word.as_blob() {
-            None => locked.set_root(LEN, index),
-            Some(at) => {
-                locked.make_room_in_limbo()?;
-                let mut change = locked.change();
-                change.put_seen(locked.heap.head + LEN, index)?;
-                change.retire(at)?;
-                change.commit(false)?;
+        if word.leads() {
+            locked.make_room_in_limbo()?;
+            let mut change = locked.change();
+            change.put_seen(locked.heap.head + LEN, index)?;
+            if let Some(blob) = word.as_blob() {
+                change.retire(blob)?;
             }
+            change.drops(word)?;
+            change.commit(false)?;
+        } else {
+            locked.set_root(LEN, index);
         }
         if index == 0 || locked.root(BASE).wrapping_add(index).is_multiple_of(PER) {
             self.trim(locked);

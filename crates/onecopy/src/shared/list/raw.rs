@@ -5,6 +5,7 @@ use super::super::error::ContainerError;
 use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
 use super::super::lock::WriterLock;
+use super::super::reference::Reference;
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -54,7 +55,7 @@ impl RawList {
     /// No memory for it.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::create(store, KIND)?,
+            heap: Heap::create(store, KIND, each_word)?,
         })
     }
 
@@ -63,9 +64,30 @@ impl RawList {
     /// # Errors
     /// It is gone, or what the token leads to is no list.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        Self::open(Container::attach(token)?)
+    }
+
+    fn open(container: Container) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::open(Container::attach(token)?, KIND)?,
+            heap: Heap::open(container, |kind| kind == KIND, each_word)?,
         })
+    }
+
+    /// The list that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let container = reference
+            .container()
+            .filter(|container| container.kind() == KIND);
+        container.cloned().map(Self::open).transpose()
+    }
+
+    /// A reference to it, to be put into another container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
     }
 
     /// Where the list begins in its store: two handles with the same are of the same list.
@@ -81,4 +103,16 @@ impl RawList {
     pub fn token(&self) -> Result<Token, ContainerError> {
         Ok(self.heap.container.token()?)
     }
+}
+
+/// Calls a function with every element.
+pub(crate) fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
+    let root = |at| heap.words.relaxed(heap.head + at);
+    let (directory, base, len) = (root(DIRECTORY_AT), root(BASE), root(LEN));
+    for position in base..base.wrapping_add(len) {
+        let entry = heap.load(directory.wrapping_add(position / PER * 8))?;
+        let place = (entry >> 48).wrapping_add(position) % PER;
+        take(heap.load((entry & OFFSET).wrapping_add(8 * place))?);
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 
 use super::super::error::ContainerError;
 use super::super::look::{Look, Moment, Retry};
+use super::super::reference::References;
 use super::super::value::{Incoming, Kind, Word};
 use super::place::entry_at;
 use super::{BASE, DIRECTORY_AT, LEN, OFFSET, PER, RawList};
@@ -18,6 +19,8 @@ pub struct Chunk {
     words: Vec<u64>,
     /// Blobs: a header, the content, and zeros to the next multiple of eight.
     bytes: Vec<u8>,
+    /// What a word that is a reference means, which has a number for a name.
+    references: References,
     moment: Option<Moment>,
     len: u64,
 }
@@ -42,7 +45,8 @@ impl RawList {
         most: u64,
     ) -> Result<(), ContainerError> {
         let which = |len: u64| (start, len.saturating_sub(start).min(most), 1);
-        self.heap.read_long(|look| chunk.read(look, &which))
+        self.heap.read_long(|look| chunk.read(look, &which))?;
+        chunk.check_references()
     }
 
     /// All elements.
@@ -67,6 +71,7 @@ impl RawList {
     ) -> Result<Chunk, ContainerError> {
         let mut chunk = Chunk::default();
         self.heap.read_whole(|look| chunk.read(look, &which))?;
+        chunk.check_references()?;
         Ok(chunk)
     }
 }
@@ -101,13 +106,18 @@ impl Chunk {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Incoming<'_>> {
         let word = Word(*self.words.get(index)?);
+        if !word.leads() {
+            return Some(Incoming::Word(word));
+        }
         match word.as_blob() {
-            None => Some(Incoming::Word(word)),
             Some(at) => self.blob(at as usize),
+            None => Some(Incoming::Reference(
+                self.references.get(word.as_reference()?)?,
+            )),
         }
     }
 
-    /// The word of an element; that of a blob is no number.
+    /// The word of an element; one that leads elsewhere is no number.
     #[inline(always)]
     #[must_use]
     pub fn word(&self, index: usize) -> Option<Word> {
@@ -140,6 +150,11 @@ impl Chunk {
                 .all(|(one, other)| one == other)
     }
 
+    /// Whether all could be held that elements refer to.
+    pub(super) fn check_references(&mut self) -> Result<(), ContainerError> {
+        Ok(self.references.check()?)
+    }
+
     fn read(
         &mut self,
         look: &Look<'_>,
@@ -163,6 +178,7 @@ impl Chunk {
     ) -> Result<(), Retry> {
         self.words.clear();
         self.bytes.clear();
+        self.references.clear();
         self.moment = Some(look.moment());
         let (base, directory) = (look.root(BASE), look.root(DIRECTORY_AT));
         let mut done = 0;
@@ -196,7 +212,11 @@ impl Chunk {
     /// Copies the blobs of the words from `first` on.
     fn take_blobs(&mut self, look: &Look<'_>, first: usize) -> Result<(), Retry> {
         for word in self.words.iter_mut().skip(first) {
+            if !Word(*word).leads() {
+                continue;
+            }
             let Some(at) = Word(*word).as_blob() else {
+                *word = Word::of_reference(self.references.add(look.hold(Word(*word))?)).0;
                 continue;
             };
             let blob = look.blob(at)?;

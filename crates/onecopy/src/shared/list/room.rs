@@ -163,7 +163,7 @@ impl RawList {
         Ok(is_large)
     }
 
-    fn free_spare_pages(locked: &Locked<'_>) -> Result<(), ContainerError> {
+    pub(super) fn free_spare_pages(locked: &Locked<'_>) -> Result<(), ContainerError> {
         loop {
             let mut state = State::load(locked)?;
             let spare_back = (state.cap - state.end()) / PER;

@@ -164,12 +164,15 @@ impl RawList {
         for (index, value) in meant.indices().zip(values) {
             let position = state.base + index;
             let at = super::place::slot(state.entry(&locked, position / PER)?, position);
-            old.extend(Word(locked.load(at)?).as_blob());
+            old.push(Word(locked.load(at)?));
             let word = value.place(&mut change)?;
             change.put(at, word.0)?;
         }
-        for blob in old {
-            change.free(blob)?;
+        for word in old {
+            if let Some(blob) = word.as_blob() {
+                change.free(blob)?;
+            }
+            change.drops(word)?;
         }
         change.commit(true)?;
         Ok(Ok(()))
@@ -244,6 +247,7 @@ impl RawList {
         let mut chunk = Chunk::default();
         let look = Look::locked(&self.heap);
         found(&self.heap, chunk.fill(&look, 0, state.len, 1))?;
+        chunk.check_references()?;
         self.clear_locked(&locked)?;
         Ok(chunk)
     }

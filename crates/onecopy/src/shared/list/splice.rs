@@ -108,9 +108,11 @@ impl RawList {
             change.free(page - 8)?;
         }
         for index in cut {
-            if let Some(blob) = Word(state.word(locked, index)?).as_blob() {
+            let word = Word(state.word(locked, index)?);
+            if let Some(blob) = word.as_blob() {
                 change.free(blob)?;
             }
+            change.drops(word)?;
         }
         change.put_root(BASE, plan.base)?;
         change.put_root(LEN, plan.len)?;

@@ -1,8 +1,8 @@
 //! What only a look into a list's memory shows, and lists whose memory somebody has overwritten.
 
-use super::super::heap::Heap;
-use super::super::layout::{LOCK, LONG_WRITES, SLEEPERS};
-use super::super::value::Value;
+use super::super::damaged::{self, restore, words};
+use super::super::layout::LONG_WRITES;
+use super::super::rust_value::Value;
 use super::*;
 use crate::store::Store;
 
@@ -39,7 +39,7 @@ fn a_long_slice_with_a_step_leaves_no_long_record() {
     let mut model: Vec<Value> = (0..70_000).map(Value::Int).collect();
     model.splice(0..300, filled(300));
     list.extend(&model).unwrap();
-    let words = |list: &List| {
+    let record = |list: &List| {
         let heap = &list.raw().heap;
         heap.words.relaxed(heap.head + LONG_WRITES)
     };
@@ -50,10 +50,10 @@ fn a_long_slice_with_a_step_leaves_no_long_record() {
         model[69_999 - 2 * nth] = value;
     }
     assert_eq!(list.to_vec().unwrap(), model);
-    assert_eq!(words(&list), 0);
+    assert_eq!(record(&list), 0);
     // Few elements take a short one.
     list.set_slice(stepped(Some(9), 3), &filled(3)).unwrap();
-    assert!((1..=1 << 10).contains(&words(&list)), "{}", words(&list));
+    assert!((1..=1 << 10).contains(&record(&list)), "{}", record(&list));
     list.verify().unwrap();
 }
 
@@ -104,69 +104,13 @@ const OPERATIONS: &[Step] = &[
     |list| drop(list.verify()),
 ];
 
-fn words(heap: &Heap) -> Vec<u64> {
-    (0..heap.own_bytes())
-        .step_by(8)
-        .map(|at| heap.words.relaxed(heap.head + at))
-        .collect()
-}
-
-fn restore(heap: &Heap, words: &[u64]) {
-    for (at, word) in (heap.head..).step_by(8).zip(words) {
-        if heap.words.relaxed(at) != *word {
-            heap.words.store(at, *word);
-        }
-    }
-    heap.container.free_chunks(|_| true).unwrap();
-}
-
-/// What the places hold instead: bits turned, nothing, everything, an offset of something else, and what only looks right.
-fn instead(word: u64, nth: usize, others: &[u64]) -> u64 {
-    match nth % 8 {
-        0 => 0,
-        1 => u64::MAX,
-        2 => word ^ 1 << (nth / 8 % 64),
-        3 => word.wrapping_add(8),
-        4 => word.wrapping_sub(512),
-        5 => word << 16,
-        6 => others[nth.wrapping_mul(7919) % others.len()],
-        _ => word ^ 0xff << (nth / 8 % 8 * 8),
-    }
-}
-
 #[test]
 fn a_damaged_list_answers_or_says_so() {
     let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
     let list = list(&store);
     list.verify().unwrap();
-    let heap = &list.raw().heap;
-    let before = words(heap);
-    assert!(heap.container.chunks().unwrap().is_empty());
-    let used: Vec<usize> = (0..before.len())
-        .filter(|index| before[*index] != 0)
-        .collect();
-    let rounds = if cfg!(debug_assertions) { 1 } else { 8 };
-    let mut nth = 0;
-    for round in 0..rounds {
-        for index in &used {
-            let at = 8 * *index as u64;
-            if at == LOCK || at == SLEEPERS & !7 {
-                continue;
-            }
-            // The head's words are few, and each is in the way of everything.
-            let every = if at < 256 { 1 } else { OPERATIONS.len() };
-            for operation in OPERATIONS.iter().skip(nth % every).step_by(every) {
-                nth += 1;
-                heap.words.store(
-                    heap.head + at,
-                    instead(before[*index], nth + round, &before),
-                );
-                operation(&list);
-                drop(list.pop(3));
-                restore(heap, &before);
-            }
-        }
-    }
-    assert!(nth > 1000, "{nth}");
+    damaged::each_word(&list, &list.raw().heap, OPERATIONS, |list| {
+        drop(list.pop(3));
+    });
     list.verify().unwrap();
 }

@@ -139,6 +139,7 @@ impl RawList {
                 if let Some(blob) = Word(word).as_blob() {
                     change.free(blob)?;
                 }
+                change.drops(Word(word))?;
                 continue;
             }
             let position = state.base + index;
@@ -179,6 +180,7 @@ impl RawList {
         if built.is_err() {
             // Nothing leads to it.
             let _ = self.heap.give_back_old_chunks();
+            let _ = self.heap.settle_references();
         }
         built
     }

@@ -7,7 +7,8 @@ use super::super::index::room;
 use super::super::*;
 use super::{Model, Step, fixed, int, long};
 use crate::shared::Value;
-use crate::shared::value::{Incoming, Values, Word};
+use crate::shared::rust_value::Values;
+use crate::shared::value::{Incoming, Word};
 use crate::store::Store;
 use crate::testing::{end_thread_after, in_thread, thread_stores_left};
 
@@ -280,6 +281,15 @@ fn abandoned_after_every_store() {
 /// What sets more keys than a record takes, or replaces all of them.
 const OF_MANY: &[(&str, Prepare)] = &[
     ("update many", |dict| dict.update(&many()).unwrap()),
+    ("update many that are there", |dict| {
+        let keys = dict.items().unwrap().into_iter();
+        let items: Vec<_> = keys
+            .filter(|item| is_int(&item.1))
+            .map(|item| (item.0, int(77)))
+            .collect();
+        assert!(items.len() > 8);
+        dict.update(&items).unwrap();
+    }),
     ("replace", |dict| {
         let (raw, many) = (dict.raw(), many());
         let encoded: Vec<_> = many
@@ -310,6 +320,10 @@ const OF_MANY: &[(&str, Prepare)] = &[
         assert!(items.len() > 30 && raw.add_all(&items).unwrap());
     }),
 ];
+
+fn is_int(value: &Value) -> bool {
+    matches!(value, Value::Int(_))
+}
 
 /// Some keys that are there and some that are not.
 fn many() -> Vec<(Value, Value)> {

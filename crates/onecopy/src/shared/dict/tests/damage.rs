@@ -1,7 +1,6 @@
 //! Dicts whose memory somebody has overwritten.
 
-use super::super::super::heap::Heap;
-use super::super::super::layout::{LOCK, SLEEPERS};
+use super::super::super::damaged;
 use super::super::*;
 use super::{fixed, int, long};
 use crate::shared::Value;
@@ -115,70 +114,14 @@ const OPERATIONS: &[Step] = &[
     |dict| drop(dict.verify()),
 ];
 
-fn words(heap: &Heap) -> Vec<u64> {
-    (0..heap.own_bytes())
-        .step_by(8)
-        .map(|at| heap.words.relaxed(heap.head + at))
-        .collect()
-}
-
-fn restore(heap: &Heap, words: &[u64]) {
-    for (at, word) in (heap.head..).step_by(8).zip(words) {
-        if heap.words.relaxed(at) != *word {
-            heap.words.store(at, *word);
-        }
-    }
-    heap.container.free_chunks(|_| true).unwrap();
-}
-
-/// What the places hold instead: bits turned, nothing, everything, an offset of something else, and what only looks right.
-fn instead(word: u64, nth: usize, others: &[u64]) -> u64 {
-    match nth % 9 {
-        0 => 0,
-        1 => u64::MAX,
-        2 | 3 => word ^ 1 << (nth / 9 % 64),
-        4 => word.wrapping_add(8),
-        5 => word.wrapping_sub(512),
-        6 => word << 16,
-        7 => others[nth.wrapping_mul(7919) % others.len()],
-        _ => word ^ 0xff << (nth / 9 % 8 * 8),
-    }
-}
-
 #[test]
 fn a_damaged_dict_answers_or_says_so() {
     let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
     let dict = filled(&store);
     dict.verify().unwrap();
-    let heap = &dict.raw().heap;
-    let before = words(heap);
-    assert!(heap.container.chunks().unwrap().is_empty());
-    let used: Vec<usize> = (0..before.len())
-        .filter(|index| before[*index] != 0)
-        .collect();
-    let rounds = if cfg!(debug_assertions) { 1 } else { 8 };
-    let mut nth = 0;
-    for round in 0..rounds {
-        for index in &used {
-            let at = 8 * *index as u64;
-            if at == LOCK || at == SLEEPERS & !7 {
-                continue;
-            }
-            // The head's words are few, and each is in the way of everything.
-            let every = if at < 256 { 1 } else { OPERATIONS.len() };
-            for operation in OPERATIONS.iter().skip(nth % every).step_by(every) {
-                nth += 1;
-                heap.words.store(
-                    heap.head + at,
-                    instead(before[*index], nth + round, &before),
-                );
-                operation(&dict);
-                drop((dict.get(&int(6)), dict.get(&long(7))));
-                restore(heap, &before);
-            }
-        }
-    }
-    assert!(nth > 1000, "{nth}");
+    damaged::each_word(&dict, &dict.raw().heap, OPERATIONS, |dict| {
+        drop((dict.get(&int(6)), dict.get(&long(7))));
+    });
     dict.verify().unwrap();
 }
 

@@ -1,0 +1,218 @@
+//! `onecopy.Semaphore` and `onecopy.BoundedSemaphore`.
+#![forbid(unsafe_code)]
+
+use onecopy::shared::{self, Released};
+use onecopy::store::Store;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
+
+use super::super::handle;
+use super::patience;
+use crate::error::Error;
+
+fn create(value: i64, is_bounded: bool) -> PyResult<shared::Semaphore> {
+    let units = u32::try_from(value).map_err(|_| {
+        PyValueError::new_err(format!(
+            "a semaphore begins with 0 to {} units, not {value}",
+            u32::MAX
+        ))
+    })?;
+    let store = Store::current().map_err(Error::from)?;
+    Ok(shared::Semaphore::create(&store, units.into(), is_bounded).map_err(Error::from)?)
+}
+
+fn acquire(
+    raw: &shared::Semaphore,
+    block: bool,
+    timeout: Option<f64>,
+    blocking: Option<bool>,
+) -> PyResult<bool> {
+    let patience = patience::of(blocking.unwrap_or(block), timeout)?;
+    Ok(raw.acquire(patience).map_err(Error::from)?)
+}
+
+fn release(raw: &shared::Semaphore, count: i64) -> PyResult<()> {
+    let count = u32::try_from(count)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| PyValueError::new_err("n is 1 or more"))?;
+    match raw.release(count.into()).map_err(Error::from)? {
+        Released::Yes => Ok(()),
+        Released::TooMany => Err(PyValueError::new_err("semaphore released too many times")),
+    }
+}
+
+/// A semaphore that all processes see, as `multiprocessing.Semaphore`.
+///
+/// Units that a process had when it died are given back for it, and `deaths` counts them, as long as whoever takes a unit
+/// is who gives it back. Where one process gives back what another took, or the semaphore begins with 0, units are
+/// signals: then nobody can say what a dead process owes, and they stay taken.
+///
+/// Args:
+///     value: Units to begin with.
+///
+/// Raises:
+///     ValueError: It is below 0.
+///
+/// Examples:
+///     >>> import onecopy
+///     >>> two = onecopy.Semaphore(2)
+///     >>> with two:
+///     ...     two.get_value()
+///     1
+#[pyclass(frozen, module = "onecopy.sync", name = "Semaphore", weakref)]
+pub(crate) struct Semaphore {
+    pub(super) raw: shared::Semaphore,
+}
+
+#[pymethods]
+impl Semaphore {
+    #[new]
+    #[pyo3(signature = (value = 1))]
+    fn new(value: i64) -> PyResult<Self> {
+        let raw = create(value, false)?;
+        Ok(Self { raw })
+    }
+
+    /// Takes a unit, and returns whether one was to be had.
+    ///
+    /// Args:
+    ///     block: Whether to wait for it; `blocking` is the same.
+    ///     timeout: Seconds to wait; without end by default.
+    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
+    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
+        acquire(&self.raw, block, timeout, blocking)
+    }
+
+    /// Gives `n` units back, or adds them.
+    #[pyo3(signature = (n = 1))]
+    fn release(&self, n: i64) -> PyResult<()> {
+        release(&self.raw, n)
+    }
+
+    /// Units to be had, as of a moment ago.
+    fn get_value(&self) -> u64 {
+        self.raw.units()
+    }
+
+    /// Units that processes had when they died, and that were given back for them.
+    #[getter]
+    fn deaths(&self) -> u64 {
+        self.raw.deaths()
+    }
+
+    fn __enter__(&self) -> PyResult<bool> {
+        acquire(&self.raw, true, None, None)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        release(&self.raw, 1)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<onecopy.Semaphore, {} to be had>", self.raw.units())
+    }
+
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+        let token = this.get().raw.token().map_err(Error::from)?;
+        handle::reduce(this.py(), &ATTACH, "_attach_semaphore", &token)
+    }
+}
+
+static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Unpickles a semaphore.
+#[pyfunction]
+pub(crate) fn _attach_semaphore(token: &[u8]) -> PyResult<Semaphore> {
+    let raw = shared::Semaphore::attach(&handle::token(token)?).map_err(Error::from)?;
+    Ok(Semaphore { raw })
+}
+
+/// A semaphore that never has more units than it began with, as `multiprocessing.BoundedSemaphore`.
+///
+/// Args:
+///     value: Units to begin with.
+///
+/// Raises:
+///     ValueError: It is below 0.
+///
+/// Examples:
+///     >>> import onecopy
+///     >>> one = onecopy.BoundedSemaphore()
+///     >>> one.acquire(), one.acquire(block=False)
+///     (True, False)
+///     >>> one.release()
+#[pyclass(frozen, module = "onecopy.sync", name = "BoundedSemaphore", weakref)]
+pub(crate) struct BoundedSemaphore {
+    pub(super) raw: shared::Semaphore,
+}
+
+#[pymethods]
+impl BoundedSemaphore {
+    #[new]
+    #[pyo3(signature = (value = 1))]
+    fn new(value: i64) -> PyResult<Self> {
+        let raw = create(value, true)?;
+        Ok(Self { raw })
+    }
+
+    /// Takes a unit, and returns whether one was to be had.
+    ///
+    /// Args:
+    ///     block: Whether to wait for it; `blocking` is the same.
+    ///     timeout: Seconds to wait; without end by default.
+    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
+    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
+        acquire(&self.raw, block, timeout, blocking)
+    }
+
+    /// Gives `n` units back.
+    ///
+    /// Raises:
+    ///     ValueError: There would be more than at first.
+    #[pyo3(signature = (n = 1))]
+    fn release(&self, n: i64) -> PyResult<()> {
+        release(&self.raw, n)
+    }
+
+    /// Units to be had, as of a moment ago.
+    fn get_value(&self) -> u64 {
+        self.raw.units()
+    }
+
+    /// Units that processes had when they died, and that were given back for them.
+    #[getter]
+    fn deaths(&self) -> u64 {
+        self.raw.deaths()
+    }
+
+    fn __enter__(&self) -> PyResult<bool> {
+        acquire(&self.raw, true, None, None)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        release(&self.raw, 1)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<onecopy.BoundedSemaphore, {} to be had>", self.raw.units())
+    }
+
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+        let token = this.get().raw.token().map_err(Error::from)?;
+        handle::reduce(this.py(), &ATTACH_BOUNDED, "_attach_bounded", &token)
+    }
+}
+
+static ATTACH_BOUNDED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Unpickles a semaphore.
+#[pyfunction]
+pub(crate) fn _attach_bounded(token: &[u8]) -> PyResult<BoundedSemaphore> {
+    let raw = shared::Semaphore::attach(&handle::token(token)?).map_err(Error::from)?;
+    Ok(BoundedSemaphore { raw })
+}

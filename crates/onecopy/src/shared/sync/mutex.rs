@@ -1,0 +1,328 @@
+//! A lock of the user's, with or without being taken several times by one thread.
+//!
+//! ```text
+//! root 0: 1 if one thread may take it several times     root 3: how often it has
+//! 256: the word: 0, or the thread that has it (u32)     260: somebody may sleep (u32)
+//! 264: a thread that has waited long (u32)              216: holders that have died in it
+//! ```
+//! Whoever gives the lock back may take it again before a sleeper has woken. So that nobody starves, a waiter that has slept
+//! several times in vain writes its name beside the word, and the lock is given to it and not back.
+//!
+//! **Crash points.** The word names whoever has the lock; a dead one's is taken over (store/lock.rs says how a death is
+//! seen). A waiter that dies after it was given the lock has it, as any other holder that dies.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use super::super::error::ContainerError;
+use super::super::heap::Heap;
+use super::super::layout::{DEATHS, FIRST_BLOCK, ROOT0, ROOT3};
+use super::super::lock::sleep;
+use super::super::lock_word::swap;
+use super::super::reference::Reference;
+use super::bell::ALL;
+use super::deadline::{Deadline, Next};
+use super::stored::{self, kinds};
+use crate::primitive::{AtomicU32, Ordering};
+use crate::store::{Container, Store, Token};
+use crate::sys::futex;
+
+const IS_RECURSIVE: u64 = ROOT0;
+const DEPTH: u64 = ROOT3;
+const WORD: u64 = 256;
+const SLEEPERS: u64 = 260;
+const STARVING: u64 = 264;
+/// Sleeps in vain after which a waiter asks to be given the lock.
+const PATIENT: u32 = 3;
+/// The longest sleep before a look at the holder.
+const LONGEST_NAP: Duration = Duration::from_millis(20);
+
+/// How a lock was got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Took {
+    /// It was free.
+    Free,
+    /// Its holder has died: what it protects may be half changed.
+    FromTheDead,
+}
+
+/// A lock that all processes see. Any thread of any process may give it back, unless it is recursive.
+#[derive(Debug, Clone)]
+pub struct Mutex {
+    heap: Heap,
+    is_recursive: bool,
+}
+
+impl Mutex {
+    /// A new one that nobody has. `is_recursive`: the thread that has it may take it again, and it alone gives it back.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn create(store: &Store, is_recursive: bool) -> Result<Self, ContainerError> {
+        let heap = stored::create(store, kinds::MUTEX, FIRST_BLOCK)?;
+        heap.top.store(IS_RECURSIVE, u64::from(is_recursive));
+        Ok(Self { heap, is_recursive })
+    }
+
+    /// Turns a token into the lock, in any process of the same user.
+    ///
+    /// # Errors
+    /// It is gone, or what the token leads to is no lock.
+    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
+        let heap = stored::open(Container::attach(token)?, kinds::MUTEX)?;
+        Ok(Self::of(heap))
+    }
+
+    fn of(heap: Heap) -> Self {
+        let is_recursive = heap.top.relaxed(IS_RECURSIVE) != 0;
+        Self { heap, is_recursive }
+    }
+
+    /// The lock that a reference is to.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
+        let heap = stored::of_reference(reference, kinds::MUTEX)?;
+        Ok(heap.map(Self::of))
+    }
+
+    /// A reference to it, to be put into a container.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        Reference::of_container(&self.heap.container)
+    }
+
+    /// A token for another process. It counts as an interest in the lock until it is attached once.
+    ///
+    /// # Errors
+    /// The store's table of tokens is full.
+    pub fn token(&self) -> Result<Token, ContainerError> {
+        Ok(self.heap.container.token()?)
+    }
+
+    #[inline(always)]
+    fn word(&self) -> &AtomicU32 {
+        self.heap.top.half(WORD)
+    }
+
+    fn sleepers(&self) -> &AtomicU32 {
+        self.heap.top.half(SLEEPERS)
+    }
+
+    fn starving(&self) -> &AtomicU32 {
+        self.heap.top.half(STARVING)
+    }
+
+    /// Takes the lock; `None` if it was not to be had in time.
+    ///
+    /// # Errors
+    /// [`ContainerError::Interrupted`]; the store cannot be used.
+    #[inline(always)]
+    pub fn acquire(&self, patience: Option<Duration>) -> Result<Option<Took>, ContainerError> {
+        let me = self.heap.container.thread()?;
+        if swap(self.word(), 0, me) {
+            crate::testing::container_stored();
+            self.set_depth(1);
+            return Ok(Some(Took::Free));
+        }
+        self.acquire_slowly(me, patience)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_slowly(
+        &self,
+        me: u32,
+        patience: Option<Duration>,
+    ) -> Result<Option<Took>, ContainerError> {
+        if self.is_recursive && self.owner() == me {
+            self.set_depth(self.depth().wrapping_add(1));
+            return Ok(Some(Took::Free));
+        }
+        let took = self.wait(me, patience)?;
+        if took.is_some() {
+            self.set_depth(1);
+        }
+        if took == Some(Took::FromTheDead) {
+            let at = self.heap.head + DEATHS;
+            self.heap
+                .words
+                .store(at, self.heap.words.relaxed(at).wrapping_add(1));
+        }
+        Ok(took)
+    }
+
+    fn wait(&self, me: u32, patience: Option<Duration>) -> Result<Option<Took>, ContainerError> {
+        let mut deadline = Deadline::after(patience);
+        let (mut naps, mut has_asked) = (0, false);
+        loop {
+            // Acquire: the slot of the thread that it names is seen as that thread left it (store/lock.rs I1).
+            let owner = self.word().load(Ordering::Acquire);
+            if has_asked && owner == me && self.starving().load(Ordering::Acquire) != me {
+                return Ok(Some(Took::Free));
+            }
+            let is_from_the_dead = owner != 0 && self.heap.container.is_absent(owner);
+            if owner == 0 || is_from_the_dead {
+                if swap(self.word(), owner, me) {
+                    crate::testing::container_stored();
+                    // Others may sleep as well.
+                    self.sleepers().store(1, Ordering::SeqCst);
+                    if has_asked {
+                        self.take_back(me);
+                    }
+                    return Ok(Some(if is_from_the_dead {
+                        Took::FromTheDead
+                    } else {
+                        Took::Free
+                    }));
+                }
+                continue;
+            }
+            let goes_on = match deadline.next() {
+                Next::Spin => true,
+                Next::End if has_asked && !self.take_back(me) => continue,
+                Next::End => return Ok(None),
+                Next::Sleep(nap) => {
+                    naps += 1;
+                    if naps > PATIENT && !has_asked {
+                        has_asked = swap(self.starving(), 0, me);
+                    }
+                    self.sleepers().store(1, Ordering::SeqCst);
+                    sleep(&mut || futex::wait(self.word(), owner, nap.min(LONGEST_NAP)))
+                }
+            };
+            if !goes_on {
+                if has_asked && !self.take_back(me) {
+                    // It was given to this thread meanwhile.
+                    self.give_back();
+                }
+                return Err(ContainerError::Interrupted);
+            }
+        }
+    }
+
+    /// Takes the wish for the lock back; `false` if it was granted.
+    fn take_back(&self, me: u32) -> bool {
+        swap(self.starving(), me, 0)
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotHeld`]: nobody has it; or it is recursive and another thread has it.
+    #[inline(always)]
+    pub fn release(&self) -> Result<(), ContainerError> {
+        if self.is_recursive {
+            return self.release_once();
+        }
+        // A thread cannot know its own lock to be free; another's it may give back.
+        if self.owner() == 0 {
+            return Err(ContainerError::NotHeld);
+        }
+        self.give_back();
+        Ok(())
+    }
+
+    fn release_once(&self) -> Result<(), ContainerError> {
+        if !self.is_held_here()? {
+            return Err(ContainerError::NotHeld);
+        }
+        match self.depth() {
+            0 | 1 => self.give_back(),
+            depth => self.set_depth(depth - 1),
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn give_back(&self) {
+        let next = match self.starving().load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.starving().swap(0, Ordering::AcqRel),
+        };
+        // SeqCst: publishes what was done under the lock, and either sees the sleeper or is seen by it.
+        self.word().store(next, Ordering::SeqCst);
+        crate::testing::container_stored();
+        if self.sleepers().load(Ordering::SeqCst) != 0 {
+            self.wake(next != 0);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake(&self, is_given: bool) {
+        if is_given {
+            futex::wake_many(self.word(), ALL);
+            return;
+        }
+        // Whoever goes to sleep after this sets it again.
+        self.sleepers().store(0, Ordering::SeqCst);
+        futex::wake_many(self.word(), 1);
+    }
+
+    /// Gives the lock back however often this thread has taken it; how often that was.
+    ///
+    /// # Errors
+    /// [`ContainerError::NotHeld`].
+    pub fn release_all(&self) -> Result<u64, ContainerError> {
+        let depth = self.depth();
+        if self.is_recursive && !self.is_held_here()? || self.owner() == 0 {
+            return Err(ContainerError::NotHeld);
+        }
+        self.give_back();
+        Ok(depth)
+    }
+
+    /// Takes the lock as often as [`Mutex::release_all`] has given it back, however long that takes.
+    ///
+    /// # Errors
+    /// [`ContainerError::Interrupted`]: the lock is not held then.
+    pub fn acquire_all(&self, depth: u64) -> Result<Option<Took>, ContainerError> {
+        let took = self.acquire(None)?;
+        self.set_depth(depth);
+        Ok(took)
+    }
+
+    fn owner(&self) -> u32 {
+        self.word().load(Ordering::Acquire)
+    }
+
+    fn depth(&self) -> u64 {
+        self.heap.top.relaxed(DEPTH)
+    }
+
+    #[inline(always)]
+    fn set_depth(&self, depth: u64) {
+        if self.is_recursive {
+            self.heap.top.store(DEPTH, depth);
+        }
+    }
+
+    /// Whether one thread may take it several times.
+    #[must_use]
+    pub fn is_recursive(&self) -> bool {
+        self.is_recursive
+    }
+
+    /// Whether some living thread has it, as of a moment ago.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let owner = self.owner();
+        owner != 0 && !self.heap.container.is_absent(owner)
+    }
+
+    /// Whether the calling thread has it.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn is_held_here(&self) -> Result<bool, ContainerError> {
+        Ok(self.owner() == self.heap.container.thread()?)
+    }
+
+    /// Holders that have died in it.
+    #[must_use]
+    pub fn deaths(&self) -> u64 {
+        self.heap.top.relaxed(DEATHS)
+    }
+}

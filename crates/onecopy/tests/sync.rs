@@ -1,0 +1,540 @@
+//! Queues, locks, semaphores, events, conditions and barriers: what they do, what is left by threads that end after every
+//! single store, and what happens when processes that use them are killed.
+
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "numbers of items, far below any limit"
+)]
+
+use std::collections::HashSet;
+use std::io::{Read as _, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use onecopy::shared::{Passed, Queue, QueueOptions, Released, Took, Turn};
+use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};
+use onecopy::{ContainerError, Store, Value};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+const NOW: Option<Duration> = Some(Duration::ZERO);
+/// Ends what hangs; nothing is decided by it.
+const WATCHDOG: Option<Duration> = Some(Duration::from_mins(2));
+
+fn small() -> Store {
+    Store::options().capacity_bytes(1 << 30).create().unwrap()
+}
+
+fn long(n: i64) -> Value {
+    Value::Str(format!("a text that needs a block, {n}"))
+}
+
+fn queue(store: &Store) -> Queue {
+    store.queue(QueueOptions::default()).unwrap()
+}
+
+fn joinable(store: &Store) -> Queue {
+    let options = QueueOptions {
+        counts: true,
+        ..QueueOptions::default()
+    };
+    store.queue(options).unwrap()
+}
+
+/// Forks; the child does something and ends, however it ends.
+fn forked(work: impl FnOnce()) -> Pid {
+    // SAFETY: the child only runs `work`; nothing in it waits for a lock of the standard library that another thread of the
+    // parent may have held.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        work();
+        // SAFETY: ends this process, without what the parent wants done at its own end.
+        unsafe { libc::_exit(0) };
+    }
+    Pid::from_raw(pid).expect("a process can be forked")
+}
+
+/// Waits for the end of a child; whether it came to the end of its work.
+fn has_worked(child: Pid) -> bool {
+    let (_, status) = waitpid(Some(child), WaitOptions::empty()).unwrap().unwrap();
+    status.exit_status() == Some(0)
+}
+
+fn kill(child: Pid) {
+    kill_process(child, Signal::KILL).unwrap();
+    assert!(!has_worked(child));
+}
+
+/// A process that does something, says so, and then stays until it is killed.
+fn staying(work: impl FnOnce()) -> Pid {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let child = forked(|| {
+        work();
+        writer.write_all(b"x").unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+    drop(writer);
+    // If it dies, its end of the pipe closes.
+    reader.read_exact(&mut [0]).unwrap();
+    child
+}
+
+#[test]
+fn items_come_in_order_and_each_once() {
+    let store = small();
+    let queue = queue(&store);
+    for n in 0..3000 {
+        let item = if n % 2 == 0 { Value::Int(n) } else { long(n) };
+        assert!(queue.put(&item, NOW).unwrap());
+    }
+    queue.verify().unwrap();
+    assert_eq!(queue.len(), 3000);
+    for n in 0..3000 {
+        let item = if n % 2 == 0 { Value::Int(n) } else { long(n) };
+        assert_eq!(queue.get(NOW).unwrap(), Some(item));
+    }
+    assert_eq!(queue.get(NOW).unwrap(), None);
+    queue.verify().unwrap();
+}
+
+#[test]
+fn a_stack_gives_the_last_item_first_and_a_bound_is_kept() {
+    let store = small();
+    let options = QueueOptions {
+        most: 2,
+        is_stack: true,
+        ..QueueOptions::default()
+    };
+    let queue = store.queue(options).unwrap();
+    assert!(queue.put(&1.into(), NOW).unwrap());
+    assert!(queue.put(&2.into(), NOW).unwrap());
+    assert!(!queue.put(&3.into(), NOW).unwrap());
+    assert_eq!(queue.get(NOW).unwrap(), Some(2.into()));
+    assert!(queue.put(&3.into(), NOW).unwrap());
+    assert_eq!(queue.get(NOW).unwrap(), Some(3.into()));
+}
+
+#[test]
+fn what_is_leased_comes_back_when_its_process_dies() {
+    let store = small();
+    let queue = joinable(&store);
+    for n in 0..3 {
+        queue.put(&long(n), NOW).unwrap();
+    }
+    let taker = queue.clone();
+    let child = staying(|| {
+        let (item, lease) = taker.lease(NOW).unwrap().unwrap();
+        assert_eq!(item, long(0));
+        assert!(!lease.is_again);
+        let (_, second) = taker.lease(NOW).unwrap().unwrap();
+        assert!(taker.done(&second).unwrap());
+        assert!(!taker.done(&second).unwrap(), "a lease ends once");
+    });
+    queue.verify().unwrap();
+    assert_eq!(queue.len(), 1);
+    let (item, lease) = queue.lease(NOW).unwrap().unwrap();
+    assert_eq!(item, long(2));
+    assert!(queue.done(&lease).unwrap());
+    assert_eq!(queue.get(NOW).unwrap(), None, "its process lives");
+    assert!(!queue.join(NOW).unwrap());
+    kill(child);
+    let (item, lease) = queue.lease(WATCHDOG).unwrap().unwrap();
+    assert_eq!(item, long(0));
+    assert!(lease.is_again);
+    assert!(queue.give_back(&lease).unwrap());
+    assert!(!queue.done(&lease).unwrap());
+    queue.verify().unwrap();
+    let (_, lease) = queue.lease(NOW).unwrap().unwrap();
+    assert!(queue.done(&lease).unwrap());
+    assert!(queue.join(WATCHDOG).unwrap());
+    queue.verify().unwrap();
+}
+
+#[test]
+fn threads_pass_every_item_on_exactly_once() {
+    const EACH: i64 = 5_000;
+    let store = small();
+    let options = QueueOptions {
+        most: 64,
+        ..QueueOptions::default()
+    };
+    let queue = store.queue(options).unwrap();
+    let got = std::thread::scope(|scope| {
+        for first in [0, EACH] {
+            let queue = &queue;
+            scope.spawn(move || {
+                for n in first..first + EACH {
+                    assert!(queue.put(&Value::Int(n), WATCHDOG).unwrap());
+                }
+            });
+        }
+        let takers = [(); 2].map(|()| {
+            scope.spawn(|| {
+                let took = (0..EACH).map(|_| queue.get(WATCHDOG).unwrap().unwrap());
+                took.collect::<Vec<_>>()
+            })
+        });
+        takers.map(|taker| taker.join().unwrap())
+    });
+    let mut all = HashSet::new();
+    for took in got {
+        let mut last = [-1; 2];
+        for item in took {
+            let Value::Int(n) = item else {
+                panic!("{item:?}")
+            };
+            assert!(all.insert(n));
+            let last = &mut last[usize::from(n >= EACH)];
+            assert!(*last < n, "one producer's items come in order");
+            *last = n;
+        }
+    }
+    assert_eq!(all.len() as i64, 2 * EACH);
+    queue.verify().unwrap();
+}
+
+#[test]
+fn a_thread_that_ends_anywhere_leaves_an_operation_done_or_not_begun() {
+    type Step = fn(&Queue);
+    let steps: [(&str, Step, i64); 5] = [
+        ("put", |queue| drop(queue.put(&long(7), NOW)), 1),
+        ("get", |queue| drop(queue.get(NOW)), -1),
+        ("lease", |queue| drop(queue.lease(NOW)), -1),
+        (
+            "lease and done",
+            |queue| {
+                let (_, lease) = queue.lease(NOW).unwrap().unwrap();
+                assert!(queue.done(&lease).unwrap());
+            },
+            -1,
+        ),
+        (
+            "lease and give back",
+            |queue| {
+                let (_, lease) = queue.lease(NOW).unwrap().unwrap();
+                assert!(queue.give_back(&lease).unwrap());
+            },
+            0,
+        ),
+    ];
+    let store = small();
+    for (name, step, change) in steps {
+        let mut stores = 1;
+        loop {
+            let queue = joinable(&store);
+            for n in 0..4 {
+                queue.put(&long(n), NOW).unwrap();
+            }
+            let is_done = in_thread(|| {
+                end_thread_after(stores);
+                step(&queue);
+            });
+            queue.verify().unwrap();
+            let len = queue.len() as i64 - 4;
+            assert!(
+                len == 0 || len == change || name == "lease and give back" && len == -1,
+                "{name}, after {stores} stores: {len}"
+            );
+            let item = queue.get(NOW).unwrap().unwrap();
+            assert!(item == long(0) || item == long(1), "{item:?}");
+            if is_done {
+                assert_eq!(len, change, "{name}");
+                break;
+            }
+            stores += 1;
+        }
+        assert!(stores > 3, "{name}");
+    }
+    assert_eq!(thread_stores_left(), 0);
+}
+
+#[test]
+fn a_lock_keeps_others_out_and_is_given_back_by_anybody() {
+    let store = small();
+    let lock = store.lock().unwrap();
+    assert_eq!(lock.acquire(NOW).unwrap(), Some(Took::Free));
+    assert!(lock.is_held() && lock.is_held_here().unwrap());
+    assert_eq!(lock.acquire(NOW).unwrap(), None, "it is taken once");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(!lock.is_held_here().unwrap());
+            assert_eq!(lock.acquire(NOW).unwrap(), None);
+            lock.release().unwrap();
+        });
+    });
+    assert!(!lock.is_held());
+    assert!(matches!(lock.release(), Err(ContainerError::NotHeld)));
+}
+
+#[test]
+fn a_recursive_lock_is_its_threads_own() {
+    let store = small();
+    let lock = store.recursive_lock().unwrap();
+    for _ in 0..3 {
+        assert_eq!(lock.acquire(NOW).unwrap(), Some(Took::Free));
+    }
+    let elsewhere = || {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                assert!(matches!(lock.release(), Err(ContainerError::NotHeld)));
+                let took = lock.acquire(NOW).unwrap();
+                if took.is_some() {
+                    lock.release().unwrap();
+                }
+                took
+            });
+            other.join().unwrap()
+        })
+    };
+    for _ in 0..3 {
+        assert_eq!(elsewhere(), None);
+        lock.release().unwrap();
+    }
+    assert_eq!(elsewhere(), Some(Took::Free));
+    assert_eq!(lock.deaths(), 0);
+}
+
+#[test]
+fn the_lock_of_a_dead_process_is_taken_and_told() {
+    let store = small();
+    for is_recursive in [false, true] {
+        let lock = if is_recursive {
+            store.recursive_lock().unwrap()
+        } else {
+            store.lock().unwrap()
+        };
+        let child = staying(|| assert!(lock.acquire(NOW).unwrap().is_some()));
+        assert_eq!(lock.acquire(NOW).unwrap(), None);
+        kill(child);
+        assert_eq!(lock.acquire(WATCHDOG).unwrap(), Some(Took::FromTheDead));
+        assert_eq!(lock.deaths(), 1);
+        lock.release().unwrap();
+        assert!(!lock.is_held());
+    }
+}
+
+#[test]
+fn nobody_starves_behind_a_thread_that_takes_the_lock_again_at_once() {
+    let store = small();
+    let lock = store.lock().unwrap();
+    let rounds = AtomicU64::new(0);
+    let taken = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..5 {
+                assert!(lock.acquire(WATCHDOG).unwrap().is_some());
+                taken.fetch_add(1, Ordering::SeqCst);
+                lock.release().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            // Gives it away only by the time it takes to take it again.
+            while taken.load(Ordering::SeqCst) < 5 {
+                assert!(lock.acquire(WATCHDOG).unwrap().is_some());
+                rounds.fetch_add(1, Ordering::Relaxed);
+                lock.release().unwrap();
+            }
+        });
+    });
+    assert!(!lock.is_held());
+}
+
+#[test]
+fn units_are_counted_bounded_and_those_of_the_dead_come_back() {
+    let store = small();
+    let bounded = onecopy::shared::Semaphore::create(&store, 2, true).unwrap();
+    assert_eq!(bounded.release(1).unwrap(), Released::TooMany);
+    let child = staying(|| {
+        assert!(bounded.acquire(NOW).unwrap());
+        assert!(bounded.acquire(NOW).unwrap());
+        assert!(!bounded.acquire(NOW).unwrap());
+    });
+    assert_eq!(bounded.units(), 0);
+    kill(child);
+    assert!(bounded.acquire(WATCHDOG).unwrap());
+    assert_eq!((bounded.units(), bounded.deaths()), (1, 2));
+    assert_eq!(bounded.release(1).unwrap(), Released::Yes);
+    assert_eq!(bounded.release(1).unwrap(), Released::TooMany);
+}
+
+#[test]
+fn units_that_are_signals_stay_taken() {
+    let store = small();
+    let signals = store.semaphore(0).unwrap();
+    assert_eq!(signals.release(3).unwrap(), Released::Yes);
+    kill(staying(|| assert!(signals.acquire(NOW).unwrap())));
+    assert!(signals.acquire(NOW).unwrap());
+    assert!(signals.acquire(NOW).unwrap());
+    assert!(
+        !signals.acquire(Some(Duration::from_millis(300))).unwrap(),
+        "the dead one has used its signal"
+    );
+    // One that begins with units becomes one when a process gives back what it has not.
+    let tickets = store.semaphore(1).unwrap();
+    kill(staying(|| {
+        assert_eq!(tickets.release(1).unwrap(), Released::Yes);
+    }));
+    assert_eq!(tickets.units(), 2);
+}
+
+#[test]
+fn an_event_wakes_all_also_when_it_is_taken_back_at_once() {
+    let store = small();
+    let event = store.event().unwrap();
+    assert!(!event.wait(NOW).unwrap());
+    let waiting = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let waiters = [(); 3].map(|()| {
+            scope.spawn(|| {
+                waiting.fetch_add(1, Ordering::SeqCst);
+                event.wait(WATCHDOG).unwrap()
+            })
+        });
+        while waiting.load(Ordering::SeqCst) < 3 {
+            std::thread::yield_now();
+        }
+        event.set().unwrap();
+        for waiter in waiters {
+            assert!(waiter.join().unwrap());
+        }
+    });
+    assert!(event.is_set());
+    event.clear().unwrap();
+    assert!(!event.is_set());
+}
+
+#[test]
+fn a_condition_wakes_as_many_as_it_is_told_and_passes_on_what_the_dead_had() {
+    let store = small();
+    let (lock, condition) = (store.lock().unwrap(), store.condition().unwrap());
+    assert!(matches!(
+        condition.wait(&lock, NOW),
+        Err(ContainerError::NotHeld)
+    ));
+    let wait = || {
+        lock.acquire(WATCHDOG).unwrap();
+        let woken = condition.wait(&lock, WATCHDOG).unwrap();
+        assert!(lock.is_held_here().unwrap());
+        lock.release().unwrap();
+        woken
+    };
+    let wait_for = |count: usize| {
+        while condition.waiting() < count {
+            std::thread::yield_now();
+        }
+    };
+    std::thread::scope(|scope| {
+        let waiters = [(); 2].map(|()| scope.spawn(wait));
+        wait_for(2);
+        assert_eq!(condition.notify(1).unwrap(), 1);
+        assert_eq!(condition.notify(5).unwrap(), 1);
+        for waiter in waiters {
+            assert!(waiter.join().unwrap());
+        }
+    });
+    // A process is woken while it is stopped, and killed: the next one gets its wake-up.
+    let children = [1, 2].map(|count| {
+        let child = forked(|| assert!(wait()));
+        wait_for(count);
+        child
+    });
+    kill_process(children[0], Signal::STOP).unwrap();
+    assert_eq!(condition.notify(1).unwrap(), 1);
+    kill(children[0]);
+    assert!(has_worked(children[1]));
+    assert_eq!(condition.waiting(), 0);
+}
+
+#[test]
+fn a_barrier_lets_all_go_on_at_once_and_again() {
+    let store = small();
+    let barrier = store.barrier(3).unwrap();
+    let acted = AtomicU64::new(0);
+    for round in 1..=20 {
+        let mut numbers = std::thread::scope(|scope| {
+            let parties = [(); 3].map(|()| {
+                scope.spawn(|| match barrier.wait(WATCHDOG, true).unwrap() {
+                    Turn::Act(number) => {
+                        acted.fetch_add(1, Ordering::SeqCst);
+                        barrier.finish(true).unwrap();
+                        number
+                    }
+                    Turn::Done(Passed::Yes(number)) => number,
+                    Turn::Done(Passed::Broken) => panic!("broken"),
+                })
+            });
+            parties.map(|party| party.join().unwrap())
+        });
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2]);
+        assert_eq!(acted.load(Ordering::SeqCst), round);
+    }
+    assert_eq!(barrier.waiting(), 0);
+}
+
+#[test]
+fn a_barrier_breaks_by_a_death_and_by_impatience_and_is_mended_by_reset() {
+    let store = small();
+    let barrier = store.barrier(3).unwrap();
+    let stopped = staying(|| ());
+    let waiting = forked(|| drop(barrier.wait(WATCHDOG, false)));
+    while barrier.waiting() < 1 {
+        std::thread::yield_now();
+    }
+    kill(waiting);
+    let turn = barrier.wait(WATCHDOG, false).unwrap();
+    assert_eq!(turn, Turn::Done(Passed::Broken));
+    assert_eq!((barrier.is_broken(), barrier.deaths()), (true, 1));
+    kill(stopped);
+    barrier.reset().unwrap();
+    let turn = barrier.wait(NOW, false).unwrap();
+    assert_eq!(turn, Turn::Done(Passed::Broken), "nobody else came");
+    assert_eq!(barrier.deaths(), 1);
+    barrier.reset().unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| barrier.wait(WATCHDOG, false).unwrap());
+        while barrier.waiting() < 1 {
+            std::thread::yield_now();
+        }
+        barrier.reset().unwrap();
+        assert_eq!(waits.join().unwrap(), Turn::Done(Passed::Broken));
+    });
+    assert!(!barrier.is_broken());
+}
+
+#[test]
+fn queues_and_locks_are_kept_by_what_they_are_in() {
+    let store = small();
+    let (queue, list) = (queue(&store), store.list().unwrap());
+    for n in 0..3 {
+        let inner = store.queue(QueueOptions::default()).unwrap();
+        inner.put(&long(n), NOW).unwrap();
+        let reference = Value::Reference(inner.reference());
+        assert!(queue.put(&reference, NOW).unwrap());
+        list.append(&reference).unwrap();
+    }
+    queue.verify().unwrap();
+    let objects = || store.stats().unwrap().containers;
+    assert_eq!(objects(), 5);
+    list.clear().unwrap();
+    // Two are taken, one of them for a lease; all that is left of the third is that it is in the queue.
+    let (first, lease) = queue.lease(NOW).unwrap().unwrap();
+    let second = queue.get(NOW).unwrap().unwrap();
+    queue.verify().unwrap();
+    for (n, item) in [(0, &first), (1, &second)] {
+        let Value::Reference(reference) = item else {
+            panic!("{item:?}")
+        };
+        let inner = Queue::of_reference(reference).unwrap().unwrap();
+        assert_eq!(inner.get(NOW).unwrap(), Some(long(n)));
+    }
+    assert_eq!(objects(), 5);
+    drop((first, second));
+    assert_eq!(objects(), 4, "the leased one is kept");
+    assert!(queue.done(&lease).unwrap());
+    assert_eq!(objects(), 3);
+    queue.verify().unwrap();
+    drop(queue);
+    assert_eq!(objects(), 1);
+}
