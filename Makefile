@@ -47,6 +47,7 @@ bench-peers: develop  ## onecopy.Dict and List beside a Manager and other packag
 torture: develop  ## kill -9 at random for SECONDS=60, after every store; damaged tables; no memory; nothing is lost
 	.venv/bin/python tools/torture.py --seconds $(or $(SECONDS),60)
 	.venv/bin/python tools/torture_containers.py --seconds $(or $(SECONDS),60)
+	.venv/bin/python tools/torture_waiting.py --seconds $(or $(SECONDS),60)
 	.venv/bin/python tools/fuzz_changes.py
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)

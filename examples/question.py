@@ -5,6 +5,7 @@ asker wrote it. Only the way in which the list gets to the workers differs:
 
     plain list             passed as an argument, so pickled for each worker
     Manager().list()       a proxy; every element read is a round trip to a server process
+    onecopy.Manager()      the same program with another Manager, which needs no server process
     ShareableList          the standard library's list of scalars in shared memory
     onecopy.share          packed once; under fork, forkserver and spawn
     onecopy.List           a list that the workers could write to as well
@@ -51,7 +52,6 @@ import onecopy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from multiprocessing.managers import SyncManager
     from types import TracebackType
 
 THRESHOLDS = (200, 400, 600, 800)
@@ -90,7 +90,7 @@ class Way:
     @property
     def is_ours(self) -> bool:
         """Whether the list is given up for a view or a container."""
-        return self.name.startswith(("share-", "numpy", "list"))
+        return self.name.startswith(("share-", "numpy", "list", "our-"))
 
     @property
     def is_slow(self) -> bool:
@@ -101,6 +101,7 @@ class Way:
 WAYS = (
     Way("plain", "plain list as argument", "fork"),
     Way("manager", "Manager().list()", "fork"),
+    Way("our-manager", "onecopy.Manager().list()", "fork"),
     Way("shareable", "ShareableList", "fork"),
     Way("share-fork", "onecopy.share", "fork"),
     Way("share-forkserver", "onecopy.share", "forkserver"),
@@ -110,7 +111,7 @@ WAYS = (
 )
 
 
-def hand_over(way: Way, data: list[int], manager: SyncManager | None) -> Any:
+def hand_over(way: Way, data: list[int], manager: Any) -> Any:
     """What the workers get as their argument."""
     if way.name == "plain":
         return data
@@ -206,6 +207,13 @@ def count_and_hold(count: Callable[[Any, int], int], l: Any, t: int, limit: int 
     return result
 
 
+def manager_of(way: Way, context: Any) -> Any:
+    """The Manager of a way that has one."""
+    if way.name == "our-manager":
+        return onecopy.Manager()
+    return context.Manager() if way.name == "manager" else None
+
+
 class Runner:
     """The pool of one way, and what can be measured with it."""
 
@@ -216,7 +224,7 @@ class Runner:
         # blocks that are not theirs (python/cpython#82300).
         resource_tracker.ensure_running()
         started = time.perf_counter()
-        self.manager = context.Manager() if way.name == "manager" else None
+        self.manager = manager_of(way, context)
         self.barrier = context.Barrier(WORKERS + 1)
         self.pool = context.Pool(WORKERS, remember_barrier, (self.barrier,))
         self.everybody_meets()
@@ -505,14 +513,16 @@ def print_table(report: dict[str, Any]) -> None:
 
 def print_targets(ways: dict[str, dict[str, Any]]) -> None:
     """What was aimed at for the list that can be written to, and what it came to."""
-    if "list" not in ways:
-        return
     most, least = LIST_TARGETS
-    mine, manager = ways["list"], ways.get("manager", {}).get("seconds")
-    text = f"{mine['ratio_to_plain']:.2f} × the plain list (at most {most} was aimed at)"
-    if manager:
-        text += f", {manager / mine['seconds']:,.0f} × faster than the Manager (at least {least})"
-    print(f"onecopy.List: {text}.")
+    manager = ways.get("manager", {}).get("seconds")
+    for name in ("list", "our-manager"):
+        if name not in ways:
+            continue
+        mine = ways[name]
+        text = f"{mine['ratio_to_plain']:.2f} × the plain list (at most {most} was aimed at)"
+        if manager:
+            text += f", {manager / mine['seconds']:,.0f} × faster than the Manager (at least {least})"
+        print(f"{mine['label']}: {text}.")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ LEFT_TO_NEWEST: dict[str, str] = {
     "test_layers.py": "reads sources",
     "test_manager_programs.py": "programs over what test_sync.py and test_manager_suite.py test on every interpreter",
     "test_manager_suite_spawned.py": "the same tests as test_manager_suite.py, under start methods that take longer",
+    "test_torture_waiting.py": "what it kills is in the store, which is Rust; test_sync.py kills on every interpreter",
     "test_question.py": "an example over share() and multiprocessing, which are tested on every interpreter",
 }
 """Suites whose code under test is the same whatever the interpreter, with what that code is."""

@@ -27,6 +27,7 @@ import nested
 import overhead
 import speed
 import startup
+import waiting
 import workers
 from measure import Row, seconds
 
@@ -116,6 +117,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "meter": lambda: metering.metering(TARGET / "release" / "onecopy", scale),
         "startup": lambda: startup.startup(5 if quick else 15),
         "container-processes": lambda: containers_processes.processes(scale),
+        "waiting": lambda: waiting.waiting(scale),
         "container-millions": lambda: containers_millions.millions(scale),
         "container-lists": lambda: containers_list.lists(scale, rounds),
         "container-dicts": lambda: iter(containers_dict.rows(quick)),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 QUESTION = Path(__file__).resolve().parents[2] / "examples" / "question.py"
-OURS = {"share-fork", "share-forkserver", "share-spawn", "list", "numpy"}
+OURS = {"share-fork", "share-forkserver", "share-spawn", "list", "our-manager", "numpy"}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""`make torture`, queues and locks: processes pass items on, count under a lock and meet, while others are killed.
+
+Producers and consumers write down in files of their own what they begin and what they have done. A killer sends SIGKILL
+at random moments and puts another process in the place of each. In the end all items that were put have been taken,
+each for the first time once, whatever came again was told so, and no increment under the lock is lost. Whoever makes no
+progress while others are killed is found by a watchdog; the longest pause is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import queue
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onecopy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+METHODS = ("fork", "forkserver", "spawn")
+WATCHDOG_S = 60
+LIFE = 1_000_000
+"""Items of one life of a producer, at most."""
+TICKETS = 10
+"""Tickets that wait at a time, at most."""
+KEPT = 12
+"""Descriptors that stay open: of the store, of the fork server and of its pipes."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - looked at, and not written to
+
+
+@dataclass
+class Shared:
+    """What all processes use."""
+
+    items: Any = field(default_factory=lambda: onecopy.Queue(maxsize=50))
+    lock: Any = field(default_factory=onecopy.Lock)
+    total: Any = field(default_factory=lambda: onecopy.Value(0))
+    units: Any = field(default_factory=lambda: onecopy.BoundedSemaphore(2))
+    barrier: Any = field(default_factory=lambda: onecopy.Barrier(2))
+    condition: Any = field(default_factory=onecopy.Condition)
+    tickets: Any = field(default_factory=lambda: onecopy.Value(0))
+    progress: Any = field(default_factory=onecopy.Counter)
+
+
+class Log:
+    """A process's own file: each line is one write, and so there or not."""
+
+    def __init__(self, folder: str, life: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._file = os.open(Path(folder) / f"{life}.log", flags, 0o600)
+
+    def say(self, *words: object) -> None:
+        """Writes a line."""
+        os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
+
+
+def produce(shared: Shared, log: Log, life: int) -> None:
+    """Puts items that are its own."""
+    for item in range(life * LIFE, (life + 1) * LIFE):
+        log.say("putting", item)
+        shared.items.put(item)
+        log.say("put", item)
+        shared.progress.add("produce")
+
+
+def consume(shared: Shared, log: Log, _life: int) -> None:
+    """Takes items for a lease."""
+    while True:
+        try:
+            lease = shared.items.get(timeout=1, lease=True)
+        except queue.Empty:
+            continue
+        log.say("took", lease.item, int(lease.is_again))
+        lease.done()
+        log.say("done", lease.item)
+        shared.progress.add("consume")
+
+
+def count(shared: Shared, log: Log, _life: int) -> None:
+    """Counts in two steps, which the lock makes one."""
+    while True:
+        with shared.lock:
+            log.say("counting")
+            shared.total.set(shared.total.get() + 1)
+            log.say("counted")
+        shared.progress.add("count")
+
+
+def share_units(shared: Shared, _log: Log, _life: int) -> None:
+    """Takes and gives back."""
+    while True:
+        with shared.units:
+            pass
+        shared.progress.add("share_units")
+
+
+def meet(shared: Shared, _log: Log, _life: int) -> None:
+    """Meets another one; mends what a death has broken."""
+    while True:
+        try:
+            shared.barrier.wait(WATCHDOG_S)
+            shared.progress.add("meet")
+        except threading.BrokenBarrierError:
+            if shared.barrier.broken:
+                shared.barrier.reset()
+
+
+def call(shared: Shared, _log: Log, _life: int) -> None:
+    """Makes tickets, and tells those who wait for them."""
+    while True:
+        with shared.condition:
+            if shared.tickets.get() < TICKETS:
+                shared.tickets.add(1)
+            shared.condition.notify()
+        shared.progress.add("call")
+
+
+def listen(shared: Shared, _log: Log, _life: int) -> None:
+    """Waits for tickets."""
+    while True:
+        with shared.condition:
+            shared.condition.wait_for(shared.tickets.get)
+            shared.tickets.add(-1)
+        shared.progress.add("listen")
+
+
+ROLES: tuple[Callable[[Shared, Log, int], None], ...] = (
+    *(produce, produce, consume, consume, count, count),
+    *(share_units, share_units, share_units, meet, meet, call, listen, listen),
+)
+
+
+def work(role: Callable[[Shared, Log, int], None], shared: Shared, folder: str, life: int) -> None:
+    """A process: works until it is killed."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # Nobody outlives a killer that was killed itself.
+    signal.alarm(20 * WATCHDOG_S)
+    role(shared, Log(folder, life), life)
+
+
+@dataclass
+class Killer:
+    """Starts the processes, and kills them."""
+
+    method: str
+    folder: str
+    chance: random.Random
+    shared: Shared = field(default_factory=Shared)
+    lives: int = 0
+    kills: int = 0
+    workers: list[Any] = field(default_factory=list)
+    moved: dict[str, tuple[int, float]] = field(default_factory=dict)
+    longest_s: dict[str, float] = field(default_factory=dict)
+
+    def start(self, number: int) -> Any:
+        """Starts a process for a role."""
+        self.lives += 1
+        context: Any = multiprocessing.get_context(self.method)
+        process = context.Process(target=work, args=(ROLES[number], self.shared, self.folder, self.lives))
+        process.start()
+        return process
+
+    def kill(self, number: int) -> None:
+        """Kills the process of a role."""
+        process = self.workers[number]
+        if process.exitcode is not None:
+            fail(f"a process of {ROLES[number].__name__} has ended by itself: {process.exitcode}")
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        process.close()
+        self.kills += 1
+
+    def look(self) -> None:
+        """Whether all roles go on."""
+        now = time.monotonic()
+        for role in {role.__name__ for role in ROLES}:
+            done = self.shared.progress.get(role, 0)
+            before, since = self.moved.get(role, (-1, now))
+            if done != before:
+                self.moved[role] = (done, now)
+                since = now if before == -1 else since
+            self.longest_s[role] = max(self.longest_s.get(role, 0), now - since)
+            if now - since > WATCHDOG_S:
+                fail(f"{role} has made no progress for {now - since:.0f} s")
+
+    def run(self, kills: int, end: float) -> None:
+        """Kills so many, or until the end."""
+        self.workers = [self.start(number) for number in range(len(ROLES))]
+        while self.kills < kills and time.monotonic() < end:
+            time.sleep(self.chance.random() * 0.03)
+            number = self.chance.randrange(len(ROLES))
+            self.kill(number)
+            self.workers[number] = self.start(number)
+            self.look()
+        self.settle()
+
+    def settle(self) -> None:
+        """Ends the producers, has all items taken, and ends the rest."""
+        names = [role.__name__ for role in ROLES]
+        for number in [number for number, name in enumerate(names) if name == "produce"]:
+            self.kill(number)
+        self.shared.items.join()
+        for number in [number for number, name in enumerate(names) if name != "produce"]:
+            self.kill(number)
+        self.shared.items.verify()
+        if not self.shared.items.empty():
+            fail("items are left in a queue whose join() has returned")
+
+
+def fail(what: str) -> None:
+    """Ends the torture."""
+    sys.exit(f"torture_waiting: {what}")
+
+
+def compare(folder: str, total: int) -> dict[str, int]:
+    """What the files say, against what the queue and the lock have made of it."""
+    said: dict[str, Counter[str]] = {}
+    firsts: Counter[str] = Counter()
+    again = 0
+    for path in Path(folder).glob("*.log"):
+        for line in path.read_text().splitlines():
+            verb, *words = line.split()
+            said.setdefault(verb, Counter())[words[0] if words else ""] += 1
+            if verb == "took" and words[1] == "0":
+                firsts[words[0]] += 1
+            again += verb == "took" and words[1] == "1"
+    none: Counter[str] = Counter()
+    putting, put, took, done = (set(said.get(verb, none)) for verb in ("putting", "put", "took", "done"))
+    # Whoever was killed between taking an item and saying so has its item told as one that came again.
+    for what, wrong in {
+        "were put, and nobody has taken them": put - took,
+        "were taken, and nobody has put them": took - putting,
+        "were taken for the first time twice": {item for item, times in firsts.items() if times > 1},
+        "were done twice": {item for item, times in said.get("done", none).items() if times > 1},
+    }.items():
+        if wrong:
+            fail(f"{len(wrong)} items {what}: {sorted(wrong)[:5]}")
+    begun, counted = said.get("counting", none)[""], said.get("counted", none)[""]
+    if not counted <= total <= begun:
+        fail(f"the total is {total}, between {counted} and {begun} were counted")
+    return {"items": len(took), "done": len(done), "came again": again, "counted": total}
+
+
+def torture(method: str, kills: int, end: float, seed: int) -> dict[str, Any]:
+    """One start method."""
+    with tempfile.TemporaryDirectory(prefix="onecopy-torture-") as folder:
+        killer = Killer(method, folder, random.Random(seed))
+        killer.run(kills, end)
+        found: dict[str, Any] = compare(folder, killer.shared.total.get())
+        found |= {"method": method, "kills": killer.kills, "deaths in the lock": killer.shared.lock.deaths}
+        found["longest pause of a role, s"] = round(max(killer.longest_s.values()), 2)
+        return found
+
+
+def main() -> None:
+    """Runs all start methods, and says what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="for all start methods together")
+    parser.add_argument("--kills", type=int, default=sys.maxsize, help="of each start method, at most")
+    parser.add_argument("--seed", type=int, default=None, help="chooses who is killed when")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    options = parser.parse_args()
+    seed = options.seed if options.seed is not None else random.randrange(1 << 32)
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, as it is while it is listed
+    shared_memory = set(os.listdir(SHARED_MEMORY))  # noqa: PTH208
+    found = []
+    for method in METHODS:
+        end = time.monotonic() + options.seconds / len(METHODS)
+        found.append(torture(method, options.kills, end, seed))
+        if not options.json:
+            print(f"seed {seed}: " + ", ".join(f"{name} {value}" for name, value in found[-1].items()), flush=True)
+    left = set(os.listdir(SHARED_MEMORY)) - shared_memory  # noqa: PTH208
+    if left:
+        fail(f"left in /dev/shm: {sorted(left)}")
+    more = len(os.listdir("/proc/self/fd")) - descriptors  # noqa: PTH208
+    if more > KEPT:
+        fail(f"{more} more file descriptors are open than before")
+    if options.json:
+        print(json.dumps({"seed": seed, "methods": found}))
+
+
+if __name__ == "__main__":
+    main()
