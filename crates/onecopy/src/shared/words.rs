@@ -313,6 +313,7 @@ unsafe impl Sync for Head {}
 impl Head {
     #[inline(always)]
     fn cell(&self, at: u64) -> &AtomicU64 {
+        debug_assert!(at < HEAD_BYTES, "a word behind the head");
         // A constant, and unchanged, wherever it is not a matter of the limbo.
         let at = (at % HEAD_BYTES) & !7;
         // SAFETY: a multiple of eight below `HEAD_BYTES`, so the word lies in the head (I3).

@@ -107,11 +107,16 @@ impl Semaphore {
         self.heap.container.len().saturating_sub(NAMES) / 8
     }
 
+    /// A name, as of under the lock.
+    fn name(&self, at: u64) -> u64 {
+        self.heap.words.relaxed(self.heap.head + at)
+    }
+
     /// The first name that is `name`.
-    fn find(&self, locked: &Locked<'_>, name: u64) -> Option<u64> {
+    fn find(&self, name: u64) -> Option<u64> {
         (0..self.names())
             .map(|index| NAMES + 8 * index)
-            .find(|at| locked.root(*at) == name)
+            .find(|at| self.name(*at) == name)
     }
 
     /// Takes a unit; whether one was to be had in time.
@@ -143,7 +148,7 @@ impl Semaphore {
             return Ok(false);
         }
         let place = match locked.root(IS_SIGNAL) {
-            0 => self.find(&locked, 0),
+            0 => self.find(0),
             _ => None,
         };
         let mut change = locked.change();
@@ -182,7 +187,7 @@ impl Semaphore {
                 return locked.set(self.heap.head + UNITS, units.saturating_add(left));
             }
             let mut change = locked.change();
-            match self.find(locked, me) {
+            match self.find(me) {
                 Some(at) => change.put_root(at, 0)?,
                 None => change.put_root(IS_SIGNAL, 1)?,
             }
@@ -201,7 +206,7 @@ impl Semaphore {
         }
         let mut freed = 0;
         for at in (0..self.names()).map(|index| NAMES + 8 * index) {
-            let name = locked.root(at);
+            let name = self.name(at);
             if name == 0 {
                 continue;
             }
