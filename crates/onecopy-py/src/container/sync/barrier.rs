@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{self, Passed, Turn};
-use onecopy::store::Store;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -57,7 +56,7 @@ impl Barrier {
             .ok()
             .filter(|count| *count > 0)
             .ok_or_else(|| PyValueError::new_err(format!("parties is 1 or more, not {parties}")))?;
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let raw = shared::Barrier::create(&store, count).map_err(Error::from)?;
         Ok(Self {
             raw,

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use onecopy::ContainerError;
 use onecopy::shared::{self, Mutex};
-use onecopy::store::Store;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -71,7 +70,7 @@ impl Condition {
     #[new]
     #[pyo3(signature = (lock = None))]
     fn new(py: Python<'_>, lock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let lock = match lock {
             Some(lock) => lock,
             None => py.get_type::<RLock>().call0()?,
