@@ -434,6 +434,9 @@ impl RawQueue {
         Self::unlink(locked, &found, word, |change| {
             change.put_root(RETURNED, returned)
         })?;
+        if locked.root(MOST) > 0 {
+            self.bell(ROOM).ring(1);
+        }
         Ok(Some(Ok(made)))
     }
 
