@@ -64,8 +64,8 @@ pub use look::{Moment, retries};
 pub use reference::Reference;
 pub use rust_value::Value;
 pub use sync::{
-    Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released, Round,
-    Semaphore, Took, Turn,
+    Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
+    Round, Semaphore, Took, Turn,
 };
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Word};

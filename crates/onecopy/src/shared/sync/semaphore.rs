@@ -1,7 +1,7 @@
 //! A semaphore: units that are taken and given back.
 //!
 //! ```text
-//! root 0: units to be had      root 1: the most there may be, 0 for any number
+//! root 0: units to be had      root 1: the most there may be plus one, 0 for any number
 //! root 2: 1 once somebody gave back what it had not taken: the units are signals then
 //! 256: the bell      216: units that the dead have left      4096: names of processes, one for each unit that is taken
 //! ```
@@ -60,7 +60,7 @@ impl Semaphore {
         let names = units.clamp(FEWEST_NAMES, MOST_NAMES);
         let heap = stored::create(store, kinds::SEMAPHORE, NAMES + 8 * names)?;
         heap.words.store(heap.head + UNITS, units);
-        let most = if is_bounded { units } else { 0 };
+        let most = if is_bounded { units + 1 } else { 0 };
         heap.words.store(heap.head + MOST, most);
         heap.words
             .store(heap.head + IS_SIGNAL, u64::from(units == 0));
@@ -165,7 +165,7 @@ impl Semaphore {
         let locked = self.heap.lock()?;
         let (units, most) = (locked.root(UNITS), locked.root(MOST));
         let sum = units.saturating_add(count);
-        if most > 0 && sum > most || sum > u64::from(u32::MAX) {
+        if most > 0 && sum >= most || sum > u64::from(u32::MAX) {
             return Ok(Released::TooMany);
         }
         self.give_back(&locked, me, count)?;
