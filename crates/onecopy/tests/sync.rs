@@ -617,3 +617,25 @@ fn a_bounded_semaphore_of_nothing_stays_so() {
     assert_eq!(nothing.release(1).unwrap(), Released::TooMany);
     assert!(nothing.is_bounded());
 }
+
+#[test]
+fn many_units_are_taken_and_given_back_in_one_step() {
+    const MANY: u64 = 100_000;
+    let store = small();
+    let units = onecopy::shared::Semaphore::create(&store, MANY, true).unwrap();
+    let child = staying(|| {
+        for _ in 0..MANY {
+            assert!(units.acquire(NOW).unwrap());
+        }
+        assert!(!units.acquire(NOW).unwrap());
+        assert_eq!(units.release(MANY / 2).unwrap(), Released::Yes);
+    });
+    assert_eq!(units.units(), MANY / 2);
+    kill(child);
+    for _ in 0..=MANY / 2 {
+        assert!(units.acquire(WATCHDOG).unwrap());
+    }
+    assert_eq!(units.deaths(), MANY / 2);
+    assert_eq!(units.release(MANY / 2 + 1).unwrap(), Released::Yes);
+    assert_eq!(units.units(), MANY);
+}
