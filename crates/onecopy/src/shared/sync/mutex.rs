@@ -270,7 +270,7 @@ impl Mutex {
     /// [`ContainerError::NotHeld`].
     pub fn release_all(&self) -> Result<u64, ContainerError> {
         let depth = self.depth();
-        if self.is_recursive && !self.is_held_here()? || self.owner() == 0 {
+        if !self.is_held_here()? {
             return Err(ContainerError::NotHeld);
         }
         self.give_back();
