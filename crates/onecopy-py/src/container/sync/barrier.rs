@@ -79,13 +79,15 @@ impl Barrier {
         match turn.map_err(Error::from)? {
             Turn::Done(Passed::Yes(number)) => Ok(number),
             Turn::Done(Passed::Broken) => Err(broken(py)),
-            Turn::Act(number) => {
+            Turn::Act(round) => {
                 let acted = match &self.action {
                     Some(action) => action.call0(py).map(drop),
                     None => Ok(()),
                 };
-                self.raw.finish(acted.is_ok()).map_err(Error::from)?;
-                acted.map(|()| number)
+                self.raw
+                    .finish(&round, acted.is_ok())
+                    .map_err(Error::from)?;
+                acted.map(|()| round.number)
             }
         }
     }

@@ -52,12 +52,11 @@ impl Condition {
     }
 
     fn check_held(&self) -> PyResult<()> {
-        let is_held = if self.mutex.is_recursive() {
-            self.mutex.is_held_here().map_err(Error::from)?
+        if self.mutex.is_held_here().map_err(Error::from)? {
+            Ok(())
         } else {
-            self.mutex.is_held()
-        };
-        if is_held { Ok(()) } else { Err(not_held()) }
+            Err(not_held())
+        }
     }
 }
 
