@@ -199,6 +199,10 @@ class Killer:
     def run(self, kills: int, end: float) -> None:
         """Kills so many, or until the end."""
         self.workers = [self.start(number) for number in range(len(ROLES))]
+        # However long processes take to start here, all have done something before the first is killed.
+        while any(not self.shared.progress.get(role.__name__, 0) for role in ROLES):
+            self.look()
+            time.sleep(0.01)
         while self.kills < kills and time.monotonic() < end:
             time.sleep(self.chance.random() * 0.03)
             number = self.chance.randrange(len(ROLES))

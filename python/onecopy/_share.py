@@ -6,7 +6,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
-from onecopy import _onecopy, _progress
+from onecopy import _importing, _onecopy, _progress
 from onecopy._onecopy import (
     DictView,
     FrozenSetView,
@@ -179,6 +179,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
     _check_huge(huge)
     if type(data) in VIEWS or type(data) in _ATOMS:
         return data
+    _importing.check()
     if _is_numpy(data, "ndarray"):
         from onecopy import _array
 

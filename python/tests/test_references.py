@@ -47,6 +47,13 @@ def plain(inner: Any) -> Any:
     return vars(inner) if isinstance(inner, onecopy.Namespace) else inner.to_python()
 
 
+@pytest.fixture(autouse=True)
+def settled() -> None:
+    """What processes of earlier tests had when they died is given back before anything is counted."""
+    gc.collect()
+    onecopy.collect()
+
+
 def figures() -> tuple[int, ...]:
     gc.collect()
     stats = onecopy.stats()

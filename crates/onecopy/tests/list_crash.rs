@@ -213,8 +213,10 @@ fn run(state: (&str, Step), operation: (&str, Step)) -> (u64, u64) {
     let after = list.to_vec().unwrap();
     let ends = [before.as_slice(), after.as_slice()];
     let (mut ended, mut taken_over) = (0, 0);
-    let is_long = before.len() > 100;
-    for n in places(stores(&made(&store, state.1), operation.1), is_long) {
+    let stores = stores(&made(&store, state.1), operation.1);
+    // Most of many stores are those of one loop, which differ in their place alone.
+    let is_long = before.len() > 100 || stores > 1000;
+    for n in places(stores, is_long) {
         let place = format!("{} in {}, after store {n}", operation.0, state.0);
         let list = made(&store, state.1);
         let iter = ahead(&list);

@@ -85,8 +85,8 @@ fn tokens_that_nobody_unpickles_are_named_when_their_places_are_taken() {
         .unwrap();
     let taken = store.stats().unwrap().units;
     let expected = format!(
-        "store {} is full: all {taken} places for tokens on their way are taken; unpickle them or call \
-         onecopy.collect(max_age=…)",
+        "store {} is full: all {taken} places for tokens on their way and objects in containers are taken; \
+         unpickle them or call onecopy.collect(max_age=…)",
         store.uuid()
     );
     assert_eq!(error.to_string(), expected);

@@ -455,10 +455,10 @@ fn a_barrier_lets_all_go_on_at_once_and_again() {
         let mut numbers = std::thread::scope(|scope| {
             let parties = [(); 3].map(|()| {
                 scope.spawn(|| match barrier.wait(WATCHDOG, true).unwrap() {
-                    Turn::Act(number) => {
+                    Turn::Act(round) => {
                         acted.fetch_add(1, Ordering::SeqCst);
-                        barrier.finish(true).unwrap();
-                        number
+                        barrier.finish(&round, true).unwrap();
+                        round.number
                     }
                     Turn::Done(Passed::Yes(number)) => number,
                     Turn::Done(Passed::Broken) => panic!("broken"),
@@ -537,4 +537,105 @@ fn queues_and_locks_are_kept_by_what_they_are_in() {
     queue.verify().unwrap();
     drop(queue);
     assert_eq!(objects(), 1);
+}
+
+#[test]
+fn a_lock_that_somebody_else_has_given_back_is_nobodys() {
+    let store = small();
+    let lock = store.lock().unwrap();
+    lock.acquire(NOW).unwrap();
+    std::thread::scope(|scope| {
+        // Starves, and gives up.
+        let waiter = scope.spawn(|| lock.acquire(Some(Duration::from_millis(400))).unwrap());
+        // Given back twice, as anybody may; whoever has it in between is not the waiter.
+        while !waiter.is_finished() {
+            if lock.is_held() {
+                lock.release().unwrap();
+            }
+            assert!(lock.acquire(WATCHDOG).unwrap().is_some());
+            std::thread::yield_now();
+        }
+        if waiter.join().unwrap().is_some() {
+            return;
+        }
+        assert!(lock.is_held_here().unwrap(), "the waiter left no trace");
+    });
+}
+
+#[test]
+fn a_waiter_that_dies_has_never_had_the_lock() {
+    let store = small();
+    let lock = store.lock().unwrap();
+    lock.acquire(NOW).unwrap();
+    let waiting = forked(|| drop(lock.acquire(WATCHDOG)));
+    // It has asked others to stand back by then, or not: both are right.
+    std::thread::sleep(Duration::from_millis(60));
+    kill(waiting);
+    lock.release().unwrap();
+    assert_eq!(lock.acquire(WATCHDOG).unwrap(), Some(Took::Free));
+    assert_eq!(lock.deaths(), 0);
+}
+
+#[test]
+fn the_last_one_to_come_finds_who_has_died_before() {
+    let store = small();
+    let barrier = store.barrier(2).unwrap();
+    let waiting = forked(|| drop(barrier.wait(WATCHDOG, false)));
+    while barrier.waiting() < 1 {
+        std::thread::yield_now();
+    }
+    kill(waiting);
+    let turn = barrier.wait(WATCHDOG, false).unwrap();
+    assert_eq!(turn, Turn::Done(Passed::Broken));
+    assert_eq!(barrier.deaths(), 1);
+}
+
+#[test]
+fn an_action_of_a_round_that_was_reset_ends_no_other() {
+    let store = small();
+    let barrier = store.barrier(1).unwrap();
+    let Turn::Act(old) = barrier.wait(NOW, true).unwrap() else {
+        panic!("alone it is the last")
+    };
+    barrier.reset().unwrap();
+    let Turn::Act(new) = barrier.wait(NOW, true).unwrap() else {
+        panic!("a new round")
+    };
+    barrier.finish(&old, false).unwrap();
+    assert!(!barrier.is_broken());
+    barrier.finish(&new, true).unwrap();
+    assert_eq!(
+        barrier.wait(NOW, false).unwrap(),
+        Turn::Done(Passed::Yes(0))
+    );
+}
+
+#[test]
+fn a_bounded_semaphore_of_nothing_stays_so() {
+    let store = small();
+    let nothing = onecopy::shared::Semaphore::create(&store, 0, true).unwrap();
+    assert_eq!(nothing.release(1).unwrap(), Released::TooMany);
+    assert!(nothing.is_bounded());
+}
+
+#[test]
+fn many_units_are_taken_and_given_back_in_one_step() {
+    const MANY: u64 = 100_000;
+    let store = small();
+    let units = onecopy::shared::Semaphore::create(&store, MANY, true).unwrap();
+    let child = staying(|| {
+        for _ in 0..MANY {
+            assert!(units.acquire(NOW).unwrap());
+        }
+        assert!(!units.acquire(NOW).unwrap());
+        assert_eq!(units.release(MANY / 2).unwrap(), Released::Yes);
+    });
+    assert_eq!(units.units(), MANY / 2);
+    kill(child);
+    for _ in 0..=MANY / 2 {
+        assert!(units.acquire(WATCHDOG).unwrap());
+    }
+    assert_eq!(units.deaths(), MANY / 2);
+    assert_eq!(units.release(MANY / 2 + 1).unwrap(), Released::Yes);
+    assert_eq!(units.units(), MANY);
 }

@@ -9,7 +9,6 @@
 use std::ffi::c_int;
 
 use onecopy::shared::{Number, RawArray, Sum};
-use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError, PyValueError};
@@ -33,8 +32,8 @@ impl ArrayMemory {
     /// Takes memory for elements of `item_bytes` each; they are zeros. `description` is kept with them if it is short.
     #[new]
     fn new(py: Python<'_>, byte_len: u64, item_bytes: u64, description: Vec<u8>) -> PyResult<Self> {
+        let store = handle::store()?;
         let raw = py.detach(|| -> Result<_, Error> {
-            let store = Store::current()?;
             Ok(RawArray::create(&store, byte_len, item_bytes)?)
         })?;
         raw.describe(&description);

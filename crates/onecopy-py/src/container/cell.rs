@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::Cell;
-use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -57,7 +56,7 @@ impl Value {
     #[new]
     #[pyo3(signature = (value = None, /))]
     fn new(value: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let cell = Self {
             raw: Cell::create(&store).map_err(Error::from)?,
         };

@@ -3,14 +3,21 @@
 
 use std::convert::Infallible;
 
-use onecopy::Token;
+use onecopy::{Store, Token};
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
-use crate::cpython::{import_once, own_function};
+use crate::cpython::{check_importing, import_once, own_function};
 use crate::error::Error;
+
+/// The store in which a new container is made.
+pub(super) fn store() -> PyResult<Store> {
+    // This thread is attached already: a class is called, or a method.
+    Python::attach(check_importing)?;
+    Ok(Store::current().map_err(Error::from)?)
+}
 
 /// What pickling a container gives.
 pub(super) type Reduced<'py> = (Bound<'py, PyAny>, (Bound<'py, PyBytes>,));

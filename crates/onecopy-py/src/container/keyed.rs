@@ -4,12 +4,12 @@
 use std::sync::OnceLock;
 
 use onecopy::shared::{DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
-use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt};
 
+use super::handle;
 use super::key::{no_key, with_key};
 use super::update;
 use super::word::{self, Copies, Encoded, Found, Objects, Raised, with_incoming};
@@ -62,7 +62,7 @@ impl Keyed {
 
 /// A new container.
 pub(super) fn create(kind: DictKind) -> PyResult<RawDict> {
-    let store = Store::current().map_err(Error::from)?;
+    let store = handle::store()?;
     Ok(RawDict::create(&store, kind).map_err(Error::from)?)
 }
 

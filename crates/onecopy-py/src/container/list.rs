@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{Added, Exchanged, Incoming, RawList};
-use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -29,7 +28,7 @@ impl List {
     #[new]
     #[pyo3(signature = (*_given, **_named), text_signature = "(iterable=..., /)")]
     fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         Ok(Self::of(RawList::create(&store).map_err(Error::from)?))
     }
 

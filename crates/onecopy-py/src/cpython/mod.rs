@@ -28,6 +28,7 @@ pub(crate) mod export;
 pub(crate) mod header;
 pub(crate) mod immortal;
 mod import;
+mod importing;
 pub(crate) mod items;
 pub(crate) mod layouts;
 mod main;
@@ -42,6 +43,7 @@ pub(crate) mod unicode;
 use pyo3::prelude::*;
 
 pub(crate) use import::{import_once, own_function};
+pub(crate) use importing::check_importing;
 pub(crate) use main::check_main;
 
 /// Fails if this interpreter lays out what every image is made of in another way than is written here. What fewer need is

@@ -27,7 +27,8 @@ use super::change::seen_index;
 use super::error::ContainerError;
 pub(crate) use super::error::Retry;
 use super::heap::Heap;
-use super::layout::{ARMED, CHANGES, SEQ};
+use super::layout::{ARMED, CHANGES, RECORD_WRITES, SEQ};
+use super::number_map::NumberMap;
 use super::past::Past;
 use super::record::Record;
 use crate::primitive::{AtomicU64, Ordering, fence};
@@ -66,6 +67,8 @@ pub(crate) struct Look<'a> {
     changes: u64,
     /// Committed writes that may not be done; empty but for a reader that goes past a writer.
     overlay: Record,
+    /// The same by offsets, if it is long.
+    index: Option<&'a NumberMap<u64>>,
     /// Where the words come from instead; `overlay` is not empty then.
     past: Option<&'a Past<'a>>,
 }
@@ -79,6 +82,7 @@ impl<'a> Look<'a> {
             seq: heap.top.relaxed(SEQ),
             changes: heap.top.relaxed(CHANGES),
             overlay: Record::EMPTY,
+            index: None,
             past: None,
         }
     }
@@ -90,6 +94,7 @@ impl<'a> Look<'a> {
             seq,
             changes,
             overlay: OF_THE_PAST,
+            index: None,
             past: Some(past),
         }
     }
@@ -106,8 +111,23 @@ impl<'a> Look<'a> {
     fn find(&self, at: u64) -> Result<Option<u64>, Retry> {
         match self.past {
             Some(past) => past.load(at).map(Some),
-            None => Ok(self.overlay.find(&self.heap.words, at)),
+            None => Ok(match self.index {
+                Some(index) => index.get(&at).copied(),
+                None => self.overlay.find(&self.heap.words, at),
+            }),
         }
+    }
+
+    /// Reads by this look. A record that is laid over is searched for every word, so a long one is put in order first.
+    fn read<T>(self, read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>) -> Result<T, Retry> {
+        if self.overlay.len <= RECORD_WRITES {
+            return read(&self);
+        }
+        let index = self.overlay.index(&self.heap.words).ok_or(Retry)?;
+        read(&Look {
+            index: Some(&index),
+            ..self
+        })
     }
 
     /// A word at an offset that may be anything.
@@ -266,6 +286,7 @@ impl Heap {
             seq,
             changes,
             overlay,
+            index: None,
             past: None,
         })
     }
@@ -305,6 +326,7 @@ impl Heap {
             seq,
             changes: 0,
             overlay: Record::EMPTY,
+            index: None,
             past: None,
         })
     }
@@ -375,10 +397,11 @@ impl Heap {
             seq,
             changes,
             overlay,
+            index: None,
             past: None,
         };
         look.check().ok()?;
-        read(&look).ok()
+        look.read(read).ok()
     }
 
     /// Reads under the lock: there `Retry` means damage.
@@ -437,7 +460,7 @@ impl Heap {
     fn read_beside<T>(&self, read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>) -> Option<T> {
         for _ in 0..LONG_TRIES {
             if let Some(look) = self.look()
-                && let Ok(result) = read(&look)
+                && let Ok(result) = look.read(read)
                 && look.is_current()
             {
                 return Some(result);

@@ -66,7 +66,7 @@ pub use reference::Reference;
 pub use rust_value::Value;
 pub use sync::{
     Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
-    Semaphore, Took, Turn,
+    Round, Semaphore, Took, Turn,
 };
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Word};

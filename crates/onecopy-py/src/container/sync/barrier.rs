@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{self, Passed, Turn};
-use onecopy::store::Store;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -57,7 +56,7 @@ impl Barrier {
             .ok()
             .filter(|count| *count > 0)
             .ok_or_else(|| PyValueError::new_err(format!("parties is 1 or more, not {parties}")))?;
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let raw = shared::Barrier::create(&store, count).map_err(Error::from)?;
         Ok(Self {
             raw,
@@ -80,13 +79,15 @@ impl Barrier {
         match turn.map_err(Error::from)? {
             Turn::Done(Passed::Yes(number)) => Ok(number),
             Turn::Done(Passed::Broken) => Err(broken(py)),
-            Turn::Act(number) => {
+            Turn::Act(round) => {
                 let acted = match &self.action {
                     Some(action) => action.call0(py).map(drop),
                     None => Ok(()),
                 };
-                self.raw.finish(acted.is_ok()).map_err(Error::from)?;
-                acted.map(|()| number)
+                self.raw
+                    .finish(&round, acted.is_ok())
+                    .map_err(Error::from)?;
+                acted.map(|()| round.number)
             }
         }
     }

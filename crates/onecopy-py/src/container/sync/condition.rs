@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use onecopy::ContainerError;
 use onecopy::shared::{self, Mutex};
-use onecopy::store::Store;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -53,12 +52,11 @@ impl Condition {
     }
 
     fn check_held(&self) -> PyResult<()> {
-        let is_held = if self.mutex.is_recursive() {
-            self.mutex.is_held_here().map_err(Error::from)?
+        if self.mutex.is_held_here().map_err(Error::from)? {
+            Ok(())
         } else {
-            self.mutex.is_held()
-        };
-        if is_held { Ok(()) } else { Err(not_held()) }
+            Err(not_held())
+        }
     }
 }
 
@@ -71,7 +69,7 @@ impl Condition {
     #[new]
     #[pyo3(signature = (lock = None))]
     fn new(py: Python<'_>, lock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let lock = match lock {
             Some(lock) => lock,
             None => py.get_type::<RLock>().call0()?,

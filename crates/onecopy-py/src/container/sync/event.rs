@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared;
-use onecopy::store::Store;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -29,7 +28,7 @@ pub(crate) struct Event {
 impl Event {
     #[new]
     fn new() -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let raw = shared::Event::create(&store).map_err(Error::from)?;
         Ok(Self { raw })
     }

@@ -3,7 +3,6 @@
 
 use onecopy::ContainerError;
 use onecopy::shared::Mutex;
-use onecopy::store::Store;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -61,7 +60,7 @@ pub(crate) struct Lock {
 impl Lock {
     #[new]
     fn new() -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let raw = Mutex::create(&store, false).map_err(Error::from)?;
         Ok(Self { raw })
     }
@@ -142,7 +141,7 @@ pub(crate) struct RLock {
 impl RLock {
     #[new]
     fn new() -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let raw = Mutex::create(&store, true).map_err(Error::from)?;
         Ok(Self { raw })
     }

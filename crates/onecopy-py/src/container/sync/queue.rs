@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use onecopy::shared::{QueueOptions, RawQueue};
-use onecopy::store::Store;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -57,7 +56,7 @@ fn raised(py: Python<'_>, known: &PyOnceLock<Py<PyAny>>, name: &str) -> PyErr {
 
 impl Queue {
     fn create(maxsize: i64, is_stack: bool) -> PyResult<Self> {
-        let store = Store::current().map_err(Error::from)?;
+        let store = handle::store()?;
         let options = QueueOptions {
             // As everywhere in the standard library, what is no size is no bound.
             most: u64::try_from(maxsize).unwrap_or(0),

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{self, Released};
-use onecopy::store::Store;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -19,7 +18,7 @@ fn create(value: i64, is_bounded: bool) -> PyResult<shared::Semaphore> {
             u32::MAX
         ))
     })?;
-    let store = Store::current().map_err(Error::from)?;
+    let store = handle::store()?;
     Ok(shared::Semaphore::create(&store, units.into(), is_bounded).map_err(Error::from)?)
 }
 

@@ -49,7 +49,15 @@ pub enum Turn {
     /// It has waited.
     Done(Passed),
     /// It is the last: it does what is to be done before all go on, and then calls [`Barrier::finish`].
-    Act(u64),
+    Act(Round),
+}
+
+/// A round of a barrier whose last thread acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// The number of the thread that acts.
+    pub number: u64,
+    generation: u64,
 }
 
 /// A barrier that all processes see.
@@ -97,7 +105,7 @@ impl Barrier {
     }
 
     fn root(&self, at: u64) -> u64 {
-        self.heap.words.acquire(self.heap.head + at)
+        self.heap.top.acquire(at)
     }
 
     /// Waits until all have come. `acts`: the last one has something to do first. Who waits in vain breaks the barrier.
@@ -123,6 +131,10 @@ impl Barrier {
                 _ => return Ok(Turn::Done(Passed::Broken)),
             }
             let (number, generation) = (locked.root(COUNT), locked.root(GENERATION));
+            if self.has_lost_somebody() {
+                self.break_for_the_dead_locked(locked)?;
+                return Ok(Turn::Done(Passed::Broken));
+            }
             self.free_the_dead_of_before(generation);
             let place = Waiters(&self.heap).join(&locked, me, generation)?;
             let mut change = locked.change();
@@ -140,10 +152,11 @@ impl Barrier {
             }
             Waiters(&self.heap).tell(place, FREE);
             drop(locked);
+            let round = Round { number, generation };
             if acts {
-                return Ok(Turn::Act(number));
+                return Ok(Turn::Act(round));
             }
-            self.finish(true)?;
+            self.finish(&round, true)?;
             return Ok(Turn::Done(Passed::Yes(number)));
         }
     }
@@ -218,10 +231,14 @@ impl Barrier {
         if self.bell().rings() != seen {
             return Ok(false);
         }
+        self.break_for_the_dead_locked(locked)?;
+        Ok(true)
+    }
+
+    fn break_for_the_dead_locked(&self, locked: Locked<'_>) -> Result<(), ContainerError> {
         let deaths = locked.root(DEATHS).wrapping_add(1);
         locked.set(self.heap.head + DEATHS, deaths)?;
-        self.break_locked(locked)?;
-        Ok(true)
+        self.break_locked(locked)
     }
 
     fn break_locked(&self, locked: Locked<'_>) -> Result<(), ContainerError> {
@@ -241,13 +258,14 @@ impl Barrier {
         }
     }
 
-    /// The last one has done what was to be done: all go on, or the barrier is broken if it `failed`.
+    /// The last one of a round has done what was to be done: all go on, or the barrier is broken unless it `has_worked`.
+    /// Nothing happens if the barrier was reset or broken meanwhile.
     ///
     /// # Errors
     /// The lock is not to be had.
-    pub fn finish(&self, has_worked: bool) -> Result<(), ContainerError> {
+    pub fn finish(&self, round: &Round, has_worked: bool) -> Result<(), ContainerError> {
         let locked = self.heap.lock()?;
-        if locked.root(STATE) == ACTS {
+        if locked.root(STATE) == ACTS && locked.root(GENERATION) == round.generation {
             let mut change = locked.change();
             change.put_root(ACTOR, 0)?;
             if has_worked {

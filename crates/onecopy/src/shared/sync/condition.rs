@@ -1,7 +1,7 @@
 //! A condition: threads that have a lock wait until another says that something has changed.
 //!
 //! ```text
-//! root 0: the next ticket      4096: who waits (waiters.rs)
+//! root 0: the next ticket      root 1: when somebody last looked for the dead, in milliseconds      4096: who waits (waiters.rs)
 //! ```
 //! Those who have waited longest are woken first. A wake-up that went to a thread which has died goes on to the next.
 #![forbid(unsafe_code)]
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
-use super::super::layout::ROOT0;
+use super::super::layout::{ROOT0, ROOT1};
 use super::super::lock::{Locked, sleep};
 use super::deadline::{Deadline, Next};
 use super::mutex::Mutex;
@@ -18,9 +18,12 @@ use super::stored::{self, kinds};
 use super::waiters::{BYTES, FREE, Place, WAITING, WOKEN, Waiters};
 use crate::primitive::Ordering;
 use crate::store::{Container, Store, Token};
-use crate::sys::futex;
+use crate::sys::{futex, procfs};
 
 const TICKET: u64 = ROOT0;
+const LOOKED: u64 = ROOT1;
+/// So often one of all who wait looks for the dead, in milliseconds.
+const EVERY_MS: u64 = 50;
 
 /// A condition that all processes see. The lock that belongs to it is the caller's.
 #[derive(Debug, Clone)]
@@ -98,10 +101,25 @@ impl Condition {
                         return Err(ContainerError::Interrupted);
                     }
                     if state.load(Ordering::Acquire) == WAITING {
-                        self.pass_on(&self.heap.lock()?);
+                        self.look_around()?;
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Looks for the dead, unless another has just done so.
+    fn look_around(&self) -> Result<(), ContainerError> {
+        let now = procfs::boot_ms();
+        let is_due = |looked: u64| now.saturating_sub(looked) >= EVERY_MS;
+        if !is_due(self.heap.words.relaxed(self.heap.head + LOOKED)) {
+            return Ok(());
+        }
+        let locked = self.heap.lock()?;
+        if is_due(locked.root(LOOKED)) {
+            locked.set(self.heap.head + LOOKED, now)?;
+            self.pass_on(&locked);
         }
         Ok(())
     }

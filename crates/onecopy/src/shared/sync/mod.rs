@@ -26,7 +26,7 @@ mod stored;
 mod waiters;
 
 pub use api::Queue;
-pub use barrier::{Barrier, Passed, Turn};
+pub use barrier::{Barrier, Passed, Round, Turn};
 pub use condition::Condition;
 pub use event::Event;
 pub use mutex::{Mutex, Took};

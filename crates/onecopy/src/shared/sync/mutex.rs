@@ -6,10 +6,11 @@
 //! 264: a thread that has waited long (u32)              216: holders that have died in it
 //! ```
 //! Whoever gives the lock back may take it again before a sleeper has woken. So that nobody starves, a waiter that has slept
-//! several times in vain writes its name beside the word, and the lock is given to it and not back.
+//! several times in vain writes its name beside the word, and others stand back for it a while. The lock is never given to
+//! anybody: it is taken, so that a wait which ends in another way leaves nothing behind but a name to be taken off.
 //!
 //! **Crash points.** The word names whoever has the lock; a dead one's is taken over (store/lock.rs says how a death is
-//! seen). A waiter that dies after it was given the lock has it, as any other holder that dies.
+//! seen). The name of a starving waiter that has died is taken off by the next who stands back for it.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -32,8 +33,12 @@ const DEPTH: u64 = ROOT3;
 const WORD: u64 = 256;
 const SLEEPERS: u64 = 260;
 const STARVING: u64 = 264;
-/// Sleeps in vain after which a waiter asks to be given the lock.
+/// Sleeps in vain after which others are to stand back for a waiter.
 const PATIENT: u32 = 3;
+/// How often others stand back, and for how long: a waiter that was woken is there by then.
+const COURTESY: u32 = 20;
+/// See [`COURTESY`].
+const STEP_BACK: Duration = Duration::from_millis(1);
 /// The longest sleep before a look at the holder.
 const LONGEST_NAP: Duration = Duration::from_millis(20);
 
@@ -121,7 +126,7 @@ impl Mutex {
     #[inline(always)]
     pub fn acquire(&self, patience: Option<Duration>) -> Result<Option<Took>, ContainerError> {
         let me = self.heap.container.thread()?;
-        if swap(self.word(), 0, me) {
+        if self.starving().load(Ordering::Relaxed) == 0 && swap(self.word(), 0, me) {
             crate::testing::container_stored();
             self.set_depth(1);
             return Ok(Some(Took::Free));
@@ -155,23 +160,19 @@ impl Mutex {
 
     fn wait(&self, me: u32, patience: Option<Duration>) -> Result<Option<Took>, ContainerError> {
         let mut deadline = Deadline::after(patience);
-        let (mut naps, mut has_asked) = (0, false);
-        loop {
+        let (mut naps, mut courtesy) = (0, COURTESY);
+        let waited = loop {
             // Acquire: the slot of the thread that it names is seen as that thread left it (store/lock.rs I1).
             let owner = self.word().load(Ordering::Acquire);
-            if has_asked && owner == me && self.starving().load(Ordering::Acquire) != me {
-                return Ok(Some(Took::Free));
-            }
             let is_from_the_dead = owner != 0 && self.heap.container.is_absent(owner);
-            if owner == 0 || is_from_the_dead {
+            let is_to_be_had = owner == 0 || is_from_the_dead;
+            let stands_back = is_to_be_had && courtesy > 0 && self.is_wanted_by_another(me);
+            if is_to_be_had && !stands_back {
                 if swap(self.word(), owner, me) {
                     crate::testing::container_stored();
                     // Others may sleep as well.
                     self.sleepers().store(1, Ordering::SeqCst);
-                    if has_asked {
-                        self.take_back(me);
-                    }
-                    return Ok(Some(if is_from_the_dead {
+                    break Ok(Some(if is_from_the_dead {
                         Took::FromTheDead
                     } else {
                         Took::Free
@@ -179,32 +180,39 @@ impl Mutex {
                 }
                 continue;
             }
-            let goes_on = match deadline.next() {
-                Next::Spin => true,
-                Next::End if has_asked && !self.take_back(me) => continue,
-                Next::End => return Ok(None),
-                Next::Sleep(nap) => {
-                    naps += 1;
-                    if naps > PATIENT && !has_asked {
-                        has_asked = swap(self.starving(), 0, me);
-                    }
-                    self.sleepers().store(1, Ordering::SeqCst);
-                    sleep(&mut || futex::wait(self.word(), owner, nap.min(LONGEST_NAP)))
-                }
+            let nap = match deadline.next() {
+                Next::Spin => continue,
+                Next::End => break Ok(None),
+                Next::Sleep(nap) => nap,
             };
-            if !goes_on {
-                if has_asked && !self.take_back(me) {
-                    // It was given to this thread meanwhile.
-                    self.give_back();
-                }
-                return Err(ContainerError::Interrupted);
+            naps += 1;
+            if stands_back {
+                courtesy -= 1;
+            } else if naps > PATIENT {
+                // Fails if another one starves, or this one is known to.
+                swap(self.starving(), 0, me);
             }
-        }
+            let longest = if stands_back { STEP_BACK } else { LONGEST_NAP };
+            self.sleepers().store(1, Ordering::SeqCst);
+            if !sleep(&mut || futex::wait(self.word(), owner, nap.min(longest))) {
+                break Err(ContainerError::Interrupted);
+            }
+        };
+        swap(self.starving(), me, 0);
+        waited
     }
 
-    /// Takes the wish for the lock back; `false` if it was granted.
-    fn take_back(&self, me: u32) -> bool {
-        swap(self.starving(), me, 0)
+    /// Whether a living thread, which is another, has waited for long.
+    fn is_wanted_by_another(&self, me: u32) -> bool {
+        let starving = self.starving().load(Ordering::Acquire);
+        if starving == 0 || starving == me {
+            return false;
+        }
+        let is_dead = self.heap.container.is_absent(starving);
+        if is_dead {
+            swap(self.starving(), starving, 0);
+        }
+        !is_dead
     }
 
     /// Gives the lock back.
@@ -237,28 +245,22 @@ impl Mutex {
 
     #[inline(always)]
     fn give_back(&self) {
-        let next = match self.starving().load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.starving().swap(0, Ordering::AcqRel),
-        };
         // SeqCst: publishes what was done under the lock, and either sees the sleeper or is seen by it.
-        self.word().store(next, Ordering::SeqCst);
+        self.word().store(0, Ordering::SeqCst);
         crate::testing::container_stored();
         if self.sleepers().load(Ordering::SeqCst) != 0 {
-            self.wake(next != 0);
+            self.wake();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn wake(&self, is_given: bool) {
-        if is_given {
-            futex::wake_many(self.word(), ALL);
-            return;
-        }
+    fn wake(&self) {
         // Whoever goes to sleep after this sets it again.
         self.sleepers().store(0, Ordering::SeqCst);
-        futex::wake_many(self.word(), 1);
+        // The one that has waited long may not be the first.
+        let is_wanted = self.starving().load(Ordering::Relaxed) != 0;
+        futex::wake_many(self.word(), if is_wanted { ALL } else { 1 });
     }
 
     /// Gives the lock back however often this thread has taken it; how often that was.
@@ -267,7 +269,7 @@ impl Mutex {
     /// [`ContainerError::NotHeld`].
     pub fn release_all(&self) -> Result<u64, ContainerError> {
         let depth = self.depth();
-        if self.is_recursive && !self.is_held_here()? || self.owner() == 0 {
+        if !self.is_held_here()? {
             return Err(ContainerError::NotHeld);
         }
         self.give_back();

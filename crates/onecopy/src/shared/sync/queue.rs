@@ -6,7 +6,7 @@
 //! 448: items at most, 0 for any number           456: items that were put and not yet reported done
 //! 464: the first lease, 0 for none               472: leased items that have come back
 //! 480: 1 counts what is done, 2 last in, first out                    488: the number of the next lease
-//! lease: next | word of the item | process that has it, 0 for nobody | number
+//! lease: next | word of the item | process that has it, 0 for nobody | number | where the word stands that leads to it
 //! ```
 //! An item that is taken *for a lease* moves, in the change that takes it out of the list, to the chain of leases, where the
 //! name of its process stands beside it. It goes when it is reported done; if its process dies before, whoever next finds the
@@ -45,11 +45,12 @@ const COUNTS: u64 = 1;
 const IS_STACK: u64 = 2;
 
 /// Bytes of a lease's block, and where its words stand from the block's header on.
-const LEASE_BYTES: u64 = 32;
+const LEASE_BYTES: u64 = 40;
 const NEXT: u64 = 8;
 const WORD: u64 = 16;
 const OWNER: u64 = 24;
 const ITS_NUMBER: u64 = 32;
+const BEFORE: u64 = 40;
 
 /// What kind of queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -391,11 +392,15 @@ impl RawQueue {
                 (WORD, taken.word.0),
                 (OWNER, me),
                 (ITS_NUMBER, number),
+                (BEFORE, head + LEASES),
             ];
             for (offset, value) in words {
                 change.prepare(at + offset, value)?;
             }
             change.put(head + LEASES, at)?;
+            if first != 0 {
+                change.put(first + BEFORE, at + NEXT)?;
+            }
             change.put(head + NUMBER, number.wrapping_add(1))
         })?;
         let is_bounded = locked.root(MOST) > 0;
@@ -434,6 +439,9 @@ impl RawQueue {
         Self::unlink(locked, &found, word, |change| {
             change.put_root(RETURNED, returned)
         })?;
+        if locked.root(MOST) > 0 {
+            self.bell(ROOM).ring(1);
+        }
         Ok(Some(Ok(made)))
     }
 
@@ -468,8 +476,12 @@ impl RawQueue {
         also: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
         locked.make_room_in_limbo()?;
+        let next = locked.load(found.at + NEXT)?;
         let mut change = locked.change();
-        change.put(found.before, locked.load(found.at + NEXT)?)?;
+        change.put(found.before, next)?;
+        if next != 0 {
+            change.put(next + BEFORE, found.before)?;
+        }
         also(&mut change)?;
         retire(&mut change, word)?;
         change.free(found.at)?;
@@ -510,11 +522,15 @@ impl RawQueue {
         locked: &Locked<'_>,
         lease: &Lease,
     ) -> Result<Option<Found>, ContainerError> {
-        let me = self.heap().container.process()?;
-        Self::find(locked, |at| {
-            let is_it = at == lease.at && locked.load(at + ITS_NUMBER)? == lease.number;
-            Ok(is_it && locked.load(at + OWNER)? == me)
-        })
+        let (me, at) = (self.heap().container.process()?, lease.at);
+        // The block may have been freed since, and be anything: no other lease ever has the number.
+        if self.heap().own(at).is_err() || Header(locked.load(at)?).kind() != LEASE {
+            return Ok(None);
+        }
+        let is_own =
+            locked.load(at + ITS_NUMBER)? == lease.number && locked.load(at + OWNER)? == me;
+        let before = locked.load(at + BEFORE)?;
+        Ok(is_own.then_some(Found { at, before }))
     }
 
     /// Ends a lease: its item is done with. `false` if this process does not have it any more.
@@ -598,12 +614,16 @@ impl RawQueue {
     pub fn verify(&self) -> Result<(), ContainerError> {
         self.list.verify_and(|locked, census| {
             let mut returned = 0;
-            let mut at = locked.root(LEASES);
+            let (mut at, mut before) = (locked.root(LEASES), locked.heap.head + LEASES);
             while at != 0 {
                 census.reach(at, LEASE)?;
+                if locked.load(at + BEFORE)? != before {
+                    return Err(no_lease(locked));
+                }
                 census.value(locked.load(at + WORD)?)?;
                 returned += u64::from(locked.load(at + OWNER)? == 0);
-                at = locked.load(at + NEXT)?;
+                before = at + NEXT;
+                at = locked.load(before)?;
             }
             if returned != locked.root(RETURNED) {
                 return Err(no_lease(locked));

@@ -1,12 +1,12 @@
 //! A semaphore: units that are taken and given back.
 //!
 //! ```text
-//! root 0: units to be had      root 1: the most there may be, 0 for any number
+//! root 0: units to be had      root 1: the most there may be plus one, 0 for any number
 //! root 2: 1 once somebody gave back what it had not taken: the units are signals then
-//! 256: the bell      216: units that the dead have left      4096: names of processes, one for each unit that is taken
+//! 256: the bell      216: units that the dead have left      4096: 512 places of {process, units that it has taken}
 //! ```
-//! Whoever takes a unit writes the name of its process beside it in the same change, and the units of a process that has
-//! died are given back by whoever waits in vain. A semaphore whose units one process takes and another gives back counts
+//! Whoever takes a unit counts it for its process in the same change, and the units of a process that has died are given back
+//! by whoever waits in vain. A semaphore whose units one process takes and another gives back counts
 //! something; nobody can say then what the dead have left, and theirs stay taken. It is known by its first value, 0, or
 //! by the first unit that is given back by a process that has none.
 //!
@@ -29,12 +29,11 @@ const UNITS: u64 = ROOT0;
 const MOST: u64 = ROOT1;
 const IS_SIGNAL: u64 = ROOT2;
 const BELL: u64 = 256;
-/// Where the names begin: behind the head.
-const NAMES: u64 = FIRST_ARENA;
-/// Names that there is room for, at least and at most. Units beyond stay taken if their process dies.
-const FEWEST_NAMES: u64 = 512;
-/// See [`FEWEST_NAMES`].
-const MOST_NAMES: u64 = 64 << 10;
+/// Where the places begin: behind the head.
+const PLACES: u64 = FIRST_ARENA;
+/// Processes that can have units at a time; those of more stay taken if they die.
+const MOST_PLACES: u64 = 512;
+const PLACE_BYTES: u64 = 16;
 
 /// What came of giving units back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +56,9 @@ impl Semaphore {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, units: u64, is_bounded: bool) -> Result<Self, ContainerError> {
-        let names = units.clamp(FEWEST_NAMES, MOST_NAMES);
-        let heap = stored::create(store, kinds::SEMAPHORE, NAMES + 8 * names)?;
+        let heap = stored::create(store, kinds::SEMAPHORE, PLACES + PLACE_BYTES * MOST_PLACES)?;
         heap.top.store(UNITS, units);
-        let most = if is_bounded { units } else { 0 };
+        let most = if is_bounded { units + 1 } else { 0 };
         heap.top.store(MOST, most);
         heap.top.store(IS_SIGNAL, u64::from(units == 0));
         Ok(Self { heap })
@@ -102,21 +100,20 @@ impl Semaphore {
         Bell::of(&self.heap, BELL)
     }
 
-    /// Names that there is room for.
-    fn names(&self) -> u64 {
-        self.heap.container.len().saturating_sub(NAMES) / 8
+    /// Where the places stand, from the head on.
+    fn places(&self) -> impl Iterator<Item = u64> {
+        let room = self.heap.container.len().saturating_sub(PLACES) / PLACE_BYTES;
+        (0..room.min(MOST_PLACES)).map(|index| PLACES + PLACE_BYTES * index)
     }
 
-    /// A name, as of under the lock.
-    fn name(&self, at: u64) -> u64 {
+    /// A word of a place, as of under the lock.
+    fn word(&self, _locked: &Locked<'_>, at: u64) -> u64 {
         self.heap.words.relaxed(self.heap.head + at)
     }
 
-    /// The first name that is `name`.
-    fn find(&self, name: u64) -> Option<u64> {
-        (0..self.names())
-            .map(|index| NAMES + 8 * index)
-            .find(|at| self.name(*at) == name)
+    /// The place of a process, 0 being nobody's.
+    fn place_of(&self, locked: &Locked<'_>, process: u64) -> Option<u64> {
+        self.places().find(|at| self.word(locked, *at) == process)
     }
 
     /// Takes a unit; whether one was to be had in time.
@@ -148,13 +145,21 @@ impl Semaphore {
             return Ok(false);
         }
         let place = match locked.root(IS_SIGNAL) {
-            0 => self.find(0),
+            0 => self
+                .place_of(&locked, me)
+                .or_else(|| self.place_of(&locked, 0)),
             _ => None,
         };
         let mut change = locked.change();
         change.put_root(UNITS, units - 1)?;
         if let Some(at) = place {
+            let had = if self.word(&locked, at) == me {
+                self.word(&locked, at + 8)
+            } else {
+                0
+            };
             change.put_root(at, me)?;
+            change.put_root(at + 8, had.saturating_add(1))?;
         }
         change.commit(false)?;
         Ok(true)
@@ -165,71 +170,59 @@ impl Semaphore {
     /// # Errors
     /// The lock is not to be had.
     pub fn release(&self, count: u64) -> Result<Released, ContainerError> {
-        let me = self.heap.container.process()?;
-        let locked = self.heap.lock()?;
-        let (units, most) = (locked.root(UNITS), locked.root(MOST));
-        let sum = units.saturating_add(count);
-        if most > 0 && sum > most || sum > u64::from(u32::MAX) {
+        if self.give(count)? == Released::TooMany {
             return Ok(Released::TooMany);
         }
-        self.give_back(&locked, me, count)?;
-        drop(locked);
         self.bell().ring(u32::try_from(count).unwrap_or(u32::MAX));
         Ok(Released::Yes)
     }
 
-    /// Gives units back one by one, each with the name beside it.
-    fn give_back(&self, locked: &Locked<'_>, me: u64, count: u64) -> Result<(), ContainerError> {
-        for given in 0..count {
-            let units = locked.root(UNITS);
-            if locked.root(IS_SIGNAL) != 0 {
-                let left = count - given;
-                return locked.set(self.heap.head + UNITS, units.saturating_add(left));
-            }
-            let mut change = locked.change();
-            match self.find(me) {
-                Some(at) => change.put_root(at, 0)?,
-                None => change.put_root(IS_SIGNAL, 1)?,
-            }
-            change.put_root(UNITS, units.saturating_add(1))?;
-            change.commit(false)?;
+    fn give(&self, count: u64) -> Result<Released, ContainerError> {
+        let me = self.heap.container.process()?;
+        let locked = self.heap.lock()?;
+        let (units, most) = (locked.root(UNITS), locked.root(MOST));
+        let sum = units.saturating_add(count);
+        if most > 0 && sum >= most || sum > u64::from(u32::MAX) {
+            return Ok(Released::TooMany);
         }
-        Ok(())
+        let mut change = locked.change();
+        change.put_root(UNITS, sum)?;
+        if locked.root(IS_SIGNAL) == 0 {
+            let place = self.place_of(&locked, me);
+            match place.map(|at| (at, self.word(&locked, at + 8))) {
+                Some((at, had)) if had > count => change.put_root(at + 8, had - count)?,
+                Some((at, had)) if had == count => change.put_root(at, 0)?,
+                // It gives back what it has not.
+                _ => change.put_root(IS_SIGNAL, 1)?,
+            }
+        }
+        change.commit(false)?;
+        Ok(Released::Yes)
     }
 
     /// Gives back the units that dead processes have; whether there were any.
     fn free_those_of_the_dead(&self) -> Result<bool, ContainerError> {
-        let mut known: Vec<(u64, bool)> = Vec::new();
         let locked = self.heap.lock()?;
         if locked.root(IS_SIGNAL) != 0 {
             return Ok(false);
         }
         let mut freed = 0;
-        for at in (0..self.names()).map(|index| NAMES + 8 * index) {
-            let name = self.name(at);
-            if name == 0 {
+        for at in self.places() {
+            let process = self.word(&locked, at);
+            if process == 0 || !self.heap.container.has_ended(process)? {
                 continue;
             }
-            let before = known.iter().find(|known| known.0 == name).copied();
-            let has_ended = if let Some((_, has_ended)) = before {
-                has_ended
-            } else {
-                let has_ended = self.heap.container.has_ended(name)?;
-                known.push((name, has_ended));
-                has_ended
-            };
-            if has_ended {
-                let mut change = locked.change();
-                change.put_root(at, 0)?;
-                change.put_root(UNITS, locked.root(UNITS).saturating_add(1))?;
-                change.put_root(DEATHS, locked.root(DEATHS).wrapping_add(1))?;
-                change.commit(false)?;
-                freed += 1;
-            }
+            let had = self.word(&locked, at + 8);
+            let mut change = locked.change();
+            change.put_root(at, 0)?;
+            change.put_root(UNITS, locked.root(UNITS).saturating_add(had))?;
+            change.put_root(DEATHS, locked.root(DEATHS).wrapping_add(had))?;
+            change.commit(false)?;
+            freed += had;
         }
         drop(locked);
         if freed > 0 {
-            self.bell().ring(freed);
+            self.bell().ring(u32::try_from(freed).unwrap_or(u32::MAX));
         }
         Ok(freed > 0)
     }
