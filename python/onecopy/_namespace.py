@@ -82,7 +82,7 @@ class Namespace:
     def update_with(self, name: str, function: Callable[[Any], Any], /, *default: Any) -> Any:
         """Replaces an attribute by what a function makes of it, in one step, and returns the new value.
 
-        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+        The function runs without the lock, and again if somebody was faster: it may run more than once.
 
         Args:
             name: Which attribute.
@@ -91,6 +91,8 @@ class Namespace:
 
         Raises:
             AttributeError: There is no such attribute, and no default.
+            RuntimeError: The function sets the attribute itself.
+            TimeoutError: Others have set it during each try, for ten seconds. `with ns.lock:` keeps them out.
         """
         _check(name)
 

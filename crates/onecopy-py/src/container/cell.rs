@@ -128,8 +128,11 @@ impl Value {
 
     /// Replaces the value by what a function makes of it, in one step, and returns the new one.
     ///
-    /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs
-    /// under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the value has changed meanwhile: it may run more than once.
+    ///
+    /// Raises:
+    ///     RuntimeError: The function changes the value itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with v.lock:` keeps them out.
     #[pyo3(signature = (function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,

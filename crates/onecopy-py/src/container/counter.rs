@@ -14,11 +14,10 @@ use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given};
-use super::key::OwnedKey;
 use super::keyed::{self, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::WriterLock;
-use super::pairs::{Changes, change};
+use super::operators::{self, Operator};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
@@ -99,35 +98,16 @@ impl Counter {
         counts::add_all(&this.get().raw, &counted(this.py(), source, counts)?, true)
     }
 
-    /// Becomes what an operator of real counters makes of it.
-    fn become_of(this: &Bound<'_, Self>, method: &str, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = this.py();
+    /// Becomes what an operator of counters makes of it.
+    fn become_of(this: &Bound<'_, Self>, how: Operator, other: &Bound<'_, PyAny>) -> PyResult<()> {
         let other = other_counter(other)?;
         if !other.is_instance_of::<PyDict>() {
-            let name = other.get_type().name()?;
+            let (symbol, name) = (how.symbol(), other.get_type().name()?);
             return Err(PyTypeError::new_err(format!(
-                "{method}() of a counter takes a counter or a dict of counts, not {name}"
+                "{symbol} of a counter takes a counter or a dict of counts, not {name}"
             )));
         }
-        change(&this.get().raw, |picture| {
-            let before = keyed::dict_of(py, picture)?;
-            let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
-            let mut changes = Changes::default();
-            for (key, count) in before.iter() {
-                if !after.contains(&key)? {
-                    changes.gone.push(OwnedKey::of(&key)?);
-                } else if !count.eq(after.get_item(&key)?)? {
-                    changes.set.push(&key, &after.get_item(&key)?)?;
-                }
-            }
-            for item in after.call_method0("items")?.try_iter()? {
-                let (key, count): keyed::KeyValue<'_> = item?.extract()?;
-                if !before.contains(&key)? {
-                    changes.set.push(&key, &count)?;
-                }
-            }
-            Ok(changes)
-        })
+        operators::combine(&this.get().raw, how, &other)
     }
 }
 
@@ -200,19 +180,19 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     }
 
     fn __iadd__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__iadd__", other)
+        Self::become_of(this, Operator::Add, other)
     }
 
     fn __isub__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__isub__", other)
+        Self::become_of(this, Operator::Sub, other)
     }
 
     fn __iand__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__iand__", other)
+        Self::become_of(this, Operator::And, other)
     }
 
     fn __ior__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__ior__", other)
+        Self::become_of(this, Operator::Or, other)
     }
 
     fn __pos__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -294,12 +274,15 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
 
     /// Replaces a count by what a function makes of it, in one step, and returns the new one.
     ///
-    /// The function runs without the lock, and again if the count has changed meanwhile; after eight times in vain it runs
-    /// under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the count has changed meanwhile: it may run more than once.
     ///
     /// Args:
     ///     key: Which count.
     ///     function: Is given the count, and returns the new one.
+    ///
+    /// Raises:
+    ///     RuntimeError: The function changes the count itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with c.lock:` keeps them out.
     #[pyo3(signature = (key, function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,

@@ -195,8 +195,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
 
     /// Replaces the value of a key by what a function makes of it, in one step, and returns the new value.
     ///
-    /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs
-    /// under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the value has changed meanwhile: it may run more than once.
     ///
     /// Args:
     ///     key: Which value.
@@ -205,6 +204,8 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     ///
     /// Raises:
     ///     KeyError: There is no such key, and no default.
+    ///     RuntimeError: The function changes the value itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with d.lock:` keeps them out.
     ///
     /// Examples:
     ///     >>> import onecopy

@@ -46,7 +46,7 @@ pub(super) fn with_key<T>(
 }
 
 /// A key with bytes of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct OwnedKey {
     canonical: Encoded,
     form: Option<Word>,
@@ -66,6 +66,16 @@ impl OwnedKey {
             let canonical = Encoded::of_incoming(&canonical);
             Ok(Self { canonical, form })
         })
+    }
+
+    /// The same for equal keys, and for no others.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        match self.canonical.incoming() {
+            Incoming::Word(word) => word.bits().to_le_bytes().to_vec(),
+            // Longer than a word, and another first byte for each kind.
+            Incoming::Blob(kind, bytes) => [&[kind as u8; 9], bytes].concat(),
+            Incoming::Reference(_) => Vec::new(),
+        }
     }
 
     pub(super) fn key(&self, raw: &RawDict) -> Key<'_> {

@@ -148,7 +148,7 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.repeat(index::times(count)?)
+        self.repeat(count.py(), index::times(count)?)
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -198,7 +198,7 @@ impl List {
     ///     ValueError: There is none.
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.until_done("remove", || self.remove_once(value))
+        self.remove_equal(value)
     }
 
     /// Takes all elements out. Their memory goes back to the store.
@@ -243,16 +243,18 @@ impl List {
 
     /// Sorts the elements, as `list.sort` does.
     ///
-    /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
-    /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
+    /// `key` and the comparisons run without the lock, on a copy, and again if the list has changed meanwhile.
+    ///
+    /// Raises:
+    ///     ValueError: `key`, or a comparison, changes the list.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with l.lock:` keeps them out.
     #[pyo3(signature = (*, key = None, reverse = Truth(false)), text_signature = "($self, *, key=None, reverse=False)")]
     fn sort(
         this: &Bound<'_, Self>,
         key: Option<&Bound<'_, PyAny>>,
         reverse: Truth,
     ) -> PyResult<()> {
-        let (list, Truth(reverse)) = (this.get(), reverse);
-        list.until_done("sort", || list.sort_once(this.py(), key, reverse))
+        this.get().sort_by(this.py(), key, reverse.0)
     }
 
     /// The elements as a real list, of one moment.
@@ -356,8 +358,7 @@ impl List {
 
     /// Replaces an element by what a function makes of it, in one step, and returns the new one.
     ///
-    /// The function runs without the lock, and again if the element has changed meanwhile; after eight times in vain it
-    /// runs under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the element has changed meanwhile: it may run more than once.
     ///
     /// Args:
     ///     index: Which element.
@@ -365,6 +366,8 @@ impl List {
     ///
     /// Raises:
     ///     IndexError: There is no such element.
+    ///     RuntimeError: The function changes the element itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with l.lock:` keeps them out.
     #[pyo3(signature = (index, function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,

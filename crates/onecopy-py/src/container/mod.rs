@@ -6,7 +6,7 @@
 //! | `slots`, `keyed_slots`, `argument` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
 //! | `set` | what is `onecopy.Set`? |
-//! | `counter`, `counts` | what is `onecopy.Counter`? |
+//! | `counter`, `counts`, `operators` | what is `onecopy.Counter`? |
 //! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
 //! | `key` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
@@ -55,6 +55,7 @@ mod list;
 mod list_iterator;
 mod list_work;
 mod lock;
+mod operators;
 mod pairs;
 mod reference;
 mod set;

@@ -1,7 +1,9 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict};
+use std::collections::HashSet;
+
+use onecopy::shared::{DictKind, End, Part, Picture, RawDict};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -13,7 +15,7 @@ use super::handle::{self, Given};
 use super::key::{OwnedKey, no_key};
 use super::keyed;
 use super::keyed_methods::keyed_methods;
-use super::lock::WriterLock;
+use super::lock::{self, WriterLock};
 use super::pairs::{Changes, Pairs, change};
 use super::word::{self, Objects};
 use crate::column::spare::Spare;
@@ -103,16 +105,17 @@ pub(super) fn delete(raw: &RawDict, element: &Bound<'_, PyAny>) -> PyResult<bool
     keyed::delete(raw, &member(element)?)
 }
 
-/// Calls `take` with each element of a copy.
-fn each(
-    py: Python<'_>,
-    picture: &Picture,
-    mut take: impl FnMut(&Bound<'_, PyAny>, &Incoming<'_>) -> PyResult<()>,
-) -> PyResult<()> {
-    for given in picture.iter().step_by(2) {
-        take(&word::object(py, given.make(&Objects))?, &given)?;
+/// The elements of a set that may be elements here. No other equals one of ours.
+fn keys_of(set: &Bound<'_, PySet>) -> PyResult<Vec<OwnedKey>> {
+    let mut keys = Vec::with_capacity(set.len());
+    for element in set {
+        match OwnedKey::of(&element) {
+            Ok(key) => keys.push(key),
+            Err(error) if error.is_instance_of::<PyTypeError>(set.py()) => {}
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(keys)
 }
 
 impl Set {
@@ -164,37 +167,49 @@ impl Set {
         pairs.put(&self.raw)
     }
 
-    /// Takes out what is in `other`, or what is not.
-    fn take_out(this: &Bound<'_, Self>, other: &Bound<'_, PySet>, is_in: bool) -> PyResult<()> {
-        change(&this.get().raw, |picture| {
-            let mut changes = Changes::default();
-            each(this.py(), picture, |element, given| {
-                if other.contains(element)? == is_in {
-                    changes.gone.push(OwnedKey::of_given(given)?);
-                }
-                Ok(())
-            })?;
-            Ok(changes)
-        })
+    /// Takes out what is in `other`.
+    fn take_out(&self, other: &Bound<'_, PySet>) -> PyResult<()> {
+        let gone = keys_of(other)?;
+        let set = Pairs::default();
+        let _locked = lock::hold(self.raw.writer_lock())?;
+        Changes { gone, set }.make(&self.raw)
     }
 
-    fn turn_over(this: &Bound<'_, Self>, other: &Bound<'_, PySet>) -> PyResult<()> {
-        let py = this.py();
-        change(&this.get().raw, |picture| {
+    /// Takes out what is not in `other`.
+    fn keep(&self, other: &Bound<'_, PySet>) -> PyResult<()> {
+        let kept: HashSet<_> = keys_of(other)?.iter().map(OwnedKey::identity).collect();
+        let work_out = |picture: &Picture| {
             let mut changes = Changes::default();
-            let ours = PySet::empty(py)?;
-            each(py, picture, |element, given| {
-                ours.add(element)?;
-                if other.contains(element)? {
-                    changes.gone.push(OwnedKey::of_given(given)?);
+            for given in picture.iter().step_by(2) {
+                let key = OwnedKey::of_given(&given)?;
+                if !kept.contains(&key.identity()) {
+                    changes.gone.push(key);
                 }
-                Ok(())
-            })?;
-            changes
-                .set
-                .add_keys(&other.sub(&ours)?, &py.None().into_bound(py))?;
+            }
             Ok(changes)
-        })
+        };
+        change(other.py(), &self.raw, |_| true, work_out)
+    }
+
+    /// Takes out what is also in `other`, and adds what is only there.
+    fn turn_over(&self, other: &Bound<'_, PySet>) -> PyResult<()> {
+        let none = other.py().None().into_bound(other.py());
+        let mut pairs = Pairs::default();
+        pairs.add_keys(other, &none)?;
+        let _locked = lock::hold(self.raw.writer_lock())?;
+        let mut changes = Changes::default();
+        for key in pairs.keys() {
+            if self
+                .raw
+                .contains(&key.key(&self.raw))
+                .map_err(Error::from)?
+            {
+                changes.gone.push(key.clone());
+            } else {
+                changes.set.push_key(key.clone(), &none)?;
+            }
+        }
+        changes.make(&self.raw)
     }
 }
 
@@ -253,15 +268,15 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     }
 
     fn __iand__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::take_out(this, &set_of(&sure_operand("&=", other)?)?, false)
+        this.get().keep(&set_of(&sure_operand("&=", other)?)?)
     }
 
     fn __isub__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::take_out(this, &set_of(&sure_operand("-=", other)?)?, true)
+        this.get().take_out(&set_of(&sure_operand("-=", other)?)?)
     }
 
     fn __ixor__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::turn_over(this, &set_of(&sure_operand("^=", other)?)?)
+        this.get().turn_over(&set_of(&sure_operand("^=", other)?)?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -314,7 +329,7 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
         for other in rest {
             kept.call_method1("intersection_update", (other,))?;
         }
-        Self::take_out(this, &kept, false)
+        this.get().keep(&kept)
     }
 
     /// Takes out what is in one of the iterables.
@@ -322,7 +337,7 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     fn difference_update(this: &Bound<'_, Self>, others: &Bound<'_, PyTuple>) -> PyResult<()> {
         let gone = PySet::empty(this.py())?;
         gone.call_method1("update", others)?;
-        Self::take_out(this, &gone, true)
+        this.get().take_out(&gone)
     }
 
     /// Takes out what is also in the iterable, and adds what is only there.
@@ -331,7 +346,7 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
         this: &Bound<'_, Self>,
         other: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        Self::turn_over(this, &set_of(other)?)
+        this.get().turn_over(&set_of(other)?)
     }
 
     /// A real set of what is in this or in one of the iterables.
