@@ -76,7 +76,16 @@ class Namespace:
 
     @property
     def lock(self) -> WriterLock:
-        """The writers' lock, for `with`: others wait before they change an attribute, and readers go on."""
+        """The writers' lock, for `with`: others wait before they change an attribute, and readers go on.
+
+        Examples:
+            >>> import onecopy
+            >>> ns = onecopy.Namespace(a=1, b=2)
+            >>> with ns.lock:
+            ...     ns.a, ns.b = ns.b, ns.a
+            >>> ns
+            onecopy.Namespace(a=2, b=1)
+        """
         return self._entries.lock
 
     def update_with(self, name: str, function: Callable[[Any], Any], /, *default: Any) -> Any:
@@ -93,6 +102,12 @@ class Namespace:
             AttributeError: There is no such attribute, and no default.
             RuntimeError: The function sets the attribute itself.
             TimeoutError: Others have set it during each try, for ten seconds. `with ns.lock:` keeps them out.
+
+        Examples:
+            >>> import onecopy
+            >>> ns = onecopy.Namespace(best=0.5)
+            >>> ns.update_with("best", lambda best: max(best, 0.6))
+            0.6
         """
         _check(name)
 

@@ -54,17 +54,26 @@ impl RawDict {
     }
 
     /// The same for keys that are all different.
-    pub(super) fn update_different(
+    fn update_different(
         &self,
         locked: &Locked<'_>,
         items: &[Item<'_, '_>],
     ) -> Result<(), ContainerError> {
-        let count = items.len() as u64;
         if items.len() > BATCH
             && let Some(words) = self.only_words(locked, items)?
         {
             return replace_words(locked, &words);
         }
+        self.update_mixed(locked, items)
+    }
+
+    /// The same where some keys are new, or some values are no words.
+    pub(super) fn update_mixed(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
+        let count = items.len() as u64;
         if items.len() > BATCH && len_of(locked.root(STATE)) <= LARGER.saturating_mul(count) {
             return self.rebuild_with(locked, Keep::All, items);
         }
@@ -180,7 +189,10 @@ impl RawDict {
 }
 
 /// Replaces words of values, all in one step.
-fn replace_words(locked: &Locked<'_>, words: &[(u64, Word)]) -> Result<(), ContainerError> {
+pub(super) fn replace_words(
+    locked: &Locked<'_>,
+    words: &[(u64, Word)],
+) -> Result<(), ContainerError> {
     let mut change = locked.long_change(words.len() as u64)?;
     for (at, word) in words {
         change.put(*at, word.0)?;
