@@ -214,6 +214,13 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Args:
     ///     source: An iterable of what to count, or a mapping of counts.
     ///     counts: More counts, as keywords.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.Counter("ab")
+    ///     >>> words.update("abb")
+    ///     >>> words["b"]
+    ///     3
     #[pyo3(signature = (source = None, /, **counts))]
     fn update<'py>(
         this: &Bound<'py, Self>,
@@ -228,6 +235,13 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Args:
     ///     source: An iterable of what to count, or a mapping of counts.
     ///     counts: More counts, as keywords.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.Counter("abb")
+    ///     >>> words.subtract("ab")
+    ///     >>> words
+    ///     onecopy.Counter({'b': 1, 'a': 0})
     #[pyo3(signature = (source = None, /, **counts))]
     fn subtract<'py>(
         this: &Bound<'py, Self>,
@@ -243,6 +257,11 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     ///
     /// Args:
     ///     n: How many; all by default.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abracadabra").most_common(2)
+    ///     [('a', 5), ('b', 2)]
     #[pyo3(signature = (n = None))]
     fn most_common<'py>(
         &self,
@@ -253,21 +272,41 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     }
 
     /// Each key as often as it counts, as an iterator.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> list(onecopy.Counter(a=2, b=1).elements())
+    ///     ['a', 'a', 'b']
     fn elements<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)?.call_method0("elements")
     }
 
     /// The sum of all counts.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abb").total()
+    ///     3
     fn total<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)?.call_method0("total")
     }
 
     /// A `collections.Counter` of what is in it at one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abb").copy()
+    ///     Counter({'b': 2, 'a': 1})
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)
     }
 
     /// A `collections.Counter` of what is in it at one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abb").to_python()
+    ///     Counter({'b': 2, 'a': 1})
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)
     }
@@ -283,6 +322,12 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Raises:
     ///     RuntimeError: The function changes the count itself.
     ///     TimeoutError: Others have changed it during each try, for ten seconds. `with c.lock:` keeps them out.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.Counter("abb")
+    ///     >>> words.update_with("b", lambda count: count * 10)
+    ///     20
     #[pyo3(signature = (key, function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,

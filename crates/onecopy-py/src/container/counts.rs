@@ -18,9 +18,10 @@ use crate::error::Error;
 
 /// Adds the counts of a real counter. `is_first`: into a counter that was just made, which takes anything.
 pub(super) fn add_all(raw: &RawDict, counts: &Bound<'_, PyAny>, is_first: bool) -> PyResult<()> {
-    let mut pairs = Pairs::default();
-    let mut amounts = Vec::new();
-    for item in counts.cast::<PyDict>()?.iter() {
+    let counts = counts.cast::<PyDict>()?;
+    let mut pairs = Pairs::of(counts.len());
+    let mut amounts = Vec::with_capacity(counts.len());
+    for item in counts.iter() {
         pairs.push(&item.0, &item.1)?;
         amounts.push(item.1);
     }

@@ -22,6 +22,19 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
+    /// None yet, with room for so many: what grows is copied into pages that nobody has touched.
+    pub(super) fn of(count: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(count),
+            values: Vec::with_capacity(count),
+        }
+    }
+
+    fn reserve(&mut self, count: usize) {
+        self.keys.reserve(count);
+        self.values.reserve(count);
+    }
+
     pub(super) fn push(
         &mut self,
         key: &Bound<'_, PyAny>,
@@ -62,6 +75,7 @@ impl Pairs {
 
     fn add_of(&mut self, raw: &RawDict) -> PyResult<()> {
         let picture = raw.picture(Part::Items).map_err(Error::from)?;
+        self.reserve(picture.len() / 2);
         let mut all = picture.iter();
         while let (Some(key), Some(value)) = (all.next(), all.next()) {
             self.keys.push(OwnedKey::of_given(&key)?);
@@ -71,6 +85,7 @@ impl Pairs {
     }
 
     fn add_items(&mut self, items: &Bound<'_, PyList>) -> PyResult<()> {
+        self.reserve(items.len());
         for item in items {
             let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
             self.push(&key, &value)?;

@@ -97,7 +97,7 @@ impl RawDict {
         let mut sums: Vec<(Key<'_>, Int)> = Vec::with_capacity(items.len());
         // Where the sums go, as long as all are words that replace words.
         let mut places = Some(Vec::with_capacity(items.len()));
-        let mut seen = Seen::default();
+        let mut seen = Seen::of(items.len());
         for (key, amount) in items {
             let Some(amount) = Int::of(amount) else {
                 return Ok(false);

@@ -204,7 +204,7 @@ pub(super) fn replace_words(
 /// The items with each key once.
 pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i, 'a>> {
     let mut result: Vec<Item<'_, '_>> = Vec::with_capacity(items.len());
-    let mut seen = Seen::default();
+    let mut seen = Seen::of(items.len());
     for (key, value) in items {
         match seen.place(key, |place| result.get(place).map(|item| item.0)) {
             Some(place) => {
@@ -219,13 +219,19 @@ pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i,
 }
 
 /// Keys that have been met, by their hashes, or by a number after it where others are.
-#[derive(Default)]
 pub(super) struct Seen {
     places: NumberMap<usize>,
     count: usize,
 }
 
 impl Seen {
+    /// None yet, with room for so many.
+    pub(super) fn of(count: usize) -> Self {
+        let mut places = NumberMap::default();
+        places.reserve(count);
+        Self { places, count: 0 }
+    }
+
     /// Where a key has been met before; if it has not been, it gets the next place. `key_at` gives the key of a place.
     pub(super) fn place<'k, 'a: 'k>(
         &mut self,
