@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import ctypes
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -215,3 +216,24 @@ def test_sharing_and_saving_take_what_a_container_holds_now(make: Any, content: 
 def test_a_container_that_holds_a_container_is_not_shared() -> None:
     with pytest.raises(onecopy.errors.Unsupported, match=r"data\[1\].*to_python\(\)"):
         onecopy.share(onecopy.List([1, onecopy.List()]))
+
+
+@pytest.mark.parametrize("new", [lambda n: 10**6 + n, lambda n: 2**40 + n, lambda n: -(2**70) - n, float, str])
+def test_reads_of_new_values_keep_no_more_than_free_lists_do(new: Callable[[int], Any]) -> None:
+    value: onecopy.Value[Any] = onecopy.Value()
+    numbers, entries = onecopy.List[Any]([0]), onecopy.Dict[str, Any](a=0)
+    count = itertools.count()
+
+    def passes(read: Callable[[], Any]) -> int:
+        before = sys.getallocatedblocks()
+        for _ in range(2000):
+            value.set(new(next(count)))
+            numbers[0] = entries["a"] = value.get()
+            assert read() is not None
+        return sys.getallocatedblocks() - before
+
+    reads: list[Callable[[], Any]] = [value.get, lambda: value.value, lambda: numbers[0], lambda: entries["a"]]
+    for read in reads:
+        # The interpreter keeps up to a hundred floats, and from 3.14 on ints; the first pass fills that.
+        assert [kept for kept in (passes(read), passes(read), passes(read)) if kept > 150] == []
+        assert min(passes(read) for _ in range(3)) <= 5
