@@ -4,6 +4,15 @@
 //! words stand; and a thread can look around after each step of writing a file. Without the feature everything here is
 //! empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
+#![cfg_attr(
+    loom,
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "loom takes a part"
+    )
+)]
 
 #[cfg(feature = "testing")]
 pub use armed::{

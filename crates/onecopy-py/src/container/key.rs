@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyComplex, PyFloat, PyFrozenSet, PyTuple};
 
-use super::key_form::{DEPTH, FROZENSET, TUPLE, WORD};
+use super::found::{DEPTH, FROZENSET, TUPLE, WORD};
 use super::word::{Encoded, with_incoming};
 use crate::cpython::import_once;
 use crate::value::item::Item;

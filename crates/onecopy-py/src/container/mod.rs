@@ -8,7 +8,7 @@
 //! | `set`, `set_work` | what is `onecopy.Set`? |
 //! | `counter`, `counts`, `operators` | what is `onecopy.Counter`? |
 //! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
-//! | `key`, `key_form` | how do a Python key and its bytes turn into each other? |
+//! | `key` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `array` | what is `onecopy.Array` made of? |
@@ -48,7 +48,6 @@ mod dict_views;
 mod found;
 mod handle;
 mod key;
-mod key_form;
 mod keyed;
 mod keyed_methods;
 mod keyed_slots;

@@ -14,42 +14,11 @@ use super::key::no_key;
 use super::keyed;
 use super::keyed_methods::keyed_methods;
 use super::lock::WriterLock;
+pub(super) use super::set_work::Set;
 use super::set_work::{contains, delete, operand, set_of, sure_operand};
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;
-
-/// A set that all processes see and change.
-///
-/// It has the methods of `set`, and keeps the order in which its elements were added. Elements are what may be a key of a
-/// `onecopy.Dict`.
-///
-/// Each method is one step for all others; `update` adds up to 1,024 elements in one. What takes many elements out is one
-/// step for those who write; who reads may see some of them gone before the others. Iterating yields the elements that
-/// were there when it began. The operators give real sets.
-///
-/// Args:
-///     iterable: The first elements.
-///
-/// Raises:
-///     KeyError: There is no such element.
-///     TypeError: An element of this class cannot be found by other processes.
-///     MemoryError: There is no memory; the set is as it was, or has whole steps of a large update.
-///     TimeoutError: A living process has had the lock for ten seconds.
-///
-/// Examples:
-///     >>> import onecopy
-///     >>> seen = onecopy.Set(["a"])
-///     >>> seen.add("b")
-///     >>> "b" in seen, len(seen)
-///     (True, 2)
-///     >>> seen - {"a"}
-///     {'b'}
-#[pyclass(frozen, module = "onecopy.containers", name = "Set", weakref)]
-pub(crate) struct Set {
-    pub(super) raw: RawDict,
-    pub(super) spare: Spare,
-}
 
 keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     fn __contains__(&self, element: &Bound<'_, PyAny>) -> PyResult<bool> {
