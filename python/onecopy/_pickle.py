@@ -43,11 +43,11 @@ def _reduce_view(obj: Any) -> Any:
     name = type(obj).__name__
     content = _CONTENTS.get(name) if type(obj).__module__ in _PLACES else None
     if content is not None:
-        article = "an" if name == "Array" else "a"
+        article = "an" if name[0] in "AE" else "a"
+        instead = f", or put in what it holds now: {content}" if content else ""
         raise TypeError(
             f"{article} onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a "
-            "value of a container itself, pass it to workers as an argument of its own, or put in what it holds now: "
-            f"{content}"
+            f"value of a container itself, or pass it to workers as an argument of its own{instead}"
         )
     return NotImplemented
 
@@ -56,11 +56,14 @@ _CONTENTS: Final = {
     **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
     "Value": "x.get()",
     "Array": "x.to_numpy()",
-    "Namespace": "vars(x)",
+    **dict.fromkeys(("Namespace", "NamespaceProxy"), "vars(x)"),
+    "ArrayProxy": "x.tolist()",
+    **dict.fromkeys(("Queue", "LifoQueue", "Lock", "RLock", "Semaphore", "BoundedSemaphore"), ""),
+    **dict.fromkeys(("Event", "Condition", "Barrier"), ""),
 }
-"""How the content of each container is had."""
+"""How the content of each container is had; nothing where it is of no use."""
 
-_PLACES: Final = ("onecopy", "onecopy.containers")
+_PLACES: Final = ("onecopy", "onecopy.containers", "onecopy.managers", "onecopy.sync")
 """Modules that the containers name as theirs."""
 
 
