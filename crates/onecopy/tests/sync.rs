@@ -9,9 +9,9 @@
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use onecopy::shared::{Passed, Queue, QueueOptions, Released, Took, Turn};
+use onecopy::shared::{Condition, Mutex, Passed, Queue, QueueOptions, Released, Took, Turn};
 use onecopy::testing::{end_thread_after, in_thread, thread_stores_left};
 use onecopy::{ContainerError, Store, Value};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -46,9 +46,10 @@ fn forked(work: impl FnOnce()) -> Pid {
     // parent may have held.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        work();
+        // A panic must not unwind into the harness, of which the child has a copy.
+        let has_worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok();
         // SAFETY: ends this process, without what the parent wants done at its own end.
-        unsafe { libc::_exit(0) };
+        unsafe { libc::_exit(i32::from(!has_worked)) };
     }
     Pid::from_raw(pid).expect("a process can be forked")
 }
@@ -404,46 +405,87 @@ fn an_event_wakes_all_also_when_it_is_taken_back_at_once() {
     assert!(!event.is_set());
 }
 
+/// Waits until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < WATCHDOG.unwrap(), "in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Takes the lock, waits for the condition and gives the lock back; whether it was woken.
+fn wait_once(lock: &Mutex, condition: &Condition) -> bool {
+    assert!(lock.acquire(WATCHDOG).unwrap().is_some());
+    let woken = condition.wait(lock, WATCHDOG).unwrap();
+    assert!(lock.is_held_here().unwrap());
+    lock.release().unwrap();
+    woken
+}
+
 #[test]
-fn a_condition_wakes_as_many_as_it_is_told_and_passes_on_what_the_dead_had() {
+fn a_condition_wakes_as_many_as_it_is_told() {
     let store = small();
     let (lock, condition) = (store.lock().unwrap(), store.condition().unwrap());
     assert!(matches!(
         condition.wait(&lock, NOW),
         Err(ContainerError::NotHeld)
     ));
-    let wait = || {
-        lock.acquire(WATCHDOG).unwrap();
-        let woken = condition.wait(&lock, WATCHDOG).unwrap();
-        assert!(lock.is_held_here().unwrap());
-        lock.release().unwrap();
-        woken
-    };
-    let wait_for = |count: usize| {
-        while condition.waiting() < count {
-            std::thread::yield_now();
-        }
-    };
     std::thread::scope(|scope| {
-        let waiters = [(); 2].map(|()| scope.spawn(wait));
-        wait_for(2);
+        let waiters = [(); 2].map(|()| scope.spawn(|| wait_once(&lock, &condition)));
+        until("both wait", || condition.waiting() == 2);
         assert_eq!(condition.notify(1).unwrap(), 1);
         assert_eq!(condition.notify(5).unwrap(), 1);
         for waiter in waiters {
             assert!(waiter.join().unwrap());
         }
     });
-    // A process is woken while it is stopped, and killed: the next one gets its wake-up.
-    let children = [1, 2].map(|count| {
-        let child = forked(|| assert!(wait()));
-        wait_for(count);
-        child
-    });
-    kill_process(children[0], Signal::STOP).unwrap();
+    let child = forked(|| assert!(wait_once(&lock, &condition)));
+    until("a process waits", || condition.waiting() == 1);
     assert_eq!(condition.notify(1).unwrap(), 1);
-    kill(children[0]);
-    assert!(has_worked(children[1]));
+    assert!(has_worked(child));
     assert_eq!(condition.waiting(), 0);
+}
+
+/// The first waiter ends after its n-th store, for each n: before it waits, while it does, after it was woken, while it takes
+/// the lock again. Whoever waits next gets the wake-up that it had, and the lock. Only what it had got when its wait was
+/// over died with it.
+#[test]
+fn what_a_dead_waiter_had_goes_to_the_next() {
+    let store = small();
+    let (lock, condition) = (store.lock().unwrap(), store.condition().unwrap());
+    let mut is_done = false;
+    let (mut stores, mut passed_on) = (0, 0);
+    while !is_done {
+        stores += 1;
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                in_thread(|| {
+                    end_thread_after(stores);
+                    assert!(wait_once(&lock, &condition));
+                    end_thread_after(0);
+                })
+            });
+            until("the first one waits, or is dead", || {
+                condition.waiting() == 1 || first.is_finished()
+            });
+            let next = scope.spawn(|| wait_once(&lock, &condition));
+            until("the next one waits", || {
+                let others = usize::from(!first.is_finished());
+                assert_eq!(condition.notify(0).unwrap(), 0);
+                condition.waiting() == others + 1
+            });
+            assert_eq!(condition.notify(1).unwrap(), 1, "after {stores} stores");
+            is_done = first.join().unwrap();
+            let got = condition.notify(1).unwrap();
+            assert!(got == 1 || !is_done, "after {stores} stores");
+            passed_on += 1 - got;
+            assert!(next.join().unwrap(), "after {stores} stores");
+        });
+        assert_eq!(condition.waiting(), 0);
+    }
+    // But for the store that frees its place and those that give both locks back.
+    assert!(passed_on > 10, "{passed_on} of {stores}");
 }
 
 #[test]
@@ -479,9 +521,7 @@ fn a_barrier_breaks_by_a_death_and_by_impatience_and_is_mended_by_reset() {
     let barrier = store.barrier(3).unwrap();
     let stopped = staying(|| ());
     let waiting = forked(|| drop(barrier.wait(WATCHDOG, false)));
-    while barrier.waiting() < 1 {
-        std::thread::yield_now();
-    }
+    until("it waits", || barrier.waiting() == 1);
     kill(waiting);
     let turn = barrier.wait(WATCHDOG, false).unwrap();
     assert_eq!(turn, Turn::Done(Passed::Broken));
@@ -494,9 +534,7 @@ fn a_barrier_breaks_by_a_death_and_by_impatience_and_is_mended_by_reset() {
     barrier.reset().unwrap();
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| barrier.wait(WATCHDOG, false).unwrap());
-        while barrier.waiting() < 1 {
-            std::thread::yield_now();
-        }
+        until("it waits", || barrier.waiting() == 1);
         barrier.reset().unwrap();
         assert_eq!(waits.join().unwrap(), Turn::Done(Passed::Broken));
     });
@@ -582,9 +620,7 @@ fn the_last_one_to_come_finds_who_has_died_before() {
     let store = small();
     let barrier = store.barrier(2).unwrap();
     let waiting = forked(|| drop(barrier.wait(WATCHDOG, false)));
-    while barrier.waiting() < 1 {
-        std::thread::yield_now();
-    }
+    until("it waits", || barrier.waiting() == 1);
     kill(waiting);
     let turn = barrier.wait(WATCHDOG, false).unwrap();
     assert_eq!(turn, Turn::Done(Passed::Broken));

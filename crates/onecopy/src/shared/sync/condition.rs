@@ -95,8 +95,10 @@ impl Condition {
             }
         };
         let slept = self.sleep(place, patience);
+        // Its place is kept until it has the lock: if it dies before, the next one is woken in its stead.
+        let locked = lock.acquire_all(depth);
         let woken = self.leave(place);
-        lock.acquire_all(depth)?;
+        locked?;
         slept?;
         woken
     }
