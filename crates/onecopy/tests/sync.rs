@@ -453,7 +453,9 @@ fn a_condition_wakes_as_many_as_it_is_told() {
 #[test]
 fn what_a_dead_waiter_had_goes_to_the_next() {
     let store = small();
-    let (lock, condition) = (store.lock().unwrap(), store.condition().unwrap());
+    // A lock that is lost with its thread.
+    let lock = store.recursive_lock().unwrap();
+    let condition = store.condition().unwrap();
     let mut is_done = false;
     let (mut stores, mut passed_on) = (0, 0);
     while !is_done {
