@@ -1,4 +1,4 @@
-"""Queues, locks and what else waits as items of containers: what comes out is the thing itself, and the container keeps it."""
+"""Queues, locks and the like as items of containers: what comes out is the thing itself, and the container keeps it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_barrier_takes_its_action_and_timeout_along() -> None:
     with pytest.raises(threading.BrokenBarrierError):
         box.get().wait()
     assert hasty.broken
-    with pytest.raises(TypeError, match="cannot hold .*lambda"):
+    with pytest.raises(TypeError, match=r"cannot hold .*lambda"):
         box.set(onecopy.Barrier(1, action=lambda: None))
     assert box.get().broken  # as it was
 

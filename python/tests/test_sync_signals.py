@@ -1,4 +1,4 @@
-"""What a signal's handler may do while its thread waits, and what ends with a thread or a process that has something."""
+"""What a signal's handler may do while its thread waits, and what ends with a thread or process that has something."""
 
 from __future__ import annotations
 
@@ -153,7 +153,12 @@ def test_a_lock_outlives_the_thread_that_took_it_and_a_recursive_one_does_not() 
     lock.release()
     with lock:
         assert lock.deaths == 0
-    pid = forked(lambda: (run_in_a_thread(lock.acquire), signal.pause()))
+
+    def keep() -> None:
+        run_in_a_thread(lock.acquire)
+        signal.pause()
+
+    pid = forked(keep)
     wait_until(lock.locked)
     assert not lock.acquire(timeout=0.03)
     killed(pid)

@@ -4,7 +4,7 @@
 //! what comes in between ends the sleep at once. `sleepers` spares those who ring the kernel when nobody sleeps. A sleeper
 //! that is killed stays counted: when many wake-ups in a row have found nobody, each takes one off. Should somebody lie down
 //! at that moment, he looks around by himself a tenth of a second later (deadline.rs); otherwise no wake-up is lost
-//! (bell_loom.rs).
+//! (`bell_loom.rs`).
 //!
 //! **Crash points.** Whoever dies between its change and its ring has changed something all the same; sleepers find it when
 //! they look around.
