@@ -219,5 +219,5 @@ def test_a_container_that_holds_a_container_is_not_shared() -> None:
 
 def test_what_has_no_content_is_not_shared() -> None:
     for one in (onecopy.Queue(), onecopy.Lock(), onecopy.Condition()):
-        with pytest.raises(onecopy.errors.Unsupported, match="an argument of its own$"):
+        with pytest.raises(onecopy.errors.Unsupported, match=r"an argument of its own$"):
             onecopy.share(one)
