@@ -237,3 +237,9 @@ def test_reads_of_new_values_keep_no_more_than_free_lists_do(new: Callable[[int]
         # The interpreter keeps up to a hundred floats, and from 3.14 on ints; the first pass fills that.
         assert [kept for kept in (passes(read), passes(read), passes(read)) if kept > 150] == []
         assert min(passes(read) for _ in range(3)) <= 5
+
+
+def test_what_has_no_content_is_not_shared() -> None:
+    for one in (onecopy.Queue(), onecopy.Lock(), onecopy.Condition()):
+        with pytest.raises(onecopy.errors.Unsupported, match=r"an argument of its own$"):
+            onecopy.share(one)

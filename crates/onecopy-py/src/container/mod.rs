@@ -88,18 +88,20 @@ fn keyed_of(object: &Bound<'_, PyAny>) -> Option<Keyed> {
 }
 
 /// The reference to the container that an object stands for.
-fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
+fn reference_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
     if let Ok(list) = object.cast::<list::List>() {
-        return Some(list.get().raw.reference());
+        return Ok(Some(list.get().raw.reference()));
     }
     if let Ok(value) = object.cast::<cell::Value>() {
-        return Some(value.get().raw.reference());
+        return Ok(Some(value.get().raw.reference()));
     }
     if let Ok(memory) = object.cast::<array::ArrayMemory>() {
-        return Some(memory.get().raw.reference());
+        return Ok(Some(memory.get().raw.reference()));
     }
-    let keyed = keyed_of(object).map(|keyed| keyed.raw().reference());
-    keyed.or_else(|| sync::reference_of(object))
+    match keyed_of(object) {
+        Some(keyed) => Ok(Some(keyed.raw().reference())),
+        None => sync::reference_of(object),
+    }
 }
 
 static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -250,7 +250,7 @@ fn with_pickle<T>(
     put: impl FnOnce(&Incoming<'_>) -> PyResult<T>,
 ) -> PyResult<T> {
     let py = value.py();
-    if let Some(reference) = reference::of_container(value) {
+    if let Some(reference) = reference::of_container(value)? {
         return put(&Incoming::Reference(&reference));
     }
     let dumps = import_once(py, &DUMPS, "onecopy._containers", "dumps")?;
@@ -260,7 +260,7 @@ fn with_pickle<T>(
     {
         return put(&Incoming::Reference(&reference));
     }
-    if let Some(reference) = reference::of_container(&pickled) {
+    if let Some(reference) = reference::of_container(&pickled)? {
         return put(&Incoming::Reference(&reference));
     }
     let bytes = pickled

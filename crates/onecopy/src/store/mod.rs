@@ -73,7 +73,7 @@ pub use container::{Chunk, Container};
 pub use grow::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
-pub(crate) use layout::SPAN;
+pub(crate) use layout::{SPAN, THREAD_SLOTS as MOST_THREADS};
 pub use object::Object;
 pub use private::{OldAddress, PrivateMapping};
 pub use process_lock::fork_count;
