@@ -240,6 +240,7 @@ def test_reads_of_new_values_keep_no_more_than_free_lists_do(new: Callable[[int]
 
 
 def test_what_has_no_content_is_not_shared() -> None:
-    for one in (onecopy.Queue(), onecopy.Lock(), onecopy.Condition()):
+    things: list[Any] = [onecopy.Queue(), onecopy.Lock(), onecopy.Condition()]
+    for one in things:
         with pytest.raises(onecopy.errors.Unsupported, match=r"an argument of its own$"):
             onecopy.share(one)
