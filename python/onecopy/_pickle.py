@@ -10,7 +10,7 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy import _reducers
+from onecopy import _content, _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,9 +40,9 @@ def _reduce_view(obj: Any) -> Any:
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
-    name = type(obj).__name__
-    content = _CONTENTS.get(name) if type(obj).__module__ in _PLACES else None
-    if content is not None:
+    content = _content.way(obj)
+    if content is not None or type(obj).__module__ == _content.WITHOUT:
+        name = type(obj).__name__
         article = "an" if name[0] in "AE" else "a"
         instead = f", or put in what it holds now: {content}" if content else ""
         raise TypeError(
@@ -50,21 +50,6 @@ def _reduce_view(obj: Any) -> Any:
             f"value of a container itself, or pass it to workers as an argument of its own{instead}"
         )
     return NotImplemented
-
-
-_CONTENTS: Final = {
-    **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
-    "Value": "x.get()",
-    "Array": "x.to_numpy()",
-    **dict.fromkeys(("Namespace", "NamespaceProxy"), "vars(x)"),
-    "ArrayProxy": "x.tolist()",
-    **dict.fromkeys(("Queue", "LifoQueue", "Lock", "RLock", "Semaphore", "BoundedSemaphore"), ""),
-    **dict.fromkeys(("Event", "Condition", "Barrier"), ""),
-}
-"""How the content of each container is had; nothing where it is of no use."""
-
-_PLACES: Final = ("onecopy", "onecopy.containers", "onecopy.managers", "onecopy.sync")
-"""Modules that the containers name as theirs."""
 
 
 def _itself(obj: Any) -> Any:
