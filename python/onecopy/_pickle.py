@@ -41,7 +41,7 @@ def _reduce_view(obj: Any) -> Any:
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
     content = _content.way(obj)
-    if content is not None or type(obj).__module__ == _content.WITHOUT:
+    if content is not None:
         name = type(obj).__name__
         article = "an" if name[0] in "AE" else "a"
         instead = f", or put in what it holds now: {content}" if content else ""

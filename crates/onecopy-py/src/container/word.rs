@@ -44,6 +44,15 @@ pub(super) fn sorted_places(
 
 static SORTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// Whether comparing a value with others of the kind, or adding it to one, runs no code of others.
+pub(super) fn is_plain(value: &Incoming<'_>) -> bool {
+    match value {
+        Incoming::Word(_) => true,
+        Incoming::Blob(kind, _) => !matches!(kind, Kind::Pickle | Kind::Encoded),
+        Incoming::Reference(_) => false,
+    }
+}
+
 /// Adds to an int that is too wide for one step: reads, adds, and replaces it if it is still the same.
 pub(super) fn add_slowly<'py>(
     amount: &Bound<'py, PyAny>,
@@ -69,7 +78,7 @@ pub(super) fn add_slowly<'py>(
 }
 
 /// A value as containers keep it, with its bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Encoded {
     Word(Word),
     Blob(Kind, Vec<u8>),

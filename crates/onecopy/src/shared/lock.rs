@@ -18,6 +18,7 @@ use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, DEATHS, DEPTH, LOCK, PIN, SEQ, SLEEPERS};
 use super::lock_word::{LockWord, Waited, swap};
 use crate::primitive::Ordering;
+use crate::store::Container;
 
 /// How long an operation waits for a living holder.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +40,10 @@ pub struct WriterLock(Heap);
 impl WriterLock {
     pub(super) fn of(heap: &Heap) -> Self {
         Self(heap.clone())
+    }
+
+    pub(super) fn container(&self) -> &Container {
+        &self.0.container
     }
 
     /// Keeps all other threads and processes from changing the container until it is released; readers go on. The

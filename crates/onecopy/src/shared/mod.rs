@@ -5,6 +5,7 @@
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
+//! * `tries` runs what others wrote, without the lock.
 //! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
@@ -46,6 +47,7 @@ mod reference;
 mod referring;
 mod rust_value;
 mod sync;
+mod tries;
 mod usage;
 mod value;
 mod verify;
@@ -68,5 +70,6 @@ pub use sync::{
     Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
     Round, Semaphore, Took, Turn,
 };
+pub use tries::Tries;
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Sink, Word};

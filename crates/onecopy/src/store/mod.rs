@@ -67,6 +67,7 @@ pub use building::Building;
 pub(crate) use census::{Listed, Run};
 #[cfg(not(feature = "testing"))]
 pub(crate) use container::Container;
+pub(crate) use container::Watch;
 #[cfg(feature = "testing")]
 pub use container::{Chunk, Container};
 pub use grow::Huge;
