@@ -196,6 +196,8 @@ CONTENTS: list[tuple[Callable[[], Any], Any]] = [
     (lambda: onecopy.Value(3), 3),
     (lambda: onecopy.Value(onecopy.List([1])), [1]),
     (lambda: onecopy.Namespace(a=1), {"a": 1}),
+    (lambda: onecopy.Manager().Namespace(a=1), {"a": 1}),
+    (lambda: onecopy.Manager().Array("i", [1, 2]), [1, 2]),
 ]
 
 
