@@ -1,0 +1,123 @@
+//! Values on their way in.
+#![forbid(unsafe_code)]
+
+use super::super::change::Change;
+use super::super::error::ContainerError;
+use super::super::reference::Reference;
+use super::kind::Kind;
+use super::word::Word;
+
+/// A value on its way in: a word, or the bytes of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// The word is all.
+    Word(Word),
+    /// The content of a blob.
+    Blob(Kind, &'a [u8]),
+    /// Another object of the store.
+    Reference(&'a Reference),
+}
+
+impl<'a> Incoming<'a> {
+    /// A str of ASCII or Latin-1 characters.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_latin1(characters: &'a [u8], is_ascii: bool) -> Self {
+        match Word::of_latin1(characters) {
+            Some(word) => Self::Word(word),
+            None if is_ascii => Self::Blob(Kind::Ascii, characters),
+            None => Self::Blob(Kind::Latin1, characters),
+        }
+    }
+
+    /// An int, from little-endian two's complement.
+    #[must_use]
+    pub fn of_int(bytes: &'a [u8]) -> Self {
+        let bytes = narrowest_int(bytes);
+        let word = small_int(bytes).and_then(Word::of_int);
+        word.map_or(Self::Blob(Kind::Int, bytes), Self::Word)
+    }
+
+    /// Bytes.
+    #[must_use]
+    #[inline(always)]
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Word::of_bytes(bytes).map_or(Self::Blob(Kind::Bytes, bytes), Self::Word)
+    }
+
+    /// The word of the value; a blob gets its block here, filled before the change's commit.
+    ///
+    /// # Errors
+    /// No memory.
+    #[inline(always)]
+    pub(crate) fn place(&self, change: &mut Change<'_>) -> Result<Word, ContainerError> {
+        match *self {
+            Self::Word(word) => Ok(word),
+            Self::Blob(kind, bytes) => {
+                let at = change.allocate(kind as u8, bytes.len() as u64)?;
+                change.fill(at + 8, bytes)?;
+                Ok(Word::of_blob(at))
+            }
+            Self::Reference(reference) => change.refer(reference),
+        }
+    }
+}
+
+impl Change<'_> {
+    /// Fills a block that this change takes.
+    ///
+    /// # Errors
+    /// It does not lie in the container.
+    #[inline(always)]
+    pub(crate) fn fill(&self, at: u64, bytes: &[u8]) -> Result<(), ContainerError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let words = (bytes.len() as u64).div_ceil(8);
+        self.heap.own_all(at, 8 * words)?;
+        for word in 0..words {
+            self.note(at + 8 * word);
+        }
+        self.heap.words.fill(at, bytes);
+        Ok(())
+    }
+}
+
+/// The fewest bytes that mean the same int; none for 0.
+pub(crate) fn narrowest_int(bytes: &[u8]) -> &[u8] {
+    let mut bytes = bytes;
+    while let [rest @ .., last] = bytes {
+        let is_negative_below = rest.last().is_some_and(|byte| byte & 0x80 != 0);
+        let is_spare = (*last == 0 && !is_negative_below) || (*last == 0xff && is_negative_below);
+        if !is_spare {
+            break;
+        }
+        bytes = rest;
+    }
+    bytes
+}
+
+/// An int of at most eight bytes.
+pub(crate) fn small_int(bytes: &[u8]) -> Option<i64> {
+    let sign = bytes
+        .last()
+        .map_or(0, |byte| if byte & 0x80 == 0 { 0 } else { 0xff });
+    let mut word = [sign; 8];
+    word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(i64::from_le_bytes(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ints_come_back(int: i64) {
+            let bytes = int.to_le_bytes();
+            prop_assert_eq!(small_int(narrowest_int(&bytes)), Some(int));
+        }
+    }
+}
