@@ -9,7 +9,7 @@
 use std::ptr;
 
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Chunk, Immediate, Incoming, Kind, Reference, Sink, Word};
+use onecopy::shared::{Immediate, Incoming, Kind, Reference, Sink, Snapshot, Word};
 use onecopy::{AccessError, ContainerError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
@@ -354,7 +354,7 @@ pub(super) fn pair(
 }
 
 /// A list of copied elements.
-pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Snapshot) -> PyResult<Bound<'py, PyList>> {
     // SAFETY: takes a length, which is not negative; `py` shows that the thread is attached.
     let list = unsafe { ffi::PyList_New(chunk.len().cast_signed()) };
     // SAFETY: a new reference, or null with an exception set.
@@ -383,7 +383,7 @@ pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py
 
 /// The same of elements some of which are pickles: the list is made when all of them are read.
 #[cold]
-fn list_of_any<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+fn list_of_any<'py>(py: Python<'py>, chunk: &Snapshot) -> PyResult<Bound<'py, PyList>> {
     let objects: PyResult<Vec<_>> = chunk
         .iter()
         .map(|value| object(py, value.make(&Objects)))

@@ -1,7 +1,7 @@
 //! `onecopy.List`, and what its methods are made of.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Chunk, Incoming, RawList, Slice};
+use onecopy::shared::{Incoming, RawList, Slice, Snapshot};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PySlice};
@@ -175,7 +175,7 @@ pub(super) fn assign_out_of_range() -> PyErr {
 }
 
 impl List {
-    fn replace_if_unchanged(&self, chunk: &Chunk, values: &[Incoming<'_>]) -> PyResult<bool> {
+    fn replace_if_unchanged(&self, chunk: &Snapshot, values: &[Incoming<'_>]) -> PyResult<bool> {
         let moment = chunk
             .moment()
             .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;

@@ -1,7 +1,7 @@
 //! Many keys and values on their way into a dict, a set or a counter.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, Key, Part, Picture, RawDict};
+use onecopy::shared::{Incoming, Key, Part, RawDict, Snapshot};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -138,7 +138,7 @@ const TRIES: usize = 3;
 /// To writers it is one step; readers may see some of the keys before the others.
 pub(super) fn change(
     raw: &RawDict,
-    work_out: impl Fn(&Picture) -> PyResult<Changes>,
+    work_out: impl Fn(&Snapshot) -> PyResult<Changes>,
 ) -> PyResult<()> {
     let try_once = |is_last: bool| -> PyResult<bool> {
         let early = is_last.then(|| lock::hold(raw.writer_lock())).transpose()?;

@@ -1,7 +1,7 @@
 //! `onecopy.Set`: what a set is, for all processes at once. It is a dict whose values are all None.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{DictKind, End, Incoming, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, Part, RawDict, Snapshot};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -106,7 +106,7 @@ pub(super) fn delete(raw: &RawDict, element: &Bound<'_, PyAny>) -> PyResult<bool
 /// Calls `take` with each element of a copy.
 fn each(
     py: Python<'_>,
-    picture: &Picture,
+    picture: &Snapshot,
     mut take: impl FnMut(&Bound<'_, PyAny>, &Incoming<'_>) -> PyResult<()>,
 ) -> PyResult<()> {
     for given in picture.iter().step_by(2) {

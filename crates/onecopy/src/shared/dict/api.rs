@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
 use super::super::rust_value::{NoValue, Value, Values};
+use super::super::snapshot::Snapshot;
 use super::super::value::{Incoming, Kind, Word};
 use super::hash::{Canonical, canonical, no_key};
-use super::{DictKind, End, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, refusal};
+use super::{DictKind, End, Key, KeyAdded, KeyExchanged, Part, RawDict, refusal};
 use crate::store::{Store, Token};
 
 /// Why an operation on a dict, a set or a counter failed. It is unchanged.
@@ -329,13 +330,13 @@ impl Dict {
         self.iter_of(self.0.picture(Part::Items)?).collect()
     }
 
-    fn values_of(&self, picture: &Picture) -> Result<Vec<Value>, DictError> {
+    fn values_of(&self, picture: &Snapshot) -> Result<Vec<Value>, DictError> {
         let values: Result<Vec<Value>, _> =
             picture.iter().map(|value| value.make(&Values)).collect();
         values.map_err(|error| error.or(|| self.0.no_value()).into())
     }
 
-    fn iter_of(&self, picture: Picture) -> Items<'_> {
+    fn iter_of(&self, picture: Snapshot) -> Items<'_> {
         Items {
             dict: self,
             picture,
@@ -406,7 +407,7 @@ impl Owned {
 #[derive(Debug)]
 pub struct Items<'a> {
     dict: &'a Dict,
-    picture: Picture,
+    picture: Snapshot,
     next: usize,
 }
 

@@ -129,16 +129,6 @@ impl Look<'_> {
     }
 
     /// Copies a blob's content behind what is in `to`, with a header in front and zeros up to the next multiple of eight.
-    pub(crate) fn append_blob(
-        &self,
-        at: u64,
-        blob: (Kind, usize),
-        to: &mut Vec<u8>,
-    ) -> Result<(), Retry> {
-        self.append_content(at.wrapping_add(8), blob, to)
-    }
-
-    /// The same for content that stands elsewhere in its block.
     pub(crate) fn append_content(
         &self,
         at: u64,
