@@ -109,6 +109,6 @@ fn is_plain(number: &Bound<'_, PyAny>) -> bool {
 fn is_kept_plain(number: &Encoded) -> bool {
     !matches!(
         number.incoming(),
-        Incoming::Blob(Kind::Pickle | Kind::Encoded, _)
+        Incoming::Blob(Kind::Pickle | Kind::Encoded, _) | Incoming::Large(_)
     )
 }

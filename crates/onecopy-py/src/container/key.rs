@@ -131,7 +131,7 @@ fn canonical_of<T>(
                 Some(why) => Err(PyTypeError::new_err(format!("this cannot be a key: {why}"))),
             };
         }
-        Incoming::Reference(_) => return Err(is_shared()),
+        Incoming::Reference(_) | Incoming::Large(_) => return Err(is_shared()),
     };
     match canonical(word) {
         None => take(*given, None),
@@ -195,7 +195,7 @@ fn write_part(part: &Bound<'_, PyAny>, depth: usize, to: &mut Vec<u8>) -> PyResu
                 to.extend(len.to_le_bytes());
                 to.extend(content);
             }
-            Incoming::Reference(_) => return Err(is_shared()),
+            Incoming::Reference(_) | Incoming::Large(_) => return Err(is_shared()),
         }
         Ok(())
     })

@@ -72,4 +72,4 @@ pub use sync::{
     Round, Semaphore, Took, Turn,
 };
 pub use usage::{ContainerKind, ContainerStats};
-pub use value::{Immediate, Incoming, Kind, Sink, Word};
+pub use value::{Immediate, Incoming, Kind, Large, Sink, Word};

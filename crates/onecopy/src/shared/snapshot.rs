@@ -7,7 +7,7 @@ use super::error::ContainerError;
 use super::layout::Header;
 use super::look::{Look, Moment, Retry};
 use super::reference::Reference;
-use super::value::{Incoming, Kind, Word};
+use super::value::{Incoming, Kind, Large, Word};
 use crate::error::AccessError;
 
 /// Values of one moment: elements of a list, or keys and values of a dict.
@@ -27,6 +27,8 @@ struct Elsewhere {
     bytes: Vec<u8>,
     /// Other objects. Words have their numbers.
     held: Vec<Reference>,
+    /// Large values, likewise.
+    large: Vec<Large>,
     /// Why one could not be held.
     failure: Option<Arc<AccessError>>,
 }
@@ -97,6 +99,7 @@ impl Snapshot {
         self.words.clear();
         self.elsewhere.bytes.clear();
         self.elsewhere.held.clear();
+        self.elsewhere.large.clear();
         self.elsewhere.failure = None;
         self.moment = None;
     }
@@ -170,6 +173,14 @@ impl Elsewhere {
             look.append_content(at.wrapping_add(8), blob, &mut self.bytes)?;
             return Ok(Word::of_blob(place));
         }
+        if word.is_large() {
+            let number = Word::of_large(self.large.len() as u64);
+            match look.hold_large(word)? {
+                Ok(large) => self.large.push(large),
+                Err(error) => self.failure = Some(Arc::new(error)),
+            }
+            return Ok(number);
+        }
         let number = Word::of_reference(self.held.len() as u64);
         match look.hold(word)? {
             Ok(reference) => self.held.push(reference),
@@ -179,12 +190,14 @@ impl Elsewhere {
     }
 
     fn get(&self, word: Word) -> Option<Incoming<'_>> {
-        match word.as_blob() {
-            Some(at) => self.blob(at as usize),
-            None => Some(Incoming::Reference(
-                self.held.get(word.as_reference()? as usize)?,
-            )),
+        if let Some(at) = word.as_blob() {
+            return self.blob(at as usize);
         }
+        let number = word.as_reference()? as usize;
+        if word.is_large() {
+            return self.large.get(number).map(Incoming::Large);
+        }
+        self.held.get(number).map(Incoming::Reference)
     }
 
     fn blob(&self, at: usize) -> Option<Incoming<'_>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::rust_value::{NoValue, Value, Values};
+use super::super::rust_value::{NoValue, Taken, TakenValues, Value, Values};
 use super::super::snapshot::Snapshot;
 use super::super::value::Incoming;
 use super::{Added, Exchanged, RawList, Slice};
@@ -201,7 +201,8 @@ impl List {
     /// # Errors
     /// [`ListError::NoElement`].
     pub fn pop(&self, index: i64) -> Result<Value, ListError> {
-        self.made(self.0.pop(index, &Values)?, index)
+        let taken = self.0.pop(index, &TakenValues)?;
+        self.made(taken.map(|taken| taken.and_then(Taken::value)), index)
     }
 
     /// Takes the first element out that is equal to `value`; whether there is one.

@@ -7,7 +7,7 @@ use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, Moment};
 use super::super::snapshot::Snapshot;
-use super::super::value::{Incoming, Word};
+use super::super::value::{Incoming, Outside, Word};
 use super::place::{State, normal};
 use super::read::fill;
 use super::splice::MOST_WRITES;
@@ -137,6 +137,8 @@ impl RawList {
         slice: Slice,
         values: &[Incoming<'_>],
     ) -> Result<Result<(), u64>, ContainerError> {
+        let outside = Outside::of_all(&self.heap, values)?;
+        let values = &*Outside::or_all(&outside, values);
         let locked = self.heap.lock()?;
         let state = State::load(&locked)?;
         let meant = slice.of(state.len);
@@ -230,13 +232,15 @@ impl RawList {
     /// # Errors
     /// As in [`RawList::set`].
     pub fn insert(&self, index: i64, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let outside = Outside::of(&self.heap, value)?;
+        let value = outside.or(value);
         let locked = self.heap.lock()?;
         let state = State::load(&locked)?;
         let start = Slice::range(Some(index), None).of(state.len).start;
         if start == state.len {
-            return self.append_locked(&locked, value);
+            return self.append_locked(&locked, &value);
         }
-        self.splice(&locked, start..start, std::slice::from_ref(value))
+        self.splice(&locked, start..start, &[value])
     }
 
     /// Takes all elements out and returns them.

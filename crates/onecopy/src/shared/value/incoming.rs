@@ -1,10 +1,14 @@
 //! Values on their way in.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
+
 use super::super::change::Change;
 use super::super::error::ContainerError;
+use super::super::heap::Heap;
 use super::super::reference::Reference;
 use super::kind::Kind;
+use super::large::Large;
 use super::word::Word;
 
 /// A value on its way in: a word, or the bytes of a blob.
@@ -16,6 +20,8 @@ pub enum Incoming<'a> {
     Blob(Kind, &'a [u8]),
     /// Another object of the store.
     Reference(&'a Reference),
+    /// A value that is an object of its own.
+    Large(&'a Large),
 }
 
 impl<'a> Incoming<'a> {
@@ -58,8 +64,90 @@ impl<'a> Incoming<'a> {
                 change.fill(at + 8, bytes)?;
                 Ok(Word::of_blob(at))
             }
-            Self::Reference(reference) => change.refer(reference),
+            Self::Reference(reference) => change.refer(reference).map(Word::of_reference),
+            Self::Large(large) => change.refer(large.reference()).map(Word::of_large),
         }
+    }
+}
+
+/// Values that became objects of the store, and are held until they are in a container.
+///
+/// Making them takes as long as copying them does, so it is done before the container is locked.
+#[derive(Debug)]
+pub(crate) struct Outside(Option<Large>);
+
+impl Outside {
+    /// Makes an object of a large value.
+    ///
+    /// # Errors
+    /// No memory.
+    #[inline(always)]
+    pub(crate) fn of(heap: &Heap, value: &Incoming<'_>) -> Result<Self, ContainerError> {
+        Ok(Self(match *value {
+            Incoming::Blob(kind, bytes) if Large::is_due(kind, bytes) => {
+                Some(Large::create(&heap.container.store(), kind, bytes)?)
+            }
+            _ => None,
+        }))
+    }
+
+    /// The same of many; none if none is large.
+    pub(crate) fn of_all<'a, T: Carries<'a>>(
+        heap: &Heap,
+        values: &[T],
+    ) -> Result<Vec<Self>, ContainerError> {
+        let is_due = |value: &T| matches!(*value.value(), Incoming::Blob(kind, bytes) if Large::is_due(kind, bytes));
+        if !values.iter().any(is_due) {
+            return Ok(Vec::new());
+        }
+        let values = values.iter().map(T::value);
+        values.map(|value| Self::of(heap, value)).collect()
+    }
+
+    /// What is put into the container.
+    #[inline(always)]
+    pub(crate) fn or<'a>(&'a self, value: &Incoming<'a>) -> Incoming<'a> {
+        self.0.as_ref().map_or(*value, Incoming::Large)
+    }
+
+    /// The same of many.
+    pub(crate) fn or_all<'a, T: Carries<'a>>(outside: &'a [Self], values: &'a [T]) -> Cow<'a, [T]> {
+        if outside.is_empty() {
+            return Cow::Borrowed(values);
+        }
+        let pairs = outside.iter().zip(values);
+        pairs
+            .map(|(outside, value)| value.with(outside.or(value.value())))
+            .collect()
+    }
+}
+
+/// What a value is put into a container with.
+pub(crate) trait Carries<'a>: Clone {
+    /// The value.
+    fn value(&self) -> &Incoming<'a>;
+    /// The same with another value.
+    fn with(&self, value: Incoming<'a>) -> Self;
+}
+
+impl<'a> Carries<'a> for Incoming<'a> {
+    fn value(&self) -> &Self {
+        self
+    }
+
+    fn with(&self, value: Self) -> Self {
+        value
+    }
+}
+
+/// A key and its value.
+impl<'a, K: Clone> Carries<'a> for (K, Incoming<'a>) {
+    fn value(&self) -> &Incoming<'a> {
+        &self.1
+    }
+
+    fn with(&self, value: Incoming<'a>) -> Self {
+        (self.0.clone(), value)
     }
 }
 

@@ -9,12 +9,10 @@ use super::super::look::{Look, Retry};
 use super::super::reference::Reference;
 use super::incoming::Incoming;
 use super::kind::Kind;
+use super::large::{LARGE, Large};
 use super::word::Word;
 use crate::error::AccessError;
 use crate::store::SPAN;
-
-/// The longest blob whose length is believed if the store has so many bytes.
-const LARGE: usize = 1 << 20;
 
 /// Makes results from what is read. Nothing that is read is trusted before it was looked at again, so a sink gets
 /// words that were, and fills room that it may have to throw away.
@@ -37,6 +35,9 @@ pub trait Sink {
         &self,
         reference: Result<Reference, AccessError>,
     ) -> Result<Self::Made, Self::Error>;
+    /// Makes the result of a large value, or of why it cannot be held. The container may be locked, so this does not copy
+    /// it if the sink can help it.
+    fn large(&self, large: Result<Large, AccessError>) -> Result<Self::Made, Self::Error>;
 }
 
 /// What is read ends as a result, as an error of the sink, or in another try.
@@ -65,6 +66,9 @@ fn read_reference<S: Sink>(
     word: Word,
     sink: &S,
 ) -> Result<Result<S::Made, S::Error>, Retry> {
+    if word.is_large() {
+        return Ok(sink.large(look.hold_large(word)?));
+    }
     Ok(sink.reference(look.hold(word)?))
 }
 
@@ -76,6 +80,14 @@ impl Look<'_> {
         match self.heap.container.hold_reference(name) {
             Ok(Some(referent)) => Ok(Ok(Reference(referent))),
             Ok(None) => Err(Retry),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// The same for a word that is a large value.
+    pub(crate) fn hold_large(&self, word: Word) -> Result<Result<Large, AccessError>, Retry> {
+        match self.hold(word)? {
+            Ok(reference) => Large::open(reference).map(Ok).ok_or(Retry),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -105,6 +117,7 @@ impl Look<'_> {
         if !len.is_multiple_of(kind.unit()) || end.is_none_or(|end| end > self.heap.words.len()) {
             return Err(Retry);
         }
+        // Only a key is so long, or an int.
         if len > LARGE {
             self.check_large(at, header)?;
         }
@@ -170,6 +183,7 @@ impl Incoming<'_> {
                 sink.filled(room, kind, bytes.len())
             }
             Self::Reference(reference) => sink.reference(Ok(reference.clone())),
+            Self::Large(large) => sink.large(Ok(large.clone())),
         }
     }
 }

@@ -10,6 +10,7 @@ const TAG_INT: u64 = 0xfff9;
 const TAG_CONSTANT: u64 = 0xfffa;
 const TAG_STR: u64 = 0xfffb;
 const TAG_BYTES: u64 = 0xfffc;
+const TAG_LARGE: u64 = 0xfffd;
 const TAG_BLOB: u64 = 0xfffe;
 const TAG_REFERENCE: u64 = 0xffff;
 /// The 48 bits below a tag.
@@ -149,10 +150,20 @@ impl Word {
         Self(TAG_REFERENCE << 48 | name & PAYLOAD)
     }
 
-    /// The reference's name that the word has.
+    /// The word that has the name of a reference to a large value.
+    pub(crate) const fn of_large(name: u64) -> Self {
+        Self(TAG_LARGE << 48 | name & PAYLOAD)
+    }
+
+    /// Whether the reference that it names is to a large value.
+    pub(crate) const fn is_large(self) -> bool {
+        self.0 >> 48 == TAG_LARGE
+    }
+
+    /// The reference's name that the word has, to whatever it is.
     #[inline(always)]
     pub(crate) const fn as_reference(self) -> Option<u64> {
-        if self.0 >> 48 == TAG_REFERENCE {
+        if self.0 >> 48 == TAG_REFERENCE || self.is_large() {
             Some(self.0 & PAYLOAD)
         } else {
             None
@@ -162,7 +173,7 @@ impl Word {
     /// Whether it leads elsewhere: to a blob or another object.
     #[inline(always)]
     pub(crate) const fn leads(self) -> bool {
-        self.0 >= TAG_BLOB << 48
+        self.0 >= TAG_LARGE << 48
     }
 
     /// What the word says by itself; `None` for one that leads elsewhere, and for no value.
@@ -217,6 +228,10 @@ mod tests {
             Word::of_bytes(b"abcde").unwrap(),
             Word::of_blob(0),
             Word::of_blob(PAYLOAD),
+            Word::of_large(0),
+            Word::of_large(PAYLOAD),
+            Word::of_reference(0),
+            Word::of_reference(PAYLOAD),
         ];
         for (index, word) in words.iter().enumerate() {
             assert_ne!(word.0, 0);
@@ -224,8 +239,9 @@ mod tests {
                 words.iter().skip(index + 1).all(|other| other != word),
                 "{word:?}"
             );
-            let as_blob = word.as_blob().is_some();
-            assert_ne!(word.immediate().is_some(), as_blob, "{word:?}");
+            let leads = word.as_blob().is_some() || word.as_reference().is_some();
+            assert_ne!(word.immediate().is_some(), leads, "{word:?}");
+            assert_eq!(word.leads(), leads, "{word:?}");
         }
         assert_eq!(Word::of_int(1 << 47), None);
         assert_eq!(Word::of_int(-(1 << 47)).unwrap().as_int(), Some(-(1 << 47)));
