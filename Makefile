@@ -58,8 +58,9 @@ torture: develop  ## kill -9 at random for SECONDS=60, after every store; damage
 	DAMAGE_ROUNDS=10000 cargo test --release --features onecopy/testing --locked -p onecopy --test damage
 	cargo run --release --locked -p onecopy --example exhaust
 
-torture-record: develop  ## the same of containers alone, for SECONDS=3600, written down in docs/torture.md
-	.venv/bin/python tools/torture_containers.py --seconds $(or $(SECONDS),3600) --record docs/torture.md
+torture-record: develop  ## kills at random alone, for twice SECONDS=3600, written down in docs/torture-*.md
+	.venv/bin/python tools/torture_containers.py --seconds $(or $(SECONDS),3600) --record docs/torture-containers.md
+	.venv/bin/python tools/torture_waiting.py --seconds $(or $(SECONDS),3600) --record docs/torture-waiting.md
 
 loom: prerequisites  ## model check of the lock-free parts
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/loom cargo test --release -p onecopy --lib

@@ -13,6 +13,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import platform
 import queue
 import random
 import signal
@@ -36,6 +37,19 @@ LIFE = 1_000_000
 """Items of one life of a producer, at most."""
 TICKETS = 10
 """Tickets that wait at a time, at most."""
+ROUND_S = 30
+"""Between two comparisons."""
+LONGEST = "longest pause of a role, s"
+PAGE = """# Queues, locks, conditions and barriers under `kill -9`
+
+Written by `make torture-record SECONDS=3600`: producers and consumers pass items on, others count under a lock, share
+the units of a semaphore, meet at a barrier and wait for a condition, while all of them are killed at random
+(`tools/torture_waiting.py`). Thirteen processes and their killer share the processors; a *pause* is the time in which
+nobody in a role got on, the start of the process that took a dead one's place included.
+
+| | |
+|---|---|
+"""
 KEPT = 12
 """Descriptors that stay open: of the store, of the fork server and of its pipes."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - looked at, and not written to
@@ -259,41 +273,77 @@ def compare(folder: str, total: int) -> dict[str, int]:
 
 
 def torture(method: str, kills: int, end: float, seed: int) -> dict[str, Any]:
-    """One start method."""
+    """A round under one start method."""
     with tempfile.TemporaryDirectory(prefix="onecopy-torture-") as folder:
         killer = Killer(method, folder, random.Random(seed))
         killer.run(kills, end)
         found: dict[str, Any] = compare(folder, killer.shared.total.get())
-        found |= {"method": method, "kills": killer.kills, "deaths in the lock": killer.shared.lock.deaths}
-        found["longest pause of a role, s"] = round(max(killer.longest_s.values()), 2)
+        found |= {"kills": killer.kills, "deaths in the lock": killer.shared.lock.deaths}
+        found[LONGEST] = round(max(killer.longest_s.values()), 2)
         return found
+
+
+def torture_all(kills: int, end: float, seed: int) -> dict[str, dict[str, Any]]:
+    """Rounds under all start methods in turn, until the end; what they came to, by start method."""
+    chance = random.Random(seed)
+    sums: dict[str, dict[str, Any]] = {method: {} for method in METHODS}
+    while True:
+        for number, method in enumerate(METHODS):
+            now = time.monotonic()
+            round_end = min(now + ROUND_S, now + max(end - now, 0) / (len(METHODS) - number))
+            of_round = torture(method, kills, round_end, chance.randrange(1 << 32))
+            of_all = sums[method]
+            for name, value in of_round.items():
+                of_all[name] = max(of_all.get(name, 0), value) if name == LONGEST else of_all.get(name, 0) + value
+        if time.monotonic() >= end or kills < sys.maxsize:
+            return sums
+
+
+def page(found: dict[str, dict[str, Any]], seconds: float, seed: int, load: float) -> str:
+    """What is kept of a run."""
+    rows = {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}; "
+        f"load before: {load:.1f}",
+        "duration": f"{seconds / 60:.0f} minutes, seed {seed}",
+    }
+    for name in found[METHODS[0]]:
+        values = [of_method[name] for of_method in found.values()]
+        whole = max(values) if name == LONGEST else sum(values)
+        parts = ", ".join(f"{value:,} under {method}" for method, value in zip(found, values, strict=True))
+        rows[name] = f"{whole:,}: {parts}"
+    rows["lost, done twice, or left in /dev/shm or a table of descriptors"] = "none"
+    return PAGE + "\n".join(f"| {what} | {figure} |" for what, figure in rows.items()) + "\n"
 
 
 def main() -> None:
     """Runs all start methods, and says what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="for all start methods together")
-    parser.add_argument("--kills", type=int, default=sys.maxsize, help="of each start method, at most")
+    parser.add_argument("--kills", type=int, default=sys.maxsize, help="one round of so many under each start method")
     parser.add_argument("--seed", type=int, default=None, help="chooses who is killed when")
+    parser.add_argument("--record", type=Path, help="write the figures there as a page, if nothing was wrong")
     parser.add_argument("--json", action="store_true", help="for machines")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 32)
+    load, started = os.getloadavg()[0], time.monotonic()
     descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, as it is while it is listed
     shared_memory = set(os.listdir(SHARED_MEMORY))  # noqa: PTH208
-    found = []
-    for method in METHODS:
-        end = time.monotonic() + options.seconds / len(METHODS)
-        found.append(torture(method, options.kills, end, seed))
-        if not options.json:
-            print(f"seed {seed}: " + ", ".join(f"{name} {value}" for name, value in found[-1].items()), flush=True)
+    print(f"torture_waiting: seed {seed}", file=sys.stderr, flush=True)
+    found = torture_all(options.kills, started + options.seconds, seed)
     left = set(os.listdir(SHARED_MEMORY)) - shared_memory  # noqa: PTH208
     if left:
         fail(f"left in /dev/shm: {sorted(left)}")
     more = len(os.listdir("/proc/self/fd")) - descriptors  # noqa: PTH208
     if more > KEPT:
         fail(f"{more} more file descriptors are open than before")
+    if options.record:
+        options.record.write_text(page(found, time.monotonic() - started, seed, load))
     if options.json:
-        print(json.dumps({"seed": seed, "methods": found}))
+        print(json.dumps({"seed": seed, "methods": [{"method": name} | value for name, value in found.items()]}))
+    else:
+        for method, values in found.items():
+            print(f"{method}: " + ", ".join(f"{name} {value}" for name, value in values.items()))
 
 
 if __name__ == "__main__":

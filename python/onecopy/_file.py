@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from onecopy import _onecopy, _progress
+from onecopy import _content, _onecopy, _progress
 
 if TYPE_CHECKING:
     from _typeshed import StrOrBytesPath
@@ -29,7 +29,7 @@ def save(data: object, path: StrOrBytesPath, *, progress: Progress = False) -> N
     can write to, like /tmp, links and files of others are refused, unless they are of the folder's owner.
 
     Args:
-        data: Whatever `share()` takes, or a view.
+        data: Whatever `share()` takes, or a view. Of a container that workers write to, what it holds now.
         path: The file. If it exists, it is replaced; whatever is no regular file is refused.
         progress: As for `share()`.
 
@@ -46,7 +46,7 @@ def save(data: object, path: StrOrBytesPath, *, progress: Progress = False) -> N
         3
     """
     with _progress.reporter(progress) as report:
-        _onecopy.save_graph(data, os.fsdecode(path), report)
+        _onecopy.save_graph(_content.plain(data), os.fsdecode(path), report)
 
 
 def open(  # noqa: A001 - as in `gzip.open`; used by its full name

@@ -10,7 +10,7 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from onecopy import _reducers
+from onecopy import _content, _reducers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,9 +40,9 @@ def _reduce_view(obj: Any) -> Any:
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) is arrays.SharedArray:
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
-    name = type(obj).__name__
-    content = _CONTENTS.get(name) if type(obj).__module__ in _PLACES else None
+    content = _content.way(obj)
     if content is not None:
+        name = type(obj).__name__
         article = "an" if name == "Array" else "a"
         raise TypeError(
             f"{article} onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a "
@@ -50,18 +50,6 @@ def _reduce_view(obj: Any) -> Any:
             f"{content}"
         )
     return NotImplemented
-
-
-_CONTENTS: Final = {
-    **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
-    "Value": "x.get()",
-    "Array": "x.to_numpy()",
-    "Namespace": "vars(x)",
-}
-"""How the content of each container is had."""
-
-_PLACES: Final = ("onecopy", "onecopy.containers")
-"""Modules that the containers name as theirs."""
 
 
 def _itself(obj: Any) -> Any:

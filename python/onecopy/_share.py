@@ -6,7 +6,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
-from onecopy import _importing, _onecopy, _progress
+from onecopy import _content, _importing, _onecopy, _progress
 from onecopy._onecopy import (
     DictView,
     FrozenSetView,
@@ -22,13 +22,15 @@ from onecopy._onecopy import (
 )
 
 if TYPE_CHECKING:
-    from collections import Counter, OrderedDict, defaultdict
+    import collections
+    from collections import OrderedDict, defaultdict
     from enum import Enum
     from typing import Protocol
 
     import numpy as np
 
     from onecopy._progress import Progress
+    from onecopy.containers import Counter, Dict, List, Set
     from onecopy.views import SharedArray
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -49,7 +51,8 @@ if TYPE_CHECKING:
     # Pickled, so that they keep their class, though they are kinds of what is not.
     Whole = TypeVar(
         "Whole",
-        bound="Enum | Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range | bytearray",
+        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range "
+        "| bytearray",
     )
 
 T = TypeVar("T")
@@ -139,6 +142,16 @@ def share(data: set[T], *, huge: Huge = "auto", progress: Progress = False) -> S
 @overload
 def share(data: frozenset[T], *, huge: Huge = "auto", progress: Progress = False) -> FrozenSetView[T]: ...
 @overload
+def share(data: List[Atom], *, huge: Huge = "auto", progress: Progress = False) -> ListView[Atom]: ...
+@overload
+def share(data: List[T], *, huge: Huge = "auto", progress: Progress = False) -> Items[T]: ...
+@overload
+def share(data: Dict[K, V], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, V]: ...
+@overload
+def share(data: Counter[K], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, int]: ...
+@overload
+def share(data: Set[T], *, huge: Huge = "auto", progress: Progress = False) -> SetView[T]: ...
+@overload
 def share(data: object, *, huge: Huge = "auto", progress: Progress = False) -> Any: ...
 def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
     """Packs `data` into shared memory once and returns a read-only view of it.
@@ -152,8 +165,9 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
             instances of dataclasses and namedtuples; whatever can be pickled. Containers that are met twice are
             stored once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of
             one dataclass or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or
-            `full()` is not copied but becomes read-only itself. A str, int, float, complex, bytes or None is returned
-            as it is, and so is a view.
+            `full()` is not copied but becomes read-only itself. A container that workers write to (`onecopy.List` and
+            the like) is shared as what it holds at that moment: a list, dict, set or array. A str, int, float, complex,
+            bytes or None is returned as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
             (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
@@ -188,6 +202,8 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
             return shared
     elif _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
+    elif _content.way(data) is not None:
+        return share(_content.plain(data), huge=huge, progress=progress)
     elif isinstance(data, _CODE):
         raise Unsupported(f"data: cannot share {_describe(data)}")
     with _progress.reporter(progress) as report:

@@ -14,6 +14,7 @@ from onecopy import _onecopy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 # What is looked for by address must not be in two places of one container.
 WORDS = [f"word {number}" for number in range(3_000)]
@@ -182,3 +183,35 @@ def test_the_digest_of_a_short_text_is_of_the_text_alone() -> None:
     kept = texts[::2]
     del texts
     assert [_onecopy._digest(text) for text in kept] == before
+
+
+CONTENTS: list[tuple[Callable[[], Any], Any]] = [
+    (lambda: onecopy.List([1, 2, {"a": 3}]), [1, 2, {"a": 3}]),
+    (lambda: onecopy.List([{"a": 1, "b": "x"}] * 3), [{"a": 1, "b": "x"}] * 3),
+    (lambda: onecopy.Dict({"a": [1], 2: None}), {"a": [1], 2: None}),
+    (lambda: onecopy.Set([1, "x"]), {1, "x"}),
+    (lambda: onecopy.Counter("aab"), {"a": 2, "b": 1}),
+    (lambda: onecopy.Value([1, 2]), [1, 2]),
+    (lambda: onecopy.Value(3), 3),
+    (lambda: onecopy.Value(onecopy.List([1])), [1]),
+    (lambda: onecopy.Namespace(a=1), {"a": 1}),
+]
+
+
+@pytest.mark.parametrize(("make", "content"), CONTENTS)
+def test_sharing_and_saving_take_what_a_container_holds_now(make: Any, content: Any, tmp_path: Path) -> None:
+    container = make()
+    view = onecopy.share(container)
+    onecopy.save(container, tmp_path / "kept")
+    for name in ("append", "clear"):
+        if hasattr(container, name):
+            getattr(container, name)(*([5] if name == "append" else []))
+    real = onecopy.to_python(view)
+    assert (real, type(real)) == (content, type(content))
+    assert onecopy.to_python(onecopy.open(tmp_path / "kept")) == content
+    assert not isinstance(view, onecopy.views.ObjectView)
+
+
+def test_a_container_that_holds_a_container_is_not_shared() -> None:
+    with pytest.raises(onecopy.errors.Unsupported, match=r"data\[1\].*to_python\(\)"):
+        onecopy.share(onecopy.List([1, onecopy.List()]))

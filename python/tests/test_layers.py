@@ -52,7 +52,18 @@ CORE_BACK: Final = {("error", "store"), ("testing", "store")}
 
 PACKAGE: Final[Steps] = [
     {"_onecopy"},
-    {"_dtypes", "_handlers", "_keys", "_left", "_progress", "_reducers", "_samples", "_sitecustomize", "_views"}
+    {
+        "_content",
+        "_dtypes",
+        "_handlers",
+        "_keys",
+        "_left",
+        "_progress",
+        "_reducers",
+        "_samples",
+        "_sitecustomize",
+        "_views",
+    }
     | {"_freeze_support", "_importing", "_namespace", "_ways", "containers", "errors", "store", "sync"},
     {"_array", "_array_proxy", "_buffers", "_frames", "_freeze", "_objects", "_tensors"},
     {"_born", "_file", "_ranges", "_share", "_side", "_writable", "views"},

@@ -47,15 +47,19 @@ def test_all_ways_agree_and_ours_hold_one_copy() -> None:
 
 @pytest.mark.slow
 def test_table_is_plain_text_when_nobody_looks() -> None:
-    done = run("--n", "500", "--rounds", "1", "--copies-n", "1000", "--only", "plain,share-spawn,list", NO_COLOR="1")
+    ways = "plain,manager,our-manager,share-spawn,list"
+    done = run("--n", "500", "--rounds", "1", "--copies-n", "1000", "--only", ways, NO_COLOR="1")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # the progress bar is for terminals
     assert "\x1b" not in done.stdout
     assert "plain list as argument" in done.stdout
     assert "onecopy.share" in done.stdout
     assert re.search(
-        r"^onecopy\.List: [\d.]+ × the plain list \(at most 1\.5 was aimed at\)\.$", done.stdout, re.MULTILINE
+        r"^onecopy\.List: [\d.]+ × the plain list \(at most 1\.5 was aimed at\), [\d,]+ × faster than the Manager",
+        done.stdout,
+        re.MULTILINE,
     )
+    assert re.search(r"^The answer: onecopy\.Manager\(\) .* become .*, [\d,]+ × faster\.$", done.stdout, re.MULTILINE)
     assert "All ways agree" in done.stdout
 
 

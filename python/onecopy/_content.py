@@ -1,0 +1,37 @@
+"""What a container holds now, as plain data: what `share()` and `save()` make an image of."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_PLACES: Final = ("onecopy", "onecopy.containers")
+"""Modules that the containers name as theirs."""
+
+_WAYS: Final = {
+    **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
+    "Value": "x.get()",
+    "Array": "x.to_numpy()",
+    "Namespace": "vars(x)",
+}
+"""How the content of each container is had."""
+
+
+def way(data: Any) -> str | None:
+    """The expression that gives the content of a container `x`; None for what is no container."""
+    kind = type(data)
+    return _WAYS.get(kind.__name__) if kind.__module__ in _PLACES else None
+
+
+def plain(data: Any) -> Any:
+    """The content of a container, of one moment; whatever else comes back as it is."""
+    match way(data):
+        case "x.to_python()":
+            content = data.to_python()
+            # A dict is shared; a subclass of it would be pickled.
+            return dict(content) if type(data).__name__ == "Counter" else content
+        case "x.get()":
+            return plain(data.get())
+        case "vars(x)":
+            return dict(vars(data))
+        case _:
+            return data
