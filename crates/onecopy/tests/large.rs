@@ -62,7 +62,7 @@ fn values_of_any_length_come_back_and_those_above_a_mebibyte_are_objects() {
         assert_eq!((objects, references), (expected, expected), "{len}");
         assert_eq!(list.to_vec().unwrap(), values);
         assert_eq!(list.get(1).unwrap(), values[1]);
-        assert_eq!(dict.values().unwrap(), [value.clone()]);
+        assert_eq!(dict.values().unwrap(), std::slice::from_ref(value));
         assert_eq!(dict.pop(&key).unwrap().as_ref(), Some(value));
         let got = queue.get(Some(Duration::ZERO)).unwrap();
         assert_eq!(got.as_ref(), Some(value));
