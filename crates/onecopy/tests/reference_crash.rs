@@ -440,7 +440,7 @@ fn run(scenario: &Scenario, index: u64, stride: u64) {
         stride * (1 + stores / 400)
     };
     let step = usize::try_from(step).unwrap();
-    for n in (1 + (7 * index) % stride..=stores).step_by(step) {
+    for n in (1 + (7 * index) % stride.min(stores)..=stores).step_by(step) {
         let place = format!("{}, after store {n} of {stores}", scenario.name);
         let (plain, killed) = operate(n);
         kills += u64::from(killed);
