@@ -34,14 +34,14 @@ class ArrayProxy:
             raise ValueError(f"typecode {typecode!r} is of characters; put a str into a Value, or several into a List")
         numbers = array.array(typecode, sequence)
         byte_len = len(numbers) * numbers.itemsize
-        self._show(typecode, ArrayMemory(byte_len, numbers.itemsize, typecode.encode()))
+        self._show(ArrayMemory(byte_len, numbers.itemsize, typecode.encode()))
         if numbers:
             self._numbers[:] = memoryview(numbers)
 
-    def _show(self, typecode: str, memory: ArrayMemory) -> None:
-        self._typecode = typecode
+    def _show(self, memory: ArrayMemory) -> None:
+        self._typecode = memory.description.decode()
         self._memory = memory
-        self._numbers = memoryview(memory).cast(typecode)  # type: ignore[call-overload]  # any of array's
+        self._numbers = memoryview(memory).cast(self._typecode)  # type: ignore[call-overload]  # any of array's
 
     @property
     def typecode(self) -> str:
@@ -86,11 +86,21 @@ class ArrayProxy:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles to a token."""
-        return _attached, (self._typecode, self._memory.token())
+        return _attached, (self._memory.token(),)
 
 
-def _attached(typecode: str, token: bytes) -> ArrayProxy:
+def _attached(token: bytes) -> ArrayProxy:
     """Unpickles an array."""
+    return shown(ArrayMemory.attach(token))
+
+
+def shown(memory: ArrayMemory) -> ArrayProxy:
+    """The array that shows memory, which its maker has described by a typecode."""
     proxy = ArrayProxy.__new__(ArrayProxy)
-    proxy._show(typecode, ArrayMemory.attach(token))  # noqa: SLF001 - of this file
+    proxy._show(memory)  # noqa: SLF001 - of this file
     return proxy
+
+
+def memory_of(proxy: ArrayProxy) -> ArrayMemory:
+    """What an array shows."""
+    return proxy._memory  # noqa: SLF001 - of this file

@@ -50,6 +50,9 @@ def _shown(value: Any) -> Dict[str, Any] | ArrayMemory | None:
     arrays = sys.modules.get("onecopy._writable")
     if arrays is not None and type(value) is arrays.Array:
         return cast("ArrayMemory | None", arrays.whole_memory(value))
+    proxies = sys.modules.get("onecopy._array_proxy")
+    if proxies is not None and type(value) is proxies.ArrayProxy:
+        return cast("ArrayMemory", proxies.memory_of(value))
     return None
 
 
@@ -61,7 +64,11 @@ def namespace_of(entries: Dict[str, Any]) -> Any:
 
 
 def array_of(memory: ArrayMemory) -> Any:
-    """The array that shows memory."""
+    """The array that shows memory, as whoever made it has described it."""
+    if len(memory.description) == 1:  # a typecode
+        from onecopy import _array_proxy
+
+        return _array_proxy.shown(memory)
     from onecopy import _writable
 
     return _writable.shown(memory)

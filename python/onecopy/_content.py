@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-_PLACES: Final = ("onecopy", "onecopy.containers")
+_PLACES: Final = ("onecopy", "onecopy.containers", "onecopy.managers", "onecopy.sync")
 """Modules that the containers name as theirs."""
 
 _WAYS: Final = {
     **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
     "Value": "x.get()",
     "Array": "x.to_numpy()",
-    "Namespace": "vars(x)",
+    **dict.fromkeys(("Namespace", "NamespaceProxy"), "vars(x)"),
+    "ArrayProxy": "x.tolist()",
+    **dict.fromkeys(("Queue", "LifoQueue", "Lock", "RLock", "Semaphore", "BoundedSemaphore"), ""),
+    **dict.fromkeys(("Event", "Condition", "Barrier"), ""),
 }
-"""How the content of each container is had."""
+"""How the content of each container is had; nothing where it is of no use."""
 
 
 def way(data: Any) -> str | None:
-    """The expression that gives the content of a container `x`; None for what is no container."""
+    """The expression that gives the content of a container `x`, "" if there is none; None for what is no container."""
     kind = type(data)
     return _WAYS.get(kind.__name__) if kind.__module__ in _PLACES else None
 
@@ -31,6 +34,10 @@ def plain(data: Any) -> Any:
             return dict(content) if type(data).__name__ == "Counter" else content
         case "x.get()":
             return plain(data.get())
+        case "x.to_numpy()":
+            return data.to_numpy()
+        case "x.tolist()":
+            return data.tolist()
         case "vars(x)":
             return dict(vars(data))
         case _:

@@ -76,13 +76,22 @@ class Namespace:
 
     @property
     def lock(self) -> WriterLock:
-        """The writers' lock, for `with`: others wait before they change an attribute, and readers go on."""
+        """The writers' lock, for `with`: others wait before they change an attribute, and readers go on.
+
+        Examples:
+            >>> import onecopy
+            >>> ns = onecopy.Namespace(a=1, b=2)
+            >>> with ns.lock:
+            ...     ns.a, ns.b = ns.b, ns.a
+            >>> ns
+            onecopy.Namespace(a=2, b=1)
+        """
         return self._entries.lock
 
     def update_with(self, name: str, function: Callable[[Any], Any], /, *default: Any) -> Any:
         """Replaces an attribute by what a function makes of it, in one step, and returns the new value.
 
-        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+        The function runs without the lock, and again if somebody was faster: it may run more than once.
 
         Args:
             name: Which attribute.
@@ -91,6 +100,14 @@ class Namespace:
 
         Raises:
             AttributeError: There is no such attribute, and no default.
+            RuntimeError: The function sets the attribute itself.
+            TimeoutError: Others have set it during each try, for ten seconds. `with ns.lock:` keeps them out.
+
+        Examples:
+            >>> import onecopy
+            >>> ns = onecopy.Namespace(best=0.5)
+            >>> ns.update_with("best", lambda best: max(best, 0.6))
+            0.6
         """
         _check(name)
 

@@ -43,11 +43,11 @@ def _reduce_view(obj: Any) -> Any:
     content = _content.way(obj)
     if content is not None:
         name = type(obj).__name__
-        article = "an" if name == "Array" else "a"
+        article = "an" if name[0] in "AE" else "a"
+        instead = f", or put in what it holds now: {content}" if content else ""
         raise TypeError(
             f"{article} onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a "
-            "value of a container itself, pass it to workers as an argument of its own, or put in what it holds now: "
-            f"{content}"
+            f"value of a container itself, or pass it to workers as an argument of its own{instead}"
         )
     return NotImplemented
 

@@ -202,7 +202,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
             return shared
     elif _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
-    elif _content.way(data) is not None:
+    elif _content.way(data):
         return share(_content.plain(data), huge=huge, progress=progress)
     elif isinstance(data, _CODE):
         raise Unsupported(f"data: cannot share {_describe(data)}")

@@ -82,7 +82,16 @@ class Array(StoredArray[Shape_co, DType_co]):
 
     @property
     def lock(self) -> WriterLock:
-        """The lock for what is more than one step: `with a.lock:`. Writers that do not take it are not kept out."""
+        """The lock for what is more than one step: `with a.lock:`. Writers that do not take it are not kept out.
+
+        Examples:
+            >>> import onecopy
+            >>> grid = onecopy.Array([1, 2, 3])
+            >>> with grid.lock:
+            ...     grid *= 2
+            >>> int(grid.sum())
+            12
+        """
         return _memory(self, "lock").lock
 
     @overload
@@ -132,7 +141,13 @@ class Array(StoredArray[Shape_co, DType_co]):
         return memory.add(self, index, amount)
 
     def to_numpy(self) -> np.ndarray[Shape_co, DType_co]:
-        """Returns a copy in this process's own memory."""
+        """Returns a copy in this process's own memory.
+
+        Examples:
+            >>> import onecopy
+            >>> onecopy.Array([1, 2]).to_numpy()
+            array([1, 2])
+        """
         return cast("np.ndarray[Shape_co, DType_co]", np.array(self, order="K", subok=False))
 
     def __copy__(self) -> Any:

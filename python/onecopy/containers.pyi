@@ -109,7 +109,14 @@ class List(_Collection, MutableSequence[_T]):
         """Turns the order of the elements round, in one step."""
 
     def sort(self, *, key: Callable[[_T], Any] | None = None, reverse: bool = False) -> None:
-        """Sorts the elements, as `list.sort` does."""
+        """Sorts the elements, as `list.sort` does.
+
+        `key` and the comparisons run without the lock, on a copy, and again if the list has changed meanwhile.
+
+        Raises:
+            ValueError: `key`, or a comparison, changes the list.
+            TimeoutError: Others have changed it during each try, for ten seconds. `with l.lock:` keeps them out.
+        """
 
     def copy(self) -> list[_T]:
         """The elements as a real list, of one moment."""
@@ -128,7 +135,7 @@ class List(_Collection, MutableSequence[_T]):
     def update_with(self, index: SupportsIndex, function: Callable[[_T], _T], /) -> _T:
         """Replaces an element by what a function makes of it, and returns that.
 
-        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+        The function runs without the lock, and again if somebody was faster: it may run more than once.
 
         Args:
             index: Which element.
@@ -136,6 +143,8 @@ class List(_Collection, MutableSequence[_T]):
 
         Raises:
             IndexError: There is no such element.
+            RuntimeError: The function changes the element itself.
+            TimeoutError: Others have changed it during each try, for ten seconds. `with l.lock:` keeps them out.
         """
 
     def compare_exchange(self, index: SupportsIndex, old: object, new: _T, /) -> bool:
@@ -175,7 +184,11 @@ class Value(_Container, Generic[_T]):
     def update_with(self, function: Callable[[_T], _T], /) -> _T:
         """Replaces the value by what a function makes of it, and returns that.
 
-        The function runs without the lock, again if somebody was faster; after eight times in vain, under the lock.
+        The function runs without the lock, and again if somebody was faster: it may run more than once.
+
+        Raises:
+            RuntimeError: The function changes the value itself.
+            TimeoutError: Others have changed it during each try, for ten seconds. `with v.lock:` keeps them out.
         """
 
     def compare_exchange(self, old: object, new: _T, /) -> bool:
@@ -245,8 +258,7 @@ class Dict(_Mapping[_K, _V]):
     def update_with(self, key: _K, function: Callable[[_V], _V], default: _V = ..., /) -> _V:
         """Replaces the value of a key by what a function makes of it, in one step.
 
-        The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it
-        runs under the lock. So it may run more than once.
+        The function runs without the lock, and again if somebody was faster: it may run more than once.
 
         Args:
             key: Which value.
@@ -258,6 +270,8 @@ class Dict(_Mapping[_K, _V]):
 
         Raises:
             KeyError: There is no such key, and no default.
+            RuntimeError: The function changes the value itself.
+            TimeoutError: Others have changed it during each try, for ten seconds. `with d.lock:` keeps them out.
         """
 
     def copy(self) -> dict[_K, _V]:
@@ -341,8 +355,7 @@ class Counter(_Mapping[_K, int]):
     def update_with(self, key: _K, function: Callable[[int], int], /) -> int:
         """Replaces a count by what a function makes of it, in one step.
 
-        The function runs without the lock, and again if the count has changed meanwhile; after eight times in vain it
-        runs under the lock. So it may run more than once.
+        The function runs without the lock, and again if somebody was faster: it may run more than once.
 
         Args:
             key: Which count.
@@ -350,6 +363,10 @@ class Counter(_Mapping[_K, int]):
 
         Returns:
             The new count.
+
+        Raises:
+            RuntimeError: The function changes the count itself.
+            TimeoutError: Others have changed it during each try, for ten seconds. `with c.lock:` keeps them out.
         """
 
     def most_common(self, n: int | None = None) -> list[tuple[_K, int]]:

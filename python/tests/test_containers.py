@@ -215,3 +215,9 @@ def test_sharing_and_saving_take_what_a_container_holds_now(make: Any, content: 
 def test_a_container_that_holds_a_container_is_not_shared() -> None:
     with pytest.raises(onecopy.errors.Unsupported, match=r"data\[1\].*to_python\(\)"):
         onecopy.share(onecopy.List([1, onecopy.List()]))
+
+
+def test_what_has_no_content_is_not_shared() -> None:
+    for one in (onecopy.Queue(), onecopy.Lock(), onecopy.Condition()):
+        with pytest.raises(onecopy.errors.Unsupported, match=r"an argument of its own$"):
+            onecopy.share(one)

@@ -254,7 +254,7 @@ def test_errors_name_the_way_out() -> None:
         onecopy.BoundedSemaphore().release()
     with pytest.raises(ValueError, match="0 to"):
         onecopy.Semaphore(-1)
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match="1 to 32767"):
         onecopy.Barrier(0)
     with pytest.raises(TypeError, match=r"onecopy.Lock or onecopy.RLock, not .*threading|_thread"):
         onecopy.Condition(threading.Lock())  # type: ignore[arg-type]

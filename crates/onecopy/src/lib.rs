@@ -48,8 +48,14 @@ mod store {
     mod lock_loom;
 }
 #[cfg(all(loom, test))]
+#[path = "shared/sync/bell_loom.rs"]
+mod bell_loom;
+#[cfg(all(loom, test))]
 #[path = "shared/look_loom.rs"]
 mod look_loom;
+#[cfg(all(loom, test))]
+#[path = "shared/sync/mutex_loom.rs"]
+mod mutex_loom;
 #[cfg(all(loom, test))]
 #[path = "shared/past_loom.rs"]
 mod past_loom;

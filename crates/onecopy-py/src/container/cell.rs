@@ -67,17 +67,36 @@ impl Value {
     }
 
     /// The value.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Value("a").get()
+    ///     'a'
     fn get<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.read(py)
     }
 
     /// Replaces the value.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> state = onecopy.Value("new")
+    ///     >>> state.set("done")
+    ///     >>> state.get()
+    ///     'done'
     #[pyo3(signature = (value, /))]
     fn set(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         self.put(value)
     }
 
     /// The value, as `multiprocessing.Value` calls it.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> state = onecopy.Value("new")
+    ///     >>> state.value = "done"
+    ///     >>> state.value
+    ///     'done'
     #[getter]
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.read(py)
@@ -92,6 +111,11 @@ impl Value {
     ///
     /// Raises:
     ///     TypeError: The value, or `amount`, is no int.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Value(40).add(2)
+    ///     42
     #[pyo3(signature = (amount = None, /))]
     fn add<'py>(
         this: &Bound<'py, Self>,
@@ -115,6 +139,14 @@ impl Value {
     }
 
     /// Replaces the value if it is `old`: the same value of the same type. Returns whether it was.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> state = onecopy.Value("new")
+    ///     >>> state.compare_exchange("new", "taken")
+    ///     True
+    ///     >>> state.compare_exchange("new", "taken")
+    ///     False
     #[pyo3(signature = (old, new, /))]
     fn compare_exchange(&self, old: &Bound<'_, PyAny>, new: &Bound<'_, PyAny>) -> PyResult<bool> {
         let old = Encoded::of(old)?;
@@ -128,8 +160,17 @@ impl Value {
 
     /// Replaces the value by what a function makes of it, in one step, and returns the new one.
     ///
-    /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs
-    /// under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the value has changed meanwhile: it may run more than once.
+    ///
+    /// Raises:
+    ///     RuntimeError: The function changes the value itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with v.lock:` keeps them out.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> best = onecopy.Value(0.5)
+    ///     >>> best.update_with(lambda score: max(score, 0.6))
+    ///     0.6
     #[pyo3(signature = (function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,
@@ -149,6 +190,14 @@ impl Value {
     }
 
     /// The writers' lock, for `with`: others wait before they change the value, and readers go on.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> total = onecopy.Value(1)
+    ///     >>> with total.lock:
+    ///     ...     total.set(total.get() * 2)
+    ///     >>> total.get()
+    ///     2
     #[getter]
     fn lock(&self) -> WriterLock {
         WriterLock::new(self.raw.writer_lock())
@@ -158,6 +207,10 @@ impl Value {
     ///
     /// Raises:
     ///     onecopy.OnecopyError: One is broken; the text says which and where.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Value(1).verify()
     fn verify(&self) -> PyResult<()> {
         Ok(self.raw.verify().map_err(Error::from)?)
     }

@@ -14,11 +14,10 @@ use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given};
-use super::key::OwnedKey;
 use super::keyed::{self, Keyed, Kind};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::WriterLock;
-use super::pairs::{Changes, change};
+use super::operators::{self, Operator};
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
@@ -99,35 +98,16 @@ impl Counter {
         counts::add_all(&this.get().raw, &counted(this.py(), source, counts)?, true)
     }
 
-    /// Becomes what an operator of real counters makes of it.
-    fn become_of(this: &Bound<'_, Self>, method: &str, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = this.py();
+    /// Becomes what an operator of counters makes of it.
+    fn become_of(this: &Bound<'_, Self>, how: Operator, other: &Bound<'_, PyAny>) -> PyResult<()> {
         let other = other_counter(other)?;
         if !other.is_instance_of::<PyDict>() {
-            let name = other.get_type().name()?;
+            let (symbol, name) = (how.symbol(), other.get_type().name()?);
             return Err(PyTypeError::new_err(format!(
-                "{method}() of a counter takes a counter or a dict of counts, not {name}"
+                "{symbol} of a counter takes a counter or a dict of counts, not {name}"
             )));
         }
-        change(&this.get().raw, |picture| {
-            let before = keyed::dict_of(py, picture)?;
-            let after = counted(py, Some(&before), None)?.call_method1(method, (&other,))?;
-            let mut changes = Changes::default();
-            for (key, count) in before.iter() {
-                if !after.contains(&key)? {
-                    changes.gone.push(OwnedKey::of(&key)?);
-                } else if !count.eq(after.get_item(&key)?)? {
-                    changes.set.push(&key, &after.get_item(&key)?)?;
-                }
-            }
-            for item in after.call_method0("items")?.try_iter()? {
-                let (key, count): keyed::KeyValue<'_> = item?.extract()?;
-                if !before.contains(&key)? {
-                    changes.set.push(&key, &count)?;
-                }
-            }
-            Ok(changes)
-        })
+        operators::combine(&this.get().raw, how, &other)
     }
 }
 
@@ -200,19 +180,19 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     }
 
     fn __iadd__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__iadd__", other)
+        Self::become_of(this, Operator::Add, other)
     }
 
     fn __isub__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__isub__", other)
+        Self::become_of(this, Operator::Sub, other)
     }
 
     fn __iand__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__iand__", other)
+        Self::become_of(this, Operator::And, other)
     }
 
     fn __ior__(this: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-        Self::become_of(this, "__ior__", other)
+        Self::become_of(this, Operator::Or, other)
     }
 
     fn __pos__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -234,6 +214,13 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Args:
     ///     source: An iterable of what to count, or a mapping of counts.
     ///     counts: More counts, as keywords.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.Counter("ab")
+    ///     >>> words.update("abb")
+    ///     >>> words["b"]
+    ///     3
     #[pyo3(signature = (source = None, /, **counts))]
     fn update<'py>(
         this: &Bound<'py, Self>,
@@ -248,6 +235,13 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     /// Args:
     ///     source: An iterable of what to count, or a mapping of counts.
     ///     counts: More counts, as keywords.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.Counter("abb")
+    ///     >>> words.subtract("ab")
+    ///     >>> words
+    ///     onecopy.Counter({'b': 1, 'a': 0})
     #[pyo3(signature = (source = None, /, **counts))]
     fn subtract<'py>(
         this: &Bound<'py, Self>,
@@ -263,6 +257,11 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     ///
     /// Args:
     ///     n: How many; all by default.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abracadabra").most_common(2)
+    ///     [('a', 5), ('b', 2)]
     #[pyo3(signature = (n = None))]
     fn most_common<'py>(
         &self,
@@ -273,33 +272,62 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     }
 
     /// Each key as often as it counts, as an iterator.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> list(onecopy.Counter(a=2, b=1).elements())
+    ///     ['a', 'a', 'b']
     fn elements<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)?.call_method0("elements")
     }
 
     /// The sum of all counts.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abb").total()
+    ///     3
     fn total<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)?.call_method0("total")
     }
 
     /// A `collections.Counter` of what is in it at one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abb").copy()
+    ///     Counter({'b': 2, 'a': 1})
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)
     }
 
     /// A `collections.Counter` of what is in it at one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Counter("abb").to_python()
+    ///     Counter({'b': 2, 'a': 1})
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.to_counter(py)
     }
 
     /// Replaces a count by what a function makes of it, in one step, and returns the new one.
     ///
-    /// The function runs without the lock, and again if the count has changed meanwhile; after eight times in vain it runs
-    /// under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the count has changed meanwhile: it may run more than once.
     ///
     /// Args:
     ///     key: Which count.
     ///     function: Is given the count, and returns the new one.
+    ///
+    /// Raises:
+    ///     RuntimeError: The function changes the count itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with c.lock:` keeps them out.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.Counter("abb")
+    ///     >>> words.update_with("b", lambda count: count * 10)
+    ///     20
     #[pyo3(signature = (key, function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,

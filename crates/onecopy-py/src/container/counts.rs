@@ -4,90 +4,103 @@
 //! added: their sums are worked out without the lock, and put in place if all counts are as they were.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, Kind, RawDict};
+use onecopy::shared::{Incoming, Key, Kind, RawDict, Tries};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
+use pyo3::types::{PyDict, PyFloat, PyInt};
 
-use super::key::with_key;
-use super::keyed::KeyValue;
+use super::list_work::QUICK;
 use super::lock;
 use super::pairs::Pairs;
+use super::update::again;
 use super::word::{self, Copies, Encoded, Objects};
 use crate::error::Error;
 
-/// How often others may be faster before the lock is kept, if no code of others runs meanwhile.
-const TRIES: usize = 8;
-
 /// Adds the counts of a real counter. `is_first`: into a counter that was just made, which takes anything.
 pub(super) fn add_all(raw: &RawDict, counts: &Bound<'_, PyAny>, is_first: bool) -> PyResult<()> {
-    let (mut pairs, mut amounts) = (Pairs::default(), Vec::new());
-    for item in counts.call_method0("items")?.try_iter()? {
-        let (key, amount): KeyValue<'_> = item?.extract()?;
-        pairs.push(&key, &amount)?;
-        amounts.push((key, amount));
+    let counts = counts.cast::<PyDict>()?;
+    let mut pairs = Pairs::of(counts.len());
+    let mut amounts = Vec::with_capacity(counts.len());
+    for item in counts.iter() {
+        pairs.push(&item.0, &item.1)?;
+        amounts.push(item.1);
     }
-    if raw.add_all(&pairs.items(raw)).map_err(Error::from)? {
+    let items = pairs.items(raw);
+    if raw.add_all(&items).map_err(Error::from)? {
         return Ok(());
     }
     if is_first && raw.is_empty().map_err(Error::from)? {
-        let absent = vec![None; amounts.len()];
-        let set = raw.exchange_all(&pairs.items(raw), &absent);
+        let set = raw.exchange_all(&items, &vec![None; items.len()]);
         if set.map_err(Error::from)? {
             return Ok(());
         }
     }
-    let are_plain = amounts.iter().all(|(_, amount)| is_plain(amount));
-    let mut tried = 0;
+    let py = counts.py();
+    let are_plain = amounts.iter().all(is_plain);
+    let mut tries = Tries::new(raw.writer_lock());
     loop {
-        let mut before = read(raw, &amounts)?;
         let mut locked = None;
-        if tried >= TRIES && are_plain {
+        if tries.count() >= QUICK && are_plain {
             locked = Some(lock::hold(raw.writer_lock())?);
-            before = read(raw, &amounts)?;
-            if !before.iter().flatten().all(is_kept_plain) {
-                locked = None;
-            }
         }
-        let done = add_once(raw, &amounts, &before);
+        let before = read(py, raw, &items)?;
+        let mut kept = before.iter().flatten();
+        if !kept.all(|count| is_kept_plain(&count.incoming())) {
+            locked = None;
+        }
+        let sums = tries.run(|| add(py, &amounts, &before))?;
+        let done = exchange(raw, &items, &sums, &before);
         drop(locked);
         if done? {
             return Ok(());
         }
-        tried += 1;
+        again(py, &mut tries)?;
     }
 }
+
+type Counted<'a> = (Key<'a>, Incoming<'a>);
 
 /// The counts as they are kept.
-fn read(raw: &RawDict, amounts: &[KeyValue<'_>]) -> PyResult<Vec<Option<Encoded>>> {
-    let read_one = |(key, _): &KeyValue<'_>| {
-        let found = with_key(raw, key, |key| {
-            Ok(raw.get(key, &Copies).map_err(Error::from)?)
-        })?;
-        found.map(|found| word::copied(key.py(), found)).transpose()
+fn read(py: Python<'_>, raw: &RawDict, items: &[Counted<'_>]) -> PyResult<Vec<Option<Encoded>>> {
+    let read_one = |(key, _): &Counted<'_>| {
+        let found = raw.get(key, &Copies).map_err(Error::from)?;
+        found.map(|found| word::copied(py, found)).transpose()
     };
-    amounts.iter().map(read_one).collect()
+    items.iter().map(read_one).collect()
 }
 
-/// Works the sums out and puts them in place if all counts are as they were before.
-fn add_once(raw: &RawDict, amounts: &[KeyValue<'_>], before: &[Option<Encoded>]) -> PyResult<bool> {
-    let mut sums = Pairs::default();
-    for ((key, amount), old) in amounts.iter().zip(before) {
+/// Works the sums out.
+fn add<'py>(
+    py: Python<'py>,
+    amounts: &[Bound<'py, PyAny>],
+    before: &[Option<Encoded>],
+) -> PyResult<Vec<Encoded>> {
+    let add_one = |(amount, old): (&Bound<'py, PyAny>, &Option<Encoded>)| {
         check(amount)?;
         let Some(old) = old else {
-            sums.push(key, amount)?;
-            continue;
+            return Encoded::of(amount);
         };
-        let old = word::object(key.py(), old.incoming().make(&Objects))?;
+        let old = word::object(py, old.incoming().make(&Objects))?;
         check(&old)?;
-        sums.push(key, &old.add(amount)?)?;
-    }
-    let expected: Vec<Option<Incoming<'_>>> = before
-        .iter()
-        .map(|old| old.as_ref().map(Encoded::incoming))
+        Encoded::of(&old.add(amount)?)
+    };
+    amounts.iter().zip(before).map(add_one).collect()
+}
+
+/// Puts the sums in place if all counts are as they were before.
+fn exchange(
+    raw: &RawDict,
+    items: &[Counted<'_>],
+    sums: &[Encoded],
+    before: &[Option<Encoded>],
+) -> PyResult<bool> {
+    let items = items.iter().zip(sums);
+    let items: Vec<_> = items
+        .map(|((key, _), sum)| (*key, sum.incoming()))
         .collect();
-    let exchanged = raw.exchange_all(&sums.items(raw), &expected);
-    Ok(exchanged.map_err(Error::from)?)
+    let before = before.iter().map(Option::as_ref);
+    let before: Vec<_> = before.map(|old| old.map(Encoded::incoming)).collect();
+    Ok(raw.exchange_all(&items, &before).map_err(Error::from)?)
 }
 
 fn check(number: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -101,14 +114,15 @@ fn check(number: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 /// Whether adding a number runs no code of others.
-fn is_plain(number: &Bound<'_, PyAny>) -> bool {
+pub(super) fn is_plain(number: &Bound<'_, PyAny>) -> bool {
     number.is_exact_instance_of::<PyInt>() || number.is_exact_instance_of::<PyFloat>()
 }
 
 /// The same of a number as it is kept.
-fn is_kept_plain(number: &Encoded) -> bool {
-    !matches!(
-        number.incoming(),
-        Incoming::Blob(Kind::Pickle | Kind::Encoded, _) | Incoming::Large(_)
-    )
+pub(super) fn is_kept_plain(number: &Incoming<'_>) -> bool {
+    match number {
+        Incoming::Word(word) => word.as_int().is_some() || word.as_float().is_some(),
+        Incoming::Blob(kind, _) => matches!(kind, Kind::Int | Kind::Nan),
+        Incoming::Reference(_) | Incoming::Large(_) => false,
+    }
 }

@@ -100,6 +100,11 @@ pub(super) fn _namespace_entries() -> PyResult<Dict> {
 
 mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     /// A dict with these keys, which all have the same value.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Dict.fromkeys("ab", 0)
+    ///     onecopy.Dict({'a': 0, 'b': 0})
     #[classmethod]
     #[pyo3(signature = (iterable, value = None, /))]
     fn fromkeys(
@@ -167,6 +172,13 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     /// Args:
     ///     source: A mapping, or an iterable of pairs.
     ///     items: More keys, as keywords.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> counts = onecopy.Dict(a=1)
+    ///     >>> counts.update({"b": 2}, c=3)
+    ///     >>> counts
+    ///     onecopy.Dict({'a': 1, 'b': 2, 'c': 3})
     #[pyo3(signature = (source = Given(None), /, **items))]
     fn update(&self, source: Given<'_>, items: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let Given(source) = source;
@@ -174,11 +186,21 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     }
 
     /// A real dict of what is in it at one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Dict(a=1).copy()
+    ///     {'a': 1}
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         keyed::to_dict(py, &self.raw)
     }
 
     /// A real dict of what is in it at one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.Dict(a=1).to_python()
+    ///     {'a': 1}
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         keyed::to_dict(py, &self.raw)
     }
@@ -195,8 +217,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
 
     /// Replaces the value of a key by what a function makes of it, in one step, and returns the new value.
     ///
-    /// The function runs without the lock, and again if the value has changed meanwhile; after eight times in vain it runs
-    /// under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the value has changed meanwhile: it may run more than once.
     ///
     /// Args:
     ///     key: Which value.
@@ -205,6 +226,8 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     ///
     /// Raises:
     ///     KeyError: There is no such key, and no default.
+    ///     RuntimeError: The function changes the value itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with d.lock:` keeps them out.
     ///
     /// Examples:
     ///     >>> import onecopy

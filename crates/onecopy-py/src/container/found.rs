@@ -14,20 +14,14 @@ use onecopy::{AccessError, ContainerError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyFrozenSet, PyList, PyTuple};
+use pyo3::types::PyList;
 
+use super::key_form::decoded;
 use super::reference;
 use crate::column::spare::Spare;
 use crate::cpython::{import_once, slot};
 use crate::error::{Error, corrupt};
 use crate::value::{scalar, text};
-
-pub(super) const TUPLE: u8 = b't';
-pub(super) const FROZENSET: u8 = b'z';
-/// In the place of a blob's kind: a word follows.
-pub(super) const WORD: u8 = 0;
-/// Tuples in tuples, at most.
-pub(super) const DEPTH: usize = 64;
 
 /// A reference that is released when nobody takes it.
 #[derive(Debug)]
@@ -411,54 +405,4 @@ fn list_of_any<'py>(py: Python<'py>, chunk: &Snapshot) -> PyResult<Bound<'py, Py
         .map(|value| object(py, value.make(&Objects)))
         .collect();
     PyList::new(py, objects?)
-}
-
-static OBJECT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-fn no_parts() -> PyErr {
-    corrupt(0, "a key that nobody can have written")
-}
-
-/// The key that was written so.
-fn decoded<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    decoded_in(py, bytes, 0)
-}
-
-fn decoded_in<'py>(py: Python<'py>, bytes: &[u8], depth: usize) -> PyResult<Bound<'py, PyAny>> {
-    let (tag, mut rest) = bytes.split_first().ok_or_else(no_parts)?;
-    if depth > DEPTH {
-        return Err(no_parts());
-    }
-    let mut parts = Vec::new();
-    while let Some((kind, after)) = rest.split_first() {
-        let part;
-        (part, rest) = read_part(*kind, after).ok_or_else(no_parts)?;
-        parts.push(match part {
-            Incoming::Blob(Kind::Encoded, inner) => decoded_in(py, inner, depth + 1)?,
-            Incoming::Blob(Kind::Pickle, _) => return Err(no_parts()),
-            plain => object(py, plain.make(&Objects))?,
-        });
-    }
-    match *tag {
-        TUPLE => Ok(PyTuple::new(py, parts)?.into_any()),
-        FROZENSET => Ok(PyFrozenSet::new(py, parts)?.into_any()),
-        tag => {
-            let object = import_once(py, &OBJECT, "onecopy._keys", "object_of")?;
-            object.call1((tag, PyTuple::new(py, parts)?))
-        }
-    }
-}
-
-/// A part, and what follows it.
-fn read_part(kind: u8, bytes: &[u8]) -> Option<(Incoming<'_>, &[u8])> {
-    if kind == WORD {
-        let (word, rest) = bytes.split_first_chunk::<8>()?;
-        return Some((
-            Incoming::Word(Word::of_bits(u64::from_le_bytes(*word))?),
-            rest,
-        ));
-    }
-    let (len, rest) = bytes.split_first_chunk::<4>()?;
-    let (content, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    Some((Incoming::Blob(Kind::of(kind)?, content), rest))
 }

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyComplex, PyFloat, PyFrozenSet, PyTuple};
 
-use super::found::{DEPTH, FROZENSET, TUPLE, WORD};
+use super::key_form::{DEPTH, FROZENSET, TUPLE, WORD};
 use super::word::{Encoded, with_incoming};
 use crate::cpython::import_once;
 use crate::value::item::Item;
@@ -46,7 +46,7 @@ pub(super) fn with_key<T>(
 }
 
 /// A key with bytes of its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct OwnedKey {
     canonical: Encoded,
     form: Option<Word>,
@@ -66,6 +66,16 @@ impl OwnedKey {
             let canonical = Encoded::of_incoming(&canonical);
             Ok(Self { canonical, form })
         })
+    }
+
+    /// The same for equal keys, and for no others.
+    pub(super) fn identity(&self) -> Vec<u8> {
+        match self.canonical.incoming() {
+            Incoming::Word(word) => word.bits().to_le_bytes().to_vec(),
+            // Longer than a word, and another first byte for each kind.
+            Incoming::Blob(kind, bytes) => [&[kind as u8; 9], bytes].concat(),
+            Incoming::Reference(_) | Incoming::Large(_) => Vec::new(),
+        }
     }
 
     pub(super) fn key(&self, raw: &RawDict) -> Key<'_> {

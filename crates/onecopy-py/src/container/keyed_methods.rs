@@ -54,11 +54,26 @@ macro_rules! keyed_methods {
             }
 
             /// Takes everything out. Its memory goes back to the store.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> words = onecopy.Set(["a", "b"])
+            ///     >>> words.clear()
+            ///     >>> len(words)
+            ///     0
             fn clear(&self) -> PyResult<()> {
                 Ok(self.raw.clear().map_err(Error::from)?)
             }
 
             /// The writers' lock, for `with`: others wait before they change the container, and readers go on.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> counts = onecopy.Dict(a=1)
+            ///     >>> with counts.lock:
+            ///     ...     counts["a"] = counts["a"] * 2
+            ///     >>> counts["a"]
+            ///     2
             #[getter]
             fn lock(&self) -> WriterLock {
                 WriterLock::new(self.raw.writer_lock())
@@ -68,6 +83,10 @@ macro_rules! keyed_methods {
             ///
             /// Raises:
             ///     onecopy.OnecopyError: One is broken; the text says which and where.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> onecopy.Dict(a=1).verify()
             fn verify(&self) -> PyResult<()> {
                 Ok(self.raw.verify().map_err(Error::from)?)
             }
@@ -114,22 +133,42 @@ macro_rules! mapping_methods {
             ///
             /// Raises:
             ///     KeyError: There is none.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> onecopy.Dict(a=1, b=2).popitem()
+            ///     ('b', 2)
             fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
                 let item = keyed::pop_item(py, &self.raw, End::Last)?;
                 item.ok_or_else(|| PyKeyError::new_err("popitem(): dictionary is empty"))
             }
 
             /// The keys, as they are whenever this is asked.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> list(onecopy.Dict(a=1, b=2).keys())
+            ///     ['a', 'b']
             fn keys(this: &Bound<'_, Self>) -> DictKeys {
                 DictKeys::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
 
             /// The values, as they are whenever this is asked.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> list(onecopy.Dict(a=1, b=2).values())
+            ///     [1, 2]
             fn values(this: &Bound<'_, Self>) -> DictValues {
                 DictValues::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
 
             /// The items, as they are whenever this is asked.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> list(onecopy.Dict(a=1, b=2).items())
+            ///     [('a', 1), ('b', 2)]
             fn items(this: &Bound<'_, Self>) -> DictItems {
                 DictItems::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
@@ -143,6 +182,14 @@ macro_rules! mapping_methods {
             ///
             /// Raises:
             ///     KeyError: There is no such key.
+            ///
+            /// Examples:
+            ///     >>> import onecopy
+            ///     >>> jobs = onecopy.Dict(first="new")
+            ///     >>> jobs.compare_exchange("first", "new", "taken")
+            ///     True
+            ///     >>> jobs.compare_exchange("first", "new", "taken")
+            ///     False
             #[pyo3(signature = (key, old, new, /))]
             fn compare_exchange(
                 &self,

@@ -77,7 +77,7 @@ macro_rules! mapping {
 
 mapping!(Dict);
 mapping!(Counter);
-container!(Set, super::set::contains);
+container!(Set, super::set_work::contains);
 
 /// What was found, or what `absent` gives.
 #[inline(always)]
@@ -340,7 +340,7 @@ unsafe extern "C" fn discard(object: *mut PyObject, element: *mut PyObject) -> *
     let item = element.item();
     let Some(canonical) = quick_key(&item) else {
         return element.slowly(|element| {
-            super::set::delete(raw, element)?;
+            super::set_work::delete(raw, element)?;
             Ok(Some(none(element.py())))
         });
     };
@@ -350,12 +350,12 @@ unsafe extern "C" fn discard(object: *mut PyObject, element: *mut PyObject) -> *
     })
 }
 
-const GET: &CStr = c"get($self, key, default=None, /)\n--\n\nThe value of a key, or `default` if there is no such key.";
-const SETDEFAULT: &CStr = c"setdefault($self, key, default=None, /)\n--\n\nThe value of a key. A key that is not there is set to `default`.";
-const POP: &CStr = c"pop($self, key, default=..., /)\n--\n\nTakes a key out and returns its value; `default` if there is no such key.\n\nRaises:\n    KeyError: There is no such key, and no default.";
-const ADD: &CStr = c"add($self, key, amount=None, /)\n--\n\nAdds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.\n\nArgs:\n    key: Which number.\n    amount: What to add, 1 by default.\n\nRaises:\n    TypeError: The value, or `amount`, is no int and no float.";
-const ADD_ELEMENT: &CStr = c"add($self, element, /)\n--\n\nAdds an element.";
-const DISCARD: &CStr = c"discard($self, element, /)\n--\n\nTakes an element out, if it is there.";
+const GET: &CStr = c"get($self, key, default=None, /)\n--\n\nThe value of a key, or `default` if there is no such key.\n\nExamples:\n    >>> import onecopy\n    >>> onecopy.Dict(a=1).get(\"b\", 0)\n    0";
+const SETDEFAULT: &CStr = c"setdefault($self, key, default=None, /)\n--\n\nThe value of a key. A key that is not there is set to `default`.\n\nExamples:\n    >>> import onecopy\n    >>> owners = onecopy.Dict()\n    >>> owners.setdefault(\"job\", \"me\")\n    'me'\n    >>> owners.setdefault(\"job\", \"you\")\n    'me'";
+const POP: &CStr = c"pop($self, key, default=..., /)\n--\n\nTakes a key out and returns its value; `default` if there is no such key.\n\nRaises:\n    KeyError: There is no such key, and no default.\n\nExamples:\n    >>> import onecopy\n    >>> onecopy.Dict(a=1).pop(\"a\")\n    1";
+const ADD: &CStr = c"add($self, key, amount=None, /)\n--\n\nAdds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.\n\nArgs:\n    key: Which number.\n    amount: What to add, 1 by default.\n\nRaises:\n    TypeError: The value, or `amount`, is no int and no float.\n\nExamples:\n    >>> import onecopy\n    >>> counts = onecopy.Dict(a=1)\n    >>> counts.add(\"a\"), counts.add(\"b\", 5)\n    (2, 5)";
+const ADD_ELEMENT: &CStr = c"add($self, element, /)\n--\n\nAdds an element.\n\nExamples:\n    >>> import onecopy\n    >>> seen = onecopy.Set(\"a\")\n    >>> seen.add(\"b\")\n    >>> len(seen)\n    2";
+const DISCARD: &CStr = c"discard($self, element, /)\n--\n\nTakes an element out, if it is there.\n\nExamples:\n    >>> import onecopy\n    >>> seen = onecopy.Set(\"ab\")\n    >>> seen.discard(\"a\")\n    >>> seen\n    onecopy.Set({'b'})";
 
 /// Puts the slots into a type that is ready and that nobody uses yet.
 fn install_slots<C: Container>(

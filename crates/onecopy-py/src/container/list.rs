@@ -148,7 +148,7 @@ impl List {
     }
 
     fn __imul__(&self, count: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.repeat(index::times(count)?)
+        self.repeat(count.py(), index::times(count)?)
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
@@ -178,12 +178,26 @@ impl List {
     }
 
     /// Adds all elements of an iterable at the end, in one step unless more than 16,384 are longer than a word.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> numbers = onecopy.List([1])
+    ///     >>> numbers.extend([2, 3])
+    ///     >>> numbers
+    ///     onecopy.List([1, 2, 3])
     #[pyo3(signature = (iterable, /))]
     fn extend(&self, iterable: &Bound<'_, PyAny>) -> PyResult<()> {
         self.extend_by(iterable)
     }
 
     /// Inserts an element before the one at `index`.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> numbers = onecopy.List([1, 3])
+    ///     >>> numbers.insert(1, 2)
+    ///     >>> numbers
+    ///     onecopy.List([1, 2, 3])
     #[pyo3(signature = (index, object, /))]
     fn insert(&self, index: &Bound<'_, PyAny>, object: &Bound<'_, PyAny>) -> PyResult<()> {
         let at = index::whole(index)?;
@@ -196,12 +210,26 @@ impl List {
     ///
     /// Raises:
     ///     ValueError: There is none.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.List(["a", "b", "a"])
+    ///     >>> words.remove("a")
+    ///     >>> words
+    ///     onecopy.List(['b', 'a'])
     #[pyo3(signature = (value, /))]
     fn remove(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.until_done("remove", || self.remove_once(value))
+        self.remove_equal(value)
     }
 
     /// Takes all elements out. Their memory goes back to the store.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> numbers = onecopy.List([1, 2])
+    ///     >>> numbers.clear()
+    ///     >>> numbers
+    ///     onecopy.List([])
     fn clear(&self) -> PyResult<()> {
         Ok(self.raw.clear().map_err(Error::from)?)
     }
@@ -210,6 +238,11 @@ impl List {
     ///
     /// Raises:
     ///     ValueError: There is none.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.List(["a", "b"]).index("b")
+    ///     1
     #[pyo3(signature = (value, start = None, stop = None, /))]
     fn index(
         &self,
@@ -227,6 +260,11 @@ impl List {
     }
 
     /// How many elements equal `value`.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.List([1, 2, 1]).count(1)
+    ///     2
     #[pyo3(signature = (value, /))]
     fn count(&self, value: &Bound<'_, PyAny>) -> PyResult<usize> {
         let mut count = 0;
@@ -237,30 +275,56 @@ impl List {
     }
 
     /// Turns the order of the elements round, in one step.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> numbers = onecopy.List([1, 2])
+    ///     >>> numbers.reverse()
+    ///     >>> numbers
+    ///     onecopy.List([2, 1])
     fn reverse(&self) -> PyResult<()> {
         Ok(self.raw.reverse().map_err(Error::from)?)
     }
 
     /// Sorts the elements, as `list.sort` does.
     ///
-    /// A copy is sorted without the lock and put in place if nothing has changed meanwhile. After three times in vain the
-    /// lock is kept while the copy is sorted, and with it `key` and the comparisons run under the lock.
+    /// `key` and the comparisons run without the lock, on a copy, and again if the list has changed meanwhile.
+    ///
+    /// Raises:
+    ///     ValueError: `key`, or a comparison, changes the list.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with l.lock:` keeps them out.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> words = onecopy.List(["ccc", "a", "bb"])
+    ///     >>> words.sort(key=len)
+    ///     >>> words
+    ///     onecopy.List(['a', 'bb', 'ccc'])
     #[pyo3(signature = (*, key = None, reverse = Truth(false)), text_signature = "($self, *, key=None, reverse=False)")]
     fn sort(
         this: &Bound<'_, Self>,
         key: Option<&Bound<'_, PyAny>>,
         reverse: Truth,
     ) -> PyResult<()> {
-        let (list, Truth(reverse)) = (this.get(), reverse);
-        list.until_done("sort", || list.sort_once(this.py(), key, reverse))
+        this.get().sort_by(this.py(), key, reverse.0)
     }
 
     /// The elements as a real list, of one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.List([1, 2]).copy()
+    ///     [1, 2]
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.to_list(py)
     }
 
     /// The elements as a real list, of one moment.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.List([1, 2]).to_python()
+    ///     [1, 2]
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.to_list(py)
     }
@@ -284,6 +348,12 @@ impl List {
     /// Raises:
     ///     IndexError: There is no such element.
     ///     TypeError: It is no int.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> numbers = onecopy.List([40])
+    ///     >>> numbers.add(0, 2)
+    ///     42
     #[pyo3(signature = (index, amount = None, /))]
     fn add<'py>(
         this: &Bound<'py, Self>,
@@ -331,6 +401,14 @@ impl List {
     ///
     /// Raises:
     ///     IndexError: There is no such element.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> jobs = onecopy.List(["new"])
+    ///     >>> jobs.compare_exchange(0, "new", "taken")
+    ///     True
+    ///     >>> jobs.compare_exchange(0, "new", "taken")
+    ///     False
     #[pyo3(signature = (index, old, new, /))]
     fn compare_exchange(
         &self,
@@ -356,8 +434,7 @@ impl List {
 
     /// Replaces an element by what a function makes of it, in one step, and returns the new one.
     ///
-    /// The function runs without the lock, and again if the element has changed meanwhile; after eight times in vain it
-    /// runs under the lock. So it may run more than once.
+    /// The function runs without the lock, and again if the element has changed meanwhile: it may run more than once.
     ///
     /// Args:
     ///     index: Which element.
@@ -365,6 +442,14 @@ impl List {
     ///
     /// Raises:
     ///     IndexError: There is no such element.
+    ///     RuntimeError: The function changes the element itself.
+    ///     TimeoutError: Others have changed it during each try, for ten seconds. `with l.lock:` keeps them out.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> best = onecopy.List([0.5])
+    ///     >>> best.update_with(0, lambda score: max(score, 0.6))
+    ///     0.6
     #[pyo3(signature = (index, function, /))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,
@@ -396,6 +481,14 @@ impl List {
     }
 
     /// The writers' lock, for `with`: others wait before they change the list, and readers go on.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> numbers = onecopy.List([1, 2])
+    ///     >>> with numbers.lock:
+    ///     ...     numbers[0], numbers[1] = numbers[1], numbers[0]
+    ///     >>> numbers
+    ///     onecopy.List([2, 1])
     #[getter]
     fn lock(&self) -> WriterLock {
         WriterLock::new(self.raw.writer_lock())
@@ -405,6 +498,10 @@ impl List {
     ///
     /// Raises:
     ///     onecopy.OnecopyError: One is broken; the text says which and where.
+    ///
+    /// Examples:
+    ///     >>> import onecopy
+    ///     >>> onecopy.List([1, 2]).verify()
     fn verify(&self) -> PyResult<()> {
         Ok(self.raw.verify().map_err(Error::from)?)
     }

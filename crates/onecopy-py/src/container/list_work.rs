@@ -1,16 +1,22 @@
 //! `onecopy.List`, and what its methods are made of.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, RawList, Slice, Snapshot};
+use onecopy::ContainerError;
+use onecopy::shared::{Incoming, RawList, Slice, Snapshot, Tries};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PySlice};
+use pyo3::types::{PyDict, PyList, PySlice};
 
 use super::lock;
-use super::word::{self, Encoded, with_incoming};
+use super::wait::Quiet;
+use super::word::{self, Encoded, Objects, with_incoming};
 use crate::column::spare::Spare;
 use crate::error::Error;
+use crate::value::item::Item;
 use crate::value::{index, key};
+
+/// How often others may be faster before the lock is kept, if that runs no code of theirs.
+pub(super) const QUICK: u32 = 3;
 
 /// A list that all processes see and change.
 ///
@@ -75,27 +81,26 @@ impl List {
         Self { raw, spare }
     }
 
-    /// Tries until nobody has changed the list meanwhile: three times without the lock, then with it.
-    pub(super) fn until_done(
+    /// Tries until nobody has changed the list meanwhile.
+    fn until_done(
         &self,
+        py: Python<'_>,
         name: &str,
-        mut attempt: impl FnMut() -> PyResult<bool>,
+        mut attempt: impl FnMut(&mut Tries) -> PyResult<bool>,
     ) -> PyResult<()> {
-        for _ in 0..3 {
-            if attempt()? {
-                return Ok(());
+        let mut tries = Tries::new(self.raw.writer_lock());
+        while !attempt(&mut tries)? {
+            py.check_signals()?;
+            match tries.again() {
+                // As a list calls it.
+                Err(ContainerError::OwnChange) => {
+                    let text = format!("list modified during {name}");
+                    return Err(PyValueError::new_err(text));
+                }
+                other => other.map_err(Error::from)?,
             }
         }
-        let locked = lock::hold(self.raw.writer_lock())?;
-        let done = attempt();
-        drop(locked);
-        if done? {
-            return Ok(());
-        }
-        // Only this thread can have changed it: a comparison or a key function has.
-        Err(PyValueError::new_err(format!(
-            "list modified during {name}"
-        )))
+        Ok(())
     }
 
     /// Why nothing could be popped.
@@ -182,44 +187,85 @@ impl List {
         Ok(self.raw.replace_if(moment, values).map_err(Error::from)?)
     }
 
-    /// Sorts a copy and puts it in place if nothing has changed meanwhile.
-    pub(super) fn sort_once(
+    /// Sorts a copy and puts it in place if nothing has changed meanwhile. Plain elements are sorted under the lock if others
+    /// were often faster, as that runs no code of theirs.
+    pub(super) fn sort_by(
         &self,
         py: Python<'_>,
         key: Option<&Bound<'_, PyAny>>,
         reverse: bool,
-    ) -> PyResult<bool> {
-        let chunk = self.raw.snapshot().map_err(Error::from)?;
-        let items = word::list_of(py, &chunk)?;
-        let places = word::sorted_places(&items, key, reverse)?;
-        let values: Option<Vec<Incoming<'_>>> = places.iter().map(|at| chunk.get(*at)).collect();
-        let values = values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
-        self.replace_if_unchanged(&chunk, &values)
+    ) -> PyResult<()> {
+        self.until_done(py, "sort", |tries| {
+            let mut locked = None;
+            if tries.count() >= QUICK && key.is_none() {
+                locked = Some(lock::hold(self.raw.writer_lock())?);
+            }
+            let chunk = self.raw.snapshot().map_err(Error::from)?;
+            if locked.is_some() && chunk.iter().all(|value| word::is_plain(&value)) {
+                return self.sort_plain(py, &chunk, reverse);
+            }
+            drop(locked);
+            let places = tries.run(|| {
+                let items = word::list_of(py, &chunk)?;
+                word::sorted_places(&items, key, reverse)
+            })?;
+            let values: Option<Vec<Incoming<'_>>> =
+                places.iter().map(|at| chunk.get(*at)).collect();
+            let values =
+                values.ok_or_else(|| PyRuntimeError::new_err("a sort that lost elements"))?;
+            self.replace_if_unchanged(&chunk, &values)
+        })
     }
 
-    /// Takes out what a copy says is the first that equals `value`, if nothing has changed meanwhile.
-    pub(super) fn remove_once(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let chunk = self.raw.snapshot().map_err(Error::from)?;
-        let items = word::list_of(value.py(), &chunk)?;
-        let mut found = None;
-        for at in 0..items.len() {
-            if key::equal(&items.get_item(at)?, value)? {
-                found = Some(at);
-                break;
+    /// Sorts plain values: by the list's own code, which calls nothing but theirs.
+    fn sort_plain(&self, py: Python<'_>, chunk: &Snapshot, reverse: bool) -> PyResult<bool> {
+        let _quiet = Quiet::new();
+        let items = word::list_of(py, chunk)?;
+        let order = PyDict::new(py);
+        order.set_item("reverse", reverse)?;
+        items.call_method("sort", (), Some(&order))?;
+        let values = Encoded::all(&items)?;
+        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
+        self.replace_if_unchanged(chunk, &values)
+    }
+
+    /// Takes out the first that equals `value`: a copy says which, and it is done if nothing has changed meanwhile.
+    pub(super) fn remove_equal(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = value.py();
+        let is_plain = Item::of(value).scalar(&mut Vec::new()).is_some();
+        self.until_done(py, "remove", |tries| {
+            let mut locked = None;
+            if tries.count() >= QUICK && is_plain {
+                locked = Some(lock::hold(self.raw.writer_lock())?);
             }
-        }
-        let Some(at) = found else {
-            return Err(PyValueError::new_err("list.remove(x): x not in list"));
-        };
-        let Some(moment) = chunk.moment() else {
-            return Ok(false);
-        };
-        Ok(self.raw.delete_if(moment, at as i64).map_err(Error::from)?)
+            let chunk = self.raw.snapshot().map_err(Error::from)?;
+            if locked.is_some() && !chunk.iter().all(|value| word::is_plain(&value)) {
+                locked = None;
+            }
+            let find = || {
+                for (at, item) in chunk.iter().enumerate() {
+                    let item = word::object(py, item.make(&Objects))?;
+                    if key::equal(&item, value)? {
+                        return Ok(at as i64);
+                    }
+                }
+                Err(PyValueError::new_err("list.remove(x): x not in list"))
+            };
+            let at = tries.run(find)?;
+            let moment = chunk
+                .moment()
+                .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
+            let done = self.raw.delete_if(moment, at).map_err(Error::from)?;
+            drop(locked);
+            Ok(done)
+        })
     }
 
     /// Becomes so many times what it is.
-    pub(super) fn repeat(&self, count: usize) -> PyResult<()> {
-        self.until_done("*=", || {
+    pub(super) fn repeat(&self, py: Python<'_>, count: usize) -> PyResult<()> {
+        self.until_done(py, "*=", |tries| {
+            let locked = (tries.count() >= QUICK).then(|| lock::hold(self.raw.writer_lock()));
+            let locked = locked.transpose()?;
             let chunk = self.raw.snapshot().map_err(Error::from)?;
             let len = chunk.len().checked_mul(count).ok_or_else(no_memory)?;
             let mut values: Vec<Incoming<'_>> = Vec::new();
@@ -227,7 +273,9 @@ impl List {
             for _ in 0..if chunk.is_empty() { 0 } else { count } {
                 values.extend(chunk.iter());
             }
-            self.replace_if_unchanged(&chunk, &values)
+            let done = self.replace_if_unchanged(&chunk, &values);
+            drop(locked);
+            done
         })
     }
 }

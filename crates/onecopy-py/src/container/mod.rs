@@ -5,10 +5,10 @@
 //! | `list`, `list_work`, `list_iterator` | what is `onecopy.List`? |
 //! | `slots`, `keyed_slots`, `argument` | how are `c[i]`, `c[i] = x`, `append`, `add` and the like as fast as the interpreter allows? |
 //! | `dict`, `dict_views`, `dict_iterator` | what is `onecopy.Dict`? |
-//! | `set` | what is `onecopy.Set`? |
-//! | `counter`, `counts` | what is `onecopy.Counter`? |
+//! | `set`, `set_work` | what is `onecopy.Set`? |
+//! | `counter`, `counts`, `operators` | what is `onecopy.Counter`? |
 //! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
-//! | `key` | how do a Python key and its bytes turn into each other? |
+//! | `key`, `key_form` | how do a Python key and its bytes turn into each other? |
 //! | `update` | what does `update_with` do? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `array` | what is `onecopy.Array` made of? |
@@ -48,6 +48,7 @@ mod dict_views;
 mod found;
 mod handle;
 mod key;
+mod key_form;
 mod keyed;
 mod keyed_methods;
 mod keyed_slots;
@@ -55,9 +56,11 @@ mod list;
 mod list_iterator;
 mod list_work;
 mod lock;
+mod operators;
 mod pairs;
 mod reference;
 mod set;
+mod set_work;
 mod slots;
 mod sync;
 mod update;
@@ -86,18 +89,20 @@ fn keyed_of(object: &Bound<'_, PyAny>) -> Option<Keyed> {
 }
 
 /// The reference to the container that an object stands for.
-fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
+fn reference_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
     if let Ok(list) = object.cast::<list::List>() {
-        return Some(list.get().raw.reference());
+        return Ok(Some(list.get().raw.reference()));
     }
     if let Ok(value) = object.cast::<cell::Value>() {
-        return Some(value.get().raw.reference());
+        return Ok(Some(value.get().raw.reference()));
     }
     if let Ok(memory) = object.cast::<array::ArrayMemory>() {
-        return Some(memory.get().raw.reference());
+        return Ok(Some(memory.get().raw.reference()));
     }
-    let keyed = keyed_of(object).map(|keyed| keyed.raw().reference());
-    keyed.or_else(|| sync::reference_of(object))
+    match keyed_of(object) {
+        Some(keyed) => Ok(Some(keyed.raw().reference())),
+        None => sync::reference_of(object),
+    }
 }
 
 static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -1,14 +1,16 @@
 //! Many keys and values on their way into a dict, a set or a counter.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, Key, Part, RawDict, Snapshot};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use onecopy::shared::{Incoming, Key, Part, RawDict, Snapshot, Tries};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use super::key::OwnedKey;
 use super::keyed::{Keyed, Kind};
+use super::list_work::QUICK;
 use super::lock;
+use super::update::again;
 use super::word::Encoded;
 use crate::error::Error;
 
@@ -20,14 +22,35 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
+    /// None yet, with room for so many: what grows is copied into pages that nobody has touched.
+    pub(super) fn of(count: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(count),
+            values: Vec::with_capacity(count),
+        }
+    }
+
+    fn reserve(&mut self, count: usize) {
+        self.keys.reserve(count);
+        self.values.reserve(count);
+    }
+
     pub(super) fn push(
         &mut self,
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        self.keys.push(OwnedKey::of(key)?);
+        self.push_key(OwnedKey::of(key)?, value)
+    }
+
+    pub(super) fn push_key(&mut self, key: OwnedKey, value: &Bound<'_, PyAny>) -> PyResult<()> {
         self.values.push(Encoded::of(value)?);
+        self.keys.push(key);
         Ok(())
+    }
+
+    pub(super) fn keys(&self) -> &[OwnedKey] {
+        &self.keys
     }
 
     /// What `dict.update` takes: a mapping, or an iterable of pairs.
@@ -52,6 +75,7 @@ impl Pairs {
 
     fn add_of(&mut self, raw: &RawDict) -> PyResult<()> {
         let picture = raw.picture(Part::Items).map_err(Error::from)?;
+        self.reserve(picture.len() / 2);
         let mut all = picture.iter();
         while let (Some(key), Some(value)) = (all.next(), all.next()) {
             self.keys.push(OwnedKey::of_given(&key)?);
@@ -61,6 +85,7 @@ impl Pairs {
     }
 
     fn add_items(&mut self, items: &Bound<'_, PyList>) -> PyResult<()> {
+        self.reserve(items.len());
         for item in items {
             let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
             self.push(&key, &value)?;
@@ -131,39 +156,45 @@ pub(super) struct Changes {
     pub(super) set: Pairs,
 }
 
-/// How often others may be faster before a change is worked out under the lock.
-const TRIES: usize = 3;
+impl Changes {
+    /// Makes them, under the lock.
+    pub(super) fn make(&self, raw: &RawDict) -> PyResult<()> {
+        // First what may lack memory.
+        self.set.put(raw)?;
+        for key in &self.gone {
+            raw.delete(&key.key(raw)).map_err(Error::from)?;
+        }
+        Ok(())
+    }
+}
 
-/// Works out what to change by a copy of one moment, without the lock, and does it if the container is still the same.
+/// Works out what to change by a copy of one moment, without the lock, and does it if the container is still the same. If
+/// others were often faster, it is worked out under the lock, where a copy `is_plain`: that runs no code of others.
 /// To writers it is one step; readers may see some of the keys before the others.
 pub(super) fn change(
+    py: Python<'_>,
     raw: &RawDict,
+    is_plain: impl Fn(&Snapshot) -> bool,
     work_out: impl Fn(&Snapshot) -> PyResult<Changes>,
 ) -> PyResult<()> {
-    let try_once = |is_last: bool| -> PyResult<bool> {
-        let early = is_last.then(|| lock::hold(raw.writer_lock())).transpose()?;
+    let mut tries = Tries::new(raw.writer_lock());
+    loop {
+        let early = (tries.count() >= QUICK).then(|| lock::hold(raw.writer_lock()));
+        let early = early.transpose()?;
         let picture = raw.picture(Part::Items).map_err(Error::from)?;
-        let changes = work_out(&picture)?;
+        let early = early.filter(|_| is_plain(&picture));
+        let changes = tries.run(|| work_out(&picture))?;
         let late = lock::hold(raw.writer_lock())?;
         let is_now = picture.moment().is_some_and(|moment| raw.is_now(moment));
         if is_now {
-            // First what may lack memory.
-            changes.set.put(raw)?;
-            for key in &changes.gone {
-                raw.delete(&key.key(raw)).map_err(Error::from)?;
-            }
+            changes.make(raw)?;
         }
         drop((late, early));
-        Ok(is_now)
-    };
-    for attempt in 0..=TRIES {
-        if try_once(attempt == TRIES)? {
+        if is_now {
             return Ok(());
         }
+        again(py, &mut tries)?;
     }
-    Err(PyRuntimeError::new_err(
-        "a comparison changes what it compares",
-    ))
 }
 
 /// Sets what `dict.update` takes.

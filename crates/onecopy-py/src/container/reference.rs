@@ -16,7 +16,7 @@ use crate::error::corrupt;
 use crate::image::Image;
 
 /// The reference to the container that an object stands for.
-pub(super) type Of = fn(&Bound<'_, PyAny>) -> Option<Reference>;
+pub(super) type Of = fn(&Bound<'_, PyAny>) -> PyResult<Option<Reference>>;
 /// A new object that stands for a container.
 pub(super) type Make = for<'py> fn(Python<'py>, &Reference) -> PyResult<Option<Bound<'py, PyAny>>>;
 
@@ -28,8 +28,10 @@ pub(super) fn register(of: Of, make: Make) {
 }
 
 /// The reference to the container that an object stands for.
-pub(super) fn of_container(object: &Bound<'_, PyAny>) -> Option<Reference> {
-    CLASSES.get().and_then(|classes| (classes.0)(object))
+pub(super) fn of_container(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
+    CLASSES
+        .get()
+        .map_or(Ok(None), |classes| (classes.0)(object))
 }
 
 /// The reference to an image of the store.

@@ -238,8 +238,8 @@ unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
     guard(|| iterator.advance())
 }
 
-const APPEND: &std::ffi::CStr = c"append($self, object, /)\n--\n\nAdds an element at the end.";
-const POP: &std::ffi::CStr = c"pop($self, index=-1, /)\n--\n\nTakes an element out, the last one by default, and returns it.\n\nRaises:\n    IndexError: There is none at this index.";
+const APPEND: &std::ffi::CStr = c"append($self, object, /)\n--\n\nAdds an element at the end.\n\nExamples:\n    >>> import onecopy\n    >>> numbers = onecopy.List([1])\n    >>> numbers.append(2)\n    >>> numbers\n    onecopy.List([1, 2])";
+const POP: &std::ffi::CStr = c"pop($self, index=-1, /)\n--\n\nTakes an element out, the last one by default, and returns it.\n\nRaises:\n    IndexError: There is none at this index.\n\nExamples:\n    >>> import onecopy\n    >>> numbers = onecopy.List([1, 2, 3])\n    >>> numbers.pop(), numbers.pop(0)\n    (3, 1)";
 
 /// Adds a method that is written by hand to a class.
 pub(super) fn add_method(class: &Bound<'_, PyAny>, method: ffi::PyMethodDef) -> PyResult<()> {

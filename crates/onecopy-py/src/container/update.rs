@@ -1,15 +1,11 @@
 //! `update_with`: a value is read, a function makes another of it, and that is put in its place if nobody was faster.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, WriterLock};
-use pyo3::exceptions::PyRuntimeError;
+use onecopy::shared::{Incoming, Tries, WriterLock};
 use pyo3::prelude::*;
 
-use super::lock;
-use super::word::{self, Encoded, Objects, with_incoming};
-
-/// How often others may be faster before the function runs under the lock.
-const TRIES: usize = 8;
+use super::word::{self, Encoded, Objects};
+use crate::error::Error;
 
 /// `read` gives the value as it is kept; if there is none, `first` gives the object that the function gets. `replace`
 /// puts the second value in the place of the first, if that is still there. The new value is given.
@@ -21,24 +17,29 @@ pub(super) fn with<'py>(
     replace: impl Fn(Option<&Incoming<'_>>, &Incoming<'_>) -> PyResult<bool>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = function.py();
-    let once = || -> PyResult<Option<Bound<'py, PyAny>>> {
+    let mut tries = Tries::new(lock);
+    loop {
         let old = read()?;
         let old = old.as_ref().map(Encoded::incoming);
-        let before = match &old {
-            Some(old) => word::object(py, old.make(&Objects))?,
-            None => first()?,
-        };
-        let after = function.call1((before,))?;
-        let is_done = with_incoming(&after, |after| replace(old.as_ref(), after))?;
-        Ok(is_done.then_some(after))
-    };
-    for _ in 0..TRIES {
-        if let Some(after) = once()? {
+        let (after, encoded) = tries.run(|| {
+            let before = match &old {
+                Some(old) => word::object(py, old.make(&Objects))?,
+                None => first()?,
+            };
+            let after = function.call1((before,))?;
+            let encoded = Encoded::of(&after)?;
+            PyResult::Ok((after, encoded))
+        })?;
+        if replace(old.as_ref(), &encoded.incoming())? {
             return Ok(after);
         }
+        again(py, &mut tries)?;
     }
-    let locked = lock::hold(lock)?;
-    let after = once();
-    drop(locked);
-    after?.ok_or_else(|| PyRuntimeError::new_err("the function changes what it is to be given"))
+}
+
+/// After a try in vain: another may be made.
+pub(super) fn again(py: Python<'_>, tries: &mut Tries) -> PyResult<()> {
+    // A function in C looks for no signals.
+    py.check_signals()?;
+    Ok(tries.again().map_err(Error::from)?)
 }

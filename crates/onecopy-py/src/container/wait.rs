@@ -1,4 +1,5 @@
-//! Waiting for a container's lock: other threads of this interpreter run meanwhile, and Ctrl-C ends it.
+//! Waiting for a container's lock: other threads of this interpreter run meanwhile, and Ctrl-C ends it. And what must not
+//! run while the lock is held.
 #![allow(
     unsafe_code,
     reason = "gives the interpreter away from code that slots call"
@@ -26,4 +27,29 @@ fn sleep(nap: &mut dyn FnMut()) -> bool {
 pub(super) fn install() {
     // A second interpreter is refused before this (cpython/main.rs), so the first call is the only one.
     onecopy::shared::set_sleep_hook(sleep);
+}
+
+/// While it lives, making objects collects no garbage: that would run finalizers, which are code of others. From 3.12 on
+/// the evaluation loop alone collects.
+pub(super) struct Quiet {
+    was_on: bool,
+}
+
+impl Quiet {
+    pub(super) fn new() -> Self {
+        let was_on = !cfg!(Py_3_12) && {
+            // SAFETY: called by methods of Python objects, so by a thread that is attached.
+            unsafe { ffi::PyGC_Disable() == 1 }
+        };
+        Self { was_on }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.was_on {
+            // SAFETY: as above; the guard does not leave its method.
+            unsafe { ffi::PyGC_Enable() };
+        }
+    }
 }

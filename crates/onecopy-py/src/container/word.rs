@@ -44,6 +44,15 @@ pub(super) fn sorted_places(
 
 static SORTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
+/// Whether comparing a value with others of the kind, or adding it to one, runs no code of others.
+pub(super) fn is_plain(value: &Incoming<'_>) -> bool {
+    match value {
+        Incoming::Word(_) => true,
+        Incoming::Blob(kind, _) => !matches!(kind, Kind::Pickle | Kind::Encoded),
+        Incoming::Reference(_) | Incoming::Large(_) => false,
+    }
+}
+
 /// Adds to an int that is too wide for one step: reads, adds, and replaces it if it is still the same.
 pub(super) fn add_slowly<'py>(
     amount: &Bound<'py, PyAny>,
@@ -69,7 +78,7 @@ pub(super) fn add_slowly<'py>(
 }
 
 /// A value as containers keep it, with its bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Encoded {
     Word(Word),
     Blob(Kind, Vec<u8>),
@@ -248,7 +257,7 @@ fn with_pickle<T>(
     put: impl FnOnce(&Incoming<'_>) -> PyResult<T>,
 ) -> PyResult<T> {
     let py = value.py();
-    if let Some(reference) = reference::of_container(value) {
+    if let Some(reference) = reference::of_container(value)? {
         return put(&Incoming::Reference(&reference));
     }
     let dumps = import_once(py, &DUMPS, "onecopy._containers", "dumps")?;
@@ -258,7 +267,7 @@ fn with_pickle<T>(
     {
         return put(&Incoming::Reference(&reference));
     }
-    if let Some(reference) = reference::of_container(&pickled) {
+    if let Some(reference) = reference::of_container(&pickled)? {
         return put(&Incoming::Reference(&reference));
     }
     let bytes = pickled

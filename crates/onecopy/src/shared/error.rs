@@ -32,6 +32,19 @@ pub enum ContainerError {
     /// A signal's handler asked to stop while this thread waited for the lock.
     #[error("a signal ended the wait for a container's lock")]
     Interrupted,
+    /// Others have changed the container during each try to change it by what a copy says.
+    #[error(
+        "others were faster in each of {tries} tries in {waited_s} s; holding the container's lock around the call (`with c.lock:` in Python) keeps them out"
+    )]
+    Overtaken {
+        /// How often it was tried.
+        tries: u32,
+        /// How long, in seconds.
+        waited_s: f64,
+    },
+    /// The code that works out a change has changed what it works on.
+    #[error("the function changes what it is to be given")]
+    OwnChange,
     /// What was to be put in is an object of another store.
     #[error("a container refers only to what lies in its own store; this lies in another")]
     OtherStore,

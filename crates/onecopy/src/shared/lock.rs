@@ -17,6 +17,8 @@ use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{ARMED, CHANGES, DEATHS, DEPTH, LOCK, PIN, SEQ, SLEEPERS};
 use super::lock_word::{LockWord, Waited, swap};
+use crate::primitive::Ordering;
+use crate::store::Container;
 
 /// How long an operation waits for a living holder.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +40,10 @@ pub struct WriterLock(Heap);
 impl WriterLock {
     pub(super) fn of(heap: &Heap) -> Self {
         Self(heap.clone())
+    }
+
+    pub(super) fn container(&self) -> &Container {
+        &self.0.container
     }
 
     /// Keeps all other threads and processes from changing the container until it is released; readers go on. The
@@ -261,6 +267,20 @@ impl Heap {
     pub(crate) fn is_locked(&self) -> Result<bool, ContainerError> {
         self.container.check_held()?;
         Ok(self.lock_word().owner() != 0)
+    }
+
+    /// Finishes what a dead holder of the lock has begun. Whoever waits until a word changes, and does not take the lock to
+    /// look at it, calls this after each sleep: the word may be in the record of somebody who has died.
+    ///
+    /// # Errors
+    /// The lock is not to be had.
+    pub(super) fn finish_for_the_dead(&self) -> Result<(), ContainerError> {
+        // Acquire: I1 of lock_word.rs.
+        let owner = self.top.half(LOCK).load(Ordering::Acquire);
+        if owner != 0 && self.container.is_absent(owner) {
+            drop(self.lock()?);
+        }
+        Ok(())
     }
 
     /// Holders of the lock that have died in it.

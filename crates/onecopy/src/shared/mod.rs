@@ -5,6 +5,7 @@
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
+//! * `tries` runs what others wrote, without the lock.
 //! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
 //! * `snapshot` is a copy of what was in a container at one moment.
 //! * `usage` says what containers use their memory for.
@@ -48,6 +49,7 @@ mod referring;
 mod rust_value;
 mod snapshot;
 mod sync;
+mod tries;
 mod usage;
 mod value;
 mod verify;
@@ -71,5 +73,6 @@ pub use sync::{
     Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
     Round, Semaphore, Took, Turn,
 };
+pub use tries::Tries;
 pub use usage::{ContainerKind, ContainerStats};
 pub use value::{Immediate, Incoming, Kind, Large, Sink, Word};

@@ -25,6 +25,7 @@ use super::alive::{self, ProcessSlot};
 use super::attached::Attached;
 use super::locked::PATIENCE;
 use super::process_lock::{ProcessGuard, forked};
+use super::recover::{self, Swept};
 use crate::error::AccessError;
 use crate::sys::{atfork, life};
 
@@ -61,7 +62,14 @@ fn prepare_store(
     store: &Arc<Attached>,
     guard: &mut ProcessGuard,
 ) -> Result<ProcessSlot, AccessError> {
-    let reserved = ProcessSlot::reserve(&store.file)?;
+    let reserved = match ProcessSlot::reserve(&store.file) {
+        // Children that ended since the last look may have all of them.
+        Err(AccessError::Full { .. }) => {
+            free_the_dead(store, guard)?;
+            ProcessSlot::reserve(&store.file)?
+        }
+        reserved => reserved?,
+    };
     let (_, thread) = store.identify(guard)?;
     let locked = store.file.lock(&thread, PATIENCE)?;
     // The pid is not known yet; the child signs.
@@ -72,6 +80,18 @@ fn prepare_store(
         }
     }
     Ok(reserved)
+}
+
+fn free_the_dead(store: &Attached, guard: &mut ProcessGuard) -> Result<(), AccessError> {
+    let (slot, thread) = store.identify(guard)?;
+    let (local, mut swept) = (store.local(guard), Swept::default());
+    let Some(process) = &local.process else {
+        return Ok(());
+    };
+    let life = process.life.as_fd();
+    let done = recover::sweep(&store.file, &thread, life, slot, PATIENCE, &mut swept);
+    local.unfinished.append(&mut swept.dying);
+    done
 }
 
 extern "C" fn parent() {

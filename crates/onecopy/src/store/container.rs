@@ -15,7 +15,7 @@
 )]
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::AsFd as _;
 use std::ptr::NonNull;
@@ -43,6 +43,49 @@ thread_local! {
     static LAST: Cell<(u64, u64, u32)> = const { Cell::new((0, 0, 0)) };
     /// The last answer of [`Container::process`], likewise.
     static LAST_PROCESS: Cell<(u64, u64, u64)> = const { Cell::new((0, 0, 0)) };
+    /// The containers that are watched, and whether this thread has asked for their locks.
+    static WATCHED: RefCell<Vec<Watched>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Watched {
+    store: u64,
+    object: ObjectId,
+    is_used: bool,
+}
+
+/// Notices whether this thread asks for a container's lock. Each that lives is the last of its thread to be dropped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    place: usize,
+}
+
+impl Watch {
+    pub(crate) fn of(container: &Container) -> Self {
+        let (store, object) = (container.attached().key(), container.id());
+        let place = WATCHED.with_borrow_mut(|watched| {
+            let place = watched.len();
+            watched.push(Watched {
+                store,
+                object,
+                is_used: false,
+            });
+            place
+        });
+        // As long as there are watches, nothing is remembered: each operation of this thread comes to `thread_now`.
+        LAST.set((0, 0, 0));
+        Self { place }
+    }
+
+    /// Whether the thread has asked.
+    pub(crate) fn is_used(&self) -> bool {
+        WATCHED.with_borrow(|watched| watched.get(self.place).is_some_and(|own| own.is_used))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WATCHED.with_borrow_mut(|watched| watched.truncate(self.place));
+    }
 }
 
 /// A chunk of a container's memory.
@@ -328,7 +371,17 @@ impl Container {
         let attached = self.attached();
         usable(attached)?;
         let word = attached.session()?.thread().word();
-        LAST.set((attached.key(), fork_count(), word));
+        // None where a thread's locals are gone already.
+        let is_watched = WATCHED.try_with(|watched| {
+            let mut watched = watched.borrow_mut();
+            for one in watched.iter_mut() {
+                one.is_used |= one.store == attached.key() && one.object == self.id();
+            }
+            !watched.is_empty()
+        });
+        if !is_watched.unwrap_or(false) {
+            LAST.set((attached.key(), fork_count(), word));
+        }
         Ok(word)
     }
 

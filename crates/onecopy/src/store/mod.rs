@@ -67,12 +67,13 @@ pub use building::Building;
 pub(crate) use census::{Listed, Run};
 #[cfg(not(feature = "testing"))]
 pub(crate) use container::Container;
+pub(crate) use container::Watch;
 #[cfg(feature = "testing")]
 pub use container::{Chunk, Container};
 pub use grow::Huge;
 pub use handle::{Store, StoreOptions};
 pub use id::{ObjectId, Uuid};
-pub(crate) use layout::SPAN;
+pub(crate) use layout::{SPAN, THREAD_SLOTS as MOST_THREADS};
 pub use object::Object;
 pub use private::{OldAddress, PrivateMapping};
 pub use process_lock::fork_count;

@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{self, Passed, Turn};
+use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
 
 use super::super::handle;
+use super::super::word::{self, Objects, with_incoming};
 use super::patience;
-use crate::cpython::{import_once, own_function};
+use crate::cpython::import_once;
 use crate::error::Error;
 
 /// A barrier that all processes see, as `multiprocessing.Barrier`.
@@ -19,11 +20,11 @@ use crate::error::Error;
 ///
 /// Args:
 ///     parties: How many have to come.
-///     action: What the last one calls before all go on. It is pickled with the barrier.
+///     action: What the last one calls before all go on. It is pickled when the barrier is handed over.
 ///     timeout: Seconds that each waits unless `wait` says otherwise; without end by default.
 ///
 /// Raises:
-///     ValueError: `parties` is below 1.
+///     ValueError: `parties` is below 1, or more than 32,767.
 ///
 /// Examples:
 ///     >>> import onecopy
@@ -31,9 +32,36 @@ use crate::error::Error;
 ///     0
 #[pyclass(frozen, module = "onecopy.sync", name = "Barrier", weakref)]
 pub(crate) struct Barrier {
-    raw: shared::Barrier,
+    pub(super) raw: shared::Barrier,
     action: Option<Py<PyAny>>,
     timeout: Option<f64>,
+}
+
+impl Barrier {
+    /// What stands for a barrier, with the action and the timeout that were kept with it.
+    pub(super) fn of(py: Python<'_>, raw: shared::Barrier) -> PyResult<Self> {
+        let more = raw.description().map_err(Error::from)?;
+        let (action, timeout) = match more {
+            Some(more) => word::object(py, more.get(&Objects).map_err(Error::from)?)?.extract()?,
+            None => (None, None),
+        };
+        Ok(Self {
+            raw,
+            action,
+            timeout,
+        })
+    }
+
+    /// Keeps the action and the timeout with the barrier, for others who come by it. What cannot be pickled is an error here.
+    pub(super) fn describe(&self, py: Python<'_>) -> PyResult<()> {
+        if self.action.is_none() && self.timeout.is_none() {
+            return Ok(());
+        }
+        let more = (self.action.as_ref(), self.timeout).into_bound_py_any(py)?;
+        with_incoming(&more, |more| {
+            Ok(self.raw.describe(more).map_err(Error::from)?)
+        })
+    }
 }
 
 static BROKEN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -54,8 +82,13 @@ impl Barrier {
     fn new(parties: i64, action: Option<Py<PyAny>>, timeout: Option<f64>) -> PyResult<Self> {
         let count = u64::try_from(parties)
             .ok()
-            .filter(|count| *count > 0)
-            .ok_or_else(|| PyValueError::new_err(format!("parties is 1 or more, not {parties}")))?;
+            .filter(|count| (1..=shared::Barrier::MOST_PARTIES).contains(count))
+            .ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "parties is 1 to {}, as many threads as can share a store, not {parties}",
+                    shared::Barrier::MOST_PARTIES
+                ))
+            })?;
         let store = handle::store()?;
         let raw = shared::Barrier::create(&store, count).map_err(Error::from)?;
         Ok(Self {
@@ -135,35 +168,18 @@ impl Barrier {
         format!("<onecopy.Barrier, {state}>")
     }
 
-    #[allow(clippy::type_complexity, reason = "what pickle expects")]
-    fn __reduce__<'py>(
-        this: &Bound<'py, Self>,
-    ) -> PyResult<(
-        Bound<'py, PyAny>,
-        (Bound<'py, PyBytes>, Option<Py<PyAny>>, Option<f64>),
-    )> {
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+        static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let (py, barrier) = (this.py(), this.get());
+        barrier.describe(py)?;
         let token = barrier.raw.token().map_err(Error::from)?;
-        let attach = own_function(py, &ATTACH, "_attach_barrier")?;
-        let action = barrier.action.as_ref().map(|action| action.clone_ref(py));
-        let token = PyBytes::new(py, &token.to_bytes());
-        Ok((attach, (token, action, barrier.timeout)))
+        handle::reduce(py, &ATTACH, "_attach_barrier", &token)
     }
 }
 
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 /// Unpickles a barrier.
 #[pyfunction]
-pub(crate) fn _attach_barrier(
-    token: &[u8],
-    action: Option<Py<PyAny>>,
-    timeout: Option<f64>,
-) -> PyResult<Barrier> {
+pub(crate) fn _attach_barrier(py: Python<'_>, token: &[u8]) -> PyResult<Barrier> {
     let raw = shared::Barrier::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(Barrier {
-        raw,
-        action,
-        timeout,
-    })
+    Barrier::of(py, raw)
 }

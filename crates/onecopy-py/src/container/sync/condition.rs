@@ -8,12 +8,11 @@ use onecopy::shared::{self, Mutex};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::PyTuple;
 
 use super::super::handle;
-use super::lock::{RLock, mutex_of};
+use super::lock::mutex_of;
 use super::patience;
-use crate::cpython::own_function;
 use crate::error::Error;
 
 /// A condition that all processes see, as `multiprocessing.Condition`.
@@ -34,21 +33,18 @@ use crate::error::Error;
 ///     False
 #[pyclass(frozen, module = "onecopy.sync", name = "Condition", weakref)]
 pub(crate) struct Condition {
-    raw: shared::Condition,
-    lock: Py<PyAny>,
+    pub(super) raw: shared::Condition,
     mutex: Mutex,
 }
 
 impl Condition {
-    fn with(raw: shared::Condition, lock: Bound<'_, PyAny>) -> PyResult<Self> {
-        let Some(mutex) = mutex_of(&lock) else {
-            let name = lock.get_type().fully_qualified_name()?;
-            return Err(PyTypeError::new_err(format!(
-                "a condition needs an onecopy.Lock or onecopy.RLock, not {name}"
-            )));
-        };
-        let lock = lock.unbind();
-        Ok(Self { raw, lock, mutex })
+    /// What stands for a condition, with the lock that belongs to it.
+    pub(super) fn of(raw: shared::Condition) -> PyResult<Self> {
+        let mutex = raw.lock().map_err(Error::from)?;
+        let no_lock =
+            || PyTypeError::new_err("a condition without a lock: it is for Rust programs");
+        let mutex = mutex.ok_or_else(no_lock)?;
+        Ok(Self { raw, mutex })
     }
 
     fn check_held(&self) -> PyResult<()> {
@@ -60,6 +56,16 @@ impl Condition {
     }
 }
 
+#[cold]
+fn no_lock(lock: &Bound<'_, PyAny>) -> PyErr {
+    match lock.get_type().fully_qualified_name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "a condition needs an onecopy.Lock or onecopy.RLock, not {name}"
+        )),
+        Err(error) => error,
+    }
+}
+
 fn not_held() -> PyErr {
     PyRuntimeError::new_err("the condition's lock must be held: use it in `with condition:`")
 }
@@ -68,16 +74,17 @@ fn not_held() -> PyErr {
 impl Condition {
     #[new]
     #[pyo3(signature = (lock = None))]
-    fn new(py: Python<'_>, lock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
+    fn new(lock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
         let store = handle::store()?;
-        let lock = match lock {
-            Some(lock) => lock,
-            None => py.get_type::<RLock>().call0()?,
+        let mutex = match lock {
+            None => Mutex::create(&store, true).map_err(Error::from)?,
+            Some(lock) => match mutex_of(&lock) {
+                Some(mutex) => mutex,
+                None => return Err(no_lock(&lock)),
+            },
         };
-        Self::with(
-            shared::Condition::create(&store).map_err(Error::from)?,
-            lock,
-        )
+        let raw = shared::Condition::with_lock(&mutex).map_err(Error::from)?;
+        Ok(Self { raw, mutex })
     }
 
     /// Takes the lock, and returns whether it was to be had.
@@ -103,8 +110,13 @@ impl Condition {
         self.acquire(true, None, None)
     }
 
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+    #[pyo3(signature = (*error))]
+    fn __exit__(&self, error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let is_raised = error.get_item(0).is_ok_and(|class| !class.is_none());
+        // A signal may have ended a `wait` before it had the lock again: its exception is what is to be seen.
+        if is_raised && !self.mutex.is_held_here().map_err(Error::from)? {
+            return Ok(());
+        }
         self.release()
     }
 
@@ -174,23 +186,15 @@ impl Condition {
         format!("<onecopy.Condition, {} wait>", self.raw.waiting())
     }
 
-    #[allow(clippy::type_complexity, reason = "what pickle expects")]
-    fn __reduce__<'py>(
-        this: &Bound<'py, Self>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>, Py<PyAny>))> {
-        let (py, condition) = (this.py(), this.get());
-        let token = condition.raw.token().map_err(Error::from)?;
-        let attach = own_function(py, &ATTACH, "_attach_condition")?;
-        let token = PyBytes::new(py, &token.to_bytes());
-        Ok((attach, (token, condition.lock.clone_ref(py))))
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+        static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let token = this.get().raw.token().map_err(Error::from)?;
+        handle::reduce(this.py(), &ATTACH, "_attach_condition", &token)
     }
 }
 
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 /// Unpickles a condition.
 #[pyfunction]
-pub(crate) fn _attach_condition(token: &[u8], lock: Bound<'_, PyAny>) -> PyResult<Condition> {
-    let raw = shared::Condition::attach(&handle::token(token)?).map_err(Error::from)?;
-    Condition::with(raw, lock)
+pub(crate) fn _attach_condition(token: &[u8]) -> PyResult<Condition> {
+    Condition::of(shared::Condition::attach(&handle::token(token)?).map_err(Error::from)?)
 }

@@ -12,38 +12,95 @@ use super::super::handle;
 use super::patience;
 use crate::error::Error;
 
-/// Takes a lock; whether it was to be had.
-#[inline(always)]
-fn acquire(
-    raw: &Mutex,
-    block: bool,
-    timeout: Option<f64>,
-    blocking: Option<bool>,
-) -> PyResult<bool> {
-    let patience = patience::of(blocking.unwrap_or(block), timeout)?;
-    Ok(raw.acquire(patience).map_err(Error::from)?.is_some())
-}
+/// The methods of both, as `PyO3` takes one block of methods for each class. `release` stands in each, since its text differs.
+macro_rules! lock_methods {
+    ($class:ident, $is_recursive:literal, $attach:ident, $not_held:literal, { $($release:tt)* }) => {
+        #[pymethods]
+        impl $class {
+            #[new]
+            fn new() -> PyResult<Self> {
+                let store = handle::store()?;
+                let raw = Mutex::create(&store, $is_recursive).map_err(Error::from)?;
+                Ok(Self { raw })
+            }
 
-#[inline(always)]
-fn release(raw: &Mutex, what: &'static str) -> PyResult<()> {
-    match raw.release() {
-        Err(ContainerError::NotHeld) => Err(PyRuntimeError::new_err(what)),
-        other => Ok(other.map_err(Error::from)?),
-    }
-}
+            /// Takes the lock, and returns whether it was to be had. An `RLock` that this thread has is taken once more.
+            ///
+            /// Args:
+            ///     block: Whether to wait for it; `blocking` is the same.
+            ///     timeout: Seconds to wait; without end by default.
+            #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
+            fn acquire(
+                &self,
+                block: bool,
+                timeout: Option<f64>,
+                blocking: Option<bool>,
+            ) -> PyResult<bool> {
+                let patience = patience::of(blocking.unwrap_or(block), timeout)?;
+                Ok(self.raw.acquire(patience).map_err(Error::from)?.is_some())
+            }
 
-fn repr(raw: &Mutex, name: &str) -> String {
-    let state = if raw.is_held() { "held" } else { "free" };
-    format!("<onecopy.{name}, {state}>")
-}
+            $($release)*
 
-const NOT_HELD: &str = "release of a lock that nobody holds";
-const NOT_OWN: &str = "release of a lock that this thread does not hold";
+            fn __enter__(&self) -> PyResult<bool> {
+                self.acquire(true, None, None)
+            }
+
+            #[pyo3(signature = (*_error))]
+            fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+                self.give_back()
+            }
+
+            /// Whether somebody who lives has the lock.
+            fn locked(&self) -> bool {
+                self.raw.is_held()
+            }
+
+            /// Holders that have died in the lock.
+            #[getter]
+            fn deaths(&self) -> u64 {
+                self.raw.deaths()
+            }
+
+            fn __repr__(&self) -> &'static str {
+                if self.raw.is_held() {
+                    concat!("<onecopy.", stringify!($class), ", held>")
+                } else {
+                    concat!("<onecopy.", stringify!($class), ", free>")
+                }
+            }
+
+            fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+                static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                let token = this.get().raw.token().map_err(Error::from)?;
+                handle::reduce(this.py(), &ATTACH, stringify!($attach), &token)
+            }
+        }
+
+        impl $class {
+            #[inline(always)]
+            fn give_back(&self) -> PyResult<()> {
+                match self.raw.release() {
+                    Err(ContainerError::NotHeld) => Err(PyRuntimeError::new_err($not_held)),
+                    other => Ok(other.map_err(Error::from)?),
+                }
+            }
+        }
+
+        /// Unpickles a lock.
+        #[pyfunction]
+        pub(crate) fn $attach(token: &[u8]) -> PyResult<$class> {
+            let raw = Mutex::attach(&handle::token(token)?).map_err(Error::from)?;
+            Ok($class { raw })
+        }
+    };
+}
 
 /// A lock that all processes see, as `multiprocessing.Lock`.
 ///
-/// Any thread of any process may give it back. If its holder dies, the next one gets it, and `deaths` counts it: what the
-/// lock protects may then be half changed. Waiters get their turn, also behind one that takes it again at once.
+/// Any thread of any process may give it back. If the process that took it dies, the next one gets it, and `deaths` counts it:
+/// what the lock protects may then be half changed. If only the thread ends, the lock stays taken. Waiters get their turn,
+/// also behind one that takes it again at once.
 ///
 /// Examples:
 ///     >>> import onecopy
@@ -56,75 +113,26 @@ pub(crate) struct Lock {
     pub(super) raw: Mutex,
 }
 
-#[pymethods]
-impl Lock {
-    #[new]
-    fn new() -> PyResult<Self> {
-        let store = handle::store()?;
-        let raw = Mutex::create(&store, false).map_err(Error::from)?;
-        Ok(Self { raw })
+lock_methods!(
+    Lock,
+    false,
+    _attach_lock,
+    "release of a lock that nobody holds",
+    {
+        /// Gives the lock back, whoever has taken it.
+        ///
+        /// Raises:
+        ///     RuntimeError: Nobody has it.
+        fn release(&self) -> PyResult<()> {
+            self.give_back()
+        }
     }
-
-    /// Takes the lock, and returns whether it was to be had.
-    ///
-    /// Args:
-    ///     block: Whether to wait for it; `blocking` is the same.
-    ///     timeout: Seconds to wait; without end by default.
-    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
-    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
-        acquire(&self.raw, block, timeout, blocking)
-    }
-
-    /// Gives the lock back, whoever has taken it.
-    ///
-    /// Raises:
-    ///     RuntimeError: Nobody has it.
-    fn release(&self) -> PyResult<()> {
-        release(&self.raw, NOT_HELD)
-    }
-
-    fn __enter__(&self) -> PyResult<bool> {
-        acquire(&self.raw, true, None, None)
-    }
-
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release()
-    }
-
-    /// Whether some living thread of some process has the lock.
-    fn locked(&self) -> bool {
-        self.raw.is_held()
-    }
-
-    /// Holders that have died in the lock.
-    #[getter]
-    fn deaths(&self) -> u64 {
-        self.raw.deaths()
-    }
-
-    fn __repr__(&self) -> String {
-        repr(&self.raw, "Lock")
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH, "_attach_lock", &token)
-    }
-}
-
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Unpickles a lock.
-#[pyfunction]
-pub(crate) fn _attach_lock(token: &[u8]) -> PyResult<Lock> {
-    let raw = Mutex::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(Lock { raw })
-}
+);
 
 /// A lock that the thread which has it may take again, as `multiprocessing.RLock`.
 ///
-/// It has to be given back as often, by the same thread. If its holder dies, the next one gets it, and `deaths` counts it.
+/// It has to be given back as often, by the same thread. If that thread ends or is killed, the next one gets it, and `deaths`
+/// counts it.
 ///
 /// Examples:
 ///     >>> import onecopy
@@ -137,71 +145,21 @@ pub(crate) struct RLock {
     pub(super) raw: Mutex,
 }
 
-#[pymethods]
-impl RLock {
-    #[new]
-    fn new() -> PyResult<Self> {
-        let store = handle::store()?;
-        let raw = Mutex::create(&store, true).map_err(Error::from)?;
-        Ok(Self { raw })
+lock_methods!(
+    RLock,
+    true,
+    _attach_rlock,
+    "release of a lock that this thread does not hold",
+    {
+        /// Gives the lock back once.
+        ///
+        /// Raises:
+        ///     RuntimeError: This thread does not have it.
+        fn release(&self) -> PyResult<()> {
+            self.give_back()
+        }
     }
-
-    /// Takes the lock, once more if this thread has it, and returns whether it was to be had.
-    ///
-    /// Args:
-    ///     block: Whether to wait for it; `blocking` is the same.
-    ///     timeout: Seconds to wait; without end by default.
-    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
-    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
-        acquire(&self.raw, block, timeout, blocking)
-    }
-
-    /// Gives the lock back once.
-    ///
-    /// Raises:
-    ///     RuntimeError: This thread does not have it.
-    fn release(&self) -> PyResult<()> {
-        release(&self.raw, NOT_OWN)
-    }
-
-    fn __enter__(&self) -> PyResult<bool> {
-        acquire(&self.raw, true, None, None)
-    }
-
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release()
-    }
-
-    /// Whether some living thread of some process has the lock.
-    fn locked(&self) -> bool {
-        self.raw.is_held()
-    }
-
-    /// Holders that have died in the lock.
-    #[getter]
-    fn deaths(&self) -> u64 {
-        self.raw.deaths()
-    }
-
-    fn __repr__(&self) -> String {
-        repr(&self.raw, "RLock")
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH_R, "_attach_rlock", &token)
-    }
-}
-
-static ATTACH_R: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Unpickles a lock.
-#[pyfunction]
-pub(crate) fn _attach_rlock(token: &[u8]) -> PyResult<RLock> {
-    let raw = Mutex::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(RLock { raw })
-}
+);
 
 /// What a condition waits with: an `onecopy.Lock` or `RLock`.
 pub(super) fn mutex_of(lock: &Bound<'_, PyAny>) -> Option<Mutex> {
@@ -209,4 +167,13 @@ pub(super) fn mutex_of(lock: &Bound<'_, PyAny>) -> Option<Mutex> {
         return Some(lock.get().raw.clone());
     }
     Some(lock.cast::<RLock>().ok()?.get().raw.clone())
+}
+
+/// The object that stands for a lock.
+pub(super) fn object(py: Python<'_>, raw: Mutex) -> PyResult<Bound<'_, PyAny>> {
+    Ok(if raw.is_recursive() {
+        Bound::new(py, RLock { raw })?.into_any()
+    } else {
+        Bound::new(py, Lock { raw })?.into_any()
+    })
 }

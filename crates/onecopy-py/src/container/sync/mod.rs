@@ -48,23 +48,29 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The reference to what an object of these classes stands for. A condition has a lock and a barrier an action beside it, so
-/// these are none.
-pub(super) fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
+/// The reference to what an object of these classes stands for.
+pub(super) fn reference_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
     if let Ok(queue) = object.cast::<queue::Queue>() {
-        return Some(queue.get().raw.reference());
+        return Ok(Some(queue.get().raw.reference()));
     }
     if let Some(mutex) = lock::mutex_of(object) {
-        return Some(mutex.reference());
+        return Ok(Some(mutex.reference()));
     }
     if let Ok(semaphore) = object.cast::<semaphore::Semaphore>() {
-        return Some(semaphore.get().raw.reference());
+        return Ok(Some(semaphore.get().raw.reference()));
     }
     if let Ok(semaphore) = object.cast::<semaphore::BoundedSemaphore>() {
-        return Some(semaphore.get().raw.reference());
+        return Ok(Some(semaphore.get().raw.reference()));
     }
-    let event = object.cast::<event::Event>().ok()?;
-    Some(event.get().raw.reference())
+    if let Ok(condition) = object.cast::<condition::Condition>() {
+        return Ok(Some(condition.get().raw.reference()));
+    }
+    if let Ok(barrier) = object.cast::<barrier::Barrier>() {
+        barrier.get().describe(object.py())?;
+        return Ok(Some(barrier.get().raw.reference()));
+    }
+    let event = object.cast::<event::Event>().ok();
+    Ok(event.map(|event| event.get().raw.reference()))
 }
 
 /// A new object that stands for what is referred to.
@@ -76,20 +82,18 @@ pub(super) fn object_of<'py>(
         return queue::object(py, raw).map(Some);
     }
     if let Some(raw) = Mutex::of_reference(reference).map_err(Error::from)? {
-        return if raw.is_recursive() {
-            lock::RLock { raw }.into_bound_py_any(py)
-        } else {
-            lock::Lock { raw }.into_bound_py_any(py)
-        }
-        .map(Some);
+        return lock::object(py, raw).map(Some);
     }
     if let Some(raw) = shared::Semaphore::of_reference(reference).map_err(Error::from)? {
-        return if raw.is_bounded() {
-            semaphore::BoundedSemaphore { raw }.into_bound_py_any(py)
-        } else {
-            semaphore::Semaphore { raw }.into_bound_py_any(py)
-        }
-        .map(Some);
+        return semaphore::object(py, raw).map(Some);
+    }
+    if let Some(raw) = shared::Condition::of_reference(reference).map_err(Error::from)? {
+        let condition = condition::Condition::of(raw)?;
+        return condition.into_bound_py_any(py).map(Some);
+    }
+    if let Some(raw) = shared::Barrier::of_reference(reference).map_err(Error::from)? {
+        let barrier = barrier::Barrier::of(py, raw)?;
+        return barrier.into_bound_py_any(py).map(Some);
     }
     let event = shared::Event::of_reference(reference).map_err(Error::from)?;
     event

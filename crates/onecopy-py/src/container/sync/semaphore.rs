@@ -22,16 +22,6 @@ fn create(value: i64, is_bounded: bool) -> PyResult<shared::Semaphore> {
     Ok(shared::Semaphore::create(&store, units.into(), is_bounded).map_err(Error::from)?)
 }
 
-fn acquire(
-    raw: &shared::Semaphore,
-    block: bool,
-    timeout: Option<f64>,
-    blocking: Option<bool>,
-) -> PyResult<bool> {
-    let patience = patience::of(blocking.unwrap_or(block), timeout)?;
-    Ok(raw.acquire(patience).map_err(Error::from)?)
-}
-
 fn release(raw: &shared::Semaphore, count: i64) -> PyResult<()> {
     let count = u32::try_from(count)
         .ok()
@@ -41,6 +31,77 @@ fn release(raw: &shared::Semaphore, count: i64) -> PyResult<()> {
         Released::Yes => Ok(()),
         Released::TooMany => Err(PyValueError::new_err("semaphore released too many times")),
     }
+}
+
+/// The methods of both, as `PyO3` takes one block of methods for each class. `release` stands in each, since its text differs.
+macro_rules! semaphore_methods {
+    ($class:ident, $is_bounded:literal, $attach:ident, { $($release:tt)* }) => {
+        #[pymethods]
+        impl $class {
+            #[new]
+            #[pyo3(signature = (value = 1))]
+            fn new(value: i64) -> PyResult<Self> {
+                let raw = create(value, $is_bounded)?;
+                Ok(Self { raw })
+            }
+
+            /// Takes a unit, and returns whether one was to be had.
+            ///
+            /// Args:
+            ///     block: Whether to wait for it; `blocking` is the same.
+            ///     timeout: Seconds to wait; without end by default.
+            #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
+            fn acquire(
+                &self,
+                block: bool,
+                timeout: Option<f64>,
+                blocking: Option<bool>,
+            ) -> PyResult<bool> {
+                let patience = patience::of(blocking.unwrap_or(block), timeout)?;
+                Ok(self.raw.acquire(patience).map_err(Error::from)?)
+            }
+
+            $($release)*
+
+            /// Units to be had, as of a moment ago.
+            fn get_value(&self) -> u64 {
+                self.raw.units()
+            }
+
+            /// Units that processes had when they died, and that were given back for them.
+            #[getter]
+            fn deaths(&self) -> u64 {
+                self.raw.deaths()
+            }
+
+            fn __enter__(&self) -> PyResult<bool> {
+                self.acquire(true, None, None)
+            }
+
+            #[pyo3(signature = (*_error))]
+            fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+                release(&self.raw, 1)
+            }
+
+            fn __repr__(&self) -> String {
+                let name = stringify!($class);
+                format!("<onecopy.{name}, {} to be had>", self.raw.units())
+            }
+
+            fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+                static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+                let token = this.get().raw.token().map_err(Error::from)?;
+                handle::reduce(this.py(), &ATTACH, stringify!($attach), &token)
+            }
+        }
+
+        /// Unpickles a semaphore.
+        #[pyfunction]
+        pub(crate) fn $attach(token: &[u8]) -> PyResult<$class> {
+            let raw = shared::Semaphore::attach(&handle::token(token)?).map_err(Error::from)?;
+            Ok($class { raw })
+        }
+    };
 }
 
 /// A semaphore that all processes see, as `multiprocessing.Semaphore`.
@@ -66,69 +127,13 @@ pub(crate) struct Semaphore {
     pub(super) raw: shared::Semaphore,
 }
 
-#[pymethods]
-impl Semaphore {
-    #[new]
-    #[pyo3(signature = (value = 1))]
-    fn new(value: i64) -> PyResult<Self> {
-        let raw = create(value, false)?;
-        Ok(Self { raw })
-    }
-
-    /// Takes a unit, and returns whether one was to be had.
-    ///
-    /// Args:
-    ///     block: Whether to wait for it; `blocking` is the same.
-    ///     timeout: Seconds to wait; without end by default.
-    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
-    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
-        acquire(&self.raw, block, timeout, blocking)
-    }
-
+semaphore_methods!(Semaphore, false, _attach_semaphore, {
     /// Gives `n` units back, or adds them.
     #[pyo3(signature = (n = 1))]
     fn release(&self, n: i64) -> PyResult<()> {
         release(&self.raw, n)
     }
-
-    /// Units to be had, as of a moment ago.
-    fn get_value(&self) -> u64 {
-        self.raw.units()
-    }
-
-    /// Units that processes had when they died, and that were given back for them.
-    #[getter]
-    fn deaths(&self) -> u64 {
-        self.raw.deaths()
-    }
-
-    fn __enter__(&self) -> PyResult<bool> {
-        acquire(&self.raw, true, None, None)
-    }
-
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        release(&self.raw, 1)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<onecopy.Semaphore, {} to be had>", self.raw.units())
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH, "_attach_semaphore", &token)
-    }
-}
-
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Unpickles a semaphore.
-#[pyfunction]
-pub(crate) fn _attach_semaphore(token: &[u8]) -> PyResult<Semaphore> {
-    let raw = shared::Semaphore::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(Semaphore { raw })
-}
+});
 
 /// A semaphore that never has more units than it began with, as `multiprocessing.BoundedSemaphore`.
 ///
@@ -149,25 +154,7 @@ pub(crate) struct BoundedSemaphore {
     pub(super) raw: shared::Semaphore,
 }
 
-#[pymethods]
-impl BoundedSemaphore {
-    #[new]
-    #[pyo3(signature = (value = 1))]
-    fn new(value: i64) -> PyResult<Self> {
-        let raw = create(value, true)?;
-        Ok(Self { raw })
-    }
-
-    /// Takes a unit, and returns whether one was to be had.
-    ///
-    /// Args:
-    ///     block: Whether to wait for it; `blocking` is the same.
-    ///     timeout: Seconds to wait; without end by default.
-    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
-    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
-        acquire(&self.raw, block, timeout, blocking)
-    }
-
+semaphore_methods!(BoundedSemaphore, true, _attach_bounded, {
     /// Gives `n` units back.
     ///
     /// Raises:
@@ -176,42 +163,13 @@ impl BoundedSemaphore {
     fn release(&self, n: i64) -> PyResult<()> {
         release(&self.raw, n)
     }
+});
 
-    /// Units to be had, as of a moment ago.
-    fn get_value(&self) -> u64 {
-        self.raw.units()
-    }
-
-    /// Units that processes had when they died, and that were given back for them.
-    #[getter]
-    fn deaths(&self) -> u64 {
-        self.raw.deaths()
-    }
-
-    fn __enter__(&self) -> PyResult<bool> {
-        acquire(&self.raw, true, None, None)
-    }
-
-    #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
-        release(&self.raw, 1)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<onecopy.BoundedSemaphore, {} to be had>", self.raw.units())
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH_BOUNDED, "_attach_bounded", &token)
-    }
-}
-
-static ATTACH_BOUNDED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Unpickles a semaphore.
-#[pyfunction]
-pub(crate) fn _attach_bounded(token: &[u8]) -> PyResult<BoundedSemaphore> {
-    let raw = shared::Semaphore::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(BoundedSemaphore { raw })
+/// The object that stands for a semaphore.
+pub(super) fn object(py: Python<'_>, raw: shared::Semaphore) -> PyResult<Bound<'_, PyAny>> {
+    Ok(if raw.is_bounded() {
+        Bound::new(py, BoundedSemaphore { raw })?.into_any()
+    } else {
+        Bound::new(py, Semaphore { raw })?.into_any()
+    })
 }

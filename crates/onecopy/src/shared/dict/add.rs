@@ -8,7 +8,7 @@ use super::super::look::found;
 use super::super::rust_value::Values;
 use super::super::value::{Immediate, Incoming, Kind, Outside, Word, read_value};
 use super::hash::Key;
-use super::update::Seen;
+use super::update::{Seen, replace_words};
 use super::{RawDict, VALUE_AT};
 
 /// What came of adding to the value of a key.
@@ -95,7 +95,9 @@ impl RawDict {
     pub fn add_all(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<bool, ContainerError> {
         let locked = self.heap.lock()?;
         let mut sums: Vec<(Key<'_>, Int)> = Vec::with_capacity(items.len());
-        let mut seen = Seen::default();
+        // Where the sums go, as long as all are words that replace words.
+        let mut places = Some(Vec::with_capacity(items.len()));
+        let mut seen = Seen::of(items.len());
         for (key, amount) in items {
             let Some(amount) = Int::of(amount) else {
                 return Ok(false);
@@ -108,6 +110,7 @@ impl RawDict {
             }
             let found = self.find_locked(&locked, key)?;
             if !found.is_key() {
+                places = None;
                 sums.push((*key, amount));
                 continue;
             }
@@ -119,11 +122,21 @@ impl RawDict {
             let Some(old) = old else {
                 return Ok(false);
             };
+            match (&mut places, &old) {
+                (Some(places), Int::Small(_)) => places.push(at),
+                _ => places = None,
+            }
             sums.push((*key, old.plus(&amount)));
         }
         let values: Vec<_> = sums.iter().map(|item| item.1.incoming()).collect();
+        if let Some(words) = places.and_then(|places| words_at(places, &values))
+            && !words.is_empty()
+        {
+            replace_words(&locked, &words)?;
+            return Ok(true);
+        }
         let sums = sums.iter().map(|item| &item.0).zip(&values);
-        self.update_different(&locked, &sums.collect::<Vec<_>>())?;
+        self.update_mixed(&locked, &sums.collect::<Vec<_>>())?;
         Ok(true)
     }
 
@@ -157,6 +170,15 @@ impl RawDict {
         self.update_locked(&locked, items)?;
         Ok(true)
     }
+}
+
+/// The values with their places, if all are words.
+fn words_at(places: Vec<u64>, values: &[Incoming<'_>]) -> Option<Vec<(u64, Word)>> {
+    let word_at = |(at, value): (u64, &Incoming<'_>)| match value {
+        Incoming::Word(word) => Some((at, *word)),
+        _ => None,
+    };
+    places.into_iter().zip(values).map(word_at).collect()
 }
 
 /// An int that is added up.

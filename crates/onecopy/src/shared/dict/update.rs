@@ -58,17 +58,26 @@ impl RawDict {
     }
 
     /// The same for keys that are all different.
-    pub(super) fn update_different(
+    fn update_different(
         &self,
         locked: &Locked<'_>,
         items: &[Item<'_, '_>],
     ) -> Result<(), ContainerError> {
-        let count = items.len() as u64;
         if items.len() > BATCH
             && let Some(words) = self.only_words(locked, items)?
         {
             return replace_words(locked, &words);
         }
+        self.update_mixed(locked, items)
+    }
+
+    /// The same where some keys are new, or some values are no words.
+    pub(super) fn update_mixed(
+        &self,
+        locked: &Locked<'_>,
+        items: &[Item<'_, '_>],
+    ) -> Result<(), ContainerError> {
+        let count = items.len() as u64;
         if items.len() > BATCH && len_of(locked.root(STATE)) <= LARGER.saturating_mul(count) {
             return self.rebuild_with(locked, Keep::All, items);
         }
@@ -184,7 +193,10 @@ impl RawDict {
 }
 
 /// Replaces words of values, all in one step.
-fn replace_words(locked: &Locked<'_>, words: &[(u64, Word)]) -> Result<(), ContainerError> {
+pub(super) fn replace_words(
+    locked: &Locked<'_>,
+    words: &[(u64, Word)],
+) -> Result<(), ContainerError> {
     let mut change = locked.long_change(words.len() as u64)?;
     for (at, word) in words {
         change.put(*at, word.0)?;
@@ -196,7 +208,7 @@ fn replace_words(locked: &Locked<'_>, words: &[(u64, Word)]) -> Result<(), Conta
 /// The items with each key once.
 pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i, 'a>> {
     let mut result: Vec<Item<'_, '_>> = Vec::with_capacity(items.len());
-    let mut seen = Seen::default();
+    let mut seen = Seen::of(items.len());
     for (key, value) in items {
         match seen.place(key, |place| result.get(place).map(|item| item.0)) {
             Some(place) => {
@@ -211,13 +223,19 @@ pub(super) fn once<'i, 'a>(items: &'i [(Key<'a>, Incoming<'a>)]) -> Vec<Item<'i,
 }
 
 /// Keys that have been met, by their hashes, or by a number after it where others are.
-#[derive(Default)]
 pub(super) struct Seen {
     places: NumberMap<usize>,
     count: usize,
 }
 
 impl Seen {
+    /// None yet, with room for so many.
+    pub(super) fn of(count: usize) -> Self {
+        let mut places = NumberMap::default();
+        places.reserve(count);
+        Self { places, count: 0 }
+    }
+
     /// Where a key has been met before; if it has not been, it gets the next place. `key_at` gives the key of a place.
     pub(super) fn place<'k, 'a: 'k>(
         &mut self,

@@ -12,16 +12,20 @@
 
 use std::time::Duration;
 
+use super::super::cell::Cell;
 use super::super::error::ContainerError;
+use super::super::head::EachWord;
 use super::super::heap::Heap;
 use super::super::layout::{DEATHS, ROOT0, ROOT1, ROOT2, ROOT3, ROOT4};
 use super::super::lock::Locked;
+use super::super::reference::Reference;
+use super::super::value::Incoming;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
-use super::stored::{self, kinds};
-use super::waiters::{BROKEN, BYTES, FREE, MOST, Place, WAITING, Waiters};
+use super::stored::{self, Stored, kinds};
+use super::waiters::{BROKEN, BYTES, FREE, Place, WAITING, Waiters};
 use crate::primitive::Ordering;
-use crate::store::{Container, Store, Token};
+use crate::store::{Container, MOST_THREADS, Store, Token};
 
 const PARTIES: u64 = ROOT0;
 const COUNT: u64 = ROOT1;
@@ -66,38 +70,61 @@ pub struct Barrier {
     heap: Heap,
 }
 
+stored::handed_over!(Barrier, "barrier");
+
+impl Stored for Barrier {
+    const KIND: u8 = kinds::BARRIER;
+    const EACH_WORD: EachWord = stored::companions_word;
+
+    fn of(heap: Heap) -> Self {
+        Self { heap }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+}
+
 impl Barrier {
+    /// The most that can come: as many threads as can share a store.
+    pub const MOST_PARTIES: u64 = MOST_THREADS;
+
     /// A new one for so many threads.
     ///
     /// # Errors
-    /// No memory; more than 1,024 threads.
+    /// No memory; more threads than a store has.
     pub fn create(store: &Store, parties: u64) -> Result<Self, ContainerError> {
-        if parties > MOST {
+        if parties > Self::MOST_PARTIES {
             return Err(ContainerError::Full {
-                most: MOST,
-                what: "waiting threads",
+                most: Self::MOST_PARTIES,
+                what: "threads",
             });
         }
-        let heap = stored::create(store, kinds::BARRIER, BYTES)?;
-        heap.top.store(PARTIES, parties);
-        Ok(Self { heap })
+        let new = Self::create_empty(store, BYTES)?;
+        new.heap.top.store(PARTIES, parties);
+        Ok(new)
     }
 
-    /// Turns a token into the barrier, in any process of the same user.
+    /// Keeps a value that says more about the barrier, for whoever has it, unless there is one.
     ///
     /// # Errors
-    /// It is gone, or what the token leads to is no barrier.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = stored::open(Container::attach(token)?, kinds::BARRIER)?;
-        Ok(Self { heap })
+    /// No memory.
+    pub fn describe(&self, more: &Incoming<'_>) -> Result<(), ContainerError> {
+        let cell = Cell::create(&self.heap.container.store())?;
+        cell.set(more)?;
+        stored::join(&self.heap, &cell.reference())
     }
 
-    /// A token for another process. It counts as an interest in the barrier until it is attached once.
+    /// What [`Barrier::describe`] has kept.
     ///
     /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
+    /// It is damaged.
+    pub fn description(&self) -> Result<Option<Cell>, ContainerError> {
+        let more = stored::companion(&self.heap)?;
+        Ok(more
+            .map(|more| Cell::of_reference(&more))
+            .transpose()?
+            .flatten())
     }
 
     fn bell(&self) -> Bell<'_> {
@@ -131,11 +158,11 @@ impl Barrier {
                 _ => return Ok(Turn::Done(Passed::Broken)),
             }
             let (number, generation) = (locked.root(COUNT), locked.root(GENERATION));
-            if self.has_lost_somebody() {
+            if self.has_lost_somebody()? {
                 self.break_for_the_dead_locked(locked)?;
                 return Ok(Turn::Done(Passed::Broken));
             }
-            self.free_the_dead_of_before(generation);
+            self.free_the_dead_of_before(generation)?;
             let place = Waiters(&self.heap).join(&locked, me, generation)?;
             let mut change = locked.change();
             change.put_root(COUNT, number + 1)?;
@@ -150,7 +177,7 @@ impl Barrier {
                 drop(locked);
                 return self.stay(place, number, generation, &mut deadline);
             }
-            Waiters(&self.heap).tell(place, FREE);
+            Waiters(&self.heap).tell(place, FREE)?;
             drop(locked);
             let round = Round { number, generation };
             if acts {
@@ -186,7 +213,7 @@ impl Barrier {
             }
         };
         let locked = self.heap.lock()?;
-        waiters.tell(place, FREE);
+        waiters.tell(place, FREE)?;
         drop(locked);
         Ok(Turn::Done(passed?))
     }
@@ -200,7 +227,8 @@ impl Barrier {
                     self.abort()?;
                     return Err(ContainerError::Interrupted);
                 }
-                if self.bell().rings() == seen && self.has_lost_somebody() {
+                self.heap.finish_for_the_dead()?;
+                if self.bell().rings() == seen && self.has_lost_somebody()? {
                     return Ok(!self.break_for_the_dead(seen)?);
                 }
                 Ok(true)
@@ -216,13 +244,14 @@ impl Barrier {
         }
     }
 
-    fn has_lost_somebody(&self) -> bool {
+    fn has_lost_somebody(&self) -> Result<bool, ContainerError> {
         let (waiters, generation) = (Waiters(&self.heap), self.root(GENERATION));
         let actor = self.root(ACTOR) as u32;
         let is_lost = |(place, state)| {
             state == WAITING && waiters.ticket(place) == generation && waiters.is_dead(place)
         };
-        (actor != 0 && self.heap.container.is_absent(actor)) || waiters.taken().any(is_lost)
+        let has_lost_actor = actor != 0 && self.heap.container.is_absent(actor);
+        Ok(has_lost_actor || waiters.taken()?.into_iter().any(is_lost))
     }
 
     /// Breaks the barrier, unless something has changed since `seen`; whether it did.
@@ -249,13 +278,14 @@ impl Barrier {
     }
 
     /// Frees places of the dead that waited in an earlier round.
-    fn free_the_dead_of_before(&self, generation: u64) {
+    fn free_the_dead_of_before(&self, generation: u64) -> Result<(), ContainerError> {
         let waiters = Waiters(&self.heap);
-        for (place, _) in waiters.taken() {
+        for (place, _) in waiters.taken()? {
             if waiters.ticket(place) != generation && waiters.is_dead(place) {
-                waiters.tell(place, FREE);
+                waiters.tell(place, FREE)?;
             }
         }
+        Ok(())
     }
 
     /// The last one of a round has done what was to be done: all go on, or the barrier is broken unless it `has_worked`.
@@ -297,9 +327,9 @@ impl Barrier {
         let (waiters, generation) = (Waiters(&self.heap), locked.root(GENERATION));
         // Broken, until all are told: who dies in between leaves it so.
         locked.set(self.heap.head + STATE, IS_BROKEN)?;
-        for (place, state) in waiters.taken() {
+        for (place, state) in waiters.taken()? {
             if state == WAITING && waiters.ticket(place) == generation {
-                waiters.tell(place, BROKEN);
+                waiters.tell(place, BROKEN)?;
             }
         }
         let mut change = locked.change();

@@ -2,8 +2,9 @@
 //!
 //! Whoever waits reads `rings`, looks whether what it waits for is there, and sleeps only while `rings` is still the same:
 //! what comes in between ends the sleep at once. `sleepers` spares those who ring the kernel when nobody sleeps. A sleeper
-//! that is killed stays counted; a wake-up that finds nobody takes one off. Where both happen at once a sleeper may be
-//! missed: it looks around by itself a tenth of a second later (deadline.rs).
+//! that is killed stays counted: when many wake-ups in a row have found nobody, each takes one off. Should somebody lie down
+//! at that moment, he looks around by himself a tenth of a second later (deadline.rs); otherwise no wake-up is lost
+//! (`bell_loom.rs`).
 //!
 //! **Crash points.** Whoever dies between its change and its ring has changed something all the same; sleepers find it when
 //! they look around.
@@ -16,12 +17,17 @@ use super::super::lock::sleep;
 use crate::primitive::{AtomicU32, Ordering};
 use crate::sys::futex;
 
-/// Both words.
+/// The words.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bell<'a> {
     rings: &'a AtomicU32,
     sleepers: &'a AtomicU32,
+    /// Wake-ups that found nobody since somebody lay down.
+    in_vain: &'a AtomicU32,
 }
+
+/// So many wake-ups in vain are no chance: sleepers have died.
+const MANY: u32 = 64;
 
 /// Wakes all.
 pub(super) const ALL: u32 = i32::MAX as u32;
@@ -33,6 +39,7 @@ impl<'a> Bell<'a> {
         Self {
             rings: heap.top.half(at),
             sleepers: heap.top.half(at + 4),
+            in_vain: heap.top.half(at + 8),
         }
     }
 
@@ -56,7 +63,10 @@ impl<'a> Bell<'a> {
     #[cold]
     #[inline(never)]
     fn wake(self, most: u32) {
-        if futex::wake_many(self.rings, most) == 0 {
+        // Relaxed: which of several counts first does not matter.
+        if futex::wake_many(self.rings, most) == 0
+            && self.in_vain.fetch_add(1, Ordering::Relaxed) >= MANY
+        {
             self.one_less();
         }
     }
@@ -72,8 +82,40 @@ impl<'a> Bell<'a> {
     /// Sleeps until it is rung, unless it was since `rings` was `seen`; at most for a nap. `false`: a signal's handler ended it.
     pub(super) fn wait(self, seen: u32, nap: Duration) -> bool {
         self.sleepers.fetch_add(1, Ordering::SeqCst);
+        self.in_vain.store(0, Ordering::Relaxed);
         let goes_on = sleep(&mut || futex::wait(self.rings, seen, nap));
         self.one_less();
         goes_on
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sleepers_that_have_died_are_taken_off_after_a_while() {
+        let words = [0, 3, 0].map(AtomicU32::new);
+        let [rings, sleepers, in_vain] = &words;
+        let bell = Bell {
+            rings,
+            sleepers,
+            in_vain,
+        };
+        for _ in 0..MANY {
+            bell.ring(ALL);
+        }
+        assert_eq!(
+            sleepers.load(Ordering::SeqCst),
+            3,
+            "it may have been chance"
+        );
+        for _ in 0..4 {
+            bell.ring(ALL);
+        }
+        assert_eq!(sleepers.load(Ordering::SeqCst), 0);
+        assert!(bell.wait(0, Duration::MAX), "it was rung since");
+        assert_eq!(sleepers.load(Ordering::SeqCst), 0);
+        assert_eq!(in_vain.load(Ordering::SeqCst), 0);
     }
 }

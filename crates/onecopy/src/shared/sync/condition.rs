@@ -9,12 +9,14 @@
 use std::time::Duration;
 
 use super::super::error::ContainerError;
+use super::super::head::EachWord;
 use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1};
 use super::super::lock::{Locked, sleep};
+use super::super::reference::Reference;
 use super::deadline::{Deadline, Next};
 use super::mutex::Mutex;
-use super::stored::{self, kinds};
+use super::stored::{self, Stored, kinds};
 use super::waiters::{BYTES, FREE, Place, WAITING, WOKEN, Waiters};
 use crate::primitive::Ordering;
 use crate::store::{Container, Store, Token};
@@ -31,31 +33,50 @@ pub struct Condition {
     heap: Heap,
 }
 
+stored::handed_over!(Condition, "condition");
+
+impl Stored for Condition {
+    const KIND: u8 = kinds::CONDITION;
+    const EACH_WORD: EachWord = stored::companions_word;
+
+    fn of(heap: Heap) -> Self {
+        Self { heap }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+}
+
 impl Condition {
     /// A new one for which nobody waits.
     ///
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = stored::create(store, kinds::CONDITION, BYTES)?;
-        Ok(Self { heap })
+        Self::create_empty(store, BYTES)
     }
 
-    /// Turns a token into the condition, in any process of the same user.
+    /// A new one to which a lock belongs, in the store of the lock: whoever has the condition finds it there.
     ///
     /// # Errors
-    /// It is gone, or what the token leads to is no condition.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = stored::open(Container::attach(token)?, kinds::CONDITION)?;
-        Ok(Self { heap })
+    /// No memory.
+    pub fn with_lock(lock: &Mutex) -> Result<Self, ContainerError> {
+        let new = Self::create(&lock.heap().container.store())?;
+        stored::join(&new.heap, &lock.reference())?;
+        Ok(new)
     }
 
-    /// A token for another process. It counts as an interest in the condition until it is attached once.
+    /// The lock that belongs to it.
     ///
     /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
+    /// It is damaged.
+    pub fn lock(&self) -> Result<Option<Mutex>, ContainerError> {
+        let lock = stored::companion(&self.heap)?;
+        Ok(lock
+            .map(|lock| Mutex::of_reference(&lock))
+            .transpose()?
+            .flatten())
     }
 
     /// Gives the lock back, waits until it is woken, and takes the lock again; whether it was woken in time.
@@ -84,7 +105,7 @@ impl Condition {
 
     fn join(&self, me: u32) -> Result<Place, ContainerError> {
         let locked = self.heap.lock()?;
-        self.pass_on(&locked);
+        self.pass_on(&locked)?;
         let ticket = locked.root(TICKET);
         locked.set(self.heap.head + TICKET, ticket.wrapping_add(1))?;
         Waiters(&self.heap).join(&locked, me, ticket)
@@ -121,7 +142,7 @@ impl Condition {
         let locked = self.heap.lock()?;
         if is_due(locked.root(LOOKED)) {
             locked.set(self.heap.head + LOOKED, now)?;
-            self.pass_on(&locked);
+            self.pass_on(&locked)?;
         }
         Ok(())
     }
@@ -131,7 +152,7 @@ impl Condition {
         let locked = self.heap.lock()?;
         let waiters = Waiters(&self.heap);
         let was_woken = waiters.state(place).load(Ordering::Acquire) == WOKEN;
-        waiters.tell(place, FREE);
+        waiters.tell(place, FREE)?;
         drop(locked);
         Ok(was_woken)
     }
@@ -142,43 +163,46 @@ impl Condition {
     /// The condition's own lock is not to be had.
     pub fn notify(&self, most: usize) -> Result<usize, ContainerError> {
         let locked = self.heap.lock()?;
-        self.pass_on(&locked);
-        Ok(self.wake(&locked, most))
+        self.pass_on(&locked)?;
+        self.wake(&locked, most)
     }
 
-    fn wake(&self, _locked: &Locked<'_>, most: usize) -> usize {
+    fn wake(&self, _locked: &Locked<'_>, most: usize) -> Result<usize, ContainerError> {
         let waiters = Waiters(&self.heap);
-        let waiting = waiters.taken().filter(|(_, state)| *state == WAITING);
-        let mut waiting: Vec<Place> = waiting.map(|(place, _)| place).collect();
+        let mut waiting: Vec<Place> = self.who_waits()?.collect();
         waiting.sort_by_key(|place| waiters.ticket(*place));
         waiting.truncate(most);
         for place in &waiting {
-            waiters.tell(*place, WOKEN);
+            waiters.tell(*place, WOKEN)?;
             futex::wake(waiters.state(*place));
         }
-        waiting.len()
+        Ok(waiting.len())
+    }
+
+    fn who_waits(&self) -> Result<impl Iterator<Item = Place>, ContainerError> {
+        let taken = Waiters(&self.heap).taken()?.into_iter();
+        Ok(taken.filter_map(|(place, state)| (state == WAITING).then_some(place)))
     }
 
     /// Frees the places of the dead, and wakes others in place of those that had been woken.
-    fn pass_on(&self, locked: &Locked<'_>) {
+    fn pass_on(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
         let waiters = Waiters(&self.heap);
         let mut owed = 0;
-        for (place, state) in waiters.taken() {
+        for (place, state) in waiters.taken()? {
             if waiters.is_dead(place) {
                 owed += usize::from(state == WOKEN);
-                waiters.tell(place, FREE);
+                waiters.tell(place, FREE)?;
             }
         }
         if owed > 0 {
-            self.wake(locked, owed);
+            self.wake(locked, owed)?;
         }
+        Ok(())
     }
 
     /// Threads that wait, as of a moment ago.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let waiters = Waiters(&self.heap);
-        let taken = waiters.taken();
-        taken.filter(|(_, state)| *state == WAITING).count()
+        self.who_waits().map_or(0, Iterator::count)
     }
 }

@@ -14,7 +14,7 @@ use super::super::layout::{FIRST_BLOCK, ROOT0};
 use super::super::reference::Reference;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
-use super::stored::{self, kinds};
+use super::stored::{self, Stored, kinds};
 use crate::store::{Container, Store, Token};
 
 const FLAG: u64 = ROOT0;
@@ -26,46 +26,27 @@ pub struct Event {
     heap: Heap,
 }
 
+stored::handed_over!(Event, "event");
+
+impl Stored for Event {
+    const KIND: u8 = kinds::EVENT;
+
+    fn of(heap: Heap) -> Self {
+        Self { heap }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+}
+
 impl Event {
     /// A new one that is not set.
     ///
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = stored::create(store, kinds::EVENT, FIRST_BLOCK)?;
-        Ok(Self { heap })
-    }
-
-    /// Turns a token into the event, in any process of the same user.
-    ///
-    /// # Errors
-    /// It is gone, or what the token leads to is no event.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = stored::open(Container::attach(token)?, kinds::EVENT)?;
-        Ok(Self { heap })
-    }
-
-    /// The event that a reference is to.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let heap = stored::of_reference(reference, kinds::EVENT)?;
-        Ok(heap.map(|heap| Self { heap }))
-    }
-
-    /// A reference to it, to be put into a container.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        Reference::of_container(&self.heap.container)
-    }
-
-    /// A token for another process. It counts as an interest in the event until it is attached once.
-    ///
-    /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
+        Self::create_empty(store, FIRST_BLOCK)
     }
 
     fn bell(&self) -> Bell<'_> {

@@ -1,16 +1,20 @@
 //! A lock of the user's, with or without being taken several times by one thread.
 //!
 //! ```text
-//! root 0: 1 if one thread may take it several times     root 3: how often it has
+//! root 0: 1 if one thread may take it several times     root 3: how often it has; of any other, its process
 //! 256: the word: 0, or the thread that has it (u32)     260: somebody may sleep (u32)
 //! 264: a thread that has waited long (u32)              216: holders that have died in it
 //! ```
+//! A lock that any thread may give back belongs to the process whose thread took it: it stays taken when that thread ends.
+//! A recursive one is its thread's own, and is lost with it.
+//!
 //! Whoever gives the lock back may take it again before a sleeper has woken. So that nobody starves, a waiter that has slept
 //! several times in vain writes its name beside the word, and others stand back for it a while. The lock is never given to
 //! anybody: it is taken, so that a wait which ends in another way leaves nothing behind but a name to be taken off.
 //!
 //! **Crash points.** The word names whoever has the lock; a dead one's is taken over (store/lock.rs says how a death is
-//! seen). The name of a starving waiter that has died is taken off by the next who stands back for it.
+//! seen). The process is written after the word and cleared before it: where it is missing beside the name of a thread that
+//! has ended, nothing was done under the lock yet, or any more. The name of a starving waiter that has died is taken off by the next who stands back for it.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -23,13 +27,15 @@ use super::super::lock_word::swap;
 use super::super::reference::Reference;
 use super::bell::ALL;
 use super::deadline::{Deadline, Next};
-use super::stored::{self, kinds};
+use super::stored::{self, Stored, kinds};
 use crate::primitive::{AtomicU32, Ordering};
 use crate::store::{Container, Store, Token};
 use crate::sys::futex;
 
 const IS_RECURSIVE: u64 = ROOT0;
 const DEPTH: u64 = ROOT3;
+/// The same word of a lock that is not recursive.
+const PROCESS: u64 = ROOT3;
 const WORD: u64 = 256;
 const SLEEPERS: u64 = 260;
 const STARVING: u64 = 264;
@@ -58,52 +64,30 @@ pub struct Mutex {
     is_recursive: bool,
 }
 
-impl Mutex {
-    /// A new one that nobody has. `is_recursive`: the thread that has it may take it again, and it alone gives it back.
-    ///
-    /// # Errors
-    /// No memory.
-    pub fn create(store: &Store, is_recursive: bool) -> Result<Self, ContainerError> {
-        let heap = stored::create(store, kinds::MUTEX, FIRST_BLOCK)?;
-        heap.top.store(IS_RECURSIVE, u64::from(is_recursive));
-        Ok(Self { heap, is_recursive })
-    }
+stored::handed_over!(Mutex, "lock");
 
-    /// Turns a token into the lock, in any process of the same user.
-    ///
-    /// # Errors
-    /// It is gone, or what the token leads to is no lock.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = stored::open(Container::attach(token)?, kinds::MUTEX)?;
-        Ok(Self::of(heap))
-    }
+impl Stored for Mutex {
+    const KIND: u8 = kinds::MUTEX;
 
     fn of(heap: Heap) -> Self {
         let is_recursive = heap.top.relaxed(IS_RECURSIVE) != 0;
         Self { heap, is_recursive }
     }
 
-    /// The lock that a reference is to.
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+}
+
+impl Mutex {
+    /// A new one that nobody has. `is_recursive`: the thread that has it may take it again, and it alone gives it back.
     ///
     /// # Errors
-    /// It is damaged.
-    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let heap = stored::of_reference(reference, kinds::MUTEX)?;
-        Ok(heap.map(Self::of))
-    }
-
-    /// A reference to it, to be put into a container.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        Reference::of_container(&self.heap.container)
-    }
-
-    /// A token for another process. It counts as an interest in the lock until it is attached once.
-    ///
-    /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
+    /// No memory.
+    pub fn create(store: &Store, is_recursive: bool) -> Result<Self, ContainerError> {
+        let heap = Self::create_empty(store, FIRST_BLOCK)?.heap;
+        heap.top.store(IS_RECURSIVE, u64::from(is_recursive));
+        Ok(Self { heap, is_recursive })
     }
 
     #[inline(always)]
@@ -126,9 +110,10 @@ impl Mutex {
     #[inline(always)]
     pub fn acquire(&self, patience: Option<Duration>) -> Result<Option<Took>, ContainerError> {
         let me = self.heap.container.thread()?;
+        let mark = self.mark()?;
         if self.starving().load(Ordering::Relaxed) == 0 && swap(self.word(), 0, me) {
             crate::testing::container_stored();
-            self.set_depth(1);
+            self.heap.top.store(ROOT3, mark);
             return Ok(Some(Took::Free));
         }
         self.acquire_slowly(me, patience)
@@ -147,7 +132,7 @@ impl Mutex {
         }
         let took = self.wait(me, patience)?;
         if took.is_some() {
-            self.set_depth(1);
+            self.heap.top.store(ROOT3, self.mark()?);
         }
         if took == Some(Took::FromTheDead) {
             let at = self.heap.head + DEATHS;
@@ -164,19 +149,17 @@ impl Mutex {
         let waited = loop {
             // Acquire: the slot of the thread that it names is seen as that thread left it (store/lock.rs I1).
             let owner = self.word().load(Ordering::Acquire);
-            let is_from_the_dead = owner != 0 && self.heap.container.is_absent(owner);
-            let is_to_be_had = owner == 0 || is_from_the_dead;
-            let stands_back = is_to_be_had && courtesy > 0 && self.is_wanted_by_another(me);
-            if is_to_be_had && !stands_back {
+            let took = match self.how_to_be_had(owner) {
+                Ok(took) => took,
+                Err(error) => break Err(error),
+            };
+            let stands_back = took.is_some() && courtesy > 0 && self.is_wanted_by_another(me);
+            if took.is_some() && !stands_back {
                 if swap(self.word(), owner, me) {
                     crate::testing::container_stored();
                     // Others may sleep as well.
                     self.sleepers().store(1, Ordering::SeqCst);
-                    break Ok(Some(if is_from_the_dead {
-                        Took::FromTheDead
-                    } else {
-                        Took::Free
-                    }));
+                    break Ok(took);
                 }
                 continue;
             }
@@ -202,6 +185,34 @@ impl Mutex {
         waited
     }
 
+    /// What stands beside the word of a lock that is taken once.
+    #[inline(always)]
+    fn mark(&self) -> Result<u64, ContainerError> {
+        if self.is_recursive {
+            return Ok(1);
+        }
+        Ok(self.heap.container.process()?)
+    }
+
+    /// How the lock would be got from whom the word names; `None` if somebody has it.
+    fn how_to_be_had(&self, owner: u32) -> Result<Option<Took>, ContainerError> {
+        let container = &self.heap.container;
+        if owner == 0 {
+            return Ok(Some(Took::Free));
+        }
+        if !container.is_absent(owner) {
+            return Ok(None);
+        }
+        if self.is_recursive {
+            return Ok(Some(Took::FromTheDead));
+        }
+        // After the look at the thread, which wrote this before it ended.
+        Ok(match self.heap.top.acquire(PROCESS) {
+            0 => Some(Took::Free),
+            process => container.has_ended(process)?.then_some(Took::FromTheDead),
+        })
+    }
+
     /// Whether a living thread, which is another, has waited for long.
     fn is_wanted_by_another(&self, me: u32) -> bool {
         let starving = self.starving().load(Ordering::Acquire);
@@ -224,11 +235,12 @@ impl Mutex {
         if self.is_recursive {
             return self.release_once();
         }
-        // A thread cannot know its own lock to be free; another's it may give back.
-        if self.owner() == 0 {
+        let owner = self.owner();
+        if owner == 0 {
             return Err(ContainerError::NotHeld);
         }
-        self.give_back();
+        self.heap.top.store(PROCESS, 0);
+        self.give_back(owner);
         Ok(())
     }
 
@@ -237,16 +249,21 @@ impl Mutex {
             return Err(ContainerError::NotHeld);
         }
         match self.depth() {
-            0 | 1 => self.give_back(),
+            0 | 1 => self.give_back(self.owner()),
             depth => self.set_depth(depth - 1),
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn give_back(&self) {
+    fn give_back(&self, owner: u32) {
         // SeqCst: publishes what was done under the lock, and either sees the sleeper or is seen by it.
-        self.word().store(0, Ordering::SeqCst);
+        let word = self.word();
+        let given = word.compare_exchange(owner, 0, Ordering::SeqCst, Ordering::Relaxed);
+        if given.is_err() {
+            // Whoever has it now took it as given back: the thread that it was taken by has ended, and its process was cleared.
+            return;
+        }
         crate::testing::container_stored();
         if self.sleepers().load(Ordering::SeqCst) != 0 {
             self.wake();
@@ -268,11 +285,14 @@ impl Mutex {
     /// # Errors
     /// [`ContainerError::NotHeld`].
     pub fn release_all(&self) -> Result<u64, ContainerError> {
-        let depth = self.depth();
         if !self.is_held_here()? {
             return Err(ContainerError::NotHeld);
         }
-        self.give_back();
+        let depth = self.depth();
+        if !self.is_recursive {
+            self.heap.top.store(PROCESS, 0);
+        }
+        self.give_back(self.owner());
         Ok(depth)
     }
 
@@ -307,11 +327,12 @@ impl Mutex {
         self.is_recursive
     }
 
-    /// Whether some living thread has it, as of a moment ago.
+    /// Whether somebody has it who lives, as of a moment ago.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        let owner = self.owner();
-        owner != 0 && !self.heap.container.is_absent(owner)
+        // Where nobody can say so, nobody has it either: each operation is refused.
+        self.how_to_be_had(self.owner())
+            .is_ok_and(|took| took.is_none())
     }
 
     /// Whether the calling thread has it.

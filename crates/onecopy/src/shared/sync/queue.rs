@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::super::change::Change;
 use super::super::error::ContainerError;
+use super::super::head::EachWord;
 use super::super::heap::Heap;
 use super::super::layout::Header;
 use super::super::list::{self, LEN, RawList, Which};
@@ -28,7 +29,7 @@ use super::super::reference::Reference;
 use super::super::value::{Incoming, LEASE, Outside, Sink, Word};
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
-use super::stored::kinds;
+use super::stored::{self, Stored, kinds};
 use crate::store::{Container, Store, Token};
 
 const ITEMS: u64 = 256;
@@ -87,60 +88,35 @@ pub struct RawQueue {
     list: RawList,
 }
 
+stored::handed_over!(RawQueue, "queue");
+
+impl Stored for RawQueue {
+    const KIND: u8 = kinds::QUEUE;
+    const EACH_WORD: EachWord = each_word;
+
+    fn of(heap: Heap) -> Self {
+        Self {
+            list: RawList { heap },
+        }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.list.heap
+    }
+}
+
 impl RawQueue {
     /// A new, empty one.
     ///
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, options: QueueOptions) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, kinds::QUEUE, each_word)?;
+        let heap = Heap::create(store, kinds::QUEUE, Self::EACH_WORD)?;
         let flags = if options.counts { COUNTS } else { 0 };
         let flags = flags | if options.is_stack { IS_STACK } else { 0 };
         heap.top.store(MOST, options.most);
         heap.top.store(OPTIONS, flags);
-        Ok(Self {
-            list: RawList { heap },
-        })
-    }
-
-    /// Turns a token into the queue, in any process of the same user.
-    ///
-    /// # Errors
-    /// It is gone, or what the token leads to is no queue.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        Self::open(Container::attach(token)?)
-    }
-
-    fn open(container: Container) -> Result<Self, ContainerError> {
-        let heap = Heap::open(container, |kind| kind == kinds::QUEUE, each_word)?;
-        Ok(Self {
-            list: RawList { heap },
-        })
-    }
-
-    /// The queue that a reference is to.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let container = reference
-            .container()
-            .filter(|container| container.kind() == kinds::QUEUE);
-        container.cloned().map(Self::open).transpose()
-    }
-
-    /// A reference to it, to be put into a container.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        Reference::of_container(&self.heap().container)
-    }
-
-    /// A token for another process. It counts as an interest in the queue until it is attached once.
-    ///
-    /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap().container.token()?)
+        Ok(Self::of(heap))
     }
 
     /// What to say of an item that means nothing.
@@ -148,10 +124,6 @@ impl RawQueue {
     pub(super) fn no_value(&self) -> ContainerError {
         let at = self.heap().head;
         self.heap().corrupt(at, "an item that is no value").into()
-    }
-
-    fn heap(&self) -> &Heap {
-        &self.list.heap
     }
 
     fn bell(&self, at: u64) -> Bell<'_> {
@@ -192,7 +164,12 @@ impl RawQueue {
     }
 
     /// Sleeps on a bell until the next look; `false` if the time is over.
-    fn pause(bell: Bell<'_>, seen: u32, deadline: &mut Deadline) -> Result<bool, ContainerError> {
+    fn pause(
+        &self,
+        bell: Bell<'_>,
+        seen: u32,
+        deadline: &mut Deadline,
+    ) -> Result<bool, ContainerError> {
         match deadline.next() {
             Next::Spin => Ok(true),
             Next::End => Ok(false),
@@ -200,6 +177,7 @@ impl RawQueue {
                 if bell.rings() != seen {
                     deadline.woken();
                 }
+                self.heap().finish_for_the_dead()?;
                 Ok(true)
             }
             Next::Sleep(_) => Err(ContainerError::Interrupted),
@@ -227,7 +205,7 @@ impl RawQueue {
             if self.try_put(item)? {
                 return Ok(true);
             }
-            if !Self::pause(bell, seen, &mut deadline)? {
+            if !self.pause(bell, seen, &mut deadline)? {
                 return Ok(false);
             }
         }
@@ -297,7 +275,7 @@ impl RawQueue {
             if self.root(LEASES) != 0 && self.return_those_of_the_dead()? {
                 continue;
             }
-            if !Self::pause(bell, seen, &mut deadline)? {
+            if !self.pause(bell, seen, &mut deadline)? {
                 return Ok(None);
             }
         }
@@ -603,7 +581,7 @@ impl RawQueue {
             if self.unfinished() == 0 {
                 return Ok(true);
             }
-            if !Self::pause(bell, seen, &mut deadline)? {
+            if !self.pause(bell, seen, &mut deadline)? {
                 return Ok(false);
             }
         }

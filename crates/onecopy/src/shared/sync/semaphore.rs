@@ -22,7 +22,7 @@ use super::super::lock::Locked;
 use super::super::reference::Reference;
 use super::bell::Bell;
 use super::deadline::{Deadline, Next};
-use super::stored::{self, kinds};
+use super::stored::{self, Stored, kinds};
 use crate::store::{Container, Store, Token};
 
 const UNITS: u64 = ROOT0;
@@ -50,50 +50,32 @@ pub struct Semaphore {
     heap: Heap,
 }
 
+stored::handed_over!(Semaphore, "semaphore");
+
+impl Stored for Semaphore {
+    const KIND: u8 = kinds::SEMAPHORE;
+
+    fn of(heap: Heap) -> Self {
+        Self { heap }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+}
+
 impl Semaphore {
     /// A new one with so many units; `is_bounded`: there are never more.
     ///
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, units: u64, is_bounded: bool) -> Result<Self, ContainerError> {
-        let heap = stored::create(store, kinds::SEMAPHORE, PLACES + PLACE_BYTES * MOST_PLACES)?;
-        heap.top.store(UNITS, units);
-        let most = if is_bounded { units + 1 } else { 0 };
-        heap.top.store(MOST, most);
-        heap.top.store(IS_SIGNAL, u64::from(units == 0));
-        Ok(Self { heap })
-    }
-
-    /// Turns a token into the semaphore, in any process of the same user.
-    ///
-    /// # Errors
-    /// It is gone, or what the token leads to is no semaphore.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        let heap = stored::open(Container::attach(token)?, kinds::SEMAPHORE)?;
-        Ok(Self { heap })
-    }
-
-    /// The semaphore that a reference is to.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let heap = stored::of_reference(reference, kinds::SEMAPHORE)?;
-        Ok(heap.map(|heap| Self { heap }))
-    }
-
-    /// A reference to it, to be put into a container.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        Reference::of_container(&self.heap.container)
-    }
-
-    /// A token for another process. It counts as an interest in the semaphore until it is attached once.
-    ///
-    /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
+        let new = Self::create_empty(store, PLACES + PLACE_BYTES * MOST_PLACES)?;
+        let top = &new.heap.top;
+        top.store(UNITS, units);
+        top.store(MOST, if is_bounded { units + 1 } else { 0 });
+        top.store(IS_SIGNAL, u64::from(units == 0));
+        Ok(new)
     }
 
     fn bell(&self) -> Bell<'_> {
