@@ -77,6 +77,9 @@ class ContainerStats:
         live_bytes: What is in use, its own tables included.
         free_bytes: What its next elements can take.
         limbo_bytes: What was replaced, and is kept a while for those who may still be reading it.
+        large_values: Values of more than 1 MiB, which lie outside it. One that several containers have, as copies of
+            each other, is counted by each.
+        large_bytes: Bytes of these, in whole pages, which `total_bytes` does not have.
     """
 
     id: str
@@ -89,6 +92,8 @@ class ContainerStats:
     live_bytes: int
     free_bytes: int
     limbo_bytes: int
+    large_values: int
+    large_bytes: int
 
     def to_dict(self) -> dict[str, int | str]:
         """Returns the figures as a dict."""

@@ -9,7 +9,7 @@
 
 use std::process::ExitCode;
 
-use onecopy::shared::{Cell, Incoming, Reference, Slice, Word};
+use onecopy::shared::{Cell, Incoming, Large, Reference, Slice, Word};
 use onecopy::{Dict, Huge, List, Object, Store, Value};
 
 use onecopy::testing::{arm, disarm};
@@ -76,6 +76,24 @@ fn many(world: &mut World) {
     world.list.extend(&vec![Value::Int(7); 9000]).unwrap();
     let items: Vec<_> = (10..100).map(|n| (Value::Int(n), Value::Int(n))).collect();
     world.dict.update(&items).unwrap();
+}
+
+/// A value that is an object of its own.
+fn large(letter: u8) -> Value {
+    vec![letter; (1 << 20) + 1].into()
+}
+
+fn large_ones(world: &mut World) {
+    let values = [
+        Value::Int(0),
+        large(b'a'),
+        "a text that needs a block".into(),
+        large(b'b'),
+    ];
+    world.list.extend(&values).unwrap();
+    for (key, value) in (0..).zip(&values) {
+        world.dict.set(&Value::Int(key), value).unwrap();
+    }
 }
 
 fn in_cell(world: &mut World) {
@@ -195,6 +213,20 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "set a single value to None", in_cell, |world| {
         world.cell.set(&Incoming::Word(Word::NONE)).unwrap();
     };
+    "append a large value", none, |world| world.list.append(&large(b'c')).unwrap();
+    "set a large value over another", large_ones, |world| world.list.set(1, &large(b'c')).unwrap();
+    "set an int over a large value", large_ones, |world| world.list.set(1, &Value::Int(1)).unwrap();
+    "replace a slice with large values", large_ones, |world| {
+        world.list.set_slice(Slice::range(Some(1), None), &[large(b'c'), large(b'd')]).unwrap();
+    };
+    "pop a large value", large_ones, |world| drop(world.list.pop(1).unwrap());
+    "clear a list of large values", large_ones, |world| world.list.clear().unwrap();
+    "set a key to a large value", large_ones, |world| world.dict.set(&Value::Int(3), &large(b'c')).unwrap();
+    "pop a large value of a dict", large_ones, |world| drop(world.dict.pop(&Value::Int(1)).unwrap());
+    "set a single value to a large one", in_cell, |world| {
+        let bytes = vec![b'c'; (1 << 20) + 1];
+        world.cell.set(&Incoming::of_bytes(&bytes)).unwrap();
+    };
     "let nested lists go", nested, |world| drop(world.handed.take());
     "collect a circle", circle, |world| {
         world.store.collect(None).unwrap();
@@ -251,6 +283,10 @@ fn world(scenario: &Scenario) -> World {
 
 /// What a value is, whatever it is called in its store.
 fn text(value: &Value, depth: u64) -> String {
+    if let Value::Bytes(bytes) = value {
+        let [first, last] = [bytes.first(), bytes.last()];
+        return format!("{} bytes from {first:?} to {last:?}", bytes.len());
+    }
     let Value::Reference(reference) = value else {
         return format!("{value:?}");
     };
@@ -287,6 +323,9 @@ impl onecopy::shared::Sink for Texts {
     fn reference(&self, found: Result<Reference, onecopy::AccessError>) -> Result<Value, ()> {
         found.map(Value::Reference).map_err(drop)
     }
+    fn large(&self, found: Result<Large, onecopy::AccessError>) -> Result<Value, ()> {
+        found.map(|found| found.bytes().into()).map_err(drop)
+    }
 }
 
 /// All that is in the three containers, and how many references that is.
@@ -300,7 +339,7 @@ fn picture(world: &World) -> (Vec<String>, u64) {
     values.push(world.cell.get(&Texts).unwrap().unwrap());
     let references = values
         .iter()
-        .filter(|value| matches!(value, Value::Reference(_)));
+        .filter(|value| matches!(value, Value::Reference(_) | Value::Bytes(_)));
     let count = references.count() as u64;
     (values.iter().map(|value| text(value, 0)).collect(), count)
 }
@@ -401,7 +440,7 @@ fn run(scenario: &Scenario, index: u64, stride: u64) {
         stride * (1 + stores / 400)
     };
     let step = usize::try_from(step).unwrap();
-    for n in (1 + (7 * index) % stride..=stores).step_by(step) {
+    for n in (1 + (7 * index) % stride.min(stores)..=stores).step_by(step) {
         let place = format!("{}, after store {n} of {stores}", scenario.name);
         let (plain, killed) = operate(n);
         kills += u64::from(killed);

@@ -70,6 +70,23 @@ fn every_kind_is_named_with_its_length_and_who_has_it() {
 }
 
 #[test]
+fn a_container_that_refers_to_others_is_named_too() {
+    let store = small();
+    let (list, dict) = (store.list().unwrap(), store.dict().unwrap());
+    for _ in 0..3 {
+        list.append(&Value::Reference(dict.reference())).unwrap();
+    }
+    dict.set(&Value::None, &Value::Reference(list.reference()))
+        .unwrap();
+    let found = store.containers().unwrap();
+    let seen: Vec<_> = found
+        .iter()
+        .map(|stats| (stats.kind.to_string(), stats.len, stats.large_values))
+        .collect();
+    assert_eq!(seen, [("List".to_owned(), 3, 0), ("Dict".to_owned(), 1, 0)]);
+}
+
+#[test]
 fn blocks_are_live_then_in_limbo_then_free() {
     let store = small();
     let list = store.list().unwrap();

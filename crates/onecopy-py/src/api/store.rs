@@ -58,6 +58,8 @@ fn _containers(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             ("live_bytes", row.live_bytes),
             ("free_bytes", row.free_bytes),
             ("limbo_bytes", row.limbo_bytes),
+            ("large_values", row.large_values),
+            ("large_bytes", row.large_bytes),
         ] {
             fields.set_item(name, figure)?;
         }

@@ -123,6 +123,6 @@ pub(super) fn is_kept_plain(number: &Incoming<'_>) -> bool {
     match number {
         Incoming::Word(word) => word.as_int().is_some() || word.as_float().is_some(),
         Incoming::Blob(kind, _) => matches!(kind, Kind::Int | Kind::Nan),
-        Incoming::Reference(_) => false,
+        Incoming::Reference(_) | Incoming::Large(_) => false,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use onecopy::shared::{Part, Picture, RawDict};
+use onecopy::shared::{Part, RawDict, Snapshot};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
@@ -19,7 +19,7 @@ pub(crate) struct DictIterator {
 }
 
 struct State {
-    picture: Picture,
+    picture: Snapshot,
     part: Part,
     /// What has been yielded.
     done: usize,
@@ -39,7 +39,7 @@ impl State {
     fn advance(&mut self) -> Option<Step> {
         let left = self.left();
         if left == 0 {
-            self.picture = Picture::default();
+            self.picture = Snapshot::default();
             self.done = 0;
             return None;
         }

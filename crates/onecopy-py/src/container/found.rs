@@ -9,7 +9,7 @@
 use std::ptr;
 
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Chunk, Immediate, Incoming, Kind, Reference, Sink, Word};
+use onecopy::shared::{Immediate, Incoming, Kind, Large, Reference, Sink, Snapshot, Word};
 use onecopy::{AccessError, ContainerError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
@@ -59,6 +59,8 @@ pub(super) enum Found {
     Key(Vec<u8>),
     /// Another object of the store, which is held.
     Reference(Reference),
+    /// A value that is an object of the store, which is held.
+    Large(Large),
     /// A blob that is not what it is marked as.
     Damaged(&'static str),
 }
@@ -88,6 +90,7 @@ impl Found {
                 Self::Object(object) => Ok(object.into_raw()),
                 Self::Pickle(bytes) => unpickled(py, &bytes).map(Bound::into_ptr),
                 Self::Key(bytes) => decoded(py, &bytes).map(Bound::into_ptr),
+                Self::Large(large) => finished_large(py, &large),
                 Self::Reference(found) => reference::object(py, &found).map(Bound::into_ptr),
                 Self::Damaged(what) => Err(corrupt(0, what)),
             })
@@ -99,6 +102,15 @@ static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn unpickled<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     import_once(py, &LOADS, "pickle", "loads")?.call1((bytes,))
+}
+
+/// A pickle is copied once, and not twice.
+fn finished_large(py: Python<'_>, large: &Large) -> PyResult<*mut PyObject> {
+    if large.kind() == Kind::Pickle {
+        return unpickled(py, large.bytes()).map(Bound::into_ptr);
+    }
+    let made = Incoming::Blob(large.kind(), large.bytes()).make(&Objects);
+    object(py, made).map(Bound::into_ptr)
 }
 
 /// Makes Python objects.
@@ -149,6 +161,11 @@ impl Sink for Objects {
     fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Found, Raised> {
         held(reference).map(Found::Reference)
     }
+
+    #[cold]
+    fn large(&self, large: Result<Large, AccessError>) -> Result<Found, Raised> {
+        held(large).map(Found::Large)
+    }
 }
 
 /// Makes Python objects; a number or str that was handed out and that nobody has kept is written anew.
@@ -197,6 +214,11 @@ impl Sink for Reader<'_> {
     #[cold]
     fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Found, Raised> {
         held(reference).map(Found::Reference)
+    }
+
+    #[cold]
+    fn large(&self, large: Result<Large, AccessError>) -> Result<Found, Raised> {
+        held(large).map(Found::Large)
     }
 }
 
@@ -315,7 +337,7 @@ fn other_filled(bytes: Vec<u8>, kind: Kind) -> Found {
 
 /// What could be held; an exception says why it could not.
 #[cold]
-pub(super) fn held(found: Result<Reference, AccessError>) -> Result<Reference, Raised> {
+pub(super) fn held<T>(found: Result<T, AccessError>) -> Result<T, Raised> {
     found.map_err(|error| {
         raise_failure(error.into());
         Raised
@@ -354,7 +376,7 @@ pub(super) fn pair(
 }
 
 /// A list of copied elements.
-pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Snapshot) -> PyResult<Bound<'py, PyList>> {
     // SAFETY: takes a length, which is not negative; `py` shows that the thread is attached.
     let list = unsafe { ffi::PyList_New(chunk.len().cast_signed()) };
     // SAFETY: a new reference, or null with an exception set.
@@ -383,7 +405,7 @@ pub(super) fn list_of<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py
 
 /// The same of elements some of which are pickles: the list is made when all of them are read.
 #[cold]
-fn list_of_any<'py>(py: Python<'py>, chunk: &Chunk) -> PyResult<Bound<'py, PyList>> {
+fn list_of_any<'py>(py: Python<'py>, chunk: &Snapshot) -> PyResult<Bound<'py, PyList>> {
     let objects: PyResult<Vec<_>> = chunk
         .iter()
         .map(|value| object(py, value.make(&Objects)))

@@ -74,7 +74,7 @@ impl OwnedKey {
             Incoming::Word(word) => word.bits().to_le_bytes().to_vec(),
             // Longer than a word, and another first byte for each kind.
             Incoming::Blob(kind, bytes) => [&[kind as u8; 9], bytes].concat(),
-            Incoming::Reference(_) => Vec::new(),
+            Incoming::Reference(_) | Incoming::Large(_) => Vec::new(),
         }
     }
 
@@ -141,7 +141,7 @@ fn canonical_of<T>(
                 Some(why) => Err(PyTypeError::new_err(format!("this cannot be a key: {why}"))),
             };
         }
-        Incoming::Reference(_) => return Err(is_shared()),
+        Incoming::Reference(_) | Incoming::Large(_) => return Err(is_shared()),
     };
     match canonical(word) {
         None => take(*given, None),
@@ -205,7 +205,7 @@ fn write_part(part: &Bound<'_, PyAny>, depth: usize, to: &mut Vec<u8>) -> PyResu
                 to.extend(len.to_le_bytes());
                 to.extend(content);
             }
-            Incoming::Reference(_) => return Err(is_shared()),
+            Incoming::Reference(_) | Incoming::Large(_) => return Err(is_shared()),
         }
         Ok(())
     })

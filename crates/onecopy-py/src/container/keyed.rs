@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use onecopy::shared::{DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, Picture, RawDict};
+use onecopy::shared::{DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, RawDict, Snapshot};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -148,7 +148,7 @@ pub(super) fn to_dict<'py>(py: Python<'py>, raw: &RawDict) -> PyResult<Bound<'py
 }
 
 /// A real dict of a copy of items.
-pub(super) fn dict_of<'py>(py: Python<'py>, picture: &Picture) -> PyResult<Bound<'py, PyDict>> {
+pub(super) fn dict_of<'py>(py: Python<'py>, picture: &Snapshot) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     let mut all = picture.iter();
     while let (Some(key), Some(value)) = (all.next(), all.next()) {

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::ptr;
 
 use onecopy::ContainerError;
-use onecopy::shared::{Chunk, RawList};
+use onecopy::shared::{RawList, Snapshot};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
@@ -53,7 +53,7 @@ struct State {
     /// The index of the next element.
     next: i64,
     step: i64,
-    chunk: Chunk,
+    chunk: Snapshot,
     /// The index of the chunk's first element.
     first: i64,
     /// Elements to read ahead the next time.
@@ -104,7 +104,7 @@ impl State {
         let Some(value) = self.chunk.get(place) else {
             spare.clear();
             self.list = None;
-            self.chunk = Chunk::default();
+            self.chunk = Snapshot::default();
             return Ok(None);
         };
         self.next += self.step;
@@ -164,7 +164,7 @@ impl ListIterator {
             list: Some(list.clone()),
             next,
             step,
-            chunk: Chunk::default(),
+            chunk: Snapshot::default(),
             first: 0,
             ahead: AHEAD_FIRST,
         };

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use onecopy::ContainerError;
-use onecopy::shared::{Chunk, Incoming, RawList, Slice, Tries};
+use onecopy::shared::{Incoming, RawList, Slice, Snapshot, Tries};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice};
@@ -180,7 +180,7 @@ pub(super) fn assign_out_of_range() -> PyErr {
 }
 
 impl List {
-    fn replace_if_unchanged(&self, chunk: &Chunk, values: &[Incoming<'_>]) -> PyResult<bool> {
+    fn replace_if_unchanged(&self, chunk: &Snapshot, values: &[Incoming<'_>]) -> PyResult<bool> {
         let moment = chunk
             .moment()
             .ok_or_else(|| PyRuntimeError::new_err("a copy without a moment"))?;
@@ -218,7 +218,7 @@ impl List {
     }
 
     /// Sorts plain values: by the list's own code, which calls nothing but theirs.
-    fn sort_plain(&self, py: Python<'_>, chunk: &Chunk, reverse: bool) -> PyResult<bool> {
+    fn sort_plain(&self, py: Python<'_>, chunk: &Snapshot, reverse: bool) -> PyResult<bool> {
         let _quiet = Quiet::new();
         let items = word::list_of(py, chunk)?;
         let order = PyDict::new(py);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use onecopy::shared::{Picture, RawDict};
+use onecopy::shared::{RawDict, Snapshot};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
@@ -60,11 +60,11 @@ pub(super) fn combine(raw: &RawDict, how: Operator, other: &Bound<'_, PyAny>) ->
     let places = others.iter().enumerate();
     let places: HashMap<_, _> = places.map(|(at, (key, _))| (key.identity(), at)).collect();
     let are_plain = others.iter().all(|(_, count)| is_plain(count));
-    let has_plain = |picture: &Picture| {
+    let has_plain = |picture: &Snapshot| {
         let mut values = picture.iter().skip(1).step_by(2);
         are_plain && values.all(|value| is_kept_plain(&value))
     };
-    let work_out = |picture: &Picture| {
+    let work_out = |picture: &Snapshot| {
         let mut changes = Changes::default();
         let mut is_met = vec![false; others.len()];
         let mut all = picture.iter();

@@ -1,7 +1,7 @@
 //! Many keys and values on their way into a dict, a set or a counter.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, Key, Part, Picture, RawDict, Tries};
+use onecopy::shared::{Incoming, Key, Part, RawDict, Snapshot, Tries};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -174,8 +174,8 @@ impl Changes {
 pub(super) fn change(
     py: Python<'_>,
     raw: &RawDict,
-    is_plain: impl Fn(&Picture) -> bool,
-    work_out: impl Fn(&Picture) -> PyResult<Changes>,
+    is_plain: impl Fn(&Snapshot) -> bool,
+    work_out: impl Fn(&Snapshot) -> PyResult<Changes>,
 ) -> PyResult<()> {
     let mut tries = Tries::new(raw.writer_lock());
     loop {

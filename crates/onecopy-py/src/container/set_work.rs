@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use onecopy::shared::{Part, Picture, RawDict};
+use onecopy::shared::{Part, RawDict, Snapshot};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -178,7 +178,7 @@ impl Set {
     /// Takes out what is not in `other`.
     pub(super) fn keep(&self, other: &Bound<'_, PySet>) -> PyResult<()> {
         let kept: HashSet<_> = keys_of(other)?.iter().map(OwnedKey::identity).collect();
-        let work_out = |picture: &Picture| {
+        let work_out = |picture: &Snapshot| {
             let mut changes = Changes::default();
             for given in picture.iter().step_by(2) {
                 let key = OwnedKey::of_given(&given)?;

@@ -9,7 +9,7 @@
 
 use onecopy::AccessError;
 use onecopy::image::{Scalar, Text, TextKind};
-use onecopy::shared::{Incoming, Kind, Reference, Sink, Word};
+use onecopy::shared::{Incoming, Kind, Large, Reference, Sink, Word};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -49,7 +49,7 @@ pub(super) fn is_plain(value: &Incoming<'_>) -> bool {
     match value {
         Incoming::Word(_) => true,
         Incoming::Blob(kind, _) => !matches!(kind, Kind::Pickle | Kind::Encoded),
-        Incoming::Reference(_) => false,
+        Incoming::Reference(_) | Incoming::Large(_) => false,
     }
 }
 
@@ -83,6 +83,7 @@ pub(super) enum Encoded {
     Word(Word),
     Blob(Kind, Vec<u8>),
     Reference(Reference),
+    Large(Large),
 }
 
 impl Encoded {
@@ -114,6 +115,7 @@ impl Encoded {
             Incoming::Word(word) => Self::Word(word),
             Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec()),
             Incoming::Reference(reference) => Self::Reference(reference.clone()),
+            Incoming::Large(large) => Self::Large(large.clone()),
         }
     }
 
@@ -122,6 +124,7 @@ impl Encoded {
             Self::Word(word) => Incoming::Word(*word),
             Self::Blob(kind, bytes) => Incoming::Blob(*kind, bytes),
             Self::Reference(reference) => Incoming::Reference(reference),
+            Self::Large(large) => Incoming::Large(large),
         }
     }
 }
@@ -151,6 +154,10 @@ impl Sink for Copies {
 
     fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Encoded, Raised> {
         held(reference).map(Encoded::Reference)
+    }
+
+    fn large(&self, large: Result<Large, AccessError>) -> Result<Encoded, Raised> {
+        held(large).map(Encoded::Large)
     }
 }
 

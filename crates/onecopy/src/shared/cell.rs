@@ -5,8 +5,9 @@ use super::error::ContainerError;
 use super::heap::Heap;
 use super::layout::{Header, ROOT3};
 use super::lock::{Locked, WriterLock};
+use super::look::{Look, found};
 use super::reference::Reference;
-use super::value::{Incoming, Sink, Word, read_value};
+use super::value::{Incoming, Outside, Sink, Word, read_value};
 use crate::store::{Container, Store, Token};
 
 /// One value as containers keep it: it comes as [`Incoming`] and goes through a [`Sink`].
@@ -92,8 +93,9 @@ impl Cell {
     /// Replaces the value.
     #[inline(always)]
     pub fn set(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let outside = Outside::of(&self.heap, value)?;
         let locked = self.heap.lock()?;
-        locked.replace(self.heap.head + WORD, value)
+        locked.replace(self.heap.head + WORD, &outside.or(value))
     }
 
     /// Adds to an int; the sum. `None` if the value is no int of 48 bits, or would not stay one: nothing has happened.
@@ -119,11 +121,12 @@ impl Cell {
         old: &Incoming<'_>,
         new: &Incoming<'_>,
     ) -> Result<bool, ContainerError> {
+        let outside = Outside::of(&self.heap, new)?;
         let locked = self.heap.lock()?;
         if !locked.is_same(Word(locked.root(WORD)), old)? {
             return Ok(false);
         }
-        locked.replace(self.heap.head + WORD, new)?;
+        locked.replace(self.heap.head + WORD, &outside.or(new))?;
         Ok(true)
     }
 
@@ -158,6 +161,13 @@ impl Locked<'_> {
                     && self.heap.words.same(at.wrapping_add(8), bytes) == Some(true)
             }
             (Incoming::Reference(reference), None) => self.is_reference_to(word, reference)?,
+            (Incoming::Large(_) | Incoming::Blob(..), None) if word.is_large() => {
+                let held = found(self.heap, Look::locked(self.heap).hold_large(word))??;
+                match *value {
+                    Incoming::Blob(kind, bytes) => (kind, bytes) == (held.kind(), held.bytes()),
+                    _ => *value == Incoming::Large(&held),
+                }
+            }
             _ => false,
         })
     }
@@ -198,9 +208,10 @@ impl Locked<'_> {
 mod tests {
     use super::*;
     use crate::shared::layout::{ARMED, RECORD, class_of};
-    use crate::shared::look::{Look, Retry};
+    use crate::shared::look::Retry;
     use crate::shared::rust_value::{Value, Values};
-    use crate::shared::value::Kind;
+    use crate::shared::value::{Kind, LARGE_MAGIC};
+    use crate::store::SPAN;
 
     fn cell() -> Cell {
         Cell::create(&Store::options().capacity_bytes(1 << 30).create().unwrap()).unwrap()
@@ -255,6 +266,46 @@ mod tests {
             error.contains("a block in use that nothing leads to"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_large_value_with_a_damaged_header_is_none() {
+        let cell = cell();
+        let value = Value::Bytes(vec![7; 3 << 20]);
+        put(&cell, &value);
+        let words = cell.heap.words;
+        let mut spans = (0..words.len()).step_by(SPAN as usize);
+        let magic = u64::from_le_bytes(LARGE_MAGIC);
+        let object = spans.find(|at| words.load(*at) == Some(magic)).unwrap();
+        for (index, bit) in [(0, 5), (1, 3), (1, 12), (2, 0), (2, 20), (2, 63)] {
+            let at = object + 8 * index;
+            let before = words.relaxed(at);
+            words.store(at, before ^ 1 << bit);
+            let read = cell.get(&Values);
+            assert!(matches!(read, Err(ContainerError::Corrupt(_))), "{read:?}");
+            let old = Incoming::Blob(Kind::Bytes, &[7]);
+            assert!(matches!(
+                cell.compare_exchange(&old, &old),
+                Err(ContainerError::Corrupt(_))
+            ));
+            let error = cell.verify().unwrap_err();
+            assert!(matches!(error, ContainerError::Corrupt(_)), "{error}");
+            words.store(at, before);
+            assert_eq!(get(&cell), value);
+            cell.verify().unwrap();
+        }
+        // And what is no large value is not read as one, nor the other way round.
+        let place = cell.heap.head + WORD;
+        let large = Word(words.relaxed(place));
+        words.store(place, Word::of_large(large.as_reference().unwrap() + 1).0);
+        assert!(matches!(cell.get(&Values), Err(ContainerError::Corrupt(_))));
+        words.store(place, large.0);
+        let other = Cell::create(&cell.heap.container.store()).unwrap();
+        cell.set(&Incoming::Reference(&other.reference())).unwrap();
+        let word = Word(words.relaxed(place));
+        words.store(place, Word::of_large(word.as_reference().unwrap()).0);
+        assert!(matches!(cell.get(&Values), Err(ContainerError::Corrupt(_))));
+        assert!(cell.verify().is_err());
     }
 
     #[test]

@@ -186,15 +186,16 @@ impl Generation<'_> {
                 self.fill(at + 8, bytes)?;
                 Ok(Word::of_blob(at))
             }
-            Incoming::Reference(reference) => self.refer(reference),
+            Incoming::Reference(reference) => self.refer(reference).map(Word::of_reference),
+            Incoming::Large(large) => self.refer(large.reference()).map(Word::of_large),
         }
     }
 
-    /// Adds a reference; the word for it. If the generation is not committed, [`super::heap::Heap::settle_references`] undoes it.
+    /// Adds a reference; its name. If the generation is not committed, [`super::heap::Heap::settle_references`] undoes it.
     ///
     /// # Errors
     /// As in [`Change::refer`].
-    fn refer(&self, reference: &Reference) -> Result<Word, ContainerError> {
+    fn refer(&self, reference: &Reference) -> Result<u64, ContainerError> {
         self.locked.heap.refer(reference)
     }
 

@@ -7,6 +7,7 @@
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
 //! * `tries` runs what others wrote, without the lock.
 //! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
+//! * `snapshot` is a copy of what was in a container at one moment.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
 //! * `sync` is waiting for one another: queues, locks, semaphores, events, conditions, barriers.
@@ -46,6 +47,7 @@ mod record;
 mod reference;
 mod referring;
 mod rust_value;
+mod snapshot;
 mod sync;
 mod tries;
 mod usage;
@@ -58,18 +60,19 @@ pub use array::{Array, Element, Number, RawArray, Sum};
 pub use cell::Cell;
 pub use dict::{
     Canonical, Counter, Dict, DictError, DictKind, DictLock, End, Items, Key, KeyAdded,
-    KeyExchanged, Part, Picture, RawDict, Set, canonical, refusal,
+    KeyExchanged, Part, RawDict, Set, canonical, refusal,
 };
 pub use error::ContainerError;
-pub use list::{Added, Chunk, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
+pub use list::{Added, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::{Moment, retries};
 pub use reference::Reference;
 pub use rust_value::Value;
+pub use snapshot::Snapshot;
 pub use sync::{
     Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
     Round, Semaphore, Took, Turn,
 };
 pub use tries::Tries;
 pub use usage::{ContainerKind, ContainerStats};
-pub use value::{Immediate, Incoming, Kind, Sink, Word};
+pub use value::{Immediate, Incoming, Kind, Large, Sink, Word};

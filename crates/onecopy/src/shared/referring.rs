@@ -64,15 +64,13 @@ impl Heap {
         may
     }
 
-    /// Adds a reference for a word that is not in the container yet, without a change of its own: the caller settles.
-    pub(crate) fn refer(&self, reference: &Reference) -> Result<Word, ContainerError> {
+    /// Adds a reference; its name, for a word that is not in the container yet, without a change of its own: the caller settles.
+    pub(crate) fn refer(&self, reference: &Reference) -> Result<u64, ContainerError> {
         if !self.container.can_refer_to(&reference.0) {
             return Err(ContainerError::OtherStore);
         }
         self.top.store(REFERENCES, REFERS | DIRTY);
-        Ok(Word::of_reference(
-            self.container.add_reference(&reference.0)?,
-        ))
+        Ok(self.container.add_reference(&reference.0)?)
     }
 
     /// Has the store drop what no word names, if there may be any.
@@ -109,13 +107,13 @@ impl Change<'_> {
         Ok(self.references.get_or_insert_default())
     }
 
-    /// Adds a reference; the word for it, which this change puts somewhere.
+    /// Adds a reference; its name, for a word that this change puts somewhere.
     ///
     /// # Errors
     /// It is of another store. The store's table is full.
     #[cold]
     #[inline(never)]
-    pub(crate) fn refer(&mut self, reference: &Reference) -> Result<Word, ContainerError> {
+    pub(crate) fn refer(&mut self, reference: &Reference) -> Result<u64, ContainerError> {
         if !self.heap.container.can_refer_to(&reference.0) {
             return Err(ContainerError::OtherStore);
         }
@@ -171,7 +169,8 @@ impl Locked<'_> {
         let (Some(name), container) = (word.as_reference(), &self.heap.container) else {
             return Ok(false);
         };
-        Ok(container.can_refer_to(&reference.0)
+        Ok(!word.is_large()
+            && container.can_refer_to(&reference.0)
             && container.referent(name)? == Some(reference.id()))
     }
 }

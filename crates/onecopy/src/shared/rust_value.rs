@@ -3,7 +3,7 @@
 
 use super::error::ContainerError;
 use super::reference::Reference;
-use super::value::{Immediate, Incoming, Kind, Sink, Word, narrowest_int, small_int};
+use super::value::{Immediate, Incoming, Kind, Large, Sink, Word, narrowest_int, small_int};
 use crate::error::AccessError;
 
 /// A value of a container, for Rust programs.
@@ -241,5 +241,57 @@ impl Sink for Values {
 
     fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Value, NoValue> {
         reference.map(Value::Reference).map_err(NoValue::NotHeld)
+    }
+
+    fn large(&self, large: Result<Large, AccessError>) -> Result<Value, NoValue> {
+        let large = large.map_err(NoValue::NotHeld)?;
+        Incoming::Blob(large.kind(), large.bytes()).make(self)
+    }
+}
+
+/// Makes values of what is taken out under a lock: what is large is copied later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TakenValues;
+
+/// A value that was taken out.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Value(Value),
+    Large(Large),
+}
+
+impl Taken {
+    /// The value, once nothing is locked.
+    pub(crate) fn value(self) -> Result<Value, NoValue> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Large(large) => Values.large(Ok(large)),
+        }
+    }
+}
+
+impl Sink for TakenValues {
+    type Made = Taken;
+    type Room = Vec<u8>;
+    type Error = NoValue;
+
+    fn word(&self, word: Word) -> Result<Taken, NoValue> {
+        Values.word(word).map(Taken::Value)
+    }
+
+    fn room(&self, kind: Kind, len: usize) -> Result<(Vec<u8>, *mut u8), NoValue> {
+        Values.room(kind, len)
+    }
+
+    fn filled(&self, room: Vec<u8>, kind: Kind, len: usize) -> Result<Taken, NoValue> {
+        Values.filled(room, kind, len).map(Taken::Value)
+    }
+
+    fn reference(&self, reference: Result<Reference, AccessError>) -> Result<Taken, NoValue> {
+        Values.reference(reference).map(Taken::Value)
+    }
+
+    fn large(&self, large: Result<Large, AccessError>) -> Result<Taken, NoValue> {
+        large.map(Taken::Large).map_err(NoValue::NotHeld)
     }
 }

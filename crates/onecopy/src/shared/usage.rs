@@ -16,6 +16,7 @@ use super::layout::{
 };
 use super::list;
 use super::sync::kinds;
+use super::value::LARGE_MAGIC;
 use super::words::Words;
 use crate::error::AccessError;
 use crate::store::{Listed, ObjectId, Run, Store};
@@ -108,6 +109,11 @@ pub struct ContainerStats {
     pub free_bytes: u64,
     /// Bytes that were replaced, and are kept a while for those who may still be reading them.
     pub limbo_bytes: u64,
+    /// Values that are objects of their own, as they are large. One that several containers have, as copies of each
+    /// other, is counted by each.
+    pub large_values: u64,
+    /// Bytes of these, in whole pages, which `bytes` does not have.
+    pub large_bytes: u64,
 }
 
 impl Store {
@@ -182,6 +188,7 @@ impl Looker<'_> {
             }
         }
         let free = free.min(bytes);
+        let large = self.large()?;
         let limbo = head.limbo_bytes.min(bytes.saturating_sub(free));
         Ok(Some(ContainerStats {
             id: self.listed.id,
@@ -194,7 +201,21 @@ impl Looker<'_> {
             live_bytes: bytes.saturating_sub(free).saturating_sub(limbo),
             free_bytes: free,
             limbo_bytes: limbo,
+            large_values: large.len() as u64,
+            large_bytes: large.iter().fold(0, |sum, len| sum.saturating_add(*len)),
         }))
+    }
+
+    /// The lengths of its large values.
+    fn large(&self) -> Result<Vec<u64>, AccessError> {
+        let mut found = Vec::new();
+        for run in &self.listed.referred {
+            let first = self.store.look_at(run, || self.words.load(run.offset))?;
+            if first.flatten() == Some(u64::from_le_bytes(LARGE_MAGIC)) {
+                found.push(run.len);
+            }
+        }
+        Ok(found)
     }
 
     fn root(&self, at: u64) -> u64 {

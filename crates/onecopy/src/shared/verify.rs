@@ -14,6 +14,7 @@ use super::layout::{
     LIMBO_LEN, LIMBO_MOST, LONG, LONG_WRITES, RUN, SEQ, TOP, UNUSED, class_len, stride,
 };
 use super::lock::Locked;
+use super::look::{Look, found};
 use super::value::{Kind, LONG_RECORD, Word};
 
 /// A block that the walk has found.
@@ -246,6 +247,10 @@ impl Census<'_> {
             None => match Word(word).as_reference() {
                 Some(name) if !self.references.insert(name) => {
                     self.error(self.heap.head, "a reference in two words")
+                }
+                Some(_) if Word(word).is_large() => {
+                    found(self.heap, Look::locked(self.heap).hold_large(Word(word)))??;
+                    Ok(())
                 }
                 None if Word(word).immediate().is_none() => {
                     self.error(self.heap.head, "a word that is no value")

@@ -14,7 +14,7 @@ use super::locked::PATIENCE;
 use super::objects::{Row, State};
 use crate::error::AccessError;
 
-/// A run of spans of a container, in bytes of the data area.
+/// A run of spans of a container, or of what it refers to, in bytes of the data area.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     id: ObjectId,
@@ -32,7 +32,7 @@ impl Run {
             id: row.id,
             offset: row.first.saturating_mul(SPAN),
             len: row.committed(),
-            tag: row.tag,
+            tag: row.tag(),
         }
     }
 }
@@ -49,6 +49,8 @@ pub(crate) struct Listed {
     pub(crate) units: u64,
     pub(crate) own: Run,
     pub(crate) chunks: Vec<Run>,
+    /// What it refers to that never changes, each as often as it does.
+    pub(crate) referred: Vec<Run>,
 }
 
 impl Store {
@@ -67,6 +69,11 @@ impl Store {
             if row.state != State::Container {
                 continue;
             }
+            let mut referred = Vec::new();
+            for (_, id) in locked.references(&row)? {
+                let row = locked.object(id)?.filter(|row| row.state == State::Live);
+                referred.extend(row.as_ref().map(Run::of));
+            }
             let units = units.get(&row.id).copied().unwrap_or(0);
             listed.push(Listed {
                 id: row.id,
@@ -75,6 +82,7 @@ impl Store {
                 units,
                 own: Run::of(&row),
                 chunks: locked.chunks(&row)?.iter().map(Run::of).collect(),
+                referred,
             });
         }
         Ok(listed)
@@ -89,7 +97,8 @@ impl Store {
         let session = self.0.session()?;
         let locked = session.lock(PATIENCE)?;
         let row = locked.object(run.id)?;
-        let is_there = row.is_some_and(|row| matches!(row.state, State::Container | State::Chunk));
+        let is_there = row
+            .is_some_and(|row| matches!(row.state, State::Container | State::Chunk | State::Live));
         Ok(is_there.then(look))
     }
 

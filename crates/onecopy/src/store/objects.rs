@@ -77,6 +77,14 @@ impl Row {
         }
     }
 
+    /// Of a CHUNK: what its container calls it by. Of a container: its kind.
+    pub(crate) fn tag(&self) -> u32 {
+        match self.state {
+            State::Container => self.tag & 0xff,
+            _ => self.tag,
+        }
+    }
+
     /// The same row with another first reference.
     pub(crate) fn referring(self, first: Option<u32>) -> Self {
         let first = first.map_or(0, |first| first.saturating_add(1));

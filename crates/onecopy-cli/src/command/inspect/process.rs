@@ -45,6 +45,8 @@ struct Row {
     live_bytes: u64,
     free_bytes: u64,
     limbo_bytes: u64,
+    large_values: u64,
+    large_bytes: u64,
 }
 
 impl Row {
@@ -60,6 +62,8 @@ impl Row {
             live_bytes: stats.live_bytes,
             free_bytes: stats.free_bytes,
             limbo_bytes: stats.limbo_bytes,
+            large_values: stats.large_values,
+            large_bytes: stats.large_bytes,
         }
     }
 }
@@ -158,6 +162,7 @@ fn print(out: &mut dyn Write, pid: u32, store: &Found) -> Result<()> {
         "live",
         "free",
         "limbo",
+        "large",
         "chunks",
         "processes",
         "tokens",
@@ -171,6 +176,7 @@ fn print(out: &mut dyn Write, pid: u32, store: &Found) -> Result<()> {
             Bytes(row.live_bytes).to_string(),
             Bytes(row.free_bytes).to_string(),
             Bytes(row.limbo_bytes).to_string(),
+            Bytes(row.large_bytes).to_string(),
             grouped(row.chunks),
             grouped(row.holds),
             grouped(row.units),

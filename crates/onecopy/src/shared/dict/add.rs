@@ -6,7 +6,7 @@ use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
 use super::super::rust_value::Values;
-use super::super::value::{Immediate, Incoming, Kind, Word, read_value};
+use super::super::value::{Immediate, Incoming, Kind, Outside, Word, read_value};
 use super::hash::Key;
 use super::update::{Seen, replace_words};
 use super::{RawDict, VALUE_AT};
@@ -150,6 +150,8 @@ impl RawDict {
         items: &[(Key<'_>, Incoming<'_>)],
         expected: &[Option<Incoming<'_>>],
     ) -> Result<bool, ContainerError> {
+        let outside = Outside::of_all(&self.heap, items)?;
+        let items = &*Outside::or_all(&outside, items);
         let locked = self.heap.lock()?;
         for ((key, _), expected) in items.iter().zip(expected) {
             let found = self.find_locked(&locked, key)?;
@@ -236,7 +238,7 @@ fn added(sum: &[u8]) -> KeyAdded {
             }
             None => KeyAdded::Wide(bytes.to_vec()),
         },
-        Incoming::Reference(_) => KeyAdded::NoInt,
+        Incoming::Reference(_) | Incoming::Large(_) => KeyAdded::NoInt,
     }
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::rust_value::{NoValue, Value, Values};
+use super::super::rust_value::{NoValue, Taken, TakenValues, Value, Values};
+use super::super::snapshot::Snapshot;
 use super::super::value::{Incoming, Kind, Word};
 use super::hash::{Canonical, canonical, no_key};
-use super::{DictKind, End, Key, KeyAdded, KeyExchanged, Part, Picture, RawDict, refusal};
+use super::{DictKind, End, Key, KeyAdded, KeyExchanged, Part, RawDict, refusal};
 use crate::store::{Store, Token};
 
 /// Why an operation on a dict, a set or a counter failed. It is unchanged.
@@ -82,7 +83,7 @@ fn with_canonical<T>(
                 }
                 return Ok(take(incoming, None));
             }
-            Incoming::Reference(_) => {
+            Incoming::Reference(_) | Incoming::Large(_) => {
                 return Err(DictError::NoKey {
                     what: "another object of the store",
                     why: "it may change, or is large",
@@ -204,9 +205,9 @@ impl Dict {
     /// No memory.
     pub fn set_default(&self, key: &Value, value: &Value) -> Result<Option<Value>, DictError> {
         let made = self.with_key(key, |key| {
-            value.with_incoming(|value| self.0.set_default(key, &value, &Values))
+            value.with_incoming(|value| self.0.set_default(key, &value, &TakenValues))
         })?;
-        self.made(made)
+        self.made(made.map(|made| made.and_then(Taken::value)))
     }
 
     /// Takes a key out; whether it was there.
@@ -222,8 +223,8 @@ impl Dict {
     /// # Errors
     /// The dict is damaged.
     pub fn pop(&self, key: &Value) -> Result<Option<Value>, DictError> {
-        let made = self.with_key(key, |key| self.0.pop(key, &Values))?;
-        self.made(made)
+        let made = self.with_key(key, |key| self.0.pop(key, &TakenValues))?;
+        self.made(made.map(|made| made.and_then(Taken::value)))
     }
 
     /// Takes the first or the last key out, with its value, unless the dict is empty.
@@ -231,8 +232,8 @@ impl Dict {
     /// # Errors
     /// The dict is damaged.
     pub fn pop_item(&self, end: End) -> Result<Option<(Value, Value)>, DictError> {
-        let made = self.0.pop_item(end, &Values)?;
-        self.made(made)
+        let made = self.0.pop_item(end, &TakenValues)?;
+        self.made(made.map(|made| made.and_then(|(key, value)| Ok((key.value()?, value.value()?)))))
     }
 
     /// Adds to the int that is the value of a key, and gives the sum. A key that is not there gets what was to be added.
@@ -329,13 +330,13 @@ impl Dict {
         self.iter_of(self.0.picture(Part::Items)?).collect()
     }
 
-    fn values_of(&self, picture: &Picture) -> Result<Vec<Value>, DictError> {
+    fn values_of(&self, picture: &Snapshot) -> Result<Vec<Value>, DictError> {
         let values: Result<Vec<Value>, _> =
             picture.iter().map(|value| value.make(&Values)).collect();
         values.map_err(|error| error.or(|| self.0.no_value()).into())
     }
 
-    fn iter_of(&self, picture: Picture) -> Items<'_> {
+    fn iter_of(&self, picture: Snapshot) -> Items<'_> {
         Items {
             dict: self,
             picture,
@@ -386,7 +387,7 @@ impl Owned {
         match canonical {
             Incoming::Word(word) => Self::Word(word, form),
             Incoming::Blob(kind, bytes) => Self::Blob(kind, bytes.to_vec(), form),
-            Incoming::Reference(_) => no_key(),
+            Incoming::Reference(_) | Incoming::Large(_) => no_key(),
         }
     }
 
@@ -406,7 +407,7 @@ impl Owned {
 #[derive(Debug)]
 pub struct Items<'a> {
     dict: &'a Dict,
-    picture: Picture,
+    picture: Snapshot,
     next: usize,
 }
 

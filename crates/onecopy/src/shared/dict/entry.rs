@@ -100,7 +100,7 @@ pub(super) fn new_entry(
     match key.canonical {
         Incoming::Word(word) => blocks.prepare(at, word.0)?,
         Incoming::Blob(_, bytes) => blocks.fill(at, bytes)?,
-        Incoming::Reference(_) => no_key(),
+        Incoming::Reference(_) | Incoming::Large(_) => no_key(),
     }
     Ok(entry)
 }

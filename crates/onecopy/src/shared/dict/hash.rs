@@ -33,7 +33,7 @@ impl<'a> Key<'a> {
         let (kind, len) = match canonical {
             Incoming::Word(_) => (ENTRY, 8),
             Incoming::Blob(kind, bytes) => (ENTRY + kind as u8, bytes.len() as u64),
-            Incoming::Reference(_) => no_key(),
+            Incoming::Reference(_) | Incoming::Large(_) => no_key(),
         };
         Self {
             hash: secret.hash(&canonical),
@@ -69,7 +69,7 @@ impl Secret {
             Incoming::Blob(kind, bytes) => {
                 xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0 ^ u64::from(*kind as u8) << 56)
             }
-            Incoming::Reference(_) => no_key(),
+            Incoming::Reference(_) | Incoming::Large(_) => no_key(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Secret {
             Incoming::Blob(kind, bytes) => {
                 sip13(bytes, Self(self.0 ^ u64::from(*kind as u8) << 56, self.1))
             }
-            Incoming::Reference(_) => no_key(),
+            Incoming::Reference(_) | Incoming::Large(_) => no_key(),
         }
     }
 }

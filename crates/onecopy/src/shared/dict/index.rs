@@ -269,7 +269,7 @@ fn is_key(look: &Look<'_>, entry: u64, key: &Key<'_>) -> Result<bool, Retry> {
     match key.canonical {
         Incoming::Word(word) => Ok(look.load(at)? == word.0),
         Incoming::Blob(_, bytes) => look.heap.words.same(at, bytes).ok_or(Retry),
-        Incoming::Reference(_) => no_key(),
+        Incoming::Reference(_) | Incoming::Large(_) => no_key(),
     }
 }
 

@@ -60,7 +60,7 @@ pub use hash::{Canonical, Key, canonical, refusal};
 pub use point::{End, KeyExchanged};
 pub use raw::{DictKind, RawDict};
 pub(crate) use raw::{STATE, len_of};
-pub use read::{Part, Picture};
+pub use read::Part;
 pub use set::Set;
 
 use raw::{FIRST, INDEX, KEY_AT, LEN_MOST, OFFSET, ORDER, PLACE_AT, VALUE_AT, state, used_of};

@@ -5,7 +5,7 @@ use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::look::found;
-use super::super::value::{Incoming, Sink, Word, read_value};
+use super::super::value::{Incoming, Outside, Sink, Word, read_value};
 use super::entry::{Made, new_entry, read_key};
 use super::hash::Key;
 use super::index::{DELETED, Found, Root, count_slot, find, room, uncount_slot};
@@ -100,6 +100,8 @@ impl RawDict {
     /// No memory, or damage; nothing has happened then, here and everywhere.
     #[inline(always)]
     pub fn set(&self, key: &Key<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let outside = Outside::of(&self.heap, value)?;
+        let value = &outside.or(value);
         self.locate(
             key,
             #[inline(always)]
@@ -125,6 +127,8 @@ impl RawDict {
         if let Some(made) = self.get(key, sink)? {
             return Ok(Some(made));
         }
+        let outside = Outside::of(&self.heap, value)?;
+        let value = &outside.or(value);
         self.locate(
             key,
             #[inline(always)]
@@ -241,6 +245,8 @@ impl RawDict {
         old: &Incoming<'_>,
         new: &Incoming<'_>,
     ) -> Result<KeyExchanged, ContainerError> {
+        let outside = Outside::of(&self.heap, new)?;
+        let new = &outside.or(new);
         self.locate(
             key,
             #[inline(always)]

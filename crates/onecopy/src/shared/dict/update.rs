@@ -7,7 +7,7 @@ use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::Look;
 use super::super::number_map::NumberMap;
-use super::super::value::{Incoming, Word};
+use super::super::value::{Incoming, Outside, Word};
 use super::entry::{Item, new_entry};
 use super::hash::Key;
 use super::index::{DELETED, Found, after, count_slot, room};
@@ -30,6 +30,8 @@ impl RawDict {
     /// # Errors
     /// As in [`RawDict::set`].
     pub fn update(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<(), ContainerError> {
+        let outside = Outside::of_all(&self.heap, items)?;
+        let items = &*Outside::or_all(&outside, items);
         self.update_locked(&self.heap.lock()?, items)
     }
 
@@ -38,6 +40,8 @@ impl RawDict {
     /// # Errors
     /// As in [`RawDict::set`].
     pub fn replace(&self, items: &[(Key<'_>, Incoming<'_>)]) -> Result<(), ContainerError> {
+        let outside = Outside::of_all(&self.heap, items)?;
+        let items = &*Outside::or_all(&outside, items);
         let locked = self.heap.lock()?;
         if len_of(locked.root(STATE)) == 0 {
             return self.update_locked(&locked, items);

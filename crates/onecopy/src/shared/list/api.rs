@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::rust_value::{NoValue, Value, Values};
+use super::super::rust_value::{NoValue, Taken, TakenValues, Value, Values};
+use super::super::snapshot::Snapshot;
 use super::super::value::Incoming;
-use super::{Added, Chunk, Exchanged, RawList, Slice};
+use super::{Added, Exchanged, RawList, Slice};
 use crate::store::{Store, Token};
 
 /// Elements that an iterator reads ahead.
@@ -200,7 +201,8 @@ impl List {
     /// # Errors
     /// [`ListError::NoElement`].
     pub fn pop(&self, index: i64) -> Result<Value, ListError> {
-        self.made(self.0.pop(index, &Values)?, index)
+        let taken = self.0.pop(index, &TakenValues)?;
+        self.made(taken.map(|taken| taken.and_then(Taken::value)), index)
     }
 
     /// Takes the first element out that is equal to `value`; whether there is one.
@@ -336,7 +338,7 @@ impl List {
         self.values(&self.0.take_all()?)
     }
 
-    fn values(&self, chunk: &Chunk) -> Result<Vec<Value>, ListError> {
+    fn values(&self, chunk: &Snapshot) -> Result<Vec<Value>, ListError> {
         let values = chunk.iter().map(|element| element.make(&Values));
         let values: Result<Vec<Value>, _> = values.collect();
         values.map_err(|error| error.or(|| self.0.no_value()).into())
@@ -347,7 +349,7 @@ impl List {
     pub fn iter(&self) -> Iter<'_> {
         Iter {
             list: self,
-            chunk: Chunk::default(),
+            chunk: Snapshot::default(),
             first: 0,
             next: 0,
             has_failed: false,
@@ -391,7 +393,7 @@ impl<'a> IntoIterator for &'a List {
 #[derive(Debug)]
 pub struct Iter<'a> {
     list: &'a List,
-    chunk: Chunk,
+    chunk: Snapshot,
     /// Index of the chunk's first element.
     first: u64,
     next: u64,

@@ -5,7 +5,7 @@ use super::super::change::Change;
 use super::super::error::ContainerError;
 use super::super::layout::{CLASSES, RECORD_WRITES};
 use super::super::lock::Locked;
-use super::super::value::Incoming;
+use super::super::value::{Incoming, Outside};
 use super::place::{State, slot};
 use super::{LEN, PER, RawList};
 
@@ -21,6 +21,8 @@ impl RawList {
     /// # Errors
     /// As in [`RawList::set`].
     pub fn extend(&self, values: &[Incoming<'_>]) -> Result<(), ContainerError> {
+        let outside = Outside::of_all(&self.heap, values)?;
+        let values = &*Outside::or_all(&outside, values);
         self.extend_locked(&self.heap.lock()?, values)
     }
 

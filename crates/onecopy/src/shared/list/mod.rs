@@ -59,7 +59,6 @@ pub(crate) use ends::Which;
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
 pub(crate) use raw::{KIND, LEN, each_word};
-pub use read::Chunk;
 pub use slice::Slice;
 
 use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};

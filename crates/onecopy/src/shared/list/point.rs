@@ -5,7 +5,7 @@ use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, Retry};
-use super::super::value::{Incoming, Sink, Word, read_value};
+use super::super::value::{Incoming, Outside, Sink, Word, read_value};
 use super::place::{entry_at, look_up, normal, slot};
 use super::{BASE, CAP, DIRECTORY_AT, LEN, PER, RawList};
 
@@ -113,12 +113,13 @@ impl RawList {
     /// No memory, or damage; nothing has happened then, here and everywhere.
     #[inline(always)]
     pub fn set(&self, index: i64, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+        let outside = Outside::of(&self.heap, value)?;
         let locked = self.heap.lock()?;
         let Some(index) = normal(index, locked.root(LEN)) else {
             return Ok(false);
         };
         let at = locked.place_of(index)?;
-        locked.replace(at, value)?;
+        locked.replace(at, &outside.or(value))?;
         Ok(true)
     }
 
@@ -128,8 +129,9 @@ impl RawList {
     /// As in [`RawList::set`].
     #[inline(always)]
     pub fn append(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let outside = Outside::of(&self.heap, value)?;
         let locked = self.heap.lock()?;
-        self.append_locked(&locked, value)
+        self.append_locked(&locked, &outside.or(value))
     }
 
     #[inline(always)]
@@ -247,6 +249,7 @@ impl RawList {
         old: &Incoming<'_>,
         new: &Incoming<'_>,
     ) -> Result<Exchanged, ContainerError> {
+        let outside = Outside::of(&self.heap, new)?;
         let locked = self.heap.lock()?;
         let Some(index) = normal(index, locked.root(LEN)) else {
             return Ok(Exchanged::NoElement);
@@ -255,7 +258,7 @@ impl RawList {
         if !locked.is_same(Word(locked.load(at)?), old)? {
             return Ok(Exchanged::No);
         }
-        locked.replace(at, new)?;
+        locked.replace(at, &outside.or(new))?;
         Ok(Exchanged::Yes)
     }
 }

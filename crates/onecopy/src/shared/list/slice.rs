@@ -6,11 +6,13 @@ use super::super::layout::CLASSES;
 use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, Moment};
-use super::super::value::{Incoming, Word};
+use super::super::snapshot::Snapshot;
+use super::super::value::{Incoming, Outside, Word};
 use super::place::{State, normal};
+use super::read::fill;
 use super::splice::MOST_WRITES;
 use super::whole::Source;
-use super::{Chunk, PER, RawList};
+use super::{PER, RawList};
 
 /// The longest list of writes for the elements of a slice with a step, unless the list is large: 1 MiB.
 const MOST_STEPPED: u64 = 1 << 16;
@@ -118,7 +120,7 @@ impl RawList {
     ///
     /// # Errors
     /// As in [`RawList::len`].
-    pub fn slice(&self, slice: Slice) -> Result<Chunk, ContainerError> {
+    pub fn slice(&self, slice: Slice) -> Result<Snapshot, ContainerError> {
         self.read_many(|len| {
             let meant = slice.of(len);
             (meant.start, meant.count, meant.step)
@@ -135,6 +137,8 @@ impl RawList {
         slice: Slice,
         values: &[Incoming<'_>],
     ) -> Result<Result<(), u64>, ContainerError> {
+        let outside = Outside::of_all(&self.heap, values)?;
+        let values = &*Outside::or_all(&outside, values);
         let locked = self.heap.lock()?;
         let state = State::load(&locked)?;
         let meant = slice.of(state.len);
@@ -228,26 +232,28 @@ impl RawList {
     /// # Errors
     /// As in [`RawList::set`].
     pub fn insert(&self, index: i64, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        let outside = Outside::of(&self.heap, value)?;
+        let value = outside.or(value);
         let locked = self.heap.lock()?;
         let state = State::load(&locked)?;
         let start = Slice::range(Some(index), None).of(state.len).start;
         if start == state.len {
-            return self.append_locked(&locked, value);
+            return self.append_locked(&locked, &value);
         }
-        self.splice(&locked, start..start, std::slice::from_ref(value))
+        self.splice(&locked, start..start, &[value])
     }
 
     /// Takes all elements out and returns them.
     ///
     /// # Errors
     /// As in [`RawList::set`].
-    pub fn take_all(&self) -> Result<Chunk, ContainerError> {
+    pub fn take_all(&self) -> Result<Snapshot, ContainerError> {
         let locked = self.heap.lock()?;
         let state = State::load(&locked)?;
-        let mut chunk = Chunk::default();
+        let mut chunk = Snapshot::default();
         let look = Look::locked(&self.heap);
-        found(&self.heap, chunk.fill(&look, 0, state.len, 1))?;
-        chunk.check_references()?;
+        found(&self.heap, fill(&mut chunk, &look, 0, state.len, 1))?;
+        chunk.check()?;
         self.clear_locked(&locked)?;
         Ok(chunk)
     }

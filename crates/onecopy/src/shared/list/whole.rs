@@ -6,7 +6,7 @@ use super::super::generation::Generation;
 use super::super::layout::{CLASSES, Header};
 use super::super::lock::Locked;
 use super::super::look::Moment;
-use super::super::value::{DIRECTORY, Incoming, Kind, PAGE_OF_WORDS, Word};
+use super::super::value::{DIRECTORY, Incoming, Kind, Outside, PAGE_OF_WORDS, Word};
 use super::place::{State, entry_of, slot};
 use super::{LEN, PAGE_BYTES, PEAK, PER, RawList};
 
@@ -48,6 +48,8 @@ impl RawList {
     /// # Errors
     /// As in [`RawList::set`].
     pub fn replace(&self, values: &[Incoming<'_>]) -> Result<(), ContainerError> {
+        let outside = Outside::of_all(&self.heap, values)?;
+        let values = &*Outside::or_all(&outside, values);
         self.replace_locked(&self.heap.lock()?, values)
     }
 
@@ -60,6 +62,8 @@ impl RawList {
         moment: Moment,
         values: &[Incoming<'_>],
     ) -> Result<bool, ContainerError> {
+        let outside = Outside::of_all(&self.heap, values)?;
+        let values = &*Outside::or_all(&outside, values);
         let locked = self.heap.lock()?;
         if !self.heap.is_now(moment) {
             return Ok(false);

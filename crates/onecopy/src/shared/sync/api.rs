@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::reference::Reference;
-use super::super::rust_value::{Value, Values};
+use super::super::rust_value::{Taken, TakenValues, Value};
 use super::barrier::Barrier;
 use super::condition::Condition;
 use super::event::Event;
@@ -148,8 +148,9 @@ impl Queue {
     /// # Errors
     /// The queue is damaged, or its lock is not to be had.
     pub fn get(&self, patience: Option<Duration>) -> Result<Option<Value>, ContainerError> {
-        let got = self.raw.get(&Values, patience)?;
-        got.transpose()
+        let got = self.raw.get(&TakenValues, patience)?;
+        got.map(|got| got.and_then(Taken::value))
+            .transpose()
             .map_err(|error| error.or(|| self.raw.no_value()))
     }
 
@@ -161,8 +162,9 @@ impl Queue {
         &self,
         patience: Option<Duration>,
     ) -> Result<Option<(Value, Lease)>, ContainerError> {
-        let got = self.raw.lease(&Values, patience)?;
-        got.transpose()
+        let got = self.raw.lease(&TakenValues, patience)?;
+        got.map(|got| got.and_then(|(item, lease)| Ok((item.value()?, lease))))
+            .transpose()
             .map_err(|error| error.or(|| self.raw.no_value()))
     }
 

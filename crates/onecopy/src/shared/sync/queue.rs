@@ -26,7 +26,7 @@ use super::super::layout::Header;
 use super::super::list::{self, LEN, RawList, Which};
 use super::super::lock::Locked;
 use super::super::reference::Reference;
-use super::super::value::{Incoming, LEASE, Sink, Word};
+use super::super::value::{Incoming, LEASE, Outside, Sink, Word};
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
 use super::stored::{self, Stored, kinds};
@@ -194,6 +194,8 @@ impl RawQueue {
         item: &Incoming<'_>,
         patience: Option<Duration>,
     ) -> Result<bool, ContainerError> {
+        let outside = Outside::of(self.heap(), item)?;
+        let item = &outside.or(item);
         if self.try_put(item)? {
             return Ok(true);
         }

@@ -108,8 +108,8 @@ pub(super) fn join(heap: &Heap, companion: &Reference) -> Result<(), ContainerEr
         return Ok(());
     }
     let mut change = locked.change();
-    let word = change.refer(companion)?;
-    change.put_root(COMPANION, word.0)?;
+    let name = change.refer(companion)?;
+    change.put_root(COMPANION, Word::of_reference(name).0)?;
     change.commit(false)
 }
 
