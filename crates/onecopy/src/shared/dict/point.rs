@@ -100,8 +100,21 @@ impl RawDict {
     /// No memory, or damage; nothing has happened then, here and everywhere.
     #[inline(always)]
     pub fn set(&self, key: &Key<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        if value.is_large() {
+            return self.set_large(key, value);
+        }
+        self.set_as_it_is(key, value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_large(&self, key: &Key<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
         let outside = Outside::of(&self.heap, value)?;
-        let value = &outside.or(value);
+        self.set_as_it_is(key, &outside.or(value))
+    }
+
+    #[inline(always)]
+    fn set_as_it_is(&self, key: &Key<'_>, value: &Incoming<'_>) -> Result<(), ContainerError> {
         self.locate(
             key,
             #[inline(always)]

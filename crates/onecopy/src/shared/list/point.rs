@@ -113,13 +113,27 @@ impl RawList {
     /// No memory, or damage; nothing has happened then, here and everywhere.
     #[inline(always)]
     pub fn set(&self, index: i64, value: &Incoming<'_>) -> Result<bool, ContainerError> {
+        if value.is_large() {
+            return self.set_large(index, value);
+        }
+        self.set_as_it_is(index, value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn set_large(&self, index: i64, value: &Incoming<'_>) -> Result<bool, ContainerError> {
         let outside = Outside::of(&self.heap, value)?;
+        self.set_as_it_is(index, &outside.or(value))
+    }
+
+    #[inline(always)]
+    fn set_as_it_is(&self, index: i64, value: &Incoming<'_>) -> Result<bool, ContainerError> {
         let locked = self.heap.lock()?;
         let Some(index) = normal(index, locked.root(LEN)) else {
             return Ok(false);
         };
         let at = locked.place_of(index)?;
-        locked.replace(at, &outside.or(value))?;
+        locked.replace(at, value)?;
         Ok(true)
     }
 
@@ -129,6 +143,16 @@ impl RawList {
     /// As in [`RawList::set`].
     #[inline(always)]
     pub fn append(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
+        if value.is_large() {
+            return self.append_large(value);
+        }
+        let locked = self.heap.lock()?;
+        self.append_locked(&locked, value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn append_large(&self, value: &Incoming<'_>) -> Result<(), ContainerError> {
         let outside = Outside::of(&self.heap, value)?;
         let locked = self.heap.lock()?;
         self.append_locked(&locked, &outside.or(value))

@@ -51,6 +51,12 @@ impl<'a> Incoming<'a> {
         Word::of_bytes(bytes).map_or(Self::Blob(Kind::Bytes, bytes), Self::Word)
     }
 
+    /// Whether it becomes an object of its own before it is put into a container.
+    #[inline(always)]
+    pub(crate) fn is_large(&self) -> bool {
+        matches!(*self, Self::Blob(kind, bytes) if Large::is_due(kind, bytes))
+    }
+
     /// The word of the value; a blob gets its block here, filled before the change's commit.
     ///
     /// # Errors
@@ -96,8 +102,7 @@ impl Outside {
         heap: &Heap,
         values: &[T],
     ) -> Result<Vec<Self>, ContainerError> {
-        let is_due = |value: &T| matches!(*value.value(), Incoming::Blob(kind, bytes) if Large::is_due(kind, bytes));
-        if !values.iter().any(is_due) {
+        if !values.iter().any(|value| value.value().is_large()) {
             return Ok(Vec::new());
         }
         let values = values.iter().map(T::value);
