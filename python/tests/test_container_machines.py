@@ -63,9 +63,13 @@ class Machine(RuleBasedStateMachine):
         self.handles[0] = pickle.loads(pickle.dumps(self.handles[1]))
 
     @rule()
+    def shared(self) -> None:
+        assert onecopy.to_python(onecopy.share(self.held)) == self.model
+
+    @rule()
     def refused(self) -> None:
         with pytest.raises(TypeError, match="an argument of its own"):
-            onecopy.share(self.held)
+            onecopy.share([self.held])
 
     @rule()
     def start_anew(self) -> None:

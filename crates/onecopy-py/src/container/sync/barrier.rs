@@ -6,6 +6,7 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
 
 use super::super::handle;
 use super::super::word::{self, Objects, with_incoming};
@@ -168,18 +169,33 @@ impl Barrier {
         format!("<onecopy.Barrier, {state}>")
     }
 
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
+    /// What may be in an action, a container say, is pickled as what else is handed over is.
+    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let (py, barrier) = (this.py(), this.get());
-        barrier.describe(py)?;
         let token = barrier.raw.token().map_err(Error::from)?;
-        handle::reduce(py, &ATTACH, "_attach_barrier", &token)
+        let (attach, (token,)) = handle::reduce(py, &ATTACH, "_attach_barrier", &token)?;
+        let action = barrier.action.as_ref().map(|action| action.clone_ref(py));
+        Ok((attach, (token, action, barrier.timeout)))
     }
 }
 
+type Reduced<'py> = (
+    Bound<'py, PyAny>,
+    (Bound<'py, PyBytes>, Option<Py<PyAny>>, Option<f64>),
+);
+
 /// Unpickles a barrier.
 #[pyfunction]
-pub(crate) fn _attach_barrier(py: Python<'_>, token: &[u8]) -> PyResult<Barrier> {
+pub(crate) fn _attach_barrier(
+    token: &[u8],
+    action: Option<Py<PyAny>>,
+    timeout: Option<f64>,
+) -> PyResult<Barrier> {
     let raw = shared::Barrier::attach(&handle::token(token)?).map_err(Error::from)?;
-    Barrier::of(py, raw)
+    Ok(Barrier {
+        raw,
+        action,
+        timeout,
+    })
 }
