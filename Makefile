@@ -37,7 +37,7 @@ fix: develop  ## format, and repair what clippy and ruff can
 	.venv/bin/ruff check --fix-only .
 	.venv/bin/ruff format .
 
-bench: develop  ## ratios side by side, into docs/benchmarks.md (35 minutes; QUICK=1: 3; ONLY=a,b: sections)
+bench: develop  ## ratios side by side, into docs/benchmarks*.md (35 minutes; QUICK=1: 3; ONLY=views, containers, sections)
 	cargo build --release --locked -p onecopy-cli
 	.venv/bin/python python/benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 

@@ -1,6 +1,6 @@
 """`make bench`: every promise of ARCHITECTURE.md that can be measured today, with the rows that lose.
 
-Writes docs/benchmarks.md and docs/benchmarks.json. A figure is a median of ratios taken side by side in this one run.
+Writes docs/benchmarks*.md and docs/benchmarks*.json. A figure is a median of ratios taken side by side in this one run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,17 +144,18 @@ def verdict(row: Row) -> str:
     return "" if row.met is None else ("met" if row.met else "**missed**")
 
 
-def as_markdown(machine: str, command: str, taken: list[Row]) -> str:
+def as_markdown(page: Page, machine: str, taken: list[Row]) -> str:
     """The page."""
     judged = [row for row in taken if row.met is not None]
     missed = [row for row in judged if not row.met]
     lines = [
-        "# Benchmarks",
+        f"# {page.title}",
         "",
         "Each figure is the median of ratios taken side by side in one run. Rows without a target are for information;",
-        "a view loses to a real list wherever an element has to be made into a Python object first.",
+        f"{page.about}",
         "",
-        f"Machine: {machine}. Command: `{command}`. {len(judged) - len(missed)} of {len(judged)} targets met.",
+        f"Machine: {machine}. Date: {time.strftime('%Y-%m-%d', time.gmtime())}. Command: `{page.command}`.",
+        f"{len(judged) - len(missed)} of {len(judged)} targets met.",
         "",
         "| what | against | target | measured | |",
         "|---|---|---|---|---|",
@@ -163,43 +164,89 @@ def as_markdown(machine: str, command: str, taken: list[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
+@dataclass
+class Page:
+    """A page in docs/ for the rows of some sections."""
+
+    file: str
+    title: str
+    about: str
+    command: str
+    sections: list[str]
+
+    def write(self, machine: str, rows: dict[str, list[Row]]) -> None:
+        """Writes the page, and its figures beside it."""
+        taken = [row for name in self.sections for row in rows[name]]
+        figures = {
+            "schema": "onecopy.benchmarks/1",
+            "machine": machine,
+            "command": self.command,
+            "rows": [asdict(row) for row in taken],
+        }
+        docs = ROOT / "docs"
+        (docs / f"{self.file}.json").write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+        (docs / f"{self.file}.md").write_text(as_markdown(self, machine, taken))
+        print(f"written: docs/{self.file}.md, docs/{self.file}.json")
+
+
+def pages() -> dict[str, Page]:
+    """All of them, by the name that stands for their sections in `--only`."""
+    names = list(sections(quick=False))
+    writable = [name for name in names if name.startswith("container-") or name == "waiting"]
+    return {
+        "views": Page(
+            "benchmarks",
+            "Benchmarks",
+            "a view loses to a real list wherever an element has to be made into a Python object first.",
+            "make bench ONLY=views",
+            [name for name in names if name not in writable],
+        ),
+        "containers": Page(
+            "benchmarks-containers",
+            "Benchmarks of what workers write to",
+            "a container loses to a real list or dict wherever a Python object has to be made, or taken apart, first.",
+            "make bench ONLY=containers",
+            writable,
+        ),
+    }
+
+
 def main() -> int:
     """Runs everything; a missed target is printed, never an error: time decides no build."""
     parser = argparse.ArgumentParser(description=__doc__, prog="benchmarks")
     parser.add_argument("--quick", action="store_true", help="small sizes, and nothing is written to docs/")
-    names = list(sections(quick=False))
+    names, written = list(sections(quick=False)), pages()
     parser.add_argument(
-        "--only", metavar="NAME[,NAME]", help=f"some sections, and nothing is written to docs/: {', '.join(names)}"
+        "--only",
+        metavar="NAME[,NAME]",
+        help=f"all sections of a page, which is written to docs/: {', '.join(written)}; or some sections, and nothing "
+        f"is written: {', '.join(names)}",
     )
     options = parser.parse_args()
-    chosen = options.only.split(",") if options.only else names
-    if unknown := set(chosen) - set(names):
+    asked = options.only.split(",") if options.only else list(written)
+    if unknown := set(asked) - set(names) - set(written):
         parser.error(f"--only: there is no section {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    chosen = [part for name in asked for part in (written[name].sections if name in written else [name])]
     machine = (
         f"{os.cpu_count()} × {processor()}, {memory_gib()} GiB, Linux {platform.release()}, "
         f"CPython {platform.python_version()}"
     )
     print(machine, flush=True)
     started = time.monotonic()
-    taken = []
+    rows: dict[str, list[Row]] = {}
     made = sections(quick=options.quick)
-    for row in (row for name in chosen if name in made for row in made[name]()):
-        taken.append(row)
-        print(f"{verdict(row).strip('*'):7} {row.what:64} {row.target:24} {row.measured}", flush=True)
-    missed = [row for row in taken if row.met is False]
+    for name in (name for name in chosen if name in made):
+        rows[name] = []
+        for row in made[name]():
+            rows[name].append(row)
+            print(f"{verdict(row).strip('*'):7} {row.what:64} {row.target:24} {row.measured}", flush=True)
+    missed = [row for taken in rows.values() for row in taken if row.met is False]
     print(f"{time.monotonic() - started:.0f} s; targets missed: {len(missed)}")
     for row in missed:
         print(f"  missed: {row.what} against {row.against}: {row.measured}, target {row.target}")
-    if not options.quick and not options.only:
-        page = {
-            "schema": "onecopy.benchmarks/1",
-            "machine": machine,
-            "command": "make bench",
-            "rows": [asdict(row) for row in taken],
-        }
-        (ROOT / "docs" / "benchmarks.json").write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n")
-        (ROOT / "docs" / "benchmarks.md").write_text(as_markdown(machine, "make bench", taken))
-        print("written: docs/benchmarks.md, docs/benchmarks.json")
+    for name in () if options.quick else asked:
+        if name in written:
+            written[name].write(machine, rows)
     return 0
 
 
