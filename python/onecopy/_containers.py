@@ -2,45 +2,91 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
-from typing import TYPE_CHECKING, Any, cast
+import threading
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from onecopy import _onecopy, _pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from onecopy._onecopy import ArrayMemory, Dict, Image
 
 
-def dumps(value: Any) -> bytes | Image | Dict[str, Any] | ArrayMemory:
+def dumps(value: Any) -> Any:
     """Pickles a value with its buffers inside, unless containers refer to it.
 
-    Of a view that shows the whole of an image of the store, the image; of a Namespace or an Array, what it shows.
+    Of a view that shows the whole of an image of the store, the image; of a Namespace or an Array, what it shows; of
+    data with such things or other containers in it, the pickle and what it leaves out.
 
     Raises:
         TypeError: The value, or something inside it, cannot be pickled.
     """
-    if type(value).__module__ == "onecopy.views":
-        image = _whole_image(value)
-        if image is not None:
-            return image
-    elif type(value).__module__ in ("onecopy", "onecopy.managers"):
+    part = _part(value)
+    if part is not None:
+        return part
+    _pickle.register_libraries()
+    pickler = _Pickler(out := io.BytesIO())
+    try:
+        pickler.dump(value)
+    except (AttributeError, pickle.PicklingError) as error:  # which of them it is depends on the version
+        raise TypeError(f"a container cannot hold this {type(value).__name__}: {error}") from error
+    return (out.getvalue(), pickler.parts) if pickler.parts else out.getvalue()
+
+
+class _Pickler(_pickle.Pickler):
+    """Leaves out what containers refer to."""
+
+    def __init__(self, out: io.BytesIO) -> None:
+        super().__init__(out, 5)
+        self.parts: list[Any] = []
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Returns how an object is rebuilt: what is left out, by its number."""
+        part = _part(obj)
+        if part is None:
+            return super().reducer_override(obj)
+        self.parts.append(part)
+        return _left_out, (len(self.parts) - 1,)
+
+
+class _Loading(threading.local):
+    """What pickles that a thread reads at the moment have left out."""
+
+    parts: Sequence[Any] = ()
+
+
+_loading: Final = _Loading()
+
+
+def _left_out(number: int) -> Any:
+    if number >= len(_loading.parts):
+        raise pickle.UnpicklingError("a value of a onecopy container is read by the container alone")
+    return _loading.parts[number]
+
+
+def loads(pickled: bytes, parts: Sequence[Any]) -> Any:
+    """Unpickles a value of which something was left out."""
+    outer, _loading.parts = _loading.parts, parts
+    try:
+        return pickle.loads(pickled)  # noqa: S301 - from a container of this user's
+    finally:
+        _loading.parts = outer
+
+
+def _part(value: Any) -> Any:
+    """What a container refers to, instead of pickling a value: what it shows, or itself; None for all others."""
+    place = type(value).__module__
+    if place == "onecopy.views":
+        return _whole_image(value)
+    if place in ("onecopy", "onecopy.managers"):
         shown = _shown(value)
         if shown is not None:
             return shown
-    try:
-        pickled, buffers = _pickle.dumps(value)
-    except (AttributeError, pickle.PicklingError) as error:  # which of them it is depends on the version
-        raise TypeError(f"a container cannot hold this {type(value).__name__}: {error}") from error
-    if buffers:
-        import io
-
-        out = io.BytesIO()
-        _pickle.Pickler(out, 5).dump(value)
-        return out.getvalue()
-    return pickled
+    return value if _onecopy.is_container(value) else None
 
 
 def _shown(value: Any) -> Dict[str, Any] | ArrayMemory | None:

@@ -162,6 +162,7 @@ __all__ = [
     "array_share",
     "array_shown",
     "image_of_view",
+    "is_container",
     "is_frozen",
     "open_buffer",
     "open_file",
@@ -212,6 +213,9 @@ def open_buffer(buffer: Buffer, allow_pickle: bool, full: bool) -> Any:
 
 def image_of_view(view: Any) -> Image | None:
     """Finds the image that a view shows the whole of; None for views of a part."""
+
+def is_container(object: object) -> bool:
+    """Tells whether an object stands for a container, or for a lock, a queue and the like."""
 
 def _real(view: Any) -> Any: ...
 def private_items(view: ListView[Any] | TupleView[Any]) -> PrivateBuffer:

@@ -32,7 +32,7 @@ class Pickler(pickle.Pickler):
 
 
 def _reduce_view(obj: Any) -> Any:
-    """Takes a view inside an object apart: its token would be good for one reader alone. So would a container's."""
+    """Takes a view inside an object apart: its token would be good for one reader alone. Refuses a container's."""
     from onecopy._share import VIEWS, to_python
 
     if isinstance(obj, VIEWS):
@@ -46,8 +46,8 @@ def _reduce_view(obj: Any) -> Any:
         article = "an" if name[0] in "AE" else "a"
         instead = f", or put in what it holds now: {content}" if content else ""
         raise TypeError(
-            f"{article} onecopy.{name} cannot be inside shared data, or inside plain data in a container; make it a "
-            f"value of a container itself, or pass it to workers as an argument of its own{instead}"
+            f"{article} onecopy.{name} cannot be inside shared data; put both into a container, as in "
+            f"onecopy.List([x]), pass it to workers as an argument of its own{instead}"
         )
     return NotImplemented
 
@@ -56,8 +56,8 @@ def _itself(obj: Any) -> Any:
     return obj
 
 
-def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
-    """Pickles `obj`; buffers inside it are returned beside the pickle, not copied."""
+def register_libraries() -> None:
+    """Looks which libraries' types have to be pickled in another way than their own."""
     from onecopy import _frames
 
     _frames.register(sys.modules)
@@ -65,6 +65,11 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
         from onecopy import _tensors
 
         _tensors.register(sys.modules)
+
+
+def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickles `obj`; buffers inside it are returned beside the pickle, not copied."""
+    register_libraries()
     out = io.BytesIO()
     buffers: list[memoryview] = []
 

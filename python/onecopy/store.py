@@ -67,8 +67,9 @@ class ContainerStats:
 
     Attributes:
         id: Its name in the store.
-        kind: `"List"`, `"Dict"`, `"Namespace"`, `"Set"`, `"Counter"`, `"Value"` or `"Array"`; `"Unknown"`
-            if another version of this package made it.
+        kind: `"List"`, `"Dict"`, `"Namespace"`, `"Set"`, `"Counter"`, `"Value"`, `"Array"`, `"Queue"`,
+            `"Lock"`, `"Semaphore"`, `"Event"`, `"Condition"` or `"Barrier"`; `"Mixed"` for a value that is plain data
+            with containers in it; `"Unknown"` if another version of this package made it.
         length: Elements, or keys; of a `Value` 1.
         holds: Processes that use it.
         units: Pickled tokens of it that nobody has unpickled yet.

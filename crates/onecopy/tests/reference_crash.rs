@@ -9,7 +9,7 @@
 
 use std::process::ExitCode;
 
-use onecopy::shared::{Cell, Incoming, Large, Reference, Slice, Word};
+use onecopy::shared::{Cell, Incoming, Large, Mixed, Reference, Slice, Word};
 use onecopy::{Dict, Huge, List, Object, Store, Value};
 
 use onecopy::testing::{arm, disarm};
@@ -143,6 +143,11 @@ macro_rules! scenarios {
 }
 
 const SCENARIOS: &[Scenario] = scenarios! {
+    "append data with containers in it", some, |world| {
+        let parts = [world.spare.reference(), Reference::of_image(world.image.clone())];
+        let mixed = Mixed::create(&world.store, b"a pickle", &parts).unwrap();
+        world.list.append(&Value::Reference(mixed.reference())).unwrap();
+    };
     "append to an empty list", none, |world| world.list.append(&to(&world.spare)).unwrap();
     "append", some, |world| world.list.append(&to(&world.spare)).unwrap();
     "append itself", some, |world| world.list.append(&to(&world.list)).unwrap();
@@ -292,6 +297,9 @@ fn text(value: &Value, depth: u64) -> String {
     };
     if let Some(image) = reference.image() {
         return format!("an image of {}", image.bytes()[0]);
+    }
+    if let Some(mixed) = Mixed::of_reference(reference).unwrap() {
+        return format!("{} parts", mixed.parts().unwrap().len());
     }
     match List::of_reference(reference).unwrap() {
         Some(list) if depth < 3 => {

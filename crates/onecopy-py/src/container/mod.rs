@@ -15,6 +15,7 @@
 //! | `lock` | what is `container.lock`? |
 //! | `word`, `found` | how does a Python value become a word of a container, and how does it come back? |
 //! | `reference` | how does a value stay what it is, instead of being copied? |
+//! | `mixed` | and a part of a value? |
 //! | `sync/` | how do processes wait for one another? |
 //! | `handle` | how is a container pickled and annotated? |
 //! | `wait` | what happens while a lock is waited for? |
@@ -55,6 +56,7 @@ mod list;
 mod list_iterator;
 mod list_work;
 mod lock;
+mod mixed;
 mod operators;
 mod pairs;
 mod reference;
@@ -66,7 +68,7 @@ mod update;
 mod wait;
 mod word;
 
-use onecopy::shared::{Cell, DictKind, RawArray, RawDict, RawList, Reference};
+use onecopy::shared::{Cell, DictKind, Mixed, RawArray, RawDict, RawList, Reference};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -104,6 +106,12 @@ fn reference_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
     }
 }
 
+/// Whether an object stands for a container.
+#[pyfunction]
+fn is_container(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(reference_of(object)?.is_some())
+}
+
 static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static NAMESPACE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -119,6 +127,9 @@ fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bou
         let memory = array::ArrayMemory { raw };
         let show = import_once(py, &ARRAY, "onecopy._containers", "array_of")?;
         return show.call1((memory,)).map(Some);
+    }
+    if let Some(value) = Mixed::of_reference(reference).map_err(Error::from)? {
+        return mixed::object(py, &value).map(Some);
     }
     let Some(raw) = RawDict::of_reference(reference).map_err(Error::from)? else {
         return sync::object_of(py, reference);
@@ -157,6 +168,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dict::_guarded_text, module)?)?;
     module.add_function(wrap_pyfunction!(set::_attach_set, module)?)?;
     module.add_function(wrap_pyfunction!(counter::_attach_counter, module)?)?;
+    module.add_function(wrap_pyfunction!(is_container, module)?)?;
     dict_views::register(module)?;
     sync::register(module)?;
     let abc = py.import("_collections_abc")?;

@@ -19,7 +19,7 @@ pub(super) use super::found::{
     Found, Objects, Raised, Reader, list_of, object, pair, raise_failure,
 };
 use super::found::{held, room_for};
-use super::reference;
+use super::{mixed, reference};
 use crate::cpython::import_once;
 use crate::image::Image;
 use crate::value::item::Item;
@@ -269,6 +269,10 @@ fn with_pickle<T>(
     }
     if let Some(reference) = reference::of_container(&pickled)? {
         return put(&Incoming::Reference(&reference));
+    }
+    if let Ok((pickle, parts)) = pickled.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>() {
+        let mixed = mixed::of(&pickle, &parts)?;
+        return put(&Incoming::Reference(&mixed.reference()));
     }
     let bytes = pickled
         .cast::<PyBytes>()

@@ -7,6 +7,7 @@
 //! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
 //! * `tries` runs what others wrote, without the lock.
 //! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
+//! * `mixed` is plain data in which there are containers, as one value.
 //! * `snapshot` is a copy of what was in a container at one moment.
 //! * `usage` says what containers use their memory for.
 //! * `array` is the container without a heap: elements in one piece, written in place.
@@ -41,6 +42,7 @@ mod list;
 mod lock;
 mod lock_word;
 mod look;
+mod mixed;
 mod number_map;
 mod past;
 mod record;
@@ -66,6 +68,7 @@ pub use error::ContainerError;
 pub use list::{Added, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
 pub use look::{Moment, retries};
+pub use mixed::Mixed;
 pub use reference::Reference;
 pub use rust_value::Value;
 pub use snapshot::Snapshot;

@@ -15,6 +15,7 @@ use super::layout::{
     TOP, UNUSED, stride,
 };
 use super::list;
+use super::mixed;
 use super::sync::kinds;
 use super::value::LARGE_MAGIC;
 use super::words::Words;
@@ -51,6 +52,8 @@ pub enum ContainerKind {
     Condition,
     /// A barrier.
     Barrier,
+    /// Plain data with containers in it.
+    Mixed,
     /// Nothing that this version knows.
     Unknown,
 }
@@ -61,6 +64,7 @@ impl ContainerKind {
             Ok(list::KIND) => Self::List,
             Ok(cell::KIND) => Self::Value,
             Ok(array::KIND) => Self::Array,
+            Ok(mixed::KIND) => Self::Mixed,
             Ok(kinds::QUEUE) => Self::Queue,
             Ok(kinds::MUTEX) => Self::Lock,
             Ok(kinds::SEMAPHORE) => Self::Semaphore,
@@ -234,7 +238,9 @@ impl Looker<'_> {
             limbo_bytes: 0,
         };
         head.len = match self.kind {
-            ContainerKind::List | ContainerKind::Queue => self.root(list::LEN),
+            ContainerKind::List | ContainerKind::Queue | ContainerKind::Mixed => {
+                self.root(list::LEN)
+            }
             ContainerKind::Dict
             | ContainerKind::Set
             | ContainerKind::Counter
