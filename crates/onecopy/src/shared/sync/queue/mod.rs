@@ -16,17 +16,18 @@
 //! has put, or taken, all the same.
 #![forbid(unsafe_code)]
 
+mod lease;
+
 use std::time::Duration;
 
 use super::super::change::Change;
 use super::super::error::ContainerError;
 use super::super::head::EachWord;
 use super::super::heap::Heap;
-use super::super::layout::Header;
 use super::super::list::{self, LEN, RawList, Which};
 use super::super::lock::Locked;
 use super::super::reference::Reference;
-use super::super::value::{Incoming, LEASE, Outside, Sink, Word};
+use super::super::value::{Incoming, Outside, Sink, Word};
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
 use super::stored::{self, Stored, kinds};
@@ -45,14 +46,6 @@ const NUMBER: u64 = 488;
 const COUNTS: u64 = 1;
 const IS_STACK: u64 = 2;
 
-/// Bytes of a lease's block, and where its words stand from the block's header on.
-const LEASE_BYTES: u64 = 40;
-const NEXT: u64 = 8;
-const WORD: u64 = 16;
-const OWNER: u64 = 24;
-const ITS_NUMBER: u64 = 32;
-const BEFORE: u64 = 40;
-
 /// What kind of queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueOptions {
@@ -64,23 +57,10 @@ pub struct QueueOptions {
     pub is_stack: bool,
 }
 
-/// An item that was taken until it is reported done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    at: u64,
-    number: u64,
-    /// Whether a process had it before, and died.
-    pub is_again: bool,
-}
+pub use lease::Lease;
 
 /// What is taken by a get: an item, or why the sink could not make it, in which case it stays.
 type Got<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
-
-/// Where a leased item stands, and what leads to it.
-struct Found {
-    at: u64,
-    before: u64,
-}
 
 /// A queue that all processes see.
 #[derive(Debug, Clone)]
@@ -244,19 +224,6 @@ impl RawQueue {
         self.get_when(patience, || self.try_get(sink))
     }
 
-    /// Takes the next item until [`RawQueue::done`] is called for it. If this process dies before, it goes to another.
-    ///
-    /// # Errors
-    /// As in [`RawQueue::get`], and no memory for the lease; the item stays then.
-    #[allow(clippy::type_complexity, reason = "an item and its lease")]
-    pub fn lease<S: Sink>(
-        &self,
-        sink: &S,
-        patience: Option<Duration>,
-    ) -> Result<Option<Result<(S::Made, Lease), S::Error>>, ContainerError> {
-        self.get_when(patience, || self.try_lease(sink))
-    }
-
     #[inline]
     fn get_when<T>(
         &self,
@@ -324,235 +291,6 @@ impl RawQueue {
         Ok(Some(Ok(made)))
     }
 
-    #[allow(clippy::type_complexity, reason = "an item and its lease")]
-    fn try_lease<S: Sink>(
-        &self,
-        sink: &S,
-    ) -> Result<Option<Result<(S::Made, Lease), S::Error>>, ContainerError> {
-        let me = self.heap().container.process()?;
-        let locked = self.heap().lock()?;
-        let head = self.heap().head;
-        if locked.root(RETURNED) > 0 {
-            let found = Self::find(&locked, |at| Ok(locked.load(at + OWNER)? == 0))?;
-            let Some(Found { at, .. }) = found else {
-                return Err(no_lease(&locked));
-            };
-            let made = match RawList::make(&locked, Word(locked.load(at + WORD)?), sink)? {
-                Ok(made) => made,
-                Err(error) => return Ok(Some(Err(error))),
-            };
-            let number = locked.load(at + ITS_NUMBER)?;
-            let mut change = locked.change();
-            change.put(at + OWNER, me)?;
-            change.put_root(RETURNED, locked.root(RETURNED) - 1)?;
-            change.commit(false)?;
-            let is_again = true;
-            return Ok(Some(Ok((
-                made,
-                Lease {
-                    at,
-                    number,
-                    is_again,
-                },
-            ))));
-        }
-        let Some(taken) = RawList::at_end(&locked, Self::which(&locked))? else {
-            return Ok(None);
-        };
-        let made = match RawList::make(&locked, taken.word, sink)? {
-            Ok(made) => made,
-            Err(error) => return Ok(Some(Err(error))),
-        };
-        let (first, number) = (locked.root(LEASES), locked.root(NUMBER));
-        let mut at = 0;
-        self.list.take_and(&locked, taken, false, |change| {
-            at = change.allocate(LEASE, LEASE_BYTES)?;
-            let words = [
-                (NEXT, first),
-                (WORD, taken.word.0),
-                (OWNER, me),
-                (ITS_NUMBER, number),
-                (BEFORE, head + LEASES),
-            ];
-            for (offset, value) in words {
-                change.prepare(at + offset, value)?;
-            }
-            change.put(head + LEASES, at)?;
-            if first != 0 {
-                change.put(first + BEFORE, at + NEXT)?;
-            }
-            change.put(head + NUMBER, number.wrapping_add(1))
-        })?;
-        let is_bounded = locked.root(MOST) > 0;
-        drop(locked);
-        if is_bounded {
-            self.bell(ROOM).ring(1);
-        }
-        let is_again = false;
-        Ok(Some(Ok((
-            made,
-            Lease {
-                at,
-                number,
-                is_again,
-            },
-        ))))
-    }
-
-    /// Takes an item that has come back.
-    #[cold]
-    fn get_returned<S: Sink>(
-        &self,
-        locked: &Locked<'_>,
-        sink: &S,
-    ) -> Result<Option<Got<S>>, ContainerError> {
-        let found = Self::find(locked, |at| Ok(locked.load(at + OWNER)? == 0))?;
-        let Some(found) = found else {
-            return Err(no_lease(locked));
-        };
-        let word = Word(locked.load(found.at + WORD)?);
-        let made = match RawList::make(locked, word, sink)? {
-            Ok(made) => made,
-            Err(error) => return Ok(Some(Err(error))),
-        };
-        let returned = locked.root(RETURNED) - 1;
-        Self::unlink(locked, &found, word, |change| {
-            change.put_root(RETURNED, returned)
-        })?;
-        if locked.root(MOST) > 0 {
-            self.bell(ROOM).ring(1);
-        }
-        Ok(Some(Ok(made)))
-    }
-
-    /// The first lease for which `is_it`, and the word that leads to it.
-    fn find(
-        locked: &Locked<'_>,
-        is_it: impl Fn(u64) -> Result<bool, ContainerError>,
-    ) -> Result<Option<Found>, ContainerError> {
-        let mut before = locked.heap.head + LEASES;
-        // Every lease has had a number; a damaged chain may be a circle.
-        for _ in 0..=locked.root(NUMBER) {
-            let at = locked.load(before)?;
-            if at == 0 {
-                return Ok(None);
-            }
-            if Header(locked.load(at)?).kind() != LEASE {
-                return Err(no_lease(locked));
-            }
-            if is_it(at)? {
-                return Ok(Some(Found { at, before }));
-            }
-            before = at + NEXT;
-        }
-        Err(no_lease(locked))
-    }
-
-    /// Ends a lease and its item in one change with what `also` adds to it.
-    fn unlink(
-        locked: &Locked<'_>,
-        found: &Found,
-        word: Word,
-        also: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
-    ) -> Result<(), ContainerError> {
-        locked.make_room_in_limbo()?;
-        let next = locked.load(found.at + NEXT)?;
-        let mut change = locked.change();
-        change.put(found.before, next)?;
-        if next != 0 {
-            change.put(next + BEFORE, found.before)?;
-        }
-        also(&mut change)?;
-        retire(&mut change, word)?;
-        change.free(found.at)?;
-        change.commit(true)
-    }
-
-    /// Gives back what dead processes had leased; whether there was anything.
-    fn return_those_of_the_dead(&self) -> Result<bool, ContainerError> {
-        let locked = self.heap().lock()?;
-        let container = &self.heap().container;
-        let mut returned = 0;
-        loop {
-            let found = Self::find(&locked, |at| {
-                let owner = locked.load(at + OWNER)?;
-                Ok(owner != 0 && container.has_ended(owner)?)
-            })?;
-            let Some(found) = found else { break };
-            Self::disown(&locked, &found)?;
-            returned += 1;
-        }
-        drop(locked);
-        if returned > 0 {
-            self.bell(ITEMS).ring(returned);
-        }
-        Ok(returned > 0)
-    }
-
-    /// Makes a leased item nobody's, so that the next who gets one gets it.
-    fn disown(locked: &Locked<'_>, found: &Found) -> Result<(), ContainerError> {
-        let mut change = locked.change();
-        change.put(found.at + OWNER, 0)?;
-        change.put_root(RETURNED, locked.root(RETURNED).wrapping_add(1))?;
-        change.commit(false)
-    }
-
-    fn own_lease(
-        &self,
-        locked: &Locked<'_>,
-        lease: &Lease,
-    ) -> Result<Option<Found>, ContainerError> {
-        let (me, at) = (self.heap().container.process()?, lease.at);
-        // The block may have been freed since, and be anything: no other lease ever has the number.
-        if self.heap().own(at).is_err() || Header(locked.load(at)?).kind() != LEASE {
-            return Ok(None);
-        }
-        let is_own =
-            locked.load(at + ITS_NUMBER)? == lease.number && locked.load(at + OWNER)? == me;
-        let before = locked.load(at + BEFORE)?;
-        Ok(is_own.then_some(Found { at, before }))
-    }
-
-    /// Ends a lease: its item is done with. `false` if this process does not have it any more.
-    ///
-    /// # Errors
-    /// Damage; the lock is not to be had.
-    pub fn done(&self, lease: &Lease) -> Result<bool, ContainerError> {
-        let locked = self.heap().lock()?;
-        let Some(found) = self.own_lease(&locked, lease)? else {
-            return Ok(false);
-        };
-        let word = Word(locked.load(found.at + WORD)?);
-        let counts = locked.root(OPTIONS) & COUNTS != 0;
-        let left = locked.root(UNFINISHED).saturating_sub(1);
-        Self::unlink(&locked, &found, word, |change| {
-            if counts {
-                change.put_root(UNFINISHED, left)?;
-            }
-            Ok(())
-        })?;
-        drop(locked);
-        if counts && left == 0 {
-            self.bell(DONE).ring(ALL);
-        }
-        Ok(true)
-    }
-
-    /// Gives a leased item back: the next who gets one gets it. `false` if this process does not have it any more.
-    ///
-    /// # Errors
-    /// Damage; the lock is not to be had.
-    pub fn give_back(&self, lease: &Lease) -> Result<bool, ContainerError> {
-        let locked = self.heap().lock()?;
-        let Some(found) = self.own_lease(&locked, lease)? else {
-            return Ok(false);
-        };
-        Self::disown(&locked, &found)?;
-        drop(locked);
-        self.bell(ITEMS).ring(1);
-        Ok(true)
-    }
-
     /// Reports an item done that was got without a lease; `false` if there are none.
     ///
     /// # Errors
@@ -592,45 +330,14 @@ impl RawQueue {
     /// # Errors
     /// [`ContainerError::Corrupt`] with the place and the broken invariant.
     pub fn verify(&self) -> Result<(), ContainerError> {
-        self.list.verify_and(|locked, census| {
-            let mut returned = 0;
-            let (mut at, mut before) = (locked.root(LEASES), locked.heap.head + LEASES);
-            while at != 0 {
-                census.reach(at, LEASE)?;
-                if locked.load(at + BEFORE)? != before {
-                    return Err(no_lease(locked));
-                }
-                census.value(locked.load(at + WORD)?)?;
-                returned += u64::from(locked.load(at + OWNER)? == 0);
-                before = at + NEXT;
-                at = locked.load(before)?;
-            }
-            if returned != locked.root(RETURNED) {
-                return Err(no_lease(locked));
-            }
-            Ok(())
-        })
+        self.list.verify_and(lease::check)
     }
-}
-
-#[cold]
-fn no_lease(locked: &Locked<'_>) -> ContainerError {
-    let at = locked.heap.head + LEASES;
-    locked.heap.corrupt(at, "a broken chain of leases").into()
 }
 
 /// Calls `take` with every word that may be a reference: of items, and of leased ones.
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
     list::each_word(heap, take)?;
-    let mut at = heap.load(heap.head + LEASES)?;
-    for _ in 0..heap.load(heap.head + NUMBER)? {
-        if at == 0 {
-            break;
-        }
-        take(heap.load(at + WORD)?);
-        at = heap.load(at + NEXT)?;
-    }
-    Ok(())
+    lease::each_word(heap, take)
 }
 
 /// Retires what a word leads to that this change makes unreachable.
