@@ -52,7 +52,7 @@ fn without_random_addresses() -> bool {
     // SAFETY: a plain system call without pointers.
     let before = unsafe { libc::personality(0xffff_ffff) };
     let wanted = libc::ADDR_NO_RANDOMIZE.cast_unsigned() | before.cast_unsigned();
-    // SAFETY: likewise.
+    // SAFETY: a plain system call without pointers.
     let done = unsafe { libc::personality(wanted.into()) };
     if done < 0 {
         skip::skipped("addresses are random here whatever one asks for");

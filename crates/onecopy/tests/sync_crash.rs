@@ -38,7 +38,7 @@ fn ends_after(stores: u64, work: impl Fn() + Send + Sync) -> bool {
             Ok(false) => 1,
             Err(_) => 3,
         };
-        // SAFETY: as above.
+        // SAFETY: ends this process, without what the parent wants done at its own end.
         unsafe { libc::_exit(code) };
     }
     let child = Pid::from_raw(pid).expect("a process can be forked");

@@ -476,7 +476,7 @@ pub(crate) fn become_nobody() -> bool {
     assert_eq!(unsafe { libc::setgroups(0, std::ptr::null()) }, 0);
     // SAFETY: a plain system call without pointers.
     assert_eq!(unsafe { libc::setresgid(65534, 65534, 65534) }, 0);
-    // SAFETY: likewise.
+    // SAFETY: a plain system call without pointers.
     assert_eq!(unsafe { libc::setresuid(65534, 65534, 65534) }, 0);
     // Changing the user makes a process unreadable even for itself (PR_SET_DUMPABLE(2const)).
     control(libc::PR_SET_DUMPABLE, 1);

@@ -48,7 +48,7 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         if self.was_on {
-            // SAFETY: as above; the guard does not leave its method.
+            // SAFETY: the guard is dropped by the method that made it, in whose thread, which is attached, it stays.
             unsafe { ffi::PyGC_Enable() };
         }
     }

@@ -99,7 +99,7 @@ pub(crate) fn int<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, 
     if unsafe { ffi::PyIndex_Check(value.as_ptr()) } == 0 {
         return Ok(None);
     }
-    // SAFETY: as above.
+    // SAFETY: the live object that the `Bound` holds, in an attached thread, as the `Bound` says.
     let int = unsafe { ffi::PyNumber_Index(value.as_ptr()) };
     // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(value.py(), int) }.map(Some)
