@@ -134,6 +134,12 @@ def test_an_array_of_a_manager_is_itself_in_a_list() -> None:
     assert (numbers[0], box[0].typecode) == (2.5, "d")
 
 
+@pytest.mark.parametrize("base", [onecopy.Queue, onecopy.LifoQueue, onecopy.Lock, onecopy.Condition, onecopy.Dict])
+def test_no_class_can_be_derived(base: Any) -> None:
+    with pytest.raises(TypeError, match=r"cannot be derived|not an acceptable base type"):
+        type("Mine", (base,), {})
+
+
 @pytest.mark.parametrize("kind", range(12))
 def test_none_may_be_inside_shared_data(kind: int) -> None:
     with pytest.raises(TypeError, match="cannot be inside shared data"):

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use onecopy::shared::{QueueOptions, RawQueue};
 use pyo3::IntoPyObjectExt as _;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -141,6 +141,16 @@ impl Queue {
     #[pyo3(signature = (maxsize = 0))]
     fn new(maxsize: i64) -> PyResult<Self> {
         Self::create(maxsize, false)
+    }
+
+    /// Refuses classes derived from a queue's, as those of all containers are: workers would get the queue without them.
+    #[classmethod]
+    fn __init_subclass__(class: &Bound<'_, PyType>) -> PyResult<()> {
+        let text = format!(
+            "{} cannot be derived from onecopy.Queue; give it a queue as an attribute",
+            class.name()?
+        );
+        Err(PyTypeError::new_err(text))
     }
 
     /// Puts an item at the end.
