@@ -175,6 +175,7 @@ class Namespace:
 _ABSENT: Final = object()
 _N = TypeVar("_N", bound=Namespace)
 
+
 def entries(namespace: Namespace) -> Dict[str, Any]:
     """Returns the dict that a namespace shows."""
     return namespace._entries  # noqa: SLF001 - of this file

@@ -33,7 +33,9 @@ KINDS = [
 def test_each_is_an_instance_of_the_class_that_programs_name(name: str, args: tuple[Any, ...], proxy: str) -> None:
     made = getattr(onecopy.Manager(), name)(*args)
     classes: Any = managers
-    kinds = {kind: getattr(classes, kind) for kind in managers.__all__ if kind.endswith("Proxy") and kind != "BaseProxy"}
+    kinds = {
+        kind: getattr(classes, kind) for kind in managers.__all__ if kind.endswith("Proxy") and kind != "BaseProxy"
+    }
     found = {kind for kind, one in kinds.items() if isinstance(made, one)}
     assert proxy in found
     assert found <= {proxy, "AcquirerProxy", "ConditionProxy", "BaseListProxy"}
@@ -47,10 +49,9 @@ def test_a_proxy_of_a_server_goes_by_the_class_that_stands_in() -> None:
     manager = managers.SyncManager(address=("127.0.0.1", 0), authkey=multiprocessing.current_process().authkey)
     manager.start()
     try:
-        proxy = manager.dict(a=1)
-        again = pickle.loads(pickle.dumps(proxy))
-        assert isinstance(proxy, managers.DictProxy)
-        assert isinstance(again, managers.DictProxy)
+        proxy: Any = manager.dict(a=1)
+        again: Any = pickle.loads(pickle.dumps(proxy))
+        assert [isinstance(one, managers.DictProxy) for one in (proxy, again)] == [True, True]
         assert not isinstance(again, managers.ListProxy)
         assert not isinstance(again, onecopy.Dict)
         again["b"] = 2
@@ -84,8 +85,9 @@ def test_a_managers_namespace_comes_out_of_a_container_as_one() -> None:
     boxes: list[Any] = [onecopy.List([ns]), onecopy.Dict({0: ns}), onecopy.List([(ns,)])[0]]
     queue: onecopy.Queue[Any] = onecopy.Queue()
     queue.put(ns)
-    for out in [box[0] for box in boxes] + [queue.get()]:
-        assert type(out) is managers.ManagedNamespace
+    outs: list[Any] = [box[0] for box in boxes] + [queue.get()]
+    assert [type(out) for out in outs] == [managers.ManagedNamespace] * len(outs)
+    for out in outs:
         assert not hasattr(out, "_own_thing")
         out._own_thing = 2
         out.lock = 3

@@ -72,7 +72,7 @@ THINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "empty LifoQueue": (onecopy.LifoQueue, queue.LifoQueue),
 }
 
-ACQUIRES = [
+ACQUIRES: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((1,), {}),
     ((0,), {}),
     (([],), {}),

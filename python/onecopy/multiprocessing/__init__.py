@@ -20,7 +20,6 @@ from onecopy.multiprocessing import _submodules
 from onecopy.multiprocessing._install import install
 
 if TYPE_CHECKING:
-    from multiprocessing import *  # noqa: F403 - what `__getattr__` finds
     from multiprocessing.context import DefaultContext
 
     from onecopy.managers import SyncManager
@@ -46,10 +45,8 @@ def get_context(method: str | None = None) -> _Context:
     return found
 
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        return getattr(_standard, name)
+def __getattr__(name: str) -> Any:
+    return getattr(_standard, name)
 
 
 def __dir__() -> list[str]:

@@ -47,7 +47,7 @@ def _run(arguments: list[str]) -> int:
     try:
         with io.open_code(path) as file:
             # Of a .pyc file; None for source.
-            code = pkgutil.read_code(file)  # type: ignore[attr-defined]
+            code = pkgutil.read_code(file)
         if code is None:
             with io.open_code(path) as file:
                 code = compile(file.read(), path, "exec", dont_inherit=True)

@@ -62,6 +62,9 @@ finally:
 """
 """What processes do that were started by a program with the Manager installed, before they import its modules."""
 
+_SERVER: Final = "from multiprocessing.forkserver import main"
+"""In what a fork server is told to run."""
+
 
 class _Installing:
     """Among what a process is told at its start: unpickling it installs."""
@@ -82,9 +85,11 @@ def _install_in_children() -> None:
         return {"onecopy": _Installing(known["sys_path"]), **known}
 
     def with_install_in_server(path: Any, args: Any, passfds: Any) -> int:
-        if "multiprocessing.forkserver import main" in str(args[-1]):
+        # Arguments of the program may follow the text of `-c`.
+        places = (place for place, part in enumerate(args) if _SERVER in str(part))
+        if (place := next(places, None)) is not None:
             text = _CHILD.format(path=get_preparation_data("")["sys_path"])
-            args = [*args[:-1], f"exec({text!r}, {{}}); {args[-1]}"]
+            args = [*args[:place], f"exec({text!r}, {{}}); {args[place]}", *args[place + 1 :]]
         return spawnv_passfds(path, args, passfds)
 
     anything: Any = spawn

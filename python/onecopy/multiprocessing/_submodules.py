@@ -26,7 +26,7 @@ class _Finder:
         standard = fullname.removeprefix(_OURS)
         if not fullname.startswith(f"{_OURS}multiprocessing.") or importlib.util.find_spec(standard) is None:
             return None
-        return ModuleSpec(fullname, _Loader(standard))
+        return ModuleSpec(fullname, _Loader(standard))  # type: ignore[arg-type]  # it has what is asked of one
 
 
 class _Loader:
@@ -48,4 +48,4 @@ class _Loader:
 
 def add_finder() -> None:
     """Makes the submodules importable."""
-    sys.meta_path.append(_Finder)  # type: ignore[arg-type]  # duck-typed
+    sys.meta_path.append(_Finder)
