@@ -103,6 +103,7 @@ def answer(requests: onecopy.Queue[Request | None]) -> None:
 
 
 def test_a_request_carries_the_queue_of_its_reply(context: BaseContext) -> None:
+    gc.collect()
     onecopy.collect()
     before = onecopy.stats()
     requests: onecopy.Queue[Request | None] = onecopy.Queue()
