@@ -49,7 +49,7 @@ def main():
         with manager_class() as manager:
             counts, rows, account = manager.defaultdict(list), manager.rows([3, 4]), manager.Account()
             print(counts["a"], counts.copy(), isinstance(counts, DictProxy), isinstance(rows, DictProxy))
-            print(manager.OrderedDict(a=1).keys(), rows.first(), isinstance(rows, ListProxy), isinstance(rows, Rows))
+            print(manager.OrderedDict(a=1).copy(), rows.first(), isinstance(rows, ListProxy), isinstance(rows, Rows))
             account.balance = 5
             print(account.double(), account.balance, issubclass(Rows, ListProxy), issubclass(Boxed, Rows))
 
