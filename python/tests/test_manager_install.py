@@ -56,8 +56,18 @@ def programs(tmp_path: Path) -> Path:
     return home
 
 
-@pytest.mark.parametrize("program", ["file.py", "folder", "archive.zip", "missing.py", "nothing"])
-@pytest.mark.parametrize("flags", [(), ("-P",)], ids=["", "safe path"])
+@pytest.mark.parametrize(
+    ("program", "flags"),
+    [
+        ("file.py", ()),
+        ("folder", ()),
+        ("archive.zip", ()),
+        ("missing.py", ()),
+        ("nothing", ()),
+        ("file.py", ("-P",)),
+        ("folder", ("-P",)),
+    ],
+)
 def test_a_program_runs_as_python_runs_it(programs: Path, program: str, flags: tuple[str, ...]) -> None:
     command = (f"{programs / program}", "--epochs", "3")
     at = programs.parent / "elsewhere"
