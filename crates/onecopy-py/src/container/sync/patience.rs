@@ -14,6 +14,7 @@ pub(super) fn of(timeout: Option<f64>) -> PyResult<Option<Duration>> {
 }
 
 /// How long a lock may be waited for: -1 is without end, and who does not wait has no timeout.
+#[allow(clippy::float_cmp, reason = "-1 itself is the sign")]
 pub(super) fn of_lock(block: Truth, timeout: Option<f64>) -> PyResult<Option<Duration>> {
     match timeout.filter(|seconds| *seconds != -1.0) {
         Some(_) if !block.0 => Err(PyValueError::new_err(
