@@ -124,14 +124,17 @@ class List(_Collection, MutableSequence[_T]):
     def to_python(self) -> list[_T]:
         """The elements as a real list, of one moment."""
 
-    def add(self: List[int], index: SupportsIndex, amount: int | None = None, /) -> int:
-        """Adds to an int in one step (1 if no amount is given), and returns the sum.
+    @overload
+    def add(self: List[int], index: SupportsIndex, amount: SupportsIndex | None = None, /) -> int:
+        """Adds to a number in one step (1 if no amount is given), and returns the sum.
 
         Raises:
             IndexError: There is no such element.
-            TypeError: It is no int.
+            TypeError: The element, or `amount`, is no number.
         """
 
+    @overload
+    def add(self: List[float], index: SupportsIndex, amount: float | SupportsIndex | None = None, /) -> float: ...
     def update_with(self, index: SupportsIndex, function: Callable[[_T], _T], /) -> _T:
         """Replaces an element by what a function makes of it, and returns that.
 
@@ -148,7 +151,9 @@ class List(_Collection, MutableSequence[_T]):
         """
 
     def compare_exchange(self, index: SupportsIndex, old: object, new: _T, /) -> bool:
-        """Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
+        """Replaces an element if it is `old`: an equal value of the same type. Returns whether it was.
+
+        `==` of pickled values runs without the lock. A container or view is the same only as itself.
 
         Raises:
             IndexError: There is no such element.
@@ -174,13 +179,16 @@ class Value(_Container, Generic[_T]):
 
     @value.setter
     def value(self, value: _T, /) -> None: ...
-    def add(self: Value[int], amount: int | None = None, /) -> int:
-        """Adds to an int in one step (1 if no amount is given), and returns the sum.
+    @overload
+    def add(self: Value[int], amount: SupportsIndex | None = None, /) -> int:
+        """Adds to a number in one step (1 if no amount is given), and returns the sum.
 
         Raises:
-            TypeError: The value, or `amount`, is no int.
+            TypeError: The value, or `amount`, is no number.
         """
 
+    @overload
+    def add(self: Value[float], amount: float | SupportsIndex | None = None, /) -> float: ...
     def update_with(self, function: Callable[[_T], _T], /) -> _T:
         """Replaces the value by what a function makes of it, and returns that.
 
@@ -192,7 +200,10 @@ class Value(_Container, Generic[_T]):
         """
 
     def compare_exchange(self, old: object, new: _T, /) -> bool:
-        """Replaces the value if it is `old`: the same value of the same type. Returns whether it was."""
+        """Replaces the value if it is `old`: an equal value of the same type. Returns whether it was.
+
+        `==` of pickled values runs without the lock. A container or view is the same only as itself.
+        """
 
 @final
 class Dict(_Mapping[_K, _V]):

@@ -11,8 +11,10 @@ pub enum ContainerError {
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
     /// Living processes have had the container's lock for too long, for instance because one is stopped.
-    #[error("this container's lock was not to be had for {waited_s} s; it is held by {holder}")]
+    #[error("the lock of {container} was not to be had for {waited_s} s; it is held by {holder}")]
     LockTimeout {
+        /// Which container: its kind, and its id in the store.
+        container: String,
         /// How long this process waited, in seconds.
         waited_s: f64,
         /// The holder at the end, 0 when unknown.
