@@ -9,7 +9,7 @@
 //! | `counter`, `counts`, `operators` | what is `onecopy.Counter`? |
 //! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
 //! | `key` | how do a Python key and its bytes turn into each other? |
-//! | `update` | what does `update_with` do? |
+//! | `update` | how is a value replaced by what is worked out from it? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `array` | what is `onecopy.Array` made of? |
 //! | `lock` | what is `container.lock`? |

@@ -153,14 +153,12 @@ unsafe extern "C" fn assign(
             return done;
         }
     }
-    match ASSIGN.get() {
+    if let Some(generated) = ASSIGN.get() {
         // SAFETY: the slot that PyO3 made for this type, called as the interpreter would.
-        Some(generated) => unsafe { generated(object, key, value) },
-        None => {
-            raise(|| index::out_of_range("list"));
-            -1
-        }
+        return unsafe { generated(object, key, value) };
     }
+    raise(|| index::out_of_range("list"));
+    -1
 }
 
 unsafe extern "C" fn append(object: *mut PyObject, value: *mut PyObject) -> *mut PyObject {

@@ -14,8 +14,8 @@ pub(crate) fn made_once<'a, T>(
     if let Some(found) = kept.get(py) {
         return Ok(found);
     }
-    let made = make()?;
-    Ok(kept.get_or_init(py, || made))
+    let new = make()?;
+    Ok(kept.get_or_init(py, || new))
 }
 
 /// What `module` calls `name`. Later calls find it in `kept`.

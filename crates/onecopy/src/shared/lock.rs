@@ -200,10 +200,9 @@ impl Heap {
 
     fn timeout(&self, owner: u32, waited: Duration, patience: Duration) -> ContainerError {
         let pid = self.container.pid_of(owner);
-        let kind = super::usage::ContainerKind::of(self.container.kind().into());
         let state = crate::sys::procfs::state(pid).unwrap_or('?');
         ContainerError::LockTimeout {
-            container: format!("{kind} {}", self.container.id()),
+            container: self.container.id(),
             waited_s: waited.as_millis() as f64 / 1000.0,
             pid,
             holder: if patience.is_zero() && pid != 0 {

@@ -59,7 +59,7 @@ pub enum ContainerKind {
 }
 
 impl ContainerKind {
-    pub(super) fn of(tag: u32) -> Self {
+    fn of(tag: u32) -> Self {
         match u8::try_from(tag) {
             Ok(list::KIND) => Self::List,
             Ok(cell::KIND) => Self::Value,

@@ -14,7 +14,7 @@ use pyo3::types::PyBytes;
 use super::super::handle;
 use super::super::word::{self, Objects, with_incoming};
 use super::patience;
-use crate::cpython::import_once;
+use crate::cpython::{import_once, made_once};
 use crate::error::Error;
 
 /// A barrier that all processes see, as `multiprocessing.Barrier`.
@@ -76,7 +76,7 @@ impl Barrier {
     }
 
     fn more(&self, py: Python<'_>) -> PyResult<&More> {
-        self.more.get_or_try_init(py, || {
+        made_once(py, &self.more, || {
             let more = self.raw.description().map_err(Error::from)?;
             let (action, timeout) = match more {
                 Some(more) => {
