@@ -222,7 +222,7 @@ impl List {
         self.remove_equal(value)
     }
 
-    /// Takes all elements out. Their memory goes back to the store.
+    /// Takes all elements out. Their memory goes back to the store, but for what a short list takes.
     ///
     /// Examples:
     ///     >>> import onecopy

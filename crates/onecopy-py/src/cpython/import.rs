@@ -9,13 +9,13 @@ use pyo3::sync::PyOnceLock;
 pub(crate) fn made_once<'a, T>(
     py: Python<'_>,
     kept: &'a PyOnceLock<T>,
-    make: impl FnOnce() -> PyResult<T>,
+    work: impl FnOnce() -> PyResult<T>,
 ) -> PyResult<&'a T> {
     if let Some(found) = kept.get(py) {
         return Ok(found);
     }
-    let new = make()?;
-    Ok(kept.get_or_init(py, || new))
+    let made = work()?;
+    Ok(kept.get_or_init(py, || made))
 }
 
 /// What `module` calls `name`. Later calls find it in `kept`.
