@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import sys
@@ -25,9 +26,9 @@ def dumps(value: Any) -> Any:
     Raises:
         TypeError: The value, or something inside it, cannot be pickled.
     """
-    part = _part(value)
-    if part is not None:
-        return part
+    left_out = part(value)
+    if left_out is not None:
+        return left_out
     _pickle.register_libraries()
     try:
         pickle_, parts = _dumps(value)
@@ -56,10 +57,10 @@ class _Pickler(_pickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         """Returns how an object is rebuilt: what is left out, by its number."""
-        part = _part(obj)
-        if part is None:
+        left_out = part(obj)
+        if left_out is None:
             return super().reducer_override(obj)
-        self.parts.append(part)
+        self.parts.append(left_out)
         return _left_out, (len(self.parts) - 1,)
 
 
@@ -87,7 +88,7 @@ def loads(pickled: bytes, parts: Sequence[Any]) -> Any:
         _loading.parts = outer
 
 
-def _part(value: Any) -> Any:
+def part(value: Any) -> Any:
     """What a container refers to, instead of pickling a value: what it shows, or itself; None for all others."""
     place = type(value).__module__
     if place == "onecopy.views":
@@ -97,6 +98,52 @@ def _part(value: Any) -> Any:
         if shown is not None:
             return shown
     return value if _onecopy.is_container(value) else None
+
+
+def same(pickled: bytes | None, kept: Any, value: Any) -> bool:
+    """Whether what a container keeps, as a pickle if that is all of it, is the same value of the same type.
+
+    Equal values are the same, though their pickles may differ: a set has another order in each process, and what is
+    twice in a value is written once. What has no `==`, or one that answers for each element as arrays have, is the
+    same if its pickle is.
+    """
+    if type(kept) is not type(value):
+        return False
+    written = dumps(value)
+    if written in (pickled, dumps(kept)):
+        return True
+    if getattr(kept, "ndim", 0):
+        return False
+    try:
+        return bool(kept == value)
+    except ValueError:  # there are arrays inside, whose `==` is neither true nor false
+        return False
+
+
+def deep_copy(container: Any, place: int, memo: dict[Any, Any]) -> Any:
+    """What `copy.deepcopy` gives of a container: the builtin, or another `Value`, with copies of what is in it.
+
+    Each read makes a new object for a container, so its place says whether it was copied before.
+    """
+    known = ("onecopy", place)  # the keys of `copy` are ints
+    if known in memo:
+        return memo[known]
+    match container:
+        case _onecopy.List():
+            items = memo[known] = []
+            items.extend(copy.deepcopy(container.to_python(), memo))
+            return items
+        case _onecopy.Dict():
+            entries = memo[known] = {}
+            entries.update(copy.deepcopy(container.to_python(), memo))
+            return entries
+        case _onecopy.Value():
+            value = memo[known] = _onecopy.Value()
+            value.set(copy.deepcopy(container.get(), memo))
+            return value
+        case _:  # nothing but keys, and their counts
+            memo[known] = container.to_python()
+            return memo[known]
 
 
 def _shown(value: Any) -> Dict[str, Any] | ArrayMemory | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+import copy
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 from onecopy._onecopy import _guarded_text, _namespace_entries
 
@@ -166,6 +168,28 @@ class Namespace:
 
     def _text(self) -> str:
         return f"onecopy.Namespace({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def __init_subclass__(cls, **kw: Any) -> None:
+        """Refuses: workers would get a Namespace."""
+        super().__init_subclass__(**kw)
+        if cls.__module__ != "onecopy.managers":
+            raise TypeError(
+                "onecopy.Namespace cannot be derived from: workers would get the Namespace without it. Keep one as an "
+                "attribute of your class"
+            )
+
+    def __copy__(self) -> SimpleNamespace:
+        """Returns the attributes of one moment."""
+        return SimpleNamespace(**vars(self))
+
+    def __deepcopy__(self, memo: dict[Any, Any], /) -> SimpleNamespace:
+        """Returns copies of the attributes of one moment."""
+        entries: Any = copy.deepcopy(self._entries, memo)
+        known: Any = ("onecopy", id(entries))
+        # It may be inside itself, and then its copy is there already.
+        copied = memo.setdefault(known, SimpleNamespace())
+        vars(copied).update(entries)
+        return cast("SimpleNamespace", copied)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles to a token."""

@@ -44,10 +44,10 @@ def _reduce_view(obj: Any) -> Any:
     if content is not None:
         name = type(obj).__name__
         article = "an" if name[0] in "AE" else "a"
-        instead = f", or put in what it holds now: {content}" if content else ""
+        comma, instead = (",", f", or put in what it holds now: {content}") if content else (", or", "")
         raise TypeError(
             f"{article} onecopy.{name} cannot be inside shared data; put both into a container, as in "
-            f"onecopy.List([x]), pass it to workers as an argument of its own{instead}"
+            f"onecopy.List([x]){comma} pass it to workers as an argument of its own{instead}"
         )
     return NotImplemented
 

@@ -150,6 +150,13 @@ class Array(StoredArray[Shape_co, DType_co]):
         """
         return cast("np.ndarray[Shape_co, DType_co]", np.array(self, order="K", subok=False))
 
+    def __init_subclass__(cls, **kw: Any) -> None:
+        """Refuses: workers would get an Array."""
+        raise TypeError(
+            "onecopy.Array cannot be derived from: workers would get the Array without it. Keep one as an attribute of "
+            "your class"
+        )
+
     def __copy__(self) -> Any:
         """Returns a plain copy."""
         return self.to_numpy()
@@ -234,7 +241,7 @@ def whole_memory(array: Array[Any, Any]) -> ArrayMemory | None:
         if is_at and (array.shape, array.strides, array.dtype) == (whole.shape, whole.strides, whole.dtype):
             return memory
     raise TypeError(
-        "a container can hold a onecopy.Array as it was made, and not a part of it or another view; put in the whole, "
+        "a container can hold an onecopy.Array as it was made, and not a part of it or another view; put in the whole, "
         "or what it holds now: x.to_numpy()"
     )
 

@@ -124,14 +124,17 @@ class List(_Collection, MutableSequence[_T]):
     def to_python(self) -> list[_T]:
         """The elements as a real list, of one moment."""
 
-    def add(self: List[int], index: SupportsIndex, amount: int | None = None, /) -> int:
-        """Adds to an int in one step (1 if no amount is given), and returns the sum.
+    @overload
+    def add(self: List[int], index: SupportsIndex, amount: SupportsIndex | None = None, /) -> int:
+        """Adds to a number in one step (1 if no amount is given), and returns the sum.
 
         Raises:
             IndexError: There is no such element.
-            TypeError: It is no int.
+            TypeError: The element, or `amount`, is no number.
         """
 
+    @overload
+    def add(self: List[float], index: SupportsIndex, amount: float | SupportsIndex | None = None, /) -> float: ...
     def update_with(self, index: SupportsIndex, function: Callable[[_T], _T], /) -> _T:
         """Replaces an element by what a function makes of it, and returns that.
 
@@ -148,11 +151,15 @@ class List(_Collection, MutableSequence[_T]):
         """
 
     def compare_exchange(self, index: SupportsIndex, old: object, new: _T, /) -> bool:
-        """Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
+        """Replaces an element if it is `old`: an equal value of the same type. Returns whether it was.
+
+        `==` of pickled values runs without the lock. A container or view is the same only as itself.
 
         Raises:
             IndexError: There is no such element.
         """
+    def __copy__(self) -> list[_T]: ...
+    def __deepcopy__(self, memo: dict[Any, Any]) -> list[Any]: ...
 
 @final
 class Value(_Container, Generic[_T]):
@@ -174,13 +181,16 @@ class Value(_Container, Generic[_T]):
 
     @value.setter
     def value(self, value: _T, /) -> None: ...
-    def add(self: Value[int], amount: int | None = None, /) -> int:
-        """Adds to an int in one step (1 if no amount is given), and returns the sum.
+    @overload
+    def add(self: Value[int], amount: SupportsIndex | None = None, /) -> int:
+        """Adds to a number in one step (1 if no amount is given), and returns the sum.
 
         Raises:
-            TypeError: The value, or `amount`, is no int.
+            TypeError: The value, or `amount`, is no number.
         """
 
+    @overload
+    def add(self: Value[float], amount: float | SupportsIndex | None = None, /) -> float: ...
     def update_with(self, function: Callable[[_T], _T], /) -> _T:
         """Replaces the value by what a function makes of it, and returns that.
 
@@ -192,7 +202,12 @@ class Value(_Container, Generic[_T]):
         """
 
     def compare_exchange(self, old: object, new: _T, /) -> bool:
-        """Replaces the value if it is `old`: the same value of the same type. Returns whether it was."""
+        """Replaces the value if it is `old`: an equal value of the same type. Returns whether it was.
+
+        `==` of pickled values runs without the lock. A container or view is the same only as itself.
+        """
+    def __copy__(self) -> Value[_T]: ...
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Value[Any]: ...
 
 @final
 class Dict(_Mapping[_K, _V]):
@@ -283,6 +298,8 @@ class Dict(_Mapping[_K, _V]):
     def __or__(self, other: Mapping[_K, _V], /) -> dict[_K, _V]: ...
     def __ror__(self, other: Mapping[_K, _V], /) -> dict[_K, _V]: ...
     def __ior__(self, other: Mapping[_K, _V] | Iterable[tuple[_K, _V]], /) -> Self: ...
+    def __copy__(self) -> dict[_K, _V]: ...
+    def __deepcopy__(self, memo: dict[Any, Any]) -> dict[_K, Any]: ...
 
 @final
 class Counter(_Mapping[_K, int]):
@@ -409,6 +426,8 @@ class Counter(_Mapping[_K, int]):
     def __ior__(self, other: _RealCounter[_K] | Counter[_K], /) -> Self: ...
     def __pos__(self) -> _RealCounter[_K]: ...
     def __neg__(self) -> _RealCounter[_K]: ...
+    def __copy__(self) -> _RealCounter[_K]: ...
+    def __deepcopy__(self, memo: dict[Any, Any]) -> _RealCounter[_K]: ...
 
 @final
 class Set(_Collection, MutableSet[_K]):
@@ -518,3 +537,5 @@ class Set(_Collection, MutableSet[_K]):
     def __ixor__(self, other: AbstractSet[_K], /) -> Self: ...  # type: ignore[override,misc]
     def __iand__(self, other: AbstractSet[object], /) -> Self: ...
     def __isub__(self, other: AbstractSet[object], /) -> Self: ...
+    def __copy__(self) -> set[_K]: ...
+    def __deepcopy__(self, memo: dict[Any, Any]) -> set[_K]: ...

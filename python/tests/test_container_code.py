@@ -76,7 +76,7 @@ def test_what_an_index_raises_is_raised() -> None:
     for add in (lambda amount: LIST([40]).add(0, amount), VALUE(40).add):
         with pytest.raises(ZeroDivisionError, match="no index"):
             add(Index(None))
-        with pytest.raises(TypeError, match="not to str"):
+        with pytest.raises(TypeError, match="of class str"):
             add("1")
         assert add(Index(2)) == 42
         assert add(Index(1 << 70)) > 1 << 70

@@ -51,9 +51,9 @@ def test_it_shows_what_it_has() -> None:
     assert ns != {"a": "x", "b": 1}
     with pytest.raises(TypeError, match="unhashable"):
         hash(ns)
-    same = copy.deepcopy(copy.copy(ns))
-    same.b = 7
-    assert ns.b == 7
+    own = copy.deepcopy(copy.copy(ns))
+    own.b = 7
+    assert ns.b == 1
 
 
 @pytest.mark.parametrize("name", ["_x", "__x", "__dict__", "__class__", "_entries", "lock", "update_with"])

@@ -2,7 +2,7 @@
 
 from collections.abc import ItemsView, Iterator, KeysView, MutableMapping, ValuesView
 from types import GenericAlias
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, SupportsIndex, TypeVar, overload
 
 from onecopy.containers import WriterLock
 
@@ -82,22 +82,31 @@ class _Mapping(_Collection, MutableMapping[_K, _V]):
     def items(self) -> ItemsView[_K, _V]:
         """The items, as they are whenever this is asked."""
 
-    def add(self, key: _K, amount: float | None = None, /) -> _V:
+    @overload
+    def add(self: _Mapping[_K, int], key: _K, amount: SupportsIndex | None = None, /) -> int:
         """Adds to the number of a key in one step. A key that is not there gets `amount`.
 
         Args:
             key: Which number.
-            amount: What to add; 1 by default.
+            amount: What to add, 1 by default: an int, a float, or anything with `__index__`.
 
         Returns:
             The sum.
 
         Raises:
-            TypeError: The value, or `amount`, is no int and no float.
+            TypeError: The value, or `amount`, is no number.
         """
 
+    @overload
+    def add(self: _Mapping[_K, float], key: _K, amount: float | SupportsIndex | None = None, /) -> float: ...
+    @overload
+    def add(self: _Mapping[_K, int], key: _K, amount: float, /) -> float: ...
+    @overload
+    def add(self: _Mapping[_K, Any], key: _K, amount: float | SupportsIndex | None = None, /) -> Any: ...
     def compare_exchange(self, key: _K, old: object, new: _V, /) -> bool:
-        """Replaces the value of a key if it is `old`: the same value of the same type.
+        """Replaces the value of a key if it is `old`: an equal value of the same type.
+
+        `==` of pickled values runs without the lock. A container or view is the same only as itself.
 
         Args:
             key: Which value.

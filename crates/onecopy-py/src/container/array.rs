@@ -46,6 +46,14 @@ impl ArrayMemory {
         PyBytes::new(py, &self.raw.description())
     }
 
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.raw.reference() == other.get().raw.reference()
+    }
+
+    fn __hash__(&self) -> u64 {
+        handle::hash(&self.raw.reference())
+    }
+
     /// Turns a token into the memory.
     #[staticmethod]
     fn attach(token: &[u8]) -> PyResult<Self> {

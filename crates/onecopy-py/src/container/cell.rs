@@ -1,7 +1,7 @@
 //! `onecopy.Value`: one value that all processes see and change.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::Cell;
+use onecopy::shared::{self, Cell, Incoming};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -9,10 +9,9 @@ use pyo3::types::PyType;
 
 use super::handle;
 use super::lock::WriterLock;
-use super::update;
+use super::update::{self, Place};
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
-use crate::error::Error;
-use crate::value::index;
+use crate::error::{Error, corrupt};
 use crate::value::repr::guarded;
 
 /// One value of any kind that all processes see and change.
@@ -48,6 +47,40 @@ impl Value {
 
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         word::object(py, self.raw.get(&Objects).map_err(Error::from)?)
+    }
+}
+
+/// The place of the value.
+struct Whole<'a, 'py> {
+    py: Python<'py>,
+    raw: &'a Cell,
+}
+
+impl<'py> Place<'py> for Whole<'_, 'py> {
+    fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    fn lock(&self) -> shared::WriterLock {
+        self.raw.writer_lock()
+    }
+
+    fn read(&self) -> PyResult<Option<Encoded>> {
+        let found = self.raw.get(&Copies).map_err(Error::from)?;
+        word::copied(self.py, found).map(Some)
+    }
+
+    fn exchange(&self, old: &Incoming<'_>, new: &Incoming<'_>) -> PyResult<Option<bool>> {
+        let exchanged = self.raw.compare_exchange(old, new);
+        Ok(Some(exchanged.map_err(Error::from)?))
+    }
+
+    fn insert(&self, _new: &Incoming<'_>) -> PyResult<bool> {
+        Err(self.absent())
+    }
+
+    fn absent(&self) -> PyErr {
+        corrupt(0, "a value without a word")
     }
 }
 
@@ -107,10 +140,13 @@ impl Value {
         self.put(value)
     }
 
-    /// Adds to an int in one step, and returns the sum.
+    /// Adds to a number in one step, and returns the sum.
+    ///
+    /// Args:
+    ///     amount: What to add, 1 by default: an int, a float, or anything with `__index__`.
     ///
     /// Raises:
-    ///     TypeError: The value, or `amount`, is no int.
+    ///     TypeError: The value, or `amount`, is no number.
     ///
     /// Examples:
     ///     >>> import onecopy
@@ -122,23 +158,19 @@ impl Value {
         amount: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, cell) = (this.py(), this.get());
-        let amount = match amount {
-            Some(amount) => index::int(amount)?.unwrap_or_else(|| amount.clone()),
-            None => 1.into_bound_py_any(py)?,
-        };
+        let amount = amount.map_or_else(|| 1.into_bound_py_any(py), |given| Ok(given.clone()))?;
         if let Ok(small) = amount.extract::<i64>()
             && let Some(sum) = cell.raw.add(small).map_err(Error::from)?
         {
             return sum.into_bound_py_any(py);
         }
-        word::add_slowly(
-            &amount,
-            || cell.read(py),
-            |old, new| Ok(cell.raw.compare_exchange(old, new).map_err(Error::from)?),
-        )
+        let raw = &cell.raw;
+        update::add(&Whole { py, raw }, &amount)
     }
 
-    /// Replaces the value if it is `old`: the same value of the same type. Returns whether it was.
+    /// Replaces the value if it is `old`: an equal value of the same type. Returns whether it was.
+    ///
+    /// `==` of pickled values runs without the lock. A container or view is the same only as itself.
     ///
     /// Examples:
     ///     >>> import onecopy
@@ -149,13 +181,8 @@ impl Value {
     ///     False
     #[pyo3(signature = (old, new, /))]
     fn compare_exchange(&self, old: &Bound<'_, PyAny>, new: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let old = Encoded::of(old)?;
-        with_incoming(new, |new| {
-            Ok(self
-                .raw
-                .compare_exchange(&old.incoming(), new)
-                .map_err(Error::from)?)
-        })
+        let (py, raw) = (old.py(), &self.raw);
+        update::compare_exchange(&Whole { py, raw }, old, new)
     }
 
     /// Replaces the value by what a function makes of it, in one step, and returns the new one.
@@ -177,16 +204,7 @@ impl Value {
         function: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, raw) = (this.py(), &this.get().raw);
-        update::with(
-            raw.writer_lock(),
-            function,
-            || word::copied(py, raw.get(&Copies).map_err(Error::from)?).map(Some),
-            || Ok(py.None().into_bound(py)),
-            |old, new| match old {
-                Some(old) => Ok(raw.compare_exchange(old, new).map_err(Error::from)?),
-                None => Ok(false),
-            },
-        )
+        update::with(&Whole { py, raw }, function, None)
     }
 
     /// The writers' lock, for `with`: others wait before they change the value, and readers go on.
@@ -227,6 +245,30 @@ impl Value {
         item: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         handle::generic(class, item)
+    }
+
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.raw.reference() == other.get().raw.reference()
+    }
+
+    fn __hash__(&self) -> u64 {
+        handle::hash(&self.raw.reference())
+    }
+
+    fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
+        let store = handle::store()?;
+        let raw = Cell::create(&store).map_err(Error::from)?;
+        let value = self.raw.get(&Copies).map_err(Error::from)?;
+        let value = word::copied(py, value)?;
+        raw.set(&value.incoming()).map_err(Error::from)?;
+        Ok(Self { raw })
+    }
+
+    fn __deepcopy__<'py>(
+        this: &Bound<'py, Self>,
+        memo: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        handle::deep_copy(this, this.get().raw.place(), memo)
     }
 
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {

@@ -14,10 +14,11 @@ use super::dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given};
-use super::keyed::{self, Keyed, Kind};
+use super::keyed::{self, Keyed, Kind, ValueOf};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::WriterLock;
 use super::operators::{self, Operator};
+use super::update;
 use crate::column::spare::Spare;
 use crate::cpython::import_once;
 use crate::error::Error;
@@ -95,7 +96,12 @@ impl Counter {
         source: Option<&Bound<'py, PyAny>>,
         counts: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
-        counts::add_all(&this.get().raw, &counted(this.py(), source, counts)?, true)
+        counts::add_all(
+            &this.get().raw,
+            &counted(this.py(), source, counts)?,
+            "Counter()",
+            true,
+        )
     }
 
     /// Becomes what an operator of counters makes of it.
@@ -227,7 +233,12 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
         source: Option<&Bound<'py, PyAny>>,
         counts: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
-        counts::add_all(&this.get().raw, &counted(this.py(), source, counts)?, false)
+        counts::add_all(
+            &this.get().raw,
+            &counted(this.py(), source, counts)?,
+            "update()",
+            false,
+        )
     }
 
     /// The same, with each count subtracted.
@@ -250,7 +261,7 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
     ) -> PyResult<()> {
         let negated = counted(this.py(), None, None)?;
         negated.call_method("subtract", PyTuple::new(this.py(), source)?, counts)?;
-        counts::add_all(&this.get().raw, &negated, false)
+        counts::add_all(&this.get().raw, &negated, "subtract()", false)
     }
 
     /// The keys with the largest counts, largest first, with their counts.
@@ -335,6 +346,7 @@ mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {
         function: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let zero = 0.into_bound_py_any(key.py())?;
-        keyed::update_with(&this.get().raw, key, function, Some(&zero))
+        let raw = &this.get().raw;
+        update::with(&ValueOf { raw, key }, function, Some(&zero))
     }
 });

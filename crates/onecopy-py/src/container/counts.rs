@@ -5,19 +5,23 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{Incoming, Key, Kind, RawDict, Tries};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt};
 
 use super::list_work::QUICK;
 use super::lock;
 use super::pairs::Pairs;
-use super::update::again;
+use super::update::{again, sum};
 use super::word::{self, Copies, Encoded, Objects};
 use crate::error::Error;
 
-/// Adds the counts of a real counter. `is_first`: into a counter that was just made, which takes anything.
-pub(super) fn add_all(raw: &RawDict, counts: &Bound<'_, PyAny>, is_first: bool) -> PyResult<()> {
+/// Adds the counts of a real counter, for `method`. `is_first`: into a counter that was just made, which takes anything.
+pub(super) fn add_all(
+    raw: &RawDict,
+    counts: &Bound<'_, PyAny>,
+    method: &str,
+    is_first: bool,
+) -> PyResult<()> {
     let counts = counts.cast::<PyDict>()?;
     let mut pairs = Pairs::of(counts.len());
     let mut amounts = Vec::with_capacity(counts.len());
@@ -48,13 +52,13 @@ pub(super) fn add_all(raw: &RawDict, counts: &Bound<'_, PyAny>, is_first: bool) 
         if !kept.all(|count| is_kept_plain(&count.incoming())) {
             locked = None;
         }
-        let sums = tries.run(|| add(py, &amounts, &before))?;
+        let sums = tries.run(|| add(py, method, &amounts, &before))?;
         let done = exchange(raw, &items, &sums, &before);
         drop(locked);
         if done? {
             return Ok(());
         }
-        again(py, &mut tries)?;
+        again(py, &mut tries, method)?;
     }
 }
 
@@ -72,17 +76,14 @@ fn read(py: Python<'_>, raw: &RawDict, items: &[Counted<'_>]) -> PyResult<Vec<Op
 /// Works the sums out.
 fn add<'py>(
     py: Python<'py>,
+    method: &str,
     amounts: &[Bound<'py, PyAny>],
     before: &[Option<Encoded>],
 ) -> PyResult<Vec<Encoded>> {
     let add_one = |(amount, old): (&Bound<'py, PyAny>, &Option<Encoded>)| {
-        check(amount)?;
-        let Some(old) = old else {
-            return Encoded::of(amount);
-        };
-        let old = word::object(py, old.incoming().make(&Objects))?;
-        check(&old)?;
-        Encoded::of(&old.add(amount)?)
+        let old = old.as_ref().map(Encoded::incoming);
+        let old = old.map(|old| word::object(py, old.make(&Objects)));
+        Encoded::of(&sum(method, old.transpose()?, amount)?)
     };
     amounts.iter().zip(before).map(add_one).collect()
 }
@@ -101,16 +102,6 @@ fn exchange(
     let before = before.iter().map(Option::as_ref);
     let before: Vec<_> = before.map(|old| old.map(Encoded::incoming)).collect();
     Ok(raw.exchange_all(&items, &before).map_err(Error::from)?)
-}
-
-fn check(number: &Bound<'_, PyAny>) -> PyResult<()> {
-    if number.is_instance_of::<PyInt>() || number.is_instance_of::<PyFloat>() {
-        return Ok(());
-    }
-    let name = number.get_type().name()?;
-    Err(PyTypeError::new_err(format!(
-        "add() takes numbers and adds to numbers, not to {name}"
-    )))
 }
 
 /// Whether adding a number runs no code of others.

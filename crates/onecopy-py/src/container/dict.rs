@@ -15,10 +15,11 @@ use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
 use super::handle::{self, Given, of_itself};
 use super::key::no_key;
-use super::keyed::{self, Keyed, Kind};
+use super::keyed::{self, Keyed, Kind, ValueOf};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::WriterLock;
 use super::pairs::{Pairs, update_from};
+use super::update;
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;
@@ -247,7 +248,8 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         default: Given<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let Given(first) = default;
-        keyed::update_with(&this.get().raw, key, function, first.as_ref())
+        let raw = &this.get().raw;
+        update::with(&ValueOf { raw, key }, function, first.as_ref())
     }
 });
 

@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use onecopy::shared::Reference;
 use onecopy::{Store, Token};
 use pyo3::basic::CompareOp;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
@@ -39,6 +42,42 @@ pub(super) fn of_itself(operation: CompareOp) -> Option<bool> {
         CompareOp::Eq => Some(true),
         CompareOp::Ne => Some(false),
         _ => None,
+    }
+}
+
+/// The hash of what compares by the object of the store that it stands for.
+pub(super) fn hash(reference: &Reference) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    reference.id().hash(&mut hasher);
+    hasher.finish()
+}
+
+static DEEP_COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// What `copy.deepcopy` makes of a container, once for each `place`: its own of what is in it.
+pub(super) fn deep_copy<'py, T>(
+    container: &Bound<'py, T>,
+    place: u64,
+    memo: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let make = import_once(
+        container.py(),
+        &DEEP_COPY,
+        "onecopy._containers",
+        "deep_copy",
+    )?;
+    make.call1((container.as_any(), place, memo))
+}
+
+/// What is raised instead of a copy: others wait for this one.
+#[cold]
+pub(super) fn no_copy<T>(object: &Bound<'_, T>) -> PyErr {
+    let object = object.as_any();
+    match object.get_type().name() {
+        Ok(name) => PyTypeError::new_err(format!(
+            "onecopy.{name} cannot be copied: processes wait for this one. Hand it over as it is"
+        )),
+        Err(error) => error,
     }
 }
 

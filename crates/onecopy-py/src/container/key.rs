@@ -13,10 +13,10 @@ use onecopy::shared::{Canonical, Incoming, Key, Kind, RawDict, Word, canonical, 
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyComplex, PyFloat, PyFrozenSet, PyTuple};
+use pyo3::types::{PyBytes, PyFloat, PyFrozenSet, PyTuple};
 
 use super::found::{DEPTH, FROZENSET, TUPLE, WORD};
-use super::word::{Encoded, with_incoming};
+use super::word::{Encoded, is_scalar, with_incoming};
 use crate::cpython::import_once;
 use crate::value::item::Item;
 use crate::value::key;
@@ -94,9 +94,6 @@ fn with_canonical<T>(
     depth: usize,
     take: impl FnOnce(Incoming<'_>, Option<Word>) -> PyResult<T>,
 ) -> PyResult<T> {
-    let is_scalar = |key: &Bound<'_, PyAny>| {
-        Item::of(key).scalar(&mut Vec::new()).is_some() && !key.is_exact_instance_of::<PyComplex>()
-    };
     if is_scalar(key) {
         return with_incoming(key, |given| canonical_of(given, take));
     }

@@ -3,15 +3,16 @@
 
 use std::sync::OnceLock;
 
-use onecopy::shared::{DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, RawDict, Snapshot};
+use onecopy::shared::{
+    DictKind, End, Incoming, KeyAdded, KeyExchanged, Part, RawDict, Snapshot, WriterLock,
+};
 use pyo3::IntoPyObjectExt as _;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyInt};
+use pyo3::types::PyDict;
 
 use super::handle;
 use super::key::{no_key, with_key};
-use super::update;
+use super::update::{self, Place};
 use super::word::{self, Copies, Encoded, Found, Objects, Raised, with_incoming};
 use crate::error::Error;
 
@@ -158,6 +159,51 @@ pub(super) fn dict_of<'py>(py: Python<'py>, picture: &Snapshot) -> PyResult<Boun
     Ok(dict)
 }
 
+/// Where a dict has, or may have, the value of a key.
+pub(super) struct ValueOf<'a, 'py> {
+    pub(super) raw: &'a RawDict,
+    pub(super) key: &'a Bound<'py, PyAny>,
+}
+
+impl<'py> Place<'py> for ValueOf<'_, 'py> {
+    fn py(&self) -> Python<'py> {
+        self.key.py()
+    }
+
+    fn lock(&self) -> WriterLock {
+        self.raw.writer_lock()
+    }
+
+    fn read(&self) -> PyResult<Option<Encoded>> {
+        let found = with_key(self.raw, self.key, |key| {
+            Ok(self.raw.get(key, &Copies).map_err(Error::from)?)
+        })?;
+        found
+            .map(|found| word::copied(self.key.py(), found))
+            .transpose()
+    }
+
+    fn exchange(&self, old: &Incoming<'_>, new: &Incoming<'_>) -> PyResult<Option<bool>> {
+        let exchanged = with_key(self.raw, self.key, |key| {
+            let exchanged = self.raw.compare_exchange(key, old, new);
+            Ok(exchanged.map_err(Error::from)?)
+        })?;
+        Ok(match exchanged {
+            KeyExchanged::Yes => Some(true),
+            KeyExchanged::No => Some(false),
+            KeyExchanged::NoKey => None,
+        })
+    }
+
+    fn insert(&self, new: &Incoming<'_>) -> PyResult<bool> {
+        Ok(!set_default(self.raw, self.key, new)?)
+    }
+
+    fn absent(&self) -> PyErr {
+        no_key(self.key)
+    }
+}
+
 /// Adds to the number of a key in one step; the sum. A key that is not there gets what was to be added.
 pub(super) fn add<'py>(
     raw: &RawDict,
@@ -165,7 +211,10 @@ pub(super) fn add<'py>(
     amount: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = key.py();
-    let amount = &amount.map_or_else(|| 1.into_bound_py_any(py), Ok)?;
+    let amount = &match amount {
+        Some(amount) => update::number("add()", &amount)?,
+        None => 1.into_bound_py_any(py)?,
+    };
     let added = with_incoming(amount, |amount| {
         with_key(raw, key, |key| {
             Ok(raw.add(key, amount).map_err(Error::from)?)
@@ -177,44 +226,7 @@ pub(super) fn add<'py>(
             py,
             Incoming::Blob(onecopy::shared::Kind::Int, &bytes).make(&Objects),
         ),
-        KeyAdded::NoInt => add_slowly(raw, key, amount),
-    }
-}
-
-/// The same where one of the numbers is a float.
-#[cold]
-fn add_slowly<'py>(
-    raw: &RawDict,
-    key: &Bound<'py, PyAny>,
-    amount: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let is_number = |value: &Bound<'py, PyAny>| {
-        value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>()
-    };
-    let zero = PyInt::new(key.py(), 0).into_any();
-    loop {
-        let old = get(raw, key)?;
-        for operand in [old.as_ref().unwrap_or(&zero), amount] {
-            if !is_number(operand) {
-                let name = operand.get_type().name()?;
-                return Err(PyTypeError::new_err(format!(
-                    "add() takes numbers and adds to numbers, not to {name}"
-                )));
-            }
-        }
-        let Some(old) = old else {
-            let exists = with_incoming(amount, |amount| set_default(raw, key, amount))?;
-            if !exists {
-                return Ok(amount.clone());
-            }
-            continue;
-        };
-        let sum = old.add(amount)?;
-        let old = Encoded::of(&old)?;
-        if with_incoming(&sum, |sum| exchange(raw, key, &old.incoming(), sum))? != KeyExchanged::No
-        {
-            return Ok(sum);
-        }
+        KeyAdded::NoInt => update::add(&ValueOf { raw, key }, amount),
     }
 }
 
@@ -231,54 +243,4 @@ pub(super) fn set_default(
         Some(Err(Raised)) => Err(PyErr::fetch(key.py())),
         found => Ok(found.is_some()),
     }
-}
-
-fn exchange(
-    raw: &RawDict,
-    key: &Bound<'_, PyAny>,
-    old: &Incoming<'_>,
-    new: &Incoming<'_>,
-) -> PyResult<KeyExchanged> {
-    with_key(raw, key, |key| {
-        Ok(raw.compare_exchange(key, old, new).map_err(Error::from)?)
-    })
-}
-
-/// Replaces a value if it is `old`; whether it was.
-pub(super) fn compare_exchange(
-    raw: &RawDict,
-    key: &Bound<'_, PyAny>,
-    old: &Bound<'_, PyAny>,
-    new: &Bound<'_, PyAny>,
-) -> PyResult<bool> {
-    let old = Encoded::of(old)?;
-    match with_incoming(new, |new| exchange(raw, key, &old.incoming(), new))? {
-        KeyExchanged::Yes => Ok(true),
-        KeyExchanged::No => Ok(false),
-        KeyExchanged::NoKey => Err(no_key(key)),
-    }
-}
-
-/// Replaces the value of a key by what a function makes of it. `first`: the value of a key that is not there.
-pub(super) fn update_with<'py>(
-    raw: &RawDict,
-    key: &Bound<'py, PyAny>,
-    function: &Bound<'py, PyAny>,
-    first: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    update::with(
-        raw.writer_lock(),
-        function,
-        || {
-            let found = with_key(raw, key, |key| {
-                Ok(raw.get(key, &Copies).map_err(Error::from)?)
-            })?;
-            found.map(|found| word::copied(key.py(), found)).transpose()
-        },
-        || first.cloned().ok_or_else(|| no_key(key)),
-        |old, new| match old {
-            Some(old) => Ok(exchange(raw, key, old, new)? == KeyExchanged::Yes),
-            None => Ok(!set_default(raw, key, new)?),
-        },
-    )
 }

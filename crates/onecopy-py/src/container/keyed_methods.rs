@@ -53,6 +53,17 @@ macro_rules! keyed_methods {
                 handle::reduce(this.py(), &ATTACH, stringify!($attach), &token)
             }
 
+            fn __copy__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                this.call_method0("to_python")
+            }
+
+            fn __deepcopy__<'py>(
+                this: &Bound<'py, Self>,
+                memo: &Bound<'py, PyAny>,
+            ) -> PyResult<Bound<'py, PyAny>> {
+                handle::deep_copy(this, this.get().raw.place(), memo)
+            }
+
             /// Takes everything out. Its memory goes back to the store.
             ///
             /// Examples:
@@ -173,7 +184,9 @@ macro_rules! mapping_methods {
                 DictItems::of(Keyed::new(Kind::$class, this.clone().into_any().unbind(), &this.get().raw))
             }
 
-            /// Replaces the value of a key if it is `old`: the same value of the same type. Returns whether it was.
+            /// Replaces the value of a key if it is `old`: an equal value of the same type. Returns whether it was.
+            ///
+            /// `==` of pickled values runs without the lock. A container or view is the same only as itself.
             ///
             /// Args:
             ///     key: Which value.
@@ -197,7 +210,8 @@ macro_rules! mapping_methods {
                 old: &Bound<'_, PyAny>,
                 new: &Bound<'_, PyAny>,
             ) -> PyResult<bool> {
-                keyed::compare_exchange(&self.raw, key, old, new)
+                let raw = &self.raw;
+                update::compare_exchange(&ValueOf { raw, key }, old, new)
             }
 
             $($more)*

@@ -21,7 +21,7 @@ use super::counter::Counter;
 use super::dict::Dict;
 use super::keyed;
 use super::set::Set;
-use super::slots::{add_method, guard, inner, method};
+use super::slots::{add_method, guard, inner};
 use super::word::{Copies, Found, Raised, Reader, quick_key, quick_value, raise_failure};
 use crate::column::spare::Spare;
 use crate::value::scalar;
@@ -353,7 +353,7 @@ unsafe extern "C" fn discard(object: *mut PyObject, element: *mut PyObject) -> *
 const GET: &CStr = c"get($self, key, default=None, /)\n--\n\nThe value of a key, or `default` if there is no such key.\n\nExamples:\n    >>> import onecopy\n    >>> onecopy.Dict(a=1).get(\"b\", 0)\n    0";
 const SETDEFAULT: &CStr = c"setdefault($self, key, default=None, /)\n--\n\nThe value of a key. A key that is not there is set to `default`.\n\nExamples:\n    >>> import onecopy\n    >>> owners = onecopy.Dict()\n    >>> owners.setdefault(\"job\", \"me\")\n    'me'\n    >>> owners.setdefault(\"job\", \"you\")\n    'me'";
 const POP: &CStr = c"pop($self, key, default=..., /)\n--\n\nTakes a key out and returns its value; `default` if there is no such key.\n\nRaises:\n    KeyError: There is no such key, and no default.\n\nExamples:\n    >>> import onecopy\n    >>> onecopy.Dict(a=1).pop(\"a\")\n    1";
-const ADD: &CStr = c"add($self, key, amount=None, /)\n--\n\nAdds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.\n\nArgs:\n    key: Which number.\n    amount: What to add, 1 by default.\n\nRaises:\n    TypeError: The value, or `amount`, is no int and no float.\n\nExamples:\n    >>> import onecopy\n    >>> counts = onecopy.Dict(a=1)\n    >>> counts.add(\"a\"), counts.add(\"b\", 5)\n    (2, 5)";
+const ADD: &CStr = c"add($self, key, amount=None, /)\n--\n\nAdds to the number of a key in one step, and returns the sum. A key that is not there gets `amount`.\n\nArgs:\n    key: Which number.\n    amount: What to add, 1 by default: an int, a float, or anything with `__index__`.\n\nRaises:\n    TypeError: The value, or `amount`, is no number.\n\nExamples:\n    >>> import onecopy\n    >>> counts = onecopy.Dict(a=1)\n    >>> counts.add(\"a\"), counts.add(\"b\", 5)\n    (2, 5)";
 const ADD_ELEMENT: &CStr = c"add($self, element, /)\n--\n\nAdds an element.\n\nExamples:\n    >>> import onecopy\n    >>> seen = onecopy.Set(\"a\")\n    >>> seen.add(\"b\")\n    >>> len(seen)\n    2";
 const DISCARD: &CStr = c"discard($self, element, /)\n--\n\nTakes an element out, if it is there.\n\nExamples:\n    >>> import onecopy\n    >>> seen = onecopy.Set(\"ab\")\n    >>> seen.discard(\"a\")\n    >>> seen\n    onecopy.Set({'b'})";
 
@@ -396,7 +396,7 @@ fn install_mapping<C: Mapping>(py: Python<'_>) -> PyResult<()> {
         let meth = ffi::PyMethodDefPointer {
             PyCFunctionFast: function,
         };
-        add_method(&class, method(name, meth, ffi::METH_FASTCALL, doc))?;
+        add_method(&class, name, meth, ffi::METH_FASTCALL, doc)?;
     }
     Ok(())
 }
@@ -415,7 +415,7 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
         let meth = ffi::PyMethodDefPointer {
             PyCFunction: function,
         };
-        add_method(&class, method(name, meth, ffi::METH_O, doc))?;
+        add_method(&class, name, meth, ffi::METH_O, doc)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! lock. What the copy decides is done only if the list is still as it was, or it is looked at again.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Added, Exchanged, Incoming, RawList};
+use onecopy::shared::{Added, Incoming, RawList};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -18,7 +18,7 @@ pub(super) use super::list_work::List;
 use super::list_work::{assign_out_of_range, no_element, slice_of};
 use super::lock::WriterLock;
 use super::update;
-use super::word::{self, Copies, Encoded, Objects, with_incoming};
+use super::word::{self, Encoded, Objects, with_incoming};
 use crate::error::Error;
 use crate::value::repr::guarded;
 use crate::value::{Truth, index, key};
@@ -335,19 +335,30 @@ impl List {
         self.to_list(py)
     }
 
+    fn __copy__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.to_list(py)
+    }
+
+    fn __deepcopy__<'py>(
+        this: &Bound<'py, Self>,
+        memo: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        handle::deep_copy(this, this.get().raw.place(), memo)
+    }
+
     fn __str__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(self.to_list(py)?.str()?.to_string())
     }
 
-    /// Adds to an int in one step, and returns the sum.
+    /// Adds to a number in one step, and returns the sum.
     ///
     /// Args:
     ///     index: Which element.
-    ///     amount: What to add.
+    ///     amount: What to add, 1 by default: an int, a float, or anything with `__index__`.
     ///
     /// Raises:
     ///     IndexError: There is no such element.
-    ///     TypeError: It is no int.
+    ///     TypeError: The element, or `amount`, is no number.
     ///
     /// Examples:
     ///     >>> import onecopy
@@ -363,10 +374,7 @@ impl List {
         let py = this.py();
         let list = this.get();
         let at = index::subscript(index, "list")?;
-        let amount = match amount {
-            Some(amount) => index::int(amount)?.unwrap_or_else(|| amount.clone()),
-            None => 1.into_bound_py_any(py)?,
-        };
+        let amount = amount.map_or_else(|| 1.into_bound_py_any(py), |given| Ok(given.clone()))?;
         if let Ok(small) = amount.extract::<i64>() {
             match list.raw.add(at as i64, small).map_err(Error::from)? {
                 Added::Sum(sum) => return sum.into_bound_py_any(py),
@@ -374,25 +382,12 @@ impl List {
                 Added::NoInt => {}
             }
         }
-        word::add_slowly(
-            &amount,
-            || {
-                let found = list.raw.get(at as i64, &Objects).map_err(Error::from)?;
-                word::object(py, found.ok_or_else(no_element)?)
-            },
-            |old, new| match list
-                .raw
-                .compare_exchange(at as i64, old, new)
-                .map_err(Error::from)?
-            {
-                Exchanged::Yes => Ok(true),
-                Exchanged::No => Ok(false),
-                Exchanged::NoElement => Err(no_element()),
-            },
-        )
+        update::add(&list.element(py, at), &amount)
     }
 
-    /// Replaces an element if it is `old`: the same value of the same type. Returns whether it was.
+    /// Replaces an element if it is `old`: an equal value of the same type. Returns whether it was.
+    ///
+    /// `==` of pickled values runs without the lock. A container or view is the same only as itself.
     ///
     /// Args:
     ///     index: Which element.
@@ -417,19 +412,7 @@ impl List {
         new: &Bound<'_, PyAny>,
     ) -> PyResult<bool> {
         let at = index::subscript(index, "list")?;
-        let old = Encoded::of(old)?;
-        let exchanged = with_incoming(new, |new| {
-            let old = old.incoming();
-            Ok(self
-                .raw
-                .compare_exchange(at as i64, &old, new)
-                .map_err(Error::from)?)
-        })?;
-        match exchanged {
-            Exchanged::Yes => Ok(true),
-            Exchanged::No => Ok(false),
-            Exchanged::NoElement => Err(no_element()),
-        }
+        update::compare_exchange(&self.element(old.py(), at), old, new)
     }
 
     /// Replaces an element by what a function makes of it, in one step, and returns the new one.
@@ -456,28 +439,8 @@ impl List {
         index: &Bound<'py, PyAny>,
         function: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, raw) = (this.py(), &this.get().raw);
-        let at = index::whole(index)? as i64;
-        update::with(
-            raw.writer_lock(),
-            function,
-            || {
-                let found = raw.get(at, &Copies).map_err(Error::from)?;
-                word::copied(py, found.ok_or_else(no_element)?).map(Some)
-            },
-            || Err(no_element()),
-            |old, new| {
-                let Some(old) = old else {
-                    return Ok(false);
-                };
-                let exchanged = raw.compare_exchange(at, old, new);
-                match exchanged.map_err(Error::from)? {
-                    Exchanged::Yes => Ok(true),
-                    Exchanged::No => Ok(false),
-                    Exchanged::NoElement => Err(no_element()),
-                }
-            },
-        )
+        let at = index::whole(index)?;
+        update::with(&this.get().element(this.py(), at), function, None)
     }
 
     /// The writers' lock, for `with`: others wait before they change the list, and readers go on.

@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use onecopy::ContainerError;
-use onecopy::shared::{Incoming, RawList, Slice, Snapshot, Tries};
+use onecopy::shared::{Exchanged, Incoming, RawList, Slice, Snapshot, Tries, WriterLock};
 use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice};
 
 use super::lock;
+use super::update::Place;
 use super::wait::Quiet;
-use super::word::{self, Encoded, Objects, with_incoming};
+use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::item::Item;
@@ -79,6 +80,12 @@ impl List {
     pub(super) fn of(raw: RawList) -> Self {
         let spare = Spare::new();
         Self { raw, spare }
+    }
+
+    /// Where an element is, or may be.
+    pub(super) fn element<'a, 'py>(&'a self, py: Python<'py>, at: isize) -> Element<'a, 'py> {
+        let (raw, at) = (&self.raw, at as i64);
+        Element { py, raw, at }
     }
 
     /// Tries until nobody has changed the list meanwhile.
@@ -157,6 +164,45 @@ impl List {
             return other.get().to_list(other.py()).map(Some);
         }
         Ok(other.cast::<PyList>().ok().cloned())
+    }
+}
+
+/// Where a list has, or may have, an element.
+pub(super) struct Element<'a, 'py> {
+    py: Python<'py>,
+    raw: &'a RawList,
+    at: i64,
+}
+
+impl<'py> Place<'py> for Element<'_, 'py> {
+    fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    fn lock(&self) -> WriterLock {
+        self.raw.writer_lock()
+    }
+
+    fn read(&self) -> PyResult<Option<Encoded>> {
+        let found = self.raw.get(self.at, &Copies).map_err(Error::from)?;
+        word::copied(self.py, found.ok_or_else(no_element)?).map(Some)
+    }
+
+    fn exchange(&self, old: &Incoming<'_>, new: &Incoming<'_>) -> PyResult<Option<bool>> {
+        let exchanged = self.raw.compare_exchange(self.at, old, new);
+        Ok(match exchanged.map_err(Error::from)? {
+            Exchanged::Yes => Some(true),
+            Exchanged::No => Some(false),
+            Exchanged::NoElement => None,
+        })
+    }
+
+    fn insert(&self, _new: &Incoming<'_>) -> PyResult<bool> {
+        Err(self.absent())
+    }
+
+    fn absent(&self) -> PyErr {
+        no_element()
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) fn of(pickle: &Bound<'_, PyBytes>, parts: &Bound<'_, PyList>) -> PyRe
     Ok(mixed.map_err(Error::from)?)
 }
 
-fn reference_of(part: &Bound<'_, PyAny>) -> PyResult<Reference> {
+/// The reference to what `onecopy._containers.part` gives.
+pub(super) fn reference_of(part: &Bound<'_, PyAny>) -> PyResult<Reference> {
     let found = match part.cast::<Image>() {
         Ok(image) => reference::of_image(image.get()),
         Err(_) => reference::of_container(part)?,

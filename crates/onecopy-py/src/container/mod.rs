@@ -9,7 +9,7 @@
 //! | `counter`, `counts`, `operators` | what is `onecopy.Counter`? |
 //! | `keyed`, `keyed_methods`, `pairs` | what have these three in common? |
 //! | `key` | how do a Python key and its bytes turn into each other? |
-//! | `update` | what does `update_with` do? |
+//! | `update` | how is a value replaced by what is worked out from it? |
 //! | `cell` | what is `onecopy.Value`? |
 //! | `array` | what is `onecopy.Array` made of? |
 //! | `lock` | what is `container.lock`? |
@@ -90,26 +90,35 @@ fn keyed_of(object: &Bound<'_, PyAny>) -> Option<Keyed> {
 }
 
 /// The reference to the container that an object stands for.
-fn reference_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
+fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
     if let Ok(list) = object.cast::<list::List>() {
-        return Ok(Some(list.get().raw.reference()));
+        return Some(list.get().raw.reference());
     }
     if let Ok(value) = object.cast::<cell::Value>() {
-        return Ok(Some(value.get().raw.reference()));
+        return Some(value.get().raw.reference());
     }
     if let Ok(memory) = object.cast::<array::ArrayMemory>() {
-        return Ok(Some(memory.get().raw.reference()));
+        return Some(memory.get().raw.reference());
     }
     match keyed_of(object) {
-        Some(keyed) => Ok(Some(keyed.raw().reference())),
+        Some(keyed) => Some(keyed.raw().reference()),
         None => sync::reference_of(object),
     }
 }
 
+/// The same, of an object that is put into a container.
+fn put_in(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
+    let reference = reference_of(object);
+    if reference.is_some() {
+        sync::complete(object)?;
+    }
+    Ok(reference)
+}
+
 /// Whether an object stands for a container.
 #[pyfunction]
-fn is_container(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    Ok(reference_of(object)?.is_some())
+fn is_container(object: &Bound<'_, PyAny>) -> bool {
+    reference_of(object).is_some()
 }
 
 static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -151,7 +160,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     wait::install();
     Keyed::register(keyed_of);
-    reference::register(reference_of, object_of);
+    reference::register(put_in, object_of);
     module.add_class::<list::List>()?;
     module.add_class::<cell::Value>()?;
     module.add_class::<lock::WriterLock>()?;

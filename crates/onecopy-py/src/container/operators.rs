@@ -89,5 +89,5 @@ pub(super) fn combine(raw: &RawDict, how: Operator, other: &Bound<'_, PyAny>) ->
         }
         Ok(changes)
     };
-    change(py, raw, has_plain, work_out)
+    change(py, raw, how.symbol(), has_plain, work_out)
 }

@@ -174,6 +174,7 @@ impl Changes {
 pub(super) fn change(
     py: Python<'_>,
     raw: &RawDict,
+    method: &str,
     is_plain: impl Fn(&Snapshot) -> bool,
     work_out: impl Fn(&Snapshot) -> PyResult<Changes>,
 ) -> PyResult<()> {
@@ -193,7 +194,7 @@ pub(super) fn change(
         if is_now {
             return Ok(());
         }
-        again(py, &mut tries)?;
+        again(py, &mut tries, method)?;
     }
 }
 

@@ -188,7 +188,7 @@ impl Set {
             }
             Ok(changes)
         };
-        change(other.py(), &self.raw, |_| true, work_out)
+        change(other.py(), &self.raw, "update()", |_| true, work_out)
     }
 
     /// Takes out what is also in `other`, and adds what is only there.

@@ -6,7 +6,7 @@
 //! exception.
 #![allow(unsafe_code, reason = "slots are functions over raw objects")]
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::OnceLock;
@@ -153,11 +153,12 @@ unsafe extern "C" fn assign(
             return done;
         }
     }
-    match ASSIGN.get() {
+    if let Some(generated) = ASSIGN.get() {
         // SAFETY: the slot that PyO3 made for this type, called as the interpreter would.
-        Some(generated) => unsafe { generated(object, key, value) },
-        None => -1,
+        return unsafe { generated(object, key, value) };
     }
+    raise(|| index::out_of_range("list"));
+    -1
 }
 
 unsafe extern "C" fn append(object: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
@@ -238,35 +239,29 @@ unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
     guard(|| iterator.advance())
 }
 
-const APPEND: &std::ffi::CStr = c"append($self, object, /)\n--\n\nAdds an element at the end.\n\nExamples:\n    >>> import onecopy\n    >>> numbers = onecopy.List([1])\n    >>> numbers.append(2)\n    >>> numbers\n    onecopy.List([1, 2])";
-const POP: &std::ffi::CStr = c"pop($self, index=-1, /)\n--\n\nTakes an element out, the last one by default, and returns it.\n\nRaises:\n    IndexError: There is none at this index.\n\nExamples:\n    >>> import onecopy\n    >>> numbers = onecopy.List([1, 2, 3])\n    >>> numbers.pop(), numbers.pop(0)\n    (3, 1)";
+const APPEND: &CStr = c"append($self, object, /)\n--\n\nAdds an element at the end.\n\nExamples:\n    >>> import onecopy\n    >>> numbers = onecopy.List([1])\n    >>> numbers.append(2)\n    >>> numbers\n    onecopy.List([1, 2])";
+const POP: &CStr = c"pop($self, index=-1, /)\n--\n\nTakes an element out, the last one by default, and returns it.\n\nRaises:\n    IndexError: There is none at this index.\n\nExamples:\n    >>> import onecopy\n    >>> numbers = onecopy.List([1, 2, 3])\n    >>> numbers.pop(), numbers.pop(0)\n    (3, 1)";
 
 /// Adds a method that is written by hand to a class.
-pub(super) fn add_method(class: &Bound<'_, PyAny>, method: ffi::PyMethodDef) -> PyResult<()> {
+pub(super) fn add_method(
+    class: &Bound<'_, PyAny>,
+    name: &'static CStr,
+    meth: ffi::PyMethodDefPointer,
+    flags: c_int,
+    doc: &'static CStr,
+) -> PyResult<()> {
     // The class refers to its methods for ever.
-    let method: &'static mut ffi::PyMethodDef = Box::leak(Box::new(method));
-    // SAFETY: a name that is a literal, as both callers give one.
-    let name = unsafe { std::ffi::CStr::from_ptr(method.ml_name) };
+    let method: &'static mut ffi::PyMethodDef = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr().cast::<c_char>(),
+        ml_meth: meth,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }));
     // SAFETY: a live class and a method that lives for ever.
     let descriptor = unsafe { ffi::PyDescr_NewMethod(class.as_ptr().cast(), method) };
     // SAFETY: a new reference, or null with an exception set.
     let descriptor = unsafe { Bound::from_owned_ptr_or_err(class.py(), descriptor) }?;
     class.setattr(name.to_string_lossy().as_ref(), descriptor)
-}
-
-/// A method that is written by hand.
-pub(super) fn method(
-    name: &'static std::ffi::CStr,
-    meth: ffi::PyMethodDefPointer,
-    flags: c_int,
-    doc: &'static std::ffi::CStr,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr().cast::<c_char>(),
-        ml_meth: meth,
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
 }
 
 /// Puts the slots of this file into the types. Called once, when the module is made, before any instance exists.
@@ -282,7 +277,8 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     let sequence = unsafe { (*class).tp_as_sequence };
     // SAFETY: null, or the type's own table, which nobody else refers to now.
     let sequence = unsafe { sequence.as_mut() }.ok_or_else(incomplete)?;
-    SUBSCRIPT.get_or_init(|| mapping.mp_subscript.unwrap_or(subscript));
+    let generated = mapping.mp_subscript.ok_or_else(incomplete)?;
+    SUBSCRIPT.get_or_init(|| generated);
     let generated = mapping.mp_ass_subscript.ok_or_else(incomplete)?;
     ASSIGN.get_or_init(|| generated);
     mapping.mp_subscript = Some(subscript);
@@ -296,11 +292,11 @@ pub(super) fn install(py: Python<'_>) -> PyResult<()> {
     let one = ffi::PyMethodDefPointer {
         PyCFunction: append,
     };
-    add_method(&list, method(c"append", one, ffi::METH_O, APPEND))?;
+    add_method(&list, c"append", one, ffi::METH_O, APPEND)?;
     let fast = ffi::PyMethodDefPointer {
         PyCFunctionFast: pop,
     };
-    add_method(&list, method(c"pop", fast, ffi::METH_FASTCALL, POP))?;
+    add_method(&list, c"pop", fast, ffi::METH_FASTCALL, POP)?;
     // SAFETY: live types; the interpreter forgets what it remembers of them.
     unsafe { ffi::PyType_Modified(class) };
     // SAFETY: live types; the interpreter forgets what it remembers of them.

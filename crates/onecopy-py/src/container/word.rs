@@ -13,7 +13,7 @@ use onecopy::shared::{Incoming, Kind, Large, Reference, Sink, Word};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyInt, PyList};
+use pyo3::types::{PyBytes, PyComplex, PyList};
 
 pub(super) use super::found::{
     Found, Objects, Raised, Reader, list_of, object, pair, raise_failure,
@@ -53,28 +53,43 @@ pub(super) fn is_plain(value: &Incoming<'_>) -> bool {
     }
 }
 
-/// Adds to an int that is too wide for one step: reads, adds, and replaces it if it is still the same.
-pub(super) fn add_slowly<'py>(
-    amount: &Bound<'py, PyAny>,
-    read: impl Fn() -> PyResult<Bound<'py, PyAny>>,
-    replace: impl Fn(&Incoming<'_>, &Incoming<'_>) -> PyResult<bool>,
-) -> PyResult<Bound<'py, PyAny>> {
-    loop {
-        let old = read()?;
-        for operand in [&old, amount] {
-            if !operand.is_exact_instance_of::<PyInt>() {
-                let name = operand.get_type().name()?;
-                return Err(PyTypeError::new_err(format!(
-                    "add() takes ints and adds to ints, not to {name}"
-                )));
-            }
-        }
-        let sum = old.add(amount)?;
-        let expected = Encoded::of(&old)?;
-        if with_incoming(&sum, |sum| replace(&expected.incoming(), sum))? {
-            return Ok(sum);
-        }
+/// Whether a value is kept so that it is the same only as the same bytes.
+pub(super) fn is_scalar(value: &Bound<'_, PyAny>) -> bool {
+    Item::of(value).scalar(&mut Vec::new()).is_some() && !value.is_exact_instance_of::<PyComplex>()
+}
+
+static PART: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A value that is the same only as what is kept: a scalar, a container or a view. `None` of others.
+pub(super) fn exact(value: &Bound<'_, PyAny>) -> PyResult<Option<Encoded>> {
+    if is_scalar(value) {
+        return Encoded::of(value).map(Some);
     }
+    let part = import_once(value.py(), &PART, "onecopy._containers", "part")?.call1((value,))?;
+    if part.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Encoded::Reference(mixed::reference_of(&part)?)))
+}
+
+static SAME: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Whether a value that is kept is the same as one that is no scalar, container or view. Runs code of others.
+pub(super) fn is_same(
+    py: Python<'_>,
+    kept: &Incoming<'_>,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    if is_plain(kept) {
+        return Ok(false);
+    }
+    let pickle = match kept {
+        Incoming::Blob(Kind::Pickle, bytes) => Some(PyBytes::new(py, bytes)),
+        _ => None,
+    };
+    let object = object(py, kept.make(&Objects))?;
+    let same = import_once(py, &SAME, "onecopy._containers", "same")?;
+    same.call1((pickle, object, value))?.extract()
 }
 
 /// A value as containers keep it, with its bytes.
@@ -262,6 +277,9 @@ fn with_pickle<T>(
     }
     let dumps = import_once(py, &DUMPS, "onecopy._containers", "dumps")?;
     let pickled = dumps.call1((value,))?;
+    if let Ok(bytes) = pickled.cast::<PyBytes>() {
+        return put(&Incoming::Blob(Kind::Pickle, bytes.as_bytes()));
+    }
     if let Ok(image) = pickled.cast::<Image>()
         && let Some(reference) = reference::of_image(image.get())
     {
@@ -270,12 +288,7 @@ fn with_pickle<T>(
     if let Some(reference) = reference::of_container(&pickled)? {
         return put(&Incoming::Reference(&reference));
     }
-    if let Ok((pickle, parts)) = pickled.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>() {
-        let mixed = mixed::of(&pickle, &parts)?;
-        return put(&Incoming::Reference(&mixed.reference()));
-    }
-    let bytes = pickled
-        .cast::<PyBytes>()
-        .map_err(|_| PyTypeError::new_err("a pickle is bytes"))?;
-    put(&Incoming::Blob(Kind::Pickle, bytes.as_bytes()))
+    let (pickle, parts) = pickled.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>()?;
+    let mixed = mixed::of(&pickle, &parts)?;
+    put(&Incoming::Reference(&mixed.reference()))
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{AccessError, AllocateError, AttachError, Corrupt};
+use crate::store::ObjectId;
 
 /// Why an operation on a container failed. The container is unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +12,12 @@ pub enum ContainerError {
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
     /// Living processes have had the container's lock for too long, for instance because one is stopped.
-    #[error("this container's lock was not to be had for {waited_s} s; it is held by {holder}")]
+    #[error(
+        "the lock of container {container} was not to be had for {waited_s} s; it is held by {holder}"
+    )]
     LockTimeout {
+        /// Which container, as the statistics of the store call it.
+        container: ObjectId,
         /// How long this process waited, in seconds.
         waited_s: f64,
         /// The holder at the end, 0 when unknown.

@@ -213,16 +213,22 @@ impl Heap {
         match self.lock_word().wait(me, patience, is_dead, sleep) {
             Waited::Taken { is_from_the_dead } => Ok(is_from_the_dead),
             Waited::Interrupted => Err(ContainerError::Interrupted),
-            Waited::TimedOut { owner, waited } => Err(self.timeout(owner, waited)),
+            Waited::TimedOut { owner, waited } => Err(self.timeout(owner, waited, patience)),
         }
     }
 
-    fn timeout(&self, owner: u32, waited: Duration) -> ContainerError {
+    fn timeout(&self, owner: u32, waited: Duration, patience: Duration) -> ContainerError {
         let pid = self.container.pid_of(owner);
+        let state = crate::sys::procfs::state(pid).unwrap_or('?');
         ContainerError::LockTimeout {
+            container: self.container.id(),
             waited_s: waited.as_millis() as f64 / 1000.0,
             pid,
-            holder: crate::error::holder(pid, crate::sys::procfs::state(pid).unwrap_or('?')),
+            holder: if patience.is_zero() && pid != 0 {
+                format!("process {pid} (state {state})")
+            } else {
+                crate::error::holder(pid, state)
+            },
         }
     }
 

@@ -1,6 +1,9 @@
 //! `onecopy.Barrier`.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use onecopy::shared::{self, Passed, Turn};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyValueError;
@@ -11,7 +14,7 @@ use pyo3::types::PyBytes;
 use super::super::handle;
 use super::super::word::{self, Objects, with_incoming};
 use super::patience;
-use crate::cpython::import_once;
+use crate::cpython::{import_once, made_once};
 use crate::error::Error;
 
 /// A barrier that all processes see, as `multiprocessing.Barrier`.
@@ -34,34 +37,76 @@ use crate::error::Error;
 #[pyclass(frozen, module = "onecopy.sync", name = "Barrier", weakref)]
 pub(crate) struct Barrier {
     pub(super) raw: shared::Barrier,
+    /// Read when it is asked for, of a barrier that was found in the store: an action may lead to its barrier again.
+    more: PyOnceLock<More>,
+    /// Whether `more` lies in the store.
+    is_described: AtomicBool,
+}
+
+/// What belongs to a barrier for Python alone.
+struct More {
     action: Option<Py<PyAny>>,
     timeout: Option<f64>,
 }
 
+thread_local! {
+    /// The barriers that this thread is describing.
+    static DESCRIBED: RefCell<Vec<*const Barrier>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Barrier {
-    /// What stands for a barrier, with the action and the timeout that were kept with it.
-    pub(super) fn of(py: Python<'_>, raw: shared::Barrier) -> PyResult<Self> {
-        let more = raw.description().map_err(Error::from)?;
-        let (action, timeout) = match more {
-            Some(more) => word::object(py, more.get(&Objects).map_err(Error::from)?)?.extract()?,
-            None => (None, None),
-        };
-        Ok(Self {
+    /// What stands for a barrier of the store, with what was kept with it.
+    pub(super) const fn of(raw: shared::Barrier) -> Self {
+        Self {
             raw,
-            action,
-            timeout,
+            more: PyOnceLock::new(),
+            is_described: AtomicBool::new(true),
+        }
+    }
+
+    fn with(py: Python<'_>, raw: shared::Barrier, more: More) -> Self {
+        let is_described = AtomicBool::new(more.action.is_none() && more.timeout.is_none());
+        let known = PyOnceLock::new();
+        known.get_or_init(py, || more);
+        Self {
+            raw,
+            more: known,
+            is_described,
+        }
+    }
+
+    fn more(&self, py: Python<'_>) -> PyResult<&More> {
+        made_once(py, &self.more, || {
+            let more = self.raw.description().map_err(Error::from)?;
+            let (action, timeout) = match more {
+                Some(more) => {
+                    word::object(py, more.get(&Objects).map_err(Error::from)?)?.extract()?
+                }
+                None => (None, None),
+            };
+            Ok(More { action, timeout })
         })
     }
 
     /// Keeps the action and the timeout with the barrier, for others who come by it. What cannot be pickled is an error here.
+    /// An action may lead to the barrier, which is then described already, or being so by this thread.
     pub(super) fn describe(&self, py: Python<'_>) -> PyResult<()> {
-        if self.action.is_none() && self.timeout.is_none() {
+        let this = std::ptr::from_ref(self);
+        if self.is_described.load(Ordering::Acquire)
+            || DESCRIBED.with_borrow(|described| described.contains(&this))
+        {
             return Ok(());
         }
-        let more = (self.action.as_ref(), self.timeout).into_bound_py_any(py)?;
-        with_incoming(&more, |more| {
+        let more = self.more(py)?;
+        let more = (more.action.as_ref(), more.timeout).into_bound_py_any(py)?;
+        DESCRIBED.with_borrow_mut(|described| described.push(this));
+        let done = with_incoming(&more, |more| {
             Ok(self.raw.describe(more).map_err(Error::from)?)
-        })
+        });
+        DESCRIBED.with_borrow_mut(Vec::pop);
+        // Release: whoever finds it set, with Acquire above, finds the description.
+        self.is_described.fetch_or(done.is_ok(), Ordering::Release);
+        done
     }
 }
 
@@ -80,7 +125,12 @@ fn broken(py: Python<'_>) -> PyErr {
 impl Barrier {
     #[new]
     #[pyo3(signature = (parties, action = None, timeout = None))]
-    fn new(parties: i64, action: Option<Py<PyAny>>, timeout: Option<f64>) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        parties: i64,
+        action: Option<Py<PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Self> {
         let count = u64::try_from(parties)
             .ok()
             .filter(|count| (1..=shared::Barrier::MOST_PARTIES).contains(count))
@@ -92,11 +142,7 @@ impl Barrier {
             })?;
         let store = handle::store()?;
         let raw = shared::Barrier::create(&store, count).map_err(Error::from)?;
-        Ok(Self {
-            raw,
-            action,
-            timeout,
-        })
+        Ok(Self::with(py, raw, More { action, timeout }))
     }
 
     /// Waits until all have come, and returns this one's number, from 0 on.
@@ -108,13 +154,14 @@ impl Barrier {
     ///     threading.BrokenBarrierError: Somebody has broken it, or died.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<u64> {
-        let patience = patience::of(timeout.or(self.timeout))?;
-        let turn = self.raw.wait(patience, self.action.is_some());
+        let more = self.more(py)?;
+        let patience = patience::of(timeout.or(more.timeout))?;
+        let turn = self.raw.wait(patience, more.action.is_some());
         match turn.map_err(Error::from)? {
             Turn::Done(Passed::Yes(number)) => Ok(number),
             Turn::Done(Passed::Broken) => Err(broken(py)),
             Turn::Act(round) => {
-                let acted = match &self.action {
+                let acted = match &more.action {
                     Some(action) => action.call0(py).map(drop),
                     None => Ok(()),
                 };
@@ -170,14 +217,31 @@ impl Barrier {
         format!("<onecopy.Barrier, {state}>")
     }
 
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.raw.reference() == other.get().raw.reference()
+    }
+
+    fn __hash__(&self) -> u64 {
+        handle::hash(&self.raw.reference())
+    }
+
+    fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
+        Err(handle::no_copy(this))
+    }
+
+    fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(handle::no_copy(this))
+    }
+
     /// What may be in an action, a container say, is pickled as what else is handed over is.
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let (py, barrier) = (this.py(), this.get());
         let token = barrier.raw.token().map_err(Error::from)?;
         let (attach, (token,)) = handle::reduce(py, &ATTACH, "_attach_barrier", &token)?;
-        let action = barrier.action.as_ref().map(|action| action.clone_ref(py));
-        Ok((attach, (token, action, barrier.timeout)))
+        let more = barrier.more(py)?;
+        let action = more.action.as_ref().map(|action| action.clone_ref(py));
+        Ok((attach, (token, action, more.timeout)))
     }
 }
 
@@ -189,14 +253,11 @@ type Reduced<'py> = (
 /// Unpickles a barrier.
 #[pyfunction]
 pub(crate) fn _attach_barrier(
+    py: Python<'_>,
     token: &[u8],
     action: Option<Py<PyAny>>,
     timeout: Option<f64>,
 ) -> PyResult<Barrier> {
     let raw = shared::Barrier::attach(&handle::token(token)?).map_err(Error::from)?;
-    Ok(Barrier {
-        raw,
-        action,
-        timeout,
-    })
+    Ok(Barrier::with(py, raw, More { action, timeout }))
 }

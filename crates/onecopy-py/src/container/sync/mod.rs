@@ -49,28 +49,35 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// The reference to what an object of these classes stands for.
-pub(super) fn reference_of(object: &Bound<'_, PyAny>) -> PyResult<Option<Reference>> {
+pub(super) fn reference_of(object: &Bound<'_, PyAny>) -> Option<Reference> {
     if let Ok(queue) = object.cast::<queue::Queue>() {
-        return Ok(Some(queue.get().raw.reference()));
+        return Some(queue.get().raw.reference());
     }
     if let Some(mutex) = lock::mutex_of(object) {
-        return Ok(Some(mutex.reference()));
+        return Some(mutex.reference());
     }
     if let Ok(semaphore) = object.cast::<semaphore::Semaphore>() {
-        return Ok(Some(semaphore.get().raw.reference()));
+        return Some(semaphore.get().raw.reference());
     }
     if let Ok(semaphore) = object.cast::<semaphore::BoundedSemaphore>() {
-        return Ok(Some(semaphore.get().raw.reference()));
+        return Some(semaphore.get().raw.reference());
     }
     if let Ok(condition) = object.cast::<condition::Condition>() {
-        return Ok(Some(condition.get().raw.reference()));
+        return Some(condition.get().raw.reference());
     }
     if let Ok(barrier) = object.cast::<barrier::Barrier>() {
-        barrier.get().describe(object.py())?;
-        return Ok(Some(barrier.get().raw.reference()));
+        return Some(barrier.get().raw.reference());
     }
-    let event = object.cast::<event::Event>().ok();
-    Ok(event.map(|event| event.get().raw.reference()))
+    let event = object.cast::<event::Event>().ok()?;
+    Some(event.get().raw.reference())
+}
+
+/// Before others can come by an object: what belongs to it lies beside it.
+pub(super) fn complete(object: &Bound<'_, PyAny>) -> PyResult<()> {
+    match object.cast::<barrier::Barrier>() {
+        Ok(barrier) => barrier.get().describe(object.py()),
+        Err(_) => Ok(()),
+    }
 }
 
 /// A new object that stands for what is referred to.
@@ -92,8 +99,7 @@ pub(super) fn object_of<'py>(
         return condition.into_bound_py_any(py).map(Some);
     }
     if let Some(raw) = shared::Barrier::of_reference(reference).map_err(Error::from)? {
-        let barrier = barrier::Barrier::of(py, raw)?;
-        return barrier.into_bound_py_any(py).map(Some);
+        return barrier::Barrier::of(raw).into_bound_py_any(py).map(Some);
     }
     let event = shared::Event::of_reference(reference).map_err(Error::from)?;
     event

@@ -294,6 +294,22 @@ impl Queue {
         handle::generic(class, item)
     }
 
+    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
+        self.raw.reference() == other.get().raw.reference()
+    }
+
+    fn __hash__(&self) -> u64 {
+        handle::hash(&self.raw.reference())
+    }
+
+    fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
+        Err(handle::no_copy(this))
+    }
+
+    fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(handle::no_copy(this))
+    }
+
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
         let raw = &this.get().raw;
         let token = raw.token().map_err(Error::from)?;
