@@ -195,7 +195,9 @@ pub(super) fn container(error: &ContainerError) -> Shape {
         ContainerError::Attach(error) => attach(error),
         ContainerError::Access(error) => access(error),
         ContainerError::Overtaken { tries, .. } => (Kind::Timeout, facts!(tries)),
-        ContainerError::NotHeld | ContainerError::OwnChange => (Kind::Runtime, Vec::new()),
+        ContainerError::NotHeld | ContainerError::OwnChange | ContainerError::InOperation => {
+            (Kind::Runtime, Vec::new())
+        }
         ContainerError::OtherStore => (Kind::Value, Vec::new()),
         ContainerError::Full { .. } => (Kind::Memory, Vec::new()),
         _ => (Kind::Base, Vec::new()),

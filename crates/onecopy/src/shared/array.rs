@@ -25,6 +25,7 @@ use std::sync::atomic::{
 };
 
 use super::error::ContainerError;
+use super::head::Inside;
 use super::heap::Heap;
 use super::layout::{RECORD, ROOT3, ROOT4};
 use super::lock::WriterLock;
@@ -193,14 +194,23 @@ fn create(
     item_bytes: u64,
     kind: u64,
 ) -> Result<Heap, ContainerError> {
-    let heap = Heap::create_empty(store, KIND, byte_len.saturating_add(ELEMENTS), no_word)?;
+    let heap = Heap::create_empty(
+        store,
+        KIND,
+        byte_len.saturating_add(ELEMENTS),
+        Inside::without_blocks(no_word),
+    )?;
     heap.top.store(ITEM_BYTES, item_bytes);
     heap.top.store(TYPE, kind);
     Ok(heap)
 }
 
 fn open(container: Container, kind: u64) -> Result<Heap, ContainerError> {
-    let heap = Heap::open(container, |found| found == KIND, no_word)?;
+    let heap = Heap::open(
+        container,
+        |found| found == KIND,
+        Inside::without_blocks(no_word),
+    )?;
     let len = heap.container.len();
     if len < ELEMENTS || heap.words.place(heap.head, len).is_none() {
         return Err(heap.corrupt(heap.head, "an array that is cut off").into());

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::error::ContainerError;
+use super::head::Inside;
 use super::heap::Heap;
 use super::layout::{Header, ROOT3};
 use super::lock::{Locked, WriterLock};
@@ -34,7 +35,7 @@ impl Cell {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, KIND, each_word)?;
+        let heap = Heap::create(store, KIND, INSIDE)?;
         heap.words.store(heap.head + WORD, Word::NONE.0);
         Ok(Self { heap })
     }
@@ -48,7 +49,7 @@ impl Cell {
     }
 
     fn open(container: Container) -> Result<Self, ContainerError> {
-        let heap = Heap::open(container, |kind| kind == KIND, each_word)?;
+        let heap = Heap::open(container, |kind| kind == KIND, INSIDE)?;
         Ok(Self { heap })
     }
 
@@ -140,6 +141,8 @@ impl Cell {
     }
 }
 
+const INSIDE: Inside = Inside { each_word, renew };
+
 #[allow(
     clippy::unnecessary_wraps,
     reason = "as of containers of many words, which may be damaged"
@@ -147,6 +150,17 @@ impl Cell {
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
     take(heap.words.relaxed(heap.head + WORD));
     Ok(())
+}
+
+/// Makes the value anew in as little memory as it needs.
+fn renew(locked: &Locked<'_>) -> Result<(), ContainerError> {
+    let word = locked.root(WORD);
+    if Word(word).as_blob().is_none() {
+        return locked.empty(|change| change.put_root(WORD, word));
+    }
+    let mut generation = locked.begin_generation(0)?;
+    let moved = generation.move_over(word)?;
+    generation.commit(|change| change.put_root(WORD, moved.0))
 }
 
 impl Locked<'_> {
@@ -192,7 +206,7 @@ impl Locked<'_> {
         old: Word,
         value: &Incoming<'_>,
     ) -> Result<(), ContainerError> {
-        self.make_room_in_limbo_for(value.blob_len())?;
+        self.make_room_in_limbo()?;
         let mut change = self.change();
         let word = value.place(&mut change)?;
         change.put_seen(at, word.0)?;
@@ -200,7 +214,9 @@ impl Locked<'_> {
             change.retire(blob)?;
         }
         change.drops(old)?;
-        change.commit(false)
+        change.commit(false)?;
+        self.after_retiring();
+        Ok(())
     }
 }
 

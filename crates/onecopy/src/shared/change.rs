@@ -93,7 +93,7 @@ impl Locked<'_> {
         Ok(Change {
             heap: self.heap,
             record: Record {
-                at: self.long_record(most)?,
+                at: self.heap.long_record(most)?,
                 len: 0,
             },
             most,
@@ -103,16 +103,6 @@ impl Locked<'_> {
             again: Some(Vec::with_capacity(AGAIN)),
             references: None,
         })
-    }
-
-    /// Where the long record stands, which has room for `most` writes.
-    fn long_record(&self, most: u64) -> Result<u64, ContainerError> {
-        let (heap, at) = (self.heap, self.root(LONG));
-        let header = Header(self.load(at.wrapping_sub(8))?);
-        if header.kind() != LONG_RECORD || most > header.len() / 16 {
-            return Err(heap.corrupt(heap.head + LONG, "no long record").into());
-        }
-        Ok(heap.own_all(at, 16 * most)?)
     }
 
     #[cold]
@@ -227,16 +217,25 @@ impl Heap {
     /// No change can have left it.
     pub(crate) fn record_of(&self, armed: u64) -> Result<Record, Corrupt> {
         let len = armed & ARMED_LEN;
-        let (at, most) = if armed & IS_LONG == 0 {
-            (self.head + RECORD, RECORD_WRITES)
-        } else {
-            let root = |at| self.top.relaxed(at);
-            (root(LONG), root(LONG_WRITES))
-        };
-        if len > most {
+        if armed & IS_LONG != 0 {
+            let at = self.long_record(len)?;
+            return Ok(Record { at, len });
+        }
+        if len > RECORD_WRITES {
             return Err(self.corrupt(self.head + ARMED, "an impossible intent record"));
         }
+        let at = self.head + RECORD;
         Ok(Record { at, len })
+    }
+
+    /// Where the long record stands, which has room for `most` writes: all of it is the container's, so loops over it end.
+    fn long_record(&self, most: u64) -> Result<u64, Corrupt> {
+        let at = self.top.relaxed(LONG);
+        let header = Header(self.words.relaxed(at.wrapping_sub(8)));
+        if header.kind() != LONG_RECORD || most > header.len() / 16 {
+            return Err(self.corrupt(self.head + LONG, "no long record"));
+        }
+        self.own_all(at, 16 * most)
     }
 
     /// Does the writes of a record.

@@ -1,7 +1,7 @@
 //! Containers whose memory somebody has overwritten: whatever an operation makes of it, it comes to an end.
 
 use super::heap::Heap;
-use super::layout::{LOCK, SLEEPERS};
+use super::layout::{CHUNK_BYTES, FIRST_BLOCK, IDLE, IS_LONG, LOCK, REFERENCES, SLEEPERS};
 
 /// The words of a container's own run.
 pub(super) fn words(heap: &Heap) -> Vec<u64> {
@@ -64,4 +64,58 @@ pub(super) fn each_word<C>(container: &C, heap: &Heap, operations: &[fn(&C)], th
         }
     }
     assert!(nth > 1000, "{nth}");
+}
+
+/// Damages two and three words of the head at once, such as a length and what it is compared with.
+pub(super) fn words_of_head<C>(
+    container: &C,
+    heap: &Heap,
+    operations: &[fn(&C)],
+    then: impl Fn(&C),
+) {
+    const TRIPLES_BETWEEN: usize = 41;
+    let before = words(heap);
+    assert!(heap.container.chunks().unwrap().is_empty());
+    let places: Vec<u64> = (8..256)
+        .step_by(8)
+        .chain([REFERENCES, IDLE, CHUNK_BYTES])
+        .filter(|at| *at != LOCK)
+        .collect();
+    let values = [
+        u64::MAX,
+        1 << 60,
+        IS_LONG | 1 << 47,
+        heap.head,
+        IS_LONG | 1,
+        heap.head + FIRST_BLOCK + 8,
+        1 << 31,
+    ];
+    let mut nth = 0;
+    let mut damage = |together: &[u64]| {
+        for (which, at) in together.iter().enumerate() {
+            let value = values[(nth / values.len().pow(which as u32)) % values.len()];
+            heap.words.store(heap.head + at, value);
+        }
+        operations[nth % operations.len()](container);
+        then(container);
+        restore(heap, &before);
+        nth += 1;
+    };
+    for (second, two) in places.iter().enumerate() {
+        for one in &places[..second] {
+            damage(&[*one, *two]);
+        }
+    }
+    let mut triples = 0;
+    for (third, three) in places.iter().enumerate() {
+        for (second, two) in places[..third].iter().enumerate() {
+            for one in &places[..second] {
+                triples += 1;
+                if triples % TRIPLES_BETWEEN == 0 {
+                    damage(&[*one, *two, *three]);
+                }
+            }
+        }
+    }
+    assert!(nth > 500, "{nth}");
 }

@@ -56,6 +56,9 @@ pub enum ContainerError {
     /// This thread does not have the lock that it wants to give back.
     #[error("this thread does not hold the container's lock")]
     NotHeld,
+    /// This thread is in the middle of an operation that has the lock.
+    #[error("an operation of this thread on the container is not over yet")]
+    InOperation,
     /// The container cannot hold so much.
     #[error("a container holds at most {most} {what}")]
     Full {

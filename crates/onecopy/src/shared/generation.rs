@@ -4,6 +4,9 @@
 //! new chunks, swaps the arena and the roots, and gives the old chunks back to the store whole. Nothing that is written
 //! before the swap is reachable, so it needs no record.
 //!
+//! A container that is **emptied** needs no memory for that, which may be what is missing: its blocks come from its own run
+//! again, by the arena there that is not in use.
+//!
 //! **Crash points.** Before the swap: the new chunks bear a generation that is not in use. After it: the old ones do. In
 //! both cases whoever takes the lock over gives them back (lock.rs).
 #![forbid(unsafe_code)]
@@ -11,12 +14,13 @@
 use super::change::Change;
 use super::error::ContainerError;
 use super::layout::{
-    ARENA, ARENA_BYTES, CLASS_BYTES, END, FREE, GENERATION, Header, LIMBO_LEN, LONG, LONG_WRITES,
-    RUN, TOP, UNUSED, class_of, stride,
+    ARENA, ARENA_BYTES, CHUNK_BYTES, CLASS_BYTES, END, FIRST_ARENA, FIRST_BLOCK, FREE, GENERATION,
+    GENERATIONS, Header, IDLE, LIMBO_LEN, LONG, LONG_WRITES, RUN, SECOND_ARENA, TOP, UNUSED,
+    class_of, stride,
 };
 use super::lock::Locked;
 use super::reference::Reference;
-use super::value::{Incoming, Word};
+use super::value::{Incoming, Kind, Word};
 
 /// The next generation of a container's heap while it is built.
 #[derive(Debug)]
@@ -83,7 +87,7 @@ impl<'a> Locked<'a> {
     /// # Errors
     /// No memory; nothing has happened then.
     pub(crate) fn begin_generation(&'a self, bytes: u64) -> Result<Generation<'a>, ContainerError> {
-        let number = self.heap.generation().wrapping_add(1);
+        let number = self.next_generation();
         // What a dead process left of this number.
         self.heap.container.free_chunks(|tag| tag == number)?;
         let mut generation = Generation {
@@ -99,6 +103,65 @@ impl<'a> Locked<'a> {
         generation.set(top, Header::new(UNUSED, 0, ARENA_RUN).0)?;
         generation.arena = top + 8;
         Ok(generation)
+    }
+
+    fn next_generation(&self) -> u32 {
+        self.heap.generation().wrapping_add(1) & GENERATIONS
+    }
+
+    /// Drops all blocks in one change, to which `roots` adds the words of a container without any.
+    ///
+    /// # Errors
+    /// As in [`Change::put`]; never for want of memory.
+    pub(crate) fn empty(
+        &self,
+        roots: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
+    ) -> Result<(), ContainerError> {
+        let heap = self.heap;
+        let own = heap.own_all(heap.head, heap.own_bytes())?;
+        let is_first = self.root(ARENA) == own + FIRST_ARENA;
+        let arena = own + if is_first { SECOND_ARENA } else { FIRST_ARENA };
+        // Nothing leads to it, and readers never look at one.
+        for row in (arena..arena + ARENA_BYTES).step_by(8) {
+            if heap.words.relaxed(row) != 0 {
+                heap.words.store(row, 0);
+            }
+        }
+        self.swap(
+            [
+                (GENERATION, u64::from(self.next_generation())),
+                (ARENA, arena),
+                (TOP, own + FIRST_BLOCK),
+                (END, own + heap.own_bytes()),
+                (CHUNK_BYTES, 0),
+            ],
+            roots,
+        )
+    }
+
+    /// Swaps in a heap of other blocks.
+    fn swap(
+        &self,
+        heap_words: [(u64, u64); 5],
+        roots: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
+    ) -> Result<(), ContainerError> {
+        let heap = self.heap;
+        let refers = heap.begin_dropping_any();
+        let mut change = self.change();
+        for (at, value) in heap_words {
+            change.put_root(at, value)?;
+        }
+        for at in [LIMBO_LEN, IDLE, LONG, LONG_WRITES] {
+            change.put_root(at, 0)?;
+        }
+        roots(&mut change)?;
+        change.commit(true)?;
+        // The change has happened; what cannot be given back now waits for the next generation.
+        let _ = heap.give_back_old_chunks();
+        if refers {
+            let _ = heap.settle_references();
+        }
+        Ok(())
     }
 }
 
@@ -191,6 +254,31 @@ impl Generation<'_> {
         }
     }
 
+    /// The word of a value that is in the old generation.
+    ///
+    /// # Errors
+    /// It leads to no value, or as in [`Generation::allocate`].
+    pub(crate) fn move_over(&mut self, word: u64) -> Result<Word, ContainerError> {
+        let Some(old) = Word(word).as_blob() else {
+            return Ok(Word(word));
+        };
+        let heap = self.locked.heap;
+        let header = Header(self.load(old)?);
+        let words = header.len().div_ceil(8);
+        if Kind::of(header.kind()).is_none() || old.checked_add(8 * words).is_none() {
+            return Err(heap
+                .corrupt(old, "an element that leads to no value")
+                .into());
+        }
+        // All of it is the container's, so the length is no dream.
+        heap.own_all(old, 8 * words + 8)?;
+        let new = self.allocate(header.kind(), header.len())?;
+        for word in 1..=words {
+            self.set(new + 8 * word, self.load(old + 8 * word)?)?;
+        }
+        Ok(Word::of_blob(new))
+    }
+
     /// Adds a reference; its name. If the generation is not committed, [`super::heap::Heap::settle_references`] undoes it.
     ///
     /// # Errors
@@ -211,23 +299,15 @@ impl Generation<'_> {
         self,
         roots: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
-        let heap = self.locked.heap;
-        let refers = heap.begin_dropping_any();
-        let mut change = self.locked.change();
-        change.put_root(GENERATION, u64::from(self.number))?;
-        change.put_root(ARENA, self.arena)?;
-        change.put_root(TOP, self.top)?;
-        change.put_root(END, self.end)?;
-        change.put_root(LIMBO_LEN, 0)?;
-        change.put_root(LONG, 0)?;
-        change.put_root(LONG_WRITES, 0)?;
-        roots(&mut change)?;
-        change.commit(true)?;
-        // The change has happened; what cannot be given back now waits for the next generation.
-        let _ = heap.give_back_old_chunks();
-        if refers {
-            let _ = heap.settle_references();
-        }
-        Ok(())
+        self.locked.swap(
+            [
+                (GENERATION, u64::from(self.number)),
+                (ARENA, self.arena),
+                (TOP, self.top),
+                (END, self.end),
+                (CHUNK_BYTES, self.total),
+            ],
+            roots,
+        )
     }
 }

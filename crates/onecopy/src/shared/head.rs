@@ -1,16 +1,36 @@
-//! A container's memory as this process sees it: where its words are, and which of them it may write to.
-//!
-//! **Invariant.** `I1`: only words of spans that the store says are this container's are written to ([`Heap::own`]).
+//! A container's memory as this process sees it: where its words are, and which of them it may write to (heap.rs I2).
 #![forbid(unsafe_code)]
 
 use super::error::ContainerError;
-use super::layout::{ARENA, END, FIRST_ARENA, FIRST_BLOCK, GENERATION, HASH_KEYS, MAGIC, TOP};
+use super::layout::{
+    ARENA, END, FIRST_ARENA, FIRST_BLOCK, GENERATION, GENERATIONS, HASH_KEYS, MAGIC, TOP,
+};
+use super::lock::Locked;
 use super::words::{Head, Words};
 use crate::error::{AccessError, Corrupt};
 use crate::store::{Container, SPAN, Store, Uuid};
 
 /// Calls a function with every word of a container that is a value, under its lock.
 pub(crate) type EachWord = fn(&Heap, &mut dyn FnMut(u64)) -> Result<(), ContainerError>;
+
+/// What a heap has to know of the container that it is the memory of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside {
+    /// How to go through what is in it.
+    pub(crate) each_word: EachWord,
+    /// Makes the container anew in as little memory as it needs.
+    pub(crate) renew: fn(&Locked<'_>) -> Result<(), ContainerError>,
+}
+
+impl Inside {
+    /// Of a container without blocks.
+    pub(crate) const fn without_blocks(each_word: EachWord) -> Self {
+        Self {
+            each_word,
+            renew: |_| Ok(()),
+        }
+    }
+}
 
 /// A container's memory as this process sees it.
 #[derive(Debug, Clone)]
@@ -23,8 +43,8 @@ pub(crate) struct Heap {
     pub(crate) top: Head,
     /// Bytes of the container's own run, which begins with the head.
     run: u64,
-    /// How to go through what is in it.
-    pub(crate) each_word: EachWord,
+    /// What is in it.
+    pub(crate) inside: Inside,
 }
 
 /// Bytes of a container's own run of spans: its head and the first blocks.
@@ -35,12 +55,8 @@ impl Heap {
     ///
     /// # Errors
     /// No memory.
-    pub(crate) fn create(
-        store: &Store,
-        kind: u8,
-        each_word: EachWord,
-    ) -> Result<Self, ContainerError> {
-        let new = Self::create_empty(store, kind, OWN_BYTES, each_word)?;
+    pub(crate) fn create(store: &Store, kind: u8, inside: Inside) -> Result<Self, ContainerError> {
+        let new = Self::create_empty(store, kind, OWN_BYTES, inside)?;
         let (words, head) = (&new.words, new.head);
         let keys = Uuid::random().map_err(|source| AccessError::Kernel {
             store: store.uuid(),
@@ -68,9 +84,9 @@ impl Heap {
         store: &Store,
         kind: u8,
         byte_len: u64,
-        each_word: EachWord,
+        inside: Inside,
     ) -> Result<Self, ContainerError> {
-        let new = Self::of(Container::new(store, kind, byte_len)?, each_word);
+        let new = Self::of(Container::new(store, kind, byte_len)?, inside);
         new.words.store(new.head, MAGIC | u64::from(kind));
         Ok(new)
     }
@@ -82,10 +98,10 @@ impl Heap {
     pub(crate) fn open(
         container: Container,
         is_kind: impl FnOnce(u8) -> bool,
-        each_word: EachWord,
+        inside: Inside,
     ) -> Result<Self, ContainerError> {
         let kind = container.kind();
-        let heap = Self::of(container, each_word);
+        let heap = Self::of(container, inside);
         if !is_kind(kind) || heap.top.acquire(0) != MAGIC | u64::from(kind) {
             return Err(heap
                 .corrupt(heap.head, "the head of a container of another kind")
@@ -94,7 +110,7 @@ impl Heap {
         Ok(heap)
     }
 
-    fn of(container: Container, each_word: EachWord) -> Self {
+    fn of(container: Container, inside: Inside) -> Self {
         let (words, head) = (Words::of(&container), container.first());
         let Some(top) = words.head(head) else {
             // A run of spans lies within the area.
@@ -107,7 +123,7 @@ impl Heap {
             head,
             top,
             run,
-            each_word,
+            inside,
         }
     }
 
@@ -173,6 +189,11 @@ impl Heap {
 
     /// The generation of the chunks in use.
     pub(crate) fn generation(&self) -> u32 {
-        self.top.relaxed(GENERATION) as u32
+        self.top.relaxed(GENERATION) as u32 & GENERATIONS
+    }
+
+    /// Whether blocks of the container's own run are in use: those of a generation whose arena lies in it.
+    pub(crate) fn uses_own_run(&self) -> bool {
+        self.top.relaxed(ARENA).wrapping_sub(self.head) < FIRST_BLOCK
     }
 }

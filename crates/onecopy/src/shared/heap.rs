@@ -5,8 +5,12 @@
 //! end of its newest run, fresh blocks that were never used. All of this is ordinary words, changed by the same change
 //! that makes a block reachable: a death cannot tear a free list or lose a block.
 //!
-//! **Limbo.** A blob that was replaced keeps its header and content until 64 have come together, since readers may be
-//! copying it; then one bump of `seq` frees them all.
+//! **Limbo.** A blob that was replaced keeps its header and content until 64 have come together, or more than 1 MiB of
+//! large ones, since readers may be copying it; then one bump of `seq` frees them all.
+//!
+//! **Idle memory.** A free block serves values of its own class only. How many bytes of large blocks are free or in limbo
+//! is counted where such a block is taken, freed or retired, which takes far longer than counting. When they are many and
+//! far more than what is in use, the container is made anew.
 //!
 //! **Generations.** Whatever drops more than a record can list builds new chunks, swaps the arena and the roots in one
 //! change, and gives the old chunks back whole (generation.rs).
@@ -22,8 +26,9 @@ use super::change::Change;
 use super::error::ContainerError;
 pub(crate) use super::head::Heap;
 use super::layout::{
-    ARENA, CLASS_BYTES, CLASSES, END, FREE, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, MOST,
-    RECORD_WRITES, RUN, TOP, UNUSED, class_of, stride,
+    ARENA, CHUNK_BYTES, CLASS_BYTES, CLASSES, END, FREE, Header, IDLE, LIMBO, LIMBO_BYTES,
+    LIMBO_LEN, LIMBO_MOST, MOST, RECORD_WRITES, RUN, TOP, UNUSED, class_len, class_of, is_large,
+    stride,
 };
 use super::lock::Locked;
 
@@ -35,11 +40,14 @@ const LARGEST_RUN: u64 = 64 << 10;
 const SMALLEST_CHUNK: u64 = 64 << 10;
 /// See [`SMALLEST_CHUNK`].
 const LARGEST_CHUNK: u64 = 4 << 20;
-
-/// Bytes from which on a blob is a long one.
-const LONG_BLOB: usize = 64 << 10;
-/// Bytes in limbo above which no long blob is added. Each time that they are freed readers begin anew.
-const LIMBO_BYTES: u64 = 4 << 20;
+/// Bytes of large blocks in limbo from which it is emptied.
+const MUCH_IN_LIMBO: u64 = 1 << 20;
+/// Idle bytes up to which a container is left as it is: a value that is replaced again and again has so many.
+const FEW_IDLE: u64 = 2 << 20;
+/// Up to here, if it is no more than so many times what is in use; above, if it is no more than that.
+const SOME_IDLE: u64 = 8 << 20;
+/// See [`SOME_IDLE`].
+const TIMES_IN_USE: u64 = 16;
 
 impl Locked<'_> {
     /// Makes room in limbo for the blobs that a change retires: four at most.
@@ -49,37 +57,59 @@ impl Locked<'_> {
     #[inline(always)]
     pub(crate) fn make_room_in_limbo(&self) -> Result<(), ContainerError> {
         if self.root(LIMBO_LEN) > LIMBO_MOST - 4 {
+            self.free_full_limbo()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_full_limbo(&self) -> Result<(), ContainerError> {
+        let limbo = self.root(LIMBO_LEN);
+        if limbo_len(limbo) > LIMBO_MOST - 4 || limbo >> LIMBO_BYTES > MUCH_IN_LIMBO {
             self.free_limbo()?;
         }
         Ok(())
     }
 
-    /// The same where a blob of `len` bytes takes the place of another. Long ones do not wait until there are 64: the block that
-    /// is filled next is better one that is still in the processor's cache.
-    ///
-    /// # Errors
-    /// As in [`Locked::make_room_in_limbo`].
+    /// Gives memory back after a change that may have retired a large blob.
     #[inline(always)]
-    pub(crate) fn make_room_in_limbo_for(&self, len: usize) -> Result<(), ContainerError> {
-        if len > LONG_BLOB {
-            return self.make_room_for_long();
+    pub(crate) fn after_retiring(&self) {
+        // Then there are large ones in limbo.
+        if self.root(LIMBO_LEN) > LIMBO_MOST {
+            self.give_back_idle();
         }
-        self.make_room_in_limbo()
     }
 
+    /// Makes the container anew if far more of its memory is idle than in use. The change that comes before has happened, so
+    /// whatever fails here is no error of it.
     #[cold]
     #[inline(never)]
-    fn make_room_for_long(&self) -> Result<(), ContainerError> {
-        let limbo = self.heap.head + LIMBO;
-        let mut bytes = 0u64;
-        for nth in 0..self.root(LIMBO_LEN).min(LIMBO_MOST) {
-            let header = Header(self.load(self.load(limbo + 8 * nth)?)?);
-            bytes = bytes.saturating_add(header.len());
+    pub(crate) fn give_back_idle(&self) {
+        let heap = self.heap;
+        let idle = self
+            .root(IDLE)
+            .saturating_add(self.root(END).saturating_sub(self.root(TOP)));
+        let own = if heap.uses_own_run() {
+            heap.own_bytes()
+        } else {
+            0
+        };
+        let in_use = self
+            .root(CHUNK_BYTES)
+            .saturating_add(own)
+            .saturating_sub(idle);
+        let is_much = if idle > SOME_IDLE {
+            idle > in_use
+        } else {
+            idle > FEW_IDLE && idle > in_use.saturating_mul(TIMES_IN_USE)
+        };
+        if is_much && (heap.inside.renew)(self).is_err() {
+            // Nothing leads to what was built. It is not tried before as much has come together again.
+            let _ = heap.give_back_old_chunks();
+            let _ = heap.settle_references();
+            self.set_root(IDLE, 0);
         }
-        if bytes > LIMBO_BYTES {
-            return self.free_limbo();
-        }
-        self.make_room_in_limbo()
     }
 
     /// Frees what is in limbo. Whoever began to read before the first change finds out; who begins later cannot find
@@ -89,7 +119,8 @@ impl Locked<'_> {
     pub(crate) fn free_limbo(&self) -> Result<(), ContainerError> {
         let mut moves = true;
         loop {
-            let len = self.root(LIMBO_LEN);
+            let limbo = self.root(LIMBO_LEN);
+            let len = limbo_len(limbo);
             if len == 0 {
                 return Ok(());
             }
@@ -99,11 +130,17 @@ impl Locked<'_> {
             }
             let mut change = self.change();
             let left = change.free_from_limbo(len)?;
+            // Those that are left count by their number alone: they go in the next turn.
             change.put_root(LIMBO_LEN, left)?;
             change.commit(moves)?;
             moves = false;
         }
     }
+}
+
+/// Offsets in limbo, of the word that says so.
+pub(crate) fn limbo_len(limbo: u64) -> u64 {
+    limbo & ((1 << LIMBO_BYTES) - 1)
 }
 
 impl Change<'_> {
@@ -122,6 +159,9 @@ impl Change<'_> {
             self.heap.words.prefetch(header.len());
             self.put_again(row, header.len())?;
             self.put(free, Header::new(kind, class, len).0)?;
+            if is_large(class) {
+                self.count_idle(|idle| idle.saturating_sub(class_len(class)))?;
+            }
             return Ok(free);
         }
         let (fresh, end) = (self.see(row + 8)?, self.see(row + 16)?);
@@ -132,6 +172,15 @@ impl Change<'_> {
             return Ok(fresh);
         }
         self.allocate_run(kind, class, len)
+    }
+
+    /// Counts what becomes idle, or is it no longer.
+    #[cold]
+    #[inline(never)]
+    fn count_idle(&mut self, change: impl FnOnce(u64) -> u64) -> Result<(), ContainerError> {
+        let at = self.heap.head + IDLE;
+        let idle = change(self.see(at)?);
+        self.put_again(at, idle)
     }
 
     #[inline(always)]
@@ -194,9 +243,12 @@ impl Change<'_> {
         if end - top < bytes {
             if end > top {
                 self.put_again(top, Header::new(UNUSED, 0, end - top).0)?;
+                self.count_idle(|idle| idle.saturating_add(end - top))?;
             }
             (top, end) = self.new_chunk(bytes)?;
             self.put_again(head + END, end)?;
+            let chunks = self.see(head + CHUNK_BYTES)?;
+            self.put_again(head + CHUNK_BYTES, chunks.saturating_add(end - top))?;
             // The next chunk of this change is another one.
             self.put_again(top, header.0)?;
         } else {
@@ -233,7 +285,11 @@ impl Change<'_> {
         let row = self.class_row(class)?;
         let next = self.see(row)?;
         self.put(at, Header::new(FREE, class, next).0)?;
-        self.put_again(row, at)
+        self.put_again(row, at)?;
+        if is_large(class) {
+            self.count_idle(|idle| idle.saturating_add(class_len(class)))?;
+        }
+        Ok(())
     }
 
     /// Frees what is in limbo, from its end, as far as the record has room; how much is left. The change has done nothing
@@ -296,7 +352,8 @@ impl Change<'_> {
     #[inline(always)]
     pub(crate) fn retire(&mut self, at: u64) -> Result<(), ContainerError> {
         let head = self.heap.head;
-        let len = self.see(head + LIMBO_LEN)?;
+        let mut limbo = self.see(head + LIMBO_LEN)?;
+        let len = limbo_len(limbo);
         if len >= LIMBO_MOST {
             return Err(self
                 .heap
@@ -305,7 +362,13 @@ impl Change<'_> {
         }
         // Beyond the length: nobody's yet.
         self.prepare(head + LIMBO + 8 * len, at)?;
-        self.put_again(head + LIMBO_LEN, len + 1)
+        let class = self.class_in_use(at, Header(self.heap.load(at)?))?;
+        if is_large(class) {
+            let bytes = class_len(class);
+            self.count_idle(|idle| idle.saturating_add(bytes))?;
+            limbo = limbo.wrapping_add(bytes << LIMBO_BYTES);
+        }
+        self.put_again(head + LIMBO_LEN, limbo.wrapping_add(1))
     }
 }
 

@@ -10,11 +10,14 @@
 //!  176  blobs in limbo       184  log of a reader         the writers' line
 //!  192  arena  200 top  208 end                           where blocks come from (heap.rs)
 //!  216  deaths of holders    224  root 6       232  root 7      240, 248  long record: offset, writes that it holds
-//!  256  references to other objects: whether there are any, and whether there may be more than words (referring.rs)
+//!  256  what else a kind of container has in its head
+//!  504  references to other objects: whether there are any, and whether there may be more than words (referring.rs)
 //! 1024  intent record: 32 × {offset, value}               changes to any words of the container (change.rs)
 //! 1792  limbo: 64 × offset                                blobs that nobody can find any more (heap.rs)
-//! 4096  the arena of the first generation: 160 × {free list, next fresh block, end of them}
-//! 8192  the first blocks
+//! 2304  idle: bytes of large blocks that are free or in limbo      2312  bytes of the chunks in use
+//! 4096  an arena: 160 × {free list, next fresh block, end of them}
+//! 8192  another, for when the container is emptied (generation.rs)
+//! 12288 the first blocks
 //! ```
 //! What a root means is its container's business (list/, dict/, cell.rs).
 #![forbid(unsafe_code)]
@@ -50,7 +53,7 @@ pub(crate) const ROOT4: u64 = 152;
 pub(crate) const ROOT5: u64 = 160;
 /// Writes in the intent record that are committed; 0 when there are none.
 pub(crate) const ARMED: u64 = 168;
-/// Offsets in [`LIMBO`].
+/// Offsets in [`LIMBO`] (16 bits), and bytes of the large blocks among them (48).
 pub(crate) const LIMBO_LEN: u64 = 176;
 /// Where the log of a reader stands that has pinned the container (past.rs); 0 for none.
 pub(crate) const PIN: u64 = 184;
@@ -73,7 +76,11 @@ pub(crate) const LONG_WRITES: u64 = 248;
 /// The end of the words by which readers find their way.
 pub(crate) const AFTER_ROOTS: u64 = 256;
 /// What is known of references to other objects (referring.rs).
-pub(crate) const REFERENCES: u64 = 256;
+pub(crate) const REFERENCES: u64 = 504;
+/// Bytes of large blocks that are free or in limbo, and of ends of chunks that no run uses.
+pub(crate) const IDLE: u64 = 2304;
+/// Bytes of the chunks in use, without the container's own run.
+pub(crate) const CHUNK_BYTES: u64 = 2312;
 /// In `armed`: how many writes there are.
 pub(crate) const ARMED_LEN: u64 = (1 << 48) - 1;
 /// In `armed`, from this bit on: the number of the write by which readers see the change, from 1 on; 0 for none.
@@ -90,14 +97,24 @@ pub(crate) const RECORD_WRITES: u64 = 32;
 pub(crate) const LIMBO: u64 = 1792;
 /// Offsets that it holds.
 pub(crate) const LIMBO_MOST: u64 = 64;
+/// In [`LIMBO_LEN`], from this bit on: bytes of the large blocks.
+pub(crate) const LIMBO_BYTES: u32 = 16;
+/// Bytes of a container that is a head and no more.
+pub(crate) const BARE_BYTES: u64 = 8192;
 /// The class table of the first generation.
 pub(crate) const FIRST_ARENA: u64 = 4096;
+/// The one that takes turns with it.
+pub(crate) const SECOND_ARENA: u64 = 8192;
 /// Where the first block may stand.
-pub(crate) const FIRST_BLOCK: u64 = 8192;
+pub(crate) const FIRST_BLOCK: u64 = 12288;
+/// Generations are counted in so many bits: the other bit of a chunk's tag says that it is a log (past.rs).
+pub(crate) const GENERATIONS: u32 = u32::MAX >> 1;
 
 const _: () = assert!(RECORD + 16 * RECORD_WRITES <= LIMBO);
-const _: () = assert!(LIMBO + 8 * LIMBO_MOST <= FIRST_ARENA);
-const _: () = assert!(FIRST_ARENA + ARENA_BYTES <= FIRST_BLOCK);
+const _: () = assert!(LIMBO + 8 * LIMBO_MOST <= IDLE);
+const _: () = assert!(CHUNK_BYTES < FIRST_ARENA);
+const _: () = assert!(FIRST_ARENA + ARENA_BYTES <= SECOND_ARENA);
+const _: () = assert!(SECOND_ARENA + ARENA_BYTES <= FIRST_BLOCK);
 
 /// Size classes.
 pub(crate) const CLASSES: u64 = 160;
@@ -173,6 +190,12 @@ pub(crate) fn class_len(class: u64) -> u64 {
     (1 << power) + ((class - 8) % 4 + 1) * (1 << (power - 2))
 }
 
+/// Whether blocks of a class are so long that it is counted how many bytes of them are idle: longer than a page.
+#[inline(always)]
+pub(crate) fn is_large(class: u64) -> bool {
+    class > const { 8 + (11 - 6) * 4 + 3 }
+}
+
 /// Bytes from one block of a class to the next.
 #[inline(always)]
 pub(crate) fn stride(class: u64) -> u64 {
@@ -195,6 +218,7 @@ mod tests {
                 "{len}"
             );
             assert!(class == 0 || class_len(class - 1) < len, "{len}");
+            assert_eq!(is_large(class), len > 4096, "{len}");
         }
     }
 

@@ -255,10 +255,15 @@ impl Heap {
     /// Takes the lock until [`Heap::user_unlock`], also over several operations. A thread may take it several times.
     ///
     /// # Errors
-    /// [`ContainerError::LockTimeout`] after `patience`.
+    /// [`ContainerError::LockTimeout`] after `patience`. [`ContainerError::InOperation`] in what an operation of this
+    /// thread calls.
     pub(crate) fn user_lock(&self, patience: Duration) -> Result<(), ContainerError> {
         let locked = self.lock_within(patience)?;
         let depth = self.top.relaxed(DEPTH);
+        if locked.own.is_none() && depth == 0 {
+            // An operation of this thread has it: giving back what is taken here would give back that one's.
+            return Err(ContainerError::InOperation);
+        }
         self.top.store(DEPTH, depth.wrapping_add(1));
         std::mem::forget(locked);
         Ok(())

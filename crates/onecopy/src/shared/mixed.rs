@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::error::ContainerError;
+use super::head::Inside;
 use super::heap::Heap;
 use super::layout::{ROOT0, ROOT1};
 use super::reference::Reference;
@@ -43,7 +44,7 @@ impl Mixed {
     ) -> Result<Self, ContainerError> {
         let count = parts.len() as u64;
         let byte_len = PARTS + 8 * count + (pickle.len() as u64).next_multiple_of(8);
-        let heap = Heap::create_empty(store, KIND, byte_len, each_word)?;
+        let heap = Heap::create_empty(store, KIND, byte_len, INSIDE)?;
         for (index, part) in (0..count).zip(parts) {
             let name = heap.refer(part)?;
             let at = heap.head + PARTS + 8 * index;
@@ -67,7 +68,7 @@ impl Mixed {
         let Some(container) = container.filter(|container| container.kind() == KIND) else {
             return Ok(None);
         };
-        let heap = Heap::open(container.clone(), |kind| kind == KIND, each_word)?;
+        let heap = Heap::open(container.clone(), |kind| kind == KIND, INSIDE)?;
         Ok(Some(Self { heap }))
     }
 
@@ -143,6 +144,8 @@ fn count(heap: &Heap) -> Result<u64, ContainerError> {
         Err(damaged(heap))
     }
 }
+
+const INSIDE: Inside = Inside::without_blocks(each_word);
 
 /// Calls a function with every reference.
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {

@@ -51,6 +51,8 @@ mod referring;
 mod rust_value;
 mod snapshot;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod tries;
 mod usage;
 mod value;

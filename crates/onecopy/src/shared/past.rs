@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{ContainerError, Retry};
 use super::heap::Heap;
-use super::layout::{AFTER_ROOTS, ARENA, ARENA_BYTES, FIRST_BLOCK, LIMBO_LEN, PIN};
+use super::layout::{AFTER_ROOTS, ARENA, ARENA_BYTES, FIRST_BLOCK, GENERATIONS, LIMBO_LEN, PIN};
 use super::lock::{Locked, sleep};
 use super::number_map::NumberMap;
 use crate::primitive::{Ordering, fence};
@@ -36,8 +36,8 @@ const MOST: u64 = 8;
 const WRITTEN: u64 = 64;
 const TAKEN: u64 = 128;
 const ENTRIES: u64 = 192;
-/// In the tag of a chunk: it is the log of the thread that the rest names.
-const LOG: u32 = 1 << 31;
+/// In the tag of a chunk: it is the log of the thread that the rest names. No generation has this bit.
+const LOG: u32 = !GENERATIONS;
 /// In place of [`WRITTEN`]: the log was given up.
 const GIVEN_UP: u64 = u64::MAX;
 /// Bytes of a container up to which a copy under the lock is a matter of a millisecond.
@@ -118,7 +118,7 @@ impl Heap {
             if locked.pin == 0 || is_over {
                 if locked.pin != 0 {
                     // It is stopped, or has very much to read: then it begins anew.
-                    self.words.store(locked.pin + WRITTEN, GIVEN_UP);
+                    self.words.store(self.own(locked.pin + WRITTEN)?, GIVEN_UP);
                 }
                 let moment = locked.counters();
                 self.top.store(PIN, chunk.offset);
@@ -131,14 +131,17 @@ impl Heap {
         }
     }
 
-    /// The log that the holder of the lock has to write; 0 for none.
+    /// The log that the holder of the lock has to write; 0 for none. Its words up to the ring are the container's.
     #[cold]
     pub(super) fn living_pin(&self) -> u64 {
         let pin = self.top.relaxed(PIN);
         if pin == 0 {
             return 0;
         }
-        let whose = self.own(pin).map(|pin| self.words.acquire(pin + WHOSE));
+        // All of its words, since they are written to: a log is what PIN says in memory that others may have damaged.
+        let whose = self
+            .own_all(pin, ENTRIES)
+            .map(|pin| self.words.acquire(pin + WHOSE));
         if whose.is_ok_and(|whose| !self.container.is_absent(whose as u32)) {
             return pin;
         }

@@ -79,7 +79,7 @@ impl Heap {
             return Ok(());
         }
         let mut kept = HashSet::new();
-        (self.each_word)(self, &mut |word| {
+        (self.inside.each_word)(self, &mut |word| {
             kept.extend(Word(word).as_reference());
         })?;
         self.container.keep_references(&kept)?;

@@ -10,6 +10,7 @@ use std::fmt;
 use super::array;
 use super::cell;
 use super::dict::{self, DictKind};
+use super::heap::limbo_len;
 use super::layout::{
     ARENA, CLASSES, END, FIRST_BLOCK, FREE, GENERATION, Header, LIMBO, LIMBO_LEN, LIMBO_MOST, RUN,
     TOP, UNUSED, stride,
@@ -263,7 +264,7 @@ impl Looker<'_> {
             }
         };
         if head.has_heap {
-            let count = self.root(LIMBO_LEN).min(LIMBO_MOST);
+            let count = limbo_len(self.root(LIMBO_LEN)).min(LIMBO_MOST);
             let blobs = (0..count).map(|index| self.root(LIMBO + 8 * index));
             let headers = blobs.filter_map(|at| self.words.load(at)).map(Header);
             head.limbo_bytes = headers.map(bytes_of).fold(0, u64::saturating_add);
@@ -275,7 +276,8 @@ impl Looker<'_> {
     fn free_bytes(&self, run: &Run, head: &Head) -> u64 {
         let is_own = run.offset == self.listed.own.offset;
         let stop = run.offset.saturating_add(run.len);
-        if is_own && head.generation != 0 {
+        let uses_own = head.arena.wrapping_sub(self.listed.own.offset) < FIRST_BLOCK;
+        if is_own && !uses_own {
             return 0;
         }
         if !is_own && run.tag != head.generation {

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::ContainerError;
-use super::heap::Heap;
+use super::heap::{Heap, limbo_len};
 use super::layout::{
     ARENA, ARENA_BYTES, ARMED, CLASS_BYTES, CLASSES, END, FIRST_BLOCK, FREE, Header, LIMBO,
     LIMBO_LEN, LIMBO_MOST, LONG, LONG_WRITES, RUN, SEQ, TOP, UNUSED, class_len, stride,
@@ -59,7 +59,7 @@ impl Locked<'_> {
         };
         census.walk_all()?;
         census.meet_free()?;
-        let limbo = self.root(LIMBO_LEN);
+        let limbo = limbo_len(self.root(LIMBO_LEN));
         if limbo > LIMBO_MOST {
             return Err(heap
                 .corrupt(heap.head + LIMBO_LEN, "an impossible limbo")
@@ -99,7 +99,7 @@ impl Census<'_> {
         }
         let generation = self.heap.generation();
         let mut chunks: Vec<(u64, u64)> = Vec::new();
-        if generation == 0 {
+        if self.heap.uses_own_run() {
             let first = self.heap.head;
             chunks.push((first + FIRST_BLOCK, first + self.heap.own_bytes()));
         }

@@ -169,7 +169,7 @@ impl Words {
         if !at.is_multiple_of(8) || end > self.len {
             return None;
         }
-        // SAFETY: `at` is below `len`, so the place lies in the area (I1).
+        // SAFETY: `at` is at most `end`, which is at most `len`, so the place lies in the area or at its end (I1).
         let first = unsafe { self.base.as_ptr().add(at as usize) };
         // SAFETY: `words` words from there lie in the area, mapped (I1) and aligned since `base` and `at` are; they are only
         // accessed atomically (I2), and the slice does not outlive `self`, which the area does (I1).
@@ -312,9 +312,10 @@ const HEAD_BYTES: u64 = 4096;
 #[derive(Debug, Clone)]
 pub(crate) struct Head(NonNull<AtomicU64>);
 
-// SAFETY: as for `Words`: all accesses are atomic (I2) and the memory stays mapped (I1).
+// SAFETY: whichever thread has the value, its words stay mapped: they lie in the area of `Words` (I3), which whoever uses the
+// value keeps mapped (I1), and no thread owns them: all accesses are atomic (I2).
 unsafe impl Send for Head {}
-// SAFETY: as for `Words`.
+// SAFETY: threads that share the value make only atomic accesses (I2), of words that stay mapped (I3, I1).
 unsafe impl Sync for Head {}
 
 impl Head {

@@ -8,7 +8,6 @@
 //! stay committed until its owners free them. `I2`: the read-write mapping of these is shared in every process that
 //! has a `Container`, fork children included. `I3`: neither is true in a fork child that could be given no holds: there the
 //! run is a private copy, `Container::is_void` says so, and nobody looks at what lies there.
-#![allow(dead_code, reason = "what the containers of this crate are made of")]
 #![cfg_attr(
     not(feature = "testing"),
     allow(unreachable_pub, reason = "tests reach it")

@@ -5,8 +5,9 @@
 //! row of 32 bytes: {used | generation | reference, object id (54), link before + 1 (21) | link after + 1 (21), container (54)}
 //! ```
 //! A reference is a unit that belongs to a container instead of a token. The container keeps its *name*, index and
-//! generation in 48 bits, in words of its own memory (shared/references.rs); the store never reads those. A name that was
-//! dropped never means another object: whoever finds one takes his hold under the store's lock, if it still means one.
+//! generation in 48 bits, in words of its own memory (shared/referring.rs); the store never reads those. A name that was
+//! dropped means nothing, and another object not before its row was used 2^28 times more: whoever finds one takes his hold
+//! under the store's lock, if it still means one.
 //!
 //! **Invariants.** `I1`: a reference is in exactly one chain, that of the container that it names, which is CONTAINER or DYING.
 //! `I2`: it names an object that is LIVE or CONTAINER, and is one of those that the object's count counts (objects.rs I1).

@@ -67,16 +67,19 @@ impl Root {
         let slow = if is_slow { SLOW } else { 0 };
         Self(slow | depth << DEPTH_SHIFT | u64::from(log) << LOG_SHIFT | offset & OFFSET)
     }
-    /// Whether there can be a directory so deep: loops over it end.
+    /// Whether there can be a directory so deep, and segments so large: loops over them end.
     ///
     /// # Errors
     /// There cannot.
     pub(super) fn check(self, locked: &Locked<'_>) -> Result<(), ContainerError> {
-        if self.depth() <= DEEPEST {
+        if self.depth() <= DEEPEST && self.log() <= LARGEST {
             return Ok(());
         }
         let at = locked.heap.head + INDEX;
-        Err(locked.heap.corrupt(at, "an index that is too deep").into())
+        Err(locked
+            .heap
+            .corrupt(at, "an index that is too deep or too wide")
+            .into())
     }
     /// Slots of all segments together.
     pub(super) fn slots(self) -> u64 {
@@ -357,10 +360,10 @@ pub(super) fn segments(locked: &Locked<'_>, root: Root) -> Result<Vec<(u64, u32)
     if root.offset() == 0 {
         return Ok(Vec::new());
     }
+    root.check(locked)?;
     if root.depth() == 0 {
         return Ok(vec![(root.offset(), root.log())]);
     }
-    root.check(locked)?;
     let mut segments = Vec::new();
     for which in 0..1u64 << root.depth() {
         let entry = locked.load(root.offset().wrapping_add(8 * which))?;

@@ -407,6 +407,7 @@ impl RawDict {
             // Without memory for it the dict stays as large as it is.
             let _ = self.shrink(locked);
         }
+        locked.after_retiring();
         Ok(())
     }
 }

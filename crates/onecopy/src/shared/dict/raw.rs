@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
+use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::layout::{HASH_KEYS, ROOT0, ROOT1, ROOT3, ROOT4};
 use super::super::lock::{Locked, WriterLock};
@@ -94,7 +95,7 @@ impl RawDict {
     /// # Errors
     /// No memory for it.
     pub fn create(store: &Store, kind: DictKind) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::create(store, kind as u8, each_word)?))
+        Ok(Self::of(Heap::create(store, kind as u8, INSIDE)?))
     }
 
     /// What the dict is.
@@ -112,7 +113,7 @@ impl RawDict {
     }
 
     fn open(container: Container) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::open(container, is_kind, each_word)?))
+        Ok(Self::of(Heap::open(container, is_kind, INSIDE)?))
     }
 
     /// The dict that a reference is to.
@@ -171,6 +172,11 @@ impl RawDict {
         self.heap.corrupt(self.heap.head + at, what).into()
     }
 }
+
+const INSIDE: Inside = Inside {
+    each_word,
+    renew: |locked| RawDict::of(locked.heap.clone()).shrink(locked),
+};
 
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
     let locked = Locked::of_holder(heap);

@@ -156,7 +156,9 @@ impl RawDict {
             count_slot(locked, segment)?;
         }
         // Whoever copies many keys sees all of them or none.
-        change.commit(true)
+        change.commit(true)?;
+        locked.give_back_idle();
+        Ok(())
     }
 
     /// Makes room for keys in their segments. `false`: segments have changed, so it has to be looked again.

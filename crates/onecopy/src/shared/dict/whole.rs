@@ -18,12 +18,8 @@ use super::{
     FIRST, INDEX, LEN_MOST, OFFSET, ORDER, PLACE_AT, RawDict, STATE, VALUE_AT, len_of, state,
 };
 
-/// Keys up to which clearing frees block by block.
-const SMALL: u64 = 64;
 /// Bytes that an entry and its value take, about, until it is known.
 const GUESS: u64 = 56;
-/// Blocks of a small dict that are no entries and no values, at most.
-const BLOCKS: u64 = 64;
 
 /// A key that has been moved: its slot's word, and its hash.
 type Moved = (u64, u64);
@@ -52,41 +48,7 @@ impl RawDict {
     }
 
     pub(super) fn clear_locked(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
-        let root = Root(locked.root(INDEX));
-        let order = Directory(locked.root(ORDER));
-        let generation = self.heap.generation();
-        let chunks = self.heap.container.chunks()?;
-        let is_small = len_of(locked.root(STATE)) <= SMALL
-            && root.depth() == 0
-            && order.entries() <= BLOCKS / 2;
-        if !is_small || chunks.iter().any(|chunk| chunk.tag == generation) {
-            let built = locked
-                .begin_generation(0)
-                .and_then(|generation| generation.commit(no_keys));
-            return self.given_up(built);
-        }
-        let mut change = locked.long_change(4 * SMALL + 4 * BLOCKS)?;
-        no_keys(&mut change)?;
-        self.each(locked, |entry| {
-            let value = Word(locked.load(entry.wrapping_add(VALUE_AT))?);
-            change.free(entry)?;
-            if let Some(blob) = value.as_blob() {
-                change.free(blob)?;
-            }
-            change.drops(value)
-        })?;
-        for page in 0..order.entries() {
-            let page = locked.load(order.entry_at(page))?;
-            if page != 0 {
-                change.free(page.wrapping_sub(8))?;
-            }
-        }
-        for block in [root.offset(), order.offset()] {
-            if block != 0 {
-                change.free(block.wrapping_sub(8))?;
-            }
-        }
-        change.commit(true)
+        locked.empty(no_keys)
     }
 
     /// Makes the dict anew in as little memory as it needs.

@@ -115,6 +115,7 @@ impl RawList {
                 let _ = Self::free_spare_pages(locked);
             }
         }
+        locked.after_retiring();
         Ok(())
     }
 }

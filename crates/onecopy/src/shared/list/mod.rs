@@ -58,7 +58,7 @@ pub use api::{Iter, List, ListError, ListLock};
 pub(crate) use ends::Which;
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
-pub(crate) use raw::{KIND, LEN, each_word};
+pub(crate) use raw::{KIND, LEN, each_word, renew};
 pub use slice::Slice;
 
 use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};

@@ -82,6 +82,16 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Those of a list that never had an element.
+    pub(super) const EMPTY: Self = Self {
+        directory: 0,
+        len: 0,
+        base: 0,
+        cap: 0,
+        entries: 0,
+        floor: 0,
+    };
+
     /// The words as they are.
     ///
     /// # Errors

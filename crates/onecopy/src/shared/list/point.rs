@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
+use super::super::layout::MOST;
 use super::super::lock::Locked;
 use super::super::look::found;
 use super::super::look::{Look, PointLook, Retry};
@@ -60,7 +61,8 @@ impl RawList {
         self.heap.read(|look| {
             let len = look.root(LEN);
             look.check()?;
-            Ok(len)
+            // More than any memory has: nobody who is told so could make sense of it.
+            if len > MOST { Err(Retry) } else { Ok(len) }
         })
     }
 
@@ -298,6 +300,7 @@ impl RawList {
             }
             change.drops(word)?;
             change.commit(false)?;
+            locked.after_retiring();
         } else {
             locked.set_root(LEN, index);
         }

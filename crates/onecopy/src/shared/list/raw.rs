@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
+use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
-use super::super::lock::WriterLock;
+use super::super::lock::{Locked, WriterLock};
 use super::super::reference::Reference;
+use super::place::State;
 use crate::store::{Container, Store, Token};
 
 /// Elements of a page.
@@ -55,7 +57,7 @@ impl RawList {
     /// No memory for it.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::create(store, KIND, each_word)?,
+            heap: Heap::create(store, KIND, INSIDE)?,
         })
     }
 
@@ -69,7 +71,7 @@ impl RawList {
 
     fn open(container: Container) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::open(container, |kind| kind == KIND, each_word)?,
+            heap: Heap::open(container, |kind| kind == KIND, INSIDE)?,
         })
     }
 
@@ -103,6 +105,16 @@ impl RawList {
     pub fn token(&self) -> Result<Token, ContainerError> {
         Ok(self.heap.container.token()?)
     }
+}
+
+const INSIDE: Inside = Inside { each_word, renew };
+
+/// Makes the list anew in as little memory as it needs.
+pub(crate) fn renew(locked: &Locked<'_>) -> Result<(), ContainerError> {
+    let list = RawList {
+        heap: locked.heap.clone(),
+    };
+    list.compact(locked, &State::load(locked)?)
 }
 
 /// Calls a function with every element.

@@ -30,14 +30,14 @@ impl RawList {
         cut: Range<u64>,
         values: &[Incoming<'_>],
     ) -> Result<(), ContainerError> {
-        let (removed, added) = (cut.end - cut.start, values.len() as u64);
-        let mut state = State::load(locked)?;
+        let state = State::load(locked)?;
         if cut.start > cut.end || cut.end > state.len {
             return Err(self
                 .heap
                 .corrupt(self.heap.head + LEN, "a length that changed under the lock")
                 .into());
         }
+        let (removed, added) = (cut.end - cut.start, values.len() as u64);
         if removed == 0 && added == 0 {
             return Ok(());
         }
@@ -46,6 +46,21 @@ impl RawList {
         if removed / 4 > left && Self::is_large(locked)? {
             return self.renew_spliced(locked, &state, cut, values);
         }
+        match self.splice_in_place(locked, state, cut, values) {
+            // What takes everything out is not to fail for want of memory for its record.
+            Err(ContainerError::Allocate(_)) if left == 0 => Self::empty(locked),
+            done => done,
+        }
+    }
+
+    fn splice_in_place(
+        &self,
+        locked: &Locked<'_>,
+        mut state: State,
+        cut: Range<u64>,
+        values: &[Incoming<'_>],
+    ) -> Result<(), ContainerError> {
+        let (removed, added) = (cut.end - cut.start, values.len() as u64);
         let side = if cut.start < state.len - cut.end {
             Side::Front
         } else {
@@ -62,7 +77,7 @@ impl RawList {
             .count() as u64;
         let (writes, pages) = plan.count();
         // A block that is taken writes up to seven words, one that is freed two; in a long list they share most of these.
-        if writes + 2 + 9 * pages + 7 * places + 2 * blobs <= RECORD_WRITES {
+        if writes + 4 + 9 * pages + 7 * places + 2 * blobs <= RECORD_WRITES {
             return self.carry_out(locked, locked.change(), &plan, &state, cut, values);
         }
         let classes = 3 * (places + 1).min(CLASSES) + blobs.min(CLASSES);
@@ -120,6 +135,7 @@ impl RawList {
         if plan.is_spare(state) {
             self.trim(locked);
         }
+        locked.give_back_idle();
         Ok(())
     }
 

@@ -112,5 +112,8 @@ fn a_damaged_list_answers_or_says_so() {
     damaged::each_word(&list, &list.raw().heap, OPERATIONS, |list| {
         drop(list.pop(3));
     });
+    damaged::words_of_head(&list, &list.raw().heap, OPERATIONS, |list| {
+        drop(list.pop(3));
+    });
     list.verify().unwrap();
 }

@@ -3,10 +3,10 @@
 
 use super::super::error::ContainerError;
 use super::super::generation::Generation;
-use super::super::layout::{CLASSES, Header};
+use super::super::layout::CLASSES;
 use super::super::lock::Locked;
 use super::super::look::Moment;
-use super::super::value::{DIRECTORY, Incoming, Kind, Outside, PAGE_OF_WORDS, Word};
+use super::super::value::{DIRECTORY, Incoming, Outside, PAGE_OF_WORDS, Word};
 use super::place::{State, entry_of, slot};
 use super::{LEN, PAGE_BYTES, PEAK, PER, RawList};
 
@@ -163,6 +163,9 @@ impl RawList {
         gone: u64,
     ) -> Result<(), ContainerError> {
         let len = state.len - gone;
+        if len == 0 {
+            return Self::empty(locked);
+        }
         let mut change = locked.long_change(state.len - start + gone.min(CLASSES) + 1)?;
         for (index, from) in (start..state.len).zip(order) {
             let word = state.word(locked, from)?;
@@ -181,8 +184,17 @@ impl RawList {
         change.commit(true)?;
         if gone > 0 {
             self.trim(locked);
+            locked.give_back_idle();
         }
         Ok(())
+    }
+
+    /// The list without elements: for this no memory is needed.
+    pub(super) fn empty(locked: &Locked<'_>) -> Result<(), ContainerError> {
+        locked.empty(|change| {
+            State::EMPTY.put(change)?;
+            change.put_root(PEAK, 0)
+        })
     }
 
     /// Makes the list anew as it is, in as little memory as it needs.
@@ -198,10 +210,15 @@ impl RawList {
         elements: impl Iterator<Item = Source<'v>>,
         len: u64,
     ) -> Result<(), ContainerError> {
+        if len == 0 {
+            return Self::empty(locked);
+        }
         let built = Builder::new(locked, len).and_then(|mut builder| {
             for element in elements {
                 let word = match element {
-                    Source::Old(index) => builder.move_over(locked, state.word(locked, index)?)?,
+                    Source::Old(index) => {
+                        builder.generation.move_over(state.word(locked, index)?)?
+                    }
                     Source::New(value) => builder.generation.place(value)?,
                 };
                 builder.push(word)?;
@@ -254,29 +271,6 @@ impl<'a> Builder<'a> {
             .set(self.page + self.len % PER * 8, word.0)?;
         self.len += 1;
         Ok(())
-    }
-
-    /// The word of a value that is in the old generation.
-    fn move_over(&mut self, locked: &Locked<'_>, word: u64) -> Result<Word, ContainerError> {
-        let Some(old) = Word(word).as_blob() else {
-            return Ok(Word(word));
-        };
-        let header = Header(locked.load(old)?);
-        let words = header.len().div_ceil(8);
-        if Kind::of(header.kind()).is_none() || old.checked_add(8 * words).is_none() {
-            return Err(locked
-                .heap
-                .corrupt(old, "an element that leads to no value")
-                .into());
-        }
-        // All of it is the container's, so the length is no dream.
-        locked.heap.own_all(old, 8 * words + 8)?;
-        let new = self.generation.allocate(header.kind(), header.len())?;
-        for word in 1..=words {
-            self.generation
-                .set(new + 8 * word, locked.load(old + 8 * word)?)?;
-        }
-        Ok(Word::of_blob(new))
     }
 
     fn finish(self) -> Result<(), ContainerError> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::super::cell::Cell;
 use super::super::error::ContainerError;
-use super::super::head::EachWord;
+use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::layout::{DEATHS, ROOT0, ROOT1, ROOT2, ROOT3, ROOT4};
 use super::super::lock::Locked;
@@ -74,7 +74,7 @@ stored::handed_over!(Barrier, "barrier");
 
 impl Stored for Barrier {
     const KIND: u8 = kinds::BARRIER;
-    const EACH_WORD: EachWord = stored::companions_word;
+    const INSIDE: Inside = Inside::without_blocks(stored::companions_word);
 
     fn of(heap: Heap) -> Self {
         Self { heap }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::super::error::ContainerError;
-use super::super::head::EachWord;
+use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::layout::{ROOT0, ROOT1};
 use super::super::lock::{Locked, sleep};
@@ -37,7 +37,7 @@ stored::handed_over!(Condition, "condition");
 
 impl Stored for Condition {
     const KIND: u8 = kinds::CONDITION;
-    const EACH_WORD: EachWord = stored::companions_word;
+    const INSIDE: Inside = Inside::without_blocks(stored::companions_word);
 
     fn of(heap: Heap) -> Self {
         Self { heap }

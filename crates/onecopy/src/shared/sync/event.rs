@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
-use super::super::layout::{FIRST_BLOCK, ROOT0};
+use super::super::layout::{BARE_BYTES, ROOT0};
 use super::super::reference::Reference;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
@@ -46,7 +46,7 @@ impl Event {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        Self::create_empty(store, FIRST_BLOCK)
+        Self::create_empty(store, BARE_BYTES)
     }
 
     fn bell(&self) -> Bell<'_> {

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::super::error::ContainerError;
 use super::super::heap::Heap;
-use super::super::layout::{DEATHS, FIRST_BLOCK, ROOT0, ROOT3};
+use super::super::layout::{BARE_BYTES, DEATHS, ROOT0, ROOT3};
 use super::super::lock::sleep;
 use super::super::lock_word::swap;
 use super::super::reference::Reference;
@@ -85,7 +85,7 @@ impl Mutex {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, is_recursive: bool) -> Result<Self, ContainerError> {
-        let heap = Self::create_empty(store, FIRST_BLOCK)?.heap;
+        let heap = Self::create_empty(store, BARE_BYTES)?.heap;
         heap.top.store(IS_RECURSIVE, u64::from(is_recursive));
         Ok(Self { heap, is_recursive })
     }

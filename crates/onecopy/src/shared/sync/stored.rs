@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
-use super::super::head::EachWord;
+use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::layout::ROOT5;
 use super::super::reference::Reference;
@@ -19,7 +19,7 @@ pub(super) trait Stored: Sized {
     /// What the store calls the kind.
     const KIND: u8;
     /// How to go through its words that may be references.
-    const EACH_WORD: EachWord = no_word;
+    const INSIDE: Inside = Inside::without_blocks(no_word);
 
     /// What shows a container of this kind.
     fn of(heap: Heap) -> Self;
@@ -27,12 +27,12 @@ pub(super) trait Stored: Sized {
 
     /// A new one of zeros, without a heap.
     fn create_empty(store: &Store, byte_len: u64) -> Result<Self, ContainerError> {
-        Heap::create_empty(store, Self::KIND, byte_len, Self::EACH_WORD).map(Self::of)
+        Heap::create_empty(store, Self::KIND, byte_len, Self::INSIDE).map(Self::of)
     }
 
     /// A container that exists.
     fn open(container: Container) -> Result<Self, ContainerError> {
-        Heap::open(container, |found| found == Self::KIND, Self::EACH_WORD).map(Self::of)
+        Heap::open(container, |found| found == Self::KIND, Self::INSIDE).map(Self::of)
     }
 
     /// The container that a reference is to, if it is of this kind.

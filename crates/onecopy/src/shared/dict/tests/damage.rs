@@ -122,6 +122,9 @@ fn a_damaged_dict_answers_or_says_so() {
     damaged::each_word(&dict, &dict.raw().heap, OPERATIONS, |dict| {
         drop((dict.get(&int(6)), dict.get(&long(7))));
     });
+    damaged::words_of_head(&dict, &dict.raw().heap, OPERATIONS, |dict| {
+        drop((dict.get(&int(6)), dict.get(&long(7))));
+    });
     dict.verify().unwrap();
 }
 
@@ -178,4 +181,24 @@ fn an_update_without_memory_counts_no_slots() {
     dict.update(&items(&int(1))).unwrap();
     assert_eq!(counts(&dict), before + 3);
     dict.verify().unwrap();
+}
+
+#[test]
+fn segments_larger_than_any_are_not_split() {
+    use super::super::INDEX;
+    let store = Store::options().capacity_bytes(1 << 33).create().unwrap();
+    for log in [6, 7, 15] {
+        let dict = filled(&store);
+        let heap = &dict.raw().heap;
+        let root = heap.words.relaxed(heap.head + INDEX);
+        // The first slots say that it is full.
+        let segment = root & ((1 << 48) - 1);
+        let wide = root & !(15 << 48 | 31 << 52) | log << 48;
+        heap.words.store(heap.head + INDEX, wide);
+        heap.words.store(segment, 2 + 8 * 1000);
+        let set: Vec<_> = (500..540)
+            .map(|n| dict.set(&int(n), &int(n)).is_ok())
+            .collect();
+        assert!(set.contains(&false), "{log}");
+    }
 }

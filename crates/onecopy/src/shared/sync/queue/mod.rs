@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use super::super::change::Change;
 use super::super::error::ContainerError;
-use super::super::head::EachWord;
+use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::list::{self, LEN, RawList, Which};
 use super::super::lock::Locked;
@@ -65,14 +65,14 @@ type Got<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
 /// A queue that all processes see.
 #[derive(Debug, Clone)]
 pub struct RawQueue {
-    list: RawList,
+    pub(in crate::shared) list: RawList,
 }
 
 stored::handed_over!(RawQueue, "queue");
 
 impl Stored for RawQueue {
     const KIND: u8 = kinds::QUEUE;
-    const EACH_WORD: EachWord = each_word;
+    const INSIDE: Inside = Inside { each_word, renew };
 
     fn of(heap: Heap) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl RawQueue {
     /// # Errors
     /// No memory.
     pub fn create(store: &Store, options: QueueOptions) -> Result<Self, ContainerError> {
-        let heap = Heap::create(store, kinds::QUEUE, Self::EACH_WORD)?;
+        let heap = Heap::create(store, kinds::QUEUE, Self::INSIDE)?;
         let flags = if options.counts { COUNTS } else { 0 };
         let flags = flags | if options.is_stack { IS_STACK } else { 0 };
         heap.top.store(MOST, options.most);
@@ -338,6 +338,14 @@ impl RawQueue {
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
     list::each_word(heap, take)?;
     lease::each_word(heap, take)
+}
+
+/// Makes the queue anew in less memory, if nothing but its list is in its heap.
+fn renew(locked: &Locked<'_>) -> Result<(), ContainerError> {
+    if RawQueue::of(locked.heap.clone()).may_move() {
+        list::renew(locked)?;
+    }
+    Ok(())
 }
 
 /// Retires what a word leads to that this change makes unreachable.
