@@ -118,10 +118,13 @@ impl Barrier {
                     Some(action) => action.call0(py).map(drop),
                     None => Ok(()),
                 };
-                self.raw
-                    .finish(&round, acted.is_ok())
-                    .map_err(Error::from)?;
-                acted.map(|()| round.number)
+                let passed = self.raw.finish(&round, acted.is_ok());
+                let passed = passed.map_err(Error::from)?;
+                acted?;
+                match passed {
+                    Passed::Yes(number) => Ok(number),
+                    Passed::Broken => Err(broken(py)),
+                }
             }
         }
     }

@@ -43,12 +43,12 @@ impl Deadline {
     /// Called each time the waiter has looked in vain.
     pub(super) fn next(&mut self) -> Next {
         if self.spins < SPINS {
-            self.spins += 1;
+            self.spins = self.spins.saturating_add(1);
             std::hint::spin_loop();
             return Next::Spin;
         }
         let nap = self.nap;
-        self.nap = (nap * 2).min(LONGEST_NAP);
+        self.nap = nap.saturating_mul(2).min(LONGEST_NAP);
         let Some(end) = self.end else {
             return Next::Sleep(nap);
         };

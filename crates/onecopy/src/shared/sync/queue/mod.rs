@@ -57,7 +57,7 @@ pub struct QueueOptions {
     pub is_stack: bool,
 }
 
-pub use lease::Lease;
+pub use lease::{Lease, Leased};
 
 /// What is taken by a get: an item, or why the sink could not make it, in which case it stays.
 type Got<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
@@ -111,7 +111,7 @@ impl RawQueue {
     }
 
     fn root(&self, at: u64) -> u64 {
-        self.heap().words.acquire(self.heap().head + at)
+        self.heap().top.acquire(at)
     }
 
     /// How it was made.
@@ -300,7 +300,7 @@ impl RawQueue {
         let Some(left) = locked.root(UNFINISHED).checked_sub(1) else {
             return Ok(false);
         };
-        locked.set(self.heap().head + UNFINISHED, left)?;
+        locked.set_root(UNFINISHED, left);
         drop(locked);
         if left == 0 {
             self.bell(DONE).ring(ALL);
