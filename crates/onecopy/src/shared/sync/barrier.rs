@@ -235,8 +235,11 @@ impl Barrier {
             match self.goes_on(seen, deadline) {
                 Ok(true) => {}
                 Ok(false) => break self.give_up(place, generation),
-                // Whatever comes of giving up.
-                Err(error) => break self.give_up(place, generation).and(Err(error)),
+                Err(ContainerError::Interrupted) => {
+                    let given_up = self.give_up(place, generation);
+                    break given_up.and(Err(ContainerError::Interrupted));
+                }
+                Err(error) => break Err(error),
             }
         };
         // One that leaves its round without having broken it tells so by its place.
