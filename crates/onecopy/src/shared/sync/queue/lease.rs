@@ -18,26 +18,18 @@ use std::time::Duration;
 
 use super::super::super::change::Change;
 use super::super::super::error::ContainerError;
-use super::super::super::heap::Heap;
 use super::super::super::layout::Header;
 use super::super::super::list::RawList;
 use super::super::super::lock::Locked;
 use super::super::super::value::{LEASE, Sink, Word};
-use super::super::super::verify::Census;
 use super::super::bell::ALL;
 use super::super::stored::Stored;
-use super::{
-    COUNTS, DONE, Got, ITEMS, LEASES, MOST, NUMBER, OPTIONS, RETURNED, ROOM, RawQueue, UNFINISHED,
-    retire,
+use super::chain::{
+    BEFORE, Chain, Found, ITS_NUMBER, LEASE_BYTES, LEASES, NEXT, OWNER, RETURNED, WORD, no_lease,
 };
-
-/// Bytes of a lease's block, and where its words stand from the block's header on.
-const LEASE_BYTES: u64 = 40;
-const NEXT: u64 = 8;
-const WORD: u64 = 16;
-const OWNER: u64 = 24;
-const ITS_NUMBER: u64 = 32;
-const BEFORE: u64 = 40;
+use super::raw::{
+    COUNTS, DONE, Got, ITEMS, MOST, NUMBER, OPTIONS, ROOM, RawQueue, UNFINISHED, retire,
+};
 
 /// An item that was taken until it is reported done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +42,6 @@ pub struct Lease {
 
 /// An item and its lease, or why the sink could not make the item.
 pub type Leased<S> = Result<(<S as Sink>::Made, Lease), <S as Sink>::Error>;
-
-/// Where a leased item stands, and what leads to it.
-struct Found {
-    at: u64,
-    before: u64,
-}
 
 impl RawQueue {
     /// Takes the next item until [`RawQueue::done`] is called for it. If this process dies before, it goes to another.
@@ -302,77 +288,6 @@ impl RawQueue {
         self.bell(ITEMS).ring(1);
         Ok(true)
     }
-}
-
-#[cold]
-fn no_lease(heap: &Heap) -> ContainerError {
-    let at = heap.head.wrapping_add(LEASES);
-    heap.corrupt(at, "a broken chain of leases").into()
-}
-
-/// The leases of a queue, one after the other, under its lock.
-struct Chain<'a> {
-    heap: &'a Heap,
-    before: u64,
-    /// A lease that was met after so many steps as a power of two: a circle comes back to one of them (Brent).
-    met: u64,
-    steps: u64,
-}
-
-impl<'a> Chain<'a> {
-    fn of(heap: &'a Heap) -> Self {
-        Self {
-            heap,
-            before: heap.head.wrapping_add(LEASES),
-            met: 0,
-            steps: 0,
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Found>, ContainerError> {
-        let before = self.before;
-        let at = self.heap.load(before)?;
-        if at == 0 {
-            return Ok(None);
-        }
-        if at == self.met {
-            return Err(no_lease(self.heap));
-        }
-        self.steps = self.steps.wrapping_add(1);
-        if self.steps.is_power_of_two() {
-            self.met = at;
-        }
-        self.before = at.wrapping_add(NEXT);
-        Ok(Some(Found { at, before }))
-    }
-}
-
-/// Calls `take` with the word of every leased item.
-pub(super) fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
-    let mut chain = Chain::of(heap);
-    while let Some(Found { at, .. }) = chain.next()? {
-        take(heap.load(at.wrapping_add(WORD))?);
-    }
-    Ok(())
-}
-
-/// Checks the chain of leases.
-pub(super) fn check(locked: &Locked<'_>, census: &mut Census<'_>) -> Result<(), ContainerError> {
-    let mut returned = 0_u64;
-    let mut chain = Chain::of(locked.heap);
-    while let Some(Found { at, before }) = chain.next()? {
-        census.reach(at, LEASE)?;
-        if locked.load(at.wrapping_add(BEFORE))? != before {
-            return Err(no_lease(locked.heap));
-        }
-        census.value(locked.load(at.wrapping_add(WORD))?)?;
-        let is_nobodys = locked.load(at.wrapping_add(OWNER))? == 0;
-        returned = returned.saturating_add(u64::from(is_nobodys));
-    }
-    if returned != locked.root(RETURNED) {
-        return Err(no_lease(locked.heap));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Whom a lease wakes, and chains that are damaged.
 
+use super::super::chain::each_word;
 use super::*;
 use crate::shared::rust_value::TakenValues;
 use crate::shared::value::Incoming;
