@@ -81,7 +81,7 @@ impl RawQueue {
 
     /// What to say of an item that means nothing.
     #[cold]
-    pub(in super::super) fn no_value(&self) -> ContainerError {
+    pub(crate) fn no_value(&self) -> ContainerError {
         let at = self.heap().head;
         self.heap().corrupt(at, "an item that is no value").into()
     }
