@@ -108,7 +108,7 @@ impl Barrier {
     ///     threading.BrokenBarrierError: Somebody has broken it, or died.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<u64> {
-        let patience = patience::of(true, timeout.or(self.timeout))?;
+        let patience = patience::of(timeout.or(self.timeout))?;
         let turn = self.raw.wait(patience, self.action.is_some());
         match turn.map_err(Error::from)? {
             Turn::Done(Passed::Yes(number)) => Ok(number),
@@ -119,9 +119,9 @@ impl Barrier {
                     None => Ok(()),
                 };
                 let passed = self.raw.finish(&round, acted.is_ok());
-                let passed = passed.map_err(Error::from)?;
+                // What the action has raised says more than what follows from it.
                 acted?;
-                match passed {
+                match passed.map_err(Error::from)? {
                     Passed::Yes(number) => Ok(number),
                     Passed::Broken => Err(broken(py)),
                 }
