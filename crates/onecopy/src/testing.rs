@@ -1,6 +1,6 @@
 //! Crash points: with the feature `testing`, a process can ask to be killed after its n-th store to
 //! the metadata of a store, and a thread to be ended, or its process stopped, after its n-th store to a container, or to
-//! do something else after its n-th load; a process can be less patient with holders of its lock, and learn where its
+//! do something else there or after its n-th load; a process can be less patient with holders of its lock, and learn where its
 //! words stand; and a thread can look around after each step of writing a file. Without the feature everything here is
 //! empty.
 #![cfg_attr(not(feature = "testing"), forbid(unsafe_code))]
@@ -16,8 +16,8 @@
 
 #[cfg(feature = "testing")]
 pub use armed::{
-    arm, disarm, end_thread_after, in_thread, interrupt_after, set_patience, stop_process_after,
-    stop_process_from, thread_stores_left, was_interrupted, words_in_use,
+    arm, disarm, end_thread_after, in_thread, interrupt_after, interrupt_after_store, set_patience,
+    stop_process_after, stop_process_from, thread_stores_left, was_interrupted, words_in_use,
 };
 
 #[cfg(not(feature = "testing"))]
@@ -147,6 +147,14 @@ mod armed {
     thread_local! {
         static LOADS_LEFT: Cell<u64> = const { Cell::new(0) };
         static INTERRUPT: RefCell<Option<Work>> = const { RefCell::new(None) };
+        static AT_STORE: RefCell<Option<Work>> = const { RefCell::new(None) };
+    }
+
+    /// Does `work` right after the calling thread's `stores`-th store to a container from now: what others do while it is off
+    /// its processor there.
+    pub fn interrupt_after_store(stores: u64, work: impl FnOnce() + 'static) {
+        AT_STORE.set(Some(Box::new(work)));
+        THREAD_LEFT.set(stores);
     }
 
     /// Does `work` right after the `loads`-th load of a word of a container by the calling thread: what others do while a
@@ -217,11 +225,16 @@ mod armed {
             return;
         }
         THREAD_LEFT.set(left - 1);
-        if left == 1 && STOPS.get() {
+        if left > 1 {
+            return;
+        }
+        if let Some(work) = AT_STORE.take() {
+            work();
+        } else if STOPS.get() {
             THREAD_LEFT.set(AGAIN.get());
             let me = rustix::process::getpid();
             let _ = rustix::process::kill_process(me, rustix::process::Signal::STOP);
-        } else if left == 1 {
+        } else {
             // SAFETY: exit(2) ends this thread alone. Nobody uses its stack or what it owns any more: what it lent to others
             // stays where it is, since nothing is unwound or freed.
             unsafe { libc::syscall(libc::SYS_exit, 0) };

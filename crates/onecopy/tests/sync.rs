@@ -678,3 +678,38 @@ fn many_units_are_taken_and_given_back_in_one_step() {
     assert_eq!(units.release(MANY / 2 + 1).unwrap(), Released::Yes);
     assert_eq!(units.units(), MANY);
 }
+
+#[test]
+fn a_semaphore_of_more_units_than_can_be_given_back_is_refused() {
+    let store = small();
+    for units in [u64::from(u32::MAX) + 1, u64::MAX] {
+        for is_bounded in [false, true] {
+            let made = onecopy::shared::Semaphore::create(&store, units, is_bounded);
+            let is_refused = matches!(made, Err(ContainerError::Full { what: "units", .. }));
+            assert!(is_refused, "{units}");
+        }
+    }
+    let most = onecopy::shared::Semaphore::create(&store, u32::MAX.into(), true).unwrap();
+    assert_eq!(most.release(1).unwrap(), Released::TooMany);
+    assert!(most.acquire(NOW).unwrap());
+    assert_eq!(most.release(1).unwrap(), Released::Yes);
+}
+
+#[test]
+fn who_comes_while_the_last_one_acts_breaks_no_round() {
+    let store = small();
+    let barrier = store.barrier(2).unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| barrier.wait(WATCHDOG, true).unwrap());
+        until("it waits", || barrier.waiting() == 1);
+        let Turn::Act(round) = barrier.wait(WATCHDOG, true).unwrap() else {
+            panic!("it is the last")
+        };
+        // Of the next round, and without patience: it leaves.
+        let early = barrier.wait(NOW, true).unwrap();
+        assert_eq!(early, Turn::Done(Passed::Broken));
+        barrier.finish(&round, true).unwrap();
+        assert_eq!(first.join().unwrap(), Turn::Done(Passed::Yes(0)));
+    });
+    assert!(!barrier.is_broken());
+}

@@ -75,8 +75,8 @@ pub use reference::Reference;
 pub use rust_value::Value;
 pub use snapshot::Snapshot;
 pub use sync::{
-    Barrier, Condition, Event, Lease, Mutex, Passed, Queue, QueueOptions, RawQueue, Released,
-    Round, Semaphore, Took, Turn,
+    Barrier, Condition, Event, Lease, Leased, Mutex, Passed, Queue, QueueOptions, RawQueue,
+    Released, Round, Semaphore, Took, Turn,
 };
 pub use tries::Tries;
 pub use usage::{ContainerKind, ContainerStats};

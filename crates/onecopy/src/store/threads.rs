@@ -7,6 +7,10 @@
 //! **Crash points.** Dead after CLAIMED: the slot is freed when its process is recovered. Dead after
 //! LIVE: the kernel has set the bit; the next claim takes the slot, unless the lock still names it.
 //!
+//! **Names.** A lock word has 16 bits of the generation. Words of containers do not keep the slot of whom they name, so a slot
+//! whose names are used up is given to nobody while there is another, or room for one: a name comes back after some 2^31
+//! threads have used the store, if most had ended before the next began.
+//!
 //! **Damage.** A slot whose word fails its check is given to nobody. A thread looks at its own before each operation
 //! and goes no further when it is not as it left it.
 #![forbid(unsafe_code)]
@@ -110,12 +114,15 @@ pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<ThreadSlot, Access
     let counter = Counter::ThreadHigh;
     loop {
         let high = file.high(counter)?;
-        for slot in 0..high {
-            if let Some(own) = try_claim(file, slot, process) {
-                return Ok(own);
-            }
+        let find =
+            |names_again| (0..high).find_map(|slot| try_claim(file, slot, process, names_again));
+        if let Some(own) = find(false) {
+            return Ok(own);
         }
         if high == THREAD_SLOTS {
+            if let Some(own) = find(true) {
+                return Ok(own);
+            }
             return Err(AccessError::Full {
                 store: file.uuid,
                 what: "thread slots",
@@ -131,7 +138,8 @@ pub(crate) fn claim(file: &StoreFile, process: u64) -> Result<ThreadSlot, Access
     }
 }
 
-fn try_claim(file: &StoreFile, slot: u64, process: u64) -> Option<ThreadSlot> {
+/// Takes a slot if it is nobody's. `names_again`: also if its names are used up and begin again.
+fn try_claim(file: &StoreFile, slot: u64, process: u64, names_again: bool) -> Option<ThreadSlot> {
     let mem = file.mem;
     let at = file.geometry.thread(slot);
     let old = mem.get(at);
@@ -146,6 +154,9 @@ fn try_claim(file: &StoreFile, slot: u64, process: u64) -> Option<ThreadSlot> {
         process,
         generation,
     };
+    if generation as u16 == 0 && !names_again {
+        return None;
+    }
     if !reusable || !mem.replace(at, old, state(CLAIMED).word(at)) {
         return None;
     }
@@ -287,5 +298,37 @@ mod tests {
         let guard = ProcessGuard::lock();
         release(file, &own);
         drop(guard);
+    }
+
+    /// Claims and frees the slots so often that each has had as many threads as a lock word can tell apart, and more.
+    #[test]
+    fn a_slot_is_given_away_until_its_names_are_used_up_and_then_others_are() {
+        let store = store();
+        let file = &store.0.file;
+        let claim_and_free = || {
+            let guard = ProcessGuard::lock();
+            let own = claim(file, 0).unwrap();
+            release(file, &own);
+            drop(guard);
+            own.holder
+        };
+        let first = claim_and_free();
+        let at = file.geometry.thread(u64::from(first.slot));
+        let state = State::of(at, file.mem.get(at)).unwrap();
+        // The last but one.
+        let generation = u64::from(u16::MAX) - 1;
+        file.mem.set(
+            at,
+            State {
+                generation,
+                ..state
+            }
+            .word(at),
+        );
+        let last = claim_and_free();
+        assert_eq!((last.slot, last.generation), (first.slot, u16::MAX));
+        let next = claim_and_free();
+        assert_ne!(next.slot, first.slot, "its names would come again");
+        assert!(has_ended(file, first) && has_ended(file, last));
     }
 }

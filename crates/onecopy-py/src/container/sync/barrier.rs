@@ -165,11 +165,13 @@ impl Barrier {
                     Some(action) => action.call0(py).map(drop),
                     None => Ok(()),
                 };
-                let finished = self.raw.finish(&round, acted.is_ok());
+                let passed = self.raw.finish(&round, acted.is_ok());
                 // What the action has raised says more than what follows from it.
                 acted?;
-                finished.map_err(Error::from)?;
-                Ok(round.number)
+                match passed.map_err(Error::from)? {
+                    Passed::Yes(number) => Ok(number),
+                    Passed::Broken => Err(broken(py)),
+                }
             }
         }
     }

@@ -5,9 +5,14 @@
 //! root 3: 0 fills, 1 the last one acts, 2 broken                  root 4: the thread that acts
 //! 256: the bell     216: deaths that broke it     4096: who waits (waiters.rs), the ticket being root 2
 //! ```
-//! A thread that dies while it waits, or while it acts before the others go on, breaks the barrier for all.
+//! A thread that dies while it waits, or while it acts before the others go on, breaks the barrier for all. So does one whose time
+//! ends, unless its round is full: that is decided under the lock, by the words above. The bell only wakes.
 //!
-//! **Crash points** are those of a change (change.rs).
+//! **Invariant.** `I1`: a round that is broken stays so until `reset`, which tells all who wait in it before it begins the next.
+//! So whoever loads the state, the number of the round and its own place, in this order, knows what has become of its round.
+//!
+//! **Crash points** are those of a change (change.rs). Without an action, the last one completes the round by the change in which
+//! it comes: it has no place, and its death before that is that of one who never came.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -23,7 +28,7 @@ use super::super::value::Incoming;
 use super::bell::{ALL, Bell};
 use super::deadline::{Deadline, Next};
 use super::stored::{self, Stored, kinds};
-use super::waiters::{BROKEN, BYTES, FREE, Place, WAITING, Waiters};
+use super::waiters::{BROKEN, BYTES, FREE, LEFT, Place, WAITING, Waiters};
 use crate::primitive::Ordering;
 use crate::store::{Container, MOST_THREADS, Store, Token};
 
@@ -62,6 +67,15 @@ pub struct Round {
     /// The number of the thread that acts.
     pub number: u64,
     generation: u64,
+}
+
+/// Why a barrier breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// One that is needed has died.
+    Death,
+    /// One has gone without the others, or says that all are to.
+    Patience,
 }
 
 /// A barrier that all processes see.
@@ -135,179 +149,215 @@ impl Barrier {
         self.heap.top.acquire(at)
     }
 
-    /// Waits until all have come. `acts`: the last one has something to do first. Who waits in vain breaks the barrier.
+    /// Waits until all have come. `acts`: the last one has something to do first. Who waits in vain breaks the barrier; who comes
+    /// while the last one of the round before still acts, and does not have the time to wait for that, is told so, and breaks nothing.
     ///
     /// # Errors
     /// [`ContainerError::Interrupted`], which breaks the barrier as well; the lock is not to be had.
     pub fn wait(&self, patience: Option<Duration>, acts: bool) -> Result<Turn, ContainerError> {
         let mut deadline = Deadline::after(patience);
-        let me = self.heap.container.thread()?;
         loop {
             let seen = self.bell().rings();
             let locked = self.heap.lock()?;
             match locked.root(STATE) {
                 FILLS => {}
                 ACTS => {
-                    // Those before this one have not gone on yet.
                     drop(locked);
-                    if !self.goes_on(seen, &mut deadline)? {
-                        return Ok(Turn::Done(Passed::Broken));
+                    if self.goes_on(seen, &mut deadline)? {
+                        continue;
                     }
-                    continue;
+                    return Ok(Turn::Done(Passed::Broken));
                 }
                 _ => return Ok(Turn::Done(Passed::Broken)),
             }
-            let (number, generation) = (locked.root(COUNT), locked.root(GENERATION));
-            if self.has_lost_somebody()? {
-                self.break_for_the_dead_locked(locked)?;
+            if let Some(loss) = self.loss()? {
+                self.break_locked(locked, loss);
                 return Ok(Turn::Done(Passed::Broken));
             }
-            self.free_the_dead_of_before(generation)?;
+            let (number, generation) = (locked.root(COUNT), locked.root(GENERATION));
+            self.free_places_of_before(generation)?;
+            if number.saturating_add(1) >= locked.root(PARTIES) {
+                return self.complete(locked, number, acts);
+            }
+            let me = self.heap.container.thread()?;
             let place = Waiters(&self.heap).join(&locked, me, generation)?;
-            let mut change = locked.change();
-            change.put_root(COUNT, number + 1)?;
-            let is_last = number + 1 >= locked.root(PARTIES);
-            if is_last {
-                change.put_root(STATE, ACTS)?;
-                change.put_root(ACTOR, u64::from(me))?;
-            }
-            change.commit(false)?;
-            drop(change);
-            if !is_last {
-                drop(locked);
-                return self.stay(place, number, generation, &mut deadline);
-            }
-            Waiters(&self.heap).tell(place, FREE)?;
+            locked.set_root(COUNT, number.saturating_add(1));
             drop(locked);
-            let round = Round { number, generation };
-            if acts {
-                return Ok(Turn::Act(round));
-            }
-            self.finish(&round, true)?;
-            return Ok(Turn::Done(Passed::Yes(number)));
+            let passed = self.stay(place, generation, &mut deadline)?;
+            return Ok(Turn::Done(if passed {
+                Passed::Yes(number)
+            } else {
+                Passed::Broken
+            }));
         }
     }
 
-    /// Waits at a place.
+    /// The last one has come.
+    fn complete(
+        &self,
+        locked: Locked<'_>,
+        number: u64,
+        acts: bool,
+    ) -> Result<Turn, ContainerError> {
+        let generation = locked.root(GENERATION);
+        let mut change = locked.change();
+        if acts {
+            change.put_root(COUNT, number.saturating_add(1))?;
+            change.put_root(STATE, ACTS)?;
+            change.put_root(ACTOR, self.heap.container.thread()?.into())?;
+        } else {
+            change.put_root(COUNT, 0)?;
+            change.put_root(GENERATION, generation.wrapping_add(1))?;
+        }
+        change.commit(false)?;
+        drop(change);
+        drop(locked);
+        if acts {
+            return Ok(Turn::Act(Round { number, generation }));
+        }
+        self.bell().ring(ALL);
+        Ok(Turn::Done(Passed::Yes(number)))
+    }
+
+    /// Waits at a place; whether all have come.
     fn stay(
         &self,
         place: Place,
-        number: u64,
         generation: u64,
         deadline: &mut Deadline,
-    ) -> Result<Turn, ContainerError> {
+    ) -> Result<bool, ContainerError> {
         let waiters = Waiters(&self.heap);
         let passed = loop {
             let seen = self.bell().rings();
-            let is_told = waiters.state(place).load(Ordering::Acquire) == BROKEN;
-            if !is_told && self.root(GENERATION) != generation {
-                break Ok(Passed::Yes(number));
-            }
-            if is_told || self.root(STATE) == IS_BROKEN {
-                break Ok(Passed::Broken);
+            if let Some(passed) = self.outcome(place, generation) {
+                break Ok(passed);
             }
             match self.goes_on(seen, deadline) {
                 Ok(true) => {}
-                Ok(false) => break Ok(Passed::Broken),
+                Ok(false) => break self.give_up(place, generation),
+                Err(ContainerError::Interrupted) => {
+                    let given_up = self.give_up(place, generation);
+                    break given_up.and(Err(ContainerError::Interrupted));
+                }
                 Err(error) => break Err(error),
             }
         };
-        let locked = self.heap.lock()?;
-        waiters.tell(place, FREE)?;
-        drop(locked);
-        Ok(Turn::Done(passed?))
+        // One that leaves its round without having broken it tells so by its place.
+        let becomes = if passed.is_err() { LEFT } else { FREE };
+        if !waiters.stop_waiting(place, becomes) {
+            waiters.leave(place, FREE);
+        }
+        passed
     }
 
-    /// Sleeps a while; `false` if the time is over, or somebody has died: then the barrier is broken.
+    /// What has become of the round for the thread of a place: whether it has passed; `None` if nothing has yet.
+    fn outcome(&self, place: Place, generation: u64) -> Option<bool> {
+        // In this order: I1.
+        let is_broken = self.root(STATE) == IS_BROKEN;
+        let is_over = self.root(GENERATION) != generation;
+        let is_told = Waiters(&self.heap).state(place).load(Ordering::Acquire) == BROKEN;
+        match (is_told, is_over, is_broken) {
+            (true, _, _) | (false, false, true) => Some(false),
+            (false, true, _) => Some(true),
+            (false, false, false) => None,
+        }
+    }
+
+    /// Breaks the barrier since one has waited in vain, unless something has become of its round at the last moment.
+    fn give_up(&self, place: Place, generation: u64) -> Result<bool, ContainerError> {
+        let locked = self.heap.lock()?;
+        if let Some(passed) = self.outcome(place, generation) {
+            return Ok(passed);
+        }
+        self.break_locked(locked, Loss::Patience);
+        Ok(false)
+    }
+
+    /// Sleeps a while; `false` if the time is over. Breaks the barrier if somebody who is needed is lost.
     fn goes_on(&self, seen: u32, deadline: &mut Deadline) -> Result<bool, ContainerError> {
         match deadline.next() {
-            Next::Spin => Ok(true),
-            Next::Sleep(nap) => {
-                if !self.bell().wait(seen, nap) {
-                    self.abort()?;
-                    return Err(ContainerError::Interrupted);
-                }
+            Next::Spin => {}
+            Next::End => return Ok(false),
+            Next::Sleep(nap) if self.bell().wait(seen, nap) => {
                 self.heap.finish_for_the_dead()?;
-                if self.bell().rings() == seen && self.has_lost_somebody()? {
-                    return Ok(!self.break_for_the_dead(seen)?);
+                if self.bell().rings() == seen && self.loss()?.is_some() {
+                    let locked = self.heap.lock()?;
+                    // As it is now.
+                    if let Some(loss) = self.loss()? {
+                        self.break_locked(locked, loss);
+                    }
                 }
-                Ok(true)
             }
-            Next::End => {
-                let locked = self.heap.lock()?;
-                if self.bell().rings() != seen {
-                    return Ok(true);
-                }
-                self.break_locked(locked)?;
-                Ok(false)
-            }
+            Next::Sleep(_) => return Err(ContainerError::Interrupted),
         }
-    }
-
-    fn has_lost_somebody(&self) -> Result<bool, ContainerError> {
-        let (waiters, generation) = (Waiters(&self.heap), self.root(GENERATION));
-        let actor = self.root(ACTOR) as u32;
-        let is_lost = |(place, state)| {
-            state == WAITING && waiters.ticket(place) == generation && waiters.is_dead(place)
-        };
-        let has_lost_actor = actor != 0 && self.heap.container.is_absent(actor);
-        Ok(has_lost_actor || waiters.taken()?.into_iter().any(is_lost))
-    }
-
-    /// Breaks the barrier, unless something has changed since `seen`; whether it did.
-    fn break_for_the_dead(&self, seen: u32) -> Result<bool, ContainerError> {
-        let locked = self.heap.lock()?;
-        if self.bell().rings() != seen {
-            return Ok(false);
-        }
-        self.break_for_the_dead_locked(locked)?;
         Ok(true)
     }
 
-    fn break_for_the_dead_locked(&self, locked: Locked<'_>) -> Result<(), ContainerError> {
-        let deaths = locked.root(DEATHS).wrapping_add(1);
-        locked.set(self.heap.head + DEATHS, deaths)?;
-        self.break_locked(locked)
+    /// Who of the round that fills, or acts, is lost.
+    fn loss(&self) -> Result<Option<Loss>, ContainerError> {
+        if self.root(STATE) == IS_BROKEN {
+            return Ok(None);
+        }
+        let (waiters, generation) = (Waiters(&self.heap), self.root(GENERATION));
+        let actor = self.root(ACTOR) as u32;
+        if actor != 0 && self.heap.container.is_absent(actor) {
+            return Ok(Some(Loss::Death));
+        }
+        let loss = |(place, state)| match state {
+            _ if waiters.ticket(place) != generation => None,
+            LEFT => Some(Loss::Patience),
+            WAITING => waiters.is_dead(place).then_some(Loss::Death),
+            _ => None,
+        };
+        Ok(waiters.taken()?.into_iter().find_map(loss))
     }
 
-    fn break_locked(&self, locked: Locked<'_>) -> Result<(), ContainerError> {
-        locked.set(self.heap.head + STATE, IS_BROKEN)?;
+    fn break_locked(&self, locked: Locked<'_>, loss: Loss) {
+        if loss == Loss::Death {
+            locked.set_root(DEATHS, locked.root(DEATHS).wrapping_add(1));
+        }
+        locked.set_root(STATE, IS_BROKEN);
         drop(locked);
         self.bell().ring(ALL);
-        Ok(())
     }
 
-    /// Frees places of the dead that waited in an earlier round.
-    fn free_the_dead_of_before(&self, generation: u64) -> Result<(), ContainerError> {
+    /// Frees places of an earlier round: of the dead, and of those that have left.
+    fn free_places_of_before(&self, generation: u64) -> Result<(), ContainerError> {
         let waiters = Waiters(&self.heap);
-        for (place, _) in waiters.taken()? {
-            if waiters.ticket(place) != generation && waiters.is_dead(place) {
+        for (place, state) in waiters.taken()? {
+            if waiters.ticket(place) != generation && (state == LEFT || waiters.is_dead(place)) {
                 waiters.tell(place, FREE)?;
             }
         }
         Ok(())
     }
 
-    /// The last one of a round has done what was to be done: all go on, or the barrier is broken unless it `has_worked`.
-    /// Nothing happens if the barrier was reset or broken meanwhile.
+    /// The last one of a round has done what was to be done: all go on, or the barrier is broken unless it `has_worked`. What has
+    /// become of the round: if the barrier was reset or broken meanwhile, nothing happens, and nobody passes.
     ///
     /// # Errors
     /// The lock is not to be had.
-    pub fn finish(&self, round: &Round, has_worked: bool) -> Result<(), ContainerError> {
+    pub fn finish(&self, round: &Round, has_worked: bool) -> Result<Passed, ContainerError> {
         let locked = self.heap.lock()?;
-        if locked.root(STATE) == ACTS && locked.root(GENERATION) == round.generation {
-            let mut change = locked.change();
-            change.put_root(ACTOR, 0)?;
-            if has_worked {
-                change.put_root(COUNT, 0)?;
-                change.put_root(GENERATION, locked.root(GENERATION).wrapping_add(1))?;
-            }
-            change.put_root(STATE, if has_worked { FILLS } else { IS_BROKEN })?;
-            change.commit(false)?;
+        if locked.root(STATE) != ACTS || locked.root(GENERATION) != round.generation {
+            return Ok(Passed::Broken);
         }
+        let mut change = locked.change();
+        change.put_root(ACTOR, 0)?;
+        if has_worked {
+            change.put_root(COUNT, 0)?;
+            change.put_root(GENERATION, round.generation.wrapping_add(1))?;
+        }
+        change.put_root(STATE, if has_worked { FILLS } else { IS_BROKEN })?;
+        change.commit(false)?;
+        drop(change);
         drop(locked);
         self.bell().ring(ALL);
-        Ok(())
+        Ok(if has_worked {
+            Passed::Yes(round.number)
+        } else {
+            Passed::Broken
+        })
     }
 
     /// Breaks the barrier: all who wait, and all who come, are told so.
@@ -315,7 +365,8 @@ impl Barrier {
     /// # Errors
     /// The lock is not to be had.
     pub fn abort(&self) -> Result<(), ContainerError> {
-        self.break_locked(self.heap.lock()?)
+        self.break_locked(self.heap.lock()?, Loss::Patience);
+        Ok(())
     }
 
     /// Makes the barrier as it was at first. Those who wait are told that it is broken.
@@ -326,10 +377,10 @@ impl Barrier {
         let locked = self.heap.lock()?;
         let (waiters, generation) = (Waiters(&self.heap), locked.root(GENERATION));
         // Broken, until all are told: who dies in between leaves it so.
-        locked.set(self.heap.head + STATE, IS_BROKEN)?;
+        locked.set_root(STATE, IS_BROKEN);
         for (place, state) in waiters.taken()? {
             if state == WAITING && waiters.ticket(place) == generation {
-                waiters.tell(place, BROKEN)?;
+                waiters.tell_waiting(place, BROKEN)?;
             }
         }
         let mut change = locked.change();

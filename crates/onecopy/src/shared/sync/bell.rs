@@ -38,8 +38,8 @@ impl<'a> Bell<'a> {
     pub(super) fn of(heap: &'a Heap, at: u64) -> Self {
         Self {
             rings: heap.top.half(at),
-            sleepers: heap.top.half(at + 4),
-            in_vain: heap.top.half(at + 8),
+            sleepers: heap.top.half(at.wrapping_add(4)),
+            in_vain: heap.top.half(at.wrapping_add(8)),
         }
     }
 

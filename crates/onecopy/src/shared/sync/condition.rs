@@ -3,7 +3,11 @@
 //! ```text
 //! root 0: the next ticket      root 1: when somebody last looked for the dead, in milliseconds      4096: who waits (waiters.rs)
 //! ```
-//! Those who have waited longest are woken first. A wake-up that went to a thread which has died goes on to the next.
+//! Those who have waited longest are woken first. A wake-up that went to a thread which has died, or whose wait has failed, goes
+//! on to the next.
+//!
+//! **Crash points.** Who wakes another in place of one that has died does that first, and then frees the place of the dead: if it
+//! dies in between, one more is woken, and no wake-up is lost.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -17,7 +21,7 @@ use super::super::reference::Reference;
 use super::deadline::{Deadline, Next};
 use super::mutex::Mutex;
 use super::stored::{self, Stored, kinds};
-use super::waiters::{BYTES, FREE, Place, WAITING, WOKEN, Waiters};
+use super::waiters::{BYTES, FREE, LEFT, Place, WAITING, WOKEN, Waiters};
 use crate::primitive::Ordering;
 use crate::store::{Container, Store, Token};
 use crate::sys::{futex, procfs};
@@ -90,24 +94,24 @@ impl Condition {
         let depth = match lock.release_all() {
             Ok(depth) => depth,
             Err(error) => {
-                self.leave(place)?;
+                self.leave(place, true);
                 return Err(error);
             }
         };
         let slept = self.sleep(place, patience);
         // Its place is kept until it has the lock: if it dies before, the next one is woken in its stead.
         let locked = lock.acquire_all(depth);
-        let woken = self.leave(place);
+        let was_woken = self.leave(place, slept.is_err() || locked.is_err());
         locked?;
         slept?;
-        woken
+        Ok(was_woken)
     }
 
-    fn join(&self, me: u32) -> Result<Place, ContainerError> {
+    pub(super) fn join(&self, me: u32) -> Result<Place, ContainerError> {
         let locked = self.heap.lock()?;
         self.pass_on(&locked)?;
         let ticket = locked.root(TICKET);
-        locked.set(self.heap.head + TICKET, ticket.wrapping_add(1))?;
+        locked.set_root(TICKET, ticket.wrapping_add(1));
         Waiters(&self.heap).join(&locked, me, ticket)
     }
 
@@ -136,25 +140,29 @@ impl Condition {
     fn look_around(&self) -> Result<(), ContainerError> {
         let now = procfs::boot_ms();
         let is_due = |looked: u64| now.saturating_sub(looked) >= EVERY_MS;
-        if !is_due(self.heap.words.relaxed(self.heap.head + LOOKED)) {
+        if !is_due(self.heap.top.relaxed(LOOKED)) {
             return Ok(());
         }
         let locked = self.heap.lock()?;
         if is_due(locked.root(LOOKED)) {
-            locked.set(self.heap.head + LOOKED, now)?;
+            locked.set_root(LOOKED, now);
             self.pass_on(&locked)?;
         }
         Ok(())
     }
 
-    /// Gives a place back; whether its thread was woken.
-    fn leave(&self, place: Place) -> Result<bool, ContainerError> {
-        let locked = self.heap.lock()?;
+    /// Gives a place back; whether its thread was woken. A wake-up that finds a wait which `has_failed` goes to another.
+    fn leave(&self, place: Place, has_failed: bool) -> bool {
         let waiters = Waiters(&self.heap);
-        let was_woken = waiters.state(place).load(Ordering::Acquire) == WOKEN;
-        waiters.tell(place, FREE)?;
-        drop(locked);
-        Ok(was_woken)
+        if waiters.stop_waiting(place, FREE) {
+            return false;
+        }
+        waiters.leave(place, if has_failed { LEFT } else { FREE });
+        if has_failed && let Ok(locked) = self.heap.lock() {
+            // If this fails, whoever looks around does it.
+            let _ = self.pass_on(&locked);
+        }
+        true
     }
 
     /// Wakes `most` threads at most, those first that have waited longest; how many.
@@ -171,12 +179,18 @@ impl Condition {
         let waiters = Waiters(&self.heap);
         let mut waiting: Vec<Place> = self.who_waits()?.collect();
         waiting.sort_by_key(|place| waiters.ticket(*place));
-        waiting.truncate(most);
-        for place in &waiting {
-            waiters.tell(*place, WOKEN)?;
-            futex::wake(waiters.state(*place));
+        let mut woken = 0_usize;
+        for place in waiting {
+            if woken == most {
+                break;
+            }
+            // It may leave at this moment.
+            if waiters.tell_waiting(place, WOKEN)? {
+                futex::wake(waiters.state(place));
+                woken = woken.wrapping_add(1);
+            }
         }
-        Ok(waiting.len())
+        Ok(woken)
     }
 
     fn who_waits(&self) -> Result<impl Iterator<Item = Place>, ContainerError> {
@@ -184,18 +198,21 @@ impl Condition {
         Ok(taken.filter_map(|(place, state)| (state == WAITING).then_some(place)))
     }
 
-    /// Frees the places of the dead, and wakes others in place of those that had been woken.
+    /// Frees the places of the dead, and wakes others in place of those that had been woken, or that have left.
     fn pass_on(&self, locked: &Locked<'_>) -> Result<(), ContainerError> {
         let waiters = Waiters(&self.heap);
-        let mut owed = 0;
+        let mut owing = Vec::new();
+        // Those first that nothing is owed for, so that none of them is woken.
         for (place, state) in waiters.taken()? {
-            if waiters.is_dead(place) {
-                owed += usize::from(state == WOKEN);
+            if state == LEFT || state == WOKEN && waiters.is_dead(place) {
+                owing.push(place);
+            } else if waiters.is_dead(place) {
                 waiters.tell(place, FREE)?;
             }
         }
-        if owed > 0 {
-            self.wake(locked, owed)?;
+        for place in owing {
+            self.wake(locked, 1)?;
+            waiters.tell(place, FREE)?;
         }
         Ok(())
     }

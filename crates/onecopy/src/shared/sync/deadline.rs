@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 const FIRST_NAP: Duration = Duration::from_millis(5);
 /// See [`FIRST_NAP`].
 const LONGEST_NAP: Duration = Duration::from_millis(100);
-/// Looks before the first sleep: about a microsecond, in which a peer on another processor may be done.
-const SPINS: u32 = 40;
+/// Looks before the first sleep: about a microsecond, in which a peer on another processor may be done. Tests that stop a thread
+/// at each of its loads get few.
+const SPINS: u32 = if cfg!(test) { 4 } else { 40 };
 
 /// When a wait ends, and how long its next sleep is.
 #[derive(Debug)]
@@ -43,12 +44,12 @@ impl Deadline {
     /// Called each time the waiter has looked in vain.
     pub(super) fn next(&mut self) -> Next {
         if self.spins < SPINS {
-            self.spins += 1;
+            self.spins = self.spins.saturating_add(1);
             std::hint::spin_loop();
             return Next::Spin;
         }
         let nap = self.nap;
-        self.nap = (nap * 2).min(LONGEST_NAP);
+        self.nap = nap.saturating_mul(2).min(LONGEST_NAP);
         let Some(end) = self.end else {
             return Next::Sleep(nap);
         };

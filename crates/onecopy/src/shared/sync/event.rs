@@ -1,9 +1,12 @@
 //! An event: set or not, and sleepers that wait until it is.
 //!
 //! ```text
-//! root 0: 1 if it is set        256: the bell, rung by each `set`
+//! root 0: 1 if it is set (1 bit) | how often it was (63)        256: the bell, rung by each `set`
 //! ```
-//! One store sets it, which is the whole change.
+//! One store sets it and counts, which is the whole change. A waiter goes by the count: the bell may be rung later, when the event
+//! has been cleared again.
+//!
+//! **Crash points.** Who dies between the store and the ring has set it; sleepers see it when they look around.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -18,6 +21,8 @@ use super::stored::{self, Stored, kinds};
 use crate::store::{Container, Store, Token};
 
 const FLAG: u64 = ROOT0;
+const IS_SET: u64 = 1;
+const ONE_MORE: u64 = 2;
 const BELL: u64 = 256;
 
 /// An event that all processes see.
@@ -56,7 +61,7 @@ impl Event {
     /// Whether it is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.heap.top.acquire(FLAG) != 0
+        self.heap.top.acquire(FLAG) & IS_SET != 0
     }
 
     /// Sets it, and wakes all who wait for it.
@@ -65,7 +70,10 @@ impl Event {
     /// The lock is not to be had.
     pub fn set(&self) -> Result<(), ContainerError> {
         let locked = self.heap.lock()?;
-        locked.set(self.heap.head + FLAG, 1)?;
+        let flag = locked.root(FLAG);
+        if flag & IS_SET == 0 {
+            locked.set_root(FLAG, flag.wrapping_add(ONE_MORE) | IS_SET);
+        }
         drop(locked);
         self.bell().ring(ALL);
         Ok(())
@@ -76,7 +84,9 @@ impl Event {
     /// # Errors
     /// The lock is not to be had.
     pub fn clear(&self) -> Result<(), ContainerError> {
-        self.heap.lock()?.set(self.heap.head + FLAG, 0)
+        let locked = self.heap.lock()?;
+        locked.set_root(FLAG, locked.root(FLAG) & !IS_SET);
+        Ok(())
     }
 
     /// Waits until it is set, also if it is cleared right afterwards; whether it was.
@@ -85,10 +95,11 @@ impl Event {
     /// [`ContainerError::Interrupted`].
     pub fn wait(&self, patience: Option<Duration>) -> Result<bool, ContainerError> {
         let (bell, mut deadline) = (self.bell(), Deadline::after(patience));
-        let first = bell.rings();
+        let first = self.heap.top.acquire(FLAG);
         loop {
             let seen = bell.rings();
-            if self.is_set() || seen != first {
+            let flag = self.heap.top.acquire(FLAG);
+            if flag & IS_SET != 0 || flag != first {
                 return Ok(true);
             }
             match deadline.next() {

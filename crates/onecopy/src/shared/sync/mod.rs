@@ -12,6 +12,7 @@
 //! **The dead.** A sleeper looks around at least ten times a second: whether whom it waits for has died, and whether a
 //! wake-up went to somebody who has. So a death delays the living, and stops nobody.
 #![forbid(unsafe_code)]
+#![deny(clippy::arithmetic_side_effects)]
 
 mod api;
 mod barrier;
@@ -23,6 +24,9 @@ mod mutex;
 mod queue;
 mod semaphore;
 mod stored;
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests;
 mod waiters;
 
 pub use api::Queue;
@@ -30,6 +34,6 @@ pub use barrier::{Barrier, Passed, Round, Turn};
 pub use condition::Condition;
 pub use event::Event;
 pub use mutex::{Mutex, Took};
-pub use queue::{Lease, QueueOptions, RawQueue};
+pub use queue::{Lease, Leased, QueueOptions, RawQueue};
 pub use semaphore::{Released, Semaphore};
 pub(crate) use stored::kinds;

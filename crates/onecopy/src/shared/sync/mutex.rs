@@ -135,17 +135,15 @@ impl Mutex {
             self.heap.top.store(ROOT3, self.mark()?);
         }
         if took == Some(Took::FromTheDead) {
-            let at = self.heap.head + DEATHS;
-            self.heap
-                .words
-                .store(at, self.heap.words.relaxed(at).wrapping_add(1));
+            let deaths = self.heap.top.relaxed(DEATHS);
+            self.heap.top.store(DEATHS, deaths.wrapping_add(1));
         }
         Ok(took)
     }
 
     fn wait(&self, me: u32, patience: Option<Duration>) -> Result<Option<Took>, ContainerError> {
         let mut deadline = Deadline::after(patience);
-        let (mut naps, mut courtesy) = (0, COURTESY);
+        let (mut naps, mut courtesy) = (0_u32, COURTESY);
         let waited = loop {
             // Acquire: the slot of the thread that it names is seen as that thread left it (store/lock.rs I1).
             let owner = self.word().load(Ordering::Acquire);
@@ -168,9 +166,9 @@ impl Mutex {
                 Next::End => break Ok(None),
                 Next::Sleep(nap) => nap,
             };
-            naps += 1;
+            naps = naps.saturating_add(1);
             if stands_back {
-                courtesy -= 1;
+                courtesy = courtesy.saturating_sub(1);
             } else if naps > PATIENT {
                 // Fails if another one starves, or this one is known to.
                 swap(self.starving(), 0, me);
@@ -250,7 +248,7 @@ impl Mutex {
         }
         match self.depth() {
             0 | 1 => self.give_back(self.owner()),
-            depth => self.set_depth(depth - 1),
+            depth => self.set_depth(depth.wrapping_sub(1)),
         }
         Ok(())
     }

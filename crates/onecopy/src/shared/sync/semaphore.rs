@@ -65,15 +65,25 @@ impl Stored for Semaphore {
 }
 
 impl Semaphore {
+    /// The most units that there can be.
+    pub const MOST_UNITS: u64 = u32::MAX as u64;
+
     /// A new one with so many units; `is_bounded`: there are never more.
     ///
     /// # Errors
-    /// No memory.
+    /// No memory; more units than there may be: [`Semaphore::MOST_UNITS`].
     pub fn create(store: &Store, units: u64, is_bounded: bool) -> Result<Self, ContainerError> {
+        if units > Self::MOST_UNITS {
+            return Err(ContainerError::Full {
+                most: Self::MOST_UNITS,
+                what: "units",
+            });
+        }
         let new = Self::create_empty(store, PLACES + PLACE_BYTES * MOST_PLACES)?;
         let top = &new.heap.top;
         top.store(UNITS, units);
-        top.store(MOST, if is_bounded { units + 1 } else { 0 });
+        let most = if is_bounded { units.wrapping_add(1) } else { 0 };
+        top.store(MOST, most);
         top.store(IS_SIGNAL, u64::from(units == 0));
         Ok(new)
     }
@@ -85,12 +95,12 @@ impl Semaphore {
     /// Where the places stand, from the head on.
     fn places(&self) -> impl Iterator<Item = u64> {
         let room = self.heap.container.len().saturating_sub(PLACES) / PLACE_BYTES;
-        (0..room.min(MOST_PLACES)).map(|index| PLACES + PLACE_BYTES * index)
+        (0..room.min(MOST_PLACES)).map(|index| PLACES.wrapping_add(PLACE_BYTES.wrapping_mul(index)))
     }
 
     /// A word of a place, as of under the lock.
     fn word(&self, _locked: &Locked<'_>, at: u64) -> u64 {
-        self.heap.words.relaxed(self.heap.head + at)
+        self.heap.words.relaxed(self.heap.head.wrapping_add(at))
     }
 
     /// The place of a process, 0 being nobody's.
@@ -122,10 +132,9 @@ impl Semaphore {
     fn take(&self) -> Result<bool, ContainerError> {
         let me = self.heap.container.process()?;
         let locked = self.heap.lock()?;
-        let units = locked.root(UNITS);
-        if units == 0 {
+        let Some(left) = locked.root(UNITS).checked_sub(1) else {
             return Ok(false);
-        }
+        };
         let place = match locked.root(IS_SIGNAL) {
             0 => self
                 .place_of(&locked, me)
@@ -133,15 +142,15 @@ impl Semaphore {
             _ => None,
         };
         let mut change = locked.change();
-        change.put_root(UNITS, units - 1)?;
+        change.put_root(UNITS, left)?;
         if let Some(at) = place {
             let had = if self.word(&locked, at) == me {
-                self.word(&locked, at + 8)
+                self.word(&locked, at.wrapping_add(8))
             } else {
                 0
             };
             change.put_root(at, me)?;
-            change.put_root(at + 8, had.saturating_add(1))?;
+            change.put_root(at.wrapping_add(8), had.saturating_add(1))?;
         }
         change.commit(false)?;
         Ok(true)
@@ -164,16 +173,18 @@ impl Semaphore {
         let locked = self.heap.lock()?;
         let (units, most) = (locked.root(UNITS), locked.root(MOST));
         let sum = units.saturating_add(count);
-        if most > 0 && sum >= most || sum > u64::from(u32::MAX) {
+        if most > 0 && sum >= most || sum > Self::MOST_UNITS {
             return Ok(Released::TooMany);
         }
         let mut change = locked.change();
         change.put_root(UNITS, sum)?;
         if locked.root(IS_SIGNAL) == 0 {
             let place = self.place_of(&locked, me);
-            match place.map(|at| (at, self.word(&locked, at + 8))) {
-                Some((at, had)) if had > count => change.put_root(at + 8, had - count)?,
+            match place.map(|at| (at, self.word(&locked, at.wrapping_add(8)))) {
                 Some((at, had)) if had == count => change.put_root(at, 0)?,
+                Some((at, had)) if had > count => {
+                    change.put_root(at.wrapping_add(8), had.wrapping_sub(count))?;
+                }
                 // It gives back what it has not.
                 _ => change.put_root(IS_SIGNAL, 1)?,
             }
@@ -188,19 +199,19 @@ impl Semaphore {
         if locked.root(IS_SIGNAL) != 0 {
             return Ok(false);
         }
-        let mut freed = 0;
+        let mut freed = 0_u64;
         for at in self.places() {
             let process = self.word(&locked, at);
             if process == 0 || !self.heap.container.has_ended(process)? {
                 continue;
             }
-            let had = self.word(&locked, at + 8);
+            let had = self.word(&locked, at.wrapping_add(8));
             let mut change = locked.change();
             change.put_root(at, 0)?;
             change.put_root(UNITS, locked.root(UNITS).saturating_add(had))?;
             change.put_root(DEATHS, locked.root(DEATHS).wrapping_add(had))?;
             change.commit(false)?;
-            freed += had;
+            freed = freed.saturating_add(had);
         }
         drop(locked);
         if freed > 0 {

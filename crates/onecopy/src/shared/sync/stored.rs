@@ -97,7 +97,7 @@ pub(super) fn companions_word(
     heap: &Heap,
     take: &mut dyn FnMut(u64),
 ) -> Result<(), ContainerError> {
-    take(heap.load(heap.head + COMPANION)?);
+    take(heap.load(heap.head.wrapping_add(COMPANION))?);
     Ok(())
 }
 
@@ -122,7 +122,10 @@ pub(super) fn companion(heap: &Heap) -> Result<Option<Reference>, ContainerError
     match value {
         Ok(Value::Reference(reference)) => Ok(Some(reference)),
         Ok(_) => Ok(None),
-        Err(error) => Err(error.or(|| heap.corrupt(heap.head + COMPANION, "no companion").into())),
+        Err(error) => Err(error.or(|| {
+            heap.corrupt(heap.head.wrapping_add(COMPANION), "no companion")
+                .into()
+        })),
     }
 }
 

@@ -4,11 +4,19 @@
 //! 4096:  places of 16 bytes: {state (u32), thread (u32)} | ticket
 //! 272:   the first chunk, 0 for none      chunk: the next one | nothing | places
 //! ```
-//! Each sleeps on its own state. All of it changes under the lock, by single stores, of which that of the state is the last:
-//! a place is taken, its thread woken, or free. Where a chunk is, is a word of the container, which readers follow within the
-//! store, and writers only if the chunk is the container's.
+//! ```text
+//! FREE ──join──▶ WAITING ──told, by another──▶ WOKEN or BROKEN ──its own thread──▶ FREE
+//!                WAITING ──its own thread──▶ FREE               ──its own thread──▶ LEFT ──another──▶ FREE
+//!                any ──its thread dies, another sees it──▶ FREE
+//! ```
+//! Each sleeps on its own state. A place is taken, its thread told and the place of a dead one freed under the lock, by single
+//! stores, of which that of the state is the last. **Its own thread leaves without the lock**, which may not be to be had: by one
+//! exchange, against which whoever tells it something exchanges, too. So a wake-up goes to a thread that waits, or to nobody.
+//! Where a chunk is, is a word of the container, which readers follow within the store, and writers only if the chunk is the
+//! container's; it stays so as long as the container.
 //!
-//! **Crash points.** A chunk that was added and that no word leads to yet is taken by whoever needs the next.
+//! **Crash points.** A chunk that was added and that no word leads to yet is taken by whoever needs the next. A place whose
+//! thread has died stays as it is until somebody sees it.
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
@@ -39,6 +47,8 @@ pub(super) const WAITING: u32 = 1;
 pub(super) const WOKEN: u32 = 2;
 /// It has been told to give up.
 pub(super) const BROKEN: u32 = 3;
+/// Its thread has left, and others have still to do what follows from that.
+pub(super) const LEFT: u32 = 4;
 
 /// A place: its offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,11 +77,15 @@ impl<'a> Waiters<'a> {
 
     fn places(self, chunks: &[u64]) -> impl Iterator<Item = Place> {
         let room = self.0.container.len().saturating_sub(PLACES);
-        let own = (self.0.head + PLACES, room.min(FEW * PLACE_BYTES));
-        let further = |chunk: &u64| (chunk + PLACE_BYTES, CHUNK_BYTES - PLACE_BYTES);
+        let own = (
+            self.0.head.wrapping_add(PLACES),
+            room.min(FEW * PLACE_BYTES),
+        );
+        let further = |chunk: &u64| (chunk.wrapping_add(PLACE_BYTES), CHUNK_BYTES - PLACE_BYTES);
         let tables = std::iter::once(own).chain(chunks.iter().map(further));
         tables.flat_map(|(first, bytes)| {
-            (0..bytes / PLACE_BYTES).map(move |nth| Place(first + nth * PLACE_BYTES))
+            (0..bytes / PLACE_BYTES)
+                .map(move |nth| Place(first.wrapping_add(nth.wrapping_mul(PLACE_BYTES))))
         })
     }
 
@@ -81,12 +95,12 @@ impl<'a> Waiters<'a> {
     }
 
     fn thread(self, place: Place) -> &'a AtomicU32 {
-        self.0.words.half(place.0 + 4)
+        self.0.words.half(place.0.wrapping_add(4))
     }
 
     /// The ticket with which a place was taken.
     pub(super) fn ticket(self, place: Place) -> u64 {
-        self.0.words.relaxed(place.0 + 8)
+        self.0.words.relaxed(place.0.wrapping_add(8))
     }
 
     /// Says something to the thread of a place, under the lock.
@@ -99,6 +113,36 @@ impl<'a> Waiters<'a> {
         self.state(place).store(state, Ordering::Release);
         crate::testing::container_stored();
         Ok(())
+    }
+
+    /// Says something to the thread of a place, under the lock, if it still waits; whether it does.
+    ///
+    /// # Errors
+    /// As in [`Waiters::tell`].
+    pub(super) fn tell_waiting(self, place: Place, state: u32) -> Result<bool, ContainerError> {
+        self.0.own(place.0)?;
+        Ok(self.exchange(place, WAITING, state))
+    }
+
+    /// Ends the wait of the calling thread, without the lock: `state` is what becomes of its place. `false` if it was told
+    /// something before, which it sees then; nobody else changes the place after that.
+    pub(super) fn stop_waiting(self, place: Place, state: u32) -> bool {
+        self.exchange(place, WAITING, state)
+    }
+
+    /// What becomes of the place of the calling thread that was told something.
+    pub(super) fn leave(self, place: Place, state: u32) {
+        // The place was the container's when it was taken. Release: as in `tell`.
+        self.state(place).store(state, Ordering::Release);
+        crate::testing::container_stored();
+    }
+
+    fn exchange(self, place: Place, from: u32, to: u32) -> bool {
+        // AcqRel: whoever leaves sees what was done before it was told, and whoever is told sees it, too.
+        let word = self.state(place);
+        let exchanged = word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        crate::testing::container_stored();
+        exchanged.is_ok()
     }
 
     /// Takes a place for the calling thread.
@@ -118,7 +162,7 @@ impl<'a> Waiters<'a> {
             None => self.more(locked, &chunks)?,
         };
         self.0.own_all(place.0, PLACE_BYTES)?;
-        self.0.words.store(place.0 + 8, ticket);
+        self.0.words.store(place.0.wrapping_add(8), ticket);
         self.thread(place).store(me, Ordering::Release);
         crate::testing::container_stored();
         self.tell(place, WAITING)?;
@@ -135,9 +179,12 @@ impl<'a> Waiters<'a> {
             Some(chunk) => chunk,
             None => container.add_chunk(CHUNK_BYTES, self.0.generation())?,
         };
-        let from = known.last().copied().unwrap_or(self.0.head + CHUNKS);
+        let from = known
+            .last()
+            .copied()
+            .unwrap_or(self.0.head.wrapping_add(CHUNKS));
         locked.set(from, chunk.offset)?;
-        Ok(Place(chunk.offset + PLACE_BYTES))
+        Ok(Place(chunk.offset.wrapping_add(PLACE_BYTES)))
     }
 
     /// The places that are taken, with what was said to each.

@@ -1,30 +1,35 @@
 //! Items that are taken for a lease: until they are reported done, or their process dies.
+//!
+//! The leases are a chain, in which each knows the word that leads to it. A chain is shared memory: one that leads in a circle is
+//! damage, whatever else is written there.
+//!
+//! **Crash points**, each a change (change.rs), which is done or not begun:
+//! 1. *an item is leased*: the list without it, the lease with it and its process's name, and the number of the next are one. Dead
+//!    before: the item stands in the list. Dead after: the lease is its process's, and goes back with that process;
+//! 2. *one that came back is leased*: the name and the count of those that have come back;
+//! 3. *given back, or found to be a dead process's*: the same two. Whoever finds several gives back one after the other: those
+//!    that are left are found by the next;
+//! 4. *done*, or got for good after it came back: the chain, the item, the lease's block and the counts.
+//!
+//! The bells are rung after that. Who dies in between has changed the queue all the same; sleepers see it when they look around.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
 use super::super::super::change::Change;
 use super::super::super::error::ContainerError;
-use super::super::super::heap::Heap;
 use super::super::super::layout::Header;
 use super::super::super::list::RawList;
 use super::super::super::lock::Locked;
 use super::super::super::value::{LEASE, Sink, Word};
-use super::super::super::verify::Census;
 use super::super::bell::ALL;
 use super::super::stored::Stored;
-use super::{
-    COUNTS, DONE, Got, ITEMS, LEASES, MOST, NUMBER, OPTIONS, RETURNED, ROOM, RawQueue, UNFINISHED,
-    retire,
+use super::chain::{
+    BEFORE, Chain, Found, ITS_NUMBER, LEASE_BYTES, LEASES, NEXT, OWNER, RETURNED, WORD, no_lease,
 };
-
-/// Bytes of a lease's block, and where its words stand from the block's header on.
-const LEASE_BYTES: u64 = 40;
-const NEXT: u64 = 8;
-const WORD: u64 = 16;
-const OWNER: u64 = 24;
-const ITS_NUMBER: u64 = 32;
-const BEFORE: u64 = 40;
+use super::raw::{
+    COUNTS, DONE, Got, ITEMS, MOST, NUMBER, OPTIONS, ROOM, RawQueue, UNFINISHED, retire,
+};
 
 /// An item that was taken until it is reported done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,35 +41,29 @@ pub struct Lease {
 }
 
 /// An item and its lease, or why the sink could not make the item.
-type Leased<S> = Result<(<S as Sink>::Made, Lease), <S as Sink>::Error>;
-
-/// Where a leased item stands, and what leads to it.
-struct Found {
-    at: u64,
-    before: u64,
-}
+pub type Leased<S> = Result<(<S as Sink>::Made, Lease), <S as Sink>::Error>;
 
 impl RawQueue {
     /// Takes the next item until [`RawQueue::done`] is called for it. If this process dies before, it goes to another.
     ///
     /// # Errors
     /// As in [`RawQueue::get`], and no memory for the lease; the item stays then.
-    #[allow(clippy::type_complexity, reason = "an item and its lease")]
     pub fn lease<S: Sink>(
         &self,
         sink: &S,
         patience: Option<Duration>,
-    ) -> Result<Option<Result<(S::Made, Lease), S::Error>>, ContainerError> {
+    ) -> Result<Option<Leased<S>>, ContainerError> {
         self.get_when(patience, || self.try_lease(sink))
     }
 
     fn try_lease<S: Sink>(&self, sink: &S) -> Result<Option<Leased<S>>, ContainerError> {
         let me = self.heap().container.process()?;
         let locked = self.heap().lock()?;
-        if locked.root(RETURNED) > 0 {
-            return Self::lease_returned(&locked, me, sink).map(Some);
-        }
-        let leased = self.lease_next(&locked, me, sink)?;
+        let leased = if locked.root(RETURNED) == 0 {
+            self.lease_next(&locked, me, sink)?
+        } else {
+            Some(Self::lease_returned(&locked, me, sink)?)
+        };
         let has_room = matches!(leased, Some(Ok(_))) && locked.root(MOST) > 0;
         drop(locked);
         if has_room {
@@ -81,18 +80,18 @@ impl RawQueue {
         sink: &S,
     ) -> Result<Leased<S>, ContainerError> {
         let at = Self::returned(locked)?.at;
-        let made = match RawList::make(locked, Word(locked.load(at + WORD)?), sink)? {
+        let made = match RawList::make(locked, Word(locked.load(at.wrapping_add(WORD))?), sink)? {
             Ok(made) => made,
             Err(error) => return Ok(Err(error)),
         };
         let lease = Lease {
             at,
-            number: locked.load(at + ITS_NUMBER)?,
+            number: locked.load(at.wrapping_add(ITS_NUMBER))?,
             is_again: true,
         };
         let mut change = locked.change();
-        change.put(at + OWNER, me)?;
-        change.put_root(RETURNED, locked.root(RETURNED) - 1)?;
+        change.put(at.wrapping_add(OWNER), me)?;
+        change.put_root(RETURNED, locked.root(RETURNED).saturating_sub(1))?;
         change.commit(false)?;
         Ok(Ok((made, lease)))
     }
@@ -124,25 +123,25 @@ impl RawQueue {
                 (WORD, taken.word.0),
                 (OWNER, me),
                 (ITS_NUMBER, lease.number),
-                (BEFORE, head + LEASES),
+                (BEFORE, head.wrapping_add(LEASES)),
             ];
             for (offset, value) in words {
-                change.prepare(at + offset, value)?;
+                change.prepare(at.wrapping_add(offset), value)?;
             }
-            change.put(head + LEASES, at)?;
+            change.put_root(LEASES, at)?;
             if first != 0 {
-                change.put(first + BEFORE, at + NEXT)?;
+                change.put(first.wrapping_add(BEFORE), at.wrapping_add(NEXT))?;
             }
             lease.at = at;
-            change.put(head + NUMBER, lease.number.wrapping_add(1))
+            change.put_root(NUMBER, lease.number.wrapping_add(1))
         })?;
         Ok(Some(Ok((made, lease))))
     }
 
     /// A lease that is nobody's.
     fn returned(locked: &Locked<'_>) -> Result<Found, ContainerError> {
-        let found = Self::find(locked, |at| Ok(locked.load(at + OWNER)? == 0))?;
-        found.ok_or_else(|| no_lease(locked))
+        let found = Self::find(locked, |at| Ok(locked.load(at.wrapping_add(OWNER))? == 0))?;
+        found.ok_or_else(|| no_lease(locked.heap))
     }
 
     /// Takes an item that has come back.
@@ -153,12 +152,12 @@ impl RawQueue {
         sink: &S,
     ) -> Result<Option<Got<S>>, ContainerError> {
         let found = Self::returned(locked)?;
-        let word = Word(locked.load(found.at + WORD)?);
+        let word = Word(locked.load(found.at.wrapping_add(WORD))?);
         let made = match RawList::make(locked, word, sink)? {
             Ok(made) => made,
             Err(error) => return Ok(Some(Err(error))),
         };
-        let returned = locked.root(RETURNED) - 1;
+        let returned = locked.root(RETURNED).saturating_sub(1);
         Self::unlink(locked, &found, word, |change| {
             change.put_root(RETURNED, returned)
         })?;
@@ -173,22 +172,16 @@ impl RawQueue {
         locked: &Locked<'_>,
         is_it: impl Fn(u64) -> Result<bool, ContainerError>,
     ) -> Result<Option<Found>, ContainerError> {
-        let mut before = locked.heap.head + LEASES;
-        // Every lease has had a number; a damaged chain may be a circle.
-        for _ in 0..=locked.root(NUMBER) {
-            let at = locked.load(before)?;
-            if at == 0 {
-                return Ok(None);
+        let mut chain = Chain::of(locked.heap);
+        while let Some(found) = chain.next()? {
+            if Header(locked.load(found.at)?).kind() != LEASE {
+                return Err(no_lease(locked.heap));
             }
-            if Header(locked.load(at)?).kind() != LEASE {
-                return Err(no_lease(locked));
+            if is_it(found.at)? {
+                return Ok(Some(found));
             }
-            if is_it(at)? {
-                return Ok(Some(Found { at, before }));
-            }
-            before = at + NEXT;
         }
-        Err(no_lease(locked))
+        Ok(None)
     }
 
     /// Ends a lease and its item in one change with what `also` adds to it.
@@ -199,11 +192,11 @@ impl RawQueue {
         also: impl FnOnce(&mut Change<'_>) -> Result<(), ContainerError>,
     ) -> Result<(), ContainerError> {
         locked.make_room_in_limbo()?;
-        let next = locked.load(found.at + NEXT)?;
+        let next = locked.load(found.at.wrapping_add(NEXT))?;
         let mut change = locked.change();
         change.put(found.before, next)?;
         if next != 0 {
-            change.put(next + BEFORE, found.before)?;
+            change.put(next.wrapping_add(BEFORE), found.before)?;
         }
         also(&mut change)?;
         retire(&mut change, word)?;
@@ -215,15 +208,15 @@ impl RawQueue {
     pub(super) fn return_those_of_the_dead(&self) -> Result<bool, ContainerError> {
         let locked = self.heap().lock()?;
         let container = &self.heap().container;
-        let mut returned = 0;
+        let mut returned = 0_u32;
         loop {
             let found = Self::find(&locked, |at| {
-                let owner = locked.load(at + OWNER)?;
+                let owner = locked.load(at.wrapping_add(OWNER))?;
                 Ok(owner != 0 && container.has_ended(owner)?)
             })?;
             let Some(found) = found else { break };
             Self::disown(&locked, &found)?;
-            returned += 1;
+            returned = returned.saturating_add(1);
         }
         drop(locked);
         if returned > 0 {
@@ -235,7 +228,7 @@ impl RawQueue {
     /// Makes a leased item nobody's, so that the next who gets one gets it.
     fn disown(locked: &Locked<'_>, found: &Found) -> Result<(), ContainerError> {
         let mut change = locked.change();
-        change.put(found.at + OWNER, 0)?;
+        change.put(found.at.wrapping_add(OWNER), 0)?;
         change.put_root(RETURNED, locked.root(RETURNED).wrapping_add(1))?;
         change.commit(false)
     }
@@ -250,9 +243,9 @@ impl RawQueue {
         if self.heap().own(at).is_err() || Header(locked.load(at)?).kind() != LEASE {
             return Ok(None);
         }
-        let is_own =
-            locked.load(at + ITS_NUMBER)? == lease.number && locked.load(at + OWNER)? == me;
-        let before = locked.load(at + BEFORE)?;
+        let is_own = locked.load(at.wrapping_add(ITS_NUMBER))? == lease.number
+            && locked.load(at.wrapping_add(OWNER))? == me;
+        let before = locked.load(at.wrapping_add(BEFORE))?;
         Ok(is_own.then_some(Found { at, before }))
     }
 
@@ -265,7 +258,7 @@ impl RawQueue {
         let Some(found) = self.own_lease(&locked, lease)? else {
             return Ok(false);
         };
-        let word = Word(locked.load(found.at + WORD)?);
+        let word = Word(locked.load(found.at.wrapping_add(WORD))?);
         let counts = locked.root(OPTIONS) & COUNTS != 0;
         let left = locked.root(UNFINISHED).saturating_sub(1);
         Self::unlink(&locked, &found, word, |change| {
@@ -308,41 +301,5 @@ impl RawQueue {
     }
 }
 
-#[cold]
-fn no_lease(locked: &Locked<'_>) -> ContainerError {
-    let at = locked.heap.head + LEASES;
-    locked.heap.corrupt(at, "a broken chain of leases").into()
-}
-
-/// Calls `take` with the word of every leased item.
-pub(super) fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
-    let mut at = heap.load(heap.head + LEASES)?;
-    for _ in 0..heap.load(heap.head + NUMBER)? {
-        if at == 0 {
-            break;
-        }
-        take(heap.load(at + WORD)?);
-        at = heap.load(at + NEXT)?;
-    }
-    Ok(())
-}
-
-/// Checks the chain of leases.
-pub(super) fn check(locked: &Locked<'_>, census: &mut Census<'_>) -> Result<(), ContainerError> {
-    let mut returned = 0;
-    let (mut at, mut before) = (locked.root(LEASES), locked.heap.head + LEASES);
-    while at != 0 {
-        census.reach(at, LEASE)?;
-        if locked.load(at + BEFORE)? != before {
-            return Err(no_lease(locked));
-        }
-        census.value(locked.load(at + WORD)?)?;
-        returned += u64::from(locked.load(at + OWNER)? == 0);
-        before = at + NEXT;
-        at = locked.load(before)?;
-    }
-    if returned != locked.root(RETURNED) {
-        return Err(no_lease(locked));
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;
