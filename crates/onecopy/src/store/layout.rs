@@ -37,7 +37,7 @@ use crate::sys::mapping::{HUGE_PAGE, PAGE};
 /// "ONECOPY\0" as a little-endian word.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"ONECOPY\0");
 /// Raised whenever anything in this file's table changes.
-pub(crate) const LAYOUT_VERSION: u64 = 3;
+pub(crate) const LAYOUT_VERSION: u64 = 4;
 /// The smallest and the largest address range of a mapping, in bytes.
 pub(crate) const MIN_CAPACITY: u64 = 1 << 28;
 /// See [`MIN_CAPACITY`].
