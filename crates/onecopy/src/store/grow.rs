@@ -27,7 +27,7 @@ pub enum Huge {
     Never,
 }
 
-/// Tables grow in steps of this many bytes.
+/// Tables grow in steps of this many bytes; a small one doubles, as each process has one.
 const TABLE_STEP: u64 = 64 << 10;
 /// After how many bytes of new objects the limits of the machine and the cgroup are looked at again.
 const ASK_BYTES: u64 = 1 << 20;
@@ -58,7 +58,8 @@ impl StoreFile {
         if committed >= needed {
             return Ok(());
         }
-        let end = needed.next_multiple_of(TABLE_STEP);
+        let step = needed.next_power_of_two().clamp(PAGE, TABLE_STEP);
+        let end = needed.next_multiple_of(step);
         let end = end.min(self.geometry.meta_len.saturating_sub(table));
         memory::commit(
             self.fd(),
