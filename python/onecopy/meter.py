@@ -185,6 +185,7 @@ def memory(pid: SupportsIndex | None = None, children: bool = True) -> Report:
     Raises:
         ProcessLookupError: There is no such process.
         PermissionError: It may not be looked into: it is somebody else's, say.
+        RuntimeError: `/proc` is that of another pid namespace, where the number means another process.
         TypeError: `pid` is no number.
         ValueError: `pid` is below 1.
 

@@ -33,6 +33,34 @@ def test_report_of_this_process() -> None:
     assert report.sum_private_dirty == row.private_dirty
 
 
+NAMESPACE = """
+import os, onecopy
+for pid in (None, os.getppid() or 1, os.getpid()):
+    try:
+        print("measured", onecopy.memory(pid).root)
+    except RuntimeError as error:
+        assert error.pid == os.getpid()
+        print(f"process {os.getpid()} is called {os.readlink('/proc/self')} there" in str(error))
+try:
+    onecopy.watch().start()
+except RuntimeError as error:
+    print("pid namespace" in str(error))
+"""
+
+
+def test_a_proc_of_another_pid_namespace_is_refused() -> None:
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--"]
+    try:
+        allowed = subprocess.run([*command, "true"], capture_output=True, timeout=60, check=False).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    if not allowed:
+        pytest.skip("NOT TESTED: needs unshare(1) and the right to make a pid namespace")
+    program = [*command, sys.executable, "-c", NAMESPACE]
+    found = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert found.stdout.split() == ["True"] * 4, found.stdout + found.stderr
+
+
 def test_report_is_a_table() -> None:
     view = onecopy.share(list(range(100_000)))
     report = onecopy.memory()
