@@ -35,6 +35,7 @@ from onecopy.errors import (
     FreezeRefused,
     FreezeUnsupported,
     Gone,
+    KernelError,
     OnecopyError,
     Unsupported,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "FreezeUnsupported",
     "FrozenSetView",
     "Gone",
+    "KernelError",
     "Image",
     "ImageBuffer",
     "Lease",
