@@ -39,7 +39,8 @@ class FreezeReport:
         skipped: How many objects of each class were left as they are. They stay usable and count references; a worker
             copies the pages of those that it touches.
         paths: For each skipped class the way to the first such object.
-        sealed_bytes: Bytes that were taken to fill the holes between frozen objects: three times what is frozen at most.
+        sealed_bytes: Bytes that were taken to fill the holes between frozen objects, three times as many as are
+            frozen at most.
     """
 
     __module__ = "onecopy"
