@@ -29,12 +29,22 @@ def dumps(value: Any) -> Any:
     if part is not None:
         return part
     _pickle.register_libraries()
-    pickler = _Pickler(out := io.BytesIO())
     try:
-        pickler.dump(value)
-    except (AttributeError, pickle.PicklingError) as error:  # which of them it is depends on the version
-        raise TypeError(f"a container cannot hold this {type(value).__name__}: {error}") from error
-    return (out.getvalue(), pickler.parts) if pickler.parts else out.getvalue()
+        pickle_, parts = _dumps(value)
+    # Which of them it is depends on the version; the last is what the locks of multiprocessing raise.
+    except (AttributeError, TypeError, RuntimeError, pickle.PicklingError) as error:
+        if type(error) is RuntimeError and "through inheritance" not in str(error):
+            raise
+        from onecopy import _refusals
+
+        raise _refusals.refusal(value, error, _dumps) from error
+    return (pickle_, parts) if parts else pickle_
+
+
+def _dumps(value: Any) -> tuple[bytes, list[Any]]:
+    pickler = _Pickler(out := io.BytesIO())
+    pickler.dump(value)
+    return out.getvalue(), pickler.parts
 
 
 class _Pickler(_pickle.Pickler):

@@ -26,14 +26,21 @@ def way(data: Any) -> str | None:
 
 
 def plain(data: Any) -> Any:
+    """The content of a container, of one moment, for an image; whatever else comes back as it is."""
+    if way(data) == "x.get()":
+        return plain(data.get())
+    content = real(data)
+    # A dict is shared; a subclass of it would be pickled.
+    return dict(content) if content is not data and type(data).__name__ == "Counter" else content
+
+
+def real(data: Any) -> Any:
     """The content of a container, of one moment; whatever else comes back as it is."""
     match way(data):
         case "x.to_python()":
-            content = data.to_python()
-            # A dict is shared; a subclass of it would be pickled.
-            return dict(content) if type(data).__name__ == "Counter" else content
+            return data.to_python()
         case "x.get()":
-            return plain(data.get())
+            return data.get()
         case "x.to_numpy()":
             return data.to_numpy()
         case "x.tolist()":

@@ -257,16 +257,24 @@ def to_python(view: ObjectView[T]) -> T: ...
 @overload
 def to_python(view: SharedArray[Shape, DType]) -> np.ndarray[Shape, DType]: ...
 @overload
+def to_python(view: List[T]) -> list[T]: ...
+@overload
+def to_python(view: Counter[K]) -> collections.Counter[K]: ...
+@overload
+def to_python(view: Dict[K, V]) -> dict[K, V]: ...
+@overload
+def to_python(view: Set[T]) -> set[T]: ...
+@overload
 def to_python(view: T) -> T: ...
 def to_python(view: Any) -> Any:
-    """Returns the real thing behind a view, in this process's own memory and free to be changed.
+    """Returns the real thing behind a view or a container, in this process's own memory and free to be changed.
 
     Args:
-        view: What `share()` returned, or any part of it.
+        view: What `share()` returned, or any part of it; or a container, of which this is what it holds now.
 
     Returns:
-        New objects of the original types, with the shared references and cycles of the original. What is no view is
-        returned as it is.
+        New objects of the original types, with the shared references and cycles of the original. Containers inside a
+        container stay what they are. What is neither is returned as it is.
 
     Raises:
         RecursionError: Tuples are nested deeper than 100.
@@ -282,6 +290,8 @@ def to_python(view: Any) -> Any:
         from onecopy._array import StoredArray, real_array
 
         return real_array(view) if isinstance(view, StoredArray) else view
+    if _content.way(view):
+        return _content.real(view)
     return _onecopy._real(view)  # noqa: SLF001 - our own module
 
 

@@ -213,7 +213,7 @@ class Watch:
         """Begins to sample.
 
         Raises:
-            RuntimeError: It was started before.
+            RuntimeError: It was started before, or `/proc` is that of another pid namespace.
             ValueError: The overhead is no part of one processor, or `pid` is below 1.
             ProcessLookupError, PermissionError: There is no process `pid`, or it is somebody else's.
         """

@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 import ctypes
 import itertools
+import json
+import multiprocessing
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -246,3 +249,45 @@ def test_what_has_no_content_is_not_shared() -> None:
     for one in things:
         with pytest.raises(onecopy.errors.Unsupported, match=r"an argument of its own$"):
             onecopy.share(one)
+
+
+def test_the_real_thing_of_each_kind() -> None:
+    inner = onecopy.List([1])
+    cases: list[tuple[Any, Any]] = [
+        (onecopy.List([1, [2]]), [1, [2]]),
+        (onecopy.Dict(a=1), {"a": 1}),
+        (onecopy.Set([1]), {1}),
+        (onecopy.Counter("aab"), collections.Counter("aab")),
+        (onecopy.Value((1, "a")), (1, "a")),
+        (onecopy.Namespace(a=1), {"a": 1}),
+    ]
+    for container, content in cases:
+        real = onecopy.to_python(container)
+        assert type(real) is type(content)
+        assert real == content
+    assert type(onecopy.to_python(onecopy.List([inner]))[0]) is onecopy.List
+    assert json.loads(json.dumps(onecopy.Dict(a=inner), default=onecopy.to_python)) == {"a": [1]}
+
+
+class Holder:
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+
+def test_what_cannot_be_held_is_named_with_its_place_and_the_way_out(tmp_path: Any) -> None:
+    box: Any = onecopy.Dict()
+    with (tmp_path / "file").open("w") as file:
+        cases: list[tuple[Any, str]] = [
+            ({"a": [1, lambda: 0]}, r"value\['a'\]\[1\]: a container cannot hold this function.*of a module"),
+            (lambda: 0, r"value: a container cannot hold this function"),
+            (Holder([multiprocessing.Lock()]), r"value\.held\[0\]: .*this Lock.*use onecopy\.Lock\(\)"),
+            ([multiprocessing.Queue()], r"value\[0\]: .*use onecopy\.Queue\(\)"),
+            ([multiprocessing.Event()], r"value\[0\]: .*use onecopy\.Event\(\)"),
+            ((threading.Lock(),), r"value\[0\]: .*use onecopy\.Lock\(\)"),
+            ([multiprocessing.Value("i", 1)], r"value\[0\]: .*use onecopy\.Value\(value\)"),
+            ({"a": {"b": file}}, r"value\['a'\]\['b'\]: a container cannot hold this TextIOWrapper"),
+        ]
+        for value, text in cases:
+            with pytest.raises(TypeError, match=text):
+                box["k"] = value
+    assert box == {}

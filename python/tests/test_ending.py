@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-import onecopy
-
 PROGRAM = """
 import atexit, builtins, dataclasses, os, pickle, sys
 import onecopy
@@ -78,5 +76,6 @@ def test_what_needs_no_module_works_and_the_rest_says_why_not(place: str) -> Non
     assert {phase for phase, *_ in failed} <= {"end"}
     assert "index" not in {name for _, name, *_ in failed}
     for _, name, kind, text in failed:
-        assert (kind, text[:16]) == ("RuntimeError", "Python is ending"), (name, kind, text)
-    assert onecopy.__name__ == "onecopy"
+        # The second is Python's own, of what imports a module further down.
+        clear = {"RuntimeError": "Python is ending", "ImportError": "Python is likely shutting down"}
+        assert clear.get(kind, "?") in text, (name, kind, text)

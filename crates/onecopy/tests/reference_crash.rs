@@ -299,7 +299,11 @@ fn text(value: &Value, depth: u64) -> String {
         return format!("an image of {}", image.bytes()[0]);
     }
     if let Some(mixed) = Mixed::of_reference(reference).unwrap() {
-        return format!("{} parts", mixed.parts().unwrap().len());
+        return format!(
+            "{} parts of {:?}",
+            mixed.parts().unwrap().len(),
+            mixed.pickle()
+        );
     }
     match List::of_reference(reference).unwrap() {
         Some(list) if depth < 3 => {

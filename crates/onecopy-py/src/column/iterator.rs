@@ -19,7 +19,7 @@ use pyo3::types::{PyList, PyTuple, PyType};
 
 use super::parts::Parts;
 use super::steps::Steps;
-use crate::cpython::slot;
+use crate::cpython::{made_once, slot};
 
 #[repr(C)]
 struct Iterator {
@@ -62,9 +62,7 @@ impl IteratorType {
         rest: Rest,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = owner.py();
-        let class = self
-            .class
-            .get_or_try_init(py, || make_type(py, self.next))?;
+        let class = made_once(py, &self.class, || make_type(py, self.next))?;
         let class = class.as_ptr().cast::<ffi::PyTypeObject>();
         // SAFETY: a type that `make_type` made and that `self` holds, of objects without items; attached, as `owner`
         // shows.

@@ -1,7 +1,7 @@
 //! Plain data with containers in it: pickled around them, so that they stay what they are.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Incoming, Kind, Mixed, Reference, Snapshot};
+use onecopy::shared::{Mixed, Reference};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::{handle, reference};
 use crate::cpython::import_once;
-use crate::error::{Error, corrupt};
+use crate::error::Error;
 use crate::image::Image;
 
 /// A value of a pickle and the objects that it leaves out, as `onecopy._containers.dumps` gives them.
@@ -33,24 +33,12 @@ static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The data, with its containers in their places. Runs Python code, so nothing may be locked.
 pub(super) fn object<'py>(py: Python<'py>, mixed: &Mixed) -> PyResult<Bound<'py, PyAny>> {
-    let snapshot = mixed.parts().map_err(Error::from)?;
-    let pickle = pickle_in(&snapshot).ok_or_else(|| corrupt(0, "a value without its pickle"))?;
-    let parts: PyResult<Vec<_>> = snapshot
+    let pickle = mixed.pickle().map_err(Error::from)?;
+    let parts = mixed.parts().map_err(Error::from)?;
+    let parts: PyResult<Vec<_>> = parts
         .iter()
-        .skip(1)
-        .map(|part| match part {
-            Incoming::Reference(part) => reference::object(py, part),
-            _ => Err(corrupt(0, "a part of a value that is no reference")),
-        })
+        .map(|part| reference::object(py, part))
         .collect();
     let loads = import_once(py, &LOADS, "onecopy._containers", "loads")?;
-    loads.call1((PyBytes::new(py, pickle), PyList::new(py, parts?)?))
-}
-
-fn pickle_in(snapshot: &Snapshot) -> Option<&[u8]> {
-    match snapshot.get(0)? {
-        Incoming::Blob(Kind::Pickle, pickle) => Some(pickle),
-        Incoming::Large(large) if large.kind() == Kind::Pickle => Some(large.bytes()),
-        _ => None,
-    }
+    loads.call1((PyBytes::new(py, &pickle), PyList::new(py, parts?)?))
 }

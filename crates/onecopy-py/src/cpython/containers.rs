@@ -26,6 +26,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyByteArray, PyDict, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 
+use super::import::made_once;
 use super::items;
 use super::layouts::{self, Part};
 use super::unicode;
@@ -132,9 +133,9 @@ fn dict_keys(dict: &Bound<'_, PyDict>) -> usize {
 fn dict_keys_bytes(dict: &Bound<'_, PyDict>) -> PyResult<usize> {
     static SIZEOF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = dict.py();
-    let sizeof = SIZEOF.get_or_try_init(py, || {
+    let sizeof = made_once(py, &SIZEOF, || {
         let method = py.get_type::<PyDict>().getattr("__sizeof__")?;
-        Ok::<_, PyErr>(method.unbind())
+        Ok(method.unbind())
     })?;
     let bytes: usize = sizeof.bind(py).call1((dict,))?.extract()?;
     Ok(bytes.saturating_sub(size_of::<ffi::PyDictObject>()))

@@ -1,4 +1,4 @@
-//! A function or class of a Python module, looked up at its first use.
+//! What is made or looked up at its first use, and kept.
 //!
 //! While the interpreter ends it takes modules apart, and objects that it finalises late still have views. What needs no
 //! module goes on; the rest is told so, and not that `None` cannot be called.
@@ -13,11 +13,8 @@ static IS_FINALIZING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// Keeps what tells the end of the interpreter.
 pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
-    IS_FINALIZING.get_or_try_init(py, || {
-        let function = py.import("sys")?.getattr("is_finalizing")?;
-        Ok::<_, PyErr>(function.unbind())
-    })?;
-    Ok(())
+    let make = || Ok(py.import("sys")?.getattr("is_finalizing")?.unbind());
+    made_once(py, &IS_FINALIZING, make).map(|_| ())
 }
 
 fn is_finalizing(py: Python<'_>) -> bool {
@@ -32,9 +29,29 @@ fn too_late(module: &str, cause: Option<PyErr>, py: Python<'_>) -> PyErr {
         "Python is ending and has taken the module {module} apart, which this needs: do it before, as in a `with` block \
          or a function of atexit"
     );
-    let error = PyRuntimeError::new_err(text);
-    error.set_cause(py, cause);
-    error
+    // Made now: what is made when it is first looked at asks whether there is an interpreter, and panics.
+    match py.get_type::<PyRuntimeError>().call1((text,)) {
+        Ok(value) => {
+            let error = PyErr::from_value(value);
+            error.set_cause(py, cause);
+            error
+        }
+        Err(failure) => failure,
+    }
+}
+
+/// What is kept, or else made now. Making it may run Python code: imports do, and so does the cycle collector. Code of a
+/// signal's handler or a finalizer may come here again then, so nobody waits for anybody, and the first to be ready wins.
+pub(crate) fn made_once<'a, T>(
+    py: Python<'_>,
+    kept: &'a PyOnceLock<T>,
+    make: impl FnOnce() -> PyResult<T>,
+) -> PyResult<&'a T> {
+    if let Some(found) = kept.get(py) {
+        return Ok(found);
+    }
+    let made = make()?;
+    Ok(kept.get_or_init(py, || made))
 }
 
 /// A Python module.
@@ -58,9 +75,8 @@ pub(crate) fn import_once<'py>(
     module: &str,
     name: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let found = kept.get_or_try_init(py, || {
-        Ok::<_, PyErr>(self::module(py, module)?.getattr(name)?.unbind())
-    })?;
+    let make = || Ok(self::module(py, module)?.getattr(name)?.unbind());
+    let found = made_once(py, kept, make)?;
     let found = found.bind(py);
     if is_finalizing(py) && is_taken_apart(found) {
         return Err(too_late(module, None, py));
@@ -68,12 +84,12 @@ pub(crate) fn import_once<'py>(
     Ok(found.clone())
 }
 
-/// Whether a function's module has lost its names: each is `None` then, its own included.
-fn is_taken_apart(function: &Bound<'_, PyAny>) -> bool {
-    let name = function
-        .getattr("__globals__")
-        .and_then(|globals| globals.get_item("__name__"));
-    function.is_none() || name.is_ok_and(|name| name.is_none())
+/// Whether the module of a function or class has lost its names: each is `None` then, its own included.
+fn is_taken_apart(found: &Bound<'_, PyAny>) -> bool {
+    let globals = found.getattr("__globals__");
+    let globals = globals.or_else(|_| found.getattr("__init__")?.getattr("__globals__"));
+    let name = globals.and_then(|globals| globals.get_item("__name__"));
+    found.is_none() || name.is_ok_and(|name| name.is_none())
 }
 
 /// A function of this extension, by its name: what pickles call.

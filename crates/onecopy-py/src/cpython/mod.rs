@@ -19,7 +19,7 @@
 //! | `slot` | how does a function that the interpreter calls directly reach code that may fail? |
 //! | `main` | which interpreter of the process is this? |
 //! | `symbol` | how are functions found that are not declared? |
-//! | `import` | how is a function of a module found once? |
+//! | `import` | what is made or found at its first use, and kept? |
 
 pub(crate) mod before;
 pub(crate) mod calibrate;
@@ -42,7 +42,7 @@ pub(crate) mod unicode;
 
 use pyo3::prelude::*;
 
-pub(crate) use import::{import_once, module, own_function};
+pub(crate) use import::{import_once, made_once, module, own_function};
 pub(crate) use importing::check_importing;
 pub(crate) use main::check_main;
 

@@ -238,9 +238,7 @@ impl Looker<'_> {
             limbo_bytes: 0,
         };
         head.len = match self.kind {
-            ContainerKind::List | ContainerKind::Queue | ContainerKind::Mixed => {
-                self.root(list::LEN)
-            }
+            ContainerKind::List | ContainerKind::Queue => self.root(list::LEN),
             ContainerKind::Dict
             | ContainerKind::Set
             | ContainerKind::Counter
@@ -249,6 +247,10 @@ impl Looker<'_> {
             ContainerKind::Array => {
                 head.has_heap = false;
                 array::count(self.listed.len, self.root(array::ITEM_BYTES))
+            }
+            ContainerKind::Mixed => {
+                head.has_heap = false;
+                self.root(mixed::COUNT)
             }
             ContainerKind::Lock
             | ContainerKind::Semaphore

@@ -54,13 +54,8 @@ impl RawList {
     /// # Errors
     /// No memory for it.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
-        Self::create_as(store, KIND)
-    }
-
-    /// The same as a part of another kind of container.
-    pub(crate) fn create_as(store: &Store, kind: u8) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::create(store, kind, each_word)?,
+            heap: Heap::create(store, KIND, each_word)?,
         })
     }
 
@@ -69,12 +64,12 @@ impl RawList {
     /// # Errors
     /// It is gone, or what the token leads to is no list.
     pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        Self::open(Container::attach(token)?, KIND)
+        Self::open(Container::attach(token)?)
     }
 
-    fn open(container: Container, kind: u8) -> Result<Self, ContainerError> {
+    fn open(container: Container) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::open(container, |found| found == kind, each_word)?,
+            heap: Heap::open(container, |kind| kind == KIND, each_word)?,
         })
     }
 
@@ -83,21 +78,10 @@ impl RawList {
     /// # Errors
     /// It is damaged.
     pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        Self::referred(reference, KIND)
-    }
-
-    /// The same of one that is a part of another kind of container.
-    pub(crate) fn referred(
-        reference: &Reference,
-        kind: u8,
-    ) -> Result<Option<Self>, ContainerError> {
         let container = reference
             .container()
-            .filter(|container| container.kind() == kind);
-        let container = container.cloned();
-        container
-            .map(|container| Self::open(container, kind))
-            .transpose()
+            .filter(|container| container.kind() == KIND);
+        container.cloned().map(Self::open).transpose()
     }
 
     /// A reference to it, to be put into another container.
