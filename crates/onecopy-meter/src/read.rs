@@ -205,7 +205,7 @@ impl Proc {
     }
 
     /// Whether numbers here mean the processes that this one calls so. In a pid namespace that was given no `/proc` of
-    /// its own they do not (pid_namespaces(7)).
+    /// its own they do not (`pid_namespaces(7)`).
     fn check_namespace(&self) -> Result<(), MeterError> {
         let own = std::process::id();
         let found = || fs::read_link(self.root.join("self")).ok();

@@ -50,8 +50,8 @@ pub(crate) fn made_once<'a, T>(
     if let Some(found) = kept.get(py) {
         return Ok(found);
     }
-    let made = make()?;
-    Ok(kept.get_or_init(py, || made))
+    let value = make()?;
+    Ok(kept.get_or_init(py, || value))
 }
 
 /// A Python module.

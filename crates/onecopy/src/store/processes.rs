@@ -164,7 +164,7 @@ impl Locked<'_> {
         let table = file.geometry.handle(slot, 0);
         let watermark = file.geometry.process(slot).saturating_add(HANDLE_TABLE);
         let needed = handle.saturating_add(1).saturating_mul(8);
-        file.commit_table_at(table, watermark, needed)
+        file.commit_handles(table, watermark, needed)
     }
 
     /// Adds a hold on an object, and the high-water mark above its handle, to a change.
