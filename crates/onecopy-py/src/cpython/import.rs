@@ -45,13 +45,13 @@ fn too_late(module: &str, cause: Option<PyErr>, py: Python<'_>) -> PyErr {
 pub(crate) fn made_once<'a, T>(
     py: Python<'_>,
     kept: &'a PyOnceLock<T>,
-    make: impl FnOnce() -> PyResult<T>,
+    work: impl FnOnce() -> PyResult<T>,
 ) -> PyResult<&'a T> {
     if let Some(found) = kept.get(py) {
         return Ok(found);
     }
-    let value = make()?;
-    Ok(kept.get_or_init(py, || value))
+    let made = work()?;
+    Ok(kept.get_or_init(py, || made))
 }
 
 /// A Python module.
