@@ -52,6 +52,7 @@ torture: develop  ## kill -9 at random for SECONDS=60, after every store; damage
 	.venv/bin/python tools/epochs.py
 	.venv/bin/python tools/freeze_fuzz.py --seconds $(or $(SECONDS),60)
 	CRASH_STRIDE=1 cargo test --features onecopy/testing --locked -p onecopy --test crash --test reference_crash --test interrupted --test stopped --test past
+	FORKS=5000 cargo test --release --features onecopy/testing --locked -p onecopy --test fork -- children_one
 	STEP_STRIDE=3 cargo test --release --features onecopy/testing --locked -p onecopy --test single_step
 	HISTORIES=100000 cargo test --release --features onecopy/testing --locked -p onecopy --test linearizable
 	STEP_STRIDE=1 cargo test --locked -p onecopy-meter --test steps

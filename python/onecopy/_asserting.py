@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["assert_shared", "tag"]
 
+_WAYS_OUT: Final = (
+    "its workers have copies of their own, or they were started by another process, as by a parent or a server; then "
+    "pid= names the top of the tree that has both (os.getppid(), say)"
+)
 _ASKED_FOR: Final = "the object in assert_shared()"
 
 
@@ -77,7 +81,8 @@ def assert_shared(obj: object, *, max_copies: float = 1.05, pid: SupportsIndex |
     Args:
         obj: An array, a view, or any object of this process with a page of its own.
         max_copies: How many copies may exist.
-        pid: The process whose tree is looked at; this one if not given.
+        pid: The process whose tree is looked at; this one if not given. Where the workers are not below this process,
+            as those of others under pytest-xdist, it is one above both: `os.getppid()`.
 
     Raises:
         ValueError: `max_copies` is below 1, or no number; or the object would have had to be tagged.
@@ -85,6 +90,7 @@ def assert_shared(obj: object, *, max_copies: float = 1.05, pid: SupportsIndex |
         ProcessLookupError, PermissionError: There is no process `pid`, or it is somebody else's.
         AssertionError: With the table of who has copied what, the level of evidence and the agreement.
     """
+    __tracebackhide__ = True
     if not max_copies >= 1:
         raise ValueError(f"max_copies must be at least 1, not {max_copies!r}")
     name = type(obj).__qualname__
@@ -112,12 +118,21 @@ def _problem(found: _Ranges, max_copies: float, pid: SupportsIndex | None) -> st
     if own not in {row.pid for row in report.processes}:
         return f"this process is not in the tree below process {pid}: nothing can be said of its memory"
     if not others:
-        return "no other process has it: workers that use the data have copies of their own"
+        return f"no other process {_looked_at(pid)} has it: {_WAYS_OUT}"
     if copies is None and not found["sharers"]:
         return "it is younger than the other processes: nothing of it is shared"
     if copies is not None and copies > max_copies:
         return f"{copies:.3f} copies of it exist, and {max_copies:.3f} are allowed"
     return ""
+
+
+def _looked_at(pid: SupportsIndex | None) -> str:
+    """Whose processes count."""
+    if pid is not None:
+        return f"below process {pid}"
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    who = f"pytest-xdist's worker {worker}, which " if worker else ""
+    return f"of the tree that was looked at ({who}process {os.getpid()} and what it has started)"
 
 
 def _size(place: _ranges.Place) -> str:

@@ -39,7 +39,8 @@ class FreezeReport:
         skipped: How many objects of each class were left as they are. They stay usable and count references; a worker
             copies the pages of those that it touches.
         paths: For each skipped class the way to the first such object.
-        sealed_bytes: Bytes that were taken to fill the holes between frozen objects.
+        sealed_bytes: Bytes that were taken to fill the holes between frozen objects, three times as many as are
+            frozen at most.
     """
 
     __module__ = "onecopy"
@@ -56,6 +57,8 @@ class FreezeReport:
         each = f" ({self.walk_seconds / self.objects * 1e9:.0f} ns each to mark)" if self.objects else ""
         lines = [f"{self.objects:,} objects, {self.bytes / 2**20:.1f} MiB, in {self.seconds:.3f} s{each}"]
         lines += [f"  {count:>12,}  {name_of(kind)}" for kind, count in _most(self.types)]
+        if self.sealed_bytes:
+            lines.append(f"{self.sealed_bytes / 2**20:.2f} MiB taken to fill holes between frozen objects")
         if self.skipped:
             lines.append(f"{sum(self.skipped.values()):,} objects left as they are:")
             lines += [
@@ -114,7 +117,8 @@ def freeze(
             extensions written in Rust.
         gc: Whether to collect and then call `gc.freeze()`, so that collections in workers leave all alone that exists
             now. Without it a collection copies about 3 MiB.
-        seal: Whether to fill the holes between frozen objects, so that new objects of workers do not land there.
+        seal: Whether to fill the holes between frozen objects, so that new objects of workers do not land there. What
+            small calls freeze is sealed as soon as there is more of it.
         strict: Whether to refuse, before anything is changed, if an object would be left as it is. Classes, functions
             and modules do not count.
 

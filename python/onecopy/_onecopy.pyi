@@ -35,6 +35,7 @@ from onecopy.errors import (
     FreezeRefused,
     FreezeUnsupported,
     Gone,
+    KernelError,
     OnecopyError,
     Unsupported,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "Gone",
     "Image",
     "ImageBuffer",
+    "KernelError",
     "Lease",
     "LifoQueue",
     "List",

@@ -7,6 +7,7 @@ from onecopy._onecopy import (
     FreezeRefused,
     FreezeUnsupported,
     Gone,
+    KernelError,
     OnecopyError,
     Unsupported,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "FreezeRefused",
     "FreezeUnsupported",
     "Gone",
+    "KernelError",
     "OnecopyError",
     "Unsupported",
 ]

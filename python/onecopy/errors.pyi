@@ -7,6 +7,7 @@ __all__ = [
     "FreezeRefused",
     "FreezeUnsupported",
     "Gone",
+    "KernelError",
     "OnecopyError",
     "Unsupported",
 ]
@@ -16,6 +17,9 @@ class OnecopyError(Exception):
 
     Attributes carry the evidence, each where it applies: `store` (its id), `offset` (bytes from the start), `errno`.
     """
+
+class KernelError(OnecopyError, OSError):
+    """The kernel refused what a store needs, for a reason other than memory; `errno` says which."""
 
 class AttachError(OnecopyError, LookupError):
     """A token cannot be turned into a view: its store or file was not found, does not fit or cannot be used.

@@ -185,6 +185,7 @@ def memory(pid: SupportsIndex | None = None, children: bool = True) -> Report:
     Raises:
         ProcessLookupError: There is no such process.
         PermissionError: It may not be looked into: it is somebody else's, say.
+        RuntimeError: `/proc` is that of another pid namespace, where the number means another process.
         TypeError: `pid` is no number.
         ValueError: `pid` is below 1.
 
@@ -212,7 +213,7 @@ class Watch:
         """Begins to sample.
 
         Raises:
-            RuntimeError: It was started before.
+            RuntimeError: It was started before, or `/proc` is that of another pid namespace.
             ValueError: The overhead is no part of one processor, or `pid` is below 1.
             ProcessLookupError, PermissionError: There is no process `pid`, or it is somebody else's.
         """

@@ -623,6 +623,22 @@ def case_the_collector_forgets_frozen_objects() -> None:
     assert gc.get_freeze_count() > 0
 
 
+def case_many_calls_take_little_to_fill_holes() -> None:
+    """Each takes from the holes what is worth it for what it froze, and one that freezes nothing takes nothing."""
+    data = [str(number) for number in range(1000, 61_000)]
+    first = onecopy.freeze(data)
+    assert 0 < first.sealed_bytes <= 3 * first.bytes
+    assert f"{first.sealed_bytes / MIB:.2f} MiB taken" in str(first)
+    with quietly():
+        again = [onecopy.freeze(data, gc=False).sealed_bytes for _ in range(200)]
+        small = [onecopy.freeze([number, str(number)], gc=False) for number in range(2000, 2200)]
+        rows = [onecopy.freeze([{str(number): (number,)}] * 4, gc=False) for number in range(3000, 3200)]
+    assert again == [0] * 200
+    for reports in (small, rows):
+        sealed = sum(report.sealed_bytes for report in reports)
+        assert sealed <= min(MIB, 3 * sum(report.bytes for report in reports)), sealed
+
+
 def case_a_worker_that_asks_for_dicts_copies_nothing_if_told_before() -> None:
     rows = [Row(number, f"text {number}", 0.5) for number in range(60_000)]
     onecopy.freeze(rows, dicts=True)

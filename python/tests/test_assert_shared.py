@@ -41,6 +41,25 @@ def nothing() -> None:
     pass
 
 
+def test_a_failure_says_which_tree_was_looked_at_and_shows_the_test_s_own_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = onecopy.share(np.ones(MIB))
+    program = "import sys; print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as other:  # type: ignore[call-overload]
+        other.stdout.readline()
+        with pytest.raises(AssertionError, match=rf"process {os.getpid()} and what it has started") as raised:
+            onecopy.assert_shared(data)
+        assert "pid=" in str(raised.value)
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw3")
+        with pytest.raises(AssertionError, match="pytest-xdist's worker gw3") as raised:
+            onecopy.assert_shared(data)
+        # What pytest hides.
+        assert raised.traceback[-1].frame.f_locals["__tracebackhide__"] is True
+        other.communicate(b"")
+
+
 @pytest.fixture(autouse=True)
 def clean_collector() -> Iterator[None]:
     """A collection in the parent, while workers live, would write to the objects that a test judges."""

@@ -19,6 +19,7 @@ from families import MIB, WATCHDOG_S, pss_at_rest, remember_barrier, stay, while
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+    from pathlib import Path
 
 
 def test_report_of_this_process() -> None:
@@ -31,6 +32,59 @@ def test_report_of_this_process() -> None:
     assert 0 < row.private_dirty <= row.uss <= row.pss <= row.rss
     assert (report.sum_rss, report.sum_pss, report.sum_uss) == (row.rss, row.pss, row.uss)
     assert report.sum_private_dirty == row.private_dirty
+
+
+IN_PLACE = """
+import subprocess, sys
+program = "import sys, onecopy; v = onecopy.open(sys.argv[1]); print(sum(v), flush=True); sys.stdin.read()"
+command = [sys.executable, "-c", program, sys.argv[1]]
+readers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+for reader in readers:
+    reader.stdout.readline()
+import onecopy
+report = onecopy.memory()
+print(report.copies, report.copies_reason)
+for reader in readers:
+    reader.communicate(b"")
+"""
+
+
+def test_files_that_processes_read_in_place_are_named_and_counted(tmp_path: Path) -> None:
+    image = tmp_path / "rows.onecopy"
+    onecopy.save(list(range(1000, 200_000)), image)
+    environment = {name: value for name, value in os.environ.items() if name != "ONECOPY_STORE"}
+    command = [sys.executable, "-c", IN_PLACE, str(image)]
+    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
+    assert "shares nothing" not in said
+    assert re.search(rf"None .*{re.escape(str(image))} \(1\.5 MiB in 2 processes\)", said), said
+
+
+NAMESPACE = """
+import os, onecopy
+for pid in (None, os.getppid() or 1, os.getpid()):
+    try:
+        print("measured", onecopy.memory(pid).root)
+    except RuntimeError as error:
+        assert error.pid == os.getpid()
+        print(f"process {os.getpid()} is called {os.readlink('/proc/self')} there" in str(error))
+try:
+    onecopy.watch().start()
+except RuntimeError as error:
+    print("pid namespace" in str(error))
+"""
+
+
+def test_a_proc_of_another_pid_namespace_is_refused() -> None:
+    command = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--"]
+    try:
+        allowed = subprocess.run([*command, "true"], capture_output=True, timeout=60, check=False).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    if not allowed:
+        pytest.skip("NOT TESTED: needs unshare(1) and the right to make a pid namespace")
+    program = [*command, sys.executable, "-c", NAMESPACE]
+    found = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert found.stdout.split() == ["True"] * 4, found.stdout + found.stderr
 
 
 def test_report_is_a_table() -> None:

@@ -172,3 +172,16 @@ def test_hooks_and_attributes_are_kept() -> None:
     computed = numbers().requires_grad_() * 2
     again: Any = onecopy.share(computed)
     assert torch.equal(again.get(), computed)
+
+
+def as_tensors(row: Any) -> Any:
+    """What the guide says for loaders without batches."""
+    return torch.utils.data.default_convert(onecopy.to_python(row))
+
+
+def test_a_loader_without_batches_makes_tensors_of_the_arrays_in_rows() -> None:
+    np = pytest.importorskip("numpy")
+    rows = onecopy.share([{"x": np.arange(10_000.0) + number, "y": number} for number in range(4)])
+    loader = torch.utils.data.DataLoader(rows, batch_size=None, collate_fn=as_tensors)
+    found = [(type(row["x"]), float(row["x"][7]), row["y"]) for row in loader]
+    assert found == [(torch.Tensor, 7.0 + number, number) for number in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -200,11 +201,24 @@ def dead_token() -> bytes:
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True).stdout
 
 
+def stores_of_unseen_processes() -> set[int]:
+    """Inodes of the stores that are used by processes which this one may not look into."""
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    used = {int(lock[5].rpartition(":")[2]) for lock in locks if lock[1] == "OFDLCK" and int(lock[6]) >= 2**47}
+    seen = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            seen.add(link.stat().st_ino)
+    return used - seen
+
+
 def test_token_of_a_store_that_is_gone(dead_token: bytes) -> None:
     with pytest.raises(onecopy.AttachError, match="cannot find store") as raised:
         pickle.loads(dead_token)
-    # The machine may have a process of this user that nobody may look into.
-    assert isinstance(raised.value, onecopy.Gone) == ("not every process" not in str(raised.value))
+    # The machine may have processes of this user that nobody may look into. They matter if they use a store.
+    if not isinstance(raised.value, onecopy.Gone) and stores_of_unseen_processes():
+        pytest.skip("NOT TESTED: processes that may not be looked into use stores here")
+    assert isinstance(raised.value, onecopy.Gone)
     assert f"/proc/{raised.value.pid}/fd/{raised.value.fd}" in str(raised.value)  # type: ignore[attr-defined]
     assert len(raised.value.store) >= 32  # type: ignore[attr-defined]
 

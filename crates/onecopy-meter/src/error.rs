@@ -16,6 +16,18 @@ pub enum MeterError {
         /// The process.
         pid: u32,
     },
+    /// `/proc` is that of another pid namespace, so that its numbers mean other processes.
+    #[error(
+        "/proc is not of this process's pid namespace: process {pid} is called {} there; mount its own \
+         (mount -t proc proc /proc, or unshare --mount-proc)",
+        crate::read::name_of(found.as_deref())
+    )]
+    OtherNamespace {
+        /// This process.
+        pid: u32,
+        /// What it is called there, if anything.
+        found: Option<PathBuf>,
+    },
     /// The process is a thread of the kernel.
     #[error("process {pid} is a kernel thread, which has no memory of its own")]
     KernelThread {

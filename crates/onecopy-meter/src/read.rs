@@ -23,11 +23,13 @@ pub struct Proc {
     root: PathBuf,
     page_size: u64,
     force_bits: bool,
+    /// Whether it has to be the one that shows this process.
+    is_live: bool,
 }
 
 impl Default for Proc {
     fn default() -> Self {
-        Self::at("/proc", rustix::param::page_size() as u64)
+        Self::live_at("/proc")
     }
 }
 
@@ -38,6 +40,14 @@ impl Proc {
             root: root.into(),
             page_size,
             force_bits: false,
+            is_live: false,
+        }
+    }
+
+    fn live_at(root: impl Into<PathBuf>) -> Self {
+        Self {
+            is_live: true,
+            ..Self::at(root, rustix::param::page_size() as u64)
         }
     }
 
@@ -189,8 +199,22 @@ impl Proc {
 
     /// Opens a file of a process.
     pub(crate) fn open(&self, pid: u32, name: &str) -> Result<File, MeterError> {
+        self.check_namespace()?;
         let path = self.path(pid, name);
         File::open(&path).map_err(|error| failure(pid, &path, error))
+    }
+
+    /// Whether numbers here mean the processes that this one calls so. In a pid namespace that was given no `/proc` of
+    /// its own they do not (`pid_namespaces(7)`).
+    fn check_namespace(&self) -> Result<(), MeterError> {
+        let own = std::process::id();
+        let found = || fs::read_link(self.root.join("self")).ok();
+        match self.is_live.then(found) {
+            Some(found) if found.as_deref() != Some(Path::new(&own.to_string())) => {
+                Err(MeterError::OtherNamespace { pid: own, found })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whatever is opened of a process goes by here.
@@ -205,9 +229,9 @@ impl Proc {
         name: &str,
         parse: impl FnOnce(Text) -> Result<T, ParseError>,
     ) -> Result<T, MeterError> {
-        let path = self.path(pid, name);
-        let file = File::open(&path).map_err(|error| failure(pid, &path, error))?;
-        parse(Text { pid, file }).map_err(|error| parse_failure(pid, &path, error))
+        let file = self.open(pid, name)?;
+        let failed = |error| parse_failure(pid, &self.root.join(pid.to_string()).join(name), error);
+        parse(Text { pid, file }).map_err(failed)
     }
 }
 
@@ -222,6 +246,14 @@ impl io::Read for Text {
         testing::step(self.pid);
         self.file.read(buffer)
     }
+}
+
+/// What this process is called, for an error.
+pub(crate) fn name_of(found: Option<&Path>) -> String {
+    found.map_or_else(
+        || "nothing".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 fn is(error: &io::Error, codes: &[Errno]) -> bool {
@@ -307,6 +339,34 @@ mod tests {
             // The first thread has ended; the process has not.
             assert!(!stat.is_dying());
         }
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn numbers_of_another_namespace_are_refused() {
+        let root = std::env::temp_dir().join(format!("onecopy-meter-self-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root).unwrap();
+        let own = std::process::id();
+        std::os::unix::fs::symlink(format!("/proc/{own}"), root.join(own.to_string())).unwrap();
+        for (name, found) in [(Some("1"), "called 1"), (None, "called nothing")] {
+            if let Some(name) = name {
+                std::os::unix::fs::symlink(name, root.join("self")).unwrap();
+            }
+            let errors = [
+                Proc::live_at(&root).stat(own).unwrap_err(),
+                Proc::live_at(&root).maps(own).unwrap_err(),
+                Proc::live_at(&root).open_pagemap(own).unwrap_err(),
+                Proc::live_at(&root).tree(own).unwrap_err(),
+            ];
+            for error in errors {
+                assert!(error.to_string().contains(found), "{error}");
+            }
+            let _ = fs::remove_file(root.join("self"));
+        }
+        assert_eq!(Proc::at(&root, 4096).stat(own).unwrap().pid, own);
+        std::os::unix::fs::symlink(own.to_string(), root.join("self")).unwrap();
+        assert_eq!(Proc::live_at(&root).stat(own).unwrap().pid, own);
         fs::remove_dir_all(&root).unwrap();
     }
 

@@ -80,6 +80,57 @@ fn what_a_worker_writes_stays_its_own() {
     assert_eq!((seen, cell.get()), (vec![1, 2, 3], 1));
 }
 
+fn family_store() -> onecopy::Store {
+    let options = onecopy::Store::options().capacity_bytes(1 << 36);
+    options.create().unwrap()
+}
+
+/// `make torture` sets FORKS to 5,000.
+#[test]
+fn children_one_after_another_leave_nothing_in_the_store() {
+    let forks = std::env::var("FORKS").map_or(60, |text| text.parse().unwrap());
+    in_a_process_of_one_thread(|| {
+        let store = family_store();
+        let shared = store.share_slice(&[1u64, 2, 3]).unwrap();
+        let before = store.stats().unwrap().occupied_bytes;
+        for _ in 0..forks {
+            let seen = workers(1).map(|_| shared[2]).unwrap();
+            assert_eq!(seen[0].as_ref().unwrap(), &3);
+        }
+        let left = store.stats().unwrap().occupied_bytes - before;
+        assert!(left <= 128 << 10, "{forks} forks leave {left} bytes");
+        store.verify().unwrap();
+    });
+}
+
+#[test]
+fn what_children_at_the_same_time_have_left_is_collected() {
+    in_a_process_of_one_thread(|| {
+        let store = family_store();
+        // So many handles that a child's table has more than a page.
+        let views: Vec<_> = (0..600u64)
+            .map(|number| store.share_slice(&[number]).unwrap())
+            .collect();
+        let before = store.stats().unwrap().occupied_bytes;
+        let mut running = workers(40)
+            .start(|worker| {
+                let number = views[worker.index()][0];
+                worker.pause();
+                number
+            })
+            .unwrap();
+        assert_eq!(running.wait_paused().unwrap(), 40);
+        let with_all = store.stats().unwrap();
+        assert_eq!(with_all.processes, 41);
+        assert!(with_all.occupied_bytes >= before + 40 * 8192);
+        drop(running);
+        assert_eq!(store.collect(None).unwrap().processes, 40);
+        let left = store.stats().unwrap().occupied_bytes.saturating_sub(before);
+        assert!(left <= 64 << 10, "{left} bytes are left");
+        store.verify().unwrap();
+    });
+}
+
 #[test]
 fn no_workers_is_no_work() {
     assert!(

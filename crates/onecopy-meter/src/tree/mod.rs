@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod bracket;
+mod files;
 mod list;
 mod measure;
 mod pass;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Subject;
 use super::bracket::{has_kept_its_memory, is_ending};
+use super::files::Files;
 use crate::account::{Account, PageCounts, SharedPages};
 use crate::by_pss;
 use crate::error::MeterError;
@@ -26,6 +27,7 @@ pub(super) struct Pass {
     /// Who went away or lost its memory.
     lost: Vec<Stat>,
     pub(super) stores: BTreeMap<((u32, u32), u64), StoreMemory>,
+    pub(super) files: Files,
     pub(super) pages: PageCounts,
     pub(super) mappings: Vec<MappingMemory>,
     /// Frames that only PSS tells of.
@@ -47,6 +49,7 @@ impl Pass {
             skipped: Vec::new(),
             lost: Vec::new(),
             stores: BTreeMap::new(),
+            files: Files::default(),
             pages: PageCounts {
                 special_known: true,
                 ..PageCounts::default()
@@ -73,6 +76,7 @@ impl Pass {
                 Ok((rollup, read)) => {
                     pass.processes.push(ProcessMemory::new(stat, &rollup));
                     pass.add_stores(proc, stat, &read.mappings);
+                    pass.files.add(stat.pid, &read.mappings);
                     reads.push(read);
                 }
                 Err(MeterError::Gone { .. }) => pass.lose(proc, stat),

@@ -3,7 +3,7 @@
 
 use super::Subject;
 use super::pass::Pass;
-use super::sums::{explained, of_tree, sums};
+use super::sums::{beside_files, explained, of_tree, sums};
 use crate::error::MeterError;
 use crate::read::Proc;
 use crate::report::{Baseline, MappingMemory, Report, SCHEMA, SkipReason, StoreMemory};
@@ -33,12 +33,20 @@ pub(super) fn report(
     let complete = reading.steady && !denied;
     let stores: Vec<StoreMemory> = std::mem::take(&mut pass.stores).into_values().collect();
     let mut tree = sums(&pass.processes, complete)?;
-    let limits = limits(proc, &pass, reading, &stores);
+    let mut limits = limits(proc, &pass, reading, &stores);
     if complete {
         tree.allocated = stores.iter().map(|store| store.allocated).sum();
         let agreement = explained(&pass.pages, &tree, proc.page_size());
         tree.copies = of_tree(&pass.pages, pass.by_pss, proc.page_size());
         tree.copies.agreement = agreement;
+        if let Some(files) = pass.files.said() {
+            if tree.copies.value.is_some() {
+                limits.push(format!(
+                    "files that several processes read in place are one copy, and left out: {files}"
+                ));
+            }
+            beside_files(&mut tree.copies, &files);
+        }
     } else {
         pass.mappings
             .iter_mut()

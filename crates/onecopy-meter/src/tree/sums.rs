@@ -88,6 +88,16 @@ pub(super) fn copies(pages: &PageCounts, by_pss: u64) -> Copies {
     }
 }
 
+/// The same of a tree whose processes read files in place, which are left out: what is said of it names them.
+pub(super) fn beside_files(copies: &mut Copies, files: &str) {
+    if let (None, Some(reason)) = (copies.value, &copies.reason) {
+        let without = reason.replace("the tree shares nothing: ", "");
+        copies.reason = Some(format!(
+            "{without}; files are one copy, and are left out: {files}"
+        ));
+    }
+}
+
 /// Of so many pages one must be common, or a copy of what is, for a number to speak of the tree.
 const TELLING: u64 = 100;
 
@@ -110,7 +120,7 @@ pub(super) fn of_tree(pages: &PageCounts, by_pss: u64, page_size: u64) -> Copies
 }
 
 /// Bytes in units of 1024, short.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (bytes as f64, 0);
     while value >= 1024.0 && unit + 1 < UNITS.len() {

@@ -25,7 +25,7 @@ macro_rules! fields {
 
 /// A `onecopy.meter.Report` of a reading.
 pub(crate) fn report<'py>(py: Python<'py>, reading: &meter::Report) -> PyResult<Bound<'py, PyAny>> {
-    let classes = py.import("onecopy.meter")?;
+    let classes = crate::cpython::module(py, "onecopy.meter")?;
     let new = |class: &str, fields: PyResult<Bound<'py, PyDict>>| {
         classes.getattr(class)?.call((), Some(&fields?))
     };

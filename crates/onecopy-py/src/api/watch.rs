@@ -61,10 +61,15 @@ impl Sampler {
             )));
         }
         // A process that is gone or somebody else's is said now, and not by an empty report.
-        if pid != std::process::id() {
-            let readable = py.detach(|| Proc::default().process(pid));
-            readable.map_err(Error::from)?;
-        }
+        py.detach(|| {
+            let proc = Proc::default();
+            if pid == std::process::id() {
+                // Itself it may look into, if that is what its number means.
+                return proc.stat(pid).map(drop);
+            }
+            proc.process(pid).map(drop)
+        })
+        .map_err(Error::from)?;
         let running = Sampling::start(pid, overhead, side_folder, earlier).map_err(|error| {
             PyRuntimeError::new_err(format!("no thread can be made to measure: {error}"))
         })?;

@@ -157,7 +157,7 @@ unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyO
     // which it holds during the call.
     let iterator = unsafe { fields(object) };
     let work = |py: Python<'_>| {
-        let iter = py.import("builtins")?.getattr("iter")?;
+        let iter = crate::cpython::module(py, "builtins")?.getattr("iter")?;
         let pair = (iter, PyTuple::new(py, [rest(py, iterator)?])?);
         Ok(pair.into_pyobject(py)?.into_ptr())
     };

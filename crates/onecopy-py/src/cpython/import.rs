@@ -1,8 +1,44 @@
 //! What is made or looked up at its first use, and kept.
+//!
+//! While the interpreter ends it takes modules apart, and objects that it finalises late still have views. What needs no
+//! module goes on; the rest is told so, and not that `None` cannot be called.
 #![forbid(unsafe_code)]
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+
+/// `sys.is_finalizing`, kept from the import of this extension: in the end `sys` cannot be imported either.
+static IS_FINALIZING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Keeps what tells the end of the interpreter.
+pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
+    let make = || Ok(py.import("sys")?.getattr("is_finalizing")?.unbind());
+    made_once(py, &IS_FINALIZING, make).map(|_| ())
+}
+
+fn is_finalizing(py: Python<'_>) -> bool {
+    IS_FINALIZING.get(py).is_some_and(|function| {
+        let said = function.bind(py).call0();
+        said.is_ok_and(|said| said.is_truthy().unwrap_or(false))
+    })
+}
+
+fn too_late(module: &str, cause: Option<PyErr>, py: Python<'_>) -> PyErr {
+    let text = format!(
+        "Python is ending and has taken the module {module} apart, which this needs: do it before, as in a `with` block \
+         or a function of atexit"
+    );
+    // Made now: what is made when it is first looked at asks whether there is an interpreter, and panics.
+    match py.get_type::<PyRuntimeError>().call1((text,)) {
+        Ok(value) => {
+            let error = PyErr::from_value(value);
+            error.set_cause(py, cause);
+            error
+        }
+        Err(failure) => failure,
+    }
+}
 
 /// What is kept, or else made now. Making it may run Python code: imports do, and so does the cycle collector. Code of a
 /// signal's handler or a finalizer may come here again then, so nobody waits for anybody, and the first to be ready wins.
@@ -18,6 +54,20 @@ pub(crate) fn made_once<'a, T>(
     Ok(kept.get_or_init(py, || made))
 }
 
+/// A Python module.
+///
+/// # Errors
+/// What the import raises; a `RuntimeError` that says so if Python is ending.
+pub(crate) fn module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyModule>> {
+    py.import(name).map_err(|error| {
+        if is_finalizing(py) {
+            too_late(name, Some(error), py)
+        } else {
+            error
+        }
+    })
+}
+
 /// What `module` calls `name`. Later calls find it in `kept`.
 pub(crate) fn import_once<'py>(
     py: Python<'py>,
@@ -25,8 +75,21 @@ pub(crate) fn import_once<'py>(
     module: &str,
     name: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let found = made_once(py, kept, || Ok(py.import(module)?.getattr(name)?.unbind()))?;
-    Ok(found.bind(py).clone())
+    let make = || Ok(self::module(py, module)?.getattr(name)?.unbind());
+    let found = made_once(py, kept, make)?;
+    let found = found.bind(py);
+    if is_finalizing(py) && is_taken_apart(found) {
+        return Err(too_late(module, None, py));
+    }
+    Ok(found.clone())
+}
+
+/// Whether the module of a function or class has lost its names: each is `None` then, its own included.
+fn is_taken_apart(found: &Bound<'_, PyAny>) -> bool {
+    let globals = found.getattr("__globals__");
+    let globals = globals.or_else(|_| found.getattr("__init__")?.getattr("__globals__"));
+    let name = globals.and_then(|globals| globals.get_item("__name__"));
+    found.is_none() || name.is_ok_and(|name| name.is_none())
 }
 
 /// A function of this extension, by its name: what pickles call.

@@ -42,13 +42,14 @@ pub(crate) mod unicode;
 
 use pyo3::prelude::*;
 
-pub(crate) use import::{import_once, made_once, own_function};
+pub(crate) use import::{import_once, made_once, module, own_function};
 pub(crate) use importing::check_importing;
 pub(crate) use main::check_main;
 
 /// Fails if this interpreter lays out what every image is made of in another way than is written here. What fewer need is
 /// looked at too, and told when somebody asks for it: `layouts` and `calibrate`.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
+    import::prepare(py)?;
     pylong::check(py)?;
     items::check(py)?;
     unicode::check(py)?;

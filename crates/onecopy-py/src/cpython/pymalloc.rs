@@ -9,7 +9,8 @@ use std::ffi::{CStr, c_char, c_void};
 
 use super::symbol;
 
-const POOL_BYTES: usize = 16 << 10;
+/// Blocks of one size lie together in so many bytes.
+pub(crate) const POOL_BYTES: usize = 16 << 10;
 const POOL_HEADER_BYTES: usize = 48;
 /// Larger objects come from elsewhere.
 pub(crate) const LARGEST_BLOCK_BYTES: usize = 512;

@@ -1,7 +1,9 @@
 //! The exceptions of this package.
 #![forbid(unsafe_code)]
 
-use pyo3::exceptions::{PyException, PyLookupError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{
+    PyException, PyLookupError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -9,6 +11,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 /// The exceptions of this package.
 pub(crate) struct Exceptions {
     pub(crate) base: Py<PyType>,
+    pub(crate) kernel: Py<PyType>,
     pub(crate) attach: Py<PyType>,
     pub(crate) attach_denied: Py<PyType>,
     pub(crate) gone: Py<PyType>,
@@ -35,6 +38,11 @@ impl Exceptions {
                 "OnecopyError",
                 "Base of the errors that only onecopy raises.",
                 &[&py.get_type::<PyException>()],
+            )?;
+            let kernel = new(
+                "KernelError",
+                "The kernel refused what a store needs; `errno` says why.",
+                &[base.bind(py), &py.get_type::<PyOSError>()],
             )?;
             let attach = new(
                 "AttachError",
@@ -71,7 +79,7 @@ impl Exceptions {
                 "An object cannot be frozen, and freeze() was told to be strict; `path` says where it is.",
                 &[base.bind(py), &py.get_type::<PyTypeError>()],
             )?;
-            Ok(Self { base, attach, attach_denied, gone, corrupt_image, unsupported, freeze_unsupported, freeze_refused })
+            Ok(Self { base, kernel, attach, attach_denied, gone, corrupt_image, unsupported, freeze_unsupported, freeze_refused })
         })
     }
 
@@ -79,6 +87,7 @@ impl Exceptions {
     pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let types = Self::get(module.py())?;
         module.add("OnecopyError", &types.base)?;
+        module.add("KernelError", &types.kernel)?;
         module.add("AttachError", &types.attach)?;
         module.add("AttachDenied", &types.attach_denied)?;
         module.add("Gone", &types.gone)?;

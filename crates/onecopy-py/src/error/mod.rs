@@ -95,7 +95,7 @@ impl From<Error> for PyErr {
             Error::Access(error) => shapes::access(&error),
             Error::Attach(error) => shapes::attach(&error),
             Error::Map { len, source } => {
-                let (kind, mut known) = shapes::kernel(&source, Kind::Base);
+                let (kind, mut known) = shapes::kernel(&source, Kind::Kernel);
                 known.push(("requested", len.into()));
                 (kind, known)
             }
@@ -179,6 +179,7 @@ fn raise(
     let types = Exceptions::get(py)?;
     let class = match kind {
         Kind::Base => types.base.bind(py).clone(),
+        Kind::Kernel => types.kernel.bind(py).clone(),
         Kind::Attach => types.attach.bind(py).clone(),
         Kind::AttachDenied => types.attach_denied.bind(py).clone(),
         Kind::Gone => types.gone.bind(py).clone(),
@@ -192,7 +193,12 @@ fn raise(
         Kind::ProcessLookup => py.get_type::<PyProcessLookupError>(),
         Kind::Os => py.get_type::<PyOSError>(),
     };
-    let exception = class.call1((text,))?;
+    let errno = facts.iter().find(|(name, _)| *name == "errno");
+    let exception = match (kind, errno) {
+        // As Python's own: the number outlives pickling.
+        (Kind::Kernel, Some((_, Fact::Number(errno)))) => class.call1((*errno, text))?,
+        _ => class.call1((text,))?,
+    };
     for (name, fact) in facts {
         match fact {
             Fact::Number(number) => exception.setattr(name, number)?,

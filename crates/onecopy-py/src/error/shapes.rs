@@ -13,6 +13,7 @@ use onecopy_meter::MeterError;
 /// Which exception to raise.
 pub(super) enum Kind {
     Base,
+    Kernel,
     Attach,
     AttachDenied,
     Gone,
@@ -89,7 +90,7 @@ fn corrupt_store(Corrupt { store, offset, .. }: &Corrupt) -> Shape {
 
 pub(super) fn create(error: &CreateError) -> Shape {
     match error {
-        CreateError::Kernel { source, .. } => kernel(source, Kind::Base),
+        CreateError::Kernel { source, .. } => kernel(source, Kind::Kernel),
         CreateError::NoAddressSpace { smallest } => {
             (Kind::Memory, vec![("requested", (*smallest).into())])
         }
@@ -116,7 +117,7 @@ pub(super) fn allocate(error: &AllocateError) -> Shape {
             capacity,
         } => (Kind::Memory, facts!(store, what, capacity)),
         AllocateError::Kernel { source, requested } => {
-            let (kind, mut known) = kernel(source, Kind::Base);
+            let (kind, mut known) = kernel(source, Kind::Kernel);
             known.extend(facts!(requested));
             (kind, known)
         }
@@ -145,7 +146,7 @@ pub(super) fn access(error: &AccessError) -> Shape {
             ..
         } => (Kind::Memory, facts!(store, what, capacity)),
         AccessError::Kernel { store, source, .. } => {
-            let (kind, mut known) = kernel(source, Kind::Base);
+            let (kind, mut known) = kernel(source, Kind::Kernel);
             known.extend(facts!(store));
             (kind, known)
         }
@@ -179,8 +180,8 @@ pub(super) fn attach(error: &AttachError) -> Shape {
         } => (Kind::Attach, facts!(store, capacity)),
         AttachError::WrongType { expected, .. } => (Kind::Type, facts!(expected)),
         AttachError::Access(error) => match access(error) {
-            // `TimeoutError` is an `OSError`.
-            (Kind::Timeout, facts) => (Kind::Attach, facts),
+            // These are `OSError`s.
+            (Kind::Timeout | Kind::Kernel, facts) => (Kind::Attach, facts),
             other => other,
         },
         _ => (Kind::Attach, Vec::new()),
@@ -232,6 +233,7 @@ pub(super) fn build(error: &BuildError) -> Shape {
 pub(super) fn meter(error: &MeterError) -> Shape {
     match error {
         MeterError::Gone { pid } => (Kind::ProcessLookup, facts!(pid)),
+        MeterError::OtherNamespace { pid, .. } => (Kind::Runtime, facts!(pid)),
         MeterError::Denied { pid, path, .. } => {
             let path = printable_path(path);
             (Kind::Permission, facts!(pid, path))

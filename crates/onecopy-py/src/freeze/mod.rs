@@ -76,7 +76,9 @@ fn run<'py>(root: &Bound<'py, PyAny>, marks: Marks) -> PyResult<Bound<'py, PyTup
     let mut walk = Walk::new(version, &types, marks);
     // SAFETY: `root` holds the object to the end of this function and shows that the thread is attached; `calibrated()`
     // gave `version`, so the interpreter was calibrated.
-    unsafe { walk.run(root.as_ptr()) }.map_err(|NoMemory| {
+    let done = unsafe { walk.run(root.as_ptr()) };
+    seal::owe(&walk.frozen);
+    done.map_err(|NoMemory| {
         PyMemoryError::new_err("no memory to remember where freeze() has been")
     })?;
     report(py, &walk)
@@ -120,7 +122,7 @@ fn report<'py>(py: Python<'py>, walk: &Walk<'_>) -> PyResult<Bound<'py, PyTuple>
     (walk.objects, walk.bytes, frozen, left).into_pyobject(py)
 }
 
-/// Keeps new objects out of the pools with frozen ones; returns the bytes that it took.
+/// Keeps new objects out of the pools with many frozen ones; returns the bytes that it took.
 #[pyfunction]
 fn _freeze_seal(py: Python<'_>, limit: usize) -> usize {
     seal::seal(py, limit)

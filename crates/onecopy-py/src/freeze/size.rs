@@ -6,15 +6,25 @@ use pyo3::ffi::{self, PyObject};
 use super::classes::{Class, Native};
 use crate::cpython::{containers, pylong, unicode};
 
+/// Bytes of an object, by the blocks of memory that they are in.
+pub(super) struct Size {
+    pub(super) own: u64,
+    /// A list's items, a dict's keys and values, a large set's table.
+    pub(super) beside: u64,
+}
+
 /// # Safety
 /// - `object` is a live instance of `class`, and the thread is attached.
 #[inline]
-pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
+pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> Size {
     let own = class.fixed_bytes;
     let more = match class.native {
-        // SAFETY: `Types::classify` gives this kind to strs and instances of subclasses, which all are ready from
-        // 3.12 on; live and attached, as this function asks.
-        Native::Str => return unsafe { unicode::bytes(object) } as u64,
+        Native::Str => {
+            // SAFETY: `Types::classify` gives this kind to strs and instances of subclasses, which all are ready from
+            // 3.12 on; live and attached, as this function asks.
+            let own = unsafe { unicode::bytes(object) } as u64;
+            return Size { own, beside: 0 };
+        }
         Native::Int => {
             // SAFETY: `Types::classify` gives this kind to ints and instances of subclasses, which begin like an int and
             // never change; live, as this function asks.
@@ -43,5 +53,12 @@ pub(super) unsafe fn of(object: *mut PyObject, class: &Class) -> u64 {
         }
         _ => 0,
     };
-    own + more as u64
+    let more = more as u64;
+    match class.native {
+        Native::Int | Native::Bytes | Native::Tuple => Size {
+            own: own + more,
+            beside: 0,
+        },
+        _ => Size { own, beside: more },
+    }
 }

@@ -17,6 +17,7 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 
 use super::classes::{Class, Native, Types};
 use super::prepare::{self, Prepare};
+use super::seal::ByBlock;
 use super::size;
 use crate::cpython::header;
 use crate::cpython::immortal::Version;
@@ -70,6 +71,8 @@ pub(super) struct Walk<'a> {
     pub(super) panic: Option<Box<dyn Any + Send>>,
     pub(super) objects: u64,
     pub(super) bytes: u64,
+    /// What was frozen, by the sizes of its blocks.
+    pub(super) frozen: ByBlock,
 }
 
 impl<'a> Walk<'a> {
@@ -90,6 +93,7 @@ impl<'a> Walk<'a> {
             panic: None,
             objects: 0,
             bytes: 0,
+            frozen: ByBlock::default(),
         }
     }
 
@@ -208,7 +212,7 @@ impl<'a> Walk<'a> {
         // SAFETY: a live object of an attached thread, as this function asks, of the class that `class_of` has found.
         let holds = class.descend && unsafe { prepare::holds_others(object, class) };
         // SAFETY: a live object of an attached thread, as this function asks, of the class that `class_of` has found.
-        let bytes = unsafe { size::of(object, class) };
+        let size = unsafe { size::of(object, class) };
         if let Marks::Freeze(wanted) = self.marks {
             if holds {
                 self.queue.try_reserve(1).map_err(|_| NoMemory)?;
@@ -232,10 +236,12 @@ impl<'a> Walk<'a> {
                 // `describe` found in the flags of its class. One that is not tracked is left as it is (C API).
                 unsafe { ffi::PyObject_GC_UnTrack(object.cast()) };
             }
+            self.frozen.add(size.own);
+            self.frozen.add(size.beside);
         }
         class.objects += 1;
         self.objects += 1;
-        self.bytes += bytes;
+        self.bytes += size.own + size.beside;
         if holds { self.push(object) } else { Ok(()) }
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn object<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bo
         }
     }
     let object = build(image, offset, true)?;
-    match py.import("weakref")?.call_method1("ref", (&object,)) {
+    match crate::cpython::module(py, "weakref")?.call_method1("ref", (&object,)) {
         Ok(weak) => image.get().kept.keep_object(offset, weak.unbind()),
         // Some types allow no weak reference; they are built at each access.
         Err(error) if error.is_instance_of::<PyTypeError>(py) => {}
@@ -81,7 +81,7 @@ fn load<'py>(
     buffers: Bound<'py, PyList>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = image.py();
-    let helper = py.import("onecopy._pickle")?;
+    let helper = crate::cpython::module(py, "onecopy._pickle")?;
     if !image.get().allows_pickle() {
         return Err(PyErr::from_value(helper.call_method1("refusal", (image,))?));
     }

@@ -64,7 +64,7 @@ impl<'py> Fields<'py> {
             return Ok(Some(fields));
         }
         let class = first.get_type();
-        let helper = py.import("onecopy._pickle")?;
+        let helper = crate::cpython::module(py, "onecopy._pickle")?;
         let found = helper.call_method1("row_fields", (&class,))?;
         let Ok(found) = found.cast_into::<PyTuple>() else {
             return Ok(None);

@@ -43,7 +43,7 @@ impl<'py> Packer<'_, '_, 'py> {
         let content = if let Some(dtype) = self.array_dtype(object)? {
             Special::Array(dtype)
         } else {
-            let helper = self.py.import("onecopy._pickle")?;
+            let helper = crate::cpython::module(self.py, "onecopy._pickle")?;
             let made = helper
                 .call_method1("dumps", (object,))
                 .map_err(|error| self.refused(object, &error))?;

@@ -48,7 +48,7 @@ impl<'py> Spool<'py> {
     /// `None` while there cannot be an array, because nobody has imported NumPy.
     pub(super) fn arrays(&mut self, py: Python<'py>) -> PyResult<Option<&Arrays<'py>>> {
         if self.arrays.is_none() {
-            let modules = py.import("sys")?.getattr(intern!(py, "modules"))?;
+            let modules = crate::cpython::module(py, "sys")?.getattr(intern!(py, "modules"))?;
             let Some(numpy) = modules
                 .cast_into::<PyDict>()?
                 .get_item(intern!(py, "numpy"))?
@@ -57,7 +57,7 @@ impl<'py> Spool<'py> {
             };
             self.arrays = Some(Arrays {
                 class: numpy.getattr("ndarray")?,
-                text_of: py.import("onecopy._array")?.getattr("text_of")?,
+                text_of: crate::cpython::module(py, "onecopy._array")?.getattr("text_of")?,
             });
         }
         Ok(self.arrays.as_ref())

@@ -387,7 +387,7 @@ entries_class!(ItemsView, "items", Items, set);
 
 /// Lets whatever knows the classes of `collections.abc` know these.
 pub(super) fn register(py: Python<'_>) -> PyResult<()> {
-    let abc = py.import("_collections_abc")?;
+    let abc = crate::cpython::module(py, "_collections_abc")?;
     let known = |name: &str, class: Bound<'_, PyType>| -> PyResult<()> {
         abc.getattr(name)?.call_method1("register", (class,))?;
         Ok(())

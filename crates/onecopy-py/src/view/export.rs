@@ -129,7 +129,7 @@ pub(crate) fn array<'py>(
     copy: Option<bool>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = owner.py();
-    let numpy = py.import("numpy")?;
+    let numpy = crate::cpython::module(py, "numpy")?;
     let dtype = dtype.filter(|dtype| !dtype.is_none());
     if view.format().is_none() {
         if copy == Some(false) {

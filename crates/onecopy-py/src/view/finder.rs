@@ -77,7 +77,9 @@ impl Finder {
                 return None;
             };
             let name = scalar::object(py, &name).ok()?;
-            let interned = py.import("sys").ok()?.call_method1("intern", (name,));
+            let interned = crate::cpython::module(py, "sys")
+                .ok()?
+                .call_method1("intern", (name,));
             interned.map(Bound::unbind).ok()
         };
         let names: Option<_> = (0..self.len()).map(name).collect();

@@ -63,7 +63,7 @@ fn rare_at<'py>(
         Node::Set(_) => Ok(SetView::new(image, offset)?.into_any()),
         Node::Row(row) => row::of_table(image, row.table, row.row),
         Node::Array(array) => {
-            let arrays = py.import("onecopy._array")?;
+            let arrays = crate::cpython::module(py, "onecopy._array")?;
             arrays.call_method1("show", array::shown_as(image, array, offset)?)
         }
         Node::Object(_) => rebuilt::object(image, offset),

@@ -198,7 +198,7 @@ impl<'py> Real<'py> {
                 return self.row(&core, row.row);
             }
             Node::Array(array) => {
-                let arrays = py.import("onecopy._array")?;
+                let arrays = crate::cpython::module(py, "onecopy._array")?;
                 arrays.call_method1("real", array::shown_as(&image, array, offset)?)?
             }
             Node::Object(_) => rebuilt::build(&image, offset, false)?,

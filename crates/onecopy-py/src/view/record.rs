@@ -51,7 +51,7 @@ pub(crate) fn class<'py>(
     if let Some(class) = core.class.get() {
         return Ok(class.bind(py).clone());
     }
-    let helper = py.import("onecopy._pickle")?;
+    let helper = crate::cpython::module(py, "onecopy._pickle")?;
     if !image.get().allows_pickle() {
         return Err(PyErr::from_value(helper.call_method1("refusal", (image,))?));
     }
@@ -76,7 +76,7 @@ impl Record {
         let class = class(self.image.bind(py), &self.core)?;
         let names = PyTuple::new(py, &self.core.names)?;
         let kind = self.core.table.row_kind as u8;
-        let helper = py.import("onecopy._pickle")?;
+        let helper = crate::cpython::module(py, "onecopy._pickle")?;
         helper.call_method1("new_row", (class, kind, names, self.cells(py)?))
     }
 

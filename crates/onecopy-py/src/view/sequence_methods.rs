@@ -120,7 +120,7 @@ macro_rules! sequence_methods {
             /// Raises KeyError if no row has such a field, and TypeError if an element is no row.
             #[pyo3(signature = (name, /))]
             fn column<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-                slf.py().import("onecopy._views")?.getattr("column")?.call1((slf, name))
+                crate::cpython::module(slf.py(), "onecopy._views")?.getattr("column")?.call1((slf, name))
             }
 
             /// Returns a real list of the elements; containers among them stay views.

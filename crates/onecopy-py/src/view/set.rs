@@ -148,7 +148,7 @@ impl Members {
         } else {
             (ours, theirs)
         };
-        py.import("operator")?.call_method1(operator, (left, right))
+        crate::cpython::module(py, "operator")?.call_method1(operator, (left, right))
     }
 
     fn repr(&self, py: Python<'_>, class: &str) -> PyResult<String> {
@@ -177,7 +177,7 @@ pub(super) fn is_set(object: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(true);
     }
     // The keys of a dict and the like.
-    object.is_instance(&object.py().import("_collections_abc")?.getattr("Set")?)
+    object.is_instance(&crate::cpython::module(object.py(), "_collections_abc")?.getattr("Set")?)
 }
 
 macro_rules! set_class {

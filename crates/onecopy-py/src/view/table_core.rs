@@ -64,7 +64,7 @@ impl TableCore {
                 return Err(corrupt(table.names_offset, "the name of a field is a str"));
             };
             let name = scalar::object(py, &name)?;
-            let name = py.import("sys")?.call_method1("intern", (name,))?;
+            let name = crate::cpython::module(py, "sys")?.call_method1("intern", (name,))?;
             names.push(name.unbind());
             let column = table.column(field).map_err(Error::from)?;
             let (parts, codec) = column::of(image, &column);

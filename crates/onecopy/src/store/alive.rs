@@ -23,7 +23,7 @@ pub(super) const NUMBER_BITS: u32 = 32;
 pub(super) const PID: u64 = 8;
 pub(super) const HANDLE_HIGH: u64 = 24;
 /// First of the bytes whose locks say which process slots are alive: far past any store's data.
-const ALIVE_BYTE: u64 = 1 << 47;
+pub(super) const ALIVE_BYTE: u64 = 1 << 47;
 const _: () = assert!(ALIVE_BYTE >= 2 * super::layout::MAX_CAPACITY);
 
 /// A process slot and the descriptor whose lock keeps it alive.

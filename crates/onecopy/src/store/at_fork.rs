@@ -23,11 +23,15 @@ use std::sync::Arc;
 
 use super::alive::{self, ProcessSlot};
 use super::attached::Attached;
+use super::layout::Counter;
 use super::locked::PATIENCE;
 use super::process_lock::{ProcessGuard, forked};
 use super::recover::{self, Swept};
 use crate::error::AccessError;
 use crate::sys::{atfork, life};
+
+/// Slots that may be in use beyond twice those of the living.
+const SPARE_SLOTS: u64 = 8;
 
 /// Registers the handlers; the first store of a process does this.
 pub(crate) fn register() -> std::io::Result<()> {
@@ -62,14 +66,7 @@ fn prepare_store(
     store: &Arc<Attached>,
     guard: &mut ProcessGuard,
 ) -> Result<ProcessSlot, AccessError> {
-    let reserved = match ProcessSlot::reserve(&store.file) {
-        // Children that ended since the last look may have all of them.
-        Err(AccessError::Full { .. }) => {
-            free_the_dead(store, guard)?;
-            ProcessSlot::reserve(&store.file)?
-        }
-        reserved => reserved?,
-    };
+    let reserved = reserve(store, guard)?;
     let (_, thread) = store.identify(guard)?;
     let locked = store.file.lock(&thread, PATIENCE)?;
     // The pid is not known yet; the child signs.
@@ -82,6 +79,29 @@ fn prepare_store(
     Ok(reserved)
 }
 
+/// Reserves a slot for the child: one that was used before, if those who had it may be dead. Each slot has a table of its
+/// own, and children that ended since the last look may have all slots.
+fn reserve(store: &Attached, guard: &mut ProcessGuard) -> Result<ProcessSlot, AccessError> {
+    match ProcessSlot::reserve(&store.file) {
+        Ok(fresh) if is_crowded(store, guard, fresh.slot) => drop(fresh),
+        Err(AccessError::Full { .. }) => {}
+        reserved => return reserved,
+    }
+    // What is damaged about the dead keeps nobody from a slot that is free.
+    let looked = free_the_dead(store, guard);
+    ProcessSlot::reserve(&store.file).map_err(|full| looked.err().unwrap_or(full))
+}
+
+/// Whether all slots below this one are in use, and so many that it pays to look who of them has died: twice as many as
+/// were found alive at the last look, so that a fork asks about a few on average, however many there are.
+fn is_crowded(store: &Attached, guard: &mut ProcessGuard, fresh: u64) -> bool {
+    let is_new = store
+        .file
+        .high(Counter::ProcessHigh)
+        .is_ok_and(|high| fresh >= high);
+    is_new && fresh >= store.local(guard).crowd
+}
+
 fn free_the_dead(store: &Attached, guard: &mut ProcessGuard) -> Result<(), AccessError> {
     let (slot, thread) = store.identify(guard)?;
     let (local, mut swept) = (store.local(guard), Swept::default());
@@ -91,6 +111,9 @@ fn free_the_dead(store: &Attached, guard: &mut ProcessGuard) -> Result<(), Acces
     let life = process.life.as_fd();
     let done = recover::sweep(&store.file, &thread, life, slot, PATIENCE, &mut swept);
     local.unfinished.append(&mut swept.dying);
+    let used = store.file.high(Counter::ProcessHigh).unwrap_or(0);
+    let alive = used.saturating_sub(swept.processes);
+    local.crowd = alive.saturating_mul(2).saturating_add(SPARE_SLOTS);
     done
 }
 

@@ -22,7 +22,7 @@ use crate::sys::memory::MemoryFile;
 use crate::sys::{life, memory, user};
 
 /// Capacities to try, largest first: empty address space costs nothing until it is refused.
-const CAPACITIES: [u64; 3] = [1 << 40, 1 << 36, 1 << 33];
+const CAPACITIES: [u64; 5] = [1 << 40, 1 << 36, 1 << 33, 1 << 30, MIN_CAPACITY];
 
 /// The capacities to try: the one that is asked for, or all that reach little further than a file of this process may.
 fn capacities(wanted: Option<u64>) -> Vec<u64> {
@@ -35,6 +35,9 @@ fn capacities(wanted: Option<u64>) -> Vec<u64> {
     // so that it is the limit that is named when there is no room left.
     let limit = memory::file_size_limit().min(MAX_CAPACITY);
     let largest = possible(limit.saturating_add(1).next_power_of_two());
+    // Under a limit of the address space the two mappings take no more than half of it.
+    let quarter = (memory::address_space_limit() / 4).max(1);
+    let largest = largest.min(possible(1 << quarter.ilog2()));
     let mut all: Vec<u64> = CAPACITIES.iter().map(|bytes| largest.min(*bytes)).collect();
     all.dedup();
     all

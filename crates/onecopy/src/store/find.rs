@@ -20,6 +20,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Uuid;
+use super::alive::ALIVE_BYTE;
 use super::attached::Attached;
 use super::file::StoreFile;
 use super::process_lock::ProcessGuard;
@@ -152,7 +153,7 @@ fn locate(token: &Token) -> Result<MemoryFile, AttachError> {
         Ok(file) => return Ok(file),
         Err(refused) => refused,
     };
-    procfs::find_memfd(&name).map_err(|missing| not_found(token, refused, &missing))
+    procfs::find_memfd(&name, ALIVE_BYTE).map_err(|missing| not_found(token, refused, &missing))
 }
 
 /// What it means that a token's store was found neither where the token says nor anywhere else.
@@ -205,7 +206,7 @@ fn adopt(guard: &mut ProcessGuard) -> Option<Arc<Attached>> {
     // forked from it and had its variable: then the store is looked for by name, once.
     let file = procfs::open_fd(pid, fd, &name)
         .ok()
-        .or_else(|| procfs::find_memfd(&name).ok())?;
+        .or_else(|| procfs::find_memfd(&name, ALIVE_BYTE).ok())?;
     open(guard, file, uuid).ok()
 }
 

@@ -42,15 +42,27 @@ impl StoreFile {
         counter: Counter,
         needed: u64,
     ) -> Result<(), AccessError> {
-        self.commit_table_at(table, counter.offset(), needed)
+        self.commit_table_at(table, counter.offset(), needed, TABLE_STEP)
     }
 
-    /// The same, where the committed length stands at `watermark`.
-    pub(crate) fn commit_table_at(
+    /// The same of the handle table of a process, which doubles until it grows by steps: there are thousands of them.
+    pub(crate) fn commit_handles(
         &self,
         table: u64,
         watermark: u64,
         needed: u64,
+    ) -> Result<(), AccessError> {
+        let step = needed.next_power_of_two().clamp(PAGE, TABLE_STEP);
+        self.commit_table_at(table, watermark, needed, step)
+    }
+
+    /// The same, in steps of `step` bytes, where the committed length stands at `watermark`.
+    fn commit_table_at(
+        &self,
+        table: u64,
+        watermark: u64,
+        needed: u64,
+        step: u64,
     ) -> Result<(), AccessError> {
         let value = |word| check::value_or_zero(watermark, Counter::BITS, word);
         let committed = value(self.mem.get(watermark))
@@ -58,7 +70,7 @@ impl StoreFile {
         if committed >= needed {
             return Ok(());
         }
-        let end = needed.next_multiple_of(TABLE_STEP);
+        let end = needed.next_multiple_of(step);
         let end = end.min(self.geometry.meta_len.saturating_sub(table));
         memory::commit(
             self.fd(),

@@ -38,6 +38,8 @@ pub(crate) struct Local {
     /// Objects that this process is building: their writable pages are not for fork children.
     pub(crate) building: HashMap<ObjectId, Row>,
     pub(crate) last_sweep: Option<Instant>,
+    /// So many process slots may be in use before a fork looks for the dead.
+    pub(crate) crowd: u64,
 }
 
 impl Local {

@@ -18,7 +18,8 @@ use super::intent::Intent;
 use super::layout::Counter;
 use super::locked::Locked;
 use crate::error::{AccessError, Corrupt};
-use crate::sys::procfs;
+use crate::sys::mapping::PAGE;
+use crate::sys::{memory, procfs};
 
 /// Bits of a handle: 22 of an object's index, since there are no more entries, and its generation.
 const HANDLE_BITS: u32 = 54;
@@ -43,8 +44,11 @@ impl Locked<'_> {
         Ok(self.commit(&intent)?)
     }
 
-    /// Frees the slot of a process whose handle table is empty.
+    /// Frees the slot of a process whose handle table is empty. Its first page stays for the next process.
     pub(crate) fn delist(&self, slot: u64) -> Result<(), AccessError> {
+        if self.handle_bytes(slot)? > PAGE {
+            self.give_table_back(slot)?;
+        }
         let at = self.file.geometry.process(slot);
         let pid_at = at.saturating_add(PID);
         let state = state(self.file, slot)?;
@@ -53,6 +57,35 @@ impl Locked<'_> {
             .set(pid_at, check::with(pid_at, NUMBER_BITS, 0))
             .set(at, check::with(at, STATE_BITS, state & !LIVE));
         Ok(self.commit(&intent)?)
+    }
+
+    /// Gives back what free slots keep for the next processes.
+    pub(crate) fn give_free_tables_back(&self) -> Result<(), AccessError> {
+        for slot in 0..self.high(Counter::ProcessHigh)? {
+            if !self.is_taken(slot)? && self.handle_bytes(slot)? > 0 {
+                self.give_table_back(slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the pages of an empty handle table back. Nobody commits them again before this lock is given back: the slot
+    /// is free, or its process has died or is the caller.
+    fn give_table_back(&self, slot: u64) -> Result<(), AccessError> {
+        let file = self.file;
+        let (bytes, process) = (self.handle_bytes(slot)?, file.geometry.process(slot));
+        let (high_at, table_at) = (
+            process.saturating_add(HANDLE_HIGH),
+            process.saturating_add(HANDLE_TABLE),
+        );
+        let mut intent = Intent::default();
+        intent
+            .set(high_at, check::with(high_at, NUMBER_BITS, 0))
+            .set(table_at, check::with(table_at, Counter::BITS, 0));
+        self.commit(&intent)?;
+        // One that fails, or that death prevents, leaves pages for the next process of this slot.
+        let _ = memory::punch(file.fd(), file.geometry.handle(slot, 0), bytes);
+        Ok(())
     }
 
     /// Whether the process of a slot has died. `life` is the caller's own description. The answer is final: slots are
@@ -77,21 +110,29 @@ impl Locked<'_> {
         Ok(())
     }
 
+    /// Bytes of a slot's handle table that are committed.
+    fn handle_bytes(&self, slot: u64) -> Result<u64, Corrupt> {
+        let at = self
+            .file
+            .geometry
+            .process(slot)
+            .saturating_add(HANDLE_TABLE);
+        check::value_or_zero(at, Counter::BITS, self.file.mem.get(at))
+            .ok_or_else(|| self.file.corrupt(at, "a process slot that fails its check"))
+    }
+
     /// Handles of a slot that were ever used.
     pub(crate) fn handle_high(&self, slot: u64) -> Result<u64, Corrupt> {
         let file = self.file;
         let process = file.geometry.process(slot);
-        let (at, table) = (
-            process.saturating_add(HANDLE_HIGH),
-            process.saturating_add(HANDLE_TABLE),
-        );
+        let at = process.saturating_add(HANDLE_HIGH);
         let word = file.mem.get(at);
         let is_new = word == 0 && file.mem.get(process) == 0;
         let high = check::value(at, NUMBER_BITS, word).or(is_new.then_some(0));
-        let committed = check::value_or_zero(table, Counter::BITS, file.mem.get(table));
+        let committed = self.handle_bytes(slot);
         high.filter(|high| {
             *high <= file.geometry.handles_per_process
-                && committed.is_some_and(|bytes| high.saturating_mul(8) <= bytes)
+                && committed.is_ok_and(|bytes| high.saturating_mul(8) <= bytes)
         })
         .ok_or_else(|| file.corrupt(at, "a number of handles that fails its check"))
     }
@@ -123,7 +164,7 @@ impl Locked<'_> {
         let table = file.geometry.handle(slot, 0);
         let watermark = file.geometry.process(slot).saturating_add(HANDLE_TABLE);
         let needed = handle.saturating_add(1).saturating_mul(8);
-        file.commit_table_at(table, watermark, needed)
+        file.commit_handles(table, watermark, needed)
     }
 
     /// Adds a hold on an object, and the high-water mark above its handle, to a change.

@@ -132,6 +132,7 @@ fn collect_in(
 ) -> Result<(), AccessError> {
     session.sweep(true, swept)?;
     session.settle(PATIENCE)?;
+    session.lock(PATIENCE)?.give_free_tables_back()?;
     let Some(max_age) = max_age else {
         return Ok(());
     };

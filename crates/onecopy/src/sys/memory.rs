@@ -128,6 +128,13 @@ pub(crate) fn file_size_limit() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
+/// Bytes of addresses that this process may have (`RLIMIT_AS`, `getrlimit(2)`).
+pub(crate) fn address_space_limit() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::As)
+        .current
+        .unwrap_or(u64::MAX)
+}
+
 /// The store's file would become longer than this process may make any file.
 #[derive(Debug, thiserror::Error)]
 #[error(

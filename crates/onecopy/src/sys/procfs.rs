@@ -76,11 +76,13 @@ pub(crate) struct NotFound {
     pub(crate) was_refused: bool,
 }
 
-/// Looks through the descriptors of all processes of this user for the memory file called `name`.
-pub(crate) fn find_memfd(name: &str) -> Result<MemoryFile, NotFound> {
+/// Looks through the descriptors of all processes of this user for the memory file called `name`, on which each process
+/// that uses it has a lock beyond `life_byte`.
+pub(crate) fn find_memfd(name: &str, life_byte: u64) -> Result<MemoryFile, NotFound> {
     let own_uid = super::user::effective();
     let processes = fs::read_dir("/proc").map_err(|_| NotFound { was_refused: true })?;
     let mut was_refused = false;
+    let (used_before, mut others) = (locked_beyond(life_byte), Vec::new());
     for process in processes.flatten() {
         let Some(pid) = process
             .file_name()
@@ -92,7 +94,7 @@ pub(crate) fn find_memfd(name: &str) -> Result<MemoryFile, NotFound> {
         if owner(pid) != Some(own_uid) {
             continue;
         }
-        match find_in(pid, name) {
+        match find_in(pid, name, &mut others) {
             Ok(Some(file)) => return Ok(file),
             // One that has ended and was not waited for has no descriptors, and says so in this way.
             Err(error) if is_denied(&error) => {
@@ -102,10 +104,32 @@ pub(crate) fn find_memfd(name: &str) -> Result<MemoryFile, NotFound> {
             Ok(None) | Err(_) => {}
         }
     }
+    // Whoever may not be looked into has it open only if some file is in use that is none of those that were seen.
+    // Files that were made or left meanwhile tell nothing.
+    was_refused &= match (used_before, locked_beyond(life_byte)) {
+        (Some(before), Some(after)) => before
+            .iter()
+            .any(|inode| after.contains(inode) && !others.contains(inode)),
+        _ => true,
+    };
     Err(NotFound { was_refused })
 }
 
-fn find_in(pid: u32, name: &str) -> io::Result<Option<MemoryFile>> {
+/// Inodes of the files that some description, of whatever process, has locked at `first` or beyond it (`proc_locks(5)`).
+fn locked_beyond(first: u64) -> Option<Vec<u64>> {
+    let text = fs::read_to_string("/proc/locks").ok()?;
+    let inode = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_of_description = fields.next()? == "OFDLCK";
+        let inode = fields.nth(3)?.rsplit(':').next()?.parse().ok()?;
+        let start: u64 = fields.next()?.parse().ok()?;
+        (is_of_description && start >= first).then_some(inode)
+    };
+    Some(text.lines().filter_map(inode).collect())
+}
+
+/// Adds the inodes of other memory files that it comes across to `others`.
+fn find_in(pid: u32, name: &str, others: &mut Vec<u64>) -> io::Result<Option<MemoryFile>> {
     for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
         let number = descriptor
             .file_name()
@@ -114,6 +138,12 @@ fn find_in(pid: u32, name: &str) -> io::Result<Option<MemoryFile>> {
         match number.map(|number| open_fd(pid, number, name)) {
             Some(Ok(file)) => return Ok(Some(file)),
             Some(Err(Refused::Kernel(error))) if is_denied(&error) => return Err(error),
+            Some(Err(_)) => {
+                let link = fs::read_link(descriptor.path()).unwrap_or_default();
+                if link.to_string_lossy().starts_with("/memfd:") {
+                    others.extend(fs::metadata(descriptor.path()).map(|file| file.ino()));
+                }
+            }
             _ => {}
         }
     }
@@ -138,7 +168,23 @@ pub(crate) fn number(fd: &OwnedFd) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
     use super::*;
+
+    #[test]
+    fn who_uses_a_memory_file_is_told_by_its_locks() {
+        let fd = memory::create("onecopy-locks-test").unwrap();
+        let inode = rustix::fs::fstat(&fd).unwrap().st_ino;
+        let is_listed = |first| locked_beyond(first).unwrap().contains(&inode);
+        assert!(!is_listed(0));
+        assert!(super::super::lock::OfdLock::try_take(fd.as_fd(), (1 << 47) + 3).unwrap());
+        assert!(is_listed(1 << 47));
+        assert!(!is_listed((1 << 47) + 4));
+        let mut others = Vec::new();
+        let found = find_in(std::process::id(), "onecopy-no-such", &mut others).unwrap();
+        assert!(found.is_none() && others.contains(&inode));
+    }
 
     #[test]
     fn a_memory_file_is_found_by_name_only() {
@@ -146,8 +192,8 @@ mod tests {
         let pid = std::process::id();
         assert!(open_fd(pid, number(&fd), "onecopy-procfs-test").is_ok());
         assert!(open_fd(pid, number(&fd), "onecopy-other").is_err());
-        assert!(find_memfd("onecopy-procfs-test").is_ok());
-        assert!(find_memfd("onecopy-no-such").is_err());
+        assert!(find_memfd("onecopy-procfs-test", 1 << 47).is_ok());
+        assert!(find_memfd("onecopy-no-such", 1 << 47).is_err());
         assert!(matches!(state(pid), Some('R' | 'S')));
     }
 }
