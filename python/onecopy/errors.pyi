@@ -8,6 +8,7 @@ __all__ = [
     "FreezeUnsupported",
     "Gone",
     "OnecopyError",
+    "RebuiltWarning",
     "Unsupported",
 ]
 
@@ -65,3 +66,6 @@ class FreezeRefused(OnecopyError, TypeError):
     """
 
     path: str
+
+class RebuiltWarning(UserWarning):
+    """Much of what is shared is pickled: every process that reads it makes objects of its own."""
