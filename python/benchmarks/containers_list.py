@@ -140,6 +140,22 @@ def large(scale: int, rounds: int) -> Iterator[Row]:
     yield from compare(f"set int, random over {many:,}", set_each(order, WIDEST), values, 1.8, rounds)
 
 
+def replaced(rounds: int) -> Iterator[Row]:
+    """A value of 1.5 MiB in the place of another, against a copy of it in this process."""
+    values = [bytes([number]) * (3 << 19) for number in range(2)] * 10
+    ours: Any = onecopy.List([None])
+
+    def replace() -> None:
+        for value in values:
+            ours[0] = value
+
+    def copy() -> None:
+        for value in values:
+            bytearray(value)
+
+    yield side_by_side(replace, copy, rounds).row("List: 1.5 MiB of bytes replaced", "a copy of them", None)
+
+
 def given_back(scale: int) -> Iterator[Row]:
     """Ten million appends, and the memory after `clear()`."""
     count = 10_000_000 // scale
@@ -167,4 +183,5 @@ def lists(scale: int, rounds: int) -> Iterator[Row]:
     """All rows."""
     yield from hot(rounds)
     yield from large(scale, rounds)
+    yield from replaced(rounds)
     yield from given_back(scale)

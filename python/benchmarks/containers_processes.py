@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import resource
 import statistics
 import time
 from dataclasses import dataclass
@@ -19,42 +20,93 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Work = Callable[[float], int]
-    """Works until a time of `time.perf_counter`; returns how many operations that were."""
+    """Works for a while, or until a time of `time.perf_counter`; returns how many operations that were."""
 
 KEYS = 100_000
 READ = 20_000
 """Keys that a process works on, in an order of its own; well below what a window takes."""
+BATCH = 5_000
+"""Operations that are timed as one: half a millisecond, in which a processor is seldom taken away."""
+FEWEST = 20
+"""Batches that make a median."""
 WIDE = 12_345_678_901
 PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Operations one after the other, and when; `undisturbed` if nobody else had the processor in between."""
+
+    operations: int
+    started: float
+    ended: float
+    undisturbed: bool
+
+    @property
+    def rate(self) -> float:
+        """Operations a second."""
+        return self.operations / (self.ended - self.started)
+
+    def overlaps(self, other: Batch) -> bool:
+        """Whether both were under way at some time."""
+        return self.started < other.ended and other.started < self.ended
 
 
 @dataclass(frozen=True)
 class Turn:
     """What a process did within the window."""
 
-    operations: int
-    seconds: float
+    batches: list[Batch]
     retries: int = 0
     """Reads that were begun anew."""
 
     @property
+    def operations(self) -> int:
+        """In all batches."""
+        return sum(batch.operations for batch in self.batches)
+
+    @property
     def rate(self) -> float:
-        """Operations a second."""
-        return self.operations / self.seconds
+        """Operations a second, waiting for a processor included."""
+        return self.operations / (self.batches[-1].ended - self.batches[0].started)
+
+    def rate_beside(self, others: list[Turn]) -> float:
+        """The median of batches during which this process and all others were at work.
+
+        What else runs on the machine takes a processor from one of them now and then: then a batch measures that. Where
+        it is in nearly all, what the others did is not asked, and then nothing.
+        """
+        first = max(other.batches[0].started for other in (self, *others))
+        last = min(other.batches[-1].ended for other in (self, *others))
+        own = [batch for batch in self.batches if first <= batch.started and batch.ended <= last]
+        quiet = [batch for batch in own if batch.undisturbed]
+        idle = [batch for other in others for batch in other.batches if not batch.undisturbed]
+        together = [batch for batch in quiet if not any(batch.overlaps(gap) for gap in idle)]
+        chosen = next((some for some in (together, quiet, own) if len(some) >= FEWEST), self.batches)
+        return statistics.median(batch.rate for batch in chosen)
 
 
-def work(work: Work, processor: int, gate: Any, window_s: float, answer: Any) -> None:
-    """In a process of its own: begins with the others and works for the window."""
+def work(work: Work, processor: int, gate: Any, times: tuple[float, int], answer: Any) -> None:
+    """In a process of its own: some batches that do not count, then begins with the others and works for the window."""
+    window_s, warm_up = times
     os.sched_setaffinity(0, {processor})
+    for _ in range(warm_up):
+        work(0)
     gate.wait(PATIENCE_S)
     before = onecopy.stats().retried_reads
-    started = time.perf_counter()
-    done = work(started + window_s)
-    taken = time.perf_counter() - started
-    answer.send(Turn(done, taken, onecopy.stats().retried_reads - before))
+    batches = []
+    end = time.perf_counter() + window_s
+    while time.perf_counter() < end:
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+        started = time.perf_counter()
+        done = work(end)
+        ended = time.perf_counter()
+        undisturbed = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw == switches
+        batches.append(Batch(done, started, ended, undisturbed))
+    answer.send(Turn(batches, onecopy.stats().retried_reads - before))
 
 
-def together(works: list[Work], window_s: float) -> list[Turn]:
+def together(works: list[Work], window_s: float, warm_up: int = 0) -> list[Turn]:
     """Forks a process for each, on the processors in turn, and lets them begin at once."""
     context = multiprocessing.get_context("fork")
     gate = context.Barrier(len(works))
@@ -62,7 +114,7 @@ def together(works: list[Work], window_s: float) -> list[Turn]:
     started = []
     for each, processor in zip(works, processors, strict=False):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=work, args=(each, processor, gate, window_s, theirs))
+        process = context.Process(target=work, args=(each, processor, gate, (window_s, warm_up), theirs))
         process.start()
         theirs.close()
         started.append((process, ours))
@@ -73,22 +125,26 @@ def together(works: list[Work], window_s: float) -> list[Turn]:
     return turns
 
 
+def rates(turns: list[Turn]) -> list[float]:
+    """Operations a second of each while all were at work."""
+    return [turn.rate_beside([other for other in turns if other is not turn]) for turn in turns]
+
+
 def total(turns: list[Turn]) -> float:
     """Operations a second of all together."""
     return sum(turn.rate for turn in turns)
 
 
-def repeated(over: list[Any], batch: Callable[[Any], object]) -> Work:
-    """Calls `batch` with all of `over` until the window ends."""
+def once(over: list[Any], batch: Callable[[Any], object]) -> Work:
+    """Calls `batch` with a part of `over`, each time with the next."""
+    parts = itertools.cycle([over[at : at + BATCH] for at in range(0, len(over), BATCH)])
 
-    def until(end: float) -> int:
-        done = 0
-        while time.perf_counter() < end:
-            batch(over)
-            done += len(over)
-        return done
+    def part(_: float) -> int:
+        now = next(parts)
+        batch(now)
+        return len(now)
 
-    return until
+    return part
 
 
 def reads(container: Any, over: list[Any]) -> Work:
@@ -98,7 +154,7 @@ def reads(container: Any, over: list[Any]) -> Work:
         for key in over:
             container[key]
 
-    return repeated(over, batch)
+    return once(over, batch)
 
 
 def sets(container: Any, over: list[Any], value: object = WIDE) -> Work:
@@ -108,7 +164,7 @@ def sets(container: Any, over: list[Any], value: object = WIDE) -> Work:
         for key in over:
             container[key] = value
 
-    return repeated(over, batch)
+    return once(over, batch)
 
 
 def adds(container: Any, over: list[Any]) -> Work:
@@ -119,7 +175,7 @@ def adds(container: Any, over: list[Any]) -> Work:
         for key in over:
             add(key, 1)
 
-    return repeated(over, batch)
+    return once(over, batch)
 
 
 def rate_row(what: str, against: str, at_least: float, ratios: list[float]) -> Row:
@@ -135,24 +191,37 @@ def most_row(what: str, target: str, at_most: float, measured: float, shown: str
     return Row(what, "", target, shown.format(measured), measured <= at_most, figures)
 
 
-def readers(name: str, container: Any, over: list[Any], window_s: float, rounds: int) -> Iterator[Row]:
-    """Readers side by side, and one beside a writer."""
+def readers(name: str, make: Callable[[], Any], over: list[Any], window_s: float, rounds: int) -> Iterator[Row]:
+    """Readers side by side, and one beside a writer; each round with pages of its own, as some fit the caches better.
+
+    Each is compared with the reader alone right before it and right after it, as machines become faster and slower.
+    """
     halves = random.Random(7).sample(over, len(over))
-    scaled: list[float] = []
-    beside: dict[str, list[float]] = {"setter of ints": [], "adder to one element": []}
-    retries = dict.fromkeys(beside, 0.0)
+    setter, adder = "setter of ints", "adder to one element"
+    ratios: dict[str, list[float]] = {"reader": [], setter: [], adder: []}
+    retries = {setter: 0.0, adder: 0.0}
+    warm_up = len(over) // BATCH + 1
     for _ in range(rounds):
-        alone = total(together([reads(container, over)], window_s))
-        scaled.append(total(together([reads(container, over), reads(container, halves)], window_s)) / alone)
-        writers = (sets(container, halves), adds(container, halves[:1] * READ))
-        for writer, writes in zip(beside, writers, strict=True):
-            turn, _ = together([reads(container, over), writes], window_s)
-            beside[writer].append(turn.rate / alone)
-            retries[writer] = max(retries[writer], turn.retries / turn.operations)
-    yield rate_row(f"two readers of a {name}", "one reader", 1.9, scaled)
-    for writer, ratios in beside.items():
-        yield rate_row(f"reader of a {name} beside a {writer}", "the reader alone", 0.85, ratios)
-        yield most_row(f"its retries, beside a {writer}", "≤ 0.02 a read", 0.02, retries[writer], "{:.5f} a read")
+        container = make()
+        reader = reads(container, over)
+        beside = {
+            "reader": reads(container, halves),
+            setter: sets(container, halves),
+            adder: adds(container, halves[:1] * READ),
+        }
+        before = rates(together([reader], window_s, warm_up))[0]
+        for other, does in beside.items():
+            turns = together([reader, does], window_s, warm_up)
+            after = rates(together([reader], window_s, warm_up))[0]
+            both = rates(turns)
+            ratios[other].append(2 * (sum(both) if other == "reader" else both[0]) / (before + after))
+            before = after
+            if other in retries:
+                retries[other] = max(retries[other], turns[0].retries / turns[0].operations)
+    yield rate_row(f"two readers of a {name}", "one reader", 1.9, ratios["reader"])
+    for writer, most in retries.items():
+        yield rate_row(f"reader of a {name} beside a {writer}", "the reader alone", 0.85, ratios[writer])
+        yield most_row(f"its retries, beside a {writer}", "≤ 0.02 a read", 0.02, most, "{:.5f} a read")
 
 
 def adders(shared: Any, window_s: float, rounds: int) -> Iterator[Row]:
@@ -212,7 +281,7 @@ def snapshots(kinds: dict[str, tuple[Any, object]], window_s: float) -> Iterator
     for name, (container, value) in kinds.items():
         over = random.Random(5).sample(range(len(container)), READ)
         turn, _ = together([longest(container, over, value), copies(container)], window_s)
-        most = turn.operations / 1e9
+        most = max(batch.operations for batch in turn.batches) / 1e9
         yield Row(
             f"longest set beside copies of a {name}",
             "",
@@ -302,15 +371,16 @@ def survivors(busy: int, deaths: int) -> Iterator[Row]:
 
 def processes(scale: int) -> Iterator[Row]:
     """All rows; `scale` divides sizes and times."""
-    window_s, rounds = 0.6 / min(scale, 4), 3
+    window_s, rounds = (0.15, 15) if scale == 1 else (0.1, 3)
     count = KEYS // scale
     names = [f"k{number:015d}" for number in range(count)]
     order = random.Random(3).sample(names, min(READ, count))
-    shared: Any = onecopy.Dict({name: number + (1 << 20) for number, name in enumerate(names)})
-    yield from readers("Dict", shared, order, window_s, rounds)
-    yield from adders(shared, window_s, rounds)
-    numbers: Any = onecopy.List(range(1 << 20, (1 << 20) + count))
-    yield from readers("List", numbers, random.Random(3).sample(range(count), min(READ, count)), window_s, rounds)
+    numbers = range(1 << 20, (1 << 20) + count)
+    items = dict(zip(names, numbers, strict=True))
+    yield from readers("Dict", lambda: onecopy.Dict(items), order, window_s, rounds)
+    yield from adders(onecopy.Dict(items), window_s, rounds)
+    places = random.Random(3).sample(range(count), min(READ, count))
+    yield from readers("List", lambda: onecopy.List(numbers), places, window_s, rounds)
     yield from survivors(0, 100 // scale + 5)
     yield from survivors(16, 20 // scale + 5)
     many = 1_000_000 // scale
@@ -322,5 +392,5 @@ def processes(scale: int) -> Iterator[Row]:
             f"Dict of {many:,} ints": (onecopy.Dict(enumerate(range(many))), WIDE),
             f"Dict of {many:,} strs": (onecopy.Dict(enumerate(texts)), "another text, 24 letters"),
         },
-        4 * window_s,
+        2.4 / min(scale, 4),
     )

@@ -10,10 +10,10 @@ from onecopy._onecopy import ArrayMemory
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ArrayProxy"]
+__all__ = ["ManagedArray"]
 
 
-class ArrayProxy:
+class ManagedArray:
     """Numbers of one C type that every process sees, as `array.array(typecode, sequence)`, of a fixed length.
 
     Reading and writing an element is one step; `a[i] += 1` is two. It pickles to a token.
@@ -59,13 +59,19 @@ class ArrayProxy:
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice) and not isinstance(value, array.array):
             value = array.array(self._typecode, value)
-        self._numbers[index] = value
+        try:
+            self._numbers[index] = value
+        except ValueError:
+            # `array.array` calls a number that is too large an OverflowError.
+            if not isinstance(index, slice):
+                array.array(self._typecode, [value])
+            raise
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._numbers)
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, ArrayProxy):
+        if isinstance(other, ManagedArray):
             other = other._getvalue()
         return self._getvalue() == other if isinstance(other, array.array) else NotImplemented
 
@@ -82,25 +88,25 @@ class ArrayProxy:
         return str(self._getvalue())
 
     def __repr__(self) -> str:
-        return f"onecopy.managers.ArrayProxy({self._typecode!r}, {self.tolist()!r})"
+        return f"onecopy.managers.ManagedArray({self._typecode!r}, {self.tolist()!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles to a token."""
         return _attached, (self._memory.token(),)
 
 
-def _attached(token: bytes) -> ArrayProxy:
+def _attached(token: bytes) -> ManagedArray:
     """Unpickles an array."""
     return shown(ArrayMemory.attach(token))
 
 
-def shown(memory: ArrayMemory) -> ArrayProxy:
+def shown(memory: ArrayMemory) -> ManagedArray:
     """The array that shows memory, which its maker has described by a typecode."""
-    proxy = ArrayProxy.__new__(ArrayProxy)
+    proxy = ManagedArray.__new__(ManagedArray)
     proxy._show(memory)  # noqa: SLF001 - of this file
     return proxy
 
 
-def memory_of(proxy: ArrayProxy) -> ArrayMemory:
+def memory_of(proxy: ManagedArray) -> ArrayMemory:
     """What an array shows."""
     return proxy._memory  # noqa: SLF001 - of this file

@@ -107,13 +107,17 @@ def _shown(value: Any) -> Dict[str, Any] | ArrayMemory | None:
     if arrays is not None and type(value) is arrays.Array:
         return cast("ArrayMemory | None", arrays.whole_memory(value))
     proxies = sys.modules.get("onecopy._array_proxy")
-    if proxies is not None and type(value) is proxies.ArrayProxy:
+    if proxies is not None and type(value) is proxies.ManagedArray:
         return cast("ArrayMemory", proxies.memory_of(value))
     return None
 
 
-def namespace_of(entries: Dict[str, Any]) -> Any:
+def namespace_of(entries: Dict[str, Any], is_managed: bool) -> Any:
     """The namespace that shows a dict."""
+    if is_managed:
+        from onecopy import _managed_namespace
+
+        return _managed_namespace.over(entries)
     from onecopy import _namespace
 
     return _namespace.over(entries)

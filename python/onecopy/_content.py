@@ -11,8 +11,8 @@ _WAYS: Final = {
     **dict.fromkeys(("List", "Dict", "Set", "Counter"), "x.to_python()"),
     "Value": "x.get()",
     "Array": "x.to_numpy()",
-    **dict.fromkeys(("Namespace", "NamespaceProxy"), "vars(x)"),
-    "ArrayProxy": "x.tolist()",
+    **dict.fromkeys(("Namespace", "ManagedNamespace"), "vars(x)"),
+    "ManagedArray": "x.tolist()",
     **dict.fromkeys(("Queue", "LifoQueue", "Lock", "RLock", "Semaphore", "BoundedSemaphore"), ""),
     **dict.fromkeys(("Event", "Condition", "Barrier"), ""),
 }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Final
 
 __all__ = ["check"]
 
 _has_warned = False
 
 
-def check(level: int = 2) -> None:
+_PACKAGE: Final = f"{__file__.rpartition('/')[0]}/"
+
+
+def check() -> None:
     """Warns, the first time, if this process has just been started and imports its main module.
 
-    Args:
-        level: Which caller the warning names, as of `warnings.warn`.
+    The warning names the line of the program, whatever of this package lies in between.
     """
     global _has_warned  # noqa: PLW0603 - once per process
     processes = sys.modules.get("multiprocessing.process")
@@ -27,4 +30,7 @@ def check(level: int = 2) -> None:
         'make it under `if __name__ == "__main__":` and pass it as an argument, or with '
         "Pool(initializer=..., initargs=(it,))"
     )
-    warnings.warn(text, RuntimeWarning, stacklevel=level + 1)
+    level, frame = 1, sys._getframe()  # noqa: SLF001 - CPython's, and what `warnings` does itself
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, RuntimeWarning, stacklevel=level)

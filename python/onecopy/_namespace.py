@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from onecopy._onecopy import _guarded_text, _namespace_entries
 
@@ -40,12 +40,14 @@ class Namespace:
     __slots__ = ("__weakref__", "_entries")
 
     _entries: Dict[str, Any]
+    _taken: ClassVar[tuple[str, ...]] = ("lock", "update_with")
+    _is_managed: ClassVar = False
 
     def __init__(self, /, **kw: Any) -> None:
         for name in kw:
-            _check(name)
+            self._check(name)
         if not hasattr(self, "_entries"):
-            object.__setattr__(self, "_entries", _namespace_entries())
+            object.__setattr__(self, "_entries", _namespace_entries(self._is_managed))
         self._entries.update(kw)
 
     def __getattr__(self, name: str) -> Any:
@@ -61,14 +63,21 @@ class Namespace:
     def _missing(self, name: str) -> AttributeError:
         return AttributeError(f"'Namespace' object has no attribute {name!r}", name=name, obj=self)
 
+    def _check(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(f"a Namespace keeps no names that begin with an underscore: {name!r}", name=name)
+        if name in self._taken:
+            text = f"{name!r} is a method of every Namespace; call the attribute something else"
+            raise AttributeError(text, name=name)
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Sets an attribute, for all processes."""
-        _check(name)
+        self._check(name)
         self._entries[name] = value
 
     def __delattr__(self, name: str) -> None:
         """Takes an attribute away, for all processes."""
-        _check(name)
+        self._check(name)
         try:
             del self._entries[name]
         except KeyError:
@@ -109,7 +118,7 @@ class Namespace:
             >>> ns.update_with("best", lambda best: max(best, 0.6))
             0.6
         """
-        _check(name)
+        self._check(name)
 
         def step(value: Any) -> Any:
             if value is _ABSENT:
@@ -125,7 +134,7 @@ class Namespace:
 
     def __dir__(self) -> list[str]:
         """The attributes and the methods."""
-        return sorted([*self._entries, *_TAKEN])
+        return sorted([*self._entries, *self._taken])
 
     def __iter__(self) -> Iterator[str]:
         """Iterates over the names, in the order in which they were first set."""
@@ -164,14 +173,7 @@ class Namespace:
 
 
 _ABSENT: Final = object()
-_TAKEN: Final = ("lock", "update_with")
-
-
-def _check(name: str) -> None:
-    if name.startswith("_"):
-        raise AttributeError(f"a Namespace keeps no names that begin with an underscore: {name!r}", name=name)
-    if name in _TAKEN:
-        raise AttributeError(f"{name!r} is a method of every Namespace; call the attribute something else", name=name)
+_N = TypeVar("_N", bound=Namespace)
 
 
 def entries(namespace: Namespace) -> Dict[str, Any]:
@@ -179,8 +181,8 @@ def entries(namespace: Namespace) -> Dict[str, Any]:
     return namespace._entries  # noqa: SLF001 - of this file
 
 
-def over(entries: Dict[str, Any]) -> Namespace:
-    """Returns the namespace that shows a dict."""
-    new = Namespace.__new__(Namespace)
-    object.__setattr__(new, "_entries", entries)
+def over(shown: Dict[str, Any] | Namespace, kind: type[_N] = Namespace) -> _N:  # type: ignore[assignment]
+    """Returns the namespace that shows a dict. In data inside a container, what shows it comes instead of the dict."""
+    new = kind.__new__(kind)
+    object.__setattr__(new, "_entries", entries(shown) if isinstance(shown, Namespace) else shown)
     return new

@@ -19,8 +19,10 @@ import weakref
 from multiprocessing import managers as _standard
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from onecopy import Dict, List, Namespace, Set, Value
-from onecopy._array_proxy import ArrayProxy
+from onecopy import Dict, List, Set, Value
+from onecopy._array_proxy import ManagedArray
+from onecopy._managed_namespace import ManagedNamespace
+from onecopy._stand_ins import STAND_INS
 from onecopy.sync import Barrier, BoundedSemaphore, Condition, Event, Lock, Queue, RLock, Semaphore
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ __all__ = [
     "DictProxy",
     "EventProxy",
     "ListProxy",
+    "ManagedArray",
+    "ManagedNamespace",
     "Manager",
     "NamespaceProxy",
     "SetProxy",
@@ -52,15 +56,20 @@ BaseManager = _standard.BaseManager
 BaseProxy = _standard.BaseProxy
 Token = _standard.Token
 
-AcquirerProxy = Lock
-BarrierProxy = Barrier
-BaseListProxy = List
-ConditionProxy = Condition
-DictProxy = Dict
-EventProxy = Event
-ListProxy = List
-SetProxy = Set
-ValueProxy = Value
+if TYPE_CHECKING:
+    AcquirerProxy = Lock
+    ArrayProxy = ManagedArray
+    BarrierProxy = Barrier
+    BaseListProxy = List
+    ConditionProxy = Condition
+    DictProxy = Dict
+    EventProxy = Event
+    ListProxy = List
+    NamespaceProxy = ManagedNamespace
+    SetProxy = Set
+    ValueProxy = Value
+else:
+    globals().update(STAND_INS)
 
 
 class _ServerManager(_standard.SyncManager):
@@ -87,64 +96,6 @@ class _ServerManager(_standard.SyncManager):
     @classmethod
     def _run_server(cls, registry: Any, *args: Any) -> None:
         super()._run_server({**cls.own_types, **registry}, *args)  # type: ignore[misc]
-
-
-class NamespaceProxy(Namespace):
-    """A `Namespace` as a manager makes it: names that begin with an underscore stay this process's own."""
-
-    __module__ = "onecopy.managers"
-    __slots__ = ("_own",)
-
-    _own: builtins.dict[str, Any]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Sets an attribute, for all processes or for this one."""
-        if name.startswith("_"):
-            self._own_names()[name] = value
-        else:
-            super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        """Reads an attribute."""
-        if not name.startswith("_"):
-            return super().__getattr__(name)
-        try:
-            return self._own_names()[name]
-        except KeyError:
-            raise self._missing(name) from None
-
-    def __delattr__(self, name: str) -> None:
-        """Takes an attribute away."""
-        if name in self._own_names():
-            del self._own_names()[name]
-        else:
-            super().__delattr__(name)
-
-    def _own_names(self) -> builtins.dict[str, Any]:
-        try:
-            own: builtins.dict[str, Any] = object.__getattribute__(self, "_own")
-        except AttributeError:
-            own = {}
-            object.__setattr__(self, "_own", own)
-        return own
-
-    def _getvalue(self) -> _standard.Namespace:
-        return _standard.Namespace(**vars(self))
-
-    def __str__(self) -> str:
-        """Shows the attributes as the standard library's namespace does."""
-        return repr(self._getvalue())
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles to a token."""
-        return _namespace_over, (self._entries,)
-
-
-def _namespace_over(entries: Dict[str, Any]) -> NamespaceProxy:
-    """Unpickles a namespace."""
-    new = NamespaceProxy.__new__(NamespaceProxy)
-    object.__setattr__(new, "_entries", entries)
-    return new
 
 
 class SyncManager:
@@ -336,11 +287,11 @@ class SyncManager:
         """Makes an array of numbers, as `array.array(typecode, sequence)`."""
         if self._is_remote:
             return self._server_in_use().Array(typecode, sequence, lock)
-        return self._make("Array", ArrayProxy, typecode, sequence)
+        return self._make("Array", ManagedArray, typecode, sequence)
 
     def Namespace(self, **kwds: Any) -> Any:  # noqa: N802
         """Makes a `Namespace`."""
-        return self._make("Namespace", NamespaceProxy, **kwds)
+        return self._make("Namespace", ManagedNamespace, **kwds)
 
     def Queue(self, maxsize: int = 0) -> Any:  # noqa: N802
         """Makes a `Queue`."""

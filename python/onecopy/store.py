@@ -78,7 +78,7 @@ class ContainerStats:
         live_bytes: What is in use, its own tables included.
         free_bytes: What its next elements can take.
         limbo_bytes: What was replaced, and is kept a while for those who may still be reading it.
-        large_values: Values of more than 1 MiB, which lie outside it. One that several containers have, as copies of
+        large_values: Values of 2 MiB and more, which lie outside it. One that several containers have, as copies of
             each other, is counted by each.
         large_bytes: Bytes of these, in whole pages, which `total_bytes` does not have.
     """

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 @final
 class Lease(Generic[_T]):
-    """An item that comes back if this process dies before it is done with it."""
+    """An item that comes back if this process dies, or drops the lease, before it is done with it."""
 
     @property
     def item(self) -> _T:
@@ -64,7 +64,7 @@ class Queue(Generic[_T]):
 
         Raises:
             queue.Full: There was no room in time.
-            ValueError: This object was closed.
+            ValueError: This object was closed; `timeout` is below 0.
         """
 
     def put_nowait(self, item: _T) -> None:
@@ -85,7 +85,7 @@ class Queue(Generic[_T]):
 
         Raises:
             queue.Empty: None came in time.
-            ValueError: This object was closed.
+            ValueError: This object was closed; `timeout` is below 0.
         """
 
     @overload

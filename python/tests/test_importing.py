@@ -65,6 +65,7 @@ def run(folder: Path, text: str, method: str) -> tuple[str, list[str]]:
         "LOCK = onecopy.Lock()",
         "ITEMS = onecopy.Manager().Queue()",
         "ARRAY = onecopy.Array(3)",
+        "NAMES = onecopy.Namespace(a=1)",
     ],
 )
 def test_a_spawned_process_is_told_once_that_it_makes_its_own(tmp_path: Path, made: str) -> None:
@@ -73,6 +74,9 @@ def test_a_spawned_process_is_told_once_that_it_makes_its_own(tmp_path: Path, ma
     # Once in each of two workers, and not in the parent.
     assert len(warned) == 2
     assert all('if __name__ == "__main__"' in line and "initializer" in line for line in warned)
+    # Where it was made, whatever of this package lies in between.
+    line = PROGRAM.splitlines().index("{made}") + 1
+    assert all(line_of.startswith(f"{tmp_path / 'program.py'}:{line}: ") for line_of in warned)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

@@ -1,4 +1,4 @@
-"""Values of more than 1 MiB, which lie outside the container that has them."""
+"""Values of 2 MiB and more, which lie outside the container that has them."""
 
 import gc
 import pickle
@@ -13,7 +13,8 @@ MIB = 1 << 20
 # What a pickle is longer than the bytes that it holds.
 PICKLED = len(pickle.dumps([bytes(2 * MIB)], pickle.HIGHEST_PROTOCOL)) - 2 * MIB
 # Lengths, and whether they are large.
-LENGTHS = [(MIB - 1, False), (MIB, False), (MIB + 1, True)]
+LONGEST = 2 * MIB - 64
+LENGTHS = [(LONGEST - 1, False), (LONGEST, False), (LONGEST + 1, True)]
 
 
 @pytest.fixture(autouse=True)

@@ -56,8 +56,8 @@ MAKERS: list[Callable[[], Any]] = [
     onecopy.Event,
     onecopy.Condition,
     lambda: onecopy.Barrier(2),
-    lambda: managers.ArrayProxy("i", [1]),
-    lambda: managers.NamespaceProxy(a=1),
+    lambda: managers.ManagedArray("i", [1]),
+    lambda: managers.ManagedNamespace(a=1),
     lambda: onecopy.share([1, 2, 3]),
     lambda: onecopy.share({"a": [1]}),
     lambda: onecopy.share(np.arange(3)),
@@ -103,6 +103,7 @@ def answer(requests: onecopy.Queue[Request | None]) -> None:
 
 
 def test_a_request_carries_the_queue_of_its_reply(context: BaseContext) -> None:
+    gc.collect()
     onecopy.collect()
     before = onecopy.stats()
     requests: onecopy.Queue[Request | None] = onecopy.Queue()

@@ -113,7 +113,7 @@ def test_a_queue_keeps_its_bound_and_says_full_and_empty() -> None:
         items.get_nowait,
         lambda: items.get(False),
         lambda: items.get(timeout=0.001),
-        lambda: items.get(True, -1),
+        lambda: items.get(True, 0),
     ):
         with pytest.raises(queue.Empty):
             get()
@@ -152,6 +152,45 @@ def test_a_lease_ends_in_order_and_comes_back_by_an_error() -> None:
     items.join()
     with pytest.raises(queue.Empty):
         items.get(False, lease=True)
+
+
+def test_a_lease_that_nobody_has_any_more_gives_its_item_back() -> None:
+    items: onecopy.Queue[str] = onecopy.Queue()
+    items.put("order")
+    # Nobody keeps it, so nobody could ever say that it is done.
+    assert items.get(lease=True).item == "order"
+    assert items.qsize() == 1
+    lease = items.get(lease=True)
+    assert (lease.item, lease.is_again) == ("order", True)
+    lease.done()
+    del lease
+    assert items.empty()
+    items.join()
+
+
+def test_a_lease_that_is_dropped_while_others_have_the_lock_is_given_back_later() -> None:
+    # What is put is pickled before the lock is taken, what is got is made while it is held: it may drop anything.
+    items: onecopy.Queue[Any] = onecopy.Queue()
+    for number in range(100):
+        items.put(number)
+    leases = [items.get(lease=True) for _ in range(100)]
+    stop = threading.Event()
+
+    def use() -> None:
+        while not stop.is_set():
+            items.put(None)
+            items.get(timeout=WATCHDOG_S)
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while leases:
+        leases.pop()
+    stop.set()
+    for thread in threads:
+        thread.join(WATCHDOG_S)
+    assert items.qsize() == 100
+    items.verify()
 
 
 def die_with_a_lease(items: onecopy.Queue[Any], taken: onecopy.Event) -> None:

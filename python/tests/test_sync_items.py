@@ -34,8 +34,8 @@ def all_kinds() -> list[Any]:
         onecopy.Event(),
         onecopy.Queue(3),
         onecopy.LifoQueue(),
-        managers.ArrayProxy("i", [1, 2]),
-        managers.NamespaceProxy(x=1),
+        managers.ManagedArray("i", [1, 2]),
+        managers.ManagedNamespace(x=1),
     ]
 
 

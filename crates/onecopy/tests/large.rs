@@ -6,8 +6,9 @@ use onecopy::shared::{Cell, End, Incoming, Kind, QueueOptions, Slice};
 use onecopy::store::Stats;
 use onecopy::{ContainerError, Dict, List, ListError, Store, Value};
 
+const MIB: usize = 1 << 20;
 /// The longest value that is a block of its container.
-const MOST: usize = 1 << 20;
+const MOST: usize = 2 * MIB - 64;
 
 fn store() -> Store {
     Store::options().capacity_bytes(1 << 30).create().unwrap()
@@ -41,7 +42,7 @@ fn of_len(len: usize) -> Vec<Value> {
 }
 
 #[test]
-fn values_of_any_length_come_back_and_those_above_a_mebibyte_are_objects() {
+fn values_of_any_length_come_back_and_those_above_two_mebibytes_are_objects() {
     for (len, are_large) in [(MOST - 4, false), (MOST, false), (MOST + 4, true)] {
         let store = store();
         let (list, dict, queue) = (
@@ -87,12 +88,12 @@ fn a_value_that_is_replaced_or_deleted_gives_all_its_bytes_back_at_once() {
     let cell = Cell::create(&store).unwrap();
     // What a container needs for itself it has after the first time.
     let fill = |letter| {
-        let value = bytes(letter, 2 * MOST);
+        let value = bytes(letter, 2 * MIB);
         list.extend(&[value.clone(), Value::Int(1), value.clone()])
             .unwrap();
         dict.set(&"one".into(), &value).unwrap();
         dict.set(&"other".into(), &value).unwrap();
-        cell.set(&Incoming::Blob(Kind::Bytes, &vec![letter; 2 * MOST]))
+        cell.set(&Incoming::Blob(Kind::Bytes, &vec![letter; 2 * MIB]))
             .unwrap();
     };
     let empty = || {
@@ -127,17 +128,17 @@ fn a_value_that_is_replaced_or_deleted_gives_all_its_bytes_back_at_once() {
         },
         |list, _, _| {
             for _ in 0..5 {
-                list.set(0, &bytes(9, 3 * MOST)).unwrap();
+                list.set(0, &bytes(9, 3 * MIB)).unwrap();
             }
         },
         |list, _, _| assert_eq!(list.take_all().unwrap().len(), 3),
         |list, _, _| list.reverse().unwrap(),
         |_, dict, cell| {
-            let old = Incoming::Blob(Kind::Bytes, &vec![2; 2 * MOST]);
-            let other = Incoming::Blob(Kind::Bytes, &vec![3; 2 * MOST]);
+            let old = Incoming::Blob(Kind::Bytes, &vec![2; 2 * MIB]);
+            let other = Incoming::Blob(Kind::Bytes, &vec![3; 2 * MIB]);
             assert!(!cell.compare_exchange(&other, &old).unwrap());
             assert!(cell.compare_exchange(&old, &other).unwrap());
-            let exchanged = dict.compare_exchange(&"one".into(), &bytes(2, 2 * MOST), &Value::None);
+            let exchanged = dict.compare_exchange(&"one".into(), &bytes(2, 2 * MIB), &Value::None);
             assert!(exchanged.unwrap());
         },
     ];
@@ -153,10 +154,10 @@ fn a_value_that_is_replaced_or_deleted_gives_all_its_bytes_back_at_once() {
         assert_eq!(taken(&store), before, "step {index}");
     }
     // One at a time: what a value takes is back as soon as it is replaced.
-    list.append(&bytes(1, 8 * MOST)).unwrap();
+    list.append(&bytes(1, 8 * MIB)).unwrap();
     let one = taken(&store);
     for letter in 0..20 {
-        list.set(0, &bytes(letter, 8 * MOST)).unwrap();
+        list.set(0, &bytes(letter, 8 * MIB)).unwrap();
         assert_eq!(taken(&store), one);
     }
 }
@@ -169,8 +170,8 @@ fn without_memory_nothing_has_happened() {
         .create()
         .unwrap();
     let (list, dict) = (store.list().unwrap(), store.dict().unwrap());
-    list.append(&bytes(1, 2 * MOST)).unwrap();
-    dict.set(&Value::None, &bytes(2, 2 * MOST)).unwrap();
+    list.append(&bytes(1, 2 * MIB)).unwrap();
+    dict.set(&Value::None, &bytes(2, 2 * MIB)).unwrap();
     let before = taken(&store);
     let huge = bytes(3, 64 << 20);
     let is_no_memory = |result: Result<(), ListError>| {
@@ -183,7 +184,7 @@ fn without_memory_nothing_has_happened() {
     assert!(is_no_memory(list.set(0, &huge)));
     // The first of these could be had.
     assert!(is_no_memory(
-        list.extend(&[bytes(4, 2 * MOST), huge.clone()])
+        list.extend(&[bytes(4, 2 * MIB), huge.clone()])
     ));
     assert!(is_no_memory(list.set_slice(
         Slice::range(None, None),
@@ -191,11 +192,11 @@ fn without_memory_nothing_has_happened() {
     )));
     assert!(dict.set(&Value::None, &huge).is_err());
     assert!(
-        dict.update(&[(1.into(), bytes(4, 2 * MOST)), (2.into(), huge)])
+        dict.update(&[(1.into(), bytes(4, 2 * MIB)), (2.into(), huge)])
             .is_err()
     );
-    assert_eq!(list.to_vec().unwrap(), [bytes(1, 2 * MOST)]);
-    assert_eq!(dict.items().unwrap(), [(Value::None, bytes(2, 2 * MOST))]);
+    assert_eq!(list.to_vec().unwrap(), [bytes(1, 2 * MIB)]);
+    assert_eq!(dict.items().unwrap(), [(Value::None, bytes(2, 2 * MIB))]);
     assert_eq!(taken(&store), before);
     list.verify().unwrap();
     dict.verify().unwrap();
@@ -204,7 +205,7 @@ fn without_memory_nothing_has_happened() {
 
 #[test]
 fn a_reader_beside_a_writer_sees_whole_values() {
-    const SIZE: usize = 2 * MOST;
+    const SIZE: usize = 2 * MIB;
     let store = store();
     let list = store.list().unwrap();
     list.extend(&[bytes(0, SIZE), Value::None]).unwrap();
@@ -236,14 +237,14 @@ fn a_reader_beside_a_writer_sees_whole_values() {
 fn keys_stay_where_they_are() {
     let store = store();
     let (dict, set) = (store.dict().unwrap(), store.set().unwrap());
-    let key = Value::Str("k".repeat(2 * MOST));
+    let key = Value::Str("k".repeat(2 * MIB));
     dict.set(&key, &Value::Int(1)).unwrap();
     set.insert(&key).unwrap();
     assert_eq!(taken(&store).0, 0);
     assert_eq!(dict.get(&key).unwrap(), Some(Value::Int(1)));
     assert!(set.contains(&key).unwrap());
     // An int of so many digits is added to where it is.
-    let digits = Value::BigInt(vec![1; 2 * MOST]);
+    let digits = Value::BigInt(vec![1; 2 * MIB]);
     dict.set(&Value::None, &digits).unwrap();
     assert_eq!(taken(&store).0, 0);
     assert_eq!(dict.get(&Value::None).unwrap(), Some(digits));

@@ -80,7 +80,7 @@ fn many(world: &mut World) {
 
 /// A value that is an object of its own.
 fn large(letter: u8) -> Value {
-    vec![letter; (1 << 20) + 1].into()
+    vec![letter; 2 << 20].into()
 }
 
 fn large_ones(world: &mut World) {
@@ -229,7 +229,7 @@ const SCENARIOS: &[Scenario] = scenarios! {
     "set a key to a large value", large_ones, |world| world.dict.set(&Value::Int(3), &large(b'c')).unwrap();
     "pop a large value of a dict", large_ones, |world| drop(world.dict.pop(&Value::Int(1)).unwrap());
     "set a single value to a large one", in_cell, |world| {
-        let bytes = vec![b'c'; (1 << 20) + 1];
+        let bytes = vec![b'c'; 2 << 20];
         world.cell.set(&Incoming::of_bytes(&bytes)).unwrap();
     };
     "let nested lists go", nested, |world| drop(world.handed.take());

@@ -7,7 +7,7 @@ from multiprocessing.managers import DictProxy, ListProxy, SyncManager
 def kind(thing: DictProxy | ListProxy) -> str:
     if isinstance(thing, DictProxy):
         return "a dict"
-    return "a list" if type(thing) is ListProxy else "something else"
+    return "a list" if isinstance(thing, ListProxy) else "something else"
 
 
 def main():

@@ -92,10 +92,15 @@ impl Dict {
     }
 }
 
-/// Makes the dict that a `Namespace` shows.
+/// Makes the dict that a `Namespace` shows, or a `ManagedNamespace`.
 #[pyfunction]
-pub(super) fn _namespace_entries() -> PyResult<Dict> {
-    Ok(Dict::of(keyed::create(DictKind::Namespace)?))
+pub(super) fn _namespace_entries(is_managed: bool) -> PyResult<Dict> {
+    let kind = if is_managed {
+        DictKind::ManagedNamespace
+    } else {
+        DictKind::Namespace
+    };
+    Ok(Dict::of(keyed::create(kind)?))
 }
 
 mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {

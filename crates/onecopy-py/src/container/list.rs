@@ -15,13 +15,13 @@ use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
 use super::handle::{self, Given, of_itself};
 use super::list_iterator::ListIterator;
 pub(super) use super::list_work::List;
-use super::list_work::{Truth, assign_out_of_range, no_element, slice_of};
+use super::list_work::{assign_out_of_range, no_element, slice_of};
 use super::lock::WriterLock;
 use super::update;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::Error;
 use crate::value::repr::guarded;
-use crate::value::{index, key};
+use crate::value::{Truth, index, key};
 
 #[pymethods]
 impl List {
@@ -222,7 +222,7 @@ impl List {
         self.remove_equal(value)
     }
 
-    /// Takes all elements out. Their memory goes back to the store.
+    /// Takes all elements out. Their memory goes back to the store, but for what a short list takes.
     ///
     /// Examples:
     ///     >>> import onecopy

@@ -160,17 +160,6 @@ impl List {
     }
 }
 
-/// An argument of which only the truth counts.
-pub(super) struct Truth(pub(super) bool);
-
-impl FromPyObject<'_, '_> for Truth {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        object.is_truthy().map(Self)
-    }
-}
-
 fn no_memory() -> PyErr {
     PyMemoryError::new_err(())
 }

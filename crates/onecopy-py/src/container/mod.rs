@@ -135,9 +135,9 @@ fn object_of<'py>(py: Python<'py>, reference: &Reference) -> PyResult<Option<Bou
         return sync::object_of(py, reference);
     };
     match raw.kind() {
-        DictKind::Namespace => {
+        kind @ (DictKind::Namespace | DictKind::ManagedNamespace) => {
             let show = import_once(py, &NAMESPACE, "onecopy._containers", "namespace_of")?;
-            show.call1((dict::Dict::of(raw),))
+            show.call1((dict::Dict::of(raw), kind == DictKind::ManagedNamespace))
         }
         DictKind::Dict => dict::Dict::of(raw).into_bound_py_any(py),
         DictKind::Set => set::Set::of(raw).into_bound_py_any(py),

@@ -9,12 +9,12 @@ use pyo3::sync::PyOnceLock;
 pub(crate) fn made_once<'a, T>(
     py: Python<'_>,
     kept: &'a PyOnceLock<T>,
-    make: impl FnOnce() -> PyResult<T>,
+    work: impl FnOnce() -> PyResult<T>,
 ) -> PyResult<&'a T> {
     if let Some(found) = kept.get(py) {
         return Ok(found);
     }
-    let made = make()?;
+    let made = work()?;
     Ok(kept.get_or_init(py, || made))
 }
 

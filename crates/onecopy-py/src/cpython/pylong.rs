@@ -120,6 +120,10 @@ pub(crate) unsafe fn small(object: *mut PyObject) -> Option<i64> {
     // SAFETY: the same int. Every int has room for one digit, that of zero as well, where it is 0 since 3.12 and is not
     // used before.
     let digit = unsafe { (*long).digits[0] };
+    if cfg!(Py_3_12) {
+        // 1 for a positive one, 0 for zero, −1 for a negative one: no branch, and nothing to wait for.
+        return Some(i64::from(digit) * (1 - (tag & 3).cast_signed() as i64));
+    }
     let magnitude = if count == 0 { 0 } else { i64::from(digit) };
     Some(if negative { -magnitude } else { magnitude })
 }

@@ -192,7 +192,7 @@ impl Locked<'_> {
         old: Word,
         value: &Incoming<'_>,
     ) -> Result<(), ContainerError> {
-        self.make_room_in_limbo()?;
+        self.make_room_in_limbo_for(value.blob_len())?;
         let mut change = self.change();
         let word = value.place(&mut change)?;
         change.put_seen(at, word.0)?;
@@ -319,6 +319,20 @@ mod tests {
     }
 
     #[test]
+    fn long_blobs_do_not_pile_up_in_limbo() {
+        let cell = cell();
+        for letter in 0..40 {
+            put(&cell, &Value::Bytes(vec![letter; 1 << 20]));
+        }
+        let chunks = cell.heap.container.chunks().unwrap();
+        // The one that is there, those that wait, and the one that makes them too many.
+        let bytes: u64 = chunks.iter().map(|chunk| chunk.len).sum();
+        assert!(bytes < 8 << 20, "{bytes}");
+        assert_eq!(get(&cell), Value::Bytes(vec![39; 1 << 20]));
+        cell.verify().unwrap();
+    }
+
+    #[test]
     fn who_takes_the_lock_again_finishes_what_a_failed_commit_left() {
         let cell = cell();
         let (words, head) = (cell.heap.words, cell.heap.head);
@@ -347,7 +361,7 @@ mod tests {
         let other = Cell::create(&one.heap.container.store()).unwrap();
         let add = |cell: &Cell| cell.heap.container.add_chunk(64 << 10, 9).unwrap();
         let first = add(&one);
-        let between = [(); 20].map(|()| add(&other));
+        let between = [(); 40].map(|()| add(&other));
         let last = add(&one);
         assert!(
             between

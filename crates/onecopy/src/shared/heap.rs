@@ -36,6 +36,11 @@ const SMALLEST_CHUNK: u64 = 64 << 10;
 /// See [`SMALLEST_CHUNK`].
 const LARGEST_CHUNK: u64 = 4 << 20;
 
+/// Bytes from which on a blob is a long one.
+const LONG_BLOB: usize = 64 << 10;
+/// Bytes in limbo above which no long blob is added. Each time that they are freed readers begin anew.
+const LIMBO_BYTES: u64 = 4 << 20;
+
 impl Locked<'_> {
     /// Makes room in limbo for the blobs that a change retires: four at most.
     ///
@@ -47,6 +52,34 @@ impl Locked<'_> {
             self.free_limbo()?;
         }
         Ok(())
+    }
+
+    /// The same where a blob of `len` bytes takes the place of another. Long ones do not wait until there are 64: the block that
+    /// is filled next is better one that is still in the processor's cache.
+    ///
+    /// # Errors
+    /// As in [`Locked::make_room_in_limbo`].
+    #[inline(always)]
+    pub(crate) fn make_room_in_limbo_for(&self, len: usize) -> Result<(), ContainerError> {
+        if len > LONG_BLOB {
+            return self.make_room_for_long();
+        }
+        self.make_room_in_limbo()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room_for_long(&self) -> Result<(), ContainerError> {
+        let limbo = self.heap.head + LIMBO;
+        let mut bytes = 0u64;
+        for nth in 0..self.root(LIMBO_LEN).min(LIMBO_MOST) {
+            let header = Header(self.load(self.load(limbo + 8 * nth)?)?);
+            bytes = bytes.saturating_add(header.len());
+        }
+        if bytes > LIMBO_BYTES {
+            return self.free_limbo();
+        }
+        self.make_room_in_limbo()
     }
 
     /// Frees what is in limbo. Whoever began to read before the first change finds out; who begins later cannot find

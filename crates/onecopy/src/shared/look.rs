@@ -87,6 +87,26 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// What a point read began with that found `seq` even.
+    #[inline(always)]
+    fn of_point(heap: &'a Heap, seq: u64) -> Self {
+        Self {
+            heap,
+            seq,
+            changes: 0,
+            overlay: Record::EMPTY,
+            index: None,
+            past: None,
+        }
+    }
+
+    /// The same look of a point read, for a function that is called: whatever is borrowed by one lies in memory, in the
+    /// quick way as well.
+    #[inline(always)]
+    pub(crate) fn point(&self) -> PointLook {
+        PointLook { seq: self.seq }
+    }
+
     /// The container as it was at a moment, of which these were the counters.
     fn of_the_past(past: &'a Past<'a>, [seq, changes]: [u64; 2]) -> Self {
         Self {
@@ -243,6 +263,20 @@ impl<'a> Look<'a> {
     }
 }
 
+/// What is left of the look of a point read when it is handed on by value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PointLook {
+    seq: u64,
+}
+
+impl PointLook {
+    /// The look again.
+    #[inline(always)]
+    pub(crate) fn of(self, heap: &Heap) -> Look<'_> {
+        Look::of_point(heap, self.seq)
+    }
+}
+
 /// Both counters at a time when no change that moves nothing was under way; otherwise no time at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -315,20 +349,13 @@ impl Heap {
     /// The same without a look at the writers' line, which would have to come from the writers' processor each time; its
     /// moment means nothing.
     #[inline(always)]
-    fn point_look(&self) -> Option<Look<'_>> {
+    pub(crate) fn point_look(&self) -> Option<Look<'_>> {
         if self.container.is_void() {
             return None;
         }
         // Acquire: as in `look`.
         let seq = self.top.acquire(SEQ);
-        (seq & 1 == 0).then_some(Look {
-            heap: self,
-            seq,
-            changes: 0,
-            overlay: Record::EMPTY,
-            index: None,
-            past: None,
-        })
+        (seq & 1 == 0).then_some(Look::of_point(self, seq))
     }
 
     /// A point read: `read` may be called several times, and what its last call gave counts. It does not ask for the moment.
@@ -348,9 +375,10 @@ impl Heap {
         self.read_again(&mut read)
     }
 
+    /// The same after a first try that was disturbed.
     #[cold]
     #[inline(never)]
-    fn read_again<T>(
+    pub(crate) fn read_again<T>(
         &self,
         read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
     ) -> Result<T, ContainerError> {

@@ -75,7 +75,7 @@ impl ContainerKind {
                 Some(DictKind::Dict) => Self::Dict,
                 Some(DictKind::Set) => Self::Set,
                 Some(DictKind::Counter) => Self::Counter,
-                Some(DictKind::Namespace) => Self::Namespace,
+                Some(DictKind::Namespace | DictKind::ManagedNamespace) => Self::Namespace,
                 None => Self::Unknown,
             },
             Err(_) => Self::Unknown,

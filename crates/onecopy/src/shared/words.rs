@@ -154,6 +154,13 @@ impl Words {
         Some(())
     }
 
+    /// Whether some of the words from `at` on is such a one; `None` if they reach beyond the area.
+    pub(crate) fn any(&self, at: u64, words: u64, is_one: impl Fn(u64) -> bool) -> Option<bool> {
+        // Relaxed: the caller has the lock, and whoever stored them had it.
+        let mut words = self.range(at, words)?.iter();
+        Some(words.any(|word| is_one(word.load(Ordering::Relaxed))))
+    }
+
     #[inline(always)]
     fn range(&self, at: u64, words: u64) -> Option<&[AtomicU64]> {
         let end = words

@@ -108,7 +108,7 @@ impl Barrier {
     ///     threading.BrokenBarrierError: Somebody has broken it, or died.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<u64> {
-        let patience = patience::of(true, timeout.or(self.timeout))?;
+        let patience = patience::of(timeout.or(self.timeout))?;
         let turn = self.raw.wait(patience, self.action.is_some());
         match turn.map_err(Error::from)? {
             Turn::Done(Passed::Yes(number)) => Ok(number),
@@ -118,10 +118,11 @@ impl Barrier {
                     Some(action) => action.call0(py).map(drop),
                     None => Ok(()),
                 };
-                self.raw
-                    .finish(&round, acted.is_ok())
-                    .map_err(Error::from)?;
-                acted.map(|()| round.number)
+                let finished = self.raw.finish(&round, acted.is_ok());
+                // What the action has raised says more than what follows from it.
+                acted?;
+                finished.map_err(Error::from)?;
+                Ok(round.number)
             }
         }
     }

@@ -14,6 +14,7 @@ use super::super::handle;
 use super::lock::mutex_of;
 use super::patience;
 use crate::error::Error;
+use crate::value::Truth;
 
 /// A condition that all processes see, as `multiprocessing.Condition`.
 ///
@@ -88,9 +89,14 @@ impl Condition {
     }
 
     /// Takes the lock, and returns whether it was to be had.
-    #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
-    fn acquire(&self, block: bool, timeout: Option<f64>, blocking: Option<bool>) -> PyResult<bool> {
-        let patience = patience::of(blocking.unwrap_or(block), timeout)?;
+    #[pyo3(signature = (block = Truth(true), timeout = None, *, blocking = None), text_signature = "($self, block=True, timeout=None, *, blocking=None)")]
+    fn acquire(
+        &self,
+        block: Truth,
+        timeout: Option<f64>,
+        blocking: Option<Truth>,
+    ) -> PyResult<bool> {
+        let patience = patience::of_lock(blocking.unwrap_or(block), timeout)?;
         let took = self.mutex.acquire(patience).map_err(Error::from)?;
         Ok(took.is_some())
     }
@@ -107,7 +113,7 @@ impl Condition {
     }
 
     fn __enter__(&self) -> PyResult<bool> {
-        self.acquire(true, None, None)
+        self.acquire(Truth(true), None, None)
     }
 
     #[pyo3(signature = (*error))]
@@ -130,7 +136,7 @@ impl Condition {
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, timeout: Option<f64>) -> PyResult<bool> {
         self.check_held()?;
-        let patience = patience::of(true, timeout)?;
+        let patience = patience::of(timeout)?;
         match self.raw.wait(&self.mutex, patience) {
             Err(ContainerError::NotHeld) => Err(not_held()),
             other => Ok(other.map_err(Error::from)?),
@@ -148,7 +154,7 @@ impl Condition {
         predicate: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let patience = patience::of(true, timeout)?;
+        let patience = patience::of(timeout)?;
         let start = Instant::now();
         loop {
             let result = predicate.call0()?;

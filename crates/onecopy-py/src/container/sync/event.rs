@@ -54,10 +54,7 @@ impl Event {
     ///     timeout: Seconds to wait; without end by default.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, timeout: Option<f64>) -> PyResult<bool> {
-        Ok(self
-            .raw
-            .wait(patience::of(true, timeout)?)
-            .map_err(Error::from)?)
+        Ok(self.raw.wait(patience::of(timeout)?).map_err(Error::from)?)
     }
 
     fn __repr__(&self) -> &'static str {

@@ -1,6 +1,11 @@
 //! `queue.get(lease=True)`.
 #![forbid(unsafe_code)]
 
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use onecopy::ContainerError;
 use onecopy::shared::{self, RawQueue};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -10,7 +15,7 @@ use crate::error::Error;
 
 /// An item that comes back if this process dies before it is done with it.
 ///
-/// Leaving its `with` block in order is `done()`, by an exception `give_back()`.
+/// Leaving its `with` block in order is `done()`, by an exception `give_back()`. So is dropping it before either.
 ///
 /// Examples:
 ///     >>> import onecopy
@@ -25,6 +30,7 @@ use crate::error::Error;
 pub(crate) struct Lease {
     queue: RawQueue,
     raw: shared::Lease,
+    has_ended: AtomicBool,
     /// The item.
     #[pyo3(get)]
     item: Py<PyAny>,
@@ -32,7 +38,65 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(super) fn new(queue: RawQueue, raw: shared::Lease, item: Py<PyAny>) -> Self {
-        Self { queue, raw, item }
+        Self {
+            queue,
+            raw,
+            has_ended: AtomicBool::new(false),
+            item,
+        }
+    }
+
+    /// Ends it; whether it had not ended.
+    fn end(
+        &self,
+        way: impl FnOnce(&RawQueue, &shared::Lease) -> Result<bool, ContainerError>,
+    ) -> PyResult<bool> {
+        let was_own = way(&self.queue, &self.raw).map_err(Error::from)?;
+        self.has_ended.store(true, Ordering::Relaxed);
+        Ok(was_own)
+    }
+}
+
+/// Leases that nobody has any more, while their queue's lock was not to be had at once.
+static DROPPED: Mutex<Vec<(RawQueue, shared::Lease)>> = Mutex::new(Vec::new());
+static HAS_DROPPED: AtomicBool = AtomicBool::new(false);
+
+/// Gives back what was dropped while the lock was not to be had. Every operation of a queue begins with it.
+#[inline(always)]
+pub(super) fn give_back_dropped() {
+    if HAS_DROPPED.load(Ordering::Relaxed) {
+        give_back_all();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn give_back_all() {
+    let mut dropped = DROPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    HAS_DROPPED.store(false, Ordering::Relaxed);
+    let leases = mem::take(&mut *dropped);
+    drop(dropped);
+    for (queue, lease) in leases {
+        give_back_or_keep(queue, lease);
+    }
+}
+
+/// Gives an item back, now or when the next operation of a queue begins: whoever drops an object does not wait.
+fn give_back_or_keep(queue: RawQueue, lease: shared::Lease) {
+    // What else fails cannot be told to anybody; the item comes back when this process ends.
+    let Err(ContainerError::LockTimeout { .. }) = queue.try_give_back(&lease) else {
+        return;
+    };
+    let mut dropped = DROPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    dropped.push((queue, lease));
+    HAS_DROPPED.store(true, Ordering::Relaxed);
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !*self.has_ended.get_mut() {
+            give_back_or_keep(self.queue.clone(), self.raw);
+        }
     }
 }
 
@@ -53,7 +117,7 @@ impl Lease {
     /// Raises:
     ///     RuntimeError: The lease has ended, or belongs to another process.
     fn done(&self) -> PyResult<()> {
-        if self.queue.done(&self.raw).map_err(Error::from)? {
+        if self.end(RawQueue::done)? {
             Ok(())
         } else {
             Err(ended())
@@ -65,7 +129,7 @@ impl Lease {
     /// Raises:
     ///     RuntimeError: The lease has ended, or belongs to another process.
     fn give_back(&self) -> PyResult<()> {
-        if self.queue.give_back(&self.raw).map_err(Error::from)? {
+        if self.end(RawQueue::give_back)? {
             Ok(())
         } else {
             Err(ended())
@@ -81,9 +145,9 @@ impl Lease {
         let has_failed = error.get_item(0).is_ok_and(|class| !class.is_none());
         // Ended already by hand: nothing is left to say.
         if has_failed {
-            self.queue.give_back(&self.raw).map_err(Error::from)?;
+            self.end(RawQueue::give_back)?;
         } else {
-            self.queue.done(&self.raw).map_err(Error::from)?;
+            self.end(RawQueue::done)?;
         }
         Ok(())
     }

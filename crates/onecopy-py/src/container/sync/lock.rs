@@ -11,6 +11,7 @@ use pyo3::types::PyTuple;
 use super::super::handle;
 use super::patience;
 use crate::error::Error;
+use crate::value::Truth;
 
 /// The methods of both, as `PyO3` takes one block of methods for each class. `release` stands in each, since its text differs.
 macro_rules! lock_methods {
@@ -29,21 +30,21 @@ macro_rules! lock_methods {
             /// Args:
             ///     block: Whether to wait for it; `blocking` is the same.
             ///     timeout: Seconds to wait; without end by default.
-            #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
+            #[pyo3(signature = (block = Truth(true), timeout = None, *, blocking = None), text_signature = "($self, block=True, timeout=None, *, blocking=None)")]
             fn acquire(
                 &self,
-                block: bool,
+                block: Truth,
                 timeout: Option<f64>,
-                blocking: Option<bool>,
+                blocking: Option<Truth>,
             ) -> PyResult<bool> {
-                let patience = patience::of(blocking.unwrap_or(block), timeout)?;
+                let patience = patience::of_lock(blocking.unwrap_or(block), timeout)?;
                 Ok(self.raw.acquire(patience).map_err(Error::from)?.is_some())
             }
 
             $($release)*
 
             fn __enter__(&self) -> PyResult<bool> {
-                self.acquire(true, None, None)
+                self.acquire(Truth(true), None, None)
             }
 
             #[pyo3(signature = (*_error))]

@@ -13,10 +13,11 @@ use pyo3::types::PyType;
 
 use super::super::handle;
 use super::super::word::{self, Objects, with_incoming};
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::patience;
 use crate::cpython::import_once;
 use crate::error::Error;
+use crate::value::Truth;
 
 /// A queue that all processes see, as `multiprocessing.JoinableQueue` and a Manager's `Queue()`.
 ///
@@ -77,6 +78,7 @@ impl Queue {
 
     #[inline(always)]
     fn check_open(&self) -> PyResult<()> {
+        lease::give_back_dropped();
         if self.is_closed.load(Ordering::Relaxed) {
             return Err(PyValueError::new_err("Queue is closed"));
         }
@@ -162,10 +164,12 @@ impl Queue {
     ///
     /// Raises:
     ///     queue.Full: There was no room in time.
-    ///     ValueError: This object was closed.
-    #[pyo3(signature = (item, block = true, timeout = None))]
-    fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
-        self.put_within(item, patience::of(block, timeout)?)
+    ///     ValueError: This object was closed; `timeout` is below 0.
+    #[pyo3(signature = (item, block = Truth(true), timeout = None), text_signature = "($self, item, block=True, timeout=None)")]
+    fn put(&self, item: &Bound<'_, PyAny>, block: Truth, timeout: Option<f64>) -> PyResult<()> {
+        // Without a bound nobody waits, and the standard library's does not look at it.
+        let timeout = timeout.filter(|_| self.raw.options().most > 0);
+        self.put_within(item, patience::of_queue(block, timeout)?)
     }
 
     /// Puts an item at the end if there is room.
@@ -185,17 +189,17 @@ impl Queue {
     ///
     /// Raises:
     ///     queue.Empty: None came in time.
-    ///     ValueError: This object was closed.
-    #[pyo3(signature = (block = true, timeout = None, *, lease = false))]
+    ///     ValueError: This object was closed; `timeout` is below 0.
+    #[pyo3(signature = (block = Truth(true), timeout = None, *, lease = Truth(false)), text_signature = "($self, block=True, timeout=None, *, lease=False)")]
     fn get<'py>(
         &self,
         py: Python<'py>,
-        block: bool,
+        block: Truth,
         timeout: Option<f64>,
-        lease: bool,
+        lease: Truth,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let patience = patience::of(block, timeout)?;
-        if lease {
+        let patience = patience::of_queue(block, timeout)?;
+        if lease.0 {
             self.lease_within(py, patience)
         } else {
             self.get_within(py, patience)
@@ -212,11 +216,13 @@ impl Queue {
 
     /// Items that can be taken, as of a moment ago.
     fn qsize(&self) -> u64 {
+        lease::give_back_dropped();
         self.raw.len()
     }
 
     /// Whether there are none, as of a moment ago.
     fn empty(&self) -> bool {
+        lease::give_back_dropped();
         self.raw.is_empty()
     }
 
@@ -245,6 +251,7 @@ impl Queue {
 
     /// Waits until all items that were put are done with.
     fn join(&self) -> PyResult<()> {
+        lease::give_back_dropped();
         self.raw.join(None).map_err(Error::from)?;
         Ok(())
     }

@@ -10,6 +10,7 @@ use pyo3::types::PyTuple;
 use super::super::handle;
 use super::patience;
 use crate::error::Error;
+use crate::value::Truth;
 
 fn create(value: i64, is_bounded: bool) -> PyResult<shared::Semaphore> {
     let units = u32::try_from(value).map_err(|_| {
@@ -50,14 +51,14 @@ macro_rules! semaphore_methods {
             /// Args:
             ///     block: Whether to wait for it; `blocking` is the same.
             ///     timeout: Seconds to wait; without end by default.
-            #[pyo3(signature = (block = true, timeout = None, *, blocking = None))]
+            #[pyo3(signature = (block = Truth(true), timeout = None, *, blocking = None), text_signature = "($self, block=True, timeout=None, *, blocking=None)")]
             fn acquire(
                 &self,
-                block: bool,
+                block: Truth,
                 timeout: Option<f64>,
-                blocking: Option<bool>,
+                blocking: Option<Truth>,
             ) -> PyResult<bool> {
-                let patience = patience::of(blocking.unwrap_or(block), timeout)?;
+                let patience = patience::of_semaphore(blocking.unwrap_or(block), timeout)?;
                 Ok(self.raw.acquire(patience).map_err(Error::from)?)
             }
 
@@ -75,7 +76,7 @@ macro_rules! semaphore_methods {
             }
 
             fn __enter__(&self) -> PyResult<bool> {
-                self.acquire(true, None, None)
+                self.acquire(Truth(true), None, None)
             }
 
             #[pyo3(signature = (*_error))]

@@ -64,11 +64,15 @@ pub enum DictKind {
     Counter = 6,
     /// What other programs show as attributes of one object.
     Namespace = 7,
+    /// The same, as a manager makes it: programs give such an object attributes of their own process as well.
+    ManagedNamespace = 9,
 }
 
 impl DictKind {
     pub(crate) fn of(kind: u8) -> Option<Self> {
-        [Self::Dict, Self::Set, Self::Counter, Self::Namespace]
+        use DictKind::{Counter, Dict, ManagedNamespace, Namespace, Set};
+
+        [Dict, Set, Counter, Namespace, ManagedNamespace]
             .into_iter()
             .find(|known| *known as u8 == kind)
     }

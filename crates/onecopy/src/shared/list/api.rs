@@ -240,7 +240,7 @@ impl List {
         Ok(self.position(value)?.is_some())
     }
 
-    /// Takes all elements out. Their memory goes back to the store.
+    /// Takes all elements out. Their memory goes back to the store, but for what a short list takes.
     ///
     /// # Errors
     /// No memory for what an empty list needs.

@@ -4,7 +4,7 @@
 use super::super::error::ContainerError;
 use super::super::lock::Locked;
 use super::super::look::found;
-use super::super::look::{Look, Retry};
+use super::super::look::{Look, PointLook, Retry};
 use super::super::value::{Incoming, Outside, Sink, Word, read_value};
 use super::place::{entry_at, look_up, normal, slot};
 use super::{BASE, CAP, DIRECTORY_AT, LEN, PER, RawList};
@@ -33,6 +33,22 @@ pub enum Exchanged {
 
 /// An element that a sink made, or why it could not.
 pub(super) type Made<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
+
+/// The word of an element, as it was at some time since the look began; `None` if there is no such element.
+#[inline(always)]
+fn word_at(look: &Look<'_>, index: u64) -> Result<Option<Word>, Retry> {
+    if index >= look.root(LEN) {
+        look.check()?;
+        return Ok(None);
+    }
+    let word = look_up(look, index)?;
+    // Popped meanwhile: then the word may be one that is not appended yet.
+    if look.root_after(LEN) <= index {
+        return Err(Retry);
+    }
+    look.check()?;
+    Ok(Some(Word(word)))
+}
 
 impl RawList {
     /// Elements.
@@ -65,25 +81,47 @@ impl RawList {
         if index < 0 {
             return self.get_from_end(index, sink);
         }
-        self.heap.read(
-            #[inline(always)]
-            |look| {
-                let Some(index) = normal(index, look.root(LEN)) else {
-                    look.check()?;
-                    return Ok(None);
-                };
-                let word = look_up(look, index)?;
-                // Popped meanwhile: then the word may be one that is not appended yet.
-                if look.root_after(LEN) <= index {
-                    return Err(Retry);
-                }
-                read_value(look, word, sink).map(Some)
-            },
-        )
+        let index = index as u64;
+        let Some(look) = self.heap.point_look() else {
+            return self.get_again(index, sink);
+        };
+        match word_at(&look, index) {
+            Ok(Some(word)) if !word.leads() => Ok(Some(sink.word(word))),
+            Ok(Some(word)) => self.get_led(index, look.point(), word, sink),
+            Ok(None) => Ok(None),
+            Err(Retry) => self.get_again(index, sink),
+        }
+    }
+
+    /// The same of an element that leads elsewhere.
+    #[inline(never)]
+    fn get_led<S: Sink>(
+        &self,
+        index: u64,
+        look: PointLook,
+        word: Word,
+        sink: &S,
+    ) -> Result<Option<Made<S>>, ContainerError> {
+        match read_value(&look.of(&self.heap), word.0, sink) {
+            Ok(made) => Ok(Some(made)),
+            Err(Retry) => self.get_again(index, sink),
+        }
+    }
+
+    /// The same for a reader that was disturbed.
+    #[cold]
+    #[inline(never)]
+    fn get_again<S: Sink>(&self, index: u64, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
+        self.heap.read_again(&mut |look| {
+            let Some(word) = word_at(look, index)? else {
+                return Ok(None);
+            };
+            read_value(look, word.0, sink).map(Some)
+        })
     }
 
     /// The same for a negative index: the length says which element it is, so both have to be of one moment.
-    #[inline(always)]
+    #[inline(never)]
     fn get_from_end<S: Sink>(
         &self,
         index: i64,
@@ -202,6 +240,33 @@ impl RawList {
     /// As in [`RawList::set`].
     #[inline(always)]
     pub fn pop<S: Sink>(&self, index: i64, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
+        if index == -1
+            && let Some(made) = self.pop_word(sink)
+        {
+            return Ok(Some(made));
+        }
+        self.pop_slowly(index, sink)
+    }
+
+    /// Takes the last element out if it is a word and its page has others; `None`, and nothing has happened, if not.
+    #[inline(always)]
+    fn pop_word<S: Sink>(&self, sink: &S) -> Option<Made<S>> {
+        let locked = self.heap.try_lock()?;
+        let index = locked.root(LEN).checked_sub(1)?;
+        let word = Word(locked.load(locked.place_of(index).ok()?).ok()?);
+        let is_first = locked.root(BASE).wrapping_add(index).is_multiple_of(PER);
+        if word.leads() || is_first || index == 0 {
+            return None;
+        }
+        let made = sink.word(word);
+        if made.is_ok() {
+            locked.set_root(LEN, index);
+        }
+        Some(made)
+    }
+
+    #[inline(never)]
+    fn pop_slowly<S: Sink>(&self, index: i64, sink: &S) -> Result<Option<Made<S>>, ContainerError> {
         let locked = self.heap.lock()?;
         let len = locked.root(LEN);
         let Some(index) = normal(index, len) else {

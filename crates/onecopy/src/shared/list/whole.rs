@@ -40,7 +40,34 @@ impl RawList {
         if Self::is_large(locked)? {
             return self.renew(locked, &state, std::iter::empty(), 0);
         }
-        self.splice(locked, 0..state.len, &[])
+        if Self::leads_elsewhere(locked, &state)? {
+            return self.splice(locked, 0..state.len, &[]);
+        }
+        // All of it ends with its length, as one element does that is popped.
+        locked.set_root(LEN, 0);
+        self.trim(locked);
+        Ok(())
+    }
+
+    /// Whether some element leads elsewhere: then its blob or reference goes with it.
+    fn leads_elsewhere(locked: &Locked<'_>, state: &State) -> Result<bool, ContainerError> {
+        let mut position = state.base;
+        while position < state.end() {
+            let entry = state.entry(locked, position / PER)?;
+            // A page is a circle, of which this is the part up to its end.
+            let place = (entry >> 48).wrapping_add(position) % PER;
+            let count = (state.end() - position)
+                .min(PER - position % PER)
+                .min(PER - place);
+            let leads = |word| Word(word).leads();
+            let found = locked.heap.words.any(slot(entry, position), count, leads);
+            match found {
+                Some(false) => position += count,
+                Some(true) => return Ok(true),
+                None => return Err(locked.heap.corrupt(entry, "a page beyond the store").into()),
+            }
+        }
+        Ok(false)
     }
 
     /// Replaces all elements.

@@ -57,6 +57,15 @@ impl<'a> Incoming<'a> {
         matches!(*self, Self::Blob(kind, bytes) if Large::is_due(kind, bytes))
     }
 
+    /// Bytes of the blob that it becomes; 0 if it becomes none.
+    #[inline(always)]
+    pub(crate) fn blob_len(&self) -> usize {
+        match self {
+            Self::Blob(_, bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// The word of the value; a blob gets its block here, filled before the change's commit.
     ///
     /// # Errors

@@ -286,7 +286,18 @@ impl RawQueue {
     /// # Errors
     /// Damage; the lock is not to be had.
     pub fn give_back(&self, lease: &Lease) -> Result<bool, ContainerError> {
-        let locked = self.heap().lock()?;
+        self.give_back_in(self.heap().lock()?, lease)
+    }
+
+    /// The same for whoever must not wait: the lock has to be free.
+    ///
+    /// # Errors
+    /// Damage; [`ContainerError::LockTimeout`] if the lock is taken.
+    pub fn try_give_back(&self, lease: &Lease) -> Result<bool, ContainerError> {
+        self.give_back_in(self.heap().lock_within(Duration::ZERO)?, lease)
+    }
+
+    fn give_back_in(&self, locked: Locked<'_>, lease: &Lease) -> Result<bool, ContainerError> {
         let Some(found) = self.own_lease(&locked, lease)? else {
             return Ok(false);
         };
