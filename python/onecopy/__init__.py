@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from onecopy._freeze_support import freeze_supported
     from onecopy._namespace import Namespace
     from onecopy._objects import write_objects
+    from onecopy._report import ShareReport, share_check
     from onecopy._share import private, share, to_python
     from onecopy._side import mark
     from onecopy._writable import Array
@@ -79,6 +80,7 @@ __all__ = [
     "RLock",
     "Semaphore",
     "Set",
+    "ShareReport",
     "SimpleQueue",
     "Unsupported",
     "Value",
@@ -105,6 +107,7 @@ __all__ = [
     "private",
     "save",
     "share",
+    "share_check",
     "stats",
     "store",
     "sync",
@@ -125,6 +128,7 @@ _HOMES = {
     "_freeze_support": "freeze_supported",
     "_namespace": "Namespace",
     "_objects": "write_objects",
+    "_report": "ShareReport share_check",
     "_share": "private share to_python",
     "_side": "mark",
     "_writable": "Array",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, SupportsIndex, TypeVar, cast
 
 import numpy as np
 
-from onecopy import _dtypes
+from onecopy import _dtypes, _purpose
 from onecopy._onecopy import (
     ArrayMemory,
     BuildBuffer,
@@ -123,7 +123,7 @@ class SharedArray(StoredArray[Shape_co, DType_co]):
         buffer = image_of(self)
         if buffer is None:
             return self.view(np.ndarray).__reduce_ex__(protocol)
-        if buffer.node != 0:
+        if buffer.node != 0 or buffer.image.is_hashed():
             geometry = pack_numbers([address(self) - buffer.address, self.ndim, *self.shape, *self.strides])
             return _array_in, (buffer.image, buffer.node, geometry, _dtypes.to_code(self.dtype))
         _, text, shape, strides = array_shown(buffer.image, 0)
@@ -159,6 +159,31 @@ for _name in (
     setattr(StoredArray, _name, _returns_plain(_name))
 
 
+_UNSHARED = (
+    "an array made by onecopy.empty(), zeros(), ones() or full() is nobody else's before it is shared, and a worker "
+    "would write to a copy of its own: onecopy.share(array) hands it over to be read; onecopy.Array(shape, dtype) "
+    "makes one that all processes write to; numpy.array(array) is a copy that pickles by its content"
+)
+
+
+class BornArray(StoredArray[Shape_co, DType_co]):
+    """A writable ndarray in memory of the store that nobody else sees before `share()` publishes it."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Refuses while this is not shared; afterwards, and if it is a copy, it pickles as an ndarray."""
+        whole = root(self)
+        base: object = whole.base
+        if isinstance(base, BuildBuffer) and whole.flags.writeable and not _purpose.is_hash(in_store=False):
+            raise Unsupported(_UNSHARED)
+        return self.view(np.ndarray).__reduce_ex__(protocol)
+
+    def __reduce__(self) -> Any:
+        """Pickles like the newest protocol."""
+        return self.__reduce_ex__(_FIRST_PROTOCOL_WITH_BYTES)
+
+
 def image_of(array: np.ndarray[Any, Any]) -> ImageBuffer | None:
     """Returns the exporter of the image that `array` shows a part of, or None."""
     base: object = root(array).base
@@ -185,7 +210,11 @@ def root(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def _plain(result: Any) -> Any:
     """Strips the type from arrays that a computation made, also inside tuples and lists."""
     if isinstance(result, StoredArray):
-        return result if isinstance(root(result).base, (ImageBuffer, ArrayMemory)) else result.view(np.ndarray)
+        return (
+            result
+            if isinstance(root(result).base, (ImageBuffer, ArrayMemory, BuildBuffer))
+            else result.view(np.ndarray)
+        )
     if type(result) is tuple:
         return tuple(_plain(part) for part in result)
     if type(result) is list:
@@ -252,7 +281,7 @@ def address(array: np.ndarray[Any, Any]) -> int:
 
 
 # A subclass of another kind would lose what it adds.
-plain_types: Final = {np.ndarray, SharedArray, np.memmap}
+plain_types: Final = {np.ndarray, SharedArray, BornArray, np.memmap}
 
 
 def text_of(array: np.ndarray[Any, Any]) -> str | None:
@@ -309,7 +338,7 @@ def empty(
     if byte_len > sys.maxsize:
         raise ValueError(f"an array of shape {dims} and dtype {kind} is larger than any address space")
     build: Any = array_allocate(text, kind.itemsize, dims, order == "F", "auto")
-    return np.ndarray(dims, kind, build, order=order)
+    return BornArray(dims, kind, build, order=order)
 
 
 def storable(dtype: npt.DTypeLike) -> tuple[np.dtype[Any], str]:

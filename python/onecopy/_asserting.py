@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from onecopy import _buffers, _kept, _ranges, _side
-from onecopy._onecopy import _fork_count, _measure_ranges, _relatives
+from onecopy import _buffers, _kept, _ranges, _rebuilt, _side
+from onecopy._onecopy import _fork_count, _image_behind, _measure_ranges, _relatives
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -78,6 +78,9 @@ def assert_shared(obj: object, *, max_copies: float = 1.05, pid: SupportsIndex |
     what is to be judged; unless `freeze()` has frozen them, or all that counts in them are arrays (a data frame), which
     are judged alone then.
 
+    What processes have rebuilt from pickled parts of an image counts as copies, by the bytes of the pickles. Pickles
+    below 16 KiB are left out, as is what has been dropped again.
+
     Args:
         obj: An array, a view, or any object of this process with a page of its own.
         max_copies: How many copies may exist.
@@ -102,7 +105,7 @@ def assert_shared(obj: object, *, max_copies: float = 1.05, pid: SupportsIndex |
     if not place.ranges:
         raise AssertionError(f"{name} has no memory of its own: there is nothing to share")
     found = _measure_ranges(pid, _ASKED_FOR, place.ranges)
-    problem = _problem(found, max_copies, pid)
+    problem = _problem(found, max_copies, pid) or _of_rebuilt(obj, found, max_copies)
     if problem:
         raise AssertionError("\n".join([f"{name}{_size(place)}: {problem}", *_table(found, place)]))
 
@@ -133,6 +136,24 @@ def _looked_at(pid: SupportsIndex | None) -> str:
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     who = f"pytest-xdist's worker {worker}, which " if worker else ""
     return f"of the tree that was looked at ({who}process {os.getpid()} and what it has started)"
+
+
+def _of_rebuilt(obj: object, found: _Ranges, max_copies: float) -> str:
+    """What an image's shared pages do not show: objects that processes have made of its pickled parts."""
+    image = _image_behind(obj)
+    if image is None:
+        return ""
+    by_process = _rebuilt.by_process(row.pid for row in found["report"].processes)
+    sizes = {pid: sums[image.place] for pid, sums in by_process.items() if image.place in sums}
+    copies = found["frames"] / found["pages"] if found["pages"] else 1.0
+    copies += sum(sizes.values()) / image.nbytes
+    if copies <= max_copies:
+        return ""
+    each = ", ".join(f"process {pid} {size / 2**20:.2f} MiB" for pid, size in sorted(sizes.items()))
+    return (
+        f"{copies:.3f} copies of it exist, and {max_copies:.3f} are allowed: its pages are shared, but parts that are "
+        f"pickled were rebuilt ({each}, as pickles; objects take more). onecopy.share_check() names the parts"
+    )
 
 
 def _size(place: _ranges.Place) -> str:

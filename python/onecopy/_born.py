@@ -34,8 +34,9 @@ def empty(shape: Lengths, dtype: npt.DTypeLike = float, *, order: Order = "C") -
         order: `"C"` for rows, `"F"` for columns that lie together in memory.
 
     Returns:
-        A plain ndarray, filled with zeros for now. No other process sees it until it is shared; a child made by fork
-        has its own copy-on-write picture of it. It pickles by its content: send what `share()` returns instead.
+        An ndarray, filled with zeros for now. No other process sees it until it is shared; a child made by fork has its
+        own copy-on-write picture of it. Until then it refuses to be pickled, as whoever got it would write to a copy of
+        its own: send what `share()` returns, or use `onecopy.Array`, which all processes write to.
 
     Raises:
         Unsupported: (a `TypeError`) Arrays of this dtype cannot be shared.

@@ -151,6 +151,7 @@ __all__ = [
     "_image",
     "_image_behind",
     "_layouts",
+    "_measure_graph",
     "_measure_ranges",
     "_memory",
     "_namespace_entries",
@@ -176,9 +177,15 @@ __all__ = [
 __version__: Final[str]
 _environment_is_untrusted: Final[bool]
 
-def share_graph(data: Any, huge: _Huge | None = None, progress: Callable[[str, int, int], object] | None = None) -> Any:
+def share_graph(
+    data: Any,
+    huge: _Huge | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
+    judge: Callable[[list[tuple[str, type, int, int]]], object] | None = None,
+) -> Any:
     """Shares any object and returns a view of it; see `onecopy.share`."""
 
+def _measure_graph(data: Any) -> tuple[int, list[tuple[str, type, int, int]]]: ...
 def _attach_view(
     image: Image | bytes, start: int, step: int, len: int, node: int | None = None
 ) -> ListView[Any] | TupleView[Any]: ...

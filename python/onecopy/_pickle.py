@@ -38,7 +38,7 @@ def _reduce_view(obj: Any) -> Any:
     if isinstance(obj, VIEWS):
         return _itself, (to_python(obj),)
     arrays = sys.modules.get("onecopy._array")
-    if arrays is not None and type(obj) is arrays.SharedArray:
+    if arrays is not None and type(obj) in (arrays.SharedArray, arrays.BornArray):
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
     content = _content.way(obj)
     if content is not None:

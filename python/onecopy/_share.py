@@ -86,13 +86,13 @@ _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 
 
 @overload
-def share(data: View, *, huge: Huge = "auto", progress: Progress = False) -> View: ...
+def share(data: View, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> View: ...
 @overload
 def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but pickled whole
     data: Whole, *, huge: Huge = "auto", progress: Progress = False
 ) -> ObjectView[Whole]: ...
 @overload
-def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False) -> Atom: ...
+def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Atom: ...
 @overload
 def share(
     data: np.ndarray[Shape, DType], *, huge: Huge = "auto", progress: Progress = False
@@ -102,58 +102,88 @@ def share(
     data: np.ndarray[Shape, np.dtype[np.object_]], *, huge: Huge = "auto", progress: Progress = False
 ) -> ObjectView[np.ndarray[Shape, np.dtype[np.object_]]]: ...
 @overload
-def share(data: list[Atom], *, huge: Huge = "auto", progress: Progress = False) -> ListView[Atom]: ...
+def share(
+    data: list[Atom], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ListView[Atom]: ...
 @overload
 def share(  # type: ignore[overload-overlap]  # only str keys make a table
     data: list[dict[str, V]], *, huge: Huge = "auto", progress: Progress = False
 ) -> Rows[V]: ...
 @overload
-def share(data: list[dict[K, V]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[DictView[K, V]]: ...
+def share(
+    data: list[dict[K, V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ListView[DictView[K, V]]: ...
 @overload
-def share(data: list[list[Atom]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[ListView[Atom]]: ...
+def share(
+    data: list[list[Atom]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ListView[ListView[Atom]]: ...
 @overload
-def share(data: list[list[V]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[Items[V]]: ...
+def share(
+    data: list[list[V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ListView[Items[V]]: ...
 @overload
-def share(data: list[set[V]], *, huge: Huge = "auto", progress: Progress = False) -> ListView[SetView[V]]: ...
+def share(
+    data: list[set[V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ListView[SetView[V]]: ...
 @overload
-def share(data: list[T], *, huge: Huge = "auto", progress: Progress = False) -> Items[T]: ...
+def share(data: list[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Items[T]: ...
 @overload
-def share(data: tuple[Atom, ...], *, huge: Huge = "auto", progress: Progress = False) -> TupleView[Atom]: ...
+def share(
+    data: tuple[Atom, ...], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> TupleView[Atom]: ...
 @overload
-def share(data: tuple[T, ...], *, huge: Huge = "auto", progress: Progress = False) -> TupleView[T] | TableView[T]: ...
+def share(
+    data: tuple[T, ...], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> TupleView[T] | TableView[T]: ...
 @overload
-def share(data: dict[K, Atom], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, Atom]: ...
+def share(
+    data: dict[K, Atom], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DictView[K, Atom]: ...
 @overload
 def share(
     data: dict[K, list[Atom]], *, huge: Huge = "auto", progress: Progress = False
 ) -> DictView[K, ListView[Atom]]: ...
 @overload
-def share(data: dict[K, list[V]], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, Items[V]]: ...
+def share(
+    data: dict[K, list[V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DictView[K, Items[V]]: ...
 @overload
 def share(
     data: dict[K, dict[T, V]], *, huge: Huge = "auto", progress: Progress = False
 ) -> DictView[K, DictView[T, V]]: ...
 @overload
-def share(data: dict[K, set[V]], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, SetView[V]]: ...
+def share(
+    data: dict[K, set[V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DictView[K, SetView[V]]: ...
 @overload
-def share(data: dict[K, V], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, V]: ...
+def share(
+    data: dict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DictView[K, V]: ...
 @overload
-def share(data: set[T], *, huge: Huge = "auto", progress: Progress = False) -> SetView[T]: ...
+def share(data: set[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> SetView[T]: ...
 @overload
-def share(data: frozenset[T], *, huge: Huge = "auto", progress: Progress = False) -> FrozenSetView[T]: ...
+def share(
+    data: frozenset[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> FrozenSetView[T]: ...
 @overload
-def share(data: List[Atom], *, huge: Huge = "auto", progress: Progress = False) -> ListView[Atom]: ...
+def share(
+    data: List[Atom], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ListView[Atom]: ...
 @overload
-def share(data: List[T], *, huge: Huge = "auto", progress: Progress = False) -> Items[T]: ...
+def share(data: List[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Items[T]: ...
 @overload
-def share(data: Dict[K, V], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, V]: ...
+def share(
+    data: Dict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DictView[K, V]: ...
 @overload
-def share(data: Counter[K], *, huge: Huge = "auto", progress: Progress = False) -> DictView[K, int]: ...
+def share(
+    data: Counter[K], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DictView[K, int]: ...
 @overload
-def share(data: Set[T], *, huge: Huge = "auto", progress: Progress = False) -> SetView[T]: ...
+def share(data: Set[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> SetView[T]: ...
 @overload
-def share(data: object, *, huge: Huge = "auto", progress: Progress = False) -> Any: ...
-def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
+def share(data: object, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Any: ...
+def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Any:
     """Packs `data` into shared memory once and returns a read-only view of it.
 
     The view behaves like the original. It pickles to a token of less than 200 bytes: send it to any process of the
@@ -171,13 +201,19 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
             (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
+        strict: Whether to refuse what would only be warned about.
 
     Returns:
         A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for objects of
         other types an `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
 
+    Warns:
+        RebuiltWarning: More than 1 MiB of it is pickled, and so rebuilt in every process that reads it; the text names
+            the paths. `share_check()` lists all of it.
+
     Raises:
-        Unsupported: (a `TypeError`) Something cannot be pickled; the text names the path to it.
+        Unsupported: (a `TypeError`) Something cannot be pickled; the text names the path to it. Or `strict` is
+            true, and more than 1 MiB would be rebuilt.
         MemoryError: There is not enough memory. `requested` and `available` tell how much, in bytes. Nothing is left
             behind.
         RuntimeError: The data changed meanwhile.
@@ -203,11 +239,23 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False) -> Any:
     elif _is_numpy(data, "generic") and not _is_numpy(data, "void"):
         return data
     elif _content.way(data):
-        return share(_content.plain(data), huge=huge, progress=progress)
+        return share(_content.plain(data), huge=huge, progress=progress, strict=strict)
     elif isinstance(data, _CODE):
         raise Unsupported(f"data: cannot share {_describe(data)}")
     with _progress.reporter(progress) as report:
-        return _onecopy.share_graph(data, huge, report)
+        return _onecopy.share_graph(data, huge, report, _judge_strictly if strict else _judge)
+
+
+def _judge(found: list[tuple[str, type, int, int]], strict: bool = False) -> None:
+    """Is called with all that every process would rebuild, before anything is written."""
+    # Not at once: most of what is shared is not pickled, and workers would pay for the import.
+    from onecopy import _report
+
+    _report.judge(found, strict)
+
+
+def _judge_strictly(found: list[tuple[str, type, int, int]]) -> None:
+    _judge(found, strict=True)
 
 
 def _check_huge(huge: object) -> None:

@@ -1,4 +1,4 @@
-"""The exceptions of this package."""
+"""The exceptions and warnings of this package."""
 
 from onecopy._onecopy import (
     AttachDenied,
@@ -21,5 +21,10 @@ __all__ = [
     "Gone",
     "KernelError",
     "OnecopyError",
+    "RebuiltWarning",
     "Unsupported",
 ]
+
+
+class RebuiltWarning(UserWarning):
+    """Much of what is shared is pickled: every process that reads it makes objects of its own."""

@@ -9,6 +9,7 @@ __all__ = [
     "Gone",
     "KernelError",
     "OnecopyError",
+    "RebuiltWarning",
     "Unsupported",
 ]
 
@@ -69,3 +70,6 @@ class FreezeRefused(OnecopyError, TypeError):
     """
 
     path: str
+
+class RebuiltWarning(UserWarning):
+    """Much of what is shared is pickled: every process that reads it makes objects of its own."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from onecopy import _onecopy, _side
+from onecopy import _onecopy, _rebuilt, _side
 from onecopy._asserting import assert_shared, tag
 from onecopy._onecopy import Sampler, _note_forks, _write_report
 from onecopy._side import mark
@@ -139,6 +139,9 @@ class Report:
         skipped: Processes that could not be measured, and why.
         stores: The stores that the tree maps.
         limits: What the numbers cannot tell here, in plain words.
+        rebuilt: By process, bytes of pickles in images that it has made objects of and keeps. `copies` speaks of pages
+            and does not know that these are further copies of the same data. Only what `memory()` and `Watch.read()`
+            return has it.
     """
 
     root: int
@@ -159,6 +162,7 @@ class Report:
     stores: tuple[StoreMemory, ...]
     limits: tuple[str, ...]
     _json: str
+    rebuilt: dict[int, int] = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as dicts and lists, in the form that `onecopy report --json` prints."""
@@ -166,7 +170,12 @@ class Report:
         return found
 
     def __str__(self) -> str:
-        return _onecopy._report_text(self._json)  # noqa: SLF001 - our own module
+        text = _onecopy._report_text(self._json)  # noqa: SLF001 - our own module
+        if not self.rebuilt:
+            return text
+        each = ", ".join(f"process {pid} {size / 2**20:.1f} MiB" for pid, size in sorted(self.rebuilt.items()))
+        said = "rebuilt from pickled parts of images, so further copies of them, in bytes of pickles"
+        return f"{text.rstrip()}\n{said}: {each}\n"
 
     __repr__ = __str__
 
@@ -195,7 +204,13 @@ def memory(pid: SupportsIndex | None = None, children: bool = True) -> Report:
         >>> report.complete and report.sum_pss <= report.sum_rss
         True
     """
-    return _onecopy._memory(pid, children)  # noqa: SLF001 - our own module
+    return _with_rebuilt(_onecopy._memory(pid, children))  # noqa: SLF001 - our own module
+
+
+def _with_rebuilt(report: Report) -> Report:
+    """The same, with what the processes say that they have rebuilt."""
+    found = _rebuilt.by_process(row.pid for row in report.processes)
+    return replace(report, rebuilt={pid: sum(sizes.values()) for pid, sizes in found.items()})
 
 
 class Watch:
@@ -250,7 +265,7 @@ class Watch:
             limits = [] if report is None else report.limits
             raise RuntimeError("\n".join(["not all processes could be read", *limits]))
         self._was_read = True
-        return report
+        return _with_rebuilt(report)
 
     def stop(self) -> None:
         """Takes a last reading and ends; again is no error. In a child that was forked meanwhile nothing happens."""

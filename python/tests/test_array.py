@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
+import multiprocessing
 import os
 import pickle
 import struct
@@ -443,7 +444,8 @@ def test_makers_agree_with_numpy() -> None:
         for shape in (3, (2, 3), (), (0, 2), [4]):
             zeros = onecopy.zeros(shape, dtype)
             expected = np.zeros(shape, dtype)
-            assert type(zeros) is np.ndarray
+            assert isinstance(zeros, np.ndarray)
+            assert type(zeros.copy()) is np.ndarray
             assert zeros.dtype == expected.dtype
             assert np.array_equal(zeros, expected)
             assert zeros.flags.writeable
@@ -573,13 +575,29 @@ def test_unshared_array_is_given_back() -> None:
     assert onecopy.stats().building_objects == before.building_objects
 
 
-def test_unshared_array_pickles_by_content() -> None:
-    array = onecopy.ones(10)
+def fill(array: Any) -> None:
+    array[:] = 7
+
+
+def test_an_unshared_array_is_not_handed_to_who_would_write_to_a_copy() -> None:
+    array = onecopy.zeros((10, 10))
     before = onecopy.stats()
-    copied = pickle.loads(pickle.dumps(array))
+    for thing in (array, array[2:5], array.T, {"out": [array]}):
+        with pytest.raises(onecopy.Unsupported, match=r"onecopy\.share\(array\).*onecopy\.Array\(shape, dtype\)"):
+            pickle.dumps(thing)
+    with (
+        multiprocessing.get_context("forkserver").Pool(1) as pool,
+        pytest.raises(TypeError, match="before it is shared"),
+    ):
+        pool.apply(fill, (array,))
     assert onecopy.stats() == before
+    for made in (array.copy(), array + 1, np.array(array), array[[1, 2]], array.sum(axis=0)):
+        assert np.array_equal(pickle.loads(pickle.dumps(made)), made)
+    onecopy.share(array)
+    copied = pickle.loads(pickle.dumps(array))  # what it shows cannot change any more
+    assert type(copied) is np.ndarray
     copied[0] = 5
-    assert array[0] == 1
+    assert array.max() == 0
 
 
 def test_forked_child_has_its_own_picture_of_an_unshared_array() -> None:

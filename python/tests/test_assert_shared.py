@@ -628,3 +628,47 @@ def test_classes_with_a_strange_module_can_be_tagged(side: Path) -> None:
     strange.held = words()
     onecopy.tag("strange", strange)
     assert covered(side, "strange")
+
+
+# What processes have rebuilt from an image.
+
+INDEXES: dict[str, Any] = {
+    "whole": lambda: onecopy.share(collections.Counter(words(20_000))),
+    "inside": lambda: onecopy.share(
+        {"numbers": list(range(1000)), "index": collections.OrderedDict(enumerate(words(20_000)))}
+    ),
+}
+
+
+def read_index(view: Any) -> Callable[[], object]:
+    """What a worker does: it reads what it has to rebuild."""
+    return view.get if isinstance(view, onecopy.views.ObjectView) else lambda: view["index"]
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_what_workers_rebuild_from_an_image_counts_as_copies(name: str) -> None:
+    view = INDEXES[name]()
+    with Workers(lambda: bytes(onecopy.image_of(view)), nothing):
+        onecopy.assert_shared(view)  # whoever reads bytes has rebuilt nothing
+        assert onecopy.memory().rebuilt == {}
+    tasks = [read_index(view)] * 3
+    with Workers(*tasks) as workers:
+        with pytest.raises(AssertionError, match=r"copies of it exist.*pickled were rebuilt \(process \d+ ") as raised:
+            onecopy.assert_shared(view)
+        assert all(f"process {pid} " in str(raised.value) for pid in workers.pids)
+        onecopy.assert_shared(view, max_copies=5)
+        report = onecopy.memory()
+        assert set(report.rebuilt) == set(workers.pids)
+        assert min(report.rebuilt.values()) > 500_000
+        assert f"process {workers.pids[0]}" in str(report).splitlines()[-1]
+    assert onecopy.memory().rebuilt == {}
+
+
+def test_what_a_process_has_dropped_or_was_forked_with_is_no_copy() -> None:
+    view = INDEXES["whole"]()
+    view.get()
+    assert set(onecopy.memory(children=False).rebuilt) == {os.getpid()}
+    with Workers(nothing, nothing):
+        assert set(onecopy.memory().rebuilt) == {os.getpid()}
+    del view
+    assert onecopy.memory(children=False).rebuilt == {}

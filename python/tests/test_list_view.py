@@ -115,8 +115,9 @@ class TestElements:
         assert (view == list(data)) is (kind is list)
 
     def test_repr_differs_in_the_name_alone(self, data: list[Any], kind: type) -> None:
-        view = onecopy.share(kind(data))
-        assert repr(view) == f"{type(view).__name__}({kind(data)!r})"
+        short = kind(item for item in data[:1000] if not isinstance(item, (str, bytes)) or len(item) < 100)
+        view = onecopy.share(short)
+        assert repr(view) == f"{type(view).__name__}({short!r})"
 
     def test_nan_keeps_its_bits(self) -> None:
         for nans in ([math.nan, -math.nan, NAN_WITH_PAYLOAD], [math.nan, NAN_WITH_PAYLOAD, None, "mixed"]):
@@ -179,7 +180,7 @@ class TestAccess:
         real = kind(data)
         view = onecopy.share(real)
         n = len(data)
-        for key in (n, -n - 1, 10**10, -(10**10), 2**70, "a", 1.0, None, (0,), sys.maxsize, -sys.maxsize - 1):
+        for key in (n, -n - 1, 10**10, -(10**10), 2**70, b"a", 1.0, None, (0,), sys.maxsize, -sys.maxsize - 1):
             assert outcome(lambda key=key: real[key]) == outcome(lambda key=key: view[key])
 
     def test_anything_with_index_is_an_index(self) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import os
 import pickle
 import shutil
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.reduction import ForkingPickler
@@ -415,3 +417,39 @@ def test_unrelated_program_attaches_by_token(tmp_path: Path) -> None:
     )
     assert run.stderr == ""
     assert float(run.stdout) == float(ARRAY.sum())
+
+
+# ── into a file ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_library_that_pickles_a_view_into_a_file_is_warned_about(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    cloudpickle = pytest.importorskip("cloudpickle")
+    pandas = pytest.importorskip("pandas")
+    for view in (onecopy.share([1, 2]), onecopy.share(ARRAY)):
+        for held in (view, {"it": [view]}):
+            with pytest.warns(RuntimeWarning, match=r"a token, not data.*onecopy\.save\(view, path\)"):
+                joblib.dump(held, tmp_path / "joblib")
+            with pytest.warns(RuntimeWarning, match="a token, not data"), (tmp_path / "cloudpickle").open("wb") as file:
+                cloudpickle.dump(held, file)
+            with pytest.warns(RuntimeWarning, match="a token, not data"):
+                pandas.to_pickle(held, tmp_path / "pandas")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Nothing but memory, and what names a file anyway.
+        joblib.dump(onecopy.share([1, 2]), io.BytesIO())
+        cloudpickle.dumps(onecopy.share(ARRAY))
+        onecopy.save([1, 2], tmp_path / "image")
+        joblib.dump(onecopy.open(tmp_path / "image"), tmp_path / "joblib")
+    assert joblib.load(tmp_path / "joblib") == [1, 2]
+
+
+def test_a_token_in_a_file_says_that_it_is_no_data_when_they_are_gone(dead_token: bytes) -> None:
+    with pytest.raises(onecopy.AttachError, match=r"is a token, not data: onecopy\.save\(\) writes"):
+        pickle.loads(dead_token)
+    view = onecopy.share([1])
+    pickled = pickle.dumps(view)
+    pickle.loads(pickled)
+    del view
+    with pytest.raises(onecopy.Gone, match=r"is a token, not data: onecopy\.save\(\) writes"):
+        pickle.loads(pickled)

@@ -48,6 +48,13 @@ class Image:
     def has_token(self) -> bool:
         """Whether a token says all of it: it lies in the store, and its pickles may be read."""
 
+    @property
+    def place(self) -> str:
+        """Where it lies: the same text in every process that reads it."""
+
+    def is_hashed(self) -> bool:
+        """Whether what is being pickled at the moment is going to be hashed."""
+
     def buffer(self, offset: int, byte_len: int, node: int) -> ImageBuffer:
         """Exports part of the image, read-only.
 

@@ -12,17 +12,19 @@ use crate::{pack, view};
 
 /// Adds the function to the extension module.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(share_graph, module)?)
+    module.add_function(wrap_pyfunction!(share_graph, module)?)?;
+    module.add_function(wrap_pyfunction!(_measure_graph, module)?)
 }
 
 /// Shares any object and returns a view of it. `progress` is called with the phase, the steps done and the steps in all
-/// (0 if nobody knows).
+/// (0 if nobody knows); `judge`, before anything is written, with what every process will make anew.
 #[pyfunction]
-#[pyo3(signature = (data, huge = None, progress = None))]
+#[pyo3(signature = (data, huge = None, progress = None, judge = None))]
 fn share_graph<'py>(
     data: &Bound<'py, PyAny>,
     huge: Option<&Bound<'py, PyAny>>,
     progress: Option<&Bound<'py, PyAny>>,
+    judge: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = data.py();
     let huge = huge.map_or(Ok(Huge::Auto), read_huge)?;
@@ -30,6 +32,10 @@ fn share_graph<'py>(
         object
     } else {
         let mut planned = pack::measure(data, progress)?;
+        let rebuilt = planned.rebuilt();
+        if let Some(judge) = judge.filter(|_| !rebuilt.is_empty()) {
+            judge.call1((rebuilt,))?;
+        }
         let store = Store::current().map_err(Error::from)?;
         let len = planned.image_len;
         let mut building = py
@@ -39,6 +45,13 @@ fn share_graph<'py>(
         py.detach(|| building.publish()).map_err(Error::from)?
     };
     view::root_object(&Bound::new(py, Image::new(object))?)
+}
+
+/// How many bytes sharing an object would take, and what of it every process would make anew.
+#[pyfunction]
+fn _measure_graph<'py>(data: &Bound<'py, PyAny>) -> PyResult<(usize, Vec<pack::Row<'py>>)> {
+    let planned = pack::measure(data, None)?;
+    Ok((planned.image_len, planned.rebuilt()))
 }
 
 /// Reads the argument `huge`: `"auto"`, `True` or `False`.

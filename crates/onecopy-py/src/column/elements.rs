@@ -17,7 +17,6 @@ use super::steps::Steps;
 use crate::cpython::items;
 use crate::error::{Error, corrupt};
 use crate::image::Image;
-use crate::value::index;
 
 /// Some elements of one list or tuple.
 ///
@@ -133,14 +132,6 @@ impl Elements {
         self.codec
             .iterator
             .iterate(owner, self.parts.again(), steps, rest)
-    }
-
-    /// The element that `view[key]` asks for, counted in the column.
-    #[inline]
-    pub(crate) fn position(&self, key: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let index = index::subscript(key, self.kind())?;
-        let at = self.steps.position(index);
-        at.ok_or_else(|| index::out_of_range(self.kind()))
     }
 
     /// The elements of a slice.

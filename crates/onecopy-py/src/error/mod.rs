@@ -79,9 +79,18 @@ pub(crate) enum Error {
     Python(#[from] PyErr),
 }
 
+/// Most of those who meet a token whose data are gone have pickled a view into a file.
+const TOKEN: &str =
+    ". A pickle of a view is a token, not data: onecopy.save() writes data to a file, which lasts";
+
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let Error::Attach(error) = &error
+            && shapes::has_outlived(error)
+        {
+            text.push_str(TOKEN);
+        }
         let (kind, facts) = match error {
             Error::Python(raised) => return raised,
             Error::File(error) => return file(&error),

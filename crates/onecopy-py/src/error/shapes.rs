@@ -155,6 +155,12 @@ pub(super) fn access(error: &AccessError) -> Shape {
     }
 }
 
+/// Whether a token may have outlived what it names.
+pub(super) fn has_outlived(error: &AttachError) -> bool {
+    use AttachError::{Gone, NotFound, StoreGone};
+    matches!(error, Gone | NotFound { .. } | StoreGone { .. })
+}
+
 pub(super) fn attach(error: &AttachError) -> Shape {
     match error {
         AttachError::Gone => (Kind::Gone, Vec::new()),

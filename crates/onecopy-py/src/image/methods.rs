@@ -34,14 +34,17 @@ impl Image {
 
     /// Returns what pickle needs to attach the same memory in another process, or the file; a buffer goes by its content.
     fn __reduce__<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let allowed = self.allow_pickle;
-        match &self.backing {
+        let (py, image) = (slf.py(), slf.get());
+        if image.is_hashed(py)? {
+            return Self::reduce_hashed(slf);
+        }
+        let allowed = image.allow_pickle;
+        match &image.backing {
             Backing::Store(_) => {
                 let attach = own_function(py, &ATTACH, "_image")?;
-                Ok((attach, (self.token(py)?, allowed).into_pyobject(py)?))
+                Ok((attach, (image.token(py)?, allowed).into_pyobject(py)?))
             }
             Backing::File(file) => {
                 let attach = own_function(py, &ATTACH_FILE, "_file_image")?;
@@ -52,7 +55,7 @@ impl Image {
             }
             Backing::Buffer(_) => {
                 let attach = own_function(py, &ATTACH_BUFFER, "_buffer_image")?;
-                let content = PyBytes::new(py, self.bytes());
+                let content = PyBytes::new(py, image.bytes());
                 Ok((attach, (content, allowed).into_pyobject(py)?))
             }
         }
@@ -66,8 +69,14 @@ impl Image {
 
     /// Whether a token says all of it.
     #[getter(has_token)]
-    fn is_in_store(&self) -> bool {
+    fn has_whole_token(&self) -> bool {
         self.has_token()
+    }
+
+    /// Whether what is being pickled at the moment is going to be hashed.
+    #[pyo3(name = "is_hashed")]
+    fn is_being_hashed(&self, py: Python<'_>) -> PyResult<bool> {
+        self.is_hashed(py)
     }
 
     /// Exports part of the image, read-only; `node` is the node whose data they are, 0 for the root.
@@ -93,12 +102,18 @@ impl Image {
         Ok(PrivateBuffer::new(mapping, offset, byte_len))
     }
 
-    fn __repr__(&self) -> String {
-        let place = match &self.backing {
+    /// Where it lies: the same text in every process that reads it.
+    #[getter]
+    fn place(&self) -> String {
+        match &self.backing {
             Backing::Store(object) => object.id().to_string(),
             Backing::File(file) => onecopy::printable_path(file.path()),
             Backing::Buffer(_) => "in a buffer".to_owned(),
-        };
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let place = self.place();
         format!("<onecopy image {place} of {} bytes>", self.bytes().len())
     }
 }

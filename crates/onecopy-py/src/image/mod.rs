@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `owner` | what is an `Image`, and where do its bytes lie? |
 //! | `methods` | what can Python do with one? |
+//! | `purpose` | is a view pickled to travel or to be hashed? |
 //! | `lasting` | how can a view keep references into its image? |
 //! | `buffer`, `build_buffer` | how does other code get at the memory: of an image, of a private copy, of one being built? |
 //! | `array` | how does an array lie here, how in an image, and how does NumPy show it? |
@@ -25,6 +26,7 @@ mod lasting;
 mod methods;
 pub(crate) mod objects;
 mod owner;
+mod purpose;
 pub(crate) mod rebuilt;
 
 use pyo3::prelude::*;

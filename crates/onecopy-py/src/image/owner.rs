@@ -27,11 +27,13 @@ pub(super) enum Backing {
 }
 
 /// One shared object: immutable bytes, held by this process as long as this lives.
-#[pyclass(frozen, module = "onecopy._onecopy")]
+#[pyclass(frozen, weakref, module = "onecopy._onecopy")]
 pub(crate) struct Image {
     pub(super) backing: Backing,
     /// What the image's header says, once it has been read.
     header: OnceLock<Header>,
+    /// Of all its bytes, once somebody has hashed a view.
+    pub(super) digest: OnceLock<u128>,
     /// Whether pickles in it may be read: those of a store were written by this user's processes.
     pub(super) allow_pickle: bool,
     /// What was made of it before.
@@ -43,6 +45,7 @@ impl Image {
         Self {
             backing,
             header: OnceLock::new(),
+            digest: OnceLock::new(),
             allow_pickle,
             kept: Kept::default(),
         }
@@ -137,6 +140,11 @@ impl Image {
         };
         let len = self.bytes().len() as u64;
         Ok(mapping.map_err(|source| Error::Map { len, source })?)
+    }
+
+    /// Whether it lies in the store.
+    pub(super) fn is_in_store(&self) -> bool {
+        matches!(self.backing, Backing::Store(_))
     }
 
     /// Whether a token says all of it: it lies in the store, and its pickles may be read.

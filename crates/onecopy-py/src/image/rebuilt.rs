@@ -9,13 +9,17 @@ use pyo3::types::{PyByteArray, PyBytes, PyList};
 use super::owner::Image;
 use crate::error::{Error, corrupt};
 
+/// Bytes of the smallest pickle that counts as memory of the process that reads it.
+const COUNTED: usize = 1 << 14;
+
 /// The pickled element at `offset`.
 pub(crate) fn pickled<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bound<'py, PyAny>> {
     let py = image.py();
     if let Some(known) = image.get().kept.element(py, offset) {
         return Ok(known);
     }
-    let object = fresh(image, offset)?;
+    let (object, pickle_len) = unpickle(image, offset)?;
+    note(image, offset, pickle_len)?;
     let kept = object.clone().unbind();
     image.get().kept.keep_element(offset, kept);
     Ok(object)
@@ -23,11 +27,29 @@ pub(crate) fn pickled<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<B
 
 /// The pickled element at `offset`, unpickled now.
 pub(crate) fn fresh<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bound<'py, PyAny>> {
+    Ok(unpickle(image, offset)?.0)
+}
+
+/// The pickled element at `offset`, and the length of its pickle.
+fn unpickle<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let opened = image.get().open()?;
     match read_blob(opened.bytes(), offset).map_err(Error::from)? {
-        Scalar::Pickle(pickle) => load(image, pickle, PyList::empty(image.py())),
+        Scalar::Pickle(pickle) => {
+            let object = load(image, pickle, PyList::empty(image.py()))?;
+            Ok((object, pickle.len()))
+        }
         _ => Err(corrupt(offset, "a pickle was expected")),
     }
+}
+
+/// Counts an object that this process has made for itself; small ones come and go.
+fn note(image: &Bound<'_, Image>, offset: u64, pickle_len: usize) -> PyResult<()> {
+    if pickle_len >= COUNTED {
+        let py = image.py();
+        py.import("onecopy._rebuilt")?
+            .call_method1("note", (image, offset, pickle_len))?;
+    }
+    Ok(())
 }
 
 /// The object at `offset`, over memory of the image.
@@ -40,6 +62,9 @@ pub(crate) fn object<'py>(image: &Bound<'py, Image>, offset: u64) -> PyResult<Bo
         }
     }
     let object = build(image, offset, true)?;
+    if let Node::Object(node) = image.get().open()?.node(offset).map_err(Error::from)? {
+        note(image, offset, node.pickle.len())?;
+    }
     match crate::cpython::module(py, "weakref")?.call_method1("ref", (&object,)) {
         Ok(weak) => image.get().kept.keep_object(offset, weak.unbind()),
         // Some types allow no weak reference; they are built at each access.

@@ -34,6 +34,7 @@ mod spool;
 
 use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::error::Error;
 pub(crate) use flat::share as share_flat;
@@ -72,7 +73,18 @@ pub(crate) fn measure<'py>(
     })
 }
 
+/// A class of objects that every process makes anew: the way to the first of them, the class, how many there are, and the
+/// bytes of their pickles.
+pub(crate) type Row<'py> = (String, Bound<'py, PyType>, u64, u64);
+
 impl<'py> Planned<'py> {
+    /// What of it is pickled, by class: first what takes most.
+    pub(crate) fn rebuilt(&self) -> Vec<Row<'py>> {
+        let all = self.spool.rebuilt().into_iter();
+        all.map(|row| (row.path.clone(), row.class.clone(), row.count, row.bytes))
+            .collect()
+    }
+
     /// Writes the image into memory of exactly its length.
     pub(crate) fn write(
         &mut self,

@@ -49,6 +49,9 @@ impl<'py> Packer<'_, '_, 'py> {
                 .map_err(|error| self.refused(object, &error))?;
             let (pickle, buffers): (Bound<'py, PyBytes>, Vec<Bound<'py, PyAny>>) =
                 made.extract()?;
+            let path = &self.path;
+            let len = pickle.as_bytes().len() as u64;
+            self.spool.count(object, len, || path::text(path));
             Special::Pickle(pickle, buffers)
         };
         self.spool.put(object, content.clone());

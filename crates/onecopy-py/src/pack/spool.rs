@@ -1,10 +1,12 @@
 //! What has to be made only once: pickles, dtypes of arrays, and the real things behind views.
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
+
 use onecopy::image::BuildError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 
 use crate::error::Error;
 use crate::image::objects;
@@ -15,6 +17,18 @@ pub(crate) struct Spool<'py> {
     made: Vec<Made<'py>>,
     next: usize,
     arrays: Option<Arrays<'py>>,
+    /// What every process makes anew, by the address of its class.
+    rebuilt: HashMap<usize, Rebuilt<'py>>,
+}
+
+/// Objects of one class that were pickled.
+pub(crate) struct Rebuilt<'py> {
+    pub(crate) class: Bound<'py, PyType>,
+    /// The way to the first of them.
+    pub(crate) path: String,
+    pub(crate) count: u64,
+    /// Bytes of their pickles, without the buffers beside them.
+    pub(crate) bytes: u64,
 }
 
 /// How an array is told from other objects, once NumPy has been imported.
@@ -61,6 +75,32 @@ impl<'py> Spool<'py> {
             });
         }
         Ok(self.arrays.as_ref())
+    }
+
+    /// Counts an object that was pickled to so many bytes; `path` is the way to it.
+    pub(super) fn count(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        bytes: u64,
+        path: impl FnOnce() -> String,
+    ) {
+        let class = object.get_type();
+        let entry = self.rebuilt.entry(class.as_ptr().addr());
+        let rebuilt = entry.or_insert_with(|| Rebuilt {
+            class,
+            path: path(),
+            count: 0,
+            bytes: 0,
+        });
+        rebuilt.count += 1;
+        rebuilt.bytes += bytes;
+    }
+
+    /// What was pickled, by class: first what takes most.
+    pub(crate) fn rebuilt(&self) -> Vec<&Rebuilt<'py>> {
+        let mut all: Vec<_> = self.rebuilt.values().collect();
+        all.sort_by(|one, other| (other.bytes, &one.path).cmp(&(one.bytes, &other.path)));
+        all
     }
 
     pub(super) fn put(&mut self, source: &Bound<'py, PyAny>, content: Special<'py>) {

@@ -84,12 +84,11 @@ impl DictView {
     pub(super) fn text(&self, py: Python<'_>) -> PyResult<String> {
         let image = self.values.image.as_ptr().addr();
         repr::guarded(image, self.node, "DictView({...})", || {
-            let mut entries = Vec::with_capacity(self.finder.len());
-            for position in 0..self.finder.len() {
+            let entries = repr::listed(self.finder.len(), |position| {
                 let (key, value) = (self.key(py, position)?, self.value(py, position)?);
-                entries.push(format!("{}: {}", key.repr()?, value.repr()?));
-            }
-            Ok(format!("DictView({{{}}})", entries.join(", ")))
+                Ok(format!("{}: {}", repr::of(&key)?, repr::of(&value)?))
+            })?;
+            Ok(format!("DictView({{{entries}}})"))
         })
     }
 }

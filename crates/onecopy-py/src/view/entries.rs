@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyList, PySet, PyTuple, PyType};
 
 use super::dict::DictView;
+use super::repr;
 use super::row::RowView;
 use super::sequence::wrap;
 use super::set::is_set;
@@ -317,7 +318,8 @@ macro_rules! entries_class {
 
             fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
                 let list = slf.py().get_type::<PyList>().call1((slf,))?;
-                Ok(format!(concat!("dict_", $name, "({})"), list.repr()?))
+                let entries = repr::listed(list.len()?, |index| repr::of(&list.get_item(index)?))?;
+                Ok(format!(concat!("dict_", $name, "([{}])"), entries))
             }
 
             fn __reduce__<'py>(

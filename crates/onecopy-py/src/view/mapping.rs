@@ -6,7 +6,7 @@
 )]
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyKeyError, PyTypeError};
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyTuple};
 
@@ -14,18 +14,11 @@ use super::dict::DictView;
 use super::entries::{ItemsView, KeysView, Mapping as _, ValuesView, is_mapping, reversed};
 use super::level::Level;
 use super::methods::view_methods;
+use super::missing::{self, read_only};
 use super::reduce::{Reduced, reduce};
 use super::row::RowView;
 use super::table_core::{ReducedRow, reduce_row};
 use crate::value::key::equal;
-
-/// The error for assignments.
-fn read_only(class: &str, what: &str) -> PyErr {
-    PyTypeError::new_err(format!(
-        "'{class}' object does not support item {what}: shared data never change; onecopy.to_python(view) gives the \
-         real thing"
-    ))
-}
 
 macro_rules! mapping_methods {
     ($class:ident, $of:ident, { $($extra:tt)* }) => {
@@ -38,11 +31,15 @@ macro_rules! mapping_methods {
             }
 
             fn __setitem__(&self, _key: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
-                Err(read_only(stringify!($class), "assignment"))
+                Err(read_only(stringify!($class), "does not support item assignment"))
             }
 
             fn __delitem__(&self, _key: &Bound<'_, PyAny>) -> PyResult<()> {
-                Err(read_only(stringify!($class), "deletion"))
+                Err(read_only(stringify!($class), "does not support item deletion"))
+            }
+
+            fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+                missing::names(slf.as_any())
             }
 
             fn __len__(&self) -> PyResult<usize> {
@@ -121,6 +118,12 @@ macro_rules! mapping_methods {
 }
 
 mapping_methods!(DictView, of_dict, {
+    /// Bytes of the image that it is a part of.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.values.image.get().bytes().len()
+    }
+
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
         reduce(py, &self.values.image, self.node)
     }

@@ -8,6 +8,19 @@ macro_rules! view_methods {
         impl $class {
             $($own)*
 
+            fn __setattr__(&self, name: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+                Err($crate::view::missing::no_attribute_set(stringify!($class), name))
+            }
+
+            fn __delattr__(&self, name: &Bound<'_, PyAny>) -> PyResult<()> {
+                Err($crate::view::missing::no_attribute_set(stringify!($class), name))
+            }
+
+            /// Returns what dask's `tokenize` hashes: the same for the same data, in every process.
+            fn __dask_tokenize__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+                slf.py().import("onecopy._purpose")?.getattr("dask_token")?.call1((slf,))
+            }
+
             /// Returns the view itself: what cannot change need not be copied.
             fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
                 slf

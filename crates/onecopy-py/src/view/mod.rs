@@ -16,6 +16,7 @@
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
 //! | `methods` | which methods do all views have? |
+//! | `missing` | what does a view not do, and what does it instead? |
 //! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
 //! | `kinds` | which view is an object? |
 //! | `real`, `real_rows` | how does the real thing come back? |
@@ -31,6 +32,7 @@ mod level;
 mod make;
 mod mapping;
 mod methods;
+mod missing;
 mod object;
 mod ops;
 mod real;
@@ -76,6 +78,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RecordView>()?;
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
+    missing::install(
+        &[py.get_type::<ListView>(), py.get_type::<TableView>()],
+        &[py.get_type::<DictView>(), py.get_type::<RowView>()],
+        &[py.get_type::<SetView>()],
+    )?;
     module.add_function(wrap_pyfunction!(sequence::_attach_view, module)?)?;
     module.add_function(wrap_pyfunction!(export::private_items, module)?)?;
     module.add_function(wrap_pyfunction!(make::attach_node, module)?)?;

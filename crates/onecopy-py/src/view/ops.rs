@@ -4,7 +4,6 @@
 //! comparison; nothing here holds on to memory of another object across one.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use onecopy::image::Container;
@@ -154,16 +153,8 @@ pub(super) fn text(py: Python<'_>, view: &Elements, class: &str) -> PyResult<Str
     let again = format!("{class}({open}...{close})");
     let image = view.image.as_ptr().addr();
     repr::guarded(image, view.node, &again, || {
-        let mut text = format!("{class}({open}");
-        for index in 0..view.steps.len {
-            if index > 0 {
-                text.push_str(", ");
-            }
-            text.push_str(view.get(py, index)?.repr()?.to_str()?);
-        }
-        // Writing to a String does not fail.
-        let _ = write!(text, "{close})");
-        Ok(text)
+        let elements = repr::listed(view.steps.len, |index| repr::of(&view.get(py, index)?))?;
+        Ok(format!("{class}({open}{elements}{close})"))
     })
 }
 

@@ -100,13 +100,12 @@ impl Record {
         let name = printable(name.unwrap_or_default());
         let (image, node) = repr::row(&self.image, self.core.node, self.row);
         repr::guarded(image, node, &format!("{name}View(...)"), || {
-            let mut cells = Vec::new();
-            for (position, field) in self.core.names.iter().enumerate() {
+            let cells = repr::listed(self.core.names.len(), |position| {
                 let cell = self.core.cell(py, position, self.row)?;
-                let field = field.bind(py).to_string();
-                cells.push(format!("{}={}", printable(&field), cell.repr()?));
-            }
-            Ok(format!("{name}View({})", cells.join(", ")))
+                let field = self.core.names[position].bind(py).to_string();
+                Ok(format!("{}={}", printable(&field), repr::of(&cell)?))
+            })?;
+            Ok(format!("{name}View({cells})"))
         })
     }
 }

@@ -75,13 +75,13 @@ impl RowView {
     pub(super) fn text(&self, py: Python<'_>) -> PyResult<String> {
         let (image, node) = repr::row(&self.image, self.core.node, self.row);
         repr::guarded(image, node, "RowView({...})", || {
-            let mut cells = Vec::new();
-            for position in self.core.positions(self.row)? {
-                let cell = self.core.cell(py, position, self.row)?;
-                let name = self.core.names[position].bind(py).repr()?;
-                cells.push(format!("{name}: {}", cell.repr()?));
-            }
-            Ok(format!("RowView({{{}}})", cells.join(", ")))
+            let positions = self.core.positions(self.row)?;
+            let cells = repr::listed(positions.len(), |index| {
+                let cell = self.core.cell(py, positions[index], self.row)?;
+                let name = self.core.names[positions[index]].bind(py);
+                Ok(format!("{}: {}", repr::of(name)?, repr::of(&cell)?))
+            })?;
+            Ok(format!("RowView({{{cells}}})"))
         })
     }
 }

@@ -17,10 +17,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PySlice, PyTuple};
 
+use super::missing;
 use super::slots::ViewClass;
 use crate::column::{Elements, Steps};
 use crate::cpython::own_function;
 use crate::image::Image;
+use crate::value::index;
 
 /// A shared list: looks like a list, never changes, and is one copy in memory for all processes.
 ///
@@ -93,10 +95,13 @@ pub(super) fn subscript<'py>(
     elements: &Elements,
     key: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match key.cast_exact::<PySlice>() {
-        Ok(slice) => wrap(key.py(), elements.slice(slice)?),
-        Err(_) => elements.at(key.py(), elements.position(key)?),
+    if let Ok(slice) = key.cast_exact::<PySlice>() {
+        return wrap(key.py(), elements.slice(slice)?);
     }
+    let index = missing::subscript(key, elements.kind())?;
+    let at = elements.steps.position(index);
+    let at = at.ok_or_else(|| index::out_of_range(elements.kind()))?;
+    elements.at(key.py(), at)
 }
 
 /// An iterator over `steps` of the elements that `owner`, one of these views, shows.
@@ -122,7 +127,8 @@ pub(super) fn reduce<'py>(
     let attach = own_function(py, &ATTACH, "_attach_view")?;
     let Steps { start, step, len } = view.steps;
     let image = view.image.get();
-    let arguments = if image.has_token() && image.open()?.root_offset() == view.node {
+    let is_root = image.has_token() && image.open()?.root_offset() == view.node;
+    let arguments = if is_root && !image.is_hashed(py)? {
         // The commonest, and the shortest.
         (image.token(py)?, start, step, len).into_pyobject(py)?
     } else {

@@ -23,7 +23,7 @@ use pyo3::types::{PyBool, PyTuple};
 use super::methods::view_methods;
 use super::sequence::{ListView, TupleView};
 use super::sequential::Sequential;
-use super::{export, ops, sequence};
+use super::{export, missing, ops, sequence};
 
 fn read_only(kind: &str, what: &str) -> PyErr {
     PyTypeError::new_err(format!(
@@ -35,6 +35,10 @@ fn read_only(kind: &str, what: &str) -> PyErr {
 macro_rules! sequence_methods {
     ($class:ident, $kind:literal, { $($extra:tt)* }) => {
         view_methods!($class generic {
+            fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+                missing::names(slf.as_any())
+            }
+
             fn __len__(&self) -> usize {
                 self.0.steps.len
             }
@@ -121,6 +125,12 @@ macro_rules! sequence_methods {
             #[pyo3(signature = (name, /))]
             fn column<'py>(slf: &Bound<'py, Self>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 crate::cpython::module(slf.py(), "onecopy._views")?.getattr("column")?.call1((slf, name))
+            }
+
+            /// Bytes of the image that it is a part of.
+            #[getter]
+            fn nbytes(&self) -> usize {
+                self.0.image.get().bytes().len()
             }
 
             /// Returns a real list of the elements; containers among them stay views.

@@ -10,6 +10,7 @@ use pyo3::types::{PyBool, PyFrozenSet, PySet};
 use super::finder::Finder;
 use super::level::Level;
 use super::methods::view_methods;
+use super::missing;
 use super::reduce::{Reduced, reduce};
 use super::repr;
 use super::sequence::wrap;
@@ -154,15 +155,13 @@ impl Members {
     fn repr(&self, py: Python<'_>, class: &str) -> PyResult<String> {
         let again = format!("{class}({{...}})");
         repr::guarded(self.image.as_ptr().addr(), self.node, &again, || {
-            let mut members = Vec::with_capacity(self.finder.len());
-            for position in 0..self.finder.len() {
-                let member = self.member(py, position)?;
-                members.push(member.repr()?.to_string());
-            }
-            if members.is_empty() {
+            if self.finder.len() == 0 {
                 return Ok(format!("{class}()"));
             }
-            Ok(format!("{class}({{{}}})", members.join(", ")))
+            let members = repr::listed(self.finder.len(), |position| {
+                repr::of(&self.member(py, position)?)
+            })?;
+            Ok(format!("{class}({{{members}}})"))
         })
     }
 }
@@ -198,6 +197,10 @@ macro_rules! set_class {
         }
 
         view_methods!($class generic {
+            fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+                missing::names(slf.as_any())
+            }
+
             fn __len__(&self) -> usize {
                 self.0.finder.len()
             }
@@ -292,6 +295,12 @@ macro_rules! set_class {
             #[pyo3(signature = (other, /))]
             fn symmetric_difference<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 self.0.builtin(other.py(), $frozen)?.call_method1("symmetric_difference", (other,))
+            }
+
+            /// Bytes of the image that it is a part of.
+            #[getter]
+            fn nbytes(&self) -> usize {
+                self.0.image.get().bytes().len()
             }
 
             fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

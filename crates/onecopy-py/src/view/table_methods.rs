@@ -1,6 +1,10 @@
 //! What Python can do with a `TableView`.
 #![forbid(unsafe_code)]
 #![allow(
+    clippy::unused_self,
+    reason = "methods that refuse do so whatever they are called on"
+)]
+#![allow(
     clippy::doc_markdown,
     reason = "docstrings are written for Python's help()"
 )]
@@ -14,12 +18,16 @@ use super::level::Level;
 use super::methods::view_methods;
 use super::sequence::wrap;
 use super::table::{self, ReducedTable, TableIterator, TableView};
-use super::{ops, repr, row};
+use super::{missing, ops, repr, row};
 use crate::column::Elements;
 use crate::error::Error;
 use crate::value::index;
 
 view_methods!(TableView generic {
+    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        missing::names(slf.as_any())
+    }
+
     fn __len__(&self) -> usize {
         self.steps.len
     }
@@ -31,9 +39,23 @@ view_methods!(TableView generic {
             return Ok(Bound::new(py, self.with_steps(py, steps))?.into_any());
         }
         let kind = if self.is_list() { "list" } else { "tuple" };
-        let at = self.steps.position(index::subscript(key, kind)?);
+        let at = self.steps.position(missing::subscript(key, kind)?);
         let at = at.ok_or_else(|| index::out_of_range(kind))?;
         row::new(py, &self.image, &self.core, at)
+    }
+
+    fn __setitem__(&self, _key: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(missing::read_only("TableView", "does not support item assignment"))
+    }
+
+    fn __delitem__(&self, _key: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(missing::read_only("TableView", "does not support item deletion"))
+    }
+
+    /// Bytes of the image that it is a part of.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.image.get().bytes().len()
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> TableIterator {
@@ -120,19 +142,10 @@ view_methods!(TableView generic {
         };
         let again = format!("TableView({open}...{close})");
         repr::guarded(self.image.as_ptr().addr(), self.core.node, &again, || {
-            let mut rows = Vec::with_capacity(self.steps.len);
-            for index in 0..self.steps.len {
-                rows.push(self.row(py, index)?.repr()?.to_string());
-            }
-            let comma = if !self.is_list() && rows.len() == 1 {
-                ","
-            } else {
-                ""
-            };
-            Ok(format!(
-                "TableView({open}{}{comma}{close})",
-                rows.join(", ")
-            ))
+            let rows = repr::listed(self.steps.len, |index| repr::of(&self.row(py, index)?))?;
+            let is_single = !self.is_list() && self.steps.len == 1;
+            let comma = if is_single { "," } else { "" };
+            Ok(format!("TableView({open}{rows}{comma}{close})"))
         })
     }
 

@@ -19,7 +19,7 @@
 //! XXH3 is specified at <https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md>; `SplitMix64`'s finalizer is
 //! Stafford's "Mix13".
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::text::Text;
 use super::word::Scalar;
@@ -51,6 +51,12 @@ pub fn scalar(value: &Scalar<'_>, seed: u64) -> Option<u64> {
         }
         Scalar::Pickle(_) | Scalar::Class(_) => return None,
     })
+}
+
+/// A digest of a whole image, XXH3-128: no part of the format, but by what caches know that data are the same.
+#[must_use]
+pub fn digest(image: &[u8]) -> u128 {
+    xxh3_128(image)
 }
 
 /// The hash of text.

@@ -1,0 +1,97 @@
+"""What of shared data every process has to rebuild is said: by a warning, by a refusal, and by `share_check()`."""
+
+from __future__ import annotations
+
+import collections
+import warnings
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onecopy
+from onecopy.errors import RebuiltWarning
+
+
+class Trie:
+    """An index of somebody's own."""
+
+    def __init__(self, count: int) -> None:
+        self.nodes = {f"node {n}": n for n in range(count)}
+
+
+LARGE = Trie(100_000)
+
+
+def test_what_is_rebuilt_is_said_once_with_its_path_type_and_bytes() -> None:
+    with pytest.warns(RebuiltWarning) as warned:
+        onecopy.share({"index": LARGE, "ids": list(range(1000)), "few": collections.Counter("abc")})
+    assert len(warned) == 1
+    text = str(warned[0].message)
+    report = onecopy.share_check({"index": LARGE})
+    size = f"{report.rebuilt_bytes / 2**20:.1f} MiB"
+    whole = f"{__name__}.Trie, {size} pickled, is rebuilt in every process that reads it"
+    assert text.startswith(f'data["index"]: {whole}; data["few"]: collections.Counter, ')
+    assert warned[0].filename == __file__
+
+
+def test_many_small_ones_are_one_line() -> None:
+    prices = [Decimal(n) for n in range(50_000)]
+    with pytest.warns(
+        RebuiltWarning, match=r"data\[0\] and 49,999 more: decimal.Decimal, .* are rebuilt in every process"
+    ):
+        onecopy.share(prices)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        list(range(500_000)),
+        {"a": np.zeros(1 << 20), "rows": [{"x": n} for n in range(50_000)]},
+        [collections.Counter("abc"), Decimal(1)],
+        np.zeros((1000, 1000)),
+    ],
+)
+def test_what_is_shared_or_small_is_no_matter(data: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        onecopy.share(data)
+        onecopy.share(data, strict=True)
+
+
+def test_strict_refuses_and_leaves_nothing() -> None:
+    before = onecopy.stats()
+    with pytest.raises(onecopy.Unsupported, match=r'data\["a"\]\[1\]: .*Trie, .* MiB pickled, is rebuilt'):
+        onecopy.share({"a": [1, LARGE]}, strict=True)
+    assert onecopy.stats() == before
+
+
+def test_the_check_lists_all_and_shares_nothing() -> None:
+    data = {"index": LARGE, "prices": [Decimal(1), Decimal(2)], "array": np.zeros(1 << 17)}
+    before = onecopy.stats()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = onecopy.share_check(data)
+    assert onecopy.stats() == before
+    assert [(row.path, row.type, row.count) for row in report.rebuilt] == [
+        ('data["index"]', Trie, 1),
+        ('data["prices"][0]', Decimal, 2),
+    ]
+    assert report.rebuilt_bytes == sum(row.bytes for row in report.rebuilt) > 2**20
+    with pytest.warns(RebuiltWarning):
+        assert len(onecopy.image_of(onecopy.share(data))) == report.bytes
+    assert str(report).splitlines()[0].endswith("MiB of shared memory")
+    with pytest.raises(onecopy.Unsupported, match=r"data\[0\]"):
+        onecopy.share_check([lambda: 0])
+
+
+def test_what_is_returned_as_it_is_or_read_in_place_has_nothing_to_rebuild() -> None:
+    for data in (5, "text", onecopy.share([1, 2]), onecopy.List([1, 2]), np.arange(5), [1, 2.5, None, "x"]):
+        assert onecopy.share_check(data).rebuilt == ()
+
+
+def test_buffers_are_not_rebuilt() -> None:
+    report = onecopy.share_check({"frame": pytest.importorskip("pandas").DataFrame({"x": np.arange(300_000)})})
+    assert report.rebuilt_bytes < 10_000
+    assert report.bytes > 2_000_000
