@@ -383,6 +383,6 @@ def test_who_waits_in_vain_is_told_for_which_container() -> None:
         thread = threading.Thread(target=take)
         thread.start()
         thread.join(60)
-    identity = next(row for row in onecopy.store.containers() if row.kind == "Set" and row.length == 1).id
+    identity = next(row.id for row in reversed(onecopy.store.containers()) if row.kind == "Set")
     assert f"the lock of container {identity} " in texts[0]
     assert "kill" not in texts[0]

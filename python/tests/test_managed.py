@@ -97,18 +97,6 @@ def test_a_managers_namespace_comes_out_of_a_container_as_one() -> None:
     assert ns._own_thing == 1
 
 
-class Derived(onecopy.Namespace):
-    """A class of the program's own."""
-
-
-def test_a_namespace_of_a_derived_class_shows_the_same_attributes_wherever_it_was() -> None:
-    ns = Derived(a=1)
-    for out in (onecopy.List([ns])[0], onecopy.List([(ns,)])[0][0], pickle.loads(pickle.dumps(ns))):
-        out.a = 2
-        assert ns.a == 2
-        ns.a = 1
-
-
 @pytest.mark.parametrize(("typecode", "value"), [("i", 2**40), ("l", 2**70), ("b", 128), ("i", "a"), ("i", 0.5)])
 def test_an_array_refuses_what_does_not_fit_as_the_standard_one(typecode: str, value: Any) -> None:
     import array

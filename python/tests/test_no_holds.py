@@ -66,7 +66,7 @@ GIVEN = {
     "__or__": ({"z": 1},), "__ror__": ({"z": 1},), "__ior__": ({"z": 1},), "__iadd__": ([1],),
     "Counter.__iadd__": ({"a": 1},),
     "__imul__": (2,), "__mul__": (2,), "__rmul__": (2,), "__reduce_ex__": (4,), "__getattr__": ("a",),
-    "__setattr__": ("a", 2), "__delattr__": ("a",), "__init__": (), "Dict.__init__": ({"a": 1},),
+    "__deepcopy__": ({},), "__setattr__": ("a", 2), "__delattr__": ("a",), "__init__": (), "Dict.__init__": ({"a": 1},),
 }
 OPERAND = {
     "List": [1], "Dict": {"a": 1}, "Set": {"a"}, "Counter": collections.Counter("ab"),
@@ -87,7 +87,7 @@ SPECIAL = set('''
 PLAIN = set('''
     List.__iter__ Namespace.__init__ Value.__eq__ Value.__ne__ Value.__lt__ Value.__le__ Value.__gt__
     Value.__ge__ Value.__setattr__ Value.__delattr__ Value.__init__ Namespace.__lt__ Namespace.__le__
-    Namespace.__gt__ Namespace.__ge__ Counter.fromkeys Namespace._missing Namespace.__reduce__
+    Namespace.__gt__ Namespace.__ge__ Counter.fromkeys Namespace._missing Namespace._check Namespace._taken Namespace._is_managed Namespace.__reduce__
     Namespace.__reduce_ex__ Dict.__lt__ Dict.__le__ Dict.__gt__ Dict.__ge__ Namespace.update_with
 '''.split())
 

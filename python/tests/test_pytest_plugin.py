@@ -177,7 +177,7 @@ def test_uses_multiprocessing(worker):
     process.start()
     process.join()
     global kept
-    kept = onecopy.share(bytearray(2**20))
+    kept = onecopy.share(bytearray(2**19))
 
 @pytest.mark.onecopy_max_copies(1.3)
 def test_shares_nothing(worker):
@@ -185,7 +185,7 @@ def test_shares_nothing(worker):
 
 @pytest.mark.onecopy_max_copies(1.3)
 def test_starts_a_helper(onecopy_watch):
-    mine = onecopy.share(bytearray(2**20))
+    mine = onecopy.share(bytearray(2**19))
     assert context.Semaphore(3)
     onecopy_watch.read()
 

@@ -113,7 +113,7 @@ pub enum AccessError {
     #[error(
         "the lock of store {store} has been held for {} s by {}",
         Duration::from_millis(*waited_ms).as_secs_f64(),
-        holder(*pid, *state)
+        holder(*pid, *state, true)
     )]
     LockTimeout {
         /// The store.
@@ -165,14 +165,18 @@ pub enum AccessError {
     },
 }
 
-/// Who holds a lock, and what to do about it.
-pub(crate) fn holder(pid: u32, state: char) -> String {
+/// Who holds a lock, and what to do about it; nothing if nobody has waited for it.
+pub(crate) fn holder(pid: u32, state: char, has_waited: bool) -> String {
     match (pid, state) {
         (0, _) => "a process that cannot be told: end the processes that use it".to_owned(),
+        _ if pid == std::process::id() && has_waited => {
+            "another thread of this process: do two blocks take two locks, one in this order and one in that?".to_owned()
+        }
         (_, 'T' | 't') => {
             format!("process {pid}, which is stopped (state {state}): continue or kill it")
         }
-        _ => format!("process {pid} (state {state}): kill it if it does not go on"),
+        _ if has_waited => format!("process {pid} (state {state}): kill it if it does not go on"),
+        _ => format!("process {pid} (state {state})"),
     }
 }
 

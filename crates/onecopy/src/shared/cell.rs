@@ -153,7 +153,8 @@ fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerErro
 }
 
 /// Makes the value anew in as little memory as it needs.
-fn renew(locked: &Locked<'_>) -> Result<(), ContainerError> {
+fn renew(heap: &Heap) -> Result<(), ContainerError> {
+    let locked = Locked::of_holder(heap);
     let word = locked.root(WORD);
     if Word(word).as_blob().is_none() {
         return locked.empty(|change| change.put_root(WORD, word));

@@ -5,7 +5,6 @@ use super::error::ContainerError;
 use super::layout::{
     ARENA, END, FIRST_ARENA, FIRST_BLOCK, GENERATION, GENERATIONS, HASH_KEYS, MAGIC, TOP,
 };
-use super::lock::Locked;
 use super::words::{Head, Words};
 use crate::error::{AccessError, Corrupt};
 use crate::store::{Container, SPAN, Store, Uuid};
@@ -18,8 +17,8 @@ pub(crate) type EachWord = fn(&Heap, &mut dyn FnMut(u64)) -> Result<(), Containe
 pub(crate) struct Inside {
     /// How to go through what is in it.
     pub(crate) each_word: EachWord,
-    /// Makes the container anew in as little memory as it needs.
-    pub(crate) renew: fn(&Locked<'_>) -> Result<(), ContainerError>,
+    /// Makes the container anew in as little memory as it needs, for whoever has its lock.
+    pub(crate) renew: fn(&Heap) -> Result<(), ContainerError>,
 }
 
 impl Inside {

@@ -104,7 +104,7 @@ impl Locked<'_> {
         } else {
             idle > FEW_IDLE && idle > in_use.saturating_mul(TIMES_IN_USE)
         };
-        if is_much && (heap.inside.renew)(self).is_err() {
+        if is_much && (heap.inside.renew)(heap).is_err() {
             // Nothing leads to what was built. It is not tried before as much has come together again.
             let _ = heap.give_back_old_chunks();
             let _ = heap.settle_references();

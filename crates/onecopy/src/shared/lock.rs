@@ -224,11 +224,7 @@ impl Heap {
             container: self.container.id(),
             waited_s: waited.as_millis() as f64 / 1000.0,
             pid,
-            holder: if patience.is_zero() && pid != 0 {
-                format!("process {pid} (state {state})")
-            } else {
-                crate::error::holder(pid, state)
-            },
+            holder: crate::error::holder(pid, state, !patience.is_zero()),
         }
     }
 

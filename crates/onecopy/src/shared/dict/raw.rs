@@ -175,7 +175,7 @@ impl RawDict {
 
 const INSIDE: Inside = Inside {
     each_word,
-    renew: |locked| RawDict::of(locked.heap.clone()).shrink(locked),
+    renew: |heap| RawDict::of(heap.clone()).shrink(&Locked::of_holder(heap)),
 };
 
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {

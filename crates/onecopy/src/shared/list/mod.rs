@@ -48,6 +48,7 @@ mod point;
 mod raw;
 mod read;
 mod room;
+mod roots;
 mod slice;
 mod splice;
 #[cfg(test)]
@@ -58,7 +59,8 @@ pub use api::{Iter, List, ListError, ListLock};
 pub(crate) use ends::Which;
 pub use point::{Added, Exchanged};
 pub use raw::RawList;
-pub(crate) use raw::{KIND, LEN, each_word, renew};
+pub(crate) use raw::{KIND, each_word, renew};
+pub(crate) use roots::LEN;
 pub use slice::Slice;
 
-use raw::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};
+use roots::{BASE, CAP, DIRECTORY_AT, ENTRIES, FLOOR, OFFSET, PAGE_BYTES, PEAK, PER, SMALL};

@@ -1,38 +1,14 @@
-//! The list itself: where its words stand in the head, and how it is made and found.
+//! The list itself: how it is made and found.
 #![forbid(unsafe_code)]
 
 use super::super::error::ContainerError;
 use super::super::head::Inside;
 use super::super::heap::Heap;
-use super::super::layout::{ROOT0, ROOT1, ROOT2, ROOT3, ROOT4, ROOT5, ROOT6, ROOT7};
 use super::super::lock::{Locked, WriterLock};
 use super::super::reference::Reference;
 use super::place::State;
+use super::roots::{BASE, DIRECTORY_AT, LEN, OFFSET, PER};
 use crate::store::{Container, Store, Token};
-
-/// Elements of a page.
-pub(super) const PER: u64 = 512;
-/// Bytes of a page.
-pub(super) const PAGE_BYTES: u64 = 8 * PER;
-/// In an entry of the directory: where the page stands.
-pub(super) const OFFSET: u64 = (1 << 48) - 1;
-
-/// The directory's first entry, 0 for none.
-pub(super) const DIRECTORY_AT: u64 = ROOT0;
-/// Elements. Stored last by whoever appends.
-pub(crate) const LEN: u64 = ROOT1;
-/// Position of the first element.
-pub(super) const BASE: u64 = ROOT2;
-/// The first position behind the last page.
-pub(super) const CAP: u64 = ROOT3;
-/// Entries that the directory has room for.
-pub(super) const ENTRIES: u64 = ROOT4;
-/// Position of the first page's first word.
-pub(super) const FLOOR: u64 = ROOT5;
-/// The most pages that this generation has had: what tells when to give memory back.
-pub(super) const PEAK: u64 = ROOT6;
-/// The heap's `end` when the list was last found small, so that it is not asked again all the time.
-pub(super) const SMALL: u64 = ROOT7;
 
 /// A list as containers keep it: values come as [`super::super::Incoming`] and go through a [`super::super::Sink`]. What a sink does
 /// while an element is popped happens under the list's lock, so it uses no container.
@@ -110,11 +86,10 @@ impl RawList {
 const INSIDE: Inside = Inside { each_word, renew };
 
 /// Makes the list anew in as little memory as it needs.
-pub(crate) fn renew(locked: &Locked<'_>) -> Result<(), ContainerError> {
-    let list = RawList {
-        heap: locked.heap.clone(),
-    };
-    list.compact(locked, &State::load(locked)?)
+pub(crate) fn renew(heap: &Heap) -> Result<(), ContainerError> {
+    let locked = Locked::of_holder(heap);
+    let list = RawList { heap: heap.clone() };
+    list.compact(&locked, &State::load(&locked)?)
 }
 
 /// Calls a function with every element.

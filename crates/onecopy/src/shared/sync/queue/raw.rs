@@ -45,7 +45,7 @@ pub(super) type Got<S> = Result<<S as Sink>::Made, <S as Sink>::Error>;
 /// A queue that all processes see.
 #[derive(Debug, Clone)]
 pub struct RawQueue {
-    pub(in crate::shared) list: RawList,
+    pub(crate) list: RawList,
 }
 
 stored::handed_over!(RawQueue, "queue");
@@ -321,9 +321,9 @@ fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerErro
 }
 
 /// Makes the queue anew in less memory, if nothing but its list is in its heap.
-fn renew(locked: &Locked<'_>) -> Result<(), ContainerError> {
-    if RawQueue::of(locked.heap.clone()).may_move() {
-        list::renew(locked)?;
+fn renew(heap: &Heap) -> Result<(), ContainerError> {
+    if RawQueue::of(heap.clone()).may_move() {
+        list::renew(heap)?;
     }
     Ok(())
 }
