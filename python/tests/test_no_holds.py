@@ -87,7 +87,8 @@ SPECIAL = set('''
 PLAIN = set('''
     List.__iter__ Namespace.__init__ Value.__eq__ Value.__ne__ Value.__lt__ Value.__le__ Value.__gt__
     Value.__ge__ Value.__setattr__ Value.__delattr__ Value.__init__ Namespace.__lt__ Namespace.__le__
-    Namespace.__gt__ Namespace.__ge__ Counter.fromkeys Namespace._missing Namespace._check Namespace._taken Namespace._is_managed Namespace.__reduce__
+    Namespace.__gt__ Namespace.__ge__ Counter.fromkeys Namespace._missing Namespace._check Namespace._taken
+    Namespace._is_managed Namespace.__reduce__
     Namespace.__reduce_ex__ Dict.__lt__ Dict.__le__ Dict.__gt__ Dict.__ge__ Namespace.update_with
 '''.split())
 
