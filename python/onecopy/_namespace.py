@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Namespace"]
 
 
+_ABSENT: Final = object()
+
+
 class Namespace:
     """Attributes that every process sees: `ns.x = 1`, `ns.x`, `del ns.x`.
 
@@ -99,7 +102,7 @@ class Namespace:
         """
         return self._entries.lock
 
-    def update_with(self, name: str, function: Callable[[Any], Any], /, *default: Any) -> Any:
+    def update_with(self, name: str, function: Callable[[Any], Any], /, default: Any = _ABSENT) -> Any:
         """Replaces an attribute by what a function makes of it, in one step, and returns the new value.
 
         The function runs without the lock, and again if somebody was faster: it may run more than once.
@@ -127,7 +130,7 @@ class Namespace:
                 raise self._missing(name)
             return function(value)
 
-        return self._entries.update_with(name, step, *(default or (_ABSENT,)))
+        return self._entries.update_with(name, step, default)
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]  # `vars()` asks for it
@@ -196,7 +199,6 @@ class Namespace:
         return over, (self._entries,)
 
 
-_ABSENT: Final = object()
 _N = TypeVar("_N", bound=Namespace)
 
 

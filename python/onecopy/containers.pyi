@@ -270,7 +270,7 @@ class Dict(_Mapping[_K, _V]):
     def update(
         self: Dict[str, _V], source: Mapping[str, _V] | Iterable[tuple[str, _V]] = ..., /, **items: _V
     ) -> None: ...
-    def update_with(self, key: _K, function: Callable[[_V], _V], default: _V = ..., /) -> _V:
+    def update_with(self, key: _K, function: Callable[[_V], _V], /, default: _V = ...) -> _V:
         """Replaces the value of a key by what a function makes of it, in one step.
 
         The function runs without the lock, and again if somebody was faster: it may run more than once.

@@ -386,3 +386,21 @@ def test_who_waits_in_vain_is_told_for_which_container() -> None:
     identity = next(row.id for row in reversed(onecopy.store.containers()) if row.kind == "Set")
     assert f"the lock of container {identity} " in texts[0]
     assert "kill" not in texts[0]
+
+
+def test_a_default_can_be_named() -> None:
+    counts: onecopy.Dict[str, int] = onecopy.Dict()
+    assert counts.update_with("a", lambda old: old + 1, default=5) == 6
+    assert counts.update_with("a", lambda old: old + 1, default=5) == 7
+    settings = onecopy.Namespace()
+    assert settings.update_with("a", lambda old: old + 1, default=5) == 6
+    with pytest.raises(AttributeError):
+        settings.update_with("b", lambda old: old)
+
+
+def test_a_lock_goes_with_its_container() -> None:
+    for held in (onecopy.List(), onecopy.Namespace(), onecopy.Array(1)):
+        with pytest.raises(TypeError, match="pass the container"):
+            pickle.dumps(held.lock)
+        with pytest.raises(TypeError, match="pass the container"):
+            onecopy.Value([held.lock])

@@ -240,7 +240,7 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     ///     >>> dict = onecopy.Dict(seen=[1])
     ///     >>> dict.update_with("seen", lambda seen: [*seen, 2])
     ///     [1, 2]
-    #[pyo3(signature = (key, function, default = Given(None), /))]
+    #[pyo3(signature = (key, function, /, default = Given(None)))]
     fn update_with<'py>(
         this: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onecopy::ContainerError;
 use onecopy::shared;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::Error;
@@ -94,6 +94,12 @@ impl WriterLock {
     #[getter]
     fn deaths(&self) -> PyResult<u64> {
         Ok(self.raw.deaths().map_err(Error::from)?)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "a container's lock goes with its container: pass the container, and use its `lock` there",
+        ))
     }
 
     fn __repr__(&self) -> PyResult<String> {
