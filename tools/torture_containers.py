@@ -302,6 +302,11 @@ def main() -> int:
         figures = torture.figures
         del torture
     gc.collect()
+    # A killed process may live for a moment after it is said to have ended: the kernel closes its files one by one.
+    deadline = time.monotonic() + WATCHDOG_S
+    while onecopy.stats().processes > before.processes and time.monotonic() < deadline:
+        onecopy.collect()
+        time.sleep(0.01)
     # A worker that was killed before it attached a container leaves a unit that only age can give up.
     onecopy.collect(max_age=0)
     after = onecopy.stats()
