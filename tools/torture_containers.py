@@ -294,6 +294,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     options = parser.parse_args()
     print(f"torture_containers: seed {options.seed}", file=sys.stderr, flush=True)
+    # The store may be that of the program which started this one, with what its dead workers have left.
+    onecopy.collect(max_age=0)
     before = onecopy.stats()
     started, load = time.monotonic(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -302,11 +304,6 @@ def main() -> int:
         figures = torture.figures
         del torture
     gc.collect()
-    # A killed process may live for a moment after it is said to have ended: the kernel closes its files one by one.
-    deadline = time.monotonic() + WATCHDOG_S
-    while onecopy.stats().processes > before.processes and time.monotonic() < deadline:
-        onecopy.collect()
-        time.sleep(0.01)
     # A worker that was killed before it attached a container leaves a unit that only age can give up.
     onecopy.collect(max_age=0)
     after = onecopy.stats()
