@@ -399,7 +399,8 @@ def test_a_default_can_be_named() -> None:
 
 
 def test_a_lock_goes_with_its_container() -> None:
-    for held in (onecopy.List(), onecopy.Namespace(), onecopy.Array(1)):
+    containers: list[Any] = [onecopy.List(), onecopy.Namespace(), onecopy.Array(1)]
+    for held in containers:
         with pytest.raises(TypeError, match="pass the container"):
             pickle.dumps(held.lock)
         with pytest.raises(TypeError, match="pass the container"):

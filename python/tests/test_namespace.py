@@ -91,7 +91,7 @@ def test_update_with_is_one_step() -> None:
     with pytest.raises(KeyError, match="own"):
         ns.update_with("a", lambda _: dict[str, int]()["own"])
     with pytest.raises(TypeError):
-        ns.update_with("a", lambda old: old, 1, 2)
+        ns.update_with("a", lambda old: old, 1, 2)  # type: ignore[call-arg]
     with ns.lock:
         ns.a += 1
         assert ns.lock.locked()

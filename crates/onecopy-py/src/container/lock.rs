@@ -96,6 +96,7 @@ impl WriterLock {
         Ok(self.raw.deaths().map_err(Error::from)?)
     }
 
+    #[allow(clippy::unused_self, reason = "a method of Python's")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a container's lock goes with its container: pass the container, and use its `lock` there",
