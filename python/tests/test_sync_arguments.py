@@ -55,7 +55,9 @@ def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
     try:
         return "returned", call()
     except (ValueError, TypeError, OverflowError, queue.Empty, queue.Full) as error:
-        return "raised", type(error), str(error) if isinstance(error, ValueError) else ""
+        text = str(error) if isinstance(error, ValueError) else ""
+        # As threading says it from 3.13 on.
+        return "raised", type(error), text.replace("value must be positive", "value must be a non-negative number")
 
 
 THINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
