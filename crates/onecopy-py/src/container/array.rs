@@ -18,6 +18,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::handle;
 use super::lock::WriterLock;
+use super::methods::methods;
 use crate::cpython::export::export;
 use crate::error::Error;
 
@@ -27,8 +28,7 @@ pub(crate) struct ArrayMemory {
     pub(super) raw: RawArray,
 }
 
-#[pymethods]
-impl ArrayMemory {
+methods!(ArrayMemory, [same], {
     /// Takes memory for elements of `item_bytes` each; they are zeros. `description` is kept with them if it is short.
     #[new]
     fn new(py: Python<'_>, byte_len: u64, item_bytes: u64, description: Vec<u8>) -> PyResult<Self> {
@@ -44,14 +44,6 @@ impl ArrayMemory {
     #[getter]
     fn description<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.raw.description())
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.raw.reference() == other.get().raw.reference()
-    }
-
-    fn __hash__(&self) -> u64 {
-        handle::hash(&self.raw.reference())
     }
 
     /// Turns a token into the memory.
@@ -135,7 +127,7 @@ impl ArrayMemory {
         // stay where they are, readable and writable, as long as `slf` holds it (B1), and which anybody may write to (B2).
         unsafe { export(view, flags, slf.as_any(), address, len, true) }
     }
-}
+});
 
 impl ArrayMemory {
     /// What an element is, and the byte at which it lies.

@@ -4,11 +4,10 @@
 use onecopy::shared::{self, Cell, Incoming};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
 
 use super::handle;
 use super::lock::WriterLock;
+use super::methods::methods;
 use super::update::{self, Place};
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
 use crate::error::{Error, corrupt};
@@ -84,8 +83,7 @@ impl<'py> Place<'py> for Whole<'_, 'py> {
     }
 }
 
-#[pymethods]
-impl Value {
+methods!(Value, [same, copied, token(_attach_value), typed], {
     #[new]
     #[pyo3(signature = (value = None, /))]
     fn new(value: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
@@ -239,22 +237,6 @@ impl Value {
         })
     }
 
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::generic(class, item)
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.raw.reference() == other.get().raw.reference()
-    }
-
-    fn __hash__(&self) -> u64 {
-        handle::hash(&self.raw.reference())
-    }
-
     fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
         let store = handle::store()?;
         let raw = Cell::create(&store).map_err(Error::from)?;
@@ -263,21 +245,7 @@ impl Value {
         raw.set(&value.incoming()).map_err(Error::from)?;
         Ok(Self { raw })
     }
-
-    fn __deepcopy__<'py>(
-        this: &Bound<'py, Self>,
-        memo: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::deep_copy(this, this.get().raw.place(), memo)
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH, "_attach_value", &token)
-    }
-}
-
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+});
 
 /// Unpickles a value.
 #[pyfunction]

@@ -10,13 +10,14 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::counts;
-use super::dict;
+use super::dict::Dict;
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle::{self, Given};
+use super::handle;
 use super::keyed::{self, Keyed, Kind, ValueOf};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::WriterLock;
+use super::methods::{Real as _, methods};
 use super::operators::{self, Operator};
 use super::update;
 use crate::column::spare::Spare;
@@ -122,7 +123,7 @@ fn other_counter<'py>(other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     if let Ok(ours) = other.cast::<Counter>() {
         return ours.get().to_counter(other.py());
     }
-    Ok(dict::operand(other)?.map_or_else(|| other.clone(), Bound::into_any))
+    Ok(Dict::operand(other)?.unwrap_or_else(|| other.clone()))
 }
 
 mapping_methods!(Counter, _attach_counter, "(source=None, /, **counts)", {

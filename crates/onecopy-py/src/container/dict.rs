@@ -4,20 +4,18 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{DictKind, End, Part, RawDict};
-use pyo3::IntoPyObjectExt as _;
-use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::dict_iterator::{DictIterator, iterate};
 use super::dict_views::{DictItems, DictKeys, DictValues};
-use super::handle::{self, Given, of_itself};
+use super::handle::{self, Given};
 use super::key::no_key;
 use super::keyed::{self, Keyed, Kind, ValueOf};
 use super::keyed_methods::{keyed_methods, mapping_methods};
 use super::lock::WriterLock;
+use super::methods::{Real, methods};
 use super::pairs::{Pairs, update_from};
 use super::update;
 use crate::column::spare::Spare;
@@ -74,12 +72,17 @@ impl Dict {
     }
 }
 
-/// What the other operand is as a real dict, if it is a dict.
-pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
-    match Keyed::of(other) {
-        Some(other) if other.kind == Kind::Set => Ok(None),
-        Some(ours) => keyed::to_dict(other.py(), ours.raw()).map(Some),
-        None => Ok(other.cast::<PyDict>().ok().cloned()),
+impl Real for Dict {
+    fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(keyed::to_dict(py, &self.raw)?.into_any())
+    }
+
+    fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match Keyed::of(other) {
+            Some(other) if other.kind == Kind::Set => Ok(None),
+            Some(ours) => Ok(Some(keyed::to_dict(other.py(), ours.raw())?.into_any())),
+            None => Ok(other.is_instance_of::<PyDict>().then(|| other.clone())),
+        }
     }
 }
 
@@ -104,7 +107,7 @@ pub(super) fn _namespace_entries(is_managed: bool) -> PyResult<Dict> {
     Ok(Dict::of(keyed::create(kind)?))
 }
 
-mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
+mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", [real], {
     /// A dict with these keys, which all have the same value.
     ///
     /// Examples:
@@ -126,38 +129,12 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
         Ok(dict)
     }
 
-    fn __richcmp__<'py>(
-        &self,
-        other: &Bound<'py, PyAny>,
-        operation: CompareOp,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        if let Ok(same) = other.cast::<Self>()
-            && self.raw.reference() == same.get().raw.reference()
-            && let Some(equal) = of_itself(operation)
-        {
-            return equal.into_bound_py_any(py);
-        }
-        match operand(other)? {
-            Some(other) => keyed::to_dict(py, &self.raw)?.rich_compare(other, operation),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
-    }
-
     fn __or__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        match operand(other)? {
-            Some(other) => keyed::to_dict(py, &self.raw)?.bitor(other),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
+        self.combine(other, |ours, other| ours.bitor(other))
     }
 
     fn __ror__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        match operand(other)? {
-            Some(other) => other.bitor(keyed::to_dict(py, &self.raw)?),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
+        self.combine(other, |ours, other| other.bitor(ours))
     }
 
     fn __ior__(&self, other: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -209,16 +186,6 @@ mapping_methods!(Dict, _attach_dict, "(source=..., /, **items)", {
     ///     {'a': 1}
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         keyed::to_dict(py, &self.raw)
-    }
-
-    /// The same, by the name that proxies of `multiprocessing` have for it.
-    #[pyo3(name = "_getvalue")]
-    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        keyed::to_dict(py, &self.raw)
-    }
-
-    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(keyed::to_dict(py, &self.raw)?.str()?.to_string())
     }
 
     /// Replaces the value of a key by what a function makes of it, in one step, and returns the new value.

@@ -10,7 +10,7 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::{PyBytes, PyDict, PyType};
 
 use crate::cpython::{check_importing, import_once, own_function};
 use crate::error::Error;
@@ -50,6 +50,15 @@ pub(super) fn hash(reference: &Reference) -> u64 {
     let mut hasher = DefaultHasher::new();
     reference.id().hash(&mut hasher);
     hasher.finish()
+}
+
+/// Refuses what a class is made with, but for one value.
+pub(super) fn no_keywords(class: &str, named: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    if named.is_some_and(|named| !named.is_empty()) {
+        let text = format!("{class}() takes no keyword arguments");
+        return Err(PyTypeError::new_err(text));
+    }
+    Ok(())
 }
 
 static DEEP_COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

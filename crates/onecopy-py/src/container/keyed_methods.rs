@@ -1,9 +1,9 @@
-//! The methods that dicts, sets and counters have in common, as macros: `PyO3` takes one block of methods for each class.
+//! The methods that dicts, sets and counters have in common, as macros.
 #![forbid(unsafe_code)]
 
-/// The methods of all three, and `more`. `fill` of the class does what its `__init__` does, however often that is called.
+/// The methods of all three, those of further `parts` ([`super::methods`]), and `more`. `fill` of the class does what its `__init__` does, however often that is called.
 macro_rules! keyed_methods {
-    ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
+    ($class:ident, $attach:ident, $signature:tt, [$($parts:tt),*], { $($more:tt)* }) => {
         impl $class {
             pub(super) fn of(raw: RawDict) -> Self {
                 let spare = Spare::new();
@@ -11,22 +11,12 @@ macro_rules! keyed_methods {
             }
         }
 
-        #[pymethods]
-        impl $class {
+        methods!($class, [$($parts,)* copied, token($attach), typed, filled], {
             #[new]
             #[pyo3(signature = (*_given, **_named), text_signature = $signature)]
             fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
                 let raw = keyed::create(DictKind::$class)?;
                 Ok(Self::of(raw))
-            }
-
-            #[pyo3(signature = (source = Given(None), /, **named))]
-            fn __init__(
-                this: &Bound<'_, Self>,
-                source: Given<'_>,
-                named: Option<&Bound<'_, PyDict>>,
-            ) -> PyResult<()> {
-                Self::fill(this, source.0.as_ref(), named)
             }
 
             fn __len__(&self) -> PyResult<usize> {
@@ -37,31 +27,8 @@ macro_rules! keyed_methods {
                 iterate(py, &self.raw, Part::Keys, false)
             }
 
-            #[classattr]
-            const __hash__: Option<Py<PyAny>> = None;
-
-            #[classmethod]
-            fn __class_getitem__<'py>(
-                class: &Bound<'py, PyType>,
-                item: &Bound<'py, PyAny>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                handle::generic(class, item)
-            }
-
-            fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-                let token = this.get().raw.token().map_err(Error::from)?;
-                handle::reduce(this.py(), &ATTACH, stringify!($attach), &token)
-            }
-
             fn __copy__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
                 this.call_method0("to_python")
-            }
-
-            fn __deepcopy__<'py>(
-                this: &Bound<'py, Self>,
-                memo: &Bound<'py, PyAny>,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                handle::deep_copy(this, this.get().raw.place(), memo)
             }
 
             /// Takes everything out. Its memory goes back to the store.
@@ -103,9 +70,7 @@ macro_rules! keyed_methods {
             }
 
             $($more)*
-        }
-
-        static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        });
 
         /// Unpickles a container.
         #[pyfunction]
@@ -119,7 +84,10 @@ macro_rules! keyed_methods {
 /// The methods of dicts and counters, and `more`.
 macro_rules! mapping_methods {
     ($class:ident, $attach:ident, $signature:tt, { $($more:tt)* }) => {
-        keyed_methods!($class, $attach, $signature, {
+        mapping_methods!($class, $attach, $signature, [], { $($more)* });
+    };
+    ($class:ident, $attach:ident, $signature:tt, $parts:tt, { $($more:tt)* }) => {
+        keyed_methods!($class, $attach, $signature, $parts, {
             fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
                 self.subscript(key)
             }

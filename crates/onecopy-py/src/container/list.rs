@@ -4,40 +4,30 @@
 //! lock. What the copy decides is done only if the list is still as it was, or it is looked at again.
 #![forbid(unsafe_code)]
 
-use onecopy::shared::{Added, Incoming, RawList};
+use onecopy::shared::{Added, RawList};
 use pyo3::IntoPyObjectExt as _;
-use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PySlice, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PySlice, PyTuple};
 
-use super::handle::{self, Given, of_itself};
+use super::handle;
 use super::list_iterator::ListIterator;
 pub(super) use super::list_work::List;
 use super::list_work::{assign_out_of_range, no_element, slice_of};
 use super::lock::WriterLock;
+use super::methods::{Real as _, methods};
 use super::update;
-use super::word::{self, Encoded, Objects, with_incoming};
+use super::word::{self, Objects, with_incoming};
 use crate::error::Error;
 use crate::value::repr::guarded;
 use crate::value::{Truth, index, key};
 
-#[pymethods]
-impl List {
+methods!(List, [real, copied, token(_attach_list), typed, filled], {
     #[new]
     #[pyo3(signature = (*_given, **_named), text_signature = "(iterable=..., /)")]
     fn new(_given: &Bound<'_, PyTuple>, _named: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let store = handle::store()?;
         Ok(Self::of(RawList::create(&store).map_err(Error::from)?))
-    }
-
-    #[pyo3(signature = (iterable = Given(None), /))]
-    fn __init__(&self, iterable: Given<'_>) -> PyResult<()> {
-        let Given(iterable) = iterable;
-        let values = iterable.as_ref().map(Encoded::all).transpose()?;
-        let values: Vec<Incoming<'_>> = values.iter().flatten().map(Encoded::incoming).collect();
-        Ok(self.raw.replace(&values).map_err(Error::from)?)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -59,22 +49,7 @@ impl List {
         let Ok(slice) = key.cast::<PySlice>() else {
             return self.set(index::subscript(key, "list")?, value);
         };
-        let slice = slice_of(slice)?;
-        let values = Encoded::all_of(value, || {
-            PyTypeError::new_err(if slice.step == 1 {
-                "can only assign an iterable"
-            } else {
-                "must assign iterable to extended slice"
-            })
-        })?;
-        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
-        match self.raw.set_slice(slice, &values).map_err(Error::from)? {
-            Ok(()) => Ok(()),
-            Err(count) => Err(PyValueError::new_err(format!(
-                "attempt to assign sequence of size {} to extended slice of size {count}",
-                values.len()
-            ))),
-        }
+        self.set_slice(slice_of(slice)?, value)
     }
 
     fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -101,38 +76,12 @@ impl List {
         Ok(self.position(value, None, None)?.is_some())
     }
 
-    fn __richcmp__<'py>(
-        &self,
-        other: &Bound<'py, PyAny>,
-        operation: CompareOp,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        if let Ok(same) = other.cast::<Self>()
-            && self.raw.reference() == same.get().raw.reference()
-            && let Some(equal) = of_itself(operation)
-        {
-            return equal.into_bound_py_any(py);
-        }
-        match Self::operand(other)? {
-            Some(other) => self.to_list(py)?.rich_compare(other, operation),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
-    }
-
     fn __add__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        match Self::operand(other)? {
-            Some(other) => self.to_list(py)?.add(other),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
+        self.combine(other, |ours, other| ours.add(other))
     }
 
     fn __radd__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        match Self::operand(other)? {
-            Some(other) => other.add(self.to_list(py)?),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
+        self.combine(other, |ours, other| other.add(ours))
     }
 
     fn __iadd__(&self, values: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -159,22 +108,6 @@ impl List {
                 list.to_list(this.py())?.repr()?
             ))
         })
-    }
-
-    #[classattr]
-    const __hash__: Option<Py<PyAny>> = None;
-
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::generic(class, item)
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH, "_attach_list", &token)
     }
 
     /// Adds all elements of an iterable at the end, in one step unless more than 16,384 are longer than a word.
@@ -329,25 +262,8 @@ impl List {
         self.to_list(py)
     }
 
-    /// The same, by the name that proxies of `multiprocessing` have for it.
-    #[pyo3(name = "_getvalue")]
-    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        self.to_list(py)
-    }
-
     fn __copy__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.to_list(py)
-    }
-
-    fn __deepcopy__<'py>(
-        this: &Bound<'py, Self>,
-        memo: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::deep_copy(this, this.get().raw.place(), memo)
-    }
-
-    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.to_list(py)?.str()?.to_string())
     }
 
     /// Adds to a number in one step, and returns the sum.
@@ -468,9 +384,7 @@ impl List {
     fn verify(&self) -> PyResult<()> {
         Ok(self.raw.verify().map_err(Error::from)?)
     }
-}
-
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+});
 
 /// Unpickles a list.
 #[pyfunction]

@@ -3,11 +3,13 @@
 
 use onecopy::ContainerError;
 use onecopy::shared::{Exchanged, Incoming, RawList, Slice, Snapshot, Tries, WriterLock};
-use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySlice};
 
+use super::handle;
 use super::lock;
+use super::methods::Real;
 use super::update::Place;
 use super::wait::Quiet;
 use super::word::{self, Copies, Encoded, Objects, with_incoming};
@@ -82,6 +84,17 @@ impl List {
         Self { raw, spare }
     }
 
+    pub(super) fn fill(
+        this: &Bound<'_, Self>,
+        iterable: Option<&Bound<'_, PyAny>>,
+        named: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        handle::no_keywords("List", named)?;
+        let values = iterable.map(Encoded::all).transpose()?;
+        let values: Vec<Incoming<'_>> = values.iter().flatten().map(Encoded::incoming).collect();
+        Ok(this.get().raw.replace(&values).map_err(Error::from)?)
+    }
+
     /// Where an element is, or may be.
     pub(super) fn element<'a, 'py>(&'a self, py: Python<'py>, at: isize) -> Element<'a, 'py> {
         let (raw, at) = (&self.raw, at as i64);
@@ -108,6 +121,25 @@ impl List {
             }
         }
         Ok(())
+    }
+
+    /// Replaces the elements of a slice by those of an iterable.
+    pub(super) fn set_slice(&self, slice: Slice, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let values = Encoded::all_of(value, || {
+            PyTypeError::new_err(if slice.step == 1 {
+                "can only assign an iterable"
+            } else {
+                "must assign iterable to extended slice"
+            })
+        })?;
+        let values: Vec<Incoming<'_>> = values.iter().map(Encoded::incoming).collect();
+        match self.raw.set_slice(slice, &values).map_err(Error::from)? {
+            Ok(()) => Ok(()),
+            Err(count) => Err(PyValueError::new_err(format!(
+                "attempt to assign sequence of size {} to extended slice of size {count}",
+                values.len()
+            ))),
+        }
     }
 
     /// Why nothing could be popped.
@@ -157,13 +189,18 @@ impl List {
         }
         Ok(None)
     }
+}
 
-    /// What the other operand of a comparison or sum is as a list.
-    pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyList>>> {
+impl Real for List {
+    fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.to_list(py)?.into_any())
+    }
+
+    fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         if let Ok(other) = other.cast::<Self>() {
-            return other.get().to_list(other.py()).map(Some);
+            return other.get().real(other.py()).map(Some);
         }
-        Ok(other.cast::<PyList>().ok().cloned())
+        Ok(other.is_instance_of::<PyList>().then(|| other.clone()))
     }
 }
 

@@ -17,7 +17,7 @@
 //! | `reference` | how does a value stay what it is, instead of being copied? |
 //! | `mixed` | and a part of a value? |
 //! | `sync/` | how do processes wait for one another? |
-//! | `handle` | how is a container pickled and annotated? |
+//! | `handle`, `methods` | what do all of these have in common? |
 //! | `wait` | what happens while a lock is waited for? |
 #![allow(
     clippy::doc_markdown,
@@ -56,6 +56,7 @@ mod list;
 mod list_iterator;
 mod list_work;
 mod lock;
+mod methods;
 mod mixed;
 mod operators;
 mod pairs;

@@ -2,39 +2,26 @@
 #![forbid(unsafe_code)]
 
 use onecopy::shared::{DictKind, End, Part, RawDict};
-use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PySet, PyTuple, PyType};
+use pyo3::types::{PyDict, PySet, PyTuple};
 
 use super::dict_iterator::{DictIterator, iterate};
-use super::handle::{self, Given};
+use super::handle;
 use super::key::no_key;
 use super::keyed;
 use super::keyed_methods::keyed_methods;
 use super::lock::WriterLock;
+use super::methods::{Real as _, methods};
 pub(super) use super::set_work::Set;
-use super::set_work::{contains, delete, operand, set_of, sure_operand};
+use super::set_work::{contains, delete, set_of, sure_operand};
 use crate::column::spare::Spare;
 use crate::error::Error;
 use crate::value::repr::guarded;
 
-keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
+keyed_methods!(Set, _attach_set, "(iterable=..., /)", [real], {
     fn __contains__(&self, element: &Bound<'_, PyAny>) -> PyResult<bool> {
         contains(&self.raw, element)
-    }
-
-    fn __richcmp__<'py>(
-        &self,
-        other: &Bound<'py, PyAny>,
-        operation: CompareOp,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        match operand(other)? {
-            Some(other) => self.to_set(py)?.rich_compare(other, operation),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
     }
 
     fn __and__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -295,15 +282,5 @@ keyed_methods!(Set, _attach_set, "(iterable=..., /)", {
     ///     {'a'}
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
         self.to_set(py)
-    }
-
-    /// The same, by the name that proxies of `multiprocessing` have for it.
-    #[pyo3(name = "_getvalue")]
-    fn get_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PySet>> {
-        self.to_set(py)
-    }
-
-    fn __str__(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.to_set(py)?.str()?.to_string())
     }
 });

@@ -11,9 +11,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFrozenSet, PySet, PyTuple};
 
+use super::handle;
 use super::key::OwnedKey;
 use super::keyed;
 use super::lock;
+use super::methods::Real;
 use super::pairs::{Changes, Pairs, change};
 use super::word::{self, Objects};
 use crate::column::spare::Spare;
@@ -54,24 +56,30 @@ pub(crate) struct Set {
 
 static ABSTRACT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// What the other operand is as a real set, or a view of keys or items, if it is a set of some kind.
-pub(super) fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if let Ok(set) = other.cast::<Set>() {
-        return set.get().to_set(other.py()).map(|set| Some(set.into_any()));
+impl Real for Set {
+    fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.to_set(py)?.into_any())
     }
-    if other.is_instance_of::<PySet>() || other.is_instance_of::<PyFrozenSet>() {
-        return Ok(Some(other.clone()));
+
+    /// A view of keys or items stays one.
+    fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if let Ok(set) = other.cast::<Self>() {
+            return set.get().real(other.py()).map(Some);
+        }
+        if other.is_instance_of::<PySet>() || other.is_instance_of::<PyFrozenSet>() {
+            return Ok(Some(other.clone()));
+        }
+        let set = import_once(other.py(), &ABSTRACT, "_collections_abc", "Set")?;
+        Ok(other.is_instance(&set)?.then(|| other.clone()))
     }
-    let set = import_once(other.py(), &ABSTRACT, "_collections_abc", "Set")?;
-    Ok(other.is_instance(&set)?.then(|| other.clone()))
 }
 
-/// The same where Python has no second side to ask.
+/// The other operand of an operator in place: there Python has no second side to ask.
 pub(super) fn sure_operand<'py>(
     operator: &str,
     other: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if let Some(operand) = operand(other)? {
+    if let Some(operand) = Set::operand(other)? {
         return Ok(operand);
     }
     let name = other.get_type().name()?;
@@ -129,27 +137,12 @@ impl Set {
         Ok(set)
     }
 
-    /// What an operator makes of the real sets.
-    pub(super) fn combine<'py>(
-        &self,
-        other: &Bound<'py, PyAny>,
-        operator: impl FnOnce(Bound<'py, PyAny>, Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = other.py();
-        match operand(other)? {
-            Some(other) => operator(self.to_set(py)?.into_any(), other),
-            None => Ok(py.NotImplemented().into_bound(py)),
-        }
-    }
-
     pub(super) fn fill(
         this: &Bound<'_, Self>,
         iterable: Option<&Bound<'_, PyAny>>,
         named: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        if named.is_some_and(|named| !named.is_empty()) {
-            return Err(PyTypeError::new_err("Set() takes no keyword arguments"));
-        }
+        handle::no_keywords("Set", named)?;
         let (py, raw) = (this.py(), &this.get().raw);
         let mut pairs = Pairs::default();
         if let Some(iterable) = iterable {

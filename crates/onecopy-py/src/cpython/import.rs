@@ -8,21 +8,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// `sys.is_finalizing`, kept from the import of this extension: in the end `sys` cannot be imported either.
-static IS_FINALIZING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// Keeps what tells the end of the interpreter.
-pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
-    let make = || Ok(py.import("sys")?.getattr("is_finalizing")?.unbind());
-    made_once(py, &IS_FINALIZING, make).map(|_| ())
-}
-
-fn is_finalizing(py: Python<'_>) -> bool {
-    IS_FINALIZING.get(py).is_some_and(|function| {
-        let said = function.bind(py).call0();
-        said.is_ok_and(|said| said.is_truthy().unwrap_or(false))
-    })
-}
+use super::ending::is_finalizing;
 
 fn too_late(module: &str, cause: Option<PyErr>, py: Python<'_>) -> PyErr {
     let text = format!(

@@ -19,11 +19,12 @@
 //! | `slot` | how does a function that the interpreter calls directly reach code that may fail? |
 //! | `main` | which interpreter of the process is this? |
 //! | `symbol` | how are functions found that are not declared? |
-//! | `import` | what is made or found at its first use, and kept? |
+//! | `import`, `ending` | what is made or found at its first use, and kept? Until when can it be? |
 
 pub(crate) mod before;
 pub(crate) mod calibrate;
 pub(crate) mod containers;
+mod ending;
 pub(crate) mod export;
 pub(crate) mod header;
 pub(crate) mod immortal;
@@ -49,7 +50,6 @@ pub(crate) use main::check_main;
 /// Fails if this interpreter lays out what every image is made of in another way than is written here. What fewer need is
 /// looked at too, and told when somebody asks for it: `layouts` and `calibrate`.
 pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
-    import::prepare(py)?;
     pylong::check(py)?;
     items::check(py)?;
     unicode::check(py)?;

@@ -17,6 +17,8 @@
 //! store. What is read while `changes` is odd has no moment that lasts. And as long as `changes` stays the same, at most one
 //! change that moves nothing is seen.
 //!
+//! How often a read is tried, and what comes then: reading.rs.
+//!
 //! In a fork child that could be given no holds nobody looks: a reader finds no moment there, goes for the lock, and is
 //! refused (container.rs I3).
 //!
@@ -31,33 +33,10 @@ use super::layout::{ARMED, CHANGES, RECORD_WRITES, SEQ};
 use super::number_map::NumberMap;
 use super::past::Past;
 use super::record::Record;
-use crate::primitive::{AtomicU64, Ordering, fence};
+use crate::primitive::{Ordering, fence};
 
-/// Tries before a look is taken at the intent record, and before the lock is taken.
-const TRIES: u32 = 64;
-/// Tries of a long read before it takes the lock.
-const LONG_TRIES: u32 = 3;
-/// How often the reader of a whole container pins it before it takes the lock.
-const PINS: u32 = 2;
 /// What a look at the past has in place of a record.
 const OF_THE_PAST: Record = Record { at: 0, len: 1 };
-
-/// See [`retries`].
-static RETRIES: AtomicU64 = AtomicU64::new(0);
-
-/// How often this process has begun a read of a container anew, because a writer had disturbed it.
-#[must_use]
-pub fn retries() -> u64 {
-    // Relaxed: a sum, nothing is ordered by it.
-    RETRIES.load(Ordering::Relaxed)
-}
-
-#[cold]
-#[inline(never)]
-fn count_retry() {
-    // Relaxed: as in `retries`.
-    RETRIES.fetch_add(1, Ordering::Relaxed);
-}
 
 /// A container at a moment that has not passed yet, as far as [`Look::check`] says.
 #[derive(Debug, Clone, Copy)]
@@ -77,11 +56,18 @@ impl<'a> Look<'a> {
     /// What the holder of the lock sees (I1).
     #[inline(always)]
     pub(crate) fn locked(heap: &'a Heap) -> Self {
+        let counters = [SEQ, CHANGES].map(|at| heap.top.relaxed(at));
+        Self::new(heap, counters, Record::EMPTY)
+    }
+
+    /// What a read began with that found these counters, and a record to be laid over.
+    #[inline(always)]
+    fn new(heap: &'a Heap, [seq, changes]: [u64; 2], overlay: Record) -> Self {
         Self {
             heap,
-            seq: heap.top.relaxed(SEQ),
-            changes: heap.top.relaxed(CHANGES),
-            overlay: Record::EMPTY,
+            seq,
+            changes,
+            overlay,
             index: None,
             past: None,
         }
@@ -90,14 +76,7 @@ impl<'a> Look<'a> {
     /// What a point read began with that found `seq` even.
     #[inline(always)]
     fn of_point(heap: &'a Heap, seq: u64) -> Self {
-        Self {
-            heap,
-            seq,
-            changes: 0,
-            overlay: Record::EMPTY,
-            index: None,
-            past: None,
-        }
+        Self::new(heap, [seq, 0], Record::EMPTY)
     }
 
     /// The same look of a point read, for a function that is called: whatever is borrowed by one lies in memory, in the
@@ -108,14 +87,10 @@ impl<'a> Look<'a> {
     }
 
     /// The container as it was at a moment, of which these were the counters.
-    fn of_the_past(past: &'a Past<'a>, [seq, changes]: [u64; 2]) -> Self {
+    pub(super) fn of_the_past(past: &'a Past<'a>, counters: [u64; 2]) -> Self {
         Self {
-            heap: past.heap,
-            seq,
-            changes,
-            overlay: OF_THE_PAST,
-            index: None,
             past: Some(past),
+            ..Self::new(past.heap, counters, OF_THE_PAST)
         }
     }
 
@@ -139,7 +114,10 @@ impl<'a> Look<'a> {
     }
 
     /// Reads by this look. A record that is laid over is searched for every word, so a long one is put in order first.
-    fn read<T>(self, read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>) -> Result<T, Retry> {
+    pub(super) fn read<T>(
+        self,
+        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
+    ) -> Result<T, Retry> {
         if self.overlay.len <= RECORD_WRITES {
             return read(&self);
         }
@@ -315,14 +293,7 @@ impl Heap {
         } else {
             self.seen_record()?
         };
-        Some(Look {
-            heap: self,
-            seq,
-            changes,
-            overlay,
-            index: None,
-            past: None,
-        })
+        Some(Look::new(self, [seq, changes], overlay))
     }
 
     /// The writes of a change that moves nothing, is under way and is seen already; [`Record::EMPTY`] if there is none.
@@ -358,151 +329,23 @@ impl Heap {
         (seq & 1 == 0).then_some(Look::of_point(self, seq))
     }
 
-    /// A point read: `read` may be called several times, and what its last call gave counts. It does not ask for the moment.
-    ///
-    /// # Errors
-    /// The container is damaged, or the lock that a much disturbed reader takes is not to be had.
-    #[inline(always)]
-    pub(crate) fn read<T>(
-        &self,
-        mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
-    ) -> Result<T, ContainerError> {
-        if let Some(look) = self.point_look()
-            && let Ok(result) = read(&look)
-        {
-            return Ok(result);
-        }
-        self.read_again(&mut read)
-    }
-
-    /// The same after a first try that was disturbed.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn read_again<T>(
-        &self,
-        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
-    ) -> Result<T, ContainerError> {
-        for tried in 0..TRIES {
-            count_retry();
-            if let Some(look) = self.point_look() {
-                if let Ok(result) = read(&look) {
-                    return Ok(result);
-                }
-            } else if tried > 2 {
-                std::hint::spin_loop();
-            }
-        }
-        // The writer was put off its processor, stopped or killed between its commit and its last write.
-        for _ in 0..TRIES {
-            count_retry();
-            if let Some(result) = self.read_past_writer(read) {
-                return Ok(result);
-            }
-        }
-        self.read_locked(read)
-    }
-
-    /// Reads as if the committed writes in the intent record were done, which move something.
-    fn read_past_writer<T>(
-        &self,
-        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
-    ) -> Option<T> {
+    /// A look past a writer, at the committed writes in its intent record as if they were done, which move something.
+    pub(super) fn look_past_writer(&self) -> Option<Look<'_>> {
         if self.container.is_void() {
             return None;
         }
         let changes = self.top.acquire(CHANGES);
         let seq = self.top.acquire(SEQ);
         if seq & 1 == 0 {
-            return read(&self.look()?).ok();
+            return self.look();
         }
         let overlay = self.armed_record().ok()?;
         if overlay.is_empty() {
             return None;
         }
-        // The record is that change's, and stays so, as long as both counters stay the same: what `read` ends with.
-        let look = Look {
-            heap: self,
-            seq,
-            changes,
-            overlay,
-            index: None,
-            past: None,
-        };
-        look.check().ok()?;
-        look.read(read).ok()
-    }
-
-    /// Reads under the lock: there `Retry` means damage.
-    fn read_locked<T>(
-        &self,
-        read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>,
-    ) -> Result<T, ContainerError> {
-        let locked = self.lock()?;
-        let result = read(&Look::locked(self));
-        drop(locked);
-        result.map_err(|Retry| self.corrupt(0, "a container that leads nowhere").into())
-    }
-
-    /// A read of many words that have to be of one moment: a few tries, then the lock. `read` looks at
-    /// [`Look::is_current`] from time to time, so that a try that has failed ends early.
-    ///
-    /// # Errors
-    /// As in [`Heap::read`].
-    pub(crate) fn read_long<T>(
-        &self,
-        mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
-    ) -> Result<T, ContainerError> {
-        match self.read_beside(&mut read) {
-            Some(result) => Ok(result),
-            None => self.read_locked(&mut read),
-        }
-    }
-
-    /// The same for a read of up to the whole container, which no writer waits for: a few tries, then the past.
-    ///
-    /// # Errors
-    /// As in [`Heap::read`].
-    pub(crate) fn read_whole<T>(
-        &self,
-        mut read: impl FnMut(&Look<'_>) -> Result<T, Retry>,
-    ) -> Result<T, ContainerError> {
-        if let Some(result) = self.read_beside(&mut read) {
-            return Ok(result);
-        }
-        for _ in 0..PINS {
-            let Some((past, counters)) = self.pin()? else {
-                break;
-            };
-            let look = Look::of_the_past(&past, counters);
-            if let Ok(result) = read(&look)
-                && look.is_valid()
-            {
-                return Ok(result);
-            }
-            count_retry();
-        }
-        self.read_locked(&mut read)
-    }
-
-    /// A few tries of a long read, without the lock.
-    fn read_beside<T>(&self, read: &mut dyn FnMut(&Look<'_>) -> Result<T, Retry>) -> Option<T> {
-        for _ in 0..LONG_TRIES {
-            if let Some(look) = self.look()
-                && let Ok(result) = look.read(read)
-                && look.is_current()
-            {
-                return Some(result);
-            }
-            count_retry();
-        }
-        self.read_past_writer(&mut |look: &Look<'_>| {
-            let result = read(look)?;
-            if look.is_current() {
-                Ok(result)
-            } else {
-                Err(Retry)
-            }
-        })
+        // The record is that change's, and stays so, as long as both counters stay the same: what a read ends with.
+        let look = Look::new(self, [seq, changes], overlay);
+        look.is_valid().then_some(look)
     }
 }
 

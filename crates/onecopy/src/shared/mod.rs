@@ -4,12 +4,13 @@
 //! process that dies in the middle of a change leaves behind is that change done or not begun.
 //!
 //! * `words` is the only way to the bytes; `layout` says where everything stands.
-//! * `lock`, `change` and `heap` make every change all-or-nothing; `look` reads beside writers, `past` what is long.
+//! * `lock`, `change` and `heap` make every change all-or-nothing; `look` and `reading` read beside writers, `past` what is long.
 //! * `tries` runs what others wrote, without the lock.
 //! * `value` says what a word means; `reference` and `referring`, how one means another object of the store.
 //! * `mixed` is plain data in which there are containers, as one value.
 //! * `snapshot` is a copy of what was in a container at one moment.
 //! * `usage` says what containers use their memory for.
+//! * `stored` makes and finds containers in the store, and hands them over.
 //! * `array` is the container without a heap: elements in one piece, written in place.
 //! * `sync` is waiting for one another: queues, locks, semaphores, events, conditions, barriers.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
@@ -45,11 +46,13 @@ mod look;
 mod mixed;
 mod number_map;
 mod past;
+mod reading;
 mod record;
 mod reference;
 mod referring;
 mod rust_value;
 mod snapshot;
+mod stored;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -69,8 +72,9 @@ pub use dict::{
 pub use error::ContainerError;
 pub use list::{Added, Exchanged, Iter, List, ListError, ListLock, RawList, Slice};
 pub use lock::{SleepHook, WriterLock, set_sleep_hook};
-pub use look::{Moment, retries};
+pub use look::Moment;
 pub use mixed::Mixed;
+pub use reading::retries;
 pub use reference::Reference;
 pub use rust_value::Value;
 pub use snapshot::Snapshot;

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
 use super::super::handle;
+use super::super::methods::methods;
 use super::super::word::{self, Objects, with_incoming};
 use super::patience;
 use crate::cpython::{import_once, made_once};
@@ -121,8 +122,7 @@ fn broken(py: Python<'_>) -> PyErr {
     }
 }
 
-#[pymethods]
-impl Barrier {
+methods!(Barrier, [same, uncopied], {
     #[new]
     #[pyo3(signature = (parties, action = None, timeout = None))]
     fn new(
@@ -219,22 +219,6 @@ impl Barrier {
         format!("<onecopy.Barrier, {state}>")
     }
 
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.raw.reference() == other.get().raw.reference()
-    }
-
-    fn __hash__(&self) -> u64 {
-        handle::hash(&self.raw.reference())
-    }
-
-    fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
-    fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
     /// What may be in an action, a container say, is pickled as what else is handed over is.
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<Reduced<'py>> {
         static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -245,7 +229,7 @@ impl Barrier {
         let action = more.action.as_ref().map(|action| action.clone_ref(py));
         Ok((attach, (token, action, more.timeout)))
     }
-}
+});
 
 type Reduced<'py> = (
     Bound<'py, PyAny>,

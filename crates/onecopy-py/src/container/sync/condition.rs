@@ -7,10 +7,10 @@ use onecopy::ContainerError;
 use onecopy::shared::{self, Mutex};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::super::handle;
+use super::super::methods::methods;
 use super::lock::mutex_of;
 use super::patience;
 use crate::error::Error;
@@ -71,8 +71,7 @@ fn not_held() -> PyErr {
     PyRuntimeError::new_err("the condition's lock must be held: use it in `with condition:`")
 }
 
-#[pymethods]
-impl Condition {
+methods!(Condition, [same, uncopied, token(_attach_condition)], {
     #[new]
     #[pyo3(signature = (lock = None))]
     fn new(lock: Option<Bound<'_, PyAny>>) -> PyResult<Self> {
@@ -191,29 +190,7 @@ impl Condition {
     fn __repr__(&self) -> String {
         format!("<onecopy.Condition, {} wait>", self.raw.waiting())
     }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.raw.reference() == other.get().raw.reference()
-    }
-
-    fn __hash__(&self) -> u64 {
-        handle::hash(&self.raw.reference())
-    }
-
-    fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
-    fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH, "_attach_condition", &token)
-    }
-}
+});
 
 /// Unpickles a condition.
 #[pyfunction]

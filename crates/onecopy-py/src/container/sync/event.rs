@@ -3,9 +3,9 @@
 
 use onecopy::shared;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::super::handle;
+use super::super::methods::methods;
 use super::patience;
 use crate::error::Error;
 
@@ -24,8 +24,7 @@ pub(crate) struct Event {
     pub(super) raw: shared::Event,
 }
 
-#[pymethods]
-impl Event {
+methods!(Event, [same, uncopied, token(_attach_event)], {
     #[new]
     fn new() -> PyResult<Self> {
         let store = handle::store()?;
@@ -64,30 +63,7 @@ impl Event {
             "<onecopy.Event, not set>"
         }
     }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.raw.reference() == other.get().raw.reference()
-    }
-
-    fn __hash__(&self) -> u64 {
-        handle::hash(&self.raw.reference())
-    }
-
-    fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
-    fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
-    fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-        let token = this.get().raw.token().map_err(Error::from)?;
-        handle::reduce(this.py(), &ATTACH, "_attach_event", &token)
-    }
-}
-
-static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+});
 
 /// Unpickles an event.
 #[pyfunction]

@@ -5,10 +5,10 @@ use onecopy::ContainerError;
 use onecopy::shared::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::super::handle;
+use super::super::methods::methods;
 use super::patience;
 use crate::error::Error;
 use crate::value::Truth;
@@ -16,8 +16,7 @@ use crate::value::Truth;
 /// The methods of both, as `PyO3` takes one block of methods for each class. `release` stands in each, since its text differs.
 macro_rules! lock_methods {
     ($class:ident, $is_recursive:literal, $attach:ident, $not_held:literal, { $($release:tt)* }) => {
-        #[pymethods]
-        impl $class {
+        methods!($class, [same, uncopied, token($attach)], {
             #[new]
             fn new() -> PyResult<Self> {
                 let store = handle::store()?;
@@ -70,29 +69,7 @@ macro_rules! lock_methods {
                     concat!("<onecopy.", stringify!($class), ", free>")
                 }
             }
-
-            fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-                self.raw.reference() == other.get().raw.reference()
-            }
-
-            fn __hash__(&self) -> u64 {
-                handle::hash(&self.raw.reference())
-            }
-
-            fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
-                Err(handle::no_copy(this))
-            }
-
-            fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
-                Err(handle::no_copy(this))
-            }
-
-            fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-                static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                let token = this.get().raw.token().map_err(Error::from)?;
-                handle::reduce(this.py(), &ATTACH, stringify!($attach), &token)
-            }
-        }
+        });
 
         impl $class {
             #[inline(always)]

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use super::super::handle;
+use super::super::methods::methods;
 use super::super::word::{self, Objects, with_incoming};
 use super::lease::{self, Lease};
 use super::patience;
@@ -137,8 +138,7 @@ impl Queue {
     }
 }
 
-#[pymethods]
-impl Queue {
+methods!(Queue, [same, uncopied, typed], {
     #[new]
     #[pyo3(signature = (maxsize = 0))]
     fn new(maxsize: i64) -> PyResult<Self> {
@@ -286,30 +286,6 @@ impl Queue {
         format!("<onecopy.{name}, {} items>", self.raw.len())
     }
 
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        class: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        handle::generic(class, item)
-    }
-
-    fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.raw.reference() == other.get().raw.reference()
-    }
-
-    fn __hash__(&self) -> u64 {
-        handle::hash(&self.raw.reference())
-    }
-
-    fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
-    fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(handle::no_copy(this))
-    }
-
     fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
         let raw = &this.get().raw;
         let token = raw.token().map_err(Error::from)?;
@@ -319,7 +295,7 @@ impl Queue {
             handle::reduce(this.py(), &ATTACH, "_attach_queue", &token)
         }
     }
-}
+});
 
 static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static ATTACH_LIFO: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -4,10 +4,10 @@
 use onecopy::shared::{self, Released};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
 use super::super::handle;
+use super::super::methods::methods;
 use super::patience;
 use crate::error::Error;
 use crate::value::Truth;
@@ -37,8 +37,7 @@ fn release(raw: &shared::Semaphore, count: i64) -> PyResult<()> {
 /// The methods of both, as `PyO3` takes one block of methods for each class. `release` stands in each, since its text differs.
 macro_rules! semaphore_methods {
     ($class:ident, $is_bounded:literal, $attach:ident, { $($release:tt)* }) => {
-        #[pymethods]
-        impl $class {
+        methods!($class, [same, uncopied, token($attach)], {
             #[new]
             #[pyo3(signature = (value = 1))]
             fn new(value: i64) -> PyResult<Self> {
@@ -88,29 +87,7 @@ macro_rules! semaphore_methods {
                 let name = stringify!($class);
                 format!("<onecopy.{name}, {} to be had>", self.raw.units())
             }
-
-            fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-                self.raw.reference() == other.get().raw.reference()
-            }
-
-            fn __hash__(&self) -> u64 {
-                handle::hash(&self.raw.reference())
-            }
-
-            fn __copy__(this: &Bound<'_, Self>) -> PyResult<()> {
-                Err(handle::no_copy(this))
-            }
-
-            fn __deepcopy__(this: &Bound<'_, Self>, _memo: &Bound<'_, PyAny>) -> PyResult<()> {
-                Err(handle::no_copy(this))
-            }
-
-            fn __reduce__<'py>(this: &Bound<'py, Self>) -> PyResult<handle::Reduced<'py>> {
-                static ATTACH: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                let token = this.get().raw.token().map_err(Error::from)?;
-                handle::reduce(this.py(), &ATTACH, stringify!($attach), &token)
-            }
-        }
+        });
 
         /// Unpickles a semaphore.
         #[pyfunction]

@@ -27,7 +27,8 @@
 //!
 //! * `hash` prepares keys; `index` finds them and `segment` makes room for them; `entry` is where they are; `order` keeps
 //!   their order.
-//! * `point` is what takes nanoseconds; `add` adds; `update` sets many; `whole` makes a dict anew; `read` copies many.
+//! * `point` is what takes nanoseconds; `take` takes keys out; `add` adds; `update` sets many; `whole` makes a dict anew;
+//!   `read` copies many.
 //! * `api`, `set` and `counter` are for Rust programs; `check` looks at the invariants.
 #![forbid(unsafe_code)]
 #![allow(
@@ -48,6 +49,7 @@ mod raw;
 mod read;
 mod segment;
 mod set;
+mod take;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -57,10 +59,11 @@ pub use add::KeyAdded;
 pub use api::{Dict, DictError, DictLock, Items};
 pub use counter::Counter;
 pub use hash::{Canonical, Key, canonical, refusal};
-pub use point::{End, KeyExchanged};
+pub use point::KeyExchanged;
 pub use raw::{DictKind, RawDict};
 pub(crate) use raw::{STATE, len_of};
 pub use read::Part;
 pub use set::Set;
+pub use take::End;
 
 use raw::{FIRST, INDEX, KEY_AT, LEN_MOST, OFFSET, ORDER, PLACE_AT, VALUE_AT, state, used_of};

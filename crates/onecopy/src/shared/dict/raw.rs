@@ -7,6 +7,7 @@ use super::super::heap::Heap;
 use super::super::layout::{HASH_KEYS, ROOT0, ROOT1, ROOT3, ROOT4};
 use super::super::lock::{Locked, WriterLock};
 use super::super::reference::Reference;
+use super::super::stored::{Stored, handed_over};
 use super::super::value::{Incoming, Word};
 use super::hash::{Key, Secret};
 use crate::store::{Container, Store, Token};
@@ -79,8 +80,29 @@ impl DictKind {
     }
 }
 
-fn is_kind(kind: u8) -> bool {
-    DictKind::of(kind).is_some()
+handed_over!(RawDict, "dict");
+
+impl Stored for RawDict {
+    /// The first of several.
+    const KIND: u8 = DictKind::Dict as u8;
+    const INSIDE: Inside = Inside {
+        each_word,
+        renew: |heap| Self::of(heap.clone()).shrink(&Locked::of_holder(heap)),
+    };
+
+    fn is_kind(kind: u8) -> bool {
+        DictKind::of(kind).is_some()
+    }
+
+    fn of(heap: Heap) -> Self {
+        let word = |at| heap.words.relaxed(heap.head + at);
+        let secret = Secret(word(HASH_KEYS), word(HASH_KEYS + 8));
+        Self { heap, secret }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
 }
 
 impl RawDict {
@@ -95,55 +117,13 @@ impl RawDict {
     /// # Errors
     /// No memory for it.
     pub fn create(store: &Store, kind: DictKind) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::create(store, kind as u8, INSIDE)?))
+        Ok(Self::of(Heap::create(store, kind as u8, Self::INSIDE)?))
     }
 
     /// What the dict is.
     #[must_use]
     pub fn kind(&self) -> DictKind {
         DictKind::of(self.heap.container.kind()).unwrap_or(DictKind::Dict)
-    }
-
-    /// Turns a token into the dict, in any process of the same user.
-    ///
-    /// # Errors
-    /// It is gone, or what the token leads to is no dict.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        Self::open(Container::attach(token)?)
-    }
-
-    fn open(container: Container) -> Result<Self, ContainerError> {
-        Ok(Self::of(Heap::open(container, is_kind, INSIDE)?))
-    }
-
-    /// The dict that a reference is to.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let container = reference.container();
-        let container = container.filter(|container| is_kind(container.kind()));
-        container.cloned().map(Self::open).transpose()
-    }
-
-    /// A reference to it, to be put into another container.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        Reference::of_container(&self.heap.container)
-    }
-
-    /// A token for another process. It counts as an interest in the dict until it is attached once.
-    ///
-    /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
-    }
-
-    pub(super) fn of(heap: Heap) -> Self {
-        let word = |at| heap.words.relaxed(heap.head + at);
-        let secret = Secret(word(HASH_KEYS), word(HASH_KEYS + 8));
-        Self { heap, secret }
     }
 
     /// Where the dict begins in its store: two handles with the same are of the same dict.
@@ -172,11 +152,6 @@ impl RawDict {
         self.heap.corrupt(self.heap.head + at, what).into()
     }
 }
-
-const INSIDE: Inside = Inside {
-    each_word,
-    renew: |heap| RawDict::of(heap.clone()).shrink(&Locked::of_holder(heap)),
-};
 
 fn each_word(heap: &Heap, take: &mut dyn FnMut(u64)) -> Result<(), ContainerError> {
     let locked = Locked::of_holder(heap);

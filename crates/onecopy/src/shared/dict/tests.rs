@@ -19,6 +19,7 @@ use super::hash::Secret;
 use super::*;
 use crate::shared::Value;
 use crate::shared::layout::HASH_KEYS;
+use crate::shared::stored::Stored as _;
 use crate::store::Store;
 
 /// A dict whose hashes are always the same.

@@ -6,6 +6,7 @@ use super::super::head::Inside;
 use super::super::heap::Heap;
 use super::super::lock::{Locked, WriterLock};
 use super::super::reference::Reference;
+use super::super::stored::{Stored, handed_over};
 use super::place::State;
 use super::roots::{BASE, DIRECTORY_AT, LEN, OFFSET, PER};
 use crate::store::{Container, Store, Token};
@@ -20,6 +21,21 @@ pub struct RawList {
 /// What the container's head says it is.
 pub(crate) const KIND: u8 = 1;
 
+handed_over!(RawList, "list");
+
+impl Stored for RawList {
+    const KIND: u8 = KIND;
+    const INSIDE: Inside = Inside { each_word, renew };
+
+    fn of(heap: Heap) -> Self {
+        Self { heap }
+    }
+
+    fn heap(&self) -> &Heap {
+        &self.heap
+    }
+}
+
 impl RawList {
     /// The writers' lock.
     #[must_use]
@@ -33,39 +49,8 @@ impl RawList {
     /// No memory for it.
     pub fn create(store: &Store) -> Result<Self, ContainerError> {
         Ok(Self {
-            heap: Heap::create(store, KIND, INSIDE)?,
+            heap: Heap::create(store, KIND, Self::INSIDE)?,
         })
-    }
-
-    /// Turns a token into the list, in any process of the same user.
-    ///
-    /// # Errors
-    /// It is gone, or what the token leads to is no list.
-    pub fn attach(token: &Token) -> Result<Self, ContainerError> {
-        Self::open(Container::attach(token)?)
-    }
-
-    fn open(container: Container) -> Result<Self, ContainerError> {
-        Ok(Self {
-            heap: Heap::open(container, |kind| kind == KIND, INSIDE)?,
-        })
-    }
-
-    /// The list that a reference is to.
-    ///
-    /// # Errors
-    /// It is damaged.
-    pub fn of_reference(reference: &Reference) -> Result<Option<Self>, ContainerError> {
-        let container = reference
-            .container()
-            .filter(|container| container.kind() == KIND);
-        container.cloned().map(Self::open).transpose()
-    }
-
-    /// A reference to it, to be put into another container.
-    #[must_use]
-    pub fn reference(&self) -> Reference {
-        Reference::of_container(&self.heap.container)
     }
 
     /// Where the list begins in its store: two handles with the same are of the same list.
@@ -73,17 +58,7 @@ impl RawList {
     pub fn place(&self) -> u64 {
         self.heap.head
     }
-
-    /// A token for another process. It counts as an interest in the list until it is attached once.
-    ///
-    /// # Errors
-    /// The store's table of tokens is full.
-    pub fn token(&self) -> Result<Token, ContainerError> {
-        Ok(self.heap.container.token()?)
-    }
 }
-
-const INSIDE: Inside = Inside { each_word, renew };
 
 /// Makes the list anew in as little memory as it needs.
 pub(crate) fn renew(heap: &Heap) -> Result<(), ContainerError> {
