@@ -447,3 +447,22 @@ def test_a_nan_is_one_key() -> None:
     held = DICT({nan: 1})
     assert float("nan") in held
     assert nan not in {next(iter(held)): 1}
+
+
+def compared(compare: Callable[[Any, Any], bool], one: Any, other: Any) -> bool | type[TypeError]:
+    """What a comparison gives, or that there is none."""
+    try:
+        return compare(one, other)
+    except TypeError:
+        return TypeError
+
+
+@pytest.mark.parametrize("make", [LIST, SET, lambda values: DICT(enumerate(values))], ids=["list", "set", "dict"])
+def test_a_container_is_to_itself_what_a_real_one_is_whatever_is_in_it(make: Any) -> None:
+    """A NaN equals itself in a container that is itself, though each read makes another object of it."""
+    nan = float("nan")
+    held = make([nan])
+    real = held.to_python()
+    for compare in (OP.eq, OP.ne, OP.le, OP.lt, OP.ge, OP.gt):
+        assert compared(compare, held, held) == compared(compare, real, real), compare
+        assert compared(compare, held, make([nan])) == compared(compare, real, make([nan]).to_python()), compare

@@ -73,6 +73,8 @@ impl Dict {
 }
 
 impl Real for Dict {
+    const IS_ORDERED: bool = false;
+
     fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(keyed::to_dict(py, &self.raw)?.into_any())
     }

@@ -6,7 +6,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use onecopy::shared::Reference;
 use onecopy::{Store, Token};
-use pyo3::basic::CompareOp;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -34,15 +33,6 @@ pub(super) fn reduce<'py>(
 ) -> PyResult<Reduced<'py>> {
     let attach = own_function(py, known, attach)?;
     Ok((attach, (PyBytes::new(py, &token.to_bytes()),)))
-}
-
-/// What a container is to itself, whatever is in it: it may be itself.
-pub(super) fn of_itself(operation: CompareOp) -> Option<bool> {
-    match operation {
-        CompareOp::Eq => Some(true),
-        CompareOp::Ne => Some(false),
-        _ => None,
-    }
 }
 
 /// The hash of what compares by the object of the store that it stands for.

@@ -14,15 +14,29 @@
 //! | `filled`, the last | `__init__` by `Class::fill`; no `hash`, as it compares by what is in it |
 #![forbid(unsafe_code)]
 
+use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
 
 /// A container that has the operators of a real list, dict or set, and leaves them to it.
 pub(super) trait Real {
+    /// Whether it can be less than another.
+    const IS_ORDERED: bool = true;
+
     /// What is in it at one moment.
     fn real<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
 
     /// What the other operand is as a real object, if it is of the kind.
     fn operand<'py>(other: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>>;
+
+    /// What it is to itself, whatever is in it: it may be itself, or a NaN.
+    fn to_itself(operation: CompareOp) -> Option<bool> {
+        match operation {
+            CompareOp::Eq => Some(true),
+            CompareOp::Ne => Some(false),
+            CompareOp::Le | CompareOp::Ge => Self::IS_ORDERED.then_some(true),
+            CompareOp::Lt | CompareOp::Gt => Self::IS_ORDERED.then_some(false),
+        }
+    }
 
     /// What an operator makes of the real objects.
     fn combine<'py>(
@@ -86,12 +100,12 @@ macro_rules! methods {
                 other: &Bound<'py, PyAny>,
                 operation: ::pyo3::basic::CompareOp,
             ) -> PyResult<Bound<'py, PyAny>> {
-                use $crate::container::{handle::of_itself, methods::Real as _};
+                use $crate::container::methods::Real as _;
                 if let Ok(same) = other.cast::<Self>()
                     && self.raw.reference() == same.get().raw.reference()
-                    && let Some(equal) = of_itself(operation)
+                    && let Some(result) = Self::to_itself(operation)
                 {
-                    return ::pyo3::IntoPyObjectExt::into_bound_py_any(equal, other.py());
+                    return ::pyo3::IntoPyObjectExt::into_bound_py_any(result, other.py());
                 }
                 self.combine(other, |ours, other| ours.rich_compare(other, operation))
             }
