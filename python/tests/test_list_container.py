@@ -381,7 +381,7 @@ def test_a_signals_handler_ends_the_wait_for_a_lock() -> None:
 
 
 def test_a_token_that_nobody_unpickles_can_be_given_up() -> None:
-    onecopy.collect()  # what dead workers of other tests held
+    onecopy.collect(max_age=0)  # what other tests left: holds of dead workers, and tokens
     before = onecopy.stats()
     held = LIST(["some longer text"] * 1000)
     pickle.dumps(held)
