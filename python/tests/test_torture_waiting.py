@@ -12,7 +12,7 @@ import pytest
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 sys.path.insert(0, str(TOOLS))
 
-from torture_waiting import compare  # noqa: E402
+from torture_waiting import compare, names_of_nobody  # noqa: E402
 
 
 def test_nothing_is_lost_when_processes_are_killed() -> None:
@@ -24,6 +24,33 @@ def test_nothing_is_lost_when_processes_are_killed() -> None:
     for one in found:
         assert one["kills"] > 15
         assert one["items"] > 0
+
+
+OTHER_PROGRAM = """
+from multiprocessing import shared_memory
+memory = shared_memory.SharedMemory(create=True, size=1)
+print(memory._name, flush=True)
+input()
+memory.close()
+input()
+memory.unlink()
+"""
+
+
+def test_only_names_that_nobody_uses_are_left_behind() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", OTHER_PROGRAM], stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        name = other.stdout.readline().strip().removeprefix("/")
+        assert Path("/dev/shm", name).exists()  # noqa: S108 - another program's
+        assert name not in names_of_nobody()
+        other.stdin.write("\n")
+        other.stdin.flush()
+        while name not in names_of_nobody():  # until it has let the memory go
+            assert other.poll() is None
+        other.stdin.write("\n")
+    assert name not in names_of_nobody()
 
 
 GOOD = [
