@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import stat
 import sys
 import warnings
 import weakref
@@ -63,7 +64,7 @@ def is_hash(in_store: bool) -> bool:
             if found[1] is None:
                 return True
             if in_store and _is_file(frame.f_locals.get(found[1])):
-                _warn_of_file()
+                _warn_of_file(frame)
                 return False
         if frame.f_globals.get("__name__") not in _PICKLING:
             return False
@@ -74,7 +75,7 @@ def is_hash(in_store: bool) -> bool:
 def _look() -> None:
     """Finds the functions whose modules have been imported."""
     global _looked_at  # noqa: PLW0603 - once per process and set of modules
-    _looked_at = len(sys.modules)
+    count = len(sys.modules)
     for module, name, *variable in (*_HASHING, *_SAVING, (__name__, "dask_token")):
         function: Any = sys.modules.get(module)
         for part in name.split("."):
@@ -82,20 +83,50 @@ def _look() -> None:
         code = getattr(function, "__code__", None)
         if code is not None:
             _found[id(code)] = (code, variable[0] if variable else None)
+    # Last: until then other threads have to look for themselves.
+    _looked_at = count
 
 
 def _is_file(target: object) -> bool:
-    """Whether something is a path, or a file that has one."""
-    return isinstance(target, (str, os.PathLike)) or isinstance(getattr(target, "name", None), str)
+    """Whether something is a path, or a file that has one: no pipe, socket, terminal or memory."""
+    try:
+        if isinstance(target, (str, os.PathLike)):
+            return not os.path.exists(target) or os.path.isfile(target)  # noqa: PTH110, PTH113 - may be any text
+        opened: Any = target
+        name = opened.name
+        if not isinstance(name, str) or not name:
+            return False
+        return _is_regular(opened)
+    except Exception:  # noqa: BLE001 - somebody else's code, which is asked for the sake of a warning alone
+        return False
 
 
-def _warn_of_file() -> None:
+def _is_regular(opened: Any) -> bool:
+    """Whether a file with a name is one on a disk, or has no descriptor to tell: a file inside an archive, say."""
+    try:
+        descriptor = opened.fileno()
+    except (AttributeError, OSError):
+        return True
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def _warn_of_file(saving: FrameType) -> None:
+    """Warns whoever called the library one of whose functions pickles into a file."""
     text = (
         "a view is pickled into a file, where it is a token, not data: it can be read while processes of this program "
         "live, and not later; onecopy.save(view, path) writes the data"
     )
-    # To the caller of the function that pickles, in whatever library that is.
-    warnings.warn(text, RuntimeWarning, stacklevel=3)
+    library, level = _package(saving), 1
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as `warnings` looks for it
+    is_above = False
+    while frame is not None and not (is_above and _package(frame) != library):
+        is_above = is_above or frame is saving
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RuntimeWarning, stacklevel=level)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def dask_token(view: object) -> bytes:

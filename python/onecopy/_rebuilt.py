@@ -45,14 +45,18 @@ class _Noted:
     def write(self) -> None:
         """Leaves the sums for others. A program does not fail because it may be measured."""
         sums: dict[str, int] = {}
-        for key, (_, place, _) in self.images.items():
-            sums[place] = sums.get(place, 0) + self.sizes[key]
+        # A copy: the garbage collector may run anywhere here and let an image go, which calls `_forget()`.
+        for key, (_, place, _) in list(self.images.items()):
+            sums[place] = sums.get(place, 0) + self.sizes.get(key, 0)
         with contextlib.suppress(OSError):
             file = os.memfd_create(_NAME)
-            os.write(file, json.dumps({"pid": os.getpid(), "images": sums}).encode())
-            if self.file >= 0:
-                os.close(self.file)
-            self.file = file
+            try:
+                os.write(file, json.dumps({"pid": os.getpid(), "images": sums}).encode())
+                file, self.file = self.file, file
+            finally:
+                # The last one, or this one if it could not be written.
+                if file >= 0:
+                    os.close(file)
 
 
 _noted: _Noted | None = None

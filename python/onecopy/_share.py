@@ -89,17 +89,21 @@ _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 def share(data: View, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> View: ...
 @overload
 def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but pickled whole
-    data: Whole, *, huge: Huge = "auto", progress: Progress = False
+    data: Whole, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> ObjectView[Whole]: ...
 @overload
 def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Atom: ...
 @overload
 def share(
-    data: np.ndarray[Shape, DType], *, huge: Huge = "auto", progress: Progress = False
+    data: np.ndarray[Shape, DType], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> SharedArray[Shape, DType]: ...
 @overload
 def share(
-    data: np.ndarray[Shape, np.dtype[np.object_]], *, huge: Huge = "auto", progress: Progress = False
+    data: np.ndarray[Shape, np.dtype[np.object_]],
+    *,
+    huge: Huge = "auto",
+    progress: Progress = False,
+    strict: bool = False,
 ) -> ObjectView[np.ndarray[Shape, np.dtype[np.object_]]]: ...
 @overload
 def share(
@@ -107,7 +111,7 @@ def share(
 ) -> ListView[Atom]: ...
 @overload
 def share(  # type: ignore[overload-overlap]  # only str keys make a table
-    data: list[dict[str, V]], *, huge: Huge = "auto", progress: Progress = False
+    data: list[dict[str, V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> Rows[V]: ...
 @overload
 def share(
@@ -141,7 +145,7 @@ def share(
 ) -> DictView[K, Atom]: ...
 @overload
 def share(
-    data: dict[K, list[Atom]], *, huge: Huge = "auto", progress: Progress = False
+    data: dict[K, list[Atom]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> DictView[K, ListView[Atom]]: ...
 @overload
 def share(
@@ -149,7 +153,7 @@ def share(
 ) -> DictView[K, Items[V]]: ...
 @overload
 def share(
-    data: dict[K, dict[T, V]], *, huge: Huge = "auto", progress: Progress = False
+    data: dict[K, dict[T, V]], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> DictView[K, DictView[T, V]]: ...
 @overload
 def share(

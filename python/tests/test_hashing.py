@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import types
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -148,3 +149,17 @@ def test_what_was_pickled_to_be_hashed_is_read_in_the_same_process_alone() -> No
 def test_what_is_sent_by_a_function_that_was_called_by_a_hash_is_still_a_token() -> None:
     joblib_hash(onecopy.share([1]))
     assert pickle.loads(pickle.dumps(onecopy.share([1, 2]))) == [1, 2]
+
+
+def test_a_thread_that_comes_while_another_looks_for_functions_looks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    class Slow(types.ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            seen.append(_purpose._looked_at == len(sys.modules))
+            raise AttributeError(name)
+
+    monkeypatch.setitem(sys.modules, "slow_module", Slow("slow_module"))
+    monkeypatch.setattr(_purpose, "_HASHING", (("slow_module", "function"), *_purpose._HASHING))
+    pickle.dumps(onecopy.share([1]))
+    assert seen == [False]

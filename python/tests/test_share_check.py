@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import collections
+import os
 import warnings
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 import onecopy
+from onecopy import _rebuilt
 from onecopy.errors import RebuiltWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Trie:
@@ -95,3 +101,35 @@ def test_buffers_are_not_rebuilt() -> None:
     report = onecopy.share_check({"frame": pytest.importorskip("pandas").DataFrame({"x": np.arange(300_000)})})
     assert report.rebuilt_bytes < 10_000
     assert report.bytes > 2_000_000
+
+
+class Place(str):  # noqa: SLOT000 - it has an attribute that mypy is to know
+    """A place that lets go of an image when it is looked up, as the garbage collector may at any time."""
+
+    let_go: Callable[[], object]
+
+    def __hash__(self) -> int:
+        self.let_go()
+        return super().__hash__()
+
+
+def test_an_image_may_go_while_sums_are_written() -> None:
+    noted: Any = _rebuilt._Noted()
+    place: Any = Place("one")
+    place.let_go = lambda: (noted.images.pop(2, None), noted.sizes.pop(2, None))
+    noted.images.update({1: (None, place, set()), 2: (None, "two", set())})
+    noted.sizes.update({1: 10, 2: 20})
+    noted.write()
+    os.close(noted.file)
+
+
+def test_sums_that_cannot_be_written_leave_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError("no memory")
+
+    noted = _rebuilt._Noted()
+    before = set(Path("/proc/self/fd").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        noted.write()
+    assert set(Path("/proc/self/fd").iterdir()) == before

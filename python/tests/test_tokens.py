@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gzip
 import io
 import os
 import pickle
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.reduction import ForkingPickler
@@ -442,6 +444,52 @@ def test_a_library_that_pickles_a_view_into_a_file_is_warned_about(tmp_path: Pat
         onecopy.save([1, 2], tmp_path / "image")
         joblib.dump(onecopy.open(tmp_path / "image"), tmp_path / "joblib")
     assert joblib.load(tmp_path / "joblib") == [1, 2]
+
+
+def test_the_warning_names_whoever_called_the_library(tmp_path: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    pandas = pytest.importorskip("pandas")
+    for view in (onecopy.share([1, 2]), onecopy.share(ARRAY), onecopy.share({"it": ARRAY})["it"]):
+        for save in (joblib.dump, pandas.to_pickle):
+            with pytest.warns(RuntimeWarning, match="a token, not data") as warned:
+                save([view], tmp_path / "file")
+            assert {warning.filename for warning in warned} == {__file__}
+
+
+class Nameless(io.BytesIO):
+    """A file whose name cannot be asked for."""
+
+    @property
+    def name(self) -> str:
+        raise RuntimeError("no name")
+
+
+def test_pipes_and_memory_with_a_name_are_no_files(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    view = onecopy.share([1, 2])
+    os.mkfifo(tmp_path / "fifo")
+    reader, writer = os.pipe()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, reader)
+        pipe = stack.enter_context(os.fdopen(writer, "wb", 0))
+        fifo = stack.enter_context(os.fdopen(os.open(tmp_path / "fifo", os.O_RDWR), "wb", 0))
+        by_path = stack.enter_context((tmp_path / "fifo").open("wb"))
+        standard = stack.enter_context(Path("/dev/fd", str(writer)).open("wb"))
+        packed = stack.enter_context(gzip.GzipFile(fileobj=io.BytesIO(), mode="wb"))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("error")
+        for target in (pipe, fifo, by_path, standard, packed, Nameless()):
+            cloudpickle.dump(view, target)
+
+
+def test_packed_files_and_archives_are_files(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    view = onecopy.share([1, 2])
+    with gzip.open(tmp_path / "packed", "wb") as file, pytest.warns(RuntimeWarning, match="a token, not data"):
+        cloudpickle.dump(view, file)
+    archive = zipfile.ZipFile(tmp_path / "archive", "w")
+    with archive, archive.open("member", "w") as member, pytest.warns(RuntimeWarning, match="a token, not data"):
+        cloudpickle.dump(view, member)
 
 
 def test_a_token_in_a_file_says_that_it_is_no_data_when_they_are_gone(dead_token: bytes) -> None:

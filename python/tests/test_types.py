@@ -243,6 +243,16 @@ def test_lists() -> None:
     assert type(assert_type(onecopy.share(nested), ListView[ListView[int]])) is ListView
 
 
+def test_strict_changes_no_type() -> None:
+    nested = assert_type(onecopy.share({"a": {"b": 1}}, strict=True), DictView[str, DictView[str, int]])
+    assert type(nested["a"]) is DictView
+    lists = assert_type(onecopy.share({"a": [1, 2]}, strict=True), DictView[str, ListView[int]])
+    assert type(lists["a"]) is ListView
+    assert type(assert_type(onecopy.share({"a": {1, 2}}, strict=True), DictView[str, SetView[int]])["a"]) is SetView
+    array = assert_type(onecopy.share(np.ones(3), strict=True), SharedArray[tuple[int], np.dtype[np.float64]])
+    assert type(array) is SharedArray
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
 def test_lists_of_dicts_have_columns_however_many_there_are(count: int) -> None:
     rows = assert_type(
