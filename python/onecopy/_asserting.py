@@ -115,6 +115,8 @@ def _problem(found: _Ranges, max_copies: float, pid: SupportsIndex | None) -> st
     report, own = found["report"], os.getpid()
     had_by = {user for user, sizes in found["users"].items() if sizes["shared"] or sizes["copied"]}
     others = (found["sharers"] | had_by) - {own}
+    # Something of theirs may lie at the same addresses: it counts as copied, and is no proof that they have it.
+    shared_by = (found["sharers"] | {user for user, sizes in found["users"].items() if sizes["shared"]}) - {own}
     copies = found["frames"] / found["pages"] if found["pages"] else None
     if not report.complete:
         return "the processes could not be measured: " + "; ".join(report.limits)
@@ -126,6 +128,8 @@ def _problem(found: _Ranges, max_copies: float, pid: SupportsIndex | None) -> st
         return "it is younger than the other processes: nothing of it is shared"
     if copies is not None and copies > max_copies:
         return f"{copies:.3f} copies of it exist, and {max_copies:.3f} are allowed"
+    if not shared_by:
+        return f"no other process {_looked_at(pid)} has it: what they have at its addresses is their own. {_WAYS_OUT}"
     return ""
 
 

@@ -47,9 +47,9 @@ class _StandIn(type):
 
 
 def _reduced(proxy: Any) -> tuple[Any, ...]:
-    """Pickles a proxy whose class has lost its name to a stand-in, as one of the stand-in."""
+    """Pickles a proxy as one of the class that has its name by now: its own, or the stand-in that `install()` put there."""
     rebuild, (kind, *arguments) = proxy.__reduce__()
-    return rebuild, (STAND_INS.get(kind.__name__, kind), *arguments)
+    return rebuild, (getattr(_standard, kind.__name__, kind), *arguments)
 
 
 def _made() -> dict[str, Any]:

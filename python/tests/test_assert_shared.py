@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import collections
+import ctypes
 import gc
 import json
 import mmap
@@ -613,6 +614,31 @@ def test_immortal_texts_in_what_is_younger_than_the_workers_are_no_proof() -> No
 def test_it_fails_for_what_is_younger_than_the_workers() -> None:
     with Workers(nothing):
         data = np.ones(64 * MIB, np.uint8)  # a mapping of its own
+        with pytest.raises(AssertionError, match=r"no other process of the tree .* has it"):
+            onecopy.assert_shared(data)
+
+
+def mapped_at(address: int | None, length: int) -> int:
+    """Private memory, full of ones; at the address, if one is given, where nothing may be yet."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    noreplace = 0x100000 if address else 0  # MAP_FIXED_NOREPLACE of mmap(2)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | noreplace
+    place = libc.mmap(address, length, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    assert address in {None, place}, ctypes.get_errno()
+    ctypes.memset(place, 1, length)
+    return int(place)
+
+
+def test_what_a_worker_has_at_the_same_addresses_is_no_proof() -> None:
+    length = 64 * MIB
+    address = mapped_at(None, length)
+    libc = ctypes.CDLL(None)
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    assert libc.munmap(address, length) == 0
+    with Workers(lambda: mapped_at(address + length // 2, MIB)):
+        data = np.frombuffer((ctypes.c_ubyte * length).from_address(mapped_at(address, length)), np.uint8)
         with pytest.raises(AssertionError, match=r"no other process of the tree .* has it"):
             onecopy.assert_shared(data)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -59,6 +61,21 @@ def test_a_proxy_of_a_server_goes_by_the_class_that_stands_in() -> None:
         del proxy, again
     finally:
         manager.shutdown()
+
+
+STANDARD = """
+import multiprocessing, pickle
+import onecopy.managers
+with multiprocessing.Manager() as manager:
+    for proxy in (manager.dict(), manager.list(), manager.Lock(), manager.Namespace()):
+        assert b"onecopy" not in pickle.dumps(proxy), type(proxy)
+        assert type(pickle.loads(pickle.dumps(proxy))) is type(proxy)
+"""
+
+
+def test_proxies_of_the_standard_manager_stay_its_own_until_ours_is_installed() -> None:
+    run = subprocess.run([sys.executable, "-c", STANDARD], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("name", ["lock", "update_with"])

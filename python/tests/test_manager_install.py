@@ -149,6 +149,15 @@ def test_a_program_nobody_edits_has_the_manager_in_its_children(tmp_path: Path, 
     assert run == (0, "onecopy.managers True\n", "")
 
 
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_nothing_confuses_bytes_and_text(tmp_path: Path, method: str) -> None:
+    """`-bb` makes an error of it, also in the processes that a program starts."""
+    program = tmp_path / "program.py"
+    program.write_text(UNEDITED.format(preload=""))
+    run = ran("-bb", "-m", "onecopy.multiprocessing", str(program), method, at=tmp_path)
+    assert run == (0, "onecopy.managers True\n", "")
+
+
 LEFT_BEHIND = f"""
 import multiprocessing, sys
 

@@ -86,7 +86,7 @@ def _install_in_children() -> None:
 
     def with_install_in_server(path: Any, args: Any, passfds: Any) -> int:
         # Arguments of the program may follow the text of `-c`.
-        places = (place for place, part in enumerate(args) if _SERVER in str(part))
+        places = (place for place, part in enumerate(args) if isinstance(part, str) and _SERVER in part)
         if (place := next(places, None)) is not None:
             text = _CHILD.format(path=get_preparation_data("")["sys_path"])
             args = [*args[:place], f"exec({text!r}, {{}}); {args[place]}", *args[place + 1 :]]

@@ -52,11 +52,16 @@ pub(super) fn seal(attached: Python<'_>, limit: usize) -> usize {
         return taken;
     }
     for (class, owed) in OWED.iter().enumerate() {
-        let worth = owed.load(Ordering::Relaxed) as usize;
-        if worth >= POOL_BYTES {
-            owed.store(0, Ordering::Relaxed);
+        let worth = owed.load(Ordering::Relaxed);
+        if worth as usize >= POOL_BYTES {
+            // What others have added since stays owed.
+            owed.fetch_sub(worth, Ordering::Relaxed);
             let size = (class + 1) * BLOCK_STEP_BYTES;
-            taken += fill(attached, size, worth.min(limit.saturating_sub(taken)));
+            taken += fill(
+                attached,
+                size,
+                (worth as usize).min(limit.saturating_sub(taken)),
+            );
         }
     }
     taken

@@ -27,7 +27,12 @@ impl Image {
         let (py, image) = (slf.py(), slf.get());
         let digest = match image.digest.get() {
             Some(digest) => *digest,
-            None => py.detach(|| *image.digest.get_or_init(|| digest(image.bytes()))),
+            None => py.detach(|| {
+                // Threads may do this side by side. Whoever waited here would wait for ever in the child of a fork.
+                let digest = digest(image.bytes());
+                let _ = image.digest.set(digest);
+                digest
+            }),
         };
         let hashed = import_once(py, &HASHED, "onecopy._purpose", "hashed")?;
         let digest = PyBytes::new(py, &digest.to_le_bytes());
