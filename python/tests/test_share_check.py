@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import json
 import os
+import types
 import warnings
 from decimal import Decimal
 from pathlib import Path
@@ -133,3 +135,25 @@ def test_sums_that_cannot_be_written_leave_no_descriptor(monkeypatch: pytest.Mon
         patch.setattr(os, "write", full)
         noted.write()
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_threads_that_rebuild_side_by_side_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    images: Any = [types.SimpleNamespace(place=f"place {n}") for n in range(2)]
+    made = _rebuilt._Noted
+
+    def while_another_comes() -> _rebuilt._Noted:
+        monkeypatch.setattr(_rebuilt, "_Noted", made)
+        _rebuilt.note(images[1], 8, 30_000)
+        return made()
+
+    monkeypatch.setattr(_rebuilt, "_noted", {})
+    monkeypatch.setattr(_rebuilt, "_Noted", while_another_comes)
+    _rebuilt.note(images[0], 8, 20_000)
+    assert _rebuilt.by_process([os.getpid()]) == {os.getpid(): {images[0].place: 20_000, images[1].place: 30_000}}
+
+
+def test_sums_that_no_process_can_have_do_not_count(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    sums = {"right": 5, "below": -1, "above": 1 << 60, "true": True, "text": "5"}
+    left.write_text(json.dumps({"pid": 1, "images": sums}))
+    assert _rebuilt._sums(left, 1) == {"right": 5}
