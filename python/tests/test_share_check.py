@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import json
 import os
-import types
 import warnings
 from decimal import Decimal
 from pathlib import Path
@@ -138,7 +137,7 @@ def test_sums_that_cannot_be_written_leave_no_descriptor(monkeypatch: pytest.Mon
 
 
 def test_threads_that_rebuild_side_by_side_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    images: Any = [types.SimpleNamespace(place=f"place {n}") for n in range(2)]
+    images: Any = [type("Image", (), {"place": f"place {n}"})() for n in range(2)]
     made = _rebuilt._Noted
 
     def while_another_comes() -> _rebuilt._Noted:
