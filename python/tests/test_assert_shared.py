@@ -638,7 +638,8 @@ def test_what_a_worker_has_at_the_same_addresses_is_no_proof() -> None:
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     assert libc.munmap(address, length) == 0
     with Workers(lambda: mapped_at(address + length // 2, MIB)):
-        data = np.frombuffer((ctypes.c_ubyte * length).from_address(mapped_at(address, length)), np.uint8)
+        memory: Any = (ctypes.c_ubyte * length).from_address(mapped_at(address, length))
+        data = np.frombuffer(memory, np.uint8)
         with pytest.raises(AssertionError, match=r"no other process of the tree .* has it"):
             onecopy.assert_shared(data)
 
