@@ -231,7 +231,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         True
     """
     _check_huge(huge)
-    if type(data) in VIEWS or type(data) in _ATOMS:
+    if isinstance(data, VIEWS) or type(data) in _ATOMS:
         return data
     _importing.check()
     if _is_numpy(data, "ndarray"):

@@ -1,0 +1,157 @@
+//! Instances that stand alone: in a dict, beside objects of other classes, in another instance, or at the root.
+//!
+//! Each is given a node at once, which says in which table it will be a row. The tables are made when everything else is
+//! written: one for all instances of a class with the same fields that have been met until then. What their cells lead to
+//! may be such instances again, which wait for the next round. So a hundred thousand of them are a table of as many
+//! rows, and a chain of them is no recursion.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use onecopy::image::{Container, place_row, put_placed_row};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::classes::Layout;
+use super::fields::{Fields, Row};
+use super::known::{Known, node_word};
+use super::packer::Packer;
+use super::path::Step;
+use crate::error::Error;
+
+/// Instances of one class with the same fields, whose table is still to be made.
+pub(super) struct Batch<'py> {
+    layout: Rc<Layout<'py>>,
+    objects: Bound<'py, PyList>,
+    /// Their nodes.
+    nodes: Vec<u64>,
+    /// The ways to them; only while measuring, as it is then that something can be refused.
+    paths: Vec<Vec<Step<'py>>>,
+}
+
+/// The instances of one class that wait.
+struct ByShape<'py> {
+    fields: Fields<'py>,
+    /// The number of each shape's batch.
+    batches: Vec<usize>,
+}
+
+/// All that wait.
+#[derive(Default)]
+pub(super) struct Waiting<'py> {
+    classes: HashMap<usize, ByShape<'py>>,
+    batches: VecDeque<Batch<'py>>,
+    /// How many batches have been taken.
+    taken: usize,
+    row: Row<'py>,
+}
+
+impl<'py> Waiting<'py> {
+    /// The batch that an instance belongs to; `None` if it has no fields, or such that are none.
+    fn batch_of(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        layout: &Rc<Layout<'py>>,
+    ) -> PyResult<Option<&mut Batch<'py>>> {
+        let py = object.py();
+        let class = layout.class.as_ptr().addr();
+        let mut shape = None;
+        // A class whose instances have had too many shapes or fields begins anew.
+        for _ in 0..2 {
+            if !self.classes.contains_key(&class) {
+                let Some(fields) = Fields::of_layout(py, layout)? else {
+                    return Ok(None);
+                };
+                let batches = Vec::new();
+                self.classes.insert(class, ByShape { fields, batches });
+            }
+            let known = self.classes.get_mut(&class);
+            let Some(ByShape { fields, batches }) = known else {
+                return Ok(None);
+            };
+            shape = fields.take_apart(object, &mut self.row, true)?;
+            let is_empty = self.row.cells.is_empty();
+            self.row.clear();
+            if let Some(shape) = shape {
+                if is_empty {
+                    return Ok(None);
+                }
+                batches.resize(batches.len().max(shape + 1), usize::MAX);
+                break;
+            }
+            self.classes.remove(&class);
+        }
+        let (Some(shape), Some(known)) = (shape, self.classes.get_mut(&class)) else {
+            return Ok(None);
+        };
+        let number = &mut known.batches[shape];
+        if *number == usize::MAX || *number < self.taken {
+            *number = self.taken + self.batches.len();
+            self.batches.push_back(Batch {
+                layout: layout.clone(),
+                objects: PyList::empty(py),
+                nodes: Vec::new(),
+                paths: Vec::new(),
+            });
+        }
+        Ok(self.batches.get_mut(*number - self.taken))
+    }
+
+    /// The batch that has waited longest.
+    pub(super) fn next(&mut self) -> Option<Batch<'py>> {
+        let batch = self.batches.pop_front()?;
+        self.taken += 1;
+        Some(batch)
+    }
+}
+
+impl<'py> Packer<'_, '_, 'py> {
+    /// The node of an instance whose attributes are shared one by one; `None` for any other object.
+    pub(super) fn instance(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        extra: isize,
+    ) -> PyResult<Option<u64>> {
+        let Some(layout) = self.layouts.of(object)? else {
+            return Ok(None);
+        };
+        let Some(batch) = self.waiting.batch_of(object, &layout)? else {
+            return Ok(None);
+        };
+        let node = place_row(self.arena).map_err(Error::from)?;
+        batch.objects.append(object)?;
+        batch.nodes.push(node);
+        if self.arena.is_measuring() {
+            batch.paths.push(self.path.clone());
+        }
+        // One more owner than before: the batch.
+        self.remember(
+            object,
+            extra.saturating_add(1),
+            Known::Word(node_word(node)?),
+        );
+        Ok(Some(node))
+    }
+
+    /// Writes the table of instances that have waited.
+    pub(super) fn run_batch(&mut self, batch: Batch<'py>) -> PyResult<()> {
+        let Batch {
+            layout,
+            objects,
+            nodes,
+            paths,
+        } = batch;
+        let changed = || Error::from(onecopy::image::BuildError::Changed { index: 0 });
+        let fields = Fields::of_layout(self.py, &layout)?;
+        let mut fields = fields.ok_or_else(changed)?;
+        let objects = objects.into_any();
+        if !self.survey_rows(&objects, &mut fields, true)? {
+            return Err(changed().into());
+        }
+        let table = self.place_table_of(&fields)?;
+        for (row, &node) in nodes.iter().enumerate() {
+            put_placed_row(self.arena, node, table, row as u64).map_err(Error::from)?;
+        }
+        self.put_rows(&objects, Container::List, table, &mut fields, Some(&paths))
+    }
+}

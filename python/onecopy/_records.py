@@ -1,0 +1,290 @@
+"""Which classes' instances are shared by their attributes, and the classes of the views that show them."""
+
+from __future__ import annotations
+
+import copyreg
+import dataclasses
+import functools
+import sys
+import types
+from abc import ABCMeta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from onecopy import _onecopy, _reducers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # Kind of rows; fields of a namedtuple, or slots; what reads the slots if the class answers for those that are not
+    # set; whether instances have a `__dict__`.
+    Layout: TypeAlias = tuple[int, tuple[str, ...], tuple[Callable[..., Any], ...] | None, bool]
+
+_INSTANCES: Final = 1
+_NAMEDTUPLES: Final = 2
+_HEAP_TYPE: Final = 1 << 9
+"""A flag of classes that the interpreter has not brought along."""
+_POINTER_BYTES: Final = 8
+_TEXT: Final = 1000
+"""Characters of a text that a class makes of a view."""
+_SLOTS: Final = ("_onecopy_at", "_onecopy_rows")
+
+# Special names that a namedtuple's class may define: its view does what a tuple does.
+_NAMEDTUPLE_NAMES: Final = frozenset(
+    "__module__ __doc__ __qualname__ __slots__ __annotations__ __annotate__ __annotate_func__ __annotations_cache__ "
+    "__conditional_annotations__ __firstlineno__ __static_attributes__ __type_params__ __orig_bases__ __match_args__ "
+    "__new__ __repr__ __getnewargs__ __replace__ __dict__ __weakref__ __slotnames__ __init_subclass__ __class_getitem__ "
+    "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __classcell__ __classdictcell__ __parameters__".split()
+)
+
+
+def layout(cls: type) -> Layout | None:
+    """Returns how instances of a class are rows; None if they are more than their attributes, or pickled in their own way."""
+    metaclass = type(cls)
+    if metaclass is not type and metaclass is not ABCMeta and not _is_pydantic(metaclass):
+        return None
+    if cls in copyreg.dispatch_table or cls in _reducers.reducers:
+        return None
+    return _decided(cls)
+
+
+@functools.lru_cache(maxsize=1024)
+def _decided(cls: type) -> Layout | None:
+    if cls is types.SimpleNamespace:
+        return _INSTANCES, (), None, True
+    if (
+        not _is_importable(cls)
+        or cls.__reduce_ex__ is not object.__reduce_ex__
+        or cls.__reduce__ is not object.__reduce__
+    ):
+        return None
+    if issubclass(cls, tuple):
+        return _namedtuple(cls)
+    own = cls.__module__.partition(".")[0] == "onecopy" and not dataclasses.is_dataclass(cls)
+    if own or not _is_plain(cls) or not _has_default_state(cls):
+        return None
+    slots: list[str] = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
+    members = [static(cls, name) for name in slots]
+    if not all(isinstance(member, types.MemberDescriptorType) for member in members):
+        return None
+    beside = (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
+    if cls.__itemsize__ or cls.__basicsize__ > object.__basicsize__ + _POINTER_BYTES * (len(slots) + beside):
+        return None
+    answers = hasattr(cls, "__getattr__")
+    getters = tuple(member.__get__ for member in members) if answers else None
+    return _INSTANCES, tuple(map(sys.intern, slots)), getters, cls.__dictoffset__ != 0
+
+
+def _is_importable(cls: type) -> bool:
+    found: Any = sys.modules.get(cls.__module__)
+    for part in cls.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is cls
+
+
+def _is_plain(cls: type) -> bool:
+    """Whether instances are made of attributes alone, and found in them as by any object."""
+    if any(base is not object and not base.__flags__ & _HEAP_TYPE for base in cls.__mro__):
+        return False
+    if cls.__new__ is not object.__new__ or cls.__getattribute__ is not object.__getattribute__:
+        return False
+    if any(hasattr(cls, name) for name in ("__getnewargs__", "__getnewargs_ex__", "__del__")):
+        return False
+    for base in cls.__mro__[:-1]:
+        attributes = vars(base)
+        if "__class__" in attributes:
+            return False
+        if not isinstance(attributes.get("__dict__"), types.GetSetDescriptorType | None):
+            return False
+    return True
+
+
+def _has_default_state(cls: type) -> bool:
+    """Whether pickle would take the attributes as they are."""
+    for name in ("__getstate__", "__setstate__"):
+        found: Any = getattr(cls, name, None)
+        if found is None or found is getattr(object, name, None):
+            continue
+        pydantic = sys.modules.get("pydantic.main")
+        if pydantic is not None and found is getattr(pydantic.BaseModel, name):
+            continue
+        # Dataclasses and attrs define them for classes with slots.
+        if getattr(found, "__globals__", {}).get("__name__") not in {"dataclasses", "attr._make"}:
+            return False
+    return True
+
+
+def _is_pydantic(metaclass: type) -> bool:
+    pydantic = sys.modules.get("pydantic.main")
+    return pydantic is not None and metaclass is type(pydantic.BaseModel)
+
+
+def _namedtuple(cls: type) -> Layout | None:
+    """How instances of a namedtuple's class, or of a class derived from one, are rows."""
+    bases = cls.__mro__[: cls.__mro__.index(tuple)]
+    names = vars(bases[-1]).get("_fields") if bases else None
+    if not isinstance(names, tuple) or not names or vars(bases[-1]).get("__slots__") != ():
+        return None
+    if cls.__new__ is not vars(bases[-1])["__new__"].__func__ or cls.__dict__.get("_fields", names) != names:  # type: ignore[attr-defined]
+        return None
+    defined = {name for base in bases for name in vars(base) if name.startswith("__") and name.endswith("__")}
+    has_state = any(hasattr(cls, name) for name in ("__setstate__", "__getnewargs_ex__"))
+    if defined - _NAMEDTUPLE_NAMES or has_state or type(cls) is not type:
+        return None
+    return _NAMEDTUPLES, tuple(map(sys.intern, names)), None, cls.__dictoffset__ != 0
+
+
+def static(cls: type, name: str) -> Any:
+    """Returns what a class has under a name, as it stands there; None if it has nothing."""
+    for base in cls.__mro__:
+        if name in vars(base):
+            return vars(base)[name]
+    return None
+
+
+# One for each class, for good: views have it as their type.
+_view_classes: dict[type, tuple[type, frozenset[str]]] = {}
+
+
+def view_class(cls: type | None, names: tuple[str, ...]) -> tuple[type, tuple[bool, ...]]:
+    """Returns the class of the views of a class's instances, and which of the fields the class itself answers for.
+
+    Args:
+        cls: The class, or None where nobody may import it.
+        names: The fields of a table.
+    """
+    found = layout(cls) if cls is not None else None
+    if cls is None or found is None or found[0] != _INSTANCES:
+        return _unknown(), tuple(name in {"__class__", "__dict__", "__weakref__"} for name in names)
+    known = _view_classes.get(cls)
+    if known is None:
+        known = _view_classes.setdefault(cls, (_make(cls, found), frozenset(found[1])))
+    view, slots = known
+    return view, tuple(name not in slots and _answers_first(static(view, name)) for name in names)
+
+
+def _answers_first(attribute: object) -> bool:
+    """Whether an attribute of a class comes before one of the instance, as properties do."""
+    kind = type(attribute)
+    return hasattr(kind, "__get__") and (hasattr(kind, "__set__") or hasattr(kind, "__delete__"))
+
+
+def _make(cls: type, found: Layout) -> type:
+    _, slots, _, has_dict = found
+
+    def new(_view: type, *args: Any, **options: Any) -> Any:
+        return cls(*args, **options)
+
+    namespace: dict[str, Any] = {
+        "__doc__": cls.__doc__,
+        "__class__": property(lambda _view: cls),
+        "__new__": new,
+        **{name: property(functools.partial(_onecopy._record_field, name=name)) for name in slots},
+    }
+    if has_dict:
+        namespace["__dict__"] = property(functools.partial(_onecopy._record_dict, slots=slots))
+    if cls is types.SimpleNamespace:
+        namespace["__eq__"] = _equal_namespaces
+        namespace["__hash__"] = None
+    elif cls.__eq__ is object.__eq__:
+        namespace["__eq__"] = lambda view, other: _onecopy._record_same(view, other)
+        own = cls.__hash__ is not object.__hash__
+        namespace["__hash__"] = cls.__hash__ if own else lambda view: _onecopy._record_hash(view)
+    if cls is not types.SimpleNamespace and not _is_generated(cls.__repr__):
+        namespace["__repr__"] = _short(cls.__repr__)
+    # What the interpreter lays out in C would be looked at in C, past the attributes.
+    base = _bare() if cls is types.SimpleNamespace else cls
+    return _derived(base, cls.__name__, cls.__qualname__, namespace)
+
+
+def _derived(base: type, name: str, qualname: str, namespace: dict[str, Any]) -> type:
+    """A class of views. None of the class's own hooks sees it come: it is no subclass that anybody has written."""
+    record = _onecopy.RecordView
+    bases = (base,) if issubclass(base, record) else (record, base)
+    namespace |= {"__module__": "onecopy.views", "__qualname__": f"{qualname}View", "__slots__": _SLOTS}
+    made: type = type.__new__(type(base), f"{name}View", bases, namespace, onecopy=True)
+    if isinstance(made, ABCMeta):
+        from _abc import _abc_init
+
+        _abc_init(made)
+    type.__setattr__(made, "__slots__", ())
+    _onecopy._register_record_class(made)
+    return made
+
+
+def _is_generated(text_of: Any) -> bool:
+    """Whether a `__repr__` shows the fields and nothing else."""
+    if text_of is object.__repr__:
+        return True
+    code = getattr(getattr(text_of, "__wrapped__", text_of), "__code__", None)
+    name = getattr(code, "co_filename", "")
+    # dataclasses wrap what they have made; attrs names it.
+    return name.startswith("<attrs generated") or (name == "<string>" and hasattr(text_of, "__wrapped__"))
+
+
+def _short(text_of: Callable[[Any], str]) -> Callable[[Any], str]:
+    @functools.wraps(text_of)
+    def short(view: Any) -> str:
+        text = text_of(view)
+        half = _TEXT // 2
+        return text if len(text) <= _TEXT else f"{text[:half]}...{text[-half:]}"
+
+    return short
+
+
+def _equal_namespaces(view: Any, other: object) -> bool:
+    if not isinstance(other, types.SimpleNamespace):
+        return NotImplemented
+    return bool(vars(view) == vars(other))
+
+
+@functools.cache
+def _bare() -> type:
+    """Records of no class."""
+    namespace = {"__module__": "onecopy.views", "__slots__": ("__weakref__",)}
+    return type.__new__(type, "RecordView", (_onecopy.RecordView,), namespace, onecopy=True)
+
+
+@functools.cache
+def _unknown() -> type:
+    """The class of views of instances whose class nobody may import, or that is another one now: they have fields.
+
+    Whatever else they are asked for, a real instance has to answer.
+    """
+    real = _onecopy._real
+
+    def attribute(view: Any, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"a view of an instance of an unknown class has no attribute {name!r}")
+        return getattr(real(view), name)
+
+    def equal(view: Any, other: object) -> Any:
+        return real(view) == real(other)
+
+    namespace = {
+        "__getattr__": attribute,
+        "__eq__": equal,
+        "__hash__": lambda view: hash(real(view)),
+        "__lt__": lambda view, other: real(view) < real(other),
+        "__le__": lambda view, other: real(view) <= real(other),
+        "__gt__": lambda view, other: real(view) > real(other),
+        "__ge__": lambda view, other: real(view) >= real(other),
+        "__dir__": lambda view: list(_onecopy._record_dict(view)),
+    }
+    made = _derived(_bare(), "Record", "Record", namespace)
+    return made
+
+
+def new_row(cls: type) -> Any:
+    """Makes an instance without attributes, as unpickling would: without calling its `__init__`."""
+    return types.SimpleNamespace() if cls is types.SimpleNamespace else object.__new__(cls)
+
+
+def set_attributes(instance: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
+    """Gives an instance its attributes, as unpickling would: past the class's own `__setattr__`, and past properties."""
+    found = layout(type(instance))
+    slots = found[1] if found is not None else ()
+    for name, value in zip(names, values, strict=True):
+        if name in slots or found is None or not found[3]:
+            object.__setattr__(instance, name, value)
+        else:
+            instance.__dict__[name] = value
