@@ -10,7 +10,17 @@ import types
 from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from onecopy import _onecopy, _reducers
+from onecopy import _reducers
+from onecopy._onecopy import (
+    RecordView,
+    _real,
+    _record_dict,
+    _record_field,
+    _record_hash,
+    _record_layout,
+    _record_same,
+    _register_record_class,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +31,6 @@ if TYPE_CHECKING:
 
 _INSTANCES: Final = 1
 _NAMEDTUPLES: Final = 2
-_HEAP_TYPE: Final = 1 << 9
-"""A flag of classes that the interpreter has not brought along."""
-_POINTER_BYTES: Final = 8
 _TEXT: Final = 1000
 """Characters of a text that a class makes of a view."""
 _SLOTS: Final = ("_onecopy_at", "_onecopy_rows")
@@ -32,13 +39,13 @@ _SLOTS: Final = ("_onecopy_at", "_onecopy_rows")
 _NAMEDTUPLE_NAMES: Final = frozenset(
     "__module__ __doc__ __qualname__ __slots__ __annotations__ __annotate__ __annotate_func__ __annotations_cache__ "
     "__conditional_annotations__ __firstlineno__ __static_attributes__ __type_params__ __orig_bases__ __match_args__ "
-    "__new__ __repr__ __getnewargs__ __replace__ __dict__ __weakref__ __slotnames__ __init_subclass__ __class_getitem__ "
-    "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __classcell__ __classdictcell__ __parameters__".split()
+    "__new__ __repr__ __getnewargs__ __replace__ __dict__ __weakref__ __slotnames__ __init_subclass__ "
+    "__class_getitem__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __parameters__".split()
 )
 
 
 def layout(cls: type) -> Layout | None:
-    """Returns how instances of a class are rows; None if they are more than their attributes, or pickled in their own way."""
+    """Returns how instances of a class are rows; None if they are more than attributes, or have a way to be pickled."""
     metaclass = type(cls)
     if metaclass is not type and metaclass is not ABCMeta and not _is_pydantic(metaclass):
         return None
@@ -48,30 +55,27 @@ def layout(cls: type) -> Layout | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _decided(cls: type) -> Layout | None:
+def _decided(cls: Any) -> Layout | None:
     if cls is types.SimpleNamespace:
         return _INSTANCES, (), None, True
-    if (
-        not _is_importable(cls)
-        or cls.__reduce_ex__ is not object.__reduce_ex__
-        or cls.__reduce__ is not object.__reduce__
-    ):
+    is_reduced = cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__
+    if is_reduced or not _is_importable(cls):
         return None
     if issubclass(cls, tuple):
         return _namedtuple(cls)
-    own = cls.__module__.partition(".")[0] == "onecopy" and not dataclasses.is_dataclass(cls)
-    if own or not _is_plain(cls) or not _has_default_state(cls):
-        return None
+    return _instances(cls) if _is_plain(cls) and _has_default_state(cls) else None
+
+
+def _instances(cls: Any) -> Layout | None:
+    """How instances are rows that keep their attributes in slots or a dict, and nothing else."""
     slots: list[str] = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
     members = [static(cls, name) for name in slots]
-    if not all(isinstance(member, types.MemberDescriptorType) for member in members):
+    are_slots = all(isinstance(member, types.MemberDescriptorType) for member in members)
+    has_dict = _record_layout(cls, len(slots)) if are_slots else None
+    if has_dict is None:
         return None
-    beside = (cls.__dictoffset__ > 0) + (cls.__weakrefoffset__ > 0)
-    if cls.__itemsize__ or cls.__basicsize__ > object.__basicsize__ + _POINTER_BYTES * (len(slots) + beside):
-        return None
-    answers = hasattr(cls, "__getattr__")
-    getters = tuple(member.__get__ for member in members) if answers else None
-    return _INSTANCES, tuple(map(sys.intern, slots)), getters, cls.__dictoffset__ != 0
+    getters = tuple(member.__get__ for member in members) if hasattr(cls, "__getattr__") else None
+    return _INSTANCES, tuple(map(sys.intern, slots)), getters, has_dict
 
 
 def _is_importable(cls: type) -> bool:
@@ -81,9 +85,9 @@ def _is_importable(cls: type) -> bool:
     return found is cls
 
 
-def _is_plain(cls: type) -> bool:
+def _is_plain(cls: Any) -> bool:
     """Whether instances are made of attributes alone, and found in them as by any object."""
-    if any(base is not object and not base.__flags__ & _HEAP_TYPE for base in cls.__mro__):
+    if cls.__module__.partition(".")[0] == "onecopy" and not dataclasses.is_dataclass(cls):
         return False
     if cls.__new__ is not object.__new__ or cls.__getattribute__ is not object.__getattribute__:
         return False
@@ -118,19 +122,19 @@ def _is_pydantic(metaclass: type) -> bool:
     return pydantic is not None and metaclass is type(pydantic.BaseModel)
 
 
-def _namedtuple(cls: type) -> Layout | None:
+def _namedtuple(cls: Any) -> Layout | None:
     """How instances of a namedtuple's class, or of a class derived from one, are rows."""
     bases = cls.__mro__[: cls.__mro__.index(tuple)]
     names = vars(bases[-1]).get("_fields") if bases else None
     if not isinstance(names, tuple) or not names or vars(bases[-1]).get("__slots__") != ():
         return None
-    if cls.__new__ is not vars(bases[-1])["__new__"].__func__ or cls.__dict__.get("_fields", names) != names:  # type: ignore[attr-defined]
+    if cls.__new__ is not vars(bases[-1])["__new__"].__func__ or cls._fields != names:
         return None
     defined = {name for base in bases for name in vars(base) if name.startswith("__") and name.endswith("__")}
     has_state = any(hasattr(cls, name) for name in ("__setstate__", "__getnewargs_ex__"))
     if defined - _NAMEDTUPLE_NAMES or has_state or type(cls) is not type:
         return None
-    return _NAMEDTUPLES, tuple(map(sys.intern, names)), None, cls.__dictoffset__ != 0
+    return _NAMEDTUPLES, tuple(map(sys.intern, names)), None, any("__dict__" in vars(base) for base in bases)
 
 
 def static(cls: type, name: str) -> Any:
@@ -168,7 +172,7 @@ def _answers_first(attribute: object) -> bool:
     return hasattr(kind, "__get__") and (hasattr(kind, "__set__") or hasattr(kind, "__delete__"))
 
 
-def _make(cls: type, found: Layout) -> type:
+def _make(cls: Any, found: Layout) -> type:
     _, slots, _, has_dict = found
 
     def new(_view: type, *args: Any, **options: Any) -> Any:
@@ -178,17 +182,18 @@ def _make(cls: type, found: Layout) -> type:
         "__doc__": cls.__doc__,
         "__class__": property(lambda _view: cls),
         "__new__": new,
-        **{name: property(functools.partial(_onecopy._record_field, name=name)) for name in slots},
+        **{name: property(functools.partial(_record_field, name=name)) for name in slots},
     }
     if has_dict:
-        namespace["__dict__"] = property(functools.partial(_onecopy._record_dict, slots=slots))
+        namespace["__dict__"] = property(functools.partial(_record_dict, slots=slots))
     if cls is types.SimpleNamespace:
         namespace["__eq__"] = _equal_namespaces
         namespace["__hash__"] = None
     elif cls.__eq__ is object.__eq__:
-        namespace["__eq__"] = lambda view, other: _onecopy._record_same(view, other)
+        # Functions of the extension do not take a view for `self`.
+        namespace["__eq__"] = lambda view, other: _record_same(view, other)  # noqa: PLW0108
         own = cls.__hash__ is not object.__hash__
-        namespace["__hash__"] = cls.__hash__ if own else lambda view: _onecopy._record_hash(view)
+        namespace["__hash__"] = cls.__hash__ if own else lambda view: _record_hash(view)  # noqa: PLW0108
     if cls is not types.SimpleNamespace and not _is_generated(cls.__repr__):
         namespace["__repr__"] = _short(cls.__repr__)
     # What the interpreter lays out in C would be looked at in C, past the attributes.
@@ -198,16 +203,15 @@ def _make(cls: type, found: Layout) -> type:
 
 def _derived(base: type, name: str, qualname: str, namespace: dict[str, Any]) -> type:
     """A class of views. None of the class's own hooks sees it come: it is no subclass that anybody has written."""
-    record = _onecopy.RecordView
-    bases = (base,) if issubclass(base, record) else (record, base)
+    bases = (base,) if issubclass(base, RecordView) else (RecordView, base)
     namespace |= {"__module__": "onecopy.views", "__qualname__": f"{qualname}View", "__slots__": _SLOTS}
     made: type = type.__new__(type(base), f"{name}View", bases, namespace, onecopy=True)
     if isinstance(made, ABCMeta):
-        from _abc import _abc_init
+        from _abc import _abc_init  # type: ignore[import-not-found] # what `ABCMeta` does beside making a class
 
         _abc_init(made)
     type.__setattr__(made, "__slots__", ())
-    _onecopy._register_record_class(made)
+    _register_record_class(made)
     return made
 
 
@@ -231,17 +235,17 @@ def _short(text_of: Callable[[Any], str]) -> Callable[[Any], str]:
     return short
 
 
-def _equal_namespaces(view: Any, other: object) -> bool:
+def _equal_namespaces(view: Any, other: object) -> Any:
     if not isinstance(other, types.SimpleNamespace):
         return NotImplemented
-    return bool(vars(view) == vars(other))
+    return vars(view) == vars(other)
 
 
 @functools.cache
 def _bare() -> type:
     """Records of no class."""
     namespace = {"__module__": "onecopy.views", "__slots__": ("__weakref__",)}
-    return type.__new__(type, "RecordView", (_onecopy.RecordView,), namespace, onecopy=True)
+    return type.__new__(type, "RecordView", (RecordView,), namespace, onecopy=True)
 
 
 @functools.cache
@@ -250,28 +254,26 @@ def _unknown() -> type:
 
     Whatever else they are asked for, a real instance has to answer.
     """
-    real = _onecopy._real
 
     def attribute(view: Any, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"a view of an instance of an unknown class has no attribute {name!r}")
-        return getattr(real(view), name)
+        return getattr(_real(view), name)
 
     def equal(view: Any, other: object) -> Any:
-        return real(view) == real(other)
+        return _real(view) == _real(other)
 
     namespace = {
         "__getattr__": attribute,
         "__eq__": equal,
-        "__hash__": lambda view: hash(real(view)),
-        "__lt__": lambda view, other: real(view) < real(other),
-        "__le__": lambda view, other: real(view) <= real(other),
-        "__gt__": lambda view, other: real(view) > real(other),
-        "__ge__": lambda view, other: real(view) >= real(other),
-        "__dir__": lambda view: list(_onecopy._record_dict(view)),
+        "__hash__": lambda view: hash(_real(view)),
+        "__lt__": lambda view, other: _real(view) < _real(other),
+        "__le__": lambda view, other: _real(view) <= _real(other),
+        "__gt__": lambda view, other: _real(view) > _real(other),
+        "__ge__": lambda view, other: _real(view) >= _real(other),
+        "__dir__": lambda view: list(_record_dict(view)),
     }
-    made = _derived(_bare(), "Record", "Record", namespace)
-    return made
+    return _derived(_bare(), "Record", "Record", namespace)
 
 
 def new_row(cls: type) -> Any:
@@ -280,7 +282,7 @@ def new_row(cls: type) -> Any:
 
 
 def set_attributes(instance: Any, names: tuple[str, ...], values: tuple[Any, ...]) -> None:
-    """Gives an instance its attributes, as unpickling would: past the class's own `__setattr__`, and past properties."""
+    """Gives an instance its attributes, as unpickling would: past the class's `__setattr__`, and past properties."""
     found = layout(type(instance))
     slots = found[1] if found is not None else ()
     for name, value in zip(names, values, strict=True):

@@ -8,6 +8,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 /// Bytes of a slot.
 const SLOT: usize = size_of::<*mut PyObject>();
@@ -30,6 +31,30 @@ pub(crate) fn offset_of(descriptor: &Bound<'_, PyAny>) -> PyResult<usize> {
     usize::try_from(offset).map_err(|_| wrong())
 }
 
+/// Whether instances of a class have a dict, if they consist of what `slot_count` slots, a dict and weak references take:
+/// `None` if there is more to them, or if a class that the interpreter has brought along is among its bases.
+pub(crate) fn plain_layout(class: &Bound<'_, PyType>, slot_count: usize) -> PyResult<Option<bool>> {
+    for base in class.mro().iter() {
+        let base = base.cast_into::<PyType>()?;
+        // SAFETY: the class of a `Bound` is live; attached, as it shows.
+        let is_made =
+            unsafe { ffi::PyType_HasFeature(base.as_type_ptr(), ffi::Py_TPFLAGS_HEAPTYPE) };
+        if is_made == 0 && !base.is(base.py().get_type::<PyAny>()) {
+            return Ok(None);
+        }
+    }
+    let raw = class.as_type_ptr();
+    // SAFETY: a field of a live class; attached.
+    let (size, item) = unsafe { ((*raw).tp_basicsize, (*raw).tp_itemsize) };
+    // SAFETY: a field of a live class; attached.
+    let (dict, weak) = unsafe { ((*raw).tp_dictoffset, (*raw).tp_weaklistoffset) };
+    // What the interpreter keeps before the object has an offset below zero.
+    let beside = usize::from(dict > 0) + usize::from(weak > 0);
+    let most = size_of::<PyObject>() + (slot_count + beside) * SLOT;
+    let is_plain = item == 0 && size.cast_unsigned() <= most;
+    Ok(is_plain.then_some(dict != 0))
+}
+
 /// How far from an instance's start the last slots lie, of which there are `count`.
 ///
 /// # Safety
@@ -41,7 +66,7 @@ pub(crate) unsafe fn last_slots(class: *mut PyTypeObject, count: usize) -> usize
     size.cast_unsigned().wrapping_sub(count * SLOT)
 }
 
-/// The `index`-th of the last two slots of an instance: borrowed, or null if it is not set.
+/// Where the `index`-th of the last two slots of an instance lies.
 ///
 /// # Safety
 /// - `object` is a live instance of a class that ends with two slots, and the thread is attached.

@@ -12,7 +12,7 @@
 //! | `table_core` | what do the rows of a table share? |
 //! | `table`, `table_methods` | what is `TableView`? |
 //! | `row`, `record`, `named` | what are rows of dicts, of instances, of namedtuples? |
-//! | `record_slots` | how is `view.name` as fast as the interpreter allows? |
+//! | `rows`, `record_class` | what have views of instances in common, and of which types are they? |
 //! | `object` | what is `ObjectView`? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
@@ -40,10 +40,11 @@ mod ops;
 mod real;
 mod real_rows;
 mod record;
-mod record_slots;
+mod record_class;
 mod reduce;
 mod repr;
 mod row;
+mod rows;
 mod sequence;
 mod sequence_methods;
 mod sequential;
@@ -94,6 +95,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
     module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
     module.add_function(wrap_pyfunction!(record::register_record_class, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_layout, module)?)?;
     module.add_function(wrap_pyfunction!(record::record_dict, module)?)?;
     module.add_function(wrap_pyfunction!(record::record_field, module)?)?;
     module.add_function(wrap_pyfunction!(record::record_same, module)?)?;

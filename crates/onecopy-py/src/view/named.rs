@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 
 use super::methods::view_methods;
-use super::record;
+use super::rows;
 use super::table_core::{ReducedRow, RowPlace, TableCore, reduce_row};
 use crate::image::Image;
 
@@ -61,7 +61,7 @@ impl NamedTupleView {
 
     /// A namedtuple whose elements are what the view's are.
     fn instance<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let class = record::class(self.image.bind(py), &self.core)?;
+        let class = rows::class(self.image.bind(py), &self.core)?;
         let tuple = py.get_type::<PyTuple>();
         tuple.call_method1("__new__", (class, self.cells(py)?))
     }
@@ -87,7 +87,7 @@ view_methods!(NamedTupleView {
     #[getter(__class__)]
     fn class<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match record::class(slf.get().image.bind(py), &slf.get().core) {
+        match rows::class(slf.get().image.bind(py), &slf.get().core) {
             Ok(class) => Ok(class),
             // The fields can be read without it.
             Err(error) if error.is_instance_of::<PyException>(py) => {
@@ -115,7 +115,7 @@ view_methods!(NamedTupleView {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        record::text(py, self.place())
+        rows::text(py, self.place())
     }
 
     fn __dir__(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::real::{Job, Real};
-use super::record;
+use super::rows;
 use super::table_core::TableCore;
 use crate::error::Error;
 
@@ -39,12 +39,12 @@ impl<'py> Real<'py> {
         let made = match core.table.row_kind {
             RowKind::Dict => PyDict::new(py).into_any(),
             RowKind::Instance => {
-                let class = record::class(&self.image.clone(), core)?;
+                let class = rows::class(&self.image.clone(), core)?;
                 let helper = crate::cpython::module(py, "onecopy._records")?;
                 helper.call_method1("new_row", (class,))?
             }
             RowKind::NamedTuple => {
-                let class = record::class(&self.image.clone(), core)?;
+                let class = rows::class(&self.image.clone(), core)?;
                 self.enter()?;
                 let cells = (0..core.names.len())
                     .map(|position| self.cell(core, position, row))

@@ -2,131 +2,38 @@
 //!
 //! A view's type is a class of its own for each class of instances: derived from `RecordView` and from that class, and made
 //! by `python/onecopy/_records.py`. So `isinstance` is true, and methods, properties and operators are the class's own and
-//! find the view as `self`. Where a real instance has its attributes, a view has none; it has two slots instead, the row's
-//! number and [`Rows`], and reads the fields where they lie (`record_slots`).
+//! find the view as `self`. Where a real instance has its attributes, a view has two slots (`rows`), and reads the fields where
+//! they lie: `view.name` compares the address of the name with those of the table's names, which are interned as the names in
+//! code are. Everything else goes the ordinary way.
 
-use std::collections::HashSet;
+#![allow(unsafe_code, reason = "slots are functions over raw objects")]
+
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use onecopy::printable;
-use pyo3::exceptions::{PyAttributeError, PyException, PyMemoryError, PyTypeError};
-use pyo3::ffi;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::methods::view_methods;
-use super::table_core::{ReducedRow, RowPlace, TableCore, reduce_row};
-use super::{named, record_slots, repr};
-use crate::cpython::members;
-use crate::image::Image;
-
-/// What views of rows of a table have in common.
-#[pyclass(frozen, module = "onecopy._onecopy", name = "_Rows")]
-pub(crate) struct Rows {
-    pub(super) image: Py<Image>,
-    pub(super) core: Arc<TableCore>,
-    pub(super) class: Arc<RecordClass>,
-}
-
-/// The type of the views of a table's rows.
-pub(crate) struct RecordClass {
-    pub(super) view: Py<PyType>,
-    /// The addresses of the names of the fields; 0 where the class answers first, as for a property of this name.
-    pub(super) direct: Vec<usize>,
-}
-
-impl Rows {
-    pub(super) fn of<'py>(
-        py: Python<'py>,
-        image: &Py<Image>,
-        core: &Arc<TableCore>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let class = match core.record.get() {
-            Some(class) => class.clone(),
-            None => {
-                let class = Arc::new(RecordClass::of(image.bind(py), core)?);
-                core.record.get_or_init(|| class).clone()
-            }
-        };
-        let (image, core) = (image.clone_ref(py), core.clone());
-        Bound::new(py, Self { image, core, class })
-    }
-
-    /// The view of a row, which must be one of the table's.
-    #[inline]
-    pub(super) fn view<'py>(slf: &Bound<'py, Self>, row: usize) -> PyResult<Bound<'py, PyAny>> {
-        record_slots::new(slf, row)
-    }
-}
-
-impl RecordClass {
-    fn of(image: &Bound<'_, Image>, core: &TableCore) -> PyResult<Self> {
-        let py = image.py();
-        let class = match class(image, core) {
-            Ok(class) => Some(class),
-            // The fields can be read without it.
-            Err(error) if is_about_the_class(py, &error) => None,
-            Err(error) => return Err(error),
-        };
-        let names = PyTuple::new(py, &core.names)?;
-        let helper = crate::cpython::module(py, "onecopy._records")?;
-        let found = helper.call_method1("view_class", (class, names))?;
-        let (view, hidden): (Bound<'_, PyType>, Vec<bool>) = found.extract()?;
-        if !is_registered(view.as_type_ptr().addr()) {
-            return Err(PyTypeError::new_err("a class of record views was expected"));
-        }
-        let address = |(name, hidden): (&Py<PyAny>, bool)| {
-            if hidden { 0 } else { name.as_ptr().addr() }
-        };
-        let direct = core.names.iter().zip(hidden).map(address).collect();
-        let view = view.unbind();
-        Ok(Self { view, direct })
-    }
-}
-
-fn is_about_the_class(py: Python<'_>, error: &PyErr) -> bool {
-    error.is_instance_of::<PyException>(py) && !error.is_instance_of::<PyMemoryError>(py)
-}
-
-/// The class of a table's rows, imported when it is needed.
-pub(crate) fn class<'py>(
-    image: &Bound<'py, Image>,
-    core: &TableCore,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = image.py();
-    if let Some(class) = core.class.get() {
-        return Ok(class.bind(py).clone());
-    }
-    let helper = crate::cpython::module(py, "onecopy._pickle")?;
-    if !image.get().allows_pickle() {
-        return Err(PyErr::from_value(helper.call_method1("refusal", (image,))?));
-    }
-    let class = helper.call_method1("find_class", (core.class_name.as_str(),))?;
-    Ok(core.class.get_or_init(|| class.unbind()).bind(py).clone())
-}
-
-/// The addresses of the classes that [`register_record_class`] has found to end with the two slots. They live for ever.
-static REGISTERED: Mutex<Option<HashSet<usize>>> = Mutex::new(None);
-
-fn is_registered(class: usize) -> bool {
-    let known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    known.as_ref().is_some_and(|known| known.contains(&class))
-}
+use super::record_class::{is_registered, register};
+use super::rows::{self, Rows};
+use super::table_core::{ReducedRow, RowPlace, reduce_row};
+use crate::cpython::{members, slot, unicode};
 
 /// Looks whether instances of a new class of views end with the two slots, takes the slots' names away, so that nobody
 /// else writes to them, and puts the fast slot in. Keeps the class for ever.
 #[pyfunction(name = "_register_record_class")]
 pub(super) fn register_record_class(class: &Bound<'_, PyType>) -> PyResult<()> {
     let py = class.py();
-    if !class.is_subclass_of::<RecordView>()? || is_registered(class.as_type_ptr().addr()) {
+    if !class.is_subclass_of::<RecordView>()? || is_registered(class) {
         return Err(PyTypeError::new_err(
             "a new class of record views was expected",
         ));
     }
     let all = class.getattr("__dict__")?;
     // SAFETY: the class of a `Bound` is live; attached, as it shows.
-    #[allow(unsafe_code)]
     let end = unsafe { members::last_slots(class.as_type_ptr(), 2) };
     for (index, name) in ["_onecopy_at", "_onecopy_rows"].into_iter().enumerate() {
         let offset = members::offset_of(&all.get_item(name)?)?;
@@ -138,36 +45,25 @@ pub(super) fn register_record_class(class: &Bound<'_, PyType>) -> PyResult<()> {
         py.get_type::<PyType>()
             .call_method1("__delattr__", (class, name))?;
     }
-    record_slots::install(class);
-    let mut known = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-    known
-        .get_or_insert_default()
-        .insert(class.as_type_ptr().addr());
-    drop(known);
-    // For ever, as its address is known.
-    std::mem::forget(class.clone().unbind());
+    install(class);
+    register(class);
     Ok(())
 }
 
 /// What a view shows, if it is a view of a record: its rows, and the row.
-pub(super) fn parts<'a>(object: &'a Bound<'_, PyAny>) -> Option<(&'a Rows, usize)> {
-    if !object.is_instance_of::<RecordView>() || !is_registered(object.get_type_ptr().addr()) {
+fn parts<'a>(object: &'a Bound<'_, PyAny>) -> Option<(&'a Rows, usize)> {
+    if !object.is_instance_of::<RecordView>() || !is_registered(&object.get_type()) {
         return None;
     }
-    // SAFETY: a live instance of a class that was found to end with the slots; attached, as `object` shows. Only
-    // `record_slots::new` writes them, before anybody sees the instance.
-    #[allow(unsafe_code)]
-    unsafe {
-        record_slots::parts(object.as_ptr())
-    }
+    // SAFETY: a live instance of a class that was found to end with the slots; attached, as `object` shows, which lives as
+    // long as the reference.
+    unsafe { rows::parts(object.as_ptr()) }
 }
 
-/// The row that an object shows, if it is a view of a record or namedtuple.
+/// The row that an object shows, if it is a view of a record.
 pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
-    match parts(object) {
-        Some((rows, row)) => Some((&rows.image, &rows.core, row)),
-        None => named::of(object),
-    }
+    let (rows, row) = parts(object)?;
+    Some((&rows.image, &rows.core, row))
 }
 
 /// An instance of a class in shared data: has its attributes, methods and properties, `isinstance` says that it is one,
@@ -195,7 +91,7 @@ view_methods!(RecordView {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let (rows, row) = parts_of(slf.as_any())?;
-        text(slf.py(), (&rows.image, &rows.core, row))
+        rows::text(slf.py(), (&rows.image, &rows.core, row))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<ReducedRow<'py>> {
@@ -218,7 +114,7 @@ view_methods!(RecordView {
 
 /// `view.name`, in the order in which an object looks: data descriptors of the class, the fields, then whatever else
 /// the class has.
-pub(super) fn attribute<'py>(
+fn attribute<'py>(
     view: &Bound<'py, PyAny>,
     name: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
@@ -235,10 +131,8 @@ pub(super) fn attribute<'py>(
         return rows.core.cell(py, position, row);
     }
     // SAFETY: both are live objects; attached, as `py` shows.
-    #[allow(unsafe_code)]
     let found = unsafe { ffi::PyObject_GenericGetAttr(view.as_ptr(), name.as_ptr()) };
     // SAFETY: a new reference, or null with an exception set.
-    #[allow(unsafe_code)]
     let found = unsafe { Bound::from_owned_ptr_or_err(py, found) };
     found.map_err(|error| {
         if error.is_instance_of::<PyAttributeError>(py) && name.eq("get").unwrap_or(false) {
@@ -251,6 +145,73 @@ pub(super) fn attribute<'py>(
         }
         error
     })
+}
+
+/// `view.name`.
+unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: `install` puts this slot into registered classes alone, and no others inherit it: they get what `PyO3` made
+    // for `RecordView`. The interpreter calls it attached, with an instance that it holds during the call.
+    if let Some((rows, row)) = unsafe { rows::parts(object) } {
+        let found = rows
+            .class
+            .direct
+            .iter()
+            .position(|&known| known == name.addr());
+        let table = &rows.core.table;
+        if let Some(position) = found
+            && !table.has_shapes()
+            && row < table.rows
+            && let Some(column) = rows.core.columns.get(position)
+        {
+            // SAFETY: `get` is the getter that `codec::of` gave with the parts; they hold, as `rows` keep the image (P1 to
+            // P4). `row` is below the number of rows, and `Table::column` gives columns of as many cells. Slots run attached.
+            return unsafe { (column.get)(&column.parts, row) };
+        }
+        // SAFETY: attributes are asked for by strs alone: `PyObject_GetAttr` sees to it.
+        if found.is_none() && unsafe { unicode::is_interned(name) } {
+            // SAFETY: live objects that the interpreter holds during the call; attached.
+            let found = unsafe { ffi::PyObject_GenericGetAttr(object, name) };
+            if !found.is_null() {
+                return found;
+            }
+            // SAFETY: attached.
+            unsafe { ffi::PyErr_Clear() };
+        }
+    }
+    let work = |py: Python<'_>| {
+        // SAFETY: a live object, which the interpreter holds during the call.
+        let view = unsafe { Bound::from_borrowed_ptr(py, object) };
+        // SAFETY: likewise.
+        let name = unsafe { Bound::from_borrowed_ptr(py, name) };
+        attribute(&view, &name).map(Bound::into_ptr)
+    };
+    // SAFETY: slots run attached; `into_ptr` gives the reference that the work made, else an error.
+    unsafe { slot::enter(work) }
+}
+
+/// Puts the slot into a class of views that has no `__getattr__` of its own. If somebody gives it one later, the interpreter
+/// puts its own into this place, which calls `RecordView.__getattribute__`: the same more slowly.
+fn install(class: &Bound<'_, PyType>) {
+    let record = class.py().get_type::<RecordView>().as_type_ptr();
+    let class = class.as_type_ptr();
+    // SAFETY: a field of a live class; attached, so nobody changes it meanwhile.
+    let general = unsafe { (*record).tp_getattro };
+    // SAFETY: a field of a live class; attached, so nobody changes it meanwhile.
+    let ours = unsafe { &mut (*class).tp_getattro };
+    if ours.map(|slot| slot as usize) == general.map(|slot| slot as usize) {
+        *ours = Some(getattro);
+        // SAFETY: a live class; attached. The interpreter forgets what it remembers of it.
+        unsafe { ffi::PyType_Modified(class) };
+    }
+}
+
+/// Whether instances of a class with so many slots have a dict; `None` if they are more than slots and a dict.
+#[pyfunction(name = "_record_layout")]
+pub(super) fn record_layout(
+    class: &Bound<'_, PyType>,
+    slot_count: usize,
+) -> PyResult<Option<bool>> {
+    members::plain_layout(class, slot_count)
 }
 
 /// Returns the fields of a record view that are no slots, as a dict.
@@ -321,27 +282,4 @@ fn identity(rows: &Rows, row: usize) -> (usize, u64, usize) {
         rows.core.node,
         row,
     )
-}
-
-/// The text of a row that was an instance.
-pub(super) fn text(py: Python<'_>, place: RowPlace<'_>) -> PyResult<String> {
-    let (image, core, row) = place;
-    // Whoever made the file wrote it, maybe for the terminal.
-    let name = core.class_name.rsplit([':', '.']).next();
-    let name = printable(name.unwrap_or_default());
-    let (guard, node) = repr::row(image, core.node, row);
-    repr::guarded(guard, node, &format!("{name}View(...)"), || {
-        let positions = core.positions(row)?;
-        let cells = repr::listed(positions.len(), |index| {
-            let position = positions[index];
-            let field = core.names[position].bind(py).to_string();
-            let field = printable(&field);
-            if core.is_pickled(position, row)? {
-                return Ok(format!("{field}=<pickled>"));
-            }
-            let cell = core.cell(py, position, row)?;
-            Ok(format!("{field}={}", repr::short(repr::of(&cell)?)))
-        })?;
-        Ok(format!("{name}View({cells})"))
-    })
 }

@@ -7,7 +7,7 @@ use onecopy::image::RowKind;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::record::Rows;
+use super::rows::Rows;
 use super::table_core::{RowPlace, TableCore};
 use super::{named, record, repr};
 use crate::error::corrupt;
@@ -56,7 +56,7 @@ pub(super) fn of_table<'py>(
 pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
     match object.cast_exact::<RowView>() {
         Ok(row) => Some(row.get().place()),
-        Err(_) => record::of(object),
+        Err(_) => record::of(object).or_else(|| named::of(object)),
     }
 }
 

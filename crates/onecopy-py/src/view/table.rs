@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
 
-use super::record::Rows;
 use super::row;
+use super::rows::Rows;
 use super::sequential::Sequential;
 use super::table_core::TableCore;
 use crate::column::Steps;

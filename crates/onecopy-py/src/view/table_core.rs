@@ -7,7 +7,7 @@ use onecopy::image::{Decoded, Element, Items, Node, Scalar, Table, Word, read_bl
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::record::RecordClass;
+use super::record_class::RecordClass;
 use crate::column::{self, Getter, Parts};
 use crate::cpython::own_function;
 use crate::error::{Error, corrupt};
