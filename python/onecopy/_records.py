@@ -33,6 +33,8 @@ _INSTANCES: Final = 1
 _NAMEDTUPLES: Final = 2
 _TEXT: Final = 1000
 """Characters of a text that a class makes of a view."""
+_OBJECTS: Final = frozenset({"onecopy", "scipy"})
+"""Packages whose instances stay whole: their compiled functions look into objects of the exact types."""
 _SLOTS: Final = ("_onecopy_at", "_onecopy_rows")
 
 # Special names that a namedtuple's class may define: its view does what a tuple does.
@@ -87,7 +89,7 @@ def _is_importable(cls: type) -> bool:
 
 def _is_plain(cls: Any) -> bool:
     """Whether instances are made of attributes alone, and found in them as by any object."""
-    if cls.__module__.partition(".")[0] == "onecopy" and not dataclasses.is_dataclass(cls):
+    if cls.__module__.partition(".")[0] in _OBJECTS and not dataclasses.is_dataclass(cls):
         return False
     if cls.__new__ is not object.__new__ or cls.__getattribute__ is not object.__getattribute__:
         return False
@@ -145,7 +147,7 @@ def static(cls: type, name: str) -> Any:
     return None
 
 
-# One for each class, for good: views have it as their type.
+# One for each class, for good: views have it as their type. And what in it is no property of the class's own.
 _view_classes: dict[type, tuple[type, frozenset[str]]] = {}
 
 
@@ -161,15 +163,21 @@ def view_class(cls: type | None, names: tuple[str, ...]) -> tuple[type, tuple[bo
         return _unknown(), tuple(name in {"__class__", "__dict__", "__weakref__"} for name in names)
     known = _view_classes.get(cls)
     if known is None:
-        known = _view_classes.setdefault(cls, (_make(cls, found), frozenset(found[1])))
-    view, slots = known
-    return view, tuple(name not in slots and _answers_first(static(view, name)) for name in names)
+        known = _view_classes.setdefault(cls, (_make(cls, found), frozenset(found[1]) | _class_methods(cls)))
+    view, ours = known
+    return view, tuple(name not in ours and _answers_first(static(view, name)) for name in names)
 
 
 def _answers_first(attribute: object) -> bool:
     """Whether an attribute of a class comes before one of the instance, as properties do."""
     kind = type(attribute)
     return hasattr(kind, "__get__") and (hasattr(kind, "__set__") or hasattr(kind, "__delete__"))
+
+
+def _class_methods(cls: type) -> set[str]:
+    """The names of the methods that are given the class, which is not to be the view's."""
+    names = {name for base in cls.__mro__ for name in vars(base) if not name.startswith("__")}
+    return {name for name in names if isinstance(static(cls, name), classmethod)}
 
 
 def _make(cls: Any, found: Layout) -> type:
@@ -182,10 +190,12 @@ def _make(cls: Any, found: Layout) -> type:
         "__doc__": cls.__doc__,
         "__class__": property(lambda _view: cls),
         "__new__": new,
-        **{name: property(functools.partial(_record_field, name=name)) for name in slots},
+        **{name: property(functools.partial(_record_field, name=name), _refuse, _refuse) for name in slots},
     }
+    for name in _class_methods(cls) - set(slots):
+        namespace[name] = property(functools.partial(_of_class, name=name, cls=cls), _refuse, _refuse)
     if has_dict:
-        namespace["__dict__"] = property(functools.partial(_record_dict, slots=slots))
+        namespace["__dict__"] = property(functools.partial(_record_dict, slots=slots), _refuse, _refuse)
     if cls is types.SimpleNamespace:
         namespace["__eq__"] = _equal_namespaces
         namespace["__hash__"] = None
@@ -235,6 +245,14 @@ def _short(text_of: Callable[[Any], str]) -> Callable[[Any], str]:
     return short
 
 
+def _of_class(_view: Any, name: str, cls: type) -> Any:
+    return getattr(cls, name)
+
+
+def _refuse(_view: Any, _value: object = None) -> None:
+    raise AttributeError("shared data never change; onecopy.to_python(view) gives the real thing")
+
+
 def _equal_namespaces(view: Any, other: object) -> Any:
     if not isinstance(other, types.SimpleNamespace):
         return NotImplemented
@@ -271,6 +289,7 @@ def _unknown() -> type:
         "__le__": lambda view, other: _real(view) <= _real(other),
         "__gt__": lambda view, other: _real(view) > _real(other),
         "__ge__": lambda view, other: _real(view) >= _real(other),
+        "__dict__": property(_record_dict, _refuse, _refuse),
         "__dir__": lambda view: list(_record_dict(view)),
     }
     return _derived(_bare(), "Record", "Record", namespace)

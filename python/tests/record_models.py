@@ -1,0 +1,21 @@
+"""Models of pydantic, for tests that share their instances: a module of its own, as pydantic may not be there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+
+class Model(pydantic.BaseModel):
+    name: str
+    tags: list[int] = []
+    _private: int = pydantic.PrivateAttr(default=4)
+
+    def total(self) -> int:
+        return sum(self.tags)
+
+
+class Open(pydantic.BaseModel):
+    model_config: Any = pydantic.ConfigDict(extra="allow")
+    name: str
