@@ -162,7 +162,7 @@ class TupleView(_ElementsView[_T_co]):
 
 @final
 class TableView(_SequenceView[_T_co]):
-    """A shared list or tuple of rows with the same fields: dicts, or instances of a dataclass or namedtuple.
+    """A shared list or tuple of rows with the same fields: dicts, or instances of a class or namedtuple.
 
     Looks like a list of its rows; `column(name)` gives all cells of a field, for numbers without copying them.
     """
@@ -292,6 +292,7 @@ class FrozenSetView(_SetView[_T_co]):
     def difference(self, *others: Iterable[object]) -> frozenset[_T_co]: ...
     def symmetric_difference(self, other: Iterable[_T], /) -> frozenset[_T_co | _T]: ...
 
+@final
 class RecordView(_View):
     """An instance of a class in shared data: has its attributes, methods and properties, and never changes.
 
@@ -300,13 +301,15 @@ class RecordView(_View):
 
     def __getattribute__(self, name: str, /) -> Any: ...
 
-@final
-class NamedTupleView(_View, _Ordered, Sequence[Any]):
-    """A namedtuple in shared data: has its attributes and methods, indexes and unpacks like it, and never changes."""
-
+class _Named(_View, _Ordered):
     def __dir__(self) -> list[str]: ...
     def __getattr__(self, name: str, /) -> Any: ...
     def __hash__(self) -> int: ...
+
+@final
+class NamedTupleView(_Named, Sequence[Any]):
+    """A namedtuple in shared data: has its attributes and methods, indexes and unpacks like it, and never changes."""
+
     def __add__(self, other: tuple[Any, ...], /) -> tuple[Any, ...]: ...
     def __radd__(self, other: tuple[Any, ...], /) -> tuple[Any, ...]: ...
     def __mul__(self, count: SupportsIndex, /) -> tuple[Any, ...]: ...

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pydantic
 
 
@@ -17,5 +15,5 @@ class Model(pydantic.BaseModel):
 
 
 class Open(pydantic.BaseModel):
-    model_config: Any = pydantic.ConfigDict(extra="allow")
+    model_config = pydantic.ConfigDict(extra="allow")
     name: str

@@ -72,6 +72,7 @@ class Impatient:
     """An instance whose slot is read by its class, which is interrupted."""
 
     __slots__ = ("n",)
+    n: int
 
     def __getattr__(self, name: str) -> Any:
         raise KeyboardInterrupt

@@ -16,11 +16,10 @@ const SLOT: usize = size_of::<*mut PyObject>();
 /// How far from an instance's start the slot of a descriptor lies.
 pub(crate) fn offset_of(descriptor: &Bound<'_, PyAny>) -> PyResult<usize> {
     let wrong = || PyTypeError::new_err("the descriptor of a slot was expected");
-    // SAFETY: reads the address of a static of the interpreter, and the class of a live object; attached, as `descriptor`
-    // shows.
-    let is_member =
-        unsafe { ffi::Py_IS_TYPE(descriptor.as_ptr(), &raw mut ffi::PyMemberDescr_Type) };
-    if is_member == 0 {
+    if !std::ptr::eq(
+        descriptor.get_type_ptr(),
+        &raw const ffi::PyMemberDescr_Type,
+    ) {
         return Err(wrong());
     }
     let member = descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
@@ -45,9 +44,13 @@ pub(crate) fn plain_layout(class: &Bound<'_, PyType>, slot_count: usize) -> PyRe
     }
     let raw = class.as_type_ptr();
     // SAFETY: a field of a live class; attached.
-    let (size, item) = unsafe { ((*raw).tp_basicsize, (*raw).tp_itemsize) };
+    let size = unsafe { (*raw).tp_basicsize };
     // SAFETY: a field of a live class; attached.
-    let (dict, weak) = unsafe { ((*raw).tp_dictoffset, (*raw).tp_weaklistoffset) };
+    let item = unsafe { (*raw).tp_itemsize };
+    // SAFETY: a field of a live class; attached.
+    let dict = unsafe { (*raw).tp_dictoffset };
+    // SAFETY: a field of a live class; attached.
+    let weak = unsafe { (*raw).tp_weaklistoffset };
     // What the interpreter keeps before the object has an offset below zero.
     let beside = usize::from(dict > 0) + usize::from(weak > 0);
     let most = size_of::<PyObject>() + (slot_count + beside) * SLOT;

@@ -11,6 +11,14 @@ use pyo3::types::{PyString, PyTuple, PyType};
 
 use super::source::{Source, is_of_heap_type};
 
+/// What `_records.layout` says: kind of rows, names, what reads slots, whether there is a dict.
+type Found<'py> = (
+    u8,
+    Bound<'py, PyTuple>,
+    Option<Vec<Bound<'py, PyAny>>>,
+    bool,
+);
+
 /// How instances of a class are rows.
 pub(super) struct Layout<'py> {
     pub(super) class: Bound<'py, PyType>,
@@ -27,12 +35,6 @@ impl<'py> Layout<'py> {
     fn of(class: &Bound<'py, PyType>) -> PyResult<Option<Self>> {
         let helper = crate::cpython::module(class.py(), "onecopy._records")?;
         let found = helper.call_method1("layout", (class,))?;
-        type Found<'py> = (
-            u8,
-            Bound<'py, PyTuple>,
-            Option<Vec<Bound<'py, PyAny>>>,
-            bool,
-        );
         let Some((kind, names, getters, has_dict)) = found.extract::<Option<Found<'py>>>()? else {
             return Ok(None);
         };

@@ -5,6 +5,7 @@
 //! may be such instances again, which wait for the next round. So a hundred thousand of them are a table of as many
 //! rows, and a chain of them is no recursion.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
@@ -58,16 +59,15 @@ impl<'py> Waiting<'py> {
         let mut shape = None;
         // A class whose instances have had too many shapes or fields begins anew.
         for _ in 0..2 {
-            if !self.classes.contains_key(&class) {
-                let Some(fields) = Fields::of_layout(py, layout)? else {
-                    return Ok(None);
-                };
-                let batches = Vec::new();
-                self.classes.insert(class, ByShape { fields, batches });
-            }
-            let known = self.classes.get_mut(&class);
-            let Some(ByShape { fields, batches }) = known else {
-                return Ok(None);
+            let ByShape { fields, batches } = match self.classes.entry(class) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let Some(fields) = Fields::of_layout(py, layout)? else {
+                        return Ok(None);
+                    };
+                    let batches = Vec::new();
+                    place.insert(ByShape { fields, batches })
+                }
             };
             shape = fields.take_apart(object, &mut self.row, true)?;
             let is_empty = self.row.cells.is_empty();

@@ -118,8 +118,9 @@ view_methods!(NamedTupleView {
         rows::text(py, self.place())
     }
 
-    fn __dir__(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-        Ok(self.core.names.iter().map(|name| name.clone_ref(py)).collect())
+    fn __dir__(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let names = self.core.names.iter();
+        names.map(|name| name.clone_ref(py)).collect()
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {

@@ -245,9 +245,9 @@ pub(super) fn record_field<'py>(
     let (rows, row) = parts_of(view)?;
     match rows.core.find(row, name.as_any())? {
         Some(position) => rows.core.cell(view.py(), position, row),
-        None => Err(PyAttributeError::new_err(
-            printable(&name.to_string_lossy()).to_string(),
-        )),
+        None => Err(PyAttributeError::new_err(printable(
+            &name.to_string_lossy(),
+        ))),
     }
 }
 

@@ -36,12 +36,11 @@ impl Rows {
         image: &Py<Image>,
         core: &Arc<TableCore>,
     ) -> PyResult<Bound<'py, Self>> {
-        let class = match core.record.get() {
-            Some(class) => class.clone(),
-            None => {
-                let class = Arc::new(class_of_views(image.bind(py), core)?);
-                core.record.get_or_init(|| class).clone()
-            }
+        let class = if let Some(class) = core.record.get() {
+            class.clone()
+        } else {
+            let class = Arc::new(class_of_views(image.bind(py), core)?);
+            core.record.get_or_init(|| class).clone()
         };
         let (image, core) = (image.clone_ref(py), core.clone());
         Bound::new(py, Self { image, core, class })
