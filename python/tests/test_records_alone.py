@@ -292,8 +292,7 @@ def same(left: Any, right: Any) -> bool:
 def test_one_instance_has_its_attributes_methods_and_properties() -> None:
     real = Plain("ab", [1, 2, {"x": 3}])
     view = share(real)
-    assert isinstance(view, Plain)
-    assert isinstance(view, RecordView)
+    assert all(isinstance(view, base) for base in (Plain, RecordView))
     assert view.__class__ is Plain
     assert (view.label, view.items[2]["x"], view.kind) == ("ab", 3, "plain")
     assert (view.twice, view.first(), view.named(), view.three(), view.length) == ("abab", 1, "Plain", 3, 3)
@@ -573,8 +572,7 @@ def test_files_say_nothing_of_classes_that_nobody_allows(tmp_path: Path) -> None
     onecopy.save({"n": Pair(1, 2), "p": Plain(3, [4])}, tmp_path / "both")
     view = onecopy.open(tmp_path / "box", validate="full")
     assert (view.label, view.items[1], vars(view)["n"]) == ("a", 2, 3)
-    assert isinstance(view, RecordView)
-    assert not isinstance(view, Box)
+    assert [isinstance(view, base) for base in (RecordView, Box)] == [True, False]
     for refused in (lambda: view.doubled, lambda: view == 1, lambda: hash(view), lambda: onecopy.to_python(view)):
         with pytest.raises(pickle.UnpicklingError, match="allow_pickle"):
             refused()

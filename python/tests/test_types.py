@@ -20,14 +20,14 @@ from onecopy.views import (
     DictView,
     FrozenSetView,
     ListView,
+    NamedTupleView,
     ObjectView,
+    RecordView,
     RowView,
     SetView,
     SharedArray,
     TableView,
     TupleView,
-    NamedTupleView,
-    RecordView,
 )
 from test_docs import DOCUMENTS, ROOT, blocks
 

@@ -14,7 +14,7 @@
 //! | `rows` | when are the elements of a list rows of a table? |
 //! | `classes` | which classes' instances are rows? |
 //! | `fields` | which fields and shapes do rows have? |
-//! | `waiting` | what of instances that stand alone? |
+//! | `waiting`, `instances` | what of instances that stand alone? |
 //! | `spool` | what is made only once, while measuring? |
 //! | `special` | how do arrays and pickled objects get in? |
 //! | `path` | what is the way to the object that cannot be shared? |
@@ -24,6 +24,7 @@
 mod classes;
 mod fields;
 mod flat;
+mod instances;
 mod keys;
 mod known;
 mod nodes;

@@ -9,25 +9,21 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use onecopy::image::{Container, place_row, put_placed_row};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::classes::Layout;
 use super::fields::{Fields, Row};
-use super::known::{Known, node_word};
-use super::packer::Packer;
 use super::path::Step;
-use crate::error::Error;
 
 /// Instances of one class with the same fields, whose table is still to be made.
 pub(super) struct Batch<'py> {
-    layout: Rc<Layout<'py>>,
-    objects: Bound<'py, PyList>,
+    pub(super) layout: Rc<Layout<'py>>,
+    pub(super) objects: Bound<'py, PyList>,
     /// Their nodes.
-    nodes: Vec<u64>,
+    pub(super) nodes: Vec<u64>,
     /// The ways to them; only while measuring, as it is then that something can be refused.
-    paths: Vec<Vec<Step<'py>>>,
+    pub(super) paths: Vec<Vec<Step<'py>>>,
 }
 
 /// The instances of one class that wait.
@@ -49,7 +45,7 @@ pub(super) struct Waiting<'py> {
 
 impl<'py> Waiting<'py> {
     /// The batch that an instance belongs to; `None` if it has no fields, or such that are none.
-    fn batch_of(
+    pub(super) fn batch_of(
         &mut self,
         object: &Bound<'py, PyAny>,
         layout: &Rc<Layout<'py>>,
@@ -102,56 +98,5 @@ impl<'py> Waiting<'py> {
         let batch = self.batches.pop_front()?;
         self.taken += 1;
         Some(batch)
-    }
-}
-
-impl<'py> Packer<'_, '_, 'py> {
-    /// The node of an instance whose attributes are shared one by one; `None` for any other object.
-    pub(super) fn instance(
-        &mut self,
-        object: &Bound<'py, PyAny>,
-        extra: isize,
-    ) -> PyResult<Option<u64>> {
-        let Some(layout) = self.layouts.of(object)? else {
-            return Ok(None);
-        };
-        let Some(batch) = self.waiting.batch_of(object, &layout)? else {
-            return Ok(None);
-        };
-        let node = place_row(self.arena).map_err(Error::from)?;
-        batch.objects.append(object)?;
-        batch.nodes.push(node);
-        if self.arena.is_measuring() {
-            batch.paths.push(self.path.clone());
-        }
-        // One more owner than before: the batch.
-        self.remember(
-            object,
-            extra.saturating_add(1),
-            Known::Word(node_word(node)?),
-        );
-        Ok(Some(node))
-    }
-
-    /// Writes the table of instances that have waited.
-    pub(super) fn run_batch(&mut self, batch: Batch<'py>) -> PyResult<()> {
-        let Batch {
-            layout,
-            objects,
-            nodes,
-            paths,
-        } = batch;
-        let changed = || Error::from(onecopy::image::BuildError::Changed { index: 0 });
-        let fields = Fields::of_layout(self.py, &layout)?;
-        let mut fields = fields.ok_or_else(changed)?;
-        let objects = objects.into_any();
-        if !self.survey_rows(&objects, &mut fields, true)? {
-            return Err(changed().into());
-        }
-        let table = self.place_table_of(&fields)?;
-        for (row, &node) in nodes.iter().enumerate() {
-            put_placed_row(self.arena, node, table, row as u64).map_err(Error::from)?;
-        }
-        self.put_rows(&objects, Container::List, table, &mut fields, Some(&paths))
     }
 }
