@@ -171,9 +171,13 @@ unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mu
         if found.is_none() && unsafe { unicode::is_interned(name) } {
             // SAFETY: live objects that the interpreter holds during the call; attached.
             let found = unsafe { ffi::PyObject_GenericGetAttr(object, name) };
-            if !found.is_null() {
+            // SAFETY: a live str, as above; attached.
+            let is_get =
+                unsafe { ffi::PyUnicode_CompareWithASCIIString(name, c"get".as_ptr()) } == 0;
+            if !found.is_null() || !is_get {
                 return found;
             }
+            // Asked for once more, for an error with the way out.
             // SAFETY: attached.
             unsafe { ffi::PyErr_Clear() };
         }
