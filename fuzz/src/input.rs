@@ -226,7 +226,7 @@ fn rows(given: &mut Unstructured<'_>, depth: usize) -> Result<Rows> {
     };
     Ok(Rows {
         container: *given.choose(&[Container::List, Container::Tuple])?,
-        kind: *given.choose(&[RowKind::Dict, RowKind::Dataclass, RowKind::NamedTuple])?,
+        kind: *given.choose(&[RowKind::Dict, RowKind::Instance, RowKind::NamedTuple])?,
         class: given.arbitrary()?,
         count,
         columns,

@@ -105,6 +105,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "reading": lambda: speed.reading(rounds, scale),
         "making": lambda: speed.making(rounds, scale),
         "dicts": lambda: nested.dicts(rounds, scale),
+        "instances": lambda: nested.instances(rounds, scale),
         "annotations": lambda: nested.coco(rounds, scale),
         "tokens": lambda: speed.tokens(3 if quick else 15),
         "readers": lambda: memory.eight_readers(scale),

@@ -53,7 +53,7 @@ def _refuse_small(obj: Any) -> None:
     """Refuses what is no data, or too small to be judged."""
     if isinstance(obj, CODE):
         raise TypeError(f"{_name(obj)}: code belongs to the whole program; give the data")
-    if isinstance(obj, _ROWS):
+    if isinstance(obj, _ROWS) and _onecopy._image_behind(obj) is None:  # noqa: SLF001 - our own module
         raise TypeError(f"{_name(obj)}: a row shares its pages with the rows beside it; give the whole view")
     # They hold nothing but themselves, beside others on one page.
     is_empty = type(obj) is tuple and not obj

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import collections
     from collections import OrderedDict, defaultdict
     from enum import Enum
-    from typing import Protocol
+    from typing import ClassVar, Protocol
 
     import numpy as np
 
@@ -48,11 +48,17 @@ if TYPE_CHECKING:
         def _fields(self) -> tuple[str, ...]: ...
         def _asdict(self) -> dict[str, Any]: ...
 
+    class Dataclass(Protocol):
+        """An instance of some dataclass."""
+
+        __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    # Their views are instances as well; none of a namedtuple is a tuple, but it says so.
+    Instance = TypeVar("Instance", bound="Dataclass | NamedTuple | types.SimpleNamespace")
     # Pickled, so that they keep their class, though they are kinds of what is not.
     Whole = TypeVar(
         "Whole",
-        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range "
-        "| bytearray",
+        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | range | bytearray",
     )
 
 T = TypeVar("T")
@@ -88,7 +94,9 @@ _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 @overload
 def share(data: View, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> View: ...
 @overload
-def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but pickled whole
+def share(data: Instance, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Instance: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, but pickled whole
     data: Whole, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> ObjectView[Whole]: ...
 @overload
@@ -196,20 +204,21 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
 
     Args:
         data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; arrays of any dtype without objects;
-            instances of dataclasses and namedtuples; whatever can be pickled. Containers that are met twice are
-            stored once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of
-            one dataclass or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or
-            `full()` is not copied but becomes read-only itself. A container that workers write to (`onecopy.List` and
-            the like) is shared as what it holds at that moment: a list, dict, set or array. A str, int, float, complex,
-            bytes or None is returned as it is, and so is a view.
+            instances of classes by their attributes (dataclasses, attrs, pydantic models, plain classes), namedtuples;
+            whatever can be pickled. What is met twice is stored once, and cycles are fine. A list or tuple whose
+            elements are dicts with str keys, or instances of one class or namedtuple, becomes a table of columns. An
+            array made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself. A
+            container that workers write to (`onecopy.List` and the like) is shared as what it holds at that moment: a
+            list, dict, set or array. A str, int, float, complex, bytes or None is returned as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
             (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
         strict: Whether to refuse what would only be warned about.
 
     Returns:
-        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for objects of
-        other types an `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
+        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for an instance
+        a `RecordView`, which is one of its class as well, or a `NamedTupleView`; for other objects an `ObjectView`,
+        whose `get()` gives the object. All are in `onecopy.views`.
 
     Warns:
         RebuiltWarning: More than 1 MiB of it is pickled, and so rebuilt in every process that reads it; the text names
@@ -231,7 +240,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         True
     """
     _check_huge(huge)
-    if type(data) in VIEWS or type(data) in _ATOMS:
+    if isinstance(data, VIEWS) or type(data) in _ATOMS:
         return data
     _importing.check()
     if _is_numpy(data, "ndarray"):

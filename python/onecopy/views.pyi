@@ -162,7 +162,7 @@ class TupleView(_ElementsView[_T_co]):
 
 @final
 class TableView(_SequenceView[_T_co]):
-    """A shared list or tuple of rows with the same fields: dicts, or instances of a dataclass or namedtuple.
+    """A shared list or tuple of rows with the same fields: dicts, or instances of a class or namedtuple.
 
     Looks like a list of its rows; `column(name)` gives all cells of a field, for numbers without copying them.
     """
@@ -292,19 +292,28 @@ class FrozenSetView(_SetView[_T_co]):
     def difference(self, *others: Iterable[object]) -> frozenset[_T_co]: ...
     def symmetric_difference(self, other: Iterable[_T], /) -> frozenset[_T_co | _T]: ...
 
-class _Record(_View, _Ordered):
-    def __dir__(self) -> list[str]: ...
+class _Record(_View):
     def __getattr__(self, name: str, /) -> Any: ...
-    def __hash__(self) -> int: ...
 
 @final
 class RecordView(_Record):
-    """A dataclass instance in a shared list of them: has its attributes, methods and properties, and never changes."""
+    """An instance of a class in shared data: has its attributes, methods and properties, and never changes.
+
+    Its type derives from the class, so `isinstance` is true of both.
+    """
+
+class _Named(_Record, _Ordered):
+    def __dir__(self) -> list[str]: ...
+    def __hash__(self) -> int: ...
 
 @final
-class NamedTupleView(_Record, Sequence[Any]):
-    """A namedtuple in a shared list of them: has its attributes and methods, indexes and unpacks like it."""
+class NamedTupleView(_Named, Sequence[Any]):
+    """A namedtuple in shared data: has its attributes and methods, indexes and unpacks like it, and never changes."""
 
+    def __add__(self, other: tuple[object, ...], /) -> tuple[object, ...]: ...
+    def __radd__(self, other: tuple[object, ...], /) -> tuple[object, ...]: ...
+    def __mul__(self, count: SupportsIndex, /) -> tuple[object, ...]: ...
+    def __rmul__(self, count: SupportsIndex, /) -> tuple[object, ...]: ...
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, key: SupportsIndex, /) -> Any: ...

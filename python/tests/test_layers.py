@@ -76,6 +76,7 @@ PACKAGE: Final[Steps] = [
         "_freeze",
         "_managed_namespace",
         "_objects",
+        "_records",
         "_report",
         "_tensors",
     },

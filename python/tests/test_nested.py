@@ -481,10 +481,13 @@ def test_subclasses_keep_their_type() -> None:
 
 
 class Holder:
-    """An object with an array in it."""
+    """An object with an array in it, which is pickled."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
 
 def test_buffers_of_objects_are_memory_of_the_store() -> None:

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 
 class Trie:
-    """An index of somebody's own."""
+    """An index of somebody's own, with an idea of its own of how it is pickled."""
 
     def __init__(self, count: int) -> None:
         self.nodes = {f"node {n}": n for n in range(count)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"nodes": self.nodes}
 
 
 LARGE = Trie(100_000)

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, assert_type
 
 import numpy as np
@@ -19,7 +20,9 @@ from onecopy.views import (
     DictView,
     FrozenSetView,
     ListView,
+    NamedTupleView,
     ObjectView,
+    RecordView,
     RowView,
     SetView,
     SharedArray,
@@ -341,10 +344,22 @@ def test_what_keeps_its_class_is_an_object_view() -> None:
     counted = assert_type(onecopy.share(Counter("aab")), ObjectView[Counter[str]])
     assert type(counted) is ObjectView
     assert assert_type(counted.get()["a"], int) == 2
-    assert type(assert_type(onecopy.share(Point(1, 2)), ObjectView[Point])) is ObjectView
-    assert assert_type(onecopy.share(Point(1, 2)).get().y, int) == 2
     assert type(assert_type(onecopy.share(Colour.RED), ObjectView[Colour])) is ObjectView
     assert type(assert_type(onecopy.to_python(counted), Counter[str])) is Counter
+
+
+def test_views_of_instances_have_the_types_of_the_instances() -> None:
+    point = assert_type(onecopy.share(Point(1, 2)), Point)
+    assert assert_type(point.y, int) == 2
+    box = assert_type(onecopy.share(Box("a", 2.0)), Box)
+    assert assert_type(box.label, str) == "a"
+    names = assert_type(onecopy.share(SimpleNamespace(a=1)), SimpleNamespace)
+    views: list[tuple[Any, type, type]] = [
+        (point, Point, NamedTupleView),
+        (box, Box, RecordView),
+        (names, SimpleNamespace, RecordView),
+    ]
+    assert all(isinstance(view, kind) and isinstance(view, shown) for view, kind, shown in views)
 
 
 def test_views_can_be_named_in_annotations_at_run_time() -> None:

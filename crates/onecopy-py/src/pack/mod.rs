@@ -12,15 +12,19 @@
 //! | `known` | what if an object is met again? |
 //! | `keys` | how are keys hashed, and shared by dicts that have the same? |
 //! | `rows` | when are the elements of a list rows of a table? |
+//! | `classes` | which classes' instances are rows? |
 //! | `fields` | which fields and shapes do rows have? |
+//! | `waiting`, `instances` | what of instances that stand alone? |
 //! | `spool` | what is made only once, while measuring? |
 //! | `special` | how do arrays and pickled objects get in? |
 //! | `path` | what is the way to the object that cannot be shared? |
 //! | `progress` | how does a long walk tell how far it has come? |
 #![deny(unsafe_code)]
 
+mod classes;
 mod fields;
 mod flat;
+mod instances;
 mod keys;
 mod known;
 mod nodes;
@@ -31,6 +35,7 @@ mod rows;
 mod source;
 mod special;
 mod spool;
+mod waiting;
 
 use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
 use pyo3::prelude::*;

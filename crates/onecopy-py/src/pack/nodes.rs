@@ -36,14 +36,22 @@ impl<'py> Packer<'_, '_, 'py> {
             let real = self.spool.real(self.arena.is_measuring(), data)?;
             return self.root(&real);
         }
-        let root = match self.container(data, 0)? {
-            Some(node) => node,
-            None => self.special_node(data)?,
+        let root = if let Some(node) = self.container(data, 0)? {
+            node
+        } else if let Some(node) = self.instance(data, 0)? {
+            node
+        } else {
+            self.special_node(data)?
         };
-        while let Some(job) = self.queue.pop() {
-            self.run(job)?;
+        loop {
+            while let Some(job) = self.queue.pop() {
+                self.run(job)?;
+            }
+            match self.waiting.next() {
+                Some(batch) => self.run_batch(batch)?,
+                None => return Ok(root),
+            }
         }
-        Ok(root)
     }
 
     /// The word of any value. `extra` references of the walk itself hold it.
@@ -63,6 +71,9 @@ impl<'py> Packer<'_, '_, 'py> {
             return Ok(word);
         }
         if let Some(node) = self.container(object, extra)? {
+            return node_word(node);
+        }
+        if let Some(node) = self.instance(object, extra)? {
             return node_word(node);
         }
         let word = self.special(object)?;

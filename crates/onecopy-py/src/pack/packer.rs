@@ -7,11 +7,13 @@ use onecopy::image::{Arena, ColumnCursor, Scalar, Text, Word, put_row};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::classes::Layouts;
 use super::known::{Known, KnownKeys, node_word};
 use super::path::Step;
 use super::progress::Reporter;
 use super::source::LONG_LEN;
 use super::spool::Spool;
+use super::waiting::Waiting;
 use crate::error::Error;
 use crate::value::item::Item;
 
@@ -44,6 +46,8 @@ pub(crate) struct Packer<'w, 'm, 'py> {
     /// By identity; each is kept alive, so that no other object can take its address.
     pub(super) known: HashMap<usize, (Bound<'py, PyAny>, Known)>,
     pub(super) queue: Vec<Job<'py>>,
+    pub(super) layouts: Layouts<'py>,
+    pub(super) waiting: Waiting<'py>,
     pub(super) depth: usize,
 }
 
@@ -63,6 +67,8 @@ impl<'w, 'm, 'py> Packer<'w, 'm, 'py> {
             known_keys: KnownKeys::default(),
             known: HashMap::new(),
             queue: Vec::new(),
+            layouts: Layouts::default(),
+            waiting: Waiting::default(),
             depth: 0,
         }
     }

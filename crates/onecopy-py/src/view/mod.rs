@@ -11,7 +11,8 @@
 //! | `finder` | where is a key? |
 //! | `table_core` | what do the rows of a table share? |
 //! | `table`, `table_methods` | what is `TableView`? |
-//! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
+//! | `row`, `record`, `named` | what are rows of dicts, of instances, of namedtuples? |
+//! | `rows`, `record_class` | what have views of instances in common, and of which types are they? |
 //! | `object` | what is `ObjectView`? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
@@ -33,14 +34,17 @@ mod make;
 mod mapping;
 mod methods;
 mod missing;
+mod named;
 mod object;
 mod ops;
 mod real;
 mod real_rows;
 mod record;
+mod record_class;
 mod reduce;
 mod repr;
 mod row;
+mod rows;
 mod sequence;
 mod sequence_methods;
 mod sequential;
@@ -54,7 +58,8 @@ use pyo3::prelude::*;
 
 use crate::image::objects;
 use dict::DictView;
-use record::{NamedTupleView, RecordView};
+use named::NamedTupleView;
+use record::RecordView;
 use row::RowView;
 use sequence::{ListView, TupleView};
 use set::{FrozenSetView, SetView};
@@ -68,6 +73,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     objects::register(&make::Views);
     slots::install::<ListView>(py)?;
     slots::install::<TupleView>(py)?;
+    named::install(py)?;
     module.add_class::<ListView>()?;
     module.add_class::<TupleView>()?;
     module.add_class::<DictView>()?;
@@ -88,6 +94,12 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(make::attach_node, module)?)?;
     module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
     module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
+    module.add_function(wrap_pyfunction!(record::register_record_class, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_field, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_same, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_hash, module)?)?;
     module.add_function(wrap_pyfunction!(real::real, module)?)?;
     // Also lets `match` take views for sequences and mappings.
     let abc = py.import("_collections_abc")?;

@@ -95,7 +95,9 @@ pub(super) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
         return of_row(image.bind(py), core, row);
     }
     if let Ok(table) = view.cast_exact::<TableView>() {
-        let TableView { image, core, steps } = table.get();
+        let TableView {
+            image, core, steps, ..
+        } = table.get();
         return of_rows(image.bind(py), core, steps);
     }
     match kinds::place_of(view) {

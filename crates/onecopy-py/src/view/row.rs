@@ -7,8 +7,9 @@ use onecopy::image::RowKind;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::rows::Rows;
 use super::table_core::{RowPlace, TableCore};
-use super::{record, repr};
+use super::{named, record, repr};
 use crate::error::corrupt;
 use crate::image::Image;
 
@@ -29,8 +30,10 @@ pub(super) fn new<'py>(
     core: &Arc<TableCore>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if core.table.row_kind != RowKind::Dict {
-        return record::new(py, image, core, row);
+    match core.table.row_kind {
+        RowKind::Dict => {}
+        RowKind::Instance => return Rows::view(&Rows::of(py, image, core)?, row),
+        RowKind::NamedTuple => return named::new(py, image, core, row),
     }
     let (image, core) = (image.clone_ref(py), core.clone());
     Ok(Bound::new(py, RowView { image, core, row })?.into_any())
@@ -53,7 +56,7 @@ pub(super) fn of_table<'py>(
 pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
     match object.cast_exact::<RowView>() {
         Ok(row) => Some(row.get().place()),
-        Err(_) => record::of(object),
+        Err(_) => record::of(object).or_else(|| named::of(object)),
     }
 }
 

@@ -83,7 +83,9 @@ pub use keys::{Candidates, Keys, put_keys};
 pub use node::{ColumnKind, NodeHead, NodeKind, Section};
 pub use plan::{Container, IntWidth, Layout, Plan, Survey};
 pub use sequence::{Element, Items, Offsets, Sequence, Spans, Words};
-pub use table::{RowKind, RowNode, Table, TableParts, place_table, put_row, put_table};
+pub use table::{
+    RowKind, RowNode, Table, TableParts, place_row, place_table, put_placed_row, put_row, put_table,
+};
 pub use text::{Text, TextBuf, TextKind};
 pub use validate::validate;
 pub use view::{Image, Node};

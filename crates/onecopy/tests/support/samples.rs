@@ -86,7 +86,7 @@ pub fn nested_values() -> Vec<(&'static str, Value)> {
     let keys = ints().map(|key| Value::Tuple(vec![key, Value::text("é")]));
     let table = Rows {
         container: Container::List,
-        kind: RowKind::Dataclass,
+        kind: RowKind::Instance,
         class: Some("module:Class".to_owned()),
         count: 2,
         columns: vec![

@@ -199,7 +199,7 @@ impl<'a> Looker<'a> {
     ) -> Result<(), ImageError> {
         let rows = match table.row_kind {
             RowKind::Dict => "dicts",
-            RowKind::Dataclass => "dataclass instances",
+            RowKind::Instance => "instances",
             RowKind::NamedTuple => "namedtuples",
         };
         entry.kind = format!("table of {rows}");
