@@ -18,6 +18,7 @@ from onecopy._onecopy import (
     SetView,
     TableView,
     TupleView,
+    TypedView,
     Unsupported,
 )
 
@@ -78,6 +79,7 @@ VIEWS: Final = (
     RecordView,
     NamedTupleView,
     ObjectView,
+    TypedView,
 )
 # Named in a pickle and not contained in it: sharing one would share nothing.
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
@@ -231,7 +233,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         True
     """
     _check_huge(huge)
-    if type(data) in VIEWS or type(data) in _ATOMS:
+    if type(data) in VIEWS or type(data) in _ATOMS or isinstance(data, TypedView):
         return data
     _importing.check()
     if _is_numpy(data, "ndarray"):

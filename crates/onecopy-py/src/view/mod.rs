@@ -13,6 +13,7 @@
 //! | `table`, `table_methods` | what is `TableView`? |
 //! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
 //! | `object` | what is `ObjectView`? |
+//! | `typed`, `real_typed` | what is `TypedView`, the base of views that remember a class? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
 //! | `methods` | which methods do all views have? |
@@ -20,6 +21,7 @@
 //! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
 //! | `kinds` | which view is an object? |
 //! | `real`, `real_rows` | how does the real thing come back? |
+//! | `word` | what is a value that stands alone? |
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
 mod dict;
@@ -37,6 +39,7 @@ mod object;
 mod ops;
 mod real;
 mod real_rows;
+mod real_typed;
 mod record;
 mod reduce;
 mod repr;
@@ -49,6 +52,8 @@ mod slots;
 mod table;
 mod table_core;
 mod table_methods;
+mod typed;
+mod word;
 
 use pyo3::prelude::*;
 
@@ -78,6 +83,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RecordView>()?;
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
+    module.add_class::<typed::TypedView>()?;
     missing::install(
         &[py.get_type::<ListView>(), py.get_type::<TableView>()],
         &[py.get_type::<DictView>(), py.get_type::<RowView>()],
