@@ -24,7 +24,6 @@ from onecopy._onecopy import (
 
 if TYPE_CHECKING:
     import collections
-    from collections import OrderedDict, defaultdict
     from enum import Enum
     from typing import Protocol
 
@@ -32,7 +31,16 @@ if TYPE_CHECKING:
 
     from onecopy._progress import Progress
     from onecopy.containers import Counter, Dict, List, Set
-    from onecopy.views import SharedArray
+    from onecopy.views import (
+        ChainMapView,
+        CounterView,
+        DefaultDictView,
+        DequeView,
+        OrderedDictView,
+        SharedArray,
+        UserDictView,
+        UserListView,
+    )
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
     # Which of the two a list becomes, only the data tell.
@@ -52,8 +60,7 @@ if TYPE_CHECKING:
     # Pickled, so that they keep their class, though they are kinds of what is not.
     Whole = TypeVar(
         "Whole",
-        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range "
-        "| bytearray",
+        bound="Enum | NamedTuple | range | bytearray",
     )
 
 T = TypeVar("T")
@@ -64,7 +71,7 @@ Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic |
 View = TypeVar(
     "View",
     bound="ListView[Any] | TupleView[Any] | TableView[Any] | DictView[Any, Any] | RowView[Any, Any] | SetView[Any] "
-    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any]",
+    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any] | TypedView",
 )
 Huge: TypeAlias = Literal["auto"] | bool
 
@@ -90,9 +97,37 @@ _ATOMS: Final = (str, int, float, complex, bytes, type(None))
 @overload
 def share(data: View, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> View: ...
 @overload
-def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but pickled whole
+def share(
     data: Whole, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> ObjectView[Whole]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, with views of their own
+    data: collections.Counter[K], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> CounterView[K]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, with views of their own
+    data: collections.OrderedDict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> OrderedDictView[K, V]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, with views of their own
+    data: collections.defaultdict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DefaultDictView[K, V]: ...
+@overload
+def share(
+    data: collections.deque[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DequeView[T]: ...
+@overload
+def share(
+    data: collections.UserDict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> UserDictView[K, V]: ...
+@overload
+def share(
+    data: collections.UserList[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> UserListView[T]: ...
+@overload
+def share(
+    data: collections.ChainMap[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ChainMapView[K, V]: ...
 @overload
 def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Atom: ...
 @overload
@@ -197,8 +232,9 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
     dropped its last view and no token is on its way.
 
     Args:
-        data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; arrays of any dtype without objects;
-            instances of dataclasses and namedtuples; whatever can be pickled. Containers that are met twice are
+        data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; their subclasses and the types of
+            `collections`; arrays of any dtype without objects; instances of dataclasses and namedtuples; whatever can
+            be pickled. Containers that are met twice are
             stored once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of
             one dataclass or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or
             `full()` is not copied but becomes read-only itself. A container that workers write to (`onecopy.List` and
@@ -210,8 +246,9 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         strict: Whether to refuse what would only be warned about.
 
     Returns:
-        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for objects of
-        other types an `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
+        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for subclasses
+        of the builtins, and for the types of `collections`, a view that remembers the class, as `CounterView` does; for
+        objects of other types an `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
 
     Warns:
         RebuiltWarning: More than 1 MiB of it is pickled, and so rebuilt in every process that reads it; the text names
@@ -302,6 +339,20 @@ def to_python(view: DictView[K, ListView[T]]) -> dict[K, list[T]]: ...
 def to_python(view: DictView[K, DictView[T, V]]) -> dict[K, dict[T, V]]: ...
 @overload
 def to_python(view: DictView[K, V] | RowView[K, V]) -> dict[K, V]: ...
+@overload
+def to_python(view: CounterView[K]) -> collections.Counter[K]: ...
+@overload
+def to_python(view: OrderedDictView[K, V]) -> collections.OrderedDict[K, V]: ...
+@overload
+def to_python(view: DefaultDictView[K, V]) -> collections.defaultdict[K, V]: ...
+@overload
+def to_python(view: DequeView[T]) -> collections.deque[T]: ...
+@overload
+def to_python(view: UserDictView[K, V]) -> collections.UserDict[K, V]: ...
+@overload
+def to_python(view: UserListView[T]) -> collections.UserList[T]: ...
+@overload
+def to_python(view: ChainMapView[K, V]) -> collections.ChainMap[K, V]: ...
 @overload
 def to_python(view: SetView[T]) -> set[T]: ...
 @overload

@@ -83,8 +83,8 @@ def kind_of(cls: type) -> Kind | None:
 def way(cls: type, is_heap_type: bool) -> tuple[str, Callable[[Any], Taken], str] | None:
     """Returns how objects of a class are shared by their content: its name, what takes one apart, the argument's name.
 
-    None if they are pickled: they are no containers, or pickled in a way of their own, or their class is written in C and
-    may know more of them than what can be seen.
+    None if they are pickled: they are no containers, or pickled in a way of their own, or their class is written in C
+    and may know more of them than what can be seen.
     """
     kind = kind_of(cls)
     if kind is None or not (cls in _KNOWN or is_heap_type) or not _is_plain(cls):
@@ -235,7 +235,7 @@ def complete(obj: Any, content: Any, argument: Any, state: Any) -> None:
     if attributes is obj:
         # As in `self.__dict__ = self`.
         object.__setattr__(obj, "__dict__", obj)
-    elif attributes is not None:
+    elif attributes:
         own = object.__getattribute__(obj, "__dict__")
         for name, value in attributes.items():
             own[sys.intern(name) if type(name) is str else name] = value

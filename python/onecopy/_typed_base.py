@@ -221,7 +221,17 @@ class SequenceSubclass(OrderedView):
 
         return np.array(self._shared_content, dtype=dtype, copy=copy)
 
-    delegated("__getitem__ __reversed__ __add__ __radd__ __mul__ __rmul__ index count tolist column", vars())
+    def __add__(self, other: Any) -> Any:
+        return self._shared_content + content(other, self._shared_root)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self._shared_content
+
+    def __mul__(self, count: Any) -> Any:
+        return self._shared_content * count
+
+    __rmul__ = __mul__
+    delegated("__getitem__ __reversed__ index count tolist column", vars())
 
 
 class ListSubclass(SequenceSubclass):

@@ -13,9 +13,9 @@ use pyo3::exceptions::PyRecursionError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
-use super::real_typed::Family;
 use super::table::TableView;
 use super::table_core::TableCore;
+use super::typed::Family;
 use super::{kinds, row, sequence};
 use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};

@@ -8,38 +8,10 @@ use pyo3::types::{PyDict, PyList, PySet, PyTuple};
 
 use super::real::{Hashed, Job, Real};
 use super::table_core::TableCore;
-use super::typed::typed_at;
+use super::typed::{Family, typed_at};
 use super::word::word_object;
 use crate::column::Elements;
 use crate::error::{Error, corrupt};
-
-/// How objects of a class get their content.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    /// Entry by entry.
-    Dict,
-    /// Member by member.
-    Set,
-    /// All at once, when all is there.
-    List,
-    /// When they are made.
-    Frozen,
-    /// They refer to it.
-    Holder,
-}
-
-impl Family {
-    fn of(number: u8, at: u64) -> PyResult<Self> {
-        Ok(match number {
-            0 => Self::Dict,
-            1 => Self::Set,
-            2 => Self::List,
-            3 => Self::Frozen,
-            4 => Self::Holder,
-            _ => return Err(corrupt(at, "a class of a known family was expected")),
-        })
-    }
-}
 
 /// The class of an object, how it gets its content, and whether it may be hashed.
 type Class<'py> = (Bound<'py, PyAny>, u8, bool);

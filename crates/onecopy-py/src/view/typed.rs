@@ -19,6 +19,34 @@ pub(crate) struct TypedView {
     content: Py<PyAny>,
 }
 
+/// How objects of a class get their content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// Entry by entry.
+    Dict,
+    /// Member by member.
+    Set,
+    /// All at once, when all is there.
+    List,
+    /// When they are made.
+    Frozen,
+    /// They refer to it.
+    Holder,
+}
+
+impl Family {
+    pub(super) fn of(number: u8, at: u64) -> PyResult<Self> {
+        Ok(match number {
+            0 => Self::Dict,
+            1 => Self::Set,
+            2 => Self::List,
+            3 => Self::Frozen,
+            4 => Self::Holder,
+            _ => return Err(corrupt(at, "a class of a known family was expected")),
+        })
+    }
+}
+
 /// The view of an object.
 pub(super) fn show<'py>(
     image: &Bound<'py, Image>,
