@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import operator
 from types import CellType, FunctionType
 from typing import Any, Final
 
@@ -120,18 +121,27 @@ def _taken(name: str, value: Any, cell: CellType) -> Any:  # noqa: PLR0911 - a l
 
 
 def _with_class(function: Any, cell: CellType) -> Any:
-    """Returns a function whose `super()` looks behind the class that `cell` will hold."""
-    code = function.__code__
-    if "__class__" not in code.co_freevars:
-        return _explained(function) if _BUILTIN_NAMES.intersection(code.co_names) else function
+    """A function whose `super()`, and that of functions which it wraps, looks behind the class that `cell` will hold."""
+    code, cells = function.__code__, function.__closure__ or ()
     closure = tuple(
-        cell if name == "__class__" else old for name, old in zip(code.co_freevars, function.__closure__, strict=True)
+        cell if name == "__class__" else _wrapped(old, cell) for name, old in zip(code.co_freevars, cells, strict=True)
     )
-    made = type(function)(code, function.__globals__, function.__name__, function.__defaults__, closure)
+    if all(map(operator.is_, closure, cells)):
+        return _explained(function) if _BUILTIN_NAMES.intersection(code.co_names) else function
+    made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, closure)
     made.__kwdefaults__ = function.__kwdefaults__
-    made.__dict__.update(function.__dict__)
-    made.__qualname__, made.__doc__ = function.__qualname__, function.__doc__
-    return made
+    return functools.update_wrapper(made, function)
+
+
+def _wrapped(old: CellType, cell: CellType) -> CellType:
+    """What a decorator has kept of a method."""
+    try:
+        kept = old.cell_contents
+    except ValueError:  # empty so far
+        return old
+    if not isinstance(kept, FunctionType) or "__class__" not in kept.__code__.co_freevars:
+        return old
+    return CellType(_with_class(kept, cell))
 
 
 _BUILTIN_NAMES: Final = frozenset({"super", *(kind.__name__ for kind in _BUILTIN)})
@@ -190,9 +200,9 @@ def show(image: Any, node: int, name: str, shown: Any) -> Any:
         except Exception:  # noqa: BLE001 - whatever it is, it is raised when somebody asks for more than the content
             kind = _BUILTIN[root]
         else:
-            kind = view_of(found)
-            if not issubclass(kind, Typed):
+            if _typed.kind_of(found) is None:
                 raise TypeError(f"{name} is no class of containers")
+            kind = view_of(found)
     if not isinstance(shown, _CONTENT[_HELD_AS.get(kind._shared_root, kind._shared_root)]):
         raise TypeError(f"the content of a {name} is no {type(shown).__name__}")
     make: Any = TypedView.__new__

@@ -96,8 +96,6 @@ class DefaultDictView(DictSubclass):
         """Returns a real one; values that are containers stay views."""
         return shallow(self)
 
-    __copy__ = DictSubclass.__copy__
-
     def __or__(self, other: Any) -> Any:
         if not isinstance(other, dict):
             return NotImplemented

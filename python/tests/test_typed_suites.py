@@ -60,8 +60,8 @@ DERIVES: Final = Exempt(
 DEQUE: Final = {
     **dict.fromkeys(
         "test_basics test_big_queue_popleft test_big_queue_popright test_big_stack_left test_big_stack_right "
-        "test_clear test_comparisons test_contains test_delitem test_extend test_extendleft test_gc_doesnt_blowup test_getitem "
-        "test_iadd test_index test_insert test_insert_bug_26194 test_iterator_pickle test_len "
+        "test_clear test_comparisons test_contains test_delitem test_extend test_extendleft test_gc_doesnt_blowup "
+        "test_getitem test_iadd test_index test_insert test_insert_bug_26194 test_iterator_pickle test_len "
         "test_long_steadystate_queue_popleft test_long_steadystate_queue_popright test_maxlen_zero "
         "test_pickle_recursive test_remove test_reverse test_rotate test_setitem test_underflow".split(),
         CHANGES,

@@ -2,6 +2,8 @@
 //! it is set when.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use onecopy::image::{Element, Node, Word};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyTuple};
@@ -94,15 +96,24 @@ impl<'py> Real<'py> {
             return self.beside(at, word);
         };
         let opened = image.get().open()?;
-        let Node::Sequence(both) = opened.node(node).map_err(Error::from)? else {
-            return self.attributes(node);
-        };
         let mut parts = Vec::new();
-        for index in 0..both.len().min(2) {
-            parts.push(match both.get(index).map_err(Error::from)? {
-                Some(Element::Node(node)) => self.attributes(node)?,
-                _ => py.None().into_bound(py),
-            });
+        match opened.node(node).map_err(Error::from)? {
+            Node::Sequence(both) => {
+                for index in 0..both.len().min(2) {
+                    parts.push(match both.get(index).map_err(Error::from)? {
+                        Some(Element::Node(node)) => self.attributes(node)?,
+                        _ => py.None().into_bound(py),
+                    });
+                }
+            }
+            // Two dicts are rows of a table.
+            Node::Table(table) => {
+                let core = TableCore::of(&image, node)?;
+                for row in 0..table.rows.min(2) {
+                    parts.push(self.filled_row(&core, row)?);
+                }
+            }
+            _ => return self.attributes(node),
         }
         Ok(PyTuple::new(py, parts)?.into_any())
     }
@@ -128,12 +139,16 @@ impl<'py> Real<'py> {
             }
             Node::Row(row) => {
                 let core = TableCore::of(&image, row.table)?;
-                let made = self.row(&core, row.row)?;
-                self.fill_row(&core, row.row, &made)?;
-                Ok(made)
+                self.filled_row(&core, row.row)
             }
             _ => self.node(node),
         }
+    }
+
+    fn filled_row(&mut self, core: &Arc<TableCore>, row: usize) -> PyResult<Bound<'py, PyAny>> {
+        let made = self.row(core, row)?;
+        self.fill_row(core, row, &made)?;
+        Ok(made)
     }
 
     /// The real elements of a list, tuple, table, set or frozenset.
