@@ -121,7 +121,7 @@ def _taken(name: str, value: Any, cell: CellType) -> Any:  # noqa: PLR0911 - a l
 
 
 def _with_class(function: Any, cell: CellType) -> Any:
-    """A function whose `super()`, and that of functions which it wraps, looks behind the class that `cell` will hold."""
+    """A function whose `super()`, like that of functions which it wraps, looks behind the class of `cell`."""
     code, cells = function.__code__, function.__closure__ or ()
     closure = tuple(
         cell if name == "__class__" else _wrapped(old, cell) for name, old in zip(code.co_freevars, cells, strict=True)

@@ -39,6 +39,7 @@ __all__ = [
 class OrderedDictView(DictSubclass):
     """A shared `collections.OrderedDict`: compares with others in order."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_origin = collections.OrderedDict
 
@@ -78,6 +79,7 @@ def _same(one: Any, other: Any) -> bool:
 class DefaultDictView(DictSubclass):
     """A shared `collections.defaultdict`: a missing key has the value that the factory makes, anew each time."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_origin = collections.defaultdict
 
@@ -125,6 +127,7 @@ def _functions_of(cls: type, without: str, namespace: dict[str, Any]) -> None:
 class CounterView(DictSubclass):
     """A shared `collections.Counter`: a key that is missing counts 0."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_origin = collections.Counter
 
@@ -154,6 +157,7 @@ class _Held(Typed):
 class UserDictView(_Held):
     """A shared `collections.UserDict`."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_root = _shared_origin = collections.UserDict
     __setitem__, __delitem__ = DictSubclass.__setitem__, DictSubclass.__delitem__
@@ -197,6 +201,7 @@ class UserDictView(_Held):
 class UserListView(_Held):
     """A shared `collections.UserList`."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_root = _shared_origin = collections.UserList
     __setitem__, __delitem__ = DictSubclass.__setitem__, DictSubclass.__delitem__
@@ -219,6 +224,7 @@ class UserListView(_Held):
 class ChainMapView(_Held):
     """A shared `collections.ChainMap`."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_root = _shared_origin = collections.ChainMap
     __setitem__, __delitem__ = DictSubclass.__setitem__, DictSubclass.__delitem__
@@ -285,6 +291,7 @@ def _with_deques(name: str) -> Any:
 class DequeView(Typed):
     """A shared `collections.deque`."""
 
+    __module__ = "onecopy.views"
     __slots__ = ()
     _shared_root = _shared_origin = collections.deque
     __setitem__, __delitem__ = DictSubclass.__setitem__, DictSubclass.__delitem__

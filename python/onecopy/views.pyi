@@ -363,6 +363,8 @@ class TypedView(_View):
     def nbytes(self) -> int:
         """Bytes of the image that it is a part of."""
 
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
     @property
     def _shared_content(self) -> Any: ...
     @property

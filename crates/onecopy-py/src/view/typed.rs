@@ -89,7 +89,7 @@ impl TypedView {
     }
 }
 
-view_methods!(TypedView {
+view_methods!(TypedView generic {
     #[new]
     fn new(image: Py<Image>, node: u64, content: Py<PyAny>) -> Self {
         Self {
