@@ -73,7 +73,10 @@ class Shared:
 
 
 class Log:
-    """A process's own file: each line is one write, and so there or not."""
+    """A process's own file: each line is one write.
+
+    SIGKILL may cut a write short where a page of the file ends. What the line was to say has then not been said.
+    """
 
     def __init__(self, folder: str, life: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -252,7 +255,7 @@ def compare(folder: str, total: int) -> dict[str, int]:
     firsts: Counter[str] = Counter()
     again = 0
     for path in Path(folder).glob("*.log"):
-        for line in path.read_text().splitlines():
+        for line in path.read_text().split("\n")[:-1]:  # whole lines
             verb, *words = line.split()
             said.setdefault(verb, Counter())[words[0] if words else ""] += 1
             if verb == "took" and words[1] == "0":

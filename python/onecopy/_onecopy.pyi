@@ -63,6 +63,7 @@ from onecopy.views import (
     SetView,
     TableView,
     TupleView,
+    TypedView,
 )
 
 _Huge: TypeAlias = Literal["auto"] | bool
@@ -107,6 +108,7 @@ __all__ = [
     "SetView",
     "TableView",
     "TupleView",
+    "TypedView",
     "Unsupported",
     "Value",
     "WriterLock",

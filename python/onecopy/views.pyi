@@ -1,7 +1,9 @@
 """The views: what `share()`, `open()` and reading parts of them return."""
 
+import collections
 import sys
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from abc import ABCMeta
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from types import GenericAlias
 from typing import (
@@ -21,17 +23,25 @@ import numpy as np
 from typing_extensions import Buffer
 
 __all__ = [
+    "ChainMapView",
+    "CounterView",
+    "DefaultDictView",
+    "DequeView",
     "DictView",
     "FrozenSetView",
     "ListView",
     "NamedTupleView",
     "ObjectView",
+    "OrderedDictView",
     "RecordView",
     "RowView",
     "SetView",
     "SharedArray",
     "TableView",
     "TupleView",
+    "TypedView",
+    "UserDictView",
+    "UserListView",
 ]
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -344,6 +354,135 @@ class ObjectView(_View, Generic[_T_co]):
     def __getitem__(self, key: Never, /) -> Never: ...
     def __setitem__(self, key: Never, value: Never, /) -> None: ...
     def __delitem__(self, key: Never, /) -> None: ...
+
+class TypedView(_View):
+    """The base of views that remember a class: of subclasses of builtins, and of the types of `collections`.
+
+    `isinstance(view, TheClass)` is true. The view of a subclass has the methods, properties and attributes of the
+    class; what would change the object raises an error.
+
+    Example:
+        >>> import collections, onecopy
+        >>> view = onecopy.share(collections.OrderedDict(a=1))
+        >>> isinstance(view, collections.OrderedDict), isinstance(view, onecopy.views.TypedView)
+        (True, True)
+    """
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the image that it is a part of."""
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    @property
+    def _shared_content(self) -> Any: ...
+    @property
+    def _shared_argument(self) -> Any: ...
+    @property
+    def _shared_state(self) -> Any: ...
+    @property
+    def _shared_class(self) -> str: ...
+    @property
+    def _shared_image(self) -> Any: ...
+    def _shared_text(self, short: str, make: Callable[[], str]) -> str: ...
+
+class _TypedMapping(TypedView, _Mapping[_K, _T_co]):
+    def __getattr__(self, name: str, /) -> Any: ...
+
+class CounterView(_TypedMapping[_K, int]):
+    """A shared `collections.Counter`: a key that is missing counts 0."""
+
+    def copy(self) -> collections.Counter[_K]:
+        """Returns a real one."""
+
+    def total(self) -> int: ...
+    def most_common(self, n: int | None = None) -> list[tuple[_K, int]]: ...
+    def elements(self) -> Iterator[_K]: ...
+    def __missing__(self, key: object, /) -> int: ...
+    def __add__(self, other: Any, /) -> collections.Counter[Any]: ...
+    def __sub__(self, other: Any, /) -> collections.Counter[Any]: ...
+    def __and__(self, other: Any, /) -> collections.Counter[Any]: ...
+    def __or__(self, other: Any, /) -> collections.Counter[Any]: ...  # type: ignore[override]
+    def __pos__(self) -> collections.Counter[_K]: ...
+    def __neg__(self) -> collections.Counter[_K]: ...
+    def __lt__(self, other: Any, /) -> bool: ...
+    def __le__(self, other: Any, /) -> bool: ...
+    def __gt__(self, other: Any, /) -> bool: ...
+    def __ge__(self, other: Any, /) -> bool: ...
+
+class OrderedDictView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.OrderedDict`: compares with others in order."""
+
+    def copy(self) -> collections.OrderedDict[_K, _T_co]:
+        """Returns a real one; values that are containers stay views."""
+
+class DefaultDictView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.defaultdict`: a missing key has the value that the factory makes, anew each time."""
+
+    @property
+    def default_factory(self) -> Callable[[], Any] | None:
+        """What makes the values of keys that are missing."""
+
+    def __missing__(self, key: object, /) -> Any: ...
+    def copy(self) -> collections.defaultdict[_K, _T_co]:
+        """Returns a real one; values that are containers stay views."""
+
+class UserDictView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.UserDict`."""
+
+    @property
+    def data(self) -> DictView[_K, _T_co]:
+        """The view of the dict."""
+
+    def copy(self) -> collections.UserDict[_K, _T_co]:  # type: ignore[override]
+        """Returns a real one; containers in it stay views."""
+
+class ChainMapView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.ChainMap`."""
+
+    @property
+    def maps(self) -> Sequence[Mapping[_K, _T_co]]:
+        """The view of the mappings, the first first."""
+
+    @property
+    def parents(self) -> collections.ChainMap[_K, _T_co]: ...
+    def new_child(self, m: Any = None, **kwargs: Any) -> collections.ChainMap[_K, Any]: ...
+    def copy(self) -> collections.ChainMap[_K, _T_co]:  # type: ignore[override]
+        """Returns a real one with a real copy of the first mapping; the others stay views."""
+
+class _TypedSequence(TypedView, _Ordered, Sequence[_T_co], metaclass=ABCMeta):
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __len__(self) -> int: ...
+    def __getattr__(self, name: str, /) -> Any: ...
+    def __setitem__(self, _key: Never, _value: Never, /) -> None: ...
+    def __delitem__(self, _key: Never, /) -> None: ...
+
+class UserListView(_TypedSequence[_T_co]):
+    """A shared `collections.UserList`."""
+
+    @property
+    def data(self) -> ListView[_T_co]:
+        """The view of the list."""
+
+    @overload
+    def __getitem__(self, i: SupportsIndex) -> _T_co: ...
+    @overload
+    def __getitem__(self, i: slice) -> collections.UserList[_T_co]: ...
+    def copy(self) -> collections.UserList[_T_co]:
+        """Returns a real one; containers in it stay views."""
+
+class DequeView(_TypedSequence[_T_co]):
+    """A shared `collections.deque`."""
+
+    @property
+    def maxlen(self) -> int | None:
+        """The most elements that the original holds; None if there is no such number."""
+
+    def __getitem__(self, index: SupportsIndex, /) -> _T_co: ...  # type: ignore[override]
+    def __add__(self, other: Any, /) -> collections.deque[Any]: ...
+    def __mul__(self, count: SupportsIndex, /) -> collections.deque[_T_co]: ...
+    def copy(self) -> collections.deque[_T_co]:
+        """Returns a real one; containers in it stay views."""
 
 class SharedArray(np.ndarray[_Shape_co, _DType_co]):
     """A read-only ndarray over one shared image.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import json
 import os
 import warnings
@@ -36,13 +35,13 @@ LARGE = Trie(100_000)
 
 def test_what_is_rebuilt_is_said_once_with_its_path_type_and_bytes() -> None:
     with pytest.warns(RebuiltWarning) as warned:
-        onecopy.share({"index": LARGE, "ids": list(range(1000)), "few": collections.Counter("abc")})
+        onecopy.share({"index": LARGE, "ids": list(range(1000)), "few": range(3)})
     assert len(warned) == 1
     text = str(warned[0].message)
     report = onecopy.share_check({"index": LARGE})
     size = f"{report.rebuilt_bytes / 2**20:.1f} MiB"
     whole = f"{__name__}.Trie, {size} pickled, is rebuilt in every process that reads it"
-    assert text.startswith(f'data["index"]: {whole}; data["few"]: collections.Counter, ')
+    assert text.startswith(f'data["index"]: {whole}; data["few"]: range, ')
     assert warned[0].filename == __file__
 
 
@@ -59,7 +58,7 @@ def test_many_small_ones_are_one_line() -> None:
     [
         list(range(500_000)),
         {"a": np.zeros(1 << 20), "rows": [{"x": n} for n in range(50_000)]},
-        [collections.Counter("abc"), Decimal(1)],
+        [range(3), Decimal(1)],
         np.zeros((1000, 1000)),
     ],
 )

@@ -78,6 +78,13 @@ def logged(folder: Path, lines: list[str]) -> str:
     return str(folder)
 
 
+@pytest.mark.parametrize("torn", ["took", "took 2", "took 2 ", "took 2 0", "done 2", "cou"])
+def test_a_line_that_a_kill_has_cut_short_says_nothing(tmp_path: Path, torn: str) -> None:
+    folder = logged(tmp_path, ["putting 1", "put 1", "took 1 0", "done 1"])
+    (tmp_path / "2.log").write_text(f"counting\ncounted\n{torn}")
+    assert compare(folder, 1) == {"items": 1, "done": 1, "came again": 0, "counted": 1}
+
+
 def test_what_may_happen_is_no_fault(tmp_path: Path) -> None:
     found = compare(logged(tmp_path, GOOD), 1)
     assert found == {"items": 2, "done": 2, "came again": 1, "counted": 1}

@@ -6,7 +6,7 @@ import ast
 import enum
 import subprocess
 import sys
-from collections import Counter
+from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,17 +17,24 @@ import pytest
 
 import onecopy
 from onecopy.views import (
+    ChainMapView,
+    CounterView,
+    DefaultDictView,
+    DequeView,
     DictView,
     FrozenSetView,
     ListView,
     NamedTupleView,
     ObjectView,
+    OrderedDictView,
     RecordView,
     RowView,
     SetView,
     SharedArray,
     TableView,
     TupleView,
+    UserDictView,
+    UserListView,
 )
 from test_docs import DOCUMENTS, ROOT, blocks
 
@@ -341,11 +348,29 @@ def test_arrays_keep_their_dtype() -> None:
 
 
 def test_what_keeps_its_class_is_an_object_view() -> None:
-    counted = assert_type(onecopy.share(Counter("aab")), ObjectView[Counter[str]])
-    assert type(counted) is ObjectView
-    assert assert_type(counted.get()["a"], int) == 2
     assert type(assert_type(onecopy.share(Colour.RED), ObjectView[Colour])) is ObjectView
+    assert assert_type(onecopy.to_python(onecopy.share(Colour.RED)), Colour) is Colour.RED
+
+
+def test_the_types_of_collections_have_views_of_their_own() -> None:
+    counted = assert_type(onecopy.share(Counter("aab")), CounterView[str])
+    assert type(counted) is CounterView
+    assert assert_type(counted["a"], int) == 2
     assert type(assert_type(onecopy.to_python(counted), Counter[str])) is Counter
+    assert type(assert_type(counted + counted, Counter[Any])) is Counter
+    ordered = assert_type(onecopy.share(OrderedDict({"a": 1.5})), OrderedDictView[str, float])
+    assert type(assert_type(onecopy.to_python(ordered), OrderedDict[str, float])) is OrderedDict
+    default = assert_type(onecopy.share(defaultdict(int, {"a": 1})), DefaultDictView[str, int])
+    assert type(assert_type(default.copy(), defaultdict[str, int])) is defaultdict
+    last = assert_type(onecopy.share(deque([1.5], maxlen=3)), DequeView[float])
+    assert assert_type(last.maxlen, int | None) == 3
+    assert type(assert_type(onecopy.to_python(last), deque[float])) is deque
+    chain = assert_type(onecopy.share(ChainMap({"a": 1})), ChainMapView[str, int])
+    assert type(assert_type(onecopy.to_python(chain), ChainMap[str, int])) is ChainMap
+    user = assert_type(onecopy.share(UserDict({"a": 1})), UserDictView[str, int])
+    assert type(assert_type(user.data, DictView[str, int])) is DictView
+    users = assert_type(onecopy.share(UserList(["a"])), UserListView[str])
+    assert assert_type(users[0], str) == "a"
 
 
 def test_views_of_instances_have_the_types_of_the_instances() -> None:

@@ -8,6 +8,7 @@ use super::dict::DictView;
 use super::object::ObjectView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
+use super::typed::TypedView;
 use super::{row, sequence};
 use crate::image::Image;
 
@@ -30,7 +31,9 @@ pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
     } else if let Ok(view) = object.cast_exact::<ObjectView>() {
         Some(view.get().place(py))
     } else {
-        None
+        // Of classes derived from it.
+        let view = object.cast::<TypedView>().ok()?;
+        Some(view.get().place(py))
     }
 }
 

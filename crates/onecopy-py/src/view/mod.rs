@@ -14,6 +14,7 @@
 //! | `row`, `record`, `named` | what are rows of dicts, of instances, of namedtuples? |
 //! | `rows`, `record_class` | what have views of instances in common, and of which types are they? |
 //! | `object` | what is `ObjectView`? |
+//! | `typed`, `real_typed` | what is `TypedView`, the base of views that remember a class? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
 //! | `methods` | which methods do all views have? |
@@ -21,6 +22,7 @@
 //! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
 //! | `kinds` | which view is an object? |
 //! | `real`, `real_rows` | how does the real thing come back? |
+//! | `word` | what is a value that stands alone? |
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
 mod dict;
@@ -39,6 +41,7 @@ mod object;
 mod ops;
 mod real;
 mod real_rows;
+mod real_typed;
 mod record;
 mod record_class;
 mod reduce;
@@ -53,6 +56,8 @@ mod slots;
 mod table;
 mod table_core;
 mod table_methods;
+mod typed;
+mod word;
 
 use pyo3::prelude::*;
 
@@ -84,6 +89,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RecordView>()?;
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
+    module.add_class::<typed::TypedView>()?;
     missing::install(
         &[py.get_type::<ListView>(), py.get_type::<TableView>()],
         &[py.get_type::<DictView>(), py.get_type::<RowView>()],
