@@ -661,7 +661,7 @@ def test_classes_with_a_way_of_their_own_are_pickled(data: Any) -> None:
 def test_an_object_that_keeps_something_else_is_an_instance_as_any_other() -> None:
     odd: Any = collections.UserDict()
     odd.data = collections.OrderedDict(a=1)
-    view = onecopy.share(odd)
+    view: Any = onecopy.share(odd)
     assert isinstance(view, onecopy.views.RecordView)
     assert isinstance(view, collections.UserDict)
     assert view["a"] == 1
