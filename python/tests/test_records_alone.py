@@ -494,6 +494,18 @@ def test_copies_are_the_view_itself_and_pickles_are_tokens() -> None:
     assert onecopy.share(view) is view
 
 
+def test_what_goes_past_the_class_is_kept_by_the_view() -> None:
+    view = share(Plain("a", [1]))
+    object.__setattr__(view, "beside", ["kept"])
+    object.__setattr__(view, "more", 1)
+    gc.collect()
+    assert (view.beside, view.more, view.label, vars(view)) == (["kept"], 1, "a", {"label": "a", "items": [1]})
+    gone = weakref.ref(view)
+    del view
+    assert gone() is None
+    assert sys.getsizeof(share(Plain("a", [1]))) < 120
+
+
 def test_what_is_pickled_in_its_own_way_stays_an_object() -> None:
     assert isinstance(onecopy.share(Own(1)), ObjectView)
     assert type(share({"a": Own(1)})["a"]) is Own

@@ -58,6 +58,29 @@ pub(crate) fn plain_layout(class: &Bound<'_, PyType>, slot_count: usize) -> PyRe
     Ok(is_plain.then_some(dict != 0))
 }
 
+/// A flag of classes whose instances have room for the values of their attributes behind them.
+#[cfg(Py_3_13)]
+const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
+
+/// Leaves a class's instances without room for attributes: some 300 bytes, which are cleared when an instance is made and
+/// looked through when it goes. They get a dict if somebody gives them an attribute, as instances of classes derived from
+/// tuple do. Before 3.13 the room is made when the first attribute is.
+///
+/// # Safety
+/// - `class` is a live class that has no instances and has had none, and from which none is derived; the thread is attached.
+pub(crate) unsafe fn without_attributes(class: *mut PyTypeObject) {
+    #[cfg(Py_3_13)]
+    {
+        // SAFETY: a field of a live class, as this function asks; attached, so nobody else reads or writes it meanwhile.
+        let flags = unsafe { &mut (*class).tp_flags };
+        *flags &= !INLINE_VALUES;
+        // SAFETY: a live class; attached. The interpreter forgets what it remembers of it.
+        unsafe { ffi::PyType_Modified(class) };
+    }
+    #[cfg(not(Py_3_13))]
+    let _ = class;
+}
+
 /// How far from an instance's start the last slots lie, of which there are `count`.
 ///
 /// # Safety

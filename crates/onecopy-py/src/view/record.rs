@@ -45,6 +45,9 @@ pub(super) fn register_record_class(class: &Bound<'_, PyType>) -> PyResult<()> {
         py.get_type::<PyType>()
             .call_method1("__delattr__", (class, name))?;
     }
+    // SAFETY: the class of a `Bound` is live; it has just been made, and `__init_subclass__` keeps others from deriving from
+    // it. Nothing has made instances: its `__new__` gives real ones. Attached, as `class` shows.
+    unsafe { members::without_attributes(class.as_type_ptr()) };
     install(class);
     register(class);
     Ok(())
