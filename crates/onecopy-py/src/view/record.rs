@@ -196,6 +196,14 @@ unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mu
     unsafe { slot::enter(work) }
 }
 
+/// Lets views go without a detour through `PyO3`: there is nothing in a `RecordView` to be dropped. Called once, when the
+/// module is made, before any instance exists.
+pub(super) fn install_dealloc(py: Python<'_>) {
+    let class = py.get_type::<RecordView>().as_type_ptr();
+    // SAFETY: a field of a type that lives for ever; no instance exists yet, and the thread is attached, as `py` shows.
+    unsafe { (*class).tp_dealloc = Some(members::dealloc) };
+}
+
 /// Puts the slot into a class of views that has no `__getattr__` of its own. If somebody gives it one later, the interpreter
 /// puts its own into this place, which calls `RecordView.__getattribute__`: the same more slowly.
 fn install(class: &Bound<'_, PyType>) {
