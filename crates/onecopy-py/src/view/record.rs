@@ -290,6 +290,14 @@ pub(super) fn record_hash(view: &Bound<'_, PyAny>) -> PyResult<u64> {
     Ok(hasher.finish() >> 1)
 }
 
+/// A hashable object for the row that a record view shows, which refers to nothing: no key of anybody's equals it.
+pub(super) fn place<'py>(
+    view: &Bound<'py, PyAny>,
+) -> Option<(Bound<'py, PyType>, (usize, u64, usize))> {
+    let (rows, row) = parts(view)?;
+    Some((view.py().get_type::<RecordView>(), identity(rows, row)))
+}
+
 /// What tells a row from all others in this process: the bytes of an image of the store lie at one place.
 fn identity(rows: &Rows, row: usize) -> (usize, u64, usize) {
     (

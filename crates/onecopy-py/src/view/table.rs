@@ -48,9 +48,21 @@ fn view_of<'py>(
     shared: &PyOnceLock<Py<Rows>>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if core.table.row_kind != RowKind::Instance {
-        return row::new(py, image, core, row);
+    if core.table.row_kind == RowKind::Instance {
+        return instance(py, image, core, shared, row);
     }
+    row::new(py, image, core, row)
+}
+
+/// The view of a row that was an instance. Apart, so that the stack that it takes is not set up for others.
+#[inline(never)]
+fn instance<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    shared: &PyOnceLock<Py<Rows>>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     let rows = made_once(py, shared, || Ok(Rows::of(py, image, core)?.unbind()))?;
     Rows::view(rows.bind(py), row)
 }
