@@ -315,7 +315,7 @@ def test_what_a_view_does_not_do_it_says_with_the_way_out() -> None:
         with pytest.raises(AttributeError, match=r"onecopy\.to_python"):
             change()
     # Before 3.12 Python itself does not let anybody go past the view's class.
-    with pytest.raises((AttributeError, TypeError), match="never change|can't apply this __setattr__"):
+    with pytest.raises((AttributeError, TypeError), match=r"never change|can't apply this __setattr__"):
         object.__setattr__(share(Slots(1)), "a", 2)
     with pytest.raises(AttributeError, match=r"no attribute 'get'.*onecopy.to_python"):
         _ = view.get

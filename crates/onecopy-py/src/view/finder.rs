@@ -224,7 +224,7 @@ impl Finder {
             // made here; so its place stands for it.
             match record::place(&shown) {
                 Some(place) if shown.hash()? != real.hash()? => {
-                    positions.set_item(place, position)?
+                    positions.set_item(place, position)?;
                 }
                 _ => positions.set_item(real, position)?,
             }

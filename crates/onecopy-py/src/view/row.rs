@@ -30,9 +30,20 @@ pub(super) fn new<'py>(
     core: &Arc<TableCore>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if core.table.row_kind != RowKind::Dict {
-        return no_dict(py, image, core, row);
+    if core.table.row_kind == RowKind::Dict {
+        return dict(py, image, core, row);
     }
+    no_dict(py, image, core, row)
+}
+
+/// The view of a row that is a dict.
+#[inline]
+pub(super) fn dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     let (image, core) = (image.clone_ref(py), core.clone());
     Ok(Bound::new(py, RowView { image, core, row })?.into_any())
 }

@@ -48,21 +48,24 @@ fn view_of<'py>(
     shared: &PyOnceLock<Py<Rows>>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if core.table.row_kind == RowKind::Instance {
-        return instance(py, image, core, shared, row);
+    if core.table.row_kind == RowKind::Dict {
+        return row::dict(py, image, core, row);
     }
-    row::new(py, image, core, row)
+    no_dict(py, image, core, shared, row)
 }
 
-/// The view of a row that was an instance. Apart, so that the stack that it takes is not set up for others.
+/// The view of a row that is no dict. Apart, so that the stack that it takes is not set up for others.
 #[inline(never)]
-fn instance<'py>(
+fn no_dict<'py>(
     py: Python<'py>,
     image: &Py<Image>,
     core: &Arc<TableCore>,
     shared: &PyOnceLock<Py<Rows>>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
+    if core.table.row_kind != RowKind::Instance {
+        return row::new(py, image, core, row);
+    }
     let rows = made_once(py, shared, || Ok(Rows::of(py, image, core)?.unbind()))?;
     Rows::view(rows.bind(py), row)
 }
