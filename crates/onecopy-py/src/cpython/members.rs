@@ -1,8 +1,8 @@
 //! Where instances of classes keep what `__slots__` names.
 //!
 //! Slots follow each other behind what the base class has, in order of their names, and the class's instances end with
-//! them: what comes with a dict or weak references lies before the object, or belongs to a base. [`offset_of`] says where
-//! a descriptor finds its slot, and who relies on the end of the instance compares.
+//! them: what comes with a dict or weak references lies before the object, or belongs to a base. (Before 3.12 weak references
+//! may come behind the slots.) [`offset_of`] says where a descriptor finds its slot, and who relies on the end compares.
 #![allow(unsafe_code, reason = "reads and writes slots where they lie")]
 
 use pyo3::exceptions::PyTypeError;
@@ -58,15 +58,63 @@ pub(crate) fn plain_layout(class: &Bound<'_, PyType>, slot_count: usize) -> PyRe
     Ok(is_plain.then_some(dict != 0))
 }
 
+/// A flag of classes whose instances have room for the values of their attributes behind them.
+#[cfg(Py_3_13)]
+const INLINE_VALUES: std::ffi::c_ulong = 1 << 2;
+
+/// Leaves a class's instances without room for attributes: some 300 bytes, which are cleared when an instance is made and
+/// looked through when it goes. They get a dict if somebody gives them an attribute, as instances of classes derived from
+/// tuple do. Before 3.13 the room is made when the first attribute is.
+///
+/// # Safety
+/// - `class` is a live class that has no instances and has had none, and from which none is derived; the thread is attached.
+pub(crate) unsafe fn without_attributes(class: *mut PyTypeObject) {
+    #[cfg(Py_3_13)]
+    {
+        // SAFETY: a field of a live class, as this function asks; attached, so nobody else reads or writes it meanwhile.
+        let flags = unsafe { &mut (*class).tp_flags };
+        *flags &= !INLINE_VALUES;
+        // SAFETY: a live class; attached. The interpreter forgets what it remembers of it.
+        unsafe { ffi::PyType_Modified(class) };
+    }
+    #[cfg(not(Py_3_13))]
+    let _ = class;
+}
+
 /// How far from an instance's start the last slots lie, of which there are `count`.
 ///
 /// # Safety
-/// - `class` is a live class, and the thread is attached.
+/// - `class` is a live class that was made with slots, and the thread is attached.
 #[inline]
 pub(crate) unsafe fn last_slots(class: *mut PyTypeObject, count: usize) -> usize {
     // SAFETY: a field of a live class, as this function asks.
     let size = unsafe { (*class).tp_basicsize };
+    #[cfg(not(Py_3_12))]
+    let size = {
+        // Weak references come behind the slots if the class's first base has none.
+        // SAFETY: a field of a live class, as this function asks.
+        let weak = unsafe { (*class).tp_weaklistoffset };
+        let is_last = weak > 0 && weak == size.wrapping_sub(SLOT.cast_signed());
+        if is_last { weak } else { size }
+    };
     size.cast_unsigned().wrapping_sub(count * SLOT)
+}
+
+/// Releases an instance of a class that has nothing of its own to release: what a base's `tp_dealloc` is left to do when the
+/// interpreter has emptied the slots.
+///
+/// # Safety
+/// - as the interpreter calls `tp_dealloc`: attached, with an instance that nobody refers to.
+pub(crate) unsafe extern "C" fn dealloc(object: *mut PyObject) {
+    // SAFETY: the object's memory is still there, and it holds its class; attached, as this function asks.
+    let class = unsafe { ffi::Py_TYPE(object) };
+    // SAFETY: a field of a live class.
+    if let Some(free) = unsafe { (*class).tp_free } {
+        // SAFETY: the memory of an instance of this class, which nobody uses any more.
+        unsafe { free(object.cast()) };
+    }
+    // SAFETY: the reference that the instance had to its class, which a `class` statement made or something like one.
+    unsafe { ffi::Py_DECREF(class.cast()) };
 }
 
 /// Where the `index`-th of the last two slots of an instance lies.

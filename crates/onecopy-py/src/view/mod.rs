@@ -79,6 +79,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     slots::install::<ListView>(py)?;
     slots::install::<TupleView>(py)?;
     named::install(py)?;
+    record::install_dealloc(py);
     module.add_class::<ListView>()?;
     module.add_class::<TupleView>()?;
     module.add_class::<DictView>()?;

@@ -45,6 +45,9 @@ pub(super) fn register_record_class(class: &Bound<'_, PyType>) -> PyResult<()> {
         py.get_type::<PyType>()
             .call_method1("__delattr__", (class, name))?;
     }
+    // SAFETY: the class of a `Bound` is live; it has just been made, and `__init_subclass__` keeps others from deriving from
+    // it. Nothing has made instances: its `__new__` gives real ones. Attached, as `class` shows.
+    unsafe { members::without_attributes(class.as_type_ptr()) };
     install(class);
     register(class);
     Ok(())
@@ -193,6 +196,14 @@ unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mu
     unsafe { slot::enter(work) }
 }
 
+/// Lets views go without a detour through `PyO3`: there is nothing in a `RecordView` to be dropped. Called once, when the
+/// module is made, before any instance exists.
+pub(super) fn install_dealloc(py: Python<'_>) {
+    let class = py.get_type::<RecordView>().as_type_ptr();
+    // SAFETY: a field of a type that lives for ever; no instance exists yet, and the thread is attached, as `py` shows.
+    unsafe { (*class).tp_dealloc = Some(members::dealloc) };
+}
+
 /// Puts the slot into a class of views that has no `__getattr__` of its own. If somebody gives it one later, the interpreter
 /// puts its own into this place, which calls `RecordView.__getattribute__`: the same more slowly.
 fn install(class: &Bound<'_, PyType>) {
@@ -277,6 +288,14 @@ pub(super) fn record_hash(view: &Bound<'_, PyAny>) -> PyResult<u64> {
     let mut hasher = DefaultHasher::new();
     identity(rows, row).hash(&mut hasher);
     Ok(hasher.finish() >> 1)
+}
+
+/// A hashable object for the row that a record view shows, which refers to nothing: no key of anybody's equals it.
+pub(super) fn place<'py>(
+    view: &Bound<'py, PyAny>,
+) -> Option<(Bound<'py, PyType>, (usize, u64, usize))> {
+    let (rows, row) = parts(view)?;
+    Some((view.py().get_type::<RecordView>(), identity(rows, row)))
 }
 
 /// What tells a row from all others in this process: the bytes of an image of the store lie at one place.

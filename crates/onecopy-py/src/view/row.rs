@@ -30,13 +30,36 @@ pub(super) fn new<'py>(
     core: &Arc<TableCore>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match core.table.row_kind {
-        RowKind::Dict => {}
-        RowKind::Instance => return Rows::view(&Rows::of(py, image, core)?, row),
-        RowKind::NamedTuple => return named::new(py, image, core, row),
+    if core.table.row_kind == RowKind::Dict {
+        return dict(py, image, core, row);
     }
+    no_dict(py, image, core, row)
+}
+
+/// The view of a row that is a dict.
+#[inline]
+pub(super) fn dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     let (image, core) = (image.clone_ref(py), core.clone());
     Ok(Bound::new(py, RowView { image, core, row })?.into_any())
+}
+
+/// The view of a row that is no dict. Apart, so that the stack that it takes is not set up for dicts.
+#[inline(never)]
+fn no_dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    match core.table.row_kind {
+        RowKind::Instance => Rows::view(&Rows::of(py, image, core)?, row),
+        _ => named::new(py, image, core, row),
+    }
 }
 
 /// The row of the table at `table`, whichever kind it is.

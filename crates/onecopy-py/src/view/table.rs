@@ -48,6 +48,21 @@ fn view_of<'py>(
     shared: &PyOnceLock<Py<Rows>>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
+    if core.table.row_kind == RowKind::Dict {
+        return row::dict(py, image, core, row);
+    }
+    no_dict(py, image, core, shared, row)
+}
+
+/// The view of a row that is no dict. Apart, so that the stack that it takes is not set up for others.
+#[inline(never)]
+fn no_dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    shared: &PyOnceLock<Py<Rows>>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     if core.table.row_kind != RowKind::Instance {
         return row::new(py, image, core, row);
     }
