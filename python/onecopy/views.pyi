@@ -20,7 +20,7 @@ from typing import (
 )
 
 import numpy as np
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
     "ChainMapView",
@@ -346,6 +346,7 @@ class ObjectView(_View, Generic[_T_co]):
     def __setitem__(self, key: Never, value: Never, /) -> None: ...
     def __delitem__(self, key: Never, /) -> None: ...
 
+@disjoint_base
 class TypedView(_View):
     """The base of views that remember a class: of subclasses of builtins, and of the types of `collections`.
 
@@ -359,6 +360,7 @@ class TypedView(_View):
         (True, True)
     """
 
+    def __new__(cls, image: Any, node: int, content: Any) -> Self: ...
     @property
     def nbytes(self) -> int:
         """Bytes of the image that it is a part of."""
@@ -425,6 +427,10 @@ class UserDictView(_TypedMapping[_K, _T_co]):
     def data(self) -> DictView[_K, _T_co]:
         """The view of the dict."""
 
+    @overload
+    def get(self, key: _K, default: None = None) -> _T_co | None: ...
+    @overload
+    def get(self, key: _K, default: _T) -> _T_co | _T: ...
     def copy(self) -> collections.UserDict[_K, _T_co]:  # type: ignore[override]
         """Returns a real one; containers in it stay views."""
 
@@ -437,6 +443,12 @@ class ChainMapView(_TypedMapping[_K, _T_co]):
 
     @property
     def parents(self) -> collections.ChainMap[_K, _T_co]: ...
+    @overload
+    def get(self, key: _K, default: None = None) -> _T_co | None: ...
+    @overload
+    def get(self, key: _K, default: _T) -> _T_co | _T: ...
+    def __missing__(self, key: Any) -> Never: ...
+    def __bool__(self) -> bool: ...
     def new_child(self, m: Any = None, **kwargs: Any) -> collections.ChainMap[_K, Any]: ...
     def copy(self) -> collections.ChainMap[_K, _T_co]:  # type: ignore[override]
         """Returns a real one with a real copy of the first mapping; the others stay views."""
@@ -455,6 +467,16 @@ class UserListView(_TypedSequence[_T_co]):
     def data(self) -> ListView[_T_co]:
         """The view of the list."""
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array: ...
+    def __add__(self, other: Any) -> collections.UserList[Any]: ...
+    def __radd__(self, other: Any) -> collections.UserList[Any]: ...
+    def __mul__(self, n: int) -> collections.UserList[_T_co]: ...
+    def __rmul__(self, n: int) -> collections.UserList[_T_co]: ...
+    def index(self, value: Any, *limits: Any) -> int: ...
+    def count(self, item: Any) -> int: ...
+    def tolist(self) -> list[_T_co]:
+        """Returns a real list of the elements; containers among them stay views. `to_python` goes all the way."""
+
     @overload
     def __getitem__(self, i: SupportsIndex) -> _T_co: ...
     @overload
@@ -471,7 +493,17 @@ class DequeView(_TypedSequence[_T_co]):
 
     def __getitem__(self, index: SupportsIndex, /) -> _T_co: ...  # type: ignore[override]
     def __add__(self, other: Any, /) -> collections.deque[Any]: ...
+    def __radd__(self, other: Any, /) -> collections.deque[Any]: ...
     def __mul__(self, count: SupportsIndex, /) -> collections.deque[_T_co]: ...
+    def __rmul__(self, count: SupportsIndex, /) -> collections.deque[_T_co]: ...
+    def __reversed__(self) -> Iterator[_T_co]: ...
+    def index(self, value: Any, *limits: Any) -> int:
+        """Returns the index of the first element that equals `value`, between two limits.
+
+        Raises:
+            ValueError: There is none.
+        """
+
     def copy(self) -> collections.deque[_T_co]:
         """Returns a real one; containers in it stay views."""
 

@@ -36,8 +36,8 @@ WRITES: Final = {
 }
 SKIPPED: Final = frozenset(
     "__new__ __init__ __class__ __getattribute__ __getattr__ __setattr__ __delattr__ __init_subclass__ "
-    "__subclasshook__ __class_getitem__ __dict__ __weakref__ __doc__ __module__ __slots__ __slotnames__ __getstate__ __reduce__ "
-    "__sizeof__ __dir__ __format__ __str__ fromkeys".split()
+    "__subclasshook__ __class_getitem__ __dict__ __weakref__ __doc__ __module__ __slots__ __slotnames__ __getstate__ "
+    "__reduce__ __sizeof__ __dir__ __format__ __str__ fromkeys".split()
 )
 
 
