@@ -1,7 +1,5 @@
 """The views of the types of `collections`."""
 
-# ruff: noqa: SLF001 - these files share the names under which views keep what users do not see
-
 from __future__ import annotations
 
 import collections
