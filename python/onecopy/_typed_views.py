@@ -118,7 +118,13 @@ def _functions_of(cls: type, without: str, namespace: dict[str, Any]) -> None:
     """Adds the functions of a class of the standard library that is written in Python, but for some."""
     left_out = {*without.split(), "__init__", "__reduce__", "__repr__", "__copy__", "__new__", "__class_getitem__"}
     for name, value in vars(cls).items():
-        if isinstance(value, (FunctionType, property)) and name not in left_out and name not in namespace:
+        if isinstance(value, FunctionType) and name not in left_out and name not in namespace:
+            copied = FunctionType(value.__code__, value.__globals__, name, value.__defaults__, value.__closure__)
+            copied.__kwdefaults__ = value.__kwdefaults__
+            # Its examples make the original.
+            copied.__doc__ = (value.__doc__ or "").partition(">>>")[0].rstrip() or None
+            namespace[name] = copied
+        elif isinstance(value, property) and name not in namespace:
             namespace[name] = value
 
 
