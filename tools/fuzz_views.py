@@ -422,7 +422,7 @@ class User:
         if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
             names = self.attempt("dir", lambda: [name for name in dir(view) if name[:1] != "_"]) or []
             kinds = tuple(partial(field_of, view, name) for name in names[:6])
-        elif hasattr(view, "values"):
+        elif self.attempt("hasattr", lambda: hasattr(view, "values")):
             kinds = (lambda: list(itertools.islice(view.values(), 8)), lambda: list(itertools.islice(view, 4)))
         else:
             kinds = (lambda: list(itertools.islice(view, 8)), lambda: [view[-1]])

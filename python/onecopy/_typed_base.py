@@ -231,7 +231,11 @@ class SequenceSubclass(OrderedView):
         return self._shared_content * count
 
     __rmul__ = __mul__
-    delegated("__getitem__ __reversed__ index count tolist column", vars())
+
+    def __reversed__(self) -> Any:
+        return reversed(self._shared_content)
+
+    delegated("__getitem__ index count tolist column", vars())
 
 
 class ListSubclass(SequenceSubclass):

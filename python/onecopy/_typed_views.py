@@ -1,7 +1,5 @@
 """The views of the types of `collections`."""
 
-# ruff: noqa: SLF001 - these files share the names under which views keep what users do not see
-
 from __future__ import annotations
 
 import collections
@@ -9,7 +7,7 @@ from collections.abc import ItemsView, KeysView, Mapping, Sequence, ValuesView
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from onecopy._onecopy import DictView, TypedView
+from onecopy._onecopy import DictView
 from onecopy._typed_base import (
     DictSubclass,
     SequenceSubclass,
@@ -120,7 +118,13 @@ def _functions_of(cls: type, without: str, namespace: dict[str, Any]) -> None:
     """Adds the functions of a class of the standard library that is written in Python, but for some."""
     left_out = {*without.split(), "__init__", "__reduce__", "__repr__", "__copy__", "__new__", "__class_getitem__"}
     for name, value in vars(cls).items():
-        if isinstance(value, (FunctionType, property)) and name not in left_out and name not in namespace:
+        if isinstance(value, FunctionType) and name not in left_out and name not in namespace:
+            copied = FunctionType(value.__code__, value.__globals__, name, value.__defaults__, value.__closure__)
+            copied.__kwdefaults__ = value.__kwdefaults__
+            # Its examples make the original.
+            copied.__doc__ = (value.__doc__ or "").partition(">>>")[0].rstrip() or None
+            namespace[name] = copied
+        elif isinstance(value, property) and name not in namespace:
             namespace[name] = value
 
 
@@ -205,7 +209,11 @@ class UserListView(_Held):
     __slots__ = ()
     _shared_root = _shared_origin = collections.UserList
     __setitem__, __delitem__ = DictSubclass.__setitem__, DictSubclass.__delitem__
-    __array__, tolist = SequenceSubclass.__array__, SequenceSubclass.tolist  # type: ignore[attr-defined]
+    __array__ = SequenceSubclass.__array__
+
+    def tolist(self) -> list[Any]:
+        """Returns a real list of the elements; containers among them stay views. `to_python` goes all the way."""
+        return list(self._shared_content)
 
     @property
     def data(self) -> Any:
@@ -281,7 +289,8 @@ def _with_deques(name: str) -> Any:
     def compare(self: Any, other: object) -> Any:
         if not isinstance(other, collections.deque):
             return NotImplemented
-        theirs = other._shared_content if isinstance(other, TypedView) else list(other)
+        theirs: Any = content(other, collections.deque)
+        theirs = list(other) if theirs is other else theirs
         return getattr(self._shared_content, name)(theirs)
 
     compare.__name__ = name
@@ -347,7 +356,11 @@ class DequeView(Typed):
     __lt__, __le__, __gt__, __ge__ = map(_with_deques, ("__lt__", "__le__", "__gt__", "__ge__"))
     __eq__ = _with_deques("__eq__")
     __hash__ = None
-    delegated("__reversed__ count", vars())
+
+    def __reversed__(self) -> Any:
+        return reversed(self._shared_content)
+
+    delegated("count", vars())
     without("append appendleft extend extendleft insert pop popleft remove clear reverse rotate", vars())
 
 
