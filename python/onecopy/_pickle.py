@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy import _content, _reducers
+from onecopy._onecopy import ImageBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,7 @@ def _reduce_view(obj: Any) -> Any:
     """Takes a view inside an object apart: its token would be good for one reader alone. Refuses a container's."""
     from onecopy._share import VIEWS, to_python
 
-    if isinstance(obj, VIEWS):
+    if type(obj) in VIEWS:
         return _itself, (to_python(obj),)
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) in (arrays.SharedArray, arrays.BornArray):
@@ -86,6 +87,11 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
 
 def loads(data: Any, buffers: Iterable[Any]) -> Any:
     """Rebuilds an object."""
+    first = next(iter(buffers), None)
+    if type(first) is ImageBuffer:
+        from onecopy import _handover
+
+        _handover.note(first.image)
     loading = _reducers.loading
     outer, loading.mappings = loading.mappings, {}
     try:

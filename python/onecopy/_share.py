@@ -338,13 +338,15 @@ def to_python(view: Any) -> Any:
         >>> real
         [1, 2, 3, 4]
     """
+    if type(view) in VIEWS:
+        return _onecopy._real(view)  # noqa: SLF001 - our own module
     if _is_numpy(view, "ndarray"):
         from onecopy._array import StoredArray, real_array
 
         return real_array(view) if isinstance(view, StoredArray) else view
     if _content.way(view):
         return _content.real(view)
-    return _onecopy._real(view)  # noqa: SLF001 - our own module
+    return _onecopy._real(view)  # noqa: SLF001 - our own module; rows, too
 
 
 @overload

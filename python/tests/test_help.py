@@ -118,15 +118,9 @@ def test_a_table_that_is_asked_by_a_name_says_what_a_column_is() -> None:
 def test_an_object_says_how_to_get_it() -> None:
     pandas = pytest.importorskip("pandas")
     frame = onecopy.share(pandas.DataFrame({"x": [1, 2]}))
-    uses: list[Callable[[], Any]] = [
-        lambda: frame["x"],
-        lambda: frame.x,
-        lambda: list(frame),
-        lambda: frame.__setitem__("x", 1),
-        lambda: 1 in frame,
-    ]
+    uses: list[Callable[[], Any]] = [lambda: frame.__setitem__("x", 1), lambda: frame.__delitem__("x")]
     for use in uses:
-        with pytest.raises((TypeError, AttributeError), match=re.escape("view.get() gives the object itself")):
+        with pytest.raises(TypeError, match=re.escape("view.get() gives the object itself")):
             use()
 
 

@@ -74,6 +74,7 @@ PACKAGE: Final[Steps] = [
         "_buffers",
         "_frames",
         "_freeze",
+        "_handover",
         "_managed_namespace",
         "_objects",
         "_report",

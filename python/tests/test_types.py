@@ -123,6 +123,14 @@ ANYTHING: Final = {
     "NamedTupleView.__getitem__": "fields have types of their own, and the class is known at run time",
     "NamedTupleView.__iter__": "likewise",
     "_Record.__getattr__": "likewise",
+    **{
+        f"ObjectView.__{name}__": "the object decides"
+        for name in (
+            "getattribute getitem call iter reversed enter exit neg pos abs invert round trunc floor ceil "
+            "add radd sub rsub mul rmul matmul rmatmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod "
+            "lshift rlshift rshift rrshift and rand xor rxor or ror pow rpow array_ufunc"
+        ).split()
+    },
 }
 # What pickle, copy and NumPy call.
 PROTOCOLS: Final = {"__reduce__", "__reduce_ex__", "__array_wrap__", "__array_function__", "__copy__", "__deepcopy__"}
