@@ -53,6 +53,8 @@ from onecopy.sync import (
     Semaphore,
 )
 from onecopy.views import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -61,6 +63,7 @@ from onecopy.views import (
     RecordView,
     RowView,
     SetView,
+    StrView,
     TableView,
     TupleView,
 )
@@ -70,11 +73,13 @@ _Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 __all__ = [
     "ArrayMemory",
+    "ArrayView",
     "AttachDenied",
     "AttachError",
     "Barrier",
     "BoundedSemaphore",
     "BuildBuffer",
+    "BytesView",
     "Condition",
     "CorruptImage",
     "Counter",
@@ -105,6 +110,7 @@ __all__ = [
     "Semaphore",
     "Set",
     "SetView",
+    "StrView",
     "TableView",
     "TupleView",
     "Unsupported",

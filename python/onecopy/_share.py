@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overl
 
 from onecopy import _content, _importing, _onecopy, _progress
 from onecopy._onecopy import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -16,13 +18,16 @@ from onecopy._onecopy import (
     RecordView,
     RowView,
     SetView,
+    StrView,
     TableView,
     TupleView,
     Unsupported,
 )
 
 if TYPE_CHECKING:
+    import array
     import collections
+    import mmap
     from collections import OrderedDict, defaultdict
     from enum import Enum
     from typing import Protocol
@@ -51,19 +56,21 @@ if TYPE_CHECKING:
     # Pickled, so that they keep their class, though they are kinds of what is not.
     Whole = TypeVar(
         "Whole",
-        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range "
-        "| bytearray",
+        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range",
     )
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+Item = TypeVar("Item", int, float, str)
 Number = TypeVar("Number", bound="complex | np.number[Any] | np.bool")
+Plain = TypeVar("Plain", bound="int | float | complex | np.generic | None")
 Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic | None")
 View = TypeVar(
     "View",
     bound="ListView[Any] | TupleView[Any] | TableView[Any] | DictView[Any, Any] | RowView[Any, Any] | SetView[Any] "
-    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any]",
+    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any] | BytesView "
+    "| ArrayView[Any] | StrView",
 )
 Huge: TypeAlias = Literal["auto"] | bool
 
@@ -78,11 +85,14 @@ VIEWS: Final = (
     RecordView,
     NamedTupleView,
     ObjectView,
+    BytesView,
+    ArrayView,
+    StrView,
 )
 # Named in a pickle and not contained in it: sharing one would share nothing.
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
-# They cannot change and are small, or travel through a pipe as fast as a token would.
-_ATOMS: Final = (str, int, float, complex, bytes, type(None))
+# They cannot change and are small: they travel through a pipe as fast as a token would.
+_ATOMS: Final = (int, float, complex, type(None))
 
 
 @overload
@@ -92,7 +102,21 @@ def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but 
     data: Whole, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> ObjectView[Whole]: ...
 @overload
-def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Atom: ...
+def share(data: Plain, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Plain: ...
+@overload
+def share(data: str, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> StrView: ...
+@overload
+def share(
+    data: bytes | bytearray | mmap.mmap | memoryview[int],
+    *,
+    huge: Huge = "auto",
+    progress: Progress = False,
+    strict: bool = False,
+) -> BytesView: ...
+@overload
+def share(
+    data: array.array[Item], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ArrayView[Item]: ...
 @overload
 def share(
     data: np.ndarray[Shape, DType], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
@@ -196,20 +220,22 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
 
     Args:
         data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; arrays of any dtype without objects;
-            instances of dataclasses and namedtuples; whatever can be pickled. Containers that are met twice are
+            a str, bytes, bytearray, memoryview, mmap or array.array; instances of dataclasses and namedtuples; whatever
+            can be pickled. Containers that are met twice are
             stored once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of
             one dataclass or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or
             `full()` is not copied but becomes read-only itself. A container that workers write to (`onecopy.List` and
-            the like) is shared as what it holds at that moment: a list, dict, set or array. A str, int, float, complex,
-            bytes or None is returned as it is, and so is a view.
+            the like) is shared as what it holds at that moment: a list, dict, set or array. An int, float, complex or
+            None is returned as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
             (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
         strict: Whether to refuse what would only be warned about.
 
     Returns:
-        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for objects of
-        other types an `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
+        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView`, `SharedArray`, `StrView`,
+        `BytesView` or `ArrayView`; for objects of other types an `ObjectView`, which does what the object does. All are
+        in `onecopy.views`.
 
     Warns:
         RebuiltWarning: More than 1 MiB of it is pickled, and so rebuilt in every process that reads it; the text names
@@ -306,6 +332,12 @@ def to_python(view: SetView[T]) -> set[T]: ...
 def to_python(view: FrozenSetView[T]) -> frozenset[T]: ...
 @overload
 def to_python(view: ObjectView[T]) -> T: ...
+@overload
+def to_python(view: StrView) -> str: ...
+@overload
+def to_python(view: BytesView) -> Any: ...
+@overload
+def to_python(view: ArrayView[Item]) -> array.array[Item]: ...
 @overload
 def to_python(view: SharedArray[Shape, DType]) -> np.ndarray[Shape, DType]: ...
 @overload

@@ -1,6 +1,8 @@
 """The views: what `share()`, `open()` and reading parts of them return."""
 
 from onecopy._onecopy import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -9,6 +11,7 @@ from onecopy._onecopy import (
     RecordView,
     RowView,
     SetView,
+    StrView,
     TableView,
     TupleView,
 )
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from onecopy._array import SharedArray
 
 __all__ = [
+    "ArrayView",
+    "BytesView",
     "DictView",
     "FrozenSetView",
     "ListView",
@@ -29,6 +34,7 @@ __all__ = [
     "RowView",
     "SetView",
     "SharedArray",
+    "StrView",
     "TableView",
     "TupleView",
 ]

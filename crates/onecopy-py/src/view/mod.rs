@@ -13,6 +13,9 @@
 //! | `table`, `table_methods` | what is `TableView`? |
 //! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
 //! | `object` | what is `ObjectView`? |
+//! | `run`, `bytes` | what are `BytesView` and `ArrayView`? |
+//! | `text` | what is `StrView`? |
+//! | `peek` | how is a str or bytes inside other data read in place? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
 //! | `methods` | which methods do all views have? |
@@ -22,6 +25,7 @@
 //! | `real`, `real_rows` | how does the real thing come back? |
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
+mod bytes;
 mod dict;
 mod entries;
 mod export;
@@ -35,12 +39,14 @@ mod methods;
 mod missing;
 mod object;
 mod ops;
+mod peek;
 mod real;
 mod real_rows;
 mod record;
 mod reduce;
 mod repr;
 mod row;
+pub(crate) mod run;
 mod sequence;
 mod sequence_methods;
 mod sequential;
@@ -49,6 +55,7 @@ mod slots;
 mod table;
 mod table_core;
 mod table_methods;
+mod text;
 
 use pyo3::prelude::*;
 
@@ -56,9 +63,11 @@ use crate::image::objects;
 use dict::DictView;
 use record::{NamedTupleView, RecordView};
 use row::RowView;
+use run::{ArrayView, BytesView};
 use sequence::{ListView, TupleView};
 use set::{FrozenSetView, SetView};
 use table::TableView;
+use text::StrView;
 
 pub(crate) use make::root_object;
 
@@ -78,6 +87,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RecordView>()?;
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
+    module.add_class::<BytesView>()?;
+    module.add_class::<ArrayView>()?;
+    module.add_class::<StrView>()?;
     missing::install(
         &[py.get_type::<ListView>(), py.get_type::<TableView>()],
         &[py.get_type::<DictView>(), py.get_type::<RowView>()],
@@ -89,6 +101,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
     module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
     module.add_function(wrap_pyfunction!(real::real, module)?)?;
+    module.add_function(wrap_pyfunction!(run::_attach_run, module)?)?;
+    module.add_function(wrap_pyfunction!(text::_attach_text, module)?)?;
     // Also lets `match` take views for sequences and mappings.
     let abc = py.import("_collections_abc")?;
     let sequence = abc.getattr("Sequence")?;
@@ -96,6 +110,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     sequence.call_method1("register", (py.get_type::<TupleView>(),))?;
     sequence.call_method1("register", (py.get_type::<TableView>(),))?;
     sequence.call_method1("register", (py.get_type::<NamedTupleView>(),))?;
+    sequence.call_method1("register", (py.get_type::<BytesView>(),))?;
+    sequence.call_method1("register", (py.get_type::<ArrayView>(),))?;
+    sequence.call_method1("register", (py.get_type::<StrView>(),))?;
     let mapping = abc.getattr("Mapping")?;
     mapping.call_method1("register", (py.get_type::<DictView>(),))?;
     mapping.call_method1("register", (py.get_type::<RowView>(),))?;
