@@ -1,7 +1,7 @@
 """How an object that `get()` built goes to a worker: its arrays and Arrow buffers by token.
 
-They are ordinary arrays over memory of an image, and would be pickled by their content. `multiprocessing` pickles what it
-hands over with a pickler of its own, and asks that one for reducers; every other pickle stays what it was.
+They are ordinary arrays over memory of an image, and would be pickled by their content. `multiprocessing` pickles what
+it hands over with a pickler of its own, and asks that one for reducers; every other pickle stays what it was.
 """
 
 from __future__ import annotations

@@ -18,9 +18,11 @@ from typing import (
 )
 
 import numpy as np
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
+    "ArrayView",
+    "BytesView",
     "DictView",
     "FrozenSetView",
     "ListView",
@@ -30,6 +32,7 @@ __all__ = [
     "RowView",
     "SetView",
     "SharedArray",
+    "StrView",
     "TableView",
     "TupleView",
 ]
@@ -98,6 +101,24 @@ class _ElementsView(_SequenceView[_T_co], Buffer):
     if sys.version_info >= (3, 12):
         def __buffer__(self, flags: int, /) -> memoryview: ...
         def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+    @overload
+    def peek(self: _ElementsView[str], index: SupportsIndex, /) -> StrView: ...
+    @overload
+    def peek(self: _ElementsView[bytes], index: SupportsIndex, /) -> BytesView: ...
+    @overload
+    def peek(self, index: SupportsIndex, /) -> _T_co:
+        """Returns an element where it lies: a str as a `StrView`, bytes as a `BytesView`, of whatever size.
+
+        Args:
+            index: As for `view[index]`, which makes a real str or bytes.
+
+        Returns:
+            A view without a copy; of anything else, what `view[index]` gives.
+
+        Raises:
+            IndexError: There is no such element.
+        """
 
     @overload
     def column(self: _ElementsView[_Mapping[str, _T]], name: str, /) -> Sequence[_T | None]: ...
@@ -206,6 +227,24 @@ class _Mapping(_View, Mapping[_K, _T_co]):
     def get(self, key: _K, default: None = None, /) -> _T_co | None: ...
     @overload
     def get(self, key: _K, default: _T, /) -> _T_co | _T: ...
+    @overload
+    def peek(self: _Mapping[_K, str], key: _K, /) -> StrView: ...
+    @overload
+    def peek(self: _Mapping[_K, bytes], key: _K, /) -> BytesView: ...
+    @overload
+    def peek(self, key: _K, /) -> _T_co:
+        """Returns a value where it lies: a str as a `StrView`, bytes as a `BytesView`, of whatever size.
+
+        Args:
+            key: As for `view[key]`, which makes a real str or bytes.
+
+        Returns:
+            A view without a copy; of anything else, what `view[key]` gives.
+
+        Raises:
+            KeyError: There is no such key.
+        """
+
     def keys(self) -> KeysView[_K]: ...
     def values(self) -> ValuesView[_T_co]: ...
     def items(self) -> ItemsView[_K, _T_co]: ...
@@ -313,6 +352,172 @@ class NamedTupleView(_Record, Sequence[Any]):
     def __iter__(self) -> Iterator[Any]: ...
     def __contains__(self, key: object, /) -> bool: ...
 
+class _Copied:
+    # Other methods of bytes and of str, which work on a copy.
+    def __getattr__(self, name: str, /) -> Any: ...
+
+class _BufferView(_View, _Ordered, Sequence[_T_co], Buffer):
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the image that it is a part of."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> _T_co: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> Self: ...
+    def __setitem__(self, key: Never, value: Never, /) -> None: ...
+    def __delitem__(self, key: Never, /) -> None: ...
+    def __iter__(self) -> Iterator[_T_co]: ...
+    def __reversed__(self) -> Iterator[_T_co]: ...
+    def tobytes(self) -> bytes:
+        """Returns the items as they lie in memory, as real bytes."""
+
+    def tolist(self) -> list[_T_co]:
+        """Returns a real list of the items."""
+
+    if sys.version_info >= (3, 12):
+        def __buffer__(self, flags: int, /) -> memoryview: ...
+        def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+@final
+class BytesView(_BufferView[int], _Copied):
+    """Shared bytes: a bytes, bytearray, mmap or memoryview, read-only and one copy in memory for all processes.
+
+    It has the buffer protocol, so `memoryview`, `re` and numpy read it in place. Slices are views as well;
+    `bytes(view)` is a real bytes, and methods that are not here work on one.
+    """
+
+    def __contains__(self, key: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __bytes__(self) -> bytes: ...
+    def __add__(self, value: Buffer, /) -> bytes: ...
+    def __radd__(self, value: Buffer, /) -> bytes: ...
+    def __mul__(self, value: SupportsIndex, /) -> bytes: ...
+    def __rmul__(self, value: SupportsIndex, /) -> bytes: ...
+    def find(self, value: Buffer | SupportsIndex, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value`, bytes or a byte, is found first between `start` and `stop`; −1 if it is not there."""
+
+    def rfind(self, value: Buffer | SupportsIndex, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value`, bytes or a byte, is found last between `start` and `stop`; −1 if it is not there."""
+
+    def index(self, value: Buffer | SupportsIndex, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value` is found first.
+
+        Raises:
+            ValueError: It is not there.
+        """
+
+    def rindex(self, value: Buffer | SupportsIndex, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value` is found last.
+
+        Raises:
+            ValueError: It is not there.
+        """
+
+    def count(self, value: Buffer | SupportsIndex, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns how often `value`, bytes or a byte, is found between `start` and `stop`, side by side."""
+
+    def startswith(
+        self, prefix: Buffer | tuple[Buffer, ...], start: SupportsIndex = 0, stop: SupportsIndex = ..., /
+    ) -> bool:
+        """Returns whether the bytes between `start` and `stop` begin with `prefix`, or with one of a tuple."""
+
+    def endswith(
+        self, suffix: Buffer | tuple[Buffer, ...], start: SupportsIndex = 0, stop: SupportsIndex = ..., /
+    ) -> bool:
+        """Returns whether the bytes between `start` and `stop` end with `suffix`, or with one of a tuple."""
+
+@final
+class ArrayView(_BufferView[_T_co]):
+    """A shared `array.array`, or memoryview of numbers: read-only and one copy in memory for all processes.
+
+    It has the buffer protocol, so memoryview and numpy read it in place. Slices are views as well.
+    """
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    @property
+    def typecode(self) -> str:
+        """The letter of the items' type, as `array.array` and `struct` have it."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one item."""
+
+    def __contains__(self, key: object, /) -> bool: ...
+    def index(self, value: object, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns the index of the first item that equals `value`, between `start` and `stop`.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    def count(self, value: object, /) -> int:
+        """Returns how many items equal `value`."""
+
+@final
+class StrView(_View, _Ordered, _Copied, Sequence[str]):
+    """A shared str: read-only and one copy in memory for all processes.
+
+    Slices are views as well. It equals and hashes as the str does; `str(view)` is a real str, and methods that are not
+    here work on one. `codes()` shows the characters where they lie, for numpy and, if all are ASCII, for `re` with a
+    pattern of bytes.
+    """
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the image that it is a part of."""
+
+    def codes(self) -> memoryview:
+        """Returns the characters where they lie: a read-only memoryview of as many numbers, of 1, 2 or 4 bytes each."""
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, key: SupportsIndex, /) -> str: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> Self: ...
+    def __setitem__(self, key: Never, value: Never, /) -> None: ...
+    def __delitem__(self, key: Never, /) -> None: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __format__(self, spec: str, /) -> str: ...
+    def __add__(self, value: str | StrView, /) -> str: ...
+    def __radd__(self, value: str | StrView, /) -> str: ...
+    def __mul__(self, value: SupportsIndex, /) -> str: ...
+    def __rmul__(self, value: SupportsIndex, /) -> str: ...
+    def find(self, value: str | StrView, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value` is found first between `start` and `stop`; −1 if it is not there."""
+
+    def rfind(self, value: str | StrView, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value` is found last between `start` and `stop`; −1 if it is not there."""
+
+    def index(self, value: str | StrView, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value` is found first.
+
+        Raises:
+            ValueError: It is not there.
+        """
+
+    def rindex(self, value: str | StrView, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns where `value` is found last.
+
+        Raises:
+            ValueError: It is not there.
+        """
+
+    def count(self, value: str | StrView, start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> int:
+        """Returns how often `value` is found between `start` and `stop`, side by side."""
+
+    def startswith(self, prefix: str | tuple[str, ...], start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> bool:
+        """Returns whether the characters between `start` and `stop` begin with `prefix`, or with one of a tuple."""
+
+    def endswith(self, suffix: str | tuple[str, ...], start: SupportsIndex = 0, stop: SupportsIndex = ..., /) -> bool:
+        """Returns whether the characters between `start` and `stop` end with `suffix`, or with one of a tuple."""
+
+@disjoint_base
 class ObjectView(_View, _Ordered, Generic[_T_co]):
     """A shared object of a type that images do not know, which does what the object does.
 

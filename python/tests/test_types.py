@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import ast
 import enum
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 
 import onecopy
 from onecopy.views import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -23,6 +26,7 @@ from onecopy.views import (
     RowView,
     SetView,
     SharedArray,
+    StrView,
     TableView,
     TupleView,
 )
@@ -123,6 +127,7 @@ ANYTHING: Final = {
     "NamedTupleView.__getitem__": "fields have types of their own, and the class is known at run time",
     "NamedTupleView.__iter__": "likewise",
     "_Record.__getattr__": "likewise",
+    "_Copied.__getattr__": "the other methods of bytes and of str",
     **{
         f"ObjectView.__{name}__": "the object decides"
         for name in (
@@ -231,9 +236,25 @@ class Image(TypedDict):
 
 def test_atoms_are_returned_as_they_are() -> None:
     assert assert_type(onecopy.share(1), int) == 1
-    assert assert_type(onecopy.share("one"), str) == "one"
-    assert assert_type(onecopy.share(b"one"), bytes) == b"one"
     assert assert_type(onecopy.share(np.float64(1.5)), np.float64) == 1.5
+
+
+def test_buffers_are_views_of_whatever_size() -> None:
+    for size in (0, 1, 1 << 20):
+        text = assert_type(onecopy.share("x" * size), StrView)
+        content = assert_type(onecopy.share(b"x" * size), BytesView)
+        assert type(text) is StrView
+        assert type(content) is BytesView
+        assert assert_type(onecopy.to_python(text), str) == "x" * size
+        assert type(onecopy.share(bytearray(size))) is BytesView
+        assert type(onecopy.share(memoryview(bytes(size)))) is BytesView
+    numbers = assert_type(onecopy.share(array.array("d", [1.5])), ArrayView[float])
+    assert type(numbers) is ArrayView
+    assert assert_type(numbers[0], float) == 1.5
+    assert assert_type(onecopy.to_python(numbers), array.array[float]) == array.array("d", [1.5])
+    assert assert_type(onecopy.share(["a"]).peek(0), StrView) == "a"
+    assert assert_type(onecopy.share({"a": b"b"}).peek("a"), BytesView) == b"b"
+    assert assert_type(onecopy.share([1]).peek(0), int) == 1
 
 
 def test_lists() -> None:

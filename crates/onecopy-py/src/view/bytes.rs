@@ -92,8 +92,8 @@ fn as_answer(found: Option<usize>) -> isize {
 }
 
 macro_rules! run_methods {
-    ($class:ident, $kind:literal, { $($extra:tt)* }) => {
-        view_methods!($class {
+    ($class:ident $(($generic:ident))?, $kind:literal, { $($extra:tt)* }) => {
+        view_methods!($class $($generic)? {
             /// Bytes of the image that it is a part of.
             #[getter]
             fn nbytes(&self) -> usize {
@@ -214,6 +214,10 @@ run_methods!(BytesView, "bytes", {
         PyBytes::new(other.py(), &self.0.bytes()).add(other)
     }
 
+    fn __radd__<'py>(&self, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        other.add(PyBytes::new(other.py(), &self.0.bytes()))
+    }
+
     fn __mul__<'py>(&self, count: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         PyBytes::new(count.py(), &self.0.bytes()).mul(count)
     }
@@ -330,7 +334,7 @@ fn needle_of_bytes(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     PyBuffer::<u8>::get(value)?.to_vec(value.py())
 }
 
-run_methods!(ArrayView, "array", {
+run_methods!(ArrayView(generic), "array", {
     /// The letter of the items' type, as `array.array` and `struct` have it.
     #[getter]
     fn typecode(&self) -> String {
