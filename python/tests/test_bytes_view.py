@@ -7,6 +7,7 @@ import copy
 import hashlib
 import io
 import mmap
+import operator
 import os
 import pickle
 import re
@@ -131,8 +132,9 @@ def test_arrays_come_back_through_every_door(code: str, tmp_path: Path) -> None:
 
 def test_memoryviews_of_numbers_are_arrays_that_come_back_as_memoryviews() -> None:
     for letter in "hHiIlLqQfdbc?":
-        real = memoryview(bytes(range(16))).cast(letter)
-        view = onecopy.share(real)
+        plain: Any = memoryview(bytes(range(16)))
+        real: Any = plain.cast(letter)
+        view: Any = onecopy.share(real)
         assert type(view) is ArrayView
         again = onecopy.to_python(view)
         assert type(again) is memoryview
@@ -164,7 +166,7 @@ def test_slices_of_slices_are_views(real: Any) -> None:
             assert part == expected
             assert list(part) == list(expected)
             assert pickle.loads(pickle.dumps(part)) == expected
-            assert onecopy.to_python(part[:3]) == expected[:3] or type(real) is mmap.mmap
+            assert onecopy.to_python(part[:3]) == expected[:3]
     for index in (0, -1, len(real) - 1):
         if len(real):
             assert view[index] == real[index]
@@ -214,7 +216,7 @@ def test_strs_are_searched_as_strs_are(real: str) -> None:
     with pytest.raises(TypeError, match="must be str, not bytes"):
         view.find(b"o")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="must be str, not int"):
-        1 in view  # noqa: B015
+        operator.contains(view, 1)
 
 
 def same_outcome(view: Any, real: Any, method: str, *arguments: Any) -> None:
@@ -246,11 +248,11 @@ def test_bytes_and_strs_compare_join_and_hash_as_the_real_things() -> None:
     assert hash(content[::-1]) == hash(b"cba")
     assert content < b"abd"
     assert content <= content  # noqa: PLR0124
-    assert b"abb" < content
+    assert content > b"abb"
     assert content != "abc"
     assert content != [97, 98, 99]
     assert text < "abd"
-    assert "日本" > text
+    assert text < "日本"
     assert text != b"abc"
     assert text == onecopy.share("xabc")[1:]
     assert onecopy.share("日abc")[1:] == "abc"
@@ -271,9 +273,9 @@ def test_bytes_and_strs_compare_join_and_hash_as_the_real_things() -> None:
     with pytest.raises(TypeError, match="unhashable type: a view of a bytearray"):
         hash(onecopy.share(bytearray(b"abc")))
     with pytest.raises(TypeError):
-        content < 3  # type: ignore[operator]  # noqa: B015
+        content < 3  # noqa: B015
     with pytest.raises(TypeError):
-        text < 3  # type: ignore[operator]  # noqa: B015
+        text < 3  # noqa: B015
 
 
 def test_other_methods_work_on_a_copy_and_nothing_is_written() -> None:
@@ -300,7 +302,7 @@ def test_other_methods_work_on_a_copy_and_nothing_is_written() -> None:
 
 
 def test_libraries_read_in_place() -> None:
-    content = onecopy.share(b"one, two, three" * 1000)
+    content = onecopy.share(b"one, two, three; " * 1000)
     memory = memoryview(content)
     assert memory.readonly
     assert memory.contiguous
@@ -326,6 +328,7 @@ def test_libraries_read_in_place() -> None:
     assert "".join(map(chr, onecopy.share("abc")[1:].codes())) == "bc"
 
 
+VIEWS: dict[type, type] = {str: StrView, bytes: BytesView}
 NESTED: dict[str, Any] = {
     "text": "a long text " * 99,
     "short": "ab",
@@ -346,7 +349,7 @@ def test_parts_of_other_data_are_had_without_a_copy(tmp_path: Path) -> None:
     for view in readers(NESTED, onecopy.share(NESTED), tmp_path):
         assert onecopy.to_python(view) == NESTED
         for key, real in NESTED.items():
-            kind = {str: StrView, bytes: BytesView}.get(type(real))
+            kind = VIEWS.get(type(real))
             part = view.peek(key)
             assert part == real
             assert type(view[key]) is type(part) if kind is None else type(part) is kind
@@ -458,20 +461,21 @@ def test_any_array(code: str, content: bytes, cut: slice) -> None:
         assert view[cut].tobytes() == real[cut].tobytes()
 
 
-def uss_bytes() -> int:
+def own_bytes() -> int:
+    """Memory that is this process's alone, and not the store's."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) * 1024
 
 
 def read_all(view: Any) -> tuple[int, int, str]:
     """What a worker finds in a large buffer, the bytes of its own that reading took, and the view's class."""
     memory = view.codes() if type(view) is StrView else view
     len(view)
-    before = uss_bytes()
+    before = own_bytes()
     total = sum(memory[:: MIB // 4])
     total += view.count("needle" if type(view) is StrView else b"needle") if type(view) is not ArrayView else 0
     total += int(np.asarray(memory).max())
-    return int(total), uss_bytes() - before, type(view).__name__
+    return int(total), own_bytes() - before, type(view).__name__
 
 
 LARGE: dict[str, Any] = {
@@ -508,15 +512,15 @@ def as_real(view: Any) -> Any:
 
 
 def test_memory_is_given_back() -> None:
-    before = onecopy.stats().objects
+    before = onecopy.stats().live_objects
     view = onecopy.share(b"x" * MIB)
-    assert onecopy.stats().objects == before + 1
+    assert onecopy.stats().live_objects == before + 1
     part = view[10:]
     del view
-    assert onecopy.stats().objects == before + 1
+    assert onecopy.stats().live_objects == before + 1
     assert part[0] == ord("x")
     del part
-    assert onecopy.stats().objects == before
+    assert onecopy.stats().live_objects == before
 
 
 def test_what_a_pickle_says_of_a_part_is_checked() -> None:

@@ -233,7 +233,12 @@ impl Run {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
         if let Ok(slice) = key.cast_exact::<PySlice>() {
-            return self.with_steps(py, self.steps.of_slice(slice)?).view(py);
+            let mut part = self.with_steps(py, self.steps.of_slice(slice)?);
+            if self.source == Source::Mmap {
+                // As of a real one, which cannot be empty.
+                (part.source, part.node) = (Source::Bytes, 0);
+            }
+            return part.view(py);
         }
         let position = self.steps.position(missing::subscript(key, kind)?);
         self.item(py, position.ok_or_else(|| index::out_of_range(kind))?)
