@@ -247,7 +247,7 @@ def test_huge_is_checked(huge: Any, error: type[Exception]) -> None:
 
 
 def test_atoms_and_views_are_returned_as_they_are() -> None:
-    for atom in ("text", 1, 1.5, True, None, b"bytes", 2j, np.float32(1), np.int64(2), np.bool_(True)):
+    for atom in (1, 1.5, True, None, 2j, np.str_("a"), np.float32(1), np.int64(2), np.bool_(True)):
         assert onecopy.share(atom) is atom
         assert onecopy.to_python(atom) is atom
     view = onecopy.share(np.arange(3))
