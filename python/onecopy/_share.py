@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from onecopy._progress import Progress
     from onecopy.containers import Counter, Dict, List, Set
-    from onecopy.views import SharedArray
+    from onecopy.views import ObjectArray, SharedArray
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
     # Which of the two a list becomes, only the data tell.
@@ -128,7 +128,7 @@ def share(
     huge: Huge = "auto",
     progress: Progress = False,
     strict: bool = False,
-) -> ObjectView[np.ndarray[Shape, np.dtype[np.object_]]]: ...
+) -> ObjectView[ObjectArray | np.ndarray[Shape, np.dtype[np.object_]]]: ...
 @overload
 def share(
     data: list[Atom], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False

@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from onecopy._array import SharedArray
+    from onecopy._object_array import ObjectArray
 
 __all__ = [
     "ArrayView",
@@ -29,6 +30,7 @@ __all__ = [
     "FrozenSetView",
     "ListView",
     "NamedTupleView",
+    "ObjectArray",
     "ObjectView",
     "RecordView",
     "RowView",
@@ -41,14 +43,18 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """What is public, the array's class included, which is loaded when it is asked for."""
+    """What is public, the arrays' classes included, which are loaded when they are asked for."""
     return __all__
 
 
 def __getattr__(name: str) -> object:
-    """Loads numpy with the array's class, for those who ask for it."""
+    """Loads numpy with an array's class, for those who ask for it."""
     if name == "SharedArray":
         from onecopy._array import SharedArray
 
         return SharedArray
+    if name == "ObjectArray":
+        from onecopy._object_array import ObjectArray
+
+        return ObjectArray
     raise AttributeError(f"module 'onecopy.views' has no attribute {name!r}")

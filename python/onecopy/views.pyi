@@ -18,6 +18,7 @@ from typing import (
 )
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FrozenSetView",
     "ListView",
     "NamedTupleView",
+    "ObjectArray",
     "ObjectView",
     "RecordView",
     "RowView",
@@ -598,6 +600,51 @@ class ObjectView(_View, _Ordered, Generic[_T_co]):
     def __array_function__(
         self, function: object, _types: object, args: tuple[object, ...], kwargs: dict[str, object], /
     ) -> Any: ...
+
+class ObjectArray(NDArrayOperatorsMixin):
+    """A shared array of strs, numbers or None: reads as a numpy array does, and makes elements when they are read.
+
+    Integers, slices, `...` and `None` as indexes copy nothing; other indexes, operators and all other attributes of an
+    ndarray work on a real array, which `numpy.asarray(view)` makes.
+
+    Attributes:
+        dtype: The dtype of the real array: of objects, or numpy's StringDType.
+    """
+
+    __slots__: Any
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    dtype: np.dtype[Any]
+    def __init__(self, buffer: object, column: object, places: object, first: int, dtype: np.dtype[Any]) -> None: ...
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+
+    @property
+    def T(self) -> ObjectArray:
+        """The same with its axes reversed."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: object) -> Any: ...
+    def __setitem__(self, key: Never, value: Never) -> None: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __contains__(self, value: object) -> bool: ...
+    def tolist(self) -> Any:
+        """The elements as nested lists."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array: ...
+    def __array_ufunc__(self, ufunc: object, method: str, *inputs: object, **kwargs: object) -> Any: ...
+    def __getattr__(self, name: str) -> Any: ...
+    def __reduce__(self) -> Any: ...
+    def __copy__(self) -> ObjectArray: ...
+    def __deepcopy__(self, memo: object) -> ObjectArray: ...
 
 class SharedArray(np.ndarray[_Shape_co, _DType_co]):
     """A read-only ndarray over one shared image.

@@ -76,6 +76,8 @@ PACKAGE: Final[Steps] = [
         "_freeze",
         "_handover",
         "_managed_namespace",
+        "_numpy_kinds",
+        "_object_array",
         "_objects",
         "_report",
         "_tensors",

@@ -271,8 +271,11 @@ def test_an_object_that_may_not_be_built_is_not_asked_for_its_class() -> None:
     view = onecopy.from_buffer(bytes(onecopy.image_of(onecopy.share(dt.date(2026, 1, 2)))))
     assert not isinstance(view, dt.date)
     assert isinstance(view, ObjectView)
-    with pytest.raises(pickle.UnpicklingError, match="allow_pickle"):
+    assert not hasattr(view, "year")
+    with pytest.raises(AttributeError, match="no attribute 'year': .*allow_pickle"):
         view.year
+    with pytest.raises(pickle.UnpicklingError, match="allow_pickle"):
+        len(view)
 
 
 def test_a_frame_does_what_pandas_does() -> None:

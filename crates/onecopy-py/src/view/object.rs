@@ -13,8 +13,9 @@
 
 use std::sync::OnceLock;
 
+use onecopy::printable;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -91,6 +92,20 @@ impl ObjectView {
         }
         let object = rebuilt::object(self.image.bind(py), self.node)?.unbind();
         Ok(self.object.get_or_init(|| object).bind(py))
+    }
+
+    /// An `AttributeError` if pickles are refused, so that `hasattr` answers.
+    fn can_be_asked(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        if self.image.get().allows_pickle() {
+            return Ok(());
+        }
+        let refusal = self.object(py).map(|_| ());
+        refusal.map_err(|error| {
+            let (name, why) = (printable(name), error.value(py));
+            PyAttributeError::new_err(format!(
+                "'ObjectView' object has no attribute '{name}': {why}"
+            ))
+        })
     }
 
     /// What a function of a module says of the object.
@@ -174,11 +189,13 @@ view_methods!(ObjectView generic {
             // Nobody can build it, and `isinstance` is asked by whoever shows an object.
             return Ok(slf.get_type().into_any());
         }
+        slf.get().can_be_asked(py, text)?;
         slf.get().object(py)?.getattr(name)
     }
 
     // Asked after the above has raised AttributeError, which PyO3 forgets: the object says it once more.
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> Object<'py> {
+        self.can_be_asked(name.py(), name.to_str().unwrap_or_default())?;
         self.object(name.py())?.getattr(name)
     }
 
