@@ -524,7 +524,7 @@ def text_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any]]:
             "pickled part": lambda: pickle.loads(pickle.dumps(view[1::2])),  # noqa: S301 - our own
             "plus": lambda: (view + needle, needle + view, view * 2),
             "text": lambda: (str(view), repr(view[:3]), hash(view[1:])),
-            "upper": lambda: view.upper(),
+            "upper": partial(call, view, "upper"),
         }
     return every
 

@@ -1,8 +1,8 @@
 """Arrays of Python objects that are strs, numbers or None: a column of an image, and not a pickle.
 
-An array of objects is an array of pointers, so no process can read another's. What its elements are lies in an image of
-its own, as that of a list, in a buffer of the pickle. What reads it looks like the array and makes an element when it is
-asked for.
+An array of objects is an array of pointers, so no process can read another's. What its elements are lies in an image
+of its own, as that of a list, in a buffer of the pickle. What reads it looks like the array and makes an element when it
+is asked for.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class ObjectArray(NDArrayOperatorsMixin):
     def __getitem__(self, key: Any) -> Any:
         keys = key if type(key) is tuple else (key,)
         if not all(part is None or part is ... or type(part) is slice or _is_index(part) for part in keys):
-            return np.asarray(self)[key]
+            return self._real(self.dtype)[key]
         is_open = any(part is ... for part in keys)
         places = self._places[keys if is_open else (*keys, ...)]
         if places.ndim or is_open:
@@ -101,7 +101,7 @@ class ObjectArray(NDArrayOperatorsMixin):
         return (self[index] for index in range(len(self)))
 
     def __contains__(self, value: object) -> bool:
-        return value in self._column if self._is_whole() else bool((np.asarray(self) == value).any())
+        return value in self._column if self._is_whole() else bool((self._real(self.dtype) == value).any())
 
     def _is_whole(self) -> bool:
         return self.size == len(self._column) and bool(self._places.flags.c_contiguous)
@@ -126,7 +126,7 @@ class ObjectArray(NDArrayOperatorsMixin):
         return _real_array(self._elements(), self.shape, dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """Makes a real array, which is this process's own, and counted as what it has rebuilt."""
+        """Makes a real array, which is this process's own, and counted as rebuilt as long as the image lives."""
         if copy is False:
             raise ValueError("unable to avoid a copy: the elements are made when they are read")
         byte_len = self._buffer.nbytes
@@ -137,7 +137,7 @@ class ObjectArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         """Runs a ufunc on real arrays."""
-        plain = [np.asarray(value) if type(value) is ObjectArray else value for value in inputs]
+        plain = [real(value) for value in inputs]
         return getattr(ufunc, method)(*plain, **kwargs)
 
     __hash__ = None  # type: ignore[assignment]  # as ndarray's
@@ -145,10 +145,10 @@ class ObjectArray(NDArrayOperatorsMixin):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or not hasattr(np.ndarray, name):
             raise AttributeError(f"'ObjectArray' object has no attribute {name!r}")
-        return getattr(np.asarray(self), name)
+        return getattr(self._real(self.dtype), name)
 
     def __repr__(self) -> str:
-        text = np.array2string(np.asarray(self) if self.size <= 1000 else np.asarray(self[:3]), separator=", ")  # noqa: PLR2004
+        text = np.array2string(real(self if self.size <= 1000 else self[:3]), separator=", ")  # noqa: PLR2004
         more = "" if self.size <= 1000 else f" and more, shape={self.shape}"  # noqa: PLR2004
         return f"ObjectArray({text}{more})"
 

@@ -611,7 +611,6 @@ class ObjectArray(NDArrayOperatorsMixin):
         dtype: The dtype of the real array: of objects, or numpy's StringDType.
     """
 
-    __slots__: Any
     __hash__: ClassVar[None]  # type: ignore[assignment]
     dtype: np.dtype[Any]
     def __init__(self, buffer: object, column: object, places: object, first: int, dtype: np.dtype[Any]) -> None: ...
@@ -628,7 +627,7 @@ class ObjectArray(NDArrayOperatorsMixin):
         """The number of elements."""
 
     @property
-    def T(self) -> ObjectArray:
+    def T(self) -> ObjectArray:  # noqa: N802 - as numpy's
         """The same with its axes reversed."""
 
     def __len__(self) -> int: ...

@@ -272,7 +272,7 @@ def test_an_object_that_may_not_be_built_is_not_asked_for_its_class() -> None:
     assert not isinstance(view, dt.date)
     assert isinstance(view, ObjectView)
     assert not hasattr(view, "year")
-    with pytest.raises(AttributeError, match="no attribute 'year': .*allow_pickle"):
+    with pytest.raises(AttributeError, match=r"no attribute 'year': .*allow_pickle"):
         view.year
     with pytest.raises(pickle.UnpicklingError, match="allow_pickle"):
         len(view)
