@@ -475,6 +475,8 @@ def operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any]]:
         return every | set_operations(view)
     if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
         every |= {"names": lambda: [getattr(view, name) for name in dir(view)[:60]]}
+    if isinstance(view, (onecopy.views.BytesView, onecopy.views.StrView)):
+        return every | text_operations(view, short=short)
     if isinstance(view, onecopy.views.TableView):
         every |= {
             "columns": lambda: view.columns,
@@ -518,6 +520,7 @@ def sequence_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any
     if short:
         every |= {
             "tolist": partial(call, view, "tolist"),
+            "peek": lambda: [repr(view.peek(index)) for index in range(len(view))],
             "column": partial(call, view, "column", "id"),
             "list": lambda: list(view),
             "real part": lambda: onecopy.to_python(view[1:]),
@@ -536,6 +539,28 @@ def sequence_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any
     return every
 
 
+def text_operations(view: Any, *, short: bool) -> dict[str, Callable[[], Any]]:
+    """Those of bytes and strs."""
+    needle: Any = b"a" if type(view) is onecopy.views.BytesView else "a"
+    every: dict[str, Callable[[], Any]] = {
+        "[0]": lambda: view[0],
+        "[-1]": lambda: view[-1],
+        "part": lambda: list(itertools.islice(view[1::2], 50)),
+        "find": lambda: (view.find(needle), view[::-1].find(needle), view.rfind(needle), view.count(needle)),
+        "ends": lambda: (view.startswith(needle), view.endswith((needle, needle * 2))),
+        "in place": lambda: memoryview(view).nbytes if needle == b"a" else view.codes().nbytes,
+    }
+    if short:
+        every |= {
+            "real part": lambda: onecopy.to_python(view[1:]),
+            "pickled part": lambda: pickle.loads(pickle.dumps(view[1::2])),  # noqa: S301 - our own
+            "plus": lambda: (view + needle, needle + view, view * 2),
+            "text": lambda: (str(view), repr(view[:3]), hash(view[1:])),
+            "upper": partial(call, view, "upper"),
+        }
+    return every
+
+
 def mapping_operations(view: Any) -> dict[str, Callable[[], Any]]:
     """Those of dicts and rows."""
     return {
@@ -547,6 +572,7 @@ def mapping_operations(view: Any) -> dict[str, Callable[[], Any]]:
         "keys as a set": lambda: (view.keys() & {1}, view.keys() | {"id"}, view.keys() == {1}),
         "each": lambda: [view[name] for name in itertools.islice(view, 100)],
         "each got": lambda: [view.get(probe, 5) for probe in PROBES],
+        "each peeked at": lambda: [repr(view.peek(name)) for name in itertools.islice(view, 100)],
         "real dict": lambda: (dict(view), view.copy(), {**view}),
         "or": lambda: (view | {1: 2}, {1: 2} | view, view | view),
         **{f"[{probe!r}]": partial(operator.getitem, view, probe) for probe in PROBES},

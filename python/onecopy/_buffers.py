@@ -51,13 +51,15 @@ def library(kind: type) -> str:
 
 def _refuse_small(obj: Any) -> None:
     """Refuses what is no data, or too small to be judged."""
-    if isinstance(obj, CODE):
+    # The class itself is asked: `obj.__class__` is for a proxy to say, as an `ObjectView` is, and builds its object.
+    kind = type(obj)
+    if issubclass(kind, CODE):
         raise TypeError(f"{_name(obj)}: code belongs to the whole program; give the data")
-    if isinstance(obj, _ROWS) and _onecopy._image_behind(obj) is None:  # noqa: SLF001 - our own module
+    if issubclass(kind, _ROWS) and _onecopy._image_behind(obj) is None:  # noqa: SLF001 - our own module
         raise TypeError(f"{_name(obj)}: a row shares its pages with the rows beside it; give the whole view")
     # They hold nothing but themselves, beside others on one page.
-    is_empty = type(obj) is tuple and not obj
-    if isinstance(obj, (*CONSTANTS, int, float, complex, str, bytes)) or type(obj) is object or is_empty:
+    is_empty = kind is tuple and not obj
+    if issubclass(kind, (*CONSTANTS, int, float, complex, str, bytes)) or kind is object or is_empty:
         size = own_bytes(obj)
         if size < PAGE_BYTES:
             raise TypeError(
@@ -73,7 +75,7 @@ def own_buffer(obj: Any) -> list[Range] | None:
         TypeError: It is code, or so small that it has no page of its own.
     """
     _refuse_small(obj)
-    found = [(id(obj), own_bytes(obj))] if isinstance(obj, (str, bytes, int)) else data_of(obj, is_root=True)
+    found = [(id(obj), own_bytes(obj))] if issubclass(type(obj), (str, bytes, int)) else data_of(obj, is_root=True)
     if found is None or holds_objects(obj):
         return None
     for start, length in found:
@@ -106,7 +108,7 @@ def data_of(obj: Any, *, is_root: bool = False) -> list[Range] | None:
 
 def _is_array(obj: Any) -> bool:
     numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(obj, numpy.ndarray)
+    return numpy is not None and issubclass(type(obj), numpy.ndarray)
 
 
 def _array(obj: Any, interface: dict[str, Any]) -> Range:
@@ -170,6 +172,6 @@ def elements(array: Any) -> list[Any]:
 def own_bytes(obj: Any) -> int:
     """Bytes at the object's own place. Classes may say anything in a `__sizeof__` of theirs, so it is not asked."""
     for plain in (str, bytes, int, tuple):
-        if isinstance(obj, plain):
+        if issubclass(type(obj), plain):
             return plain.__sizeof__(obj)
     return object.__sizeof__(obj)

@@ -183,7 +183,7 @@ def array_of(memory: ArrayMemory) -> Any:
 
 def _whole_image(view: Any) -> Image | None:
     arrays = sys.modules.get("onecopy._array")
-    if arrays is not None and isinstance(view, arrays.SharedArray):
+    if arrays is not None and type(view) is arrays.SharedArray:
         image = arrays.whole_image(view)
     else:
         image = _onecopy.image_of_view(view)

@@ -53,6 +53,8 @@ from onecopy.sync import (
     Semaphore,
 )
 from onecopy.views import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -61,6 +63,7 @@ from onecopy.views import (
     RecordView,
     RowView,
     SetView,
+    StrView,
     TableView,
     TupleView,
     TypedView,
@@ -71,11 +74,13 @@ _Array: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 __all__ = [
     "ArrayMemory",
+    "ArrayView",
     "AttachDenied",
     "AttachError",
     "Barrier",
     "BoundedSemaphore",
     "BuildBuffer",
+    "BytesView",
     "Condition",
     "CorruptImage",
     "Counter",
@@ -106,6 +111,7 @@ __all__ = [
     "Semaphore",
     "Set",
     "SetView",
+    "StrView",
     "TableView",
     "TupleView",
     "TypedView",
@@ -126,9 +132,11 @@ __all__ = [
     "_attach_queue",
     "_attach_rlock",
     "_attach_row",
+    "_attach_run",
     "_attach_semaphore",
     "_attach_set",
     "_attach_table",
+    "_attach_text",
     "_attach_value",
     "_attach_view",
     "_buffer_image",
@@ -215,6 +223,10 @@ def _attach_barrier(token: bytes, action: Callable[[], object] | None, timeout: 
 def _guarded_text(dict: Dict[Any, Any], again: str, make: Callable[[], str]) -> str: ...
 def _attach_node(image: Image, node: int) -> Any: ...
 def _attach_row(image: Image, table: int, row: int) -> Any: ...
+def _attach_run(
+    image: Image, name: str, offset: int, count: int, start: int, step: int, len: int
+) -> BytesView | ArrayView[Any]: ...
+def _attach_text(image: Image, kind: int, offset: int, count: int, start: int, step: int, len: int) -> StrView: ...
 def _attach_table(image: Image, node: int, start: int, step: int, len: int) -> TableView[Any]: ...
 def _image(token: bytes, allow_pickle: bool) -> Image: ...
 def _file_image(path: str, identity: tuple[int, int, int], allow_pickle: bool) -> Image: ...

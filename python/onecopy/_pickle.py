@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from onecopy import _content, _reducers
+from onecopy._onecopy import ImageBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,8 @@ class Pickler(pickle.Pickler):
         """Returns how an object of a known type is rebuilt."""
         reduce = _reducers.reducers.get(type(obj))
         if reduce is None:
-            return _reduce_view(obj) if type(obj).__module__.startswith("onecopy") else NotImplemented
+            is_ours = type(obj).__module__.startswith("onecopy") and type(obj) is not _Column
+            return _reduce_view(obj) if is_ours else NotImplemented
         return reduce(obj)
 
 
@@ -30,8 +32,11 @@ def _reduce_view(obj: Any) -> Any:
     """Takes a view inside an object apart: its token would be good for one reader alone. Refuses a container's."""
     from onecopy._share import VIEWS, to_python
 
-    if isinstance(obj, VIEWS):
+    if type(obj) in VIEWS:
         return _itself, (to_python(obj),)
+    objects = sys.modules.get("onecopy._object_array")
+    if objects is not None and type(obj) is objects.ObjectArray:
+        return _itself, (objects.real(obj),)
     arrays = sys.modules.get("onecopy._array")
     if arrays is not None and type(obj) in (arrays.SharedArray, arrays.BornArray):
         return obj.view(sys.modules["numpy"].ndarray).__reduce_ex__(_PROTOCOL)
@@ -53,9 +58,10 @@ def _itself(obj: Any) -> Any:
 
 def register_libraries() -> None:
     """Looks which libraries' types have to be pickled in another way than their own."""
-    from onecopy import _frames
+    from onecopy import _frames, _numpy_kinds
 
     _frames.register(sys.modules)
+    _numpy_kinds.register(sys.modules)
     if "torch" in sys.modules:
         from onecopy import _tensors
 
@@ -65,6 +71,7 @@ def register_libraries() -> None:
 def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
     """Pickles `obj`; buffers inside it are returned beside the pickle, not copied."""
     register_libraries()
+    obj = _with_column(obj)
     out = io.BytesIO()
     buffers: list[memoryview] = []
 
@@ -79,8 +86,40 @@ def dumps(obj: Any) -> tuple[bytes, list[memoryview]]:
     return out.getvalue(), buffers
 
 
+class _Column:
+    """Stands for an array of objects that is pickled as a column."""
+
+    def __init__(self, reduced: Any) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+def _with_column(obj: Any) -> Any:
+    """What to pickle of an array of objects by itself. Inside an object, who knows whether it does with less."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(numpy, "ndarray"):
+        return obj
+    if type(obj) is not numpy.ndarray and (type(obj).__module__, type(obj).__name__) != (
+        "onecopy.views",
+        "ObjectArray",
+    ):
+        return obj
+    from onecopy import _object_array
+
+    obj = _object_array.real(obj)
+    reduced = _object_array.reduce_array(obj)
+    return obj if reduced is None else _Column(reduced)
+
+
 def loads(data: Any, buffers: Iterable[Any]) -> Any:
     """Rebuilds an object."""
+    first = next(iter(buffers), None)
+    if type(first) is ImageBuffer:
+        from onecopy import _handover
+
+        _handover.note(first.image)
     loading = _reducers.loading
     outer, loading.mappings = loading.mappings, {}
     try:

@@ -19,6 +19,11 @@ __all__ = ["Rebuilt", "ShareReport", "judge", "share_check"]
 _LIMIT_BYTES: Final = 2**20
 _SHOWN: Final = 5
 """Classes that a warning names."""
+_FRAMES: Final = {("pandas", "DataFrame"), ("pandas", "Series"), ("pandas", "Index")}
+_INSTEAD_OF_OBJECTS: Final = (
+    "pandas' columns of dtype object are pickled, as pandas needs real objects: "
+    'astype("string[pyarrow]") has those of strs shared, and so has a list of the column beside the frame'
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def judge(found: Sequence[tuple[str, type, int, int]], strict: bool) -> None:
     if sum(row.bytes for row in rows) <= _LIMIT_BYTES:
         return
     said = [*map(str, rows[:_SHOWN]), *(["…"] if len(rows) > _SHOWN else [])]
+    if any((kind.__module__.partition(".")[0], kind.__name__) in _FRAMES for kind in (row.type for row in rows)):
+        said.append(_INSTEAD_OF_OBJECTS)
     text = "; ".join(said)
     if strict:
         raise Unsupported(f"{text}; share() without strict=True allows it")

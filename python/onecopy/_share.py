@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overl
 
 from onecopy import _content, _importing, _onecopy, _progress
 from onecopy._onecopy import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -16,6 +18,7 @@ from onecopy._onecopy import (
     RecordView,
     RowView,
     SetView,
+    StrView,
     TableView,
     TupleView,
     TypedView,
@@ -23,7 +26,9 @@ from onecopy._onecopy import (
 )
 
 if TYPE_CHECKING:
+    import array
     import collections
+    import mmap
     from enum import Enum
     from typing import ClassVar, Protocol
 
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
         CounterView,
         DefaultDictView,
         DequeView,
+        ObjectArray,
         OrderedDictView,
         SharedArray,
         UserDictView,
@@ -67,18 +73,21 @@ if TYPE_CHECKING:
     # Pickled, so that they keep their class, though they are kinds of what is not.
     Whole = TypeVar(
         "Whole",
-        bound="Enum | range | bytearray",
+        bound="Enum | range",
     )
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+Item = TypeVar("Item", int, float, str)
 Number = TypeVar("Number", bound="complex | np.number[Any] | np.bool")
+Plain = TypeVar("Plain", bound="int | float | complex | np.generic | None")
 Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic | None")
 View = TypeVar(
     "View",
     bound="ListView[Any] | TupleView[Any] | TableView[Any] | DictView[Any, Any] | RowView[Any, Any] | SetView[Any] "
-    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any] | TypedView",
+    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any] | TypedView "
+    "| BytesView | ArrayView[Any] | StrView",
 )
 Huge: TypeAlias = Literal["auto"] | bool
 
@@ -94,11 +103,14 @@ VIEWS: Final = (
     NamedTupleView,
     ObjectView,
     TypedView,
+    BytesView,
+    ArrayView,
+    StrView,
 )
 # Named in a pickle and not contained in it: sharing one would share nothing.
 _CODE: Final = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
-# They cannot change and are small, or travel through a pipe as fast as a token would.
-_ATOMS: Final = (str, int, float, complex, bytes, type(None))
+# They cannot change and are small: they travel through a pipe as fast as a token would.
+_ATOMS: Final = (int, float, complex, type(None))
 
 
 @overload
@@ -138,7 +150,21 @@ def share(
     data: collections.ChainMap[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> ChainMapView[K, V]: ...
 @overload
-def share(data: Atom, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Atom: ...
+def share(data: Plain, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Plain: ...
+@overload
+def share(data: str, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> StrView: ...
+@overload
+def share(
+    data: bytes | bytearray | mmap.mmap | memoryview[int],
+    *,
+    huge: Huge = "auto",
+    progress: Progress = False,
+    strict: bool = False,
+) -> BytesView: ...
+@overload
+def share(
+    data: array.array[Item], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ArrayView[Item]: ...
 @overload
 def share(
     data: np.ndarray[Shape, DType], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
@@ -150,7 +176,7 @@ def share(
     huge: Huge = "auto",
     progress: Progress = False,
     strict: bool = False,
-) -> ObjectView[np.ndarray[Shape, np.dtype[np.object_]]]: ...
+) -> ObjectView[ObjectArray | np.ndarray[Shape, np.dtype[np.object_]]]: ...
 @overload
 def share(
     data: list[Atom], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
@@ -242,12 +268,13 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
 
     Args:
         data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; their subclasses and the types of
-            `collections`; arrays of any dtype without objects; instances of classes by their attributes (dataclasses,
-            attrs, pydantic models, plain classes), namedtuples; whatever can be pickled. What is met twice is stored
-            once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of one class
-            or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or `full()` is
-            not copied but becomes read-only itself. A container that workers write to (`onecopy.List` and the like) is
-            shared as what it holds at that moment: a list, dict, set or array. A str, int, float, complex, bytes or
+            `collections`; arrays of any dtype without objects; a str, bytes, bytearray, memoryview, mmap or
+            array.array; instances of classes by their attributes (dataclasses, attrs, pydantic models, plain classes),
+            namedtuples; whatever can be pickled. What is met twice is stored once, and cycles are fine. A list or tuple whose
+            elements are dicts with str keys, or instances of one class or namedtuple, becomes a table of columns. An
+            array made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself. A
+            container that workers write to (`onecopy.List` and the like) is shared as what it holds at that moment: a
+            list, dict, set or array. An int, float, complex or
             None is returned as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
@@ -255,10 +282,11 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         strict: Whether to refuse what would only be warned about.
 
     Returns:
-        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView` or `SharedArray`; for an instance
-        a `RecordView`, which is one of its class as well, or a `NamedTupleView`; for subclasses of the builtins, and
-        for the types of `collections`, a view that remembers the class, as `CounterView` does; for other objects an
-        `ObjectView`, whose `get()` gives the object. All are in `onecopy.views`.
+        A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView`, `SharedArray`, `StrView`,
+        `BytesView` or `ArrayView`; for an instance a `RecordView`, which is one of its class as well, or a
+        `NamedTupleView`; for subclasses of the builtins, and for the types of `collections`, a view that remembers the
+        class, as `CounterView` does; for other objects an `ObjectView`, which does what the object does. All are in
+        `onecopy.views`.
 
     Warns:
         RebuiltWarning: More than 1 MiB of it is pickled, and so rebuilt in every process that reads it; the text names
@@ -370,6 +398,12 @@ def to_python(view: FrozenSetView[T]) -> frozenset[T]: ...
 @overload
 def to_python(view: ObjectView[T]) -> T: ...
 @overload
+def to_python(view: StrView) -> str: ...
+@overload
+def to_python(view: BytesView) -> bytes | bytearray | mmap.mmap | memoryview[int]: ...
+@overload
+def to_python(view: ArrayView[Item]) -> array.array[Item]: ...
+@overload
 def to_python(view: SharedArray[Shape, DType]) -> np.ndarray[Shape, DType]: ...
 @overload
 def to_python(view: List[T]) -> list[T]: ...
@@ -401,13 +435,15 @@ def to_python(view: Any) -> Any:
         >>> real
         [1, 2, 3, 4]
     """
+    if type(view) in VIEWS:
+        return _onecopy._real(view)  # noqa: SLF001 - our own module
     if _is_numpy(view, "ndarray"):
         from onecopy._array import StoredArray, real_array
 
         return real_array(view) if isinstance(view, StoredArray) else view
     if _content.way(view):
         return _content.real(view)
-    return _onecopy._real(view)  # noqa: SLF001 - our own module
+    return _onecopy._real(view)  # noqa: SLF001 - our own module; rows, too
 
 
 @overload

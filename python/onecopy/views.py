@@ -1,6 +1,8 @@
 """The views: what `share()`, `open()` and reading parts of them return."""
 
 from onecopy._onecopy import (
+    ArrayView,
+    BytesView,
     DictView,
     FrozenSetView,
     ListView,
@@ -9,6 +11,7 @@ from onecopy._onecopy import (
     RecordView,
     RowView,
     SetView,
+    StrView,
     TableView,
     TupleView,
     TypedView,
@@ -19,6 +22,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from onecopy._array import SharedArray
+    from onecopy._object_array import ObjectArray
     from onecopy._typed_views import (
         ChainMapView,
         CounterView,
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ArrayView",
+    "BytesView",
     "ChainMapView",
     "CounterView",
     "DefaultDictView",
@@ -38,12 +44,14 @@ __all__ = [
     "FrozenSetView",
     "ListView",
     "NamedTupleView",
+    "ObjectArray",
     "ObjectView",
     "OrderedDictView",
     "RecordView",
     "RowView",
     "SetView",
     "SharedArray",
+    "StrView",
     "TableView",
     "TupleView",
     "TypedView",
@@ -58,11 +66,15 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Loads what not every program needs: the array's class with numpy, the views of the types of `collections`."""
+    """Loads what not every program needs: the arrays' classes with numpy, the views of the types of `collections`."""
     if name == "SharedArray":
         from onecopy._array import SharedArray
 
         return SharedArray
+    if name == "ObjectArray":
+        from onecopy._object_array import ObjectArray
+
+        return ObjectArray
     if name in __all__:
         from onecopy import _typed_views
 

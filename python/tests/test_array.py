@@ -204,14 +204,13 @@ class Special(np.ndarray[Any, Any]):
 @pytest.mark.parametrize(
     "array",
     [
-        np.array([1, None]),
+        np.array([1, None, {}]),
         np.array([(None, 1)], [("a", object), ("b", int)]),
         np.ma.masked_array([1, 2], [True, False]),
         np.rec.fromrecords([(1, 2.0)]),
         np.arange(3).view(Special),
-        np.array(["a", "bc"], np.dtypes.StringDType()),
     ],
-    ids=["object", "record of objects", "masked", "recarray", "subclass", "variable-width strings"],
+    ids=["object", "record of objects", "masked", "recarray", "subclass"],
 )
 def test_other_arrays_are_shared_as_objects(array: Any) -> None:
     view: Any = onecopy.share(array)
@@ -247,7 +246,7 @@ def test_huge_is_checked(huge: Any, error: type[Exception]) -> None:
 
 
 def test_atoms_and_views_are_returned_as_they_are() -> None:
-    for atom in ("text", 1, 1.5, True, None, b"bytes", 2j, np.float32(1), np.int64(2), np.bool_(True)):
+    for atom in (1, 1.5, True, None, 2j, np.str_("a"), np.float32(1), np.int64(2), np.bool_(True)):
         assert onecopy.share(atom) is atom
         assert onecopy.to_python(atom) is atom
     view = onecopy.share(np.arange(3))

@@ -117,15 +117,9 @@ def test_a_table_that_is_asked_by_a_name_says_what_a_column_is() -> None:
 def test_an_object_says_how_to_get_it() -> None:
     pandas = pytest.importorskip("pandas")
     frame = onecopy.share(pandas.DataFrame({"x": [1, 2]}))
-    uses: list[Callable[[], Any]] = [
-        lambda: frame["x"],
-        lambda: frame.x,
-        lambda: list(frame),
-        lambda: frame.__setitem__("x", 1),
-        lambda: 1 in frame,
-    ]
+    uses: list[Callable[[], Any]] = [lambda: frame.__setitem__("x", 1), lambda: frame.__delitem__("x")]
     for use in uses:
-        with pytest.raises((TypeError, AttributeError), match=re.escape("view.get() gives the object itself")):
+        with pytest.raises(TypeError, match=re.escape("view.get() gives the object itself")):
             use()
 
 
@@ -162,8 +156,9 @@ def test_a_large_list_shows_its_ends_and_a_small_one_all() -> None:
         "DictView({0: 0, 1: 1, 2: 2, ..., 1997: 1997, 1998: 1998, 1999: 1999})"
     )
     assert repr(onecopy.share(dict.fromkeys(range(2000))).keys()) == "dict_keys([0, 1, 2, ..., 1997, 1998, 1999])"
-    for data in (list(range(999)), {"a": [1, 2]}, (1,), [], "x" * 900):
+    for data in (list(range(999)), {"a": [1, 2]}, (1,), []):
         assert repr(onecopy.share([data])) == f"ListView([{onecopy.share(data)!r}])"
+    assert repr(onecopy.share(["x" * 900])) == f"ListView([{'x' * 900!r}])"
     assert repr(onecopy.share(list(range(1000)))) == f"ListView({list(range(1000))})"
 
 

@@ -540,7 +540,7 @@ class TestBuffers:
 
 class TestSharing:
     @pytest.mark.parametrize(
-        "culprit", [threading.Lock(), (x for x in "a"), lambda: None, sys.stdout, memoryview(b"a")]
+        "culprit", [threading.Lock(), (x for x in "a"), lambda: None, sys.stdout, memoryview(b"abcd").cast("B", (2, 2))]
     )
     @pytest.mark.parametrize("base", [1, 1.5, "a", None])
     def test_the_path_to_what_cannot_be_shared(self, culprit: Any, base: Any, kind: type) -> None:

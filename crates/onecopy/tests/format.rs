@@ -153,9 +153,28 @@ fn arrays() -> Vec<(&'static str, ArrayShape<'static>, Vec<u8>)> {
         strides: &[],
         read_only: false,
     };
+    let buffer = |dtype, item_size, shape| ArrayShape {
+        dtype,
+        item_size,
+        shape,
+        strides: if item_size == 1 { &[1] } else { &[2] },
+        read_only: false,
+    };
     vec![
         ("array_fortran", columns, (0..12).collect()),
         ("array_0d", scalar, 2.5_f64.to_le_bytes().into()),
+        (
+            "buffer_bytearray",
+            buffer("bytearray", 1, &[5]),
+            (0..5).collect(),
+        ),
+        ("buffer_mmap", buffer("mmap", 1, &[5]), (0..5).collect()),
+        (
+            "buffer_memoryview",
+            buffer("memoryview:h", 2, &[3]),
+            (0..6).collect(),
+        ),
+        ("buffer_array", buffer("array:H", 2, &[3]), (0..6).collect()),
     ]
 }
 

@@ -56,6 +56,10 @@ class Image:
     def place(self) -> str:
         """Where it lies: the same text in every process that reads it."""
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it is pickled as a token or a path, and not by its content."""
+
     def is_hashed(self) -> bool:
         """Whether what is being pickled at the moment is going to be hashed."""
 

@@ -21,6 +21,7 @@ pub(crate) mod spare;
 mod steps;
 
 pub(crate) use codec::{Getter, of};
+pub(crate) use decode::Format;
 pub(crate) use elements::Elements;
 pub(crate) use parts::Parts;
 pub(crate) use steps::Steps;

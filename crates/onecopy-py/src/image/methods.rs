@@ -79,6 +79,12 @@ impl Image {
         self.has_token()
     }
 
+    /// Whether it is pickled as a token or a path, and not by its content.
+    #[getter]
+    fn is_named(&self) -> bool {
+        !matches!(self.backing, Backing::Buffer(_))
+    }
+
     /// Whether what is being pickled at the moment is going to be hashed.
     #[pyo3(name = "is_hashed")]
     fn is_being_hashed(&self, py: Python<'_>) -> PyResult<bool> {

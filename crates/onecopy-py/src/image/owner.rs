@@ -162,7 +162,7 @@ impl Image {
     }
 
     /// Checks that `len` bytes at `offset` lie inside the image.
-    pub(super) fn check(&self, offset: usize, len: usize) -> PyResult<()> {
+    pub(crate) fn check(&self, offset: usize, len: usize) -> PyResult<()> {
         let found = self.bytes().len();
         if offset.checked_add(len).is_none_or(|end| end > found) {
             return Err(PyIndexError::new_err(format!(

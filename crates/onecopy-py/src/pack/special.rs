@@ -7,7 +7,7 @@
 use onecopy::image::{BuildError, Scalar, Section, Word, place_array, place_object};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyCFunction, PyFunction, PyString, PyType};
+use pyo3::types::{PyByteArray, PyBytes, PyCFunction, PyFunction, PyMemoryView, PyString, PyType};
 
 use super::known::node_word;
 use super::packer::Packer;
@@ -16,6 +16,7 @@ use super::spool::Special;
 use crate::error::{Error, Exceptions};
 use crate::image::array::ArraySource;
 use crate::image::copy;
+use crate::view::run;
 
 impl<'py> Packer<'_, '_, 'py> {
     /// The word of an object that is neither plain nor a container.
@@ -42,6 +43,8 @@ impl<'py> Packer<'_, '_, 'py> {
         }
         let content = if let Some(dtype) = self.array_dtype(object)? {
             Special::Array(dtype)
+        } else if let Some(name) = buffer_name(object)? {
+            Special::Array(PyString::new(self.py, &name))
         } else {
             let helper = crate::cpython::module(self.py, "onecopy._pickle")?;
             let made = helper
@@ -147,4 +150,25 @@ impl<'py> Packer<'_, '_, 'py> {
         }
         Ok(node)
     }
+}
+
+/// How an image names a buffer of Python's own that it takes as it lies; `None` for everything else.
+fn buffer_name(object: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let class = object.get_type();
+    let name = if class.is(object.py().get_type::<PyByteArray>()) {
+        "bytearray".to_owned()
+    } else if class.is(object.py().get_type::<PyMemoryView>()) {
+        if !object.getattr("ndim")?.eq(1)? {
+            return Ok(None);
+        }
+        let format: String = object.getattr("format")?.extract()?;
+        format!("memoryview:{format}")
+    } else {
+        match class.fully_qualified_name()?.to_str()? {
+            "array.array" => format!("array:{}", object.getattr("typecode")?),
+            "mmap.mmap" => "mmap".to_owned(),
+            _ => return Ok(None),
+        }
+    };
+    Ok(run::Source::named(&name).map(|_| name))
 }

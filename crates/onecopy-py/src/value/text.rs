@@ -14,6 +14,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 use onecopy::image::{ImageError, Text, TextKind};
 use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
 
 use super::failure;
 use crate::cpython::unicode;
@@ -159,6 +160,35 @@ pub(crate) fn new(content: Text<'_>) -> *mut PyObject {
         return object;
     }
     not_narrowest(object)
+}
+
+/// A str of characters of this width, in the narrowest form that holds them. They are copied first, so that nobody changes
+/// them between the look for the widest and the second copy.
+pub(crate) fn narrowed<'py>(
+    py: Python<'py>,
+    width: usize,
+    content: &[u8],
+) -> PyResult<Bound<'py, PyAny>> {
+    let count = content.len().checked_div(width).unwrap_or_default();
+    // As characters of four bytes have to lie.
+    let mut room = vec![0_u32; content.len().div_ceil(size_of::<u32>())];
+    if !content.is_empty() {
+        // SAFETY: the vector has at least as many bytes, in memory of its own, which nobody else refers to.
+        unsafe { copy(content, room.as_mut_ptr().cast()) };
+    }
+    let kind = if width == 4 {
+        4
+    } else if width == 2 {
+        2
+    } else {
+        1
+    };
+    let size = count.cast_signed();
+    // SAFETY: as many characters of this width lie there, aligned; the vector lives to the end of this function. Attached:
+    // `py`.
+    let object = unsafe { ffi::PyUnicode_FromKindAndData(kind, room.as_ptr().cast(), size) };
+    // SAFETY: a new reference, or null with an exception set: one past the last code point is a SystemError.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
 }
 
 /// Raises for text that is not what it is marked as, and releases the str that was made of it.

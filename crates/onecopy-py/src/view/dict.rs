@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::finder::Finder;
-use super::repr;
+use super::{peek, repr};
 use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::{Image, lasting};
@@ -66,6 +66,15 @@ impl DictView {
         position: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.values.at(py, position)
+    }
+
+    /// The value at a position where it lies, if it is a str or bytes.
+    pub(super) fn peek_at<'py>(
+        &self,
+        py: Python<'py>,
+        position: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        peek::element(py, &self.values, position)
     }
 
     fn key<'py>(&self, py: Python<'py>, position: usize) -> PyResult<Bound<'py, PyAny>> {

@@ -11,13 +11,21 @@ use pyo3::types::{PyDict, PyMemoryView};
 
 use super::level::Level;
 use super::sequence;
-use crate::column::{Elements, Steps};
+use crate::column::{Elements, Format, Steps};
 use crate::image::buffer::PrivateBuffer;
 
 /// What an exported buffer points to for its length and stride.
 struct Geometry {
     shape: [ffi::Py_ssize_t; 1],
     strides: [ffi::Py_ssize_t; 1],
+}
+
+/// Items of an image that can be handed out as they lie.
+pub(super) struct Items<'a> {
+    /// Where the first item of the column lies.
+    pub(super) first: *const u8,
+    pub(super) format: Format,
+    pub(super) steps: &'a Steps,
 }
 
 /// Fills `buffer` with the view's numbers, or raises `BufferError`.
@@ -30,30 +38,56 @@ pub(crate) unsafe fn fill_buffer(
     buffer: *mut ffi::Py_buffer,
     flags: c_int,
 ) -> PyResult<()> {
-    // SAFETY: `buffer` is valid for writes, as this function asks. The protocol wants no owner in one that was not
-    // filled.
-    unsafe { (*buffer).obj = ptr::null_mut() };
     let Some(format) = view.format() else {
+        // SAFETY: `buffer` is valid for writes, as this function asks. The protocol wants no owner in one that was not
+        // filled.
+        unsafe { (*buffer).obj = ptr::null_mut() };
         return Err(PyBufferError::new_err(
             "only a column of numbers without None has a buffer; view.tolist() gives the elements",
         ));
     };
+    let (first, steps) = (view.parts.first(), &view.steps);
+    let items = Items {
+        first,
+        format,
+        steps,
+    };
+    // SAFETY: `buffer` is valid for writes, as this function asks. The column has items of this format (P1), as its codec
+    // says, the steps stay inside it (S1), and the view keeps the image (P4).
+    unsafe { fill(owner, &items, buffer, flags) }
+}
+
+/// Fills `buffer` with items that `owner` keeps, or raises `BufferError`.
+///
+/// # Safety
+/// - `buffer` is valid for writes;
+/// - items of this format lie at `first`, at least those that the steps name, and can be read as long as `owner` lives.
+pub(super) unsafe fn fill(
+    owner: &Bound<'_, PyAny>,
+    items: &Items<'_>,
+    buffer: *mut ffi::Py_buffer,
+    flags: c_int,
+) -> PyResult<()> {
+    // SAFETY: `buffer` is valid for writes, as this function asks. The protocol wants no owner in one that was not
+    // filled.
+    unsafe { (*buffer).obj = ptr::null_mut() };
+    let format = items.format;
     if flags & ffi::PyBUF_WRITABLE != 0 {
         return Err(PyBufferError::new_err(
             "a view is read-only: onecopy.to_python(view) gives data of your own",
         ));
     }
-    let Steps { start, len, .. } = view.steps;
+    let Steps { start, len, .. } = *items.steps;
     let wants = |flag: c_int| flags & flag == flag;
     let item_size = format.item_size.cast_signed();
-    let stride = stride(&view.steps, item_size, flags)?;
+    let stride = stride(items.steps, item_size, flags)?;
     let geometry = Box::into_raw(Box::new(Geometry {
         shape: [len.cast_signed()],
         strides: [stride],
     }));
-    // SAFETY: `start` is an element of the column (S1), or 0 in an empty view, and the column has items of this format
-    // (P1), as its codec says: the address lies inside the items or at their start.
-    let first = unsafe { view.parts.first().offset(start * item_size) };
+    // SAFETY: `start` is one of the items, or 0 where there are none, as this function asks: the address lies inside the
+    // items or at their start.
+    let first = unsafe { items.first.offset(start * item_size) };
     // SAFETY: the address of a field of a structure that was put into a box above and that nobody gives back before
     // `release_buffer`.
     let shape = unsafe { &raw mut (*geometry).shape }.cast();
@@ -107,15 +141,15 @@ fn stride(steps: &Steps, item_size: isize, flags: c_int) -> PyResult<isize> {
     Ok(steps.step * item_size)
 }
 
-/// Gives back what [`fill_buffer`] allocated.
+/// Gives back what [`fill`] allocated.
 ///
 /// # Safety
-/// - `buffer` was filled by [`fill_buffer`], and this is called once for it.
+/// - `buffer` was filled by [`fill`], and this is called once for it.
 pub(crate) unsafe fn release_buffer(buffer: *mut ffi::Py_buffer) {
-    // SAFETY: `fill_buffer` has filled the structure, as this function asks.
+    // SAFETY: `fill` has filled the structure, as this function asks.
     let geometry = unsafe { (*buffer).internal }.cast::<Geometry>();
     if !geometry.is_null() {
-        // SAFETY: came from `Box::into_raw` in `fill_buffer`, which filled the structure, and is given back once, as
+        // SAFETY: came from `Box::into_raw` in `fill`, which filled the structure, and is given back once, as
         // this function asks.
         drop(unsafe { Box::from_raw(geometry) });
     }

@@ -8,8 +8,9 @@ use super::dict::DictView;
 use super::object::ObjectView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
+use super::text::StrView;
 use super::typed::TypedView;
-use super::{row, sequence};
+use super::{row, run, sequence};
 use crate::image::Image;
 
 /// Whether an object is a view that packing takes apart again, and not an array.
@@ -17,7 +18,7 @@ pub(crate) fn is_view(object: &Bound<'_, PyAny>) -> bool {
     sequence::of(object).is_some() || row::of(object).is_some() || place_of(object).is_some()
 }
 
-/// The image and node that a view shows, if it is one of a whole node.
+/// The image and node that a view shows, if it is one of a whole node. Of bytes and strs, also of parts.
 pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
     let py = object.py();
     if let Ok(view) = object.cast_exact::<DictView>() {
@@ -30,7 +31,12 @@ pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
         Some(view.get().place(py))
     } else if let Ok(view) = object.cast_exact::<ObjectView>() {
         Some(view.get().place(py))
+    } else if let Ok(view) = object.cast_exact::<StrView>() {
+        Some(view.get().place(py))
     } else {
+        if let Some(run) = run::of(object) {
+            return Some(run.place(py));
+        }
         // Of classes derived from it.
         let view = object.cast::<TypedView>().ok()?;
         Some(view.get().place(py))
@@ -59,8 +65,14 @@ fn root_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
     }
 }
 
-/// Whether a view shows some elements of a list or rows of a table, and not all in order.
+/// Whether a view shows some elements of a list, rows of a table or characters, and not all in order.
 pub(crate) fn is_part(object: &Bound<'_, PyAny>) -> bool {
+    if let Some(run) = run::of(object) {
+        return !run.is_whole();
+    }
+    if let Ok(text) = object.cast_exact::<StrView>() {
+        return !text.get().is_whole();
+    }
     match (sequence::of(object), object.cast_exact::<TableView>()) {
         (Some(elements), _) => !elements.is_whole(),
         (None, Ok(table)) => !table.get().is_whole(),

@@ -9,7 +9,7 @@ use super::object::ObjectView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
 use super::word::word_object;
-use super::{real, row, sequence, typed};
+use super::{peek, real, row, run, sequence, typed};
 use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::objects::Objects;
@@ -63,6 +63,9 @@ fn rare_at<'py>(
         Node::Set(_) => Ok(SetView::new(image, offset)?.into_any()),
         Node::Row(row) => row::of_table(image, row.table, row.row),
         Node::Array(array) => {
+            if let Some(run) = run::of_array(image, offset, &array)? {
+                return run.view(py);
+            }
             let arrays = crate::cpython::module(py, "onecopy._array")?;
             arrays.call_method1("show", array::shown_as(image, array, offset)?)
         }
@@ -80,8 +83,14 @@ pub(super) fn attach_node<'py>(
     node: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
     let opened = image.get().open()?;
-    if let Node::Object(_) = opened.node(node).map_err(Error::from)? {
-        return Ok(ObjectView::new(image, node)?.into_any());
+    match opened.node(node).map_err(Error::from)? {
+        Node::Object(_) => return Ok(ObjectView::new(image, node)?.into_any()),
+        Node::Value(word) => {
+            if let Some(view) = peek::value(image, word, node)? {
+                return Ok(view);
+            }
+        }
+        _ => {}
     }
     object_at(image, node)
 }

@@ -72,6 +72,19 @@ macro_rules! mapping_methods {
                 }
             }
 
+            /// Returns the value of `key` where it lies: a str as a `StrView`, bytes as a `BytesView`, of whatever size;
+            /// anything else as `view[key]`.
+            #[pyo3(signature = (key, /))]
+            fn peek<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                let Some(position) = self.find(key)? else {
+                    return Err(PyKeyError::new_err(key.clone().unbind()));
+                };
+                match self.peek_at(key.py(), position)? {
+                    Some(view) => Ok(view),
+                    None => self.value(key.py(), position),
+                }
+            }
+
             /// Returns a set-like view of the keys.
             fn keys(slf: &Bound<'_, Self>) -> KeysView {
                 KeysView::$of(slf)

@@ -15,6 +15,9 @@
 //! | `rows`, `record_class` | what have views of instances in common, and of which types are they? |
 //! | `object` | what is `ObjectView`? |
 //! | `typed`, `real_typed` | what is `TypedView`, the base of views that remember a class? |
+//! | `run`, `bytes` | what are `BytesView` and `ArrayView`? |
+//! | `text` | what is `StrView`? |
+//! | `peek` | how is a str or bytes inside other data read in place? |
 //! | `sequential`, `ops` | how are lists, tuples and tables searched, compared and joined? |
 //! | `repr`, `level` | what about cycles, and when is it too deep? |
 //! | `methods` | which methods do all views have? |
@@ -25,6 +28,7 @@
 //! | `word` | what is a value that stands alone? |
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
+mod bytes;
 mod dict;
 mod entries;
 mod export;
@@ -39,6 +43,7 @@ mod missing;
 mod named;
 mod object;
 mod ops;
+mod peek;
 mod real;
 mod real_rows;
 mod real_typed;
@@ -48,6 +53,7 @@ mod reduce;
 mod repr;
 mod row;
 mod rows;
+pub(crate) mod run;
 mod sequence;
 mod sequence_methods;
 mod sequential;
@@ -56,6 +62,7 @@ mod slots;
 mod table;
 mod table_core;
 mod table_methods;
+mod text;
 mod typed;
 mod word;
 
@@ -66,9 +73,11 @@ use dict::DictView;
 use named::NamedTupleView;
 use record::RecordView;
 use row::RowView;
+use run::{ArrayView, BytesView};
 use sequence::{ListView, TupleView};
 use set::{FrozenSetView, SetView};
 use table::TableView;
+use text::StrView;
 
 pub(crate) use make::root_object;
 
@@ -91,6 +100,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
     module.add_class::<typed::TypedView>()?;
+    module.add_class::<BytesView>()?;
+    module.add_class::<ArrayView>()?;
+    module.add_class::<StrView>()?;
     missing::install(
         &[py.get_type::<ListView>(), py.get_type::<TableView>()],
         &[py.get_type::<DictView>(), py.get_type::<RowView>()],
@@ -108,6 +120,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(record::record_same, module)?)?;
     module.add_function(wrap_pyfunction!(record::record_hash, module)?)?;
     module.add_function(wrap_pyfunction!(real::real, module)?)?;
+    module.add_function(wrap_pyfunction!(run::_attach_run, module)?)?;
+    module.add_function(wrap_pyfunction!(text::_attach_text, module)?)?;
     // Also lets `match` take views for sequences and mappings.
     let abc = py.import("_collections_abc")?;
     let sequence = abc.getattr("Sequence")?;
@@ -115,6 +129,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     sequence.call_method1("register", (py.get_type::<TupleView>(),))?;
     sequence.call_method1("register", (py.get_type::<TableView>(),))?;
     sequence.call_method1("register", (py.get_type::<NamedTupleView>(),))?;
+    sequence.call_method1("register", (py.get_type::<BytesView>(),))?;
+    sequence.call_method1("register", (py.get_type::<ArrayView>(),))?;
+    sequence.call_method1("register", (py.get_type::<StrView>(),))?;
     let mapping = abc.getattr("Mapping")?;
     mapping.call_method1("register", (py.get_type::<DictView>(),))?;
     mapping.call_method1("register", (py.get_type::<RowView>(),))?;

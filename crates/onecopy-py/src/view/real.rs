@@ -15,8 +15,9 @@ use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 
 use super::table::TableView;
 use super::table_core::TableCore;
+use super::text::StrView;
 use super::typed::Family;
-use super::{kinds, row, sequence};
+use super::{kinds, row, run, sequence};
 use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};
 use crate::image::{Image, array, objects, rebuilt};
@@ -95,6 +96,12 @@ pub(super) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
     }
     if let Some((image, core, row)) = row::of(view) {
         return of_row(image.bind(py), core, row);
+    }
+    if let Some(run) = run::of(view) {
+        return run.real(py);
+    }
+    if let Ok(text) = view.cast_exact::<StrView>() {
+        return text.get().real(py);
     }
     if let Ok(table) = view.cast_exact::<TableView>() {
         let TableView {
@@ -210,6 +217,11 @@ impl<'py> Real<'py> {
             }
             Node::Typed(_) => return self.typed(offset),
             Node::Array(array) => {
+                if let Some(run) = run::of_array(&image, offset, &array)? {
+                    let made = run.real(py)?;
+                    self.made.insert(offset, made.clone());
+                    return Ok(made);
+                }
                 let arrays = crate::cpython::module(py, "onecopy._array")?;
                 arrays.call_method1("real", array::shown_as(&image, array, offset)?)?
             }

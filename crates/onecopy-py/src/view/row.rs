@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 
 use super::rows::Rows;
 use super::table_core::{RowPlace, TableCore};
-use super::{named, record, repr};
+use super::{named, peek, record, repr};
 use crate::error::corrupt;
 use crate::image::Image;
 
@@ -86,6 +86,15 @@ pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
 impl RowView {
     pub(super) fn place(&self) -> RowPlace<'_> {
         (&self.image, &self.core, self.row)
+    }
+
+    /// The cell at a position where it lies, if it is a str or bytes.
+    pub(super) fn peek_at<'py>(
+        &self,
+        py: Python<'py>,
+        position: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        peek::cell(self.image.bind(py), &self.core, position, self.row)
     }
 
     /// A real dict of the cells.

@@ -23,7 +23,8 @@ use pyo3::types::{PyBool, PyTuple};
 use super::methods::view_methods;
 use super::sequence::{ListView, TupleView};
 use super::sequential::Sequential;
-use super::{export, missing, ops, sequence};
+use super::{export, missing, ops, peek, sequence};
+use crate::value::index;
 
 fn read_only(kind: &str, what: &str) -> PyErr {
     PyTypeError::new_err(format!(
@@ -111,6 +112,18 @@ macro_rules! sequence_methods {
             ) -> PyResult<usize> {
                 let found = ops::index(&self.0, value, start, stop)?;
                 found.ok_or_else(|| ops::not_in(self.0.container, value))
+            }
+
+            /// Returns element `index` where it lies: a str as a `StrView`, bytes as a `BytesView`, of whatever size;
+            /// anything else as `view[index]`.
+            #[pyo3(signature = (index, /))]
+            fn peek<'py>(&self, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+                let position = missing::subscript(index, $kind)?;
+                let at = self.0.steps.position(position).ok_or_else(|| index::out_of_range($kind))?;
+                match peek::element(index.py(), &self.0, at)? {
+                    Some(view) => Ok(view),
+                    None => self.0.at(index.py(), at),
+                }
             }
 
             /// Returns how many elements equal `value`.
