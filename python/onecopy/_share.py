@@ -270,12 +270,11 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; their subclasses and the types of
             `collections`; arrays of any dtype without objects; a str, bytes, bytearray, memoryview, mmap or
             array.array; instances of classes by their attributes (dataclasses, attrs, pydantic models, plain classes),
-            namedtuples; whatever can be pickled. What is met twice is stored once, and cycles are fine. A list or tuple whose
-            elements are dicts with str keys, or instances of one class or namedtuple, becomes a table of columns. An
-            array made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself. A
+            namedtuples; whatever can be pickled. What is met twice is stored once, and cycles are fine. A list or tuple
+            whose elements are dicts with str keys, or instances of one class or namedtuple, becomes a table of columns.
+            An array made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself. A
             container that workers write to (`onecopy.List` and the like) is shared as what it holds at that moment: a
-            list, dict, set or array. An int, float, complex or
-            None is returned as it is, and so is a view.
+            list, dict, set or array. An int, float, complex or None is returned as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
             (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
