@@ -5,10 +5,14 @@ from __future__ import annotations
 import collections
 import copy
 import copyreg
+import functools
 import gc
 import math
 import operator
 import pickle
+import subprocess
+import sys
+import types
 import warnings
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -165,6 +169,41 @@ class Stack(collections.UserList[Any]):
 
 class Scopes(collections.ChainMap[Any, Any]):
     pass
+
+
+MADE: list[type] = []
+
+
+class Plugin(dict[Any, Any]):
+    """A base that keeps a list of what derives from it."""
+
+    def __init_subclass__(cls) -> None:
+        MADE.append(cls)
+
+
+def counted(function: Any) -> Any:
+    """A decorator, as people write them."""
+
+    @functools.wraps(function)
+    def method(self: Any, *args: Any) -> Any:
+        return function(self, *args), len(self)
+
+    return method
+
+
+class Decorated(Plugin):
+    __slots__ = ("slot",)
+    slot: int
+
+    @counted
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key)
+
+    def __call__(self, number: int) -> int:
+        return number + len(self)
+
+    def __add__(self, other: int) -> int:
+        return len(self) + other
 
 
 class Reduced(dict[Any, Any]):
@@ -549,6 +588,50 @@ def test_methods_of_a_subclass_read_the_view() -> None:
     assert onecopy.to_python(shared).owner == "me"
 
 
+def test_views_of_classes_with_odd_ways() -> None:
+    real = with_state(Decorated(a=1, b=2), note="x")
+    real.slot = 7
+    before = list(MADE)
+    view: Any = onecopy.share(real)
+    assert (view["a"], view(3), view + 4, view.slot, view.note) == ((1, 2), 5, 6, 7, "x")
+    assert before == MADE  # a view's class is no plugin
+    back = onecopy.to_python(view)
+    assert (back["a"], back.slot, vars(back)) == ((1, 2), 7, {"note": "x"})
+    key = with_state(Frozen(x=1), note="y")
+    (again,) = onecopy.to_python(onecopy.share({key: 1}))
+    assert again == key
+    assert again.note == "y"
+
+
+def test_a_class_that_is_gone_leaves_the_content() -> None:
+    def best(self: Any) -> Any:
+        return max(self)
+
+    module = types.ModuleType("a_module_that_goes")
+    kind = type("Gone", (dict,), {"__module__": module.__name__, "best": best})
+    module.Gone = kind  # type: ignore[attr-defined]
+    sys.modules[module.__name__] = module
+    try:
+        view: Any = onecopy.share([kind(a=1)])
+        assert view[0].best() == "a"
+    finally:
+        del sys.modules[module.__name__]
+    shown = view[0]
+    assert (shown["a"], len(shown), shown == {"a": 1}) == (1, 1, True)
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_goes"):
+        shown.best()
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_goes"):
+        onecopy.to_python(shown)
+
+
+def test_they_lie_in_containers_as_themselves() -> None:
+    view = onecopy.share(SAMPLES["Counter"])
+    held = onecopy.List([view, onecopy.share(SAMPLES["Scores"])])
+    assert (type(held[0]), held[0], held[1].best) == (type(view), view, 2)
+    named: Any = onecopy.Dict({"x": view})
+    assert named["x"]["a"] == 5
+
+
 def test_methods_that_write_say_what_to_do() -> None:
     view: Any = onecopy.share(SAMPLES["Scores"])
     for change in (
@@ -662,7 +745,7 @@ def test_an_object_that_keeps_something_else_is_an_instance_as_any_other() -> No
     odd: Any = collections.UserDict()
     odd.data = collections.OrderedDict(a=1)
     view: Any = onecopy.share(odd)
-    assert isinstance(view, onecopy.views.RecordView)
+    assert issubclass(type(view), onecopy.views.RecordView)
     assert isinstance(view, collections.UserDict)
     assert view["a"] == 1
     real = onecopy.to_python(view)
@@ -713,6 +796,15 @@ def test_a_file_is_read_without_its_classes(path: Path) -> None:
         with pytest.raises(pickle.UnpicklingError, match="allow_pickle=True"):
             look()
     assert onecopy.open(path, allow_pickle=True)[0].best == 2
+
+
+def test_inspect_names_them(path: Path) -> None:
+    onecopy.save({"counts": SAMPLES["Counter"], "last": SAMPLES["deque"], "scores": SAMPLES["Scores"]}, path)
+    command = [sys.executable, "-m", "onecopy", "inspect", str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 0, shown.stderr
+    for text in ("object of collections:Counter", "object of collections:deque", "argument: 7", "test_typed:Scores"):
+        assert text in shown.stdout
 
 
 def test_numpy_sees_the_elements() -> None:
