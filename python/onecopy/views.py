@@ -3,6 +3,7 @@
 from onecopy._onecopy import (
     ArrayView,
     BytesView,
+    CallableView,
     DictView,
     FrozenSetView,
     ListView,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayView",
     "BytesView",
+    "CallableView",
     "DictView",
     "FrozenSetView",
     "ListView",

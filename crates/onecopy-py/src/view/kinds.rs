@@ -4,11 +4,10 @@
 use pyo3::prelude::*;
 
 use super::dict::DictView;
-use super::object::ObjectView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
 use super::text::StrView;
-use super::{row, run, sequence};
+use super::{object, row, run, sequence};
 use crate::image::Image;
 
 /// Whether an object is a view that packing takes apart again, and not an array.
@@ -27,8 +26,8 @@ pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
         Some(view.get().place(py))
     } else if let Ok(view) = object.cast_exact::<TableView>() {
         Some(view.get().place(py))
-    } else if let Ok(view) = object.cast_exact::<ObjectView>() {
-        Some(view.get().place(py))
+    } else if let Some(view) = object::of(object) {
+        Some(view.place(py))
     } else if let Ok(view) = object.cast_exact::<StrView>() {
         Some(view.get().place(py))
     } else {
