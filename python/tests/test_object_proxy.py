@@ -223,7 +223,7 @@ def test_errors_are_the_objects() -> None:
     date: Any = onecopy.share(dt.date(2026, 1, 2))
     uses: list[tuple[Any, str]] = [
         (lambda: date["x"], "'datetime.date' object is not subscriptable"),
-        (date, "'ObjectView' object is not callable"),
+        (date, "ObjectView' object is not callable"),
         (lambda: len(date), "has no len"),
         (lambda: iter(date), "'datetime.date' object is not iterable"),
         (lambda: date + 1, "unsupported operand type"),
