@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The Python half of `make test`: for every interpreter, the stub test, the type check and the tests.
 
-Two interpreters are at work at a time, and every one is tried even if another failed. What all of them would only
-repeat is left to the newest (`suites.py`). The last lines say what passed, which supported Pythons were not found, what
-was left to the newest, and which suites could not run for want of something; the very last one adds up all tests, those
-of Rust too.
+Two steps are done at a time, and every one is tried even if another failed. The suites of an interpreter are run in
+parts, by a process each: one process for all would grow to a gigabyte, which makes each fork and each collection slow.
+What all interpreters would only repeat is left to the newest (`suites.py`). The last lines say what passed, which
+supported Pythons were not found, what was left to the newest, and which suites could not run for want of something; the
+very last one adds up all tests, those of Rust too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +26,20 @@ import rust
 import suites
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
     from pathlib import Path
 
 ROOT = environment.ROOT
 TYPED = ["python/onecopy", "python/tests", "python/benchmarks", "examples", "tools"]
+BUILD = ROOT / "build"
+SUITES = ROOT / "python" / "tests"
 AT_ONCE = 2
-"""Interpreters at work side by side: their tests wait for one another's processes half of the time."""
+"""Steps that are done side by side: tests wait for one another's processes half of the time."""
+PARTS = 8
+"""Processes that run the suites of one interpreter, one after the other."""
+NO_TESTS = 5
+"""What pytest exits with if there was nothing to run."""
 
 
 @dataclass
@@ -37,8 +47,9 @@ class Outcome:
     """What one interpreter's run came to."""
 
     python: pythons.Python
-    failed_step: str = ""
+    failed_steps: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    """By kind of step: what several parts of the tests took is added up."""
     tests: int = 0
     failures: int = 0
     skips: list[str] = field(default_factory=list)
@@ -53,7 +64,7 @@ class Outcome:
     @property
     def summary(self) -> str:
         """Lines for the closing table."""
-        verdict = f"FAILED at {self.failed_step}" if self.failed_step else "ok"
+        verdict = f"FAILED at {', '.join(self.failed_steps)}" if self.failed_steps else "ok"
         counts = f"{self.passed} passed, {self.failures} failed, {len(self.skips)} skipped"
         counts += f", {self.left} left to the newest" if self.left else ""
         steps = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
@@ -80,15 +91,32 @@ class Job:
     is_newest: bool
     torch: pythons.Python | None
     """Who runs the tests of tensors, if that is not each interpreter itself."""
+    outcome: Outcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begins with nothing, whatever an earlier run has left."""
+        self.outcome = Outcome(self.python)
+        for report in self.reports:
+            report.unlink()
 
     @property
     def reports(self) -> list[Path]:
-        """Where pytest writes, for the tests and for those of tensors."""
-        return [ROOT / "build" / f"{kind}-{self.python.minor}.xml" for kind in ("pytest", "tensors")]
+        """What pytest has written, one for each part of the tests."""
+        return sorted(BUILD.glob(f"pytest-{self.python.minor}-*.xml"))
 
-    def steps(self, venv: Path) -> dict[str, list[str]]:
-        """The commands to run, by name, in order; what does not depend on the interpreter is done once."""
-        tool = venv / "bin"
+    def build(self) -> dict[str, list[str]]:
+        """Makes the environment; the commands to run then, by name. None, if it cannot be made."""
+        commands: dict[str, list[str]] = {}
+
+        def build() -> None:
+            profile = environment.RELEASE if self.is_newest else environment.FOR_TESTS
+            commands.update(self.commands(environment.ensure(self.python, profile) / "bin"))
+
+        self.step("build", build)
+        return commands
+
+    def commands(self, tool: Path) -> dict[str, list[str]]:
+        """The commands to run, by name; what does not depend on the interpreter is done once."""
         mypy = [str(tool / "mypy"), "--cache-dir", f"build/mypy/{self.python.minor}"]
         once = {
             "ruff format": [str(tool / "ruff"), "format", "--check", "--quiet", "."],
@@ -96,78 +124,83 @@ class Job:
             "mypy": [*mypy, *TYPED],
             f"mypy {pythons.SUPPORTED[0]}": [*mypy, "--python-version", pythons.SUPPORTED[0], *TYPED],
         }
-        left = [] if self.is_newest else suites.LEFT_TO_NEWEST
-        ignored = [f"--ignore=python/tests/{name}" for name in [*left, *([suites.TENSORS] if self.torch else [])]]
-        pytest = ["-m", "pytest", "-q", *sys.argv[1:]]
         return {
             **(once if self.is_newest else {}),
             "stubtest": [str(tool / "python"), "tools/stubs.py"],
-            "pytest": [str(tool / "python"), *pytest, f"--junit-xml={self.reports[0]}", *ignored],
+            **{f"pytest {part}": self.pytest(tool, part, files) for part, files in enumerate(self.parts(), 1)},
         }
 
-    def tensors(self, torch: pythons.Python) -> list[str]:
+    def parts(self) -> list[list[str]]:
+        """The suites, in parts that are run by processes of their own."""
+        away = [] if self.is_newest else [*suites.LEFT_TO_NEWEST]
+        away += [suites.TENSORS] if self.torch else []
+        files = [str(path) for path in sorted(SUITES.glob("test_*.py")) if path.name not in away]
+        return [files[part::PARTS] for part in range(PARTS)]
+
+    def pytest(self, tool: Path, part: object, files: list[str]) -> list[str]:
+        """The command that runs some suites."""
+        report = BUILD / f"pytest-{self.python.minor}-{part}.xml"
+        return [str(tool / "python"), "-m", "pytest", "-q", *sys.argv[1:], f"--junit-xml={report}", *files]
+
+    def tensors(self) -> None:
         """The tests of tensors, by an interpreter that sees torch."""
-        python = str(environment.ensure_tensors(torch) / "bin" / "python")
-        tests = f"python/tests/{suites.TENSORS}"
-        return [python, "-m", "pytest", "-q", f"--junit-xml={self.reports[1]}", tests]
+        if self.torch:
+            tool = environment.ensure_tensors(self.torch) / "bin"
+            environment.run(self.pytest(tool, "tensors", [str(SUITES / suites.TENSORS)]), PYTHONDONTWRITEBYTECODE="1")
 
-    def run(self) -> Outcome:
-        """Builds and checks the interpreter; the first failing step ends its run."""
-        outcome = Outcome(self.python)
-        for report in self.reports:
-            report.unlink(missing_ok=True)
-        step = "build"
+    def run(self, name: str, command: list[str]) -> None:
+        """Runs a command as a step."""
+        self.step(name, lambda: environment.run(command, PYTHONDONTWRITEBYTECODE="1"))
+
+    def step(self, name: str, work: Callable[[], None]) -> None:
+        """Does a step, whose output is shown when it has ended; a failure is written down."""
+        title = f"── Python {self.python.full_version}: {name}"
+        print(f"{title}: begins", flush=True)
         started = time.monotonic()
-
-        def done(next_step: str) -> None:
-            nonlocal step, started
-            outcome.seconds[step] = time.monotonic() - started
-            step, started = next_step, time.monotonic()
-            environment.say(f"── Python {self.python.full_version}: {step}")
-
-        try:
-            profile = environment.RELEASE if self.is_newest else environment.FOR_TESTS
-            venv = environment.ensure(self.python, profile)
-            for name, command in self.steps(venv).items():
-                done(name)
-                environment.run(command, PYTHONDONTWRITEBYTECODE="1")
-            if self.torch and self.torch.minor == self.python.minor:
-                done("tensors")
-                environment.run(self.tensors(self.torch), PYTHONDONTWRITEBYTECODE="1")
-        except environment.EnvironmentFailedError as error:
-            environment.say(f"environment: {error}")
-            outcome.failed_step = step
-        except subprocess.CalledProcessError as error:
-            environment.say(f"── {step} failed with {error.returncode}")
-            outcome.failed_step = step
-        outcome.seconds[step] = time.monotonic() - started
-        for report in self.reports:
-            outcome.read(report)
-        return outcome
-
-    def run_aside(self) -> Outcome:
-        """Runs with the output kept in a file, and shows it when all is over."""
-        log = ROOT / "build" / f"check-{self.python.minor}.log"
-        print(f"── Python {self.python.full_version}: begins; what it says is in {log.relative_to(ROOT)}", flush=True)
-        with log.open("w+") as out:
+        with tempfile.TemporaryFile("w+") as out:
             environment.output.set(out)
-            outcome = self.run()
+            verdict = "ok"
+            try:
+                work()
+            except environment.EnvironmentFailedError as error:
+                verdict = f"FAILED: {error}"
+            except subprocess.CalledProcessError as error:
+                # Somebody may have asked for tests that only some parts have.
+                if not (sys.argv[1:] and error.returncode == NO_TESTS):
+                    verdict = f"FAILED with {error.returncode}"
+            seconds = time.monotonic() - started
             out.seek(0)
-            print(out.read(), end="", flush=True)
-        return outcome
+            print(f"{title}: {verdict}, {seconds:.0f} s\n{out.read()}", end="", flush=True)
+        if verdict != "ok":
+            self.outcome.failed_steps.append(name)
+        kind = name.split(maxsplit=1)[0]
+        self.outcome.seconds[kind] = self.outcome.seconds.get(kind, 0) + seconds
+
+
+def build_and_submit(jobs: list[Job], pool: ThreadPoolExecutor) -> list[Future[None]]:
+    """Builds for one interpreter after the other; what each has to do then waits in the pool's queue."""
+    futures: list[Future[None]] = []
+    for job in jobs:
+        commands = job.build()
+        futures += [pool.submit(job.run, name, command) for name, command in commands.items()]
+        if commands and job.torch and job.torch.minor == job.python.minor:
+            futures.append(pool.submit(job.step, "tensors", job.tensors))
+    return futures
 
 
 def run_all(jobs: list[Job]) -> list[Outcome]:
-    """The newest first, which has the most to do; in the order of the versions."""
-    if len(jobs) == 1:
-        return [jobs[0].run()]
+    """Runs everything. The newest, whose profile is its own, is built beside the others."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = [pool.submit(job.run_aside) for job in reversed(jobs)]
-    outcomes = [run.result() for run in reversed(runs)]
-    left = suites.count_left(jobs[-1].reports[0])
-    for outcome in outcomes[:-1]:
-        outcome.left = left
-    return outcomes
+        builders = [pool.submit(build_and_submit, some, pool) for some in ([jobs[-1]], jobs[-2::-1])]
+        for builder in builders:
+            for step in builder.result():
+                step.result()
+    left = sum(suites.count_left(report) for report in jobs[-1].reports)
+    for job in jobs:
+        for report in job.reports:
+            job.outcome.read(report)
+        job.outcome.left = 0 if job.is_newest else left
+    return [job.outcome for job in jobs]
 
 
 def close(outcomes: list[Outcome]) -> int:
@@ -192,7 +225,7 @@ def close(outcomes: list[Outcome]) -> int:
         print(f"  Rust     DID NOT RUN  {skip}")
     print(f"  Rust     {passed} passed, {failed} failed, {len(skips)} skipped")
     passed += sum(outcome.passed for outcome in outcomes)
-    failed += sum(max(outcome.failures, bool(outcome.failed_step)) for outcome in outcomes)
+    failed += sum(max(outcome.failures, len(outcome.failed_steps)) for outcome in outcomes)
     skipped = len(skips) + sum(len(outcome.skips) for outcome in outcomes)
     print(f"all: {passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
@@ -205,7 +238,7 @@ def main() -> int:
     except pythons.PythonNotFoundError as error:
         print(f"check: {error}", file=sys.stderr)
         return 1
-    (ROOT / "build").mkdir(exist_ok=True)
+    BUILD.mkdir(exist_ok=True)
     torch = pythons.with_torch({python.minor for python in found})
     return close(run_all([Job(python, python is found[-1], torch) for python in found]))
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER_LEN = 64
-NODE_KINDS = 11
+NODE_KINDS = 12
 TAG_BLOB, TAG_NODE = 0xFFFD << 48, 0xFFFE << 48
 LAST64 = 2**64 - 1
 # An operation that takes longer is interrupted, as by Ctrl-C; one that cannot be is a finding.
@@ -76,6 +76,18 @@ class Pair(NamedTuple):
 
     left: Any
     right: Any
+
+
+class Scores(dict[Any, Any]):
+    """A dict with a class, and attributes, of its own."""
+
+    def best(self) -> Any:
+        """Reads the view that it is called on."""
+        return max(self.values(), key=repr, default=None)
+
+
+class Words(list[Any]):
+    """A list with a class of its own."""
 
 
 class Boxed:
@@ -178,9 +190,29 @@ def nested(chance: Chance, depth: int = 0) -> Any:
         lambda: rows(chance),
         lambda: tuple(rows(chance)),
         lambda: array(chance),
+        lambda: typed(chance, list(some()), {key(chance): value for value in some()}),
         lambda: Boxed(chance.randbytes(chance.randrange(100))),
     ]
     return chance.choice(ways)()
+
+
+def typed(chance: Chance, content: list[Any], entries: dict[Any, Any]) -> Any:
+    """What adds to a container."""
+    scores = Scores(entries)
+    vars(scores).update(dict.fromkeys(chance.sample("abc", chance.randrange(3)), content))
+    return chance.choice(
+        [
+            collections.Counter(dict.fromkeys(entries, 3)),
+            collections.OrderedDict(entries),
+            collections.defaultdict(chance.choice([None, list]), entries),
+            collections.deque(content, chance.choice([None, 9])),
+            collections.UserDict(entries),
+            collections.UserList(content),
+            collections.ChainMap(entries, {"a": content}),
+            scores,
+            Words(content),
+        ]
+    )
 
 
 def data(chance: Chance) -> Any:
@@ -390,7 +422,7 @@ class User:
         if isinstance(view, (onecopy.views.RecordView, onecopy.views.NamedTupleView)):
             names = self.attempt("dir", lambda: [name for name in dir(view) if name[:1] != "_"]) or []
             kinds = tuple(partial(field_of, view, name) for name in names[:6])
-        elif hasattr(view, "values"):
+        elif self.attempt("hasattr", lambda: hasattr(view, "values")):
             kinds = (lambda: list(itertools.islice(view.values(), 8)), lambda: list(itertools.islice(view, 4)))
         else:
             kinds = (lambda: list(itertools.islice(view, 8)), lambda: [view[-1]])

@@ -17,6 +17,7 @@ from pathlib import Path
 from mypy import stubtest
 
 import onecopy._onecopy as extension
+from onecopy import views
 
 PUBLIC = ["onecopy._onecopy", "onecopy.containers", "onecopy.errors", "onecopy.views"]
 PACKAGE = Path(__file__).resolve().parent.parent / "python" / "onecopy"
@@ -30,10 +31,10 @@ def names(stub: Path) -> list[str]:
 
 def forget_missing() -> None:
     """Takes away what stands in the place of methods that views do not have, and only raises errors."""
-    for name in ("ListView", "TableView", "DictView", "RowView", "SetView"):
-        view = getattr(extension, name)
+    for name in views.__all__:
+        view = getattr(views, name)
         for method, value in list(vars(view).items()):
-            if type(value).__name__ == "Missing":
+            if type(value).__name__ in {"Absent", "Missing"}:
                 delattr(view, method)
 
 

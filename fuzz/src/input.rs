@@ -149,7 +149,7 @@ fn tree(given: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
     if depth >= DEPTH {
         return leaf(given);
     }
-    Ok(match given.int_in_range(0..=12)? {
+    Ok(match given.int_in_range(0..=13)? {
         0 | 1 => Value::List(members(given, depth)?),
         2 => Value::Tuple(members(given, depth)?),
         3 | 4 => {
@@ -175,6 +175,17 @@ fn tree(given: &mut Unstructured<'_>, depth: usize) -> Result<Value> {
             let data = vec![given.arbitrary()?; (shape[0] * shape[1]) as usize];
             let shape = shape.to_vec();
             Value::Array(Grid { shape, data })
+        }
+        11 => {
+            let content = match given.int_in_range(0..=4)? {
+                0 => Value::List(members(given, depth)?),
+                1 => Value::Tuple(members(given, depth)?),
+                2 => Value::Set(keys(given)?),
+                3 => Value::FrozenSet(keys(given)?),
+                _ => Value::Table(rows(given, depth)?),
+            };
+            let (argument, state) = (tree(given, depth + 1)?, tree(given, depth + 1)?);
+            Value::Typed(given.arbitrary()?, Box::new([content, argument, state]))
         }
         _ => leaf(given)?,
     })
@@ -226,7 +237,7 @@ fn rows(given: &mut Unstructured<'_>, depth: usize) -> Result<Rows> {
     };
     Ok(Rows {
         container: *given.choose(&[Container::List, Container::Tuple])?,
-        kind: *given.choose(&[RowKind::Dict, RowKind::Dataclass, RowKind::NamedTuple])?,
+        kind: *given.choose(&[RowKind::Dict, RowKind::Instance, RowKind::NamedTuple])?,
         class: given.arbitrary()?,
         count,
         columns,

@@ -21,6 +21,7 @@ import containers_list
 import containers_millions
 import containers_processes
 import freezing
+import kinds
 import memory
 import metering
 import nested
@@ -104,6 +105,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "reading": lambda: speed.reading(rounds, scale),
         "making": lambda: speed.making(rounds, scale),
         "dicts": lambda: nested.dicts(rounds, scale),
+        "instances": lambda: nested.instances(rounds, scale),
         "annotations": lambda: nested.coco(rounds, scale),
         "tokens": lambda: speed.tokens(3 if quick else 15),
         "readers": lambda: memory.eight_readers(scale),
@@ -111,6 +113,7 @@ def sections(*, quick: bool) -> dict[str, Callable[[], Iterator[Row]]]:
         "annotation-readers": lambda: workers.coco(scale),
         "file": lambda: workers.big_file(scale),
         "frames": lambda: workers.frames(scale),
+        "kinds": lambda: kinds.kinds(scale),
         "fork": lambda: memory.fork_experiment(TARGET / "release" / "onecopy", 3_000 if quick else 15_000),
         "freeze": lambda: freezing.freezing(scale),
         "overhead": lambda: overhead.overhead(TARGET / "release" / "onecopy", quick=quick),

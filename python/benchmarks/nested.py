@@ -52,6 +52,43 @@ def unpickle_field(pickles: list[bytes], field: str) -> None:
         pickle.loads(one)[field]
 
 
+class Plain:
+    """An object like any."""
+
+    def __init__(self, number: int) -> None:
+        self.label = f"object {number}"
+        self.weight = number / 3
+        self.number = number + 1000
+
+
+def read_attributes(thing: Plain, times: int) -> None:
+    """Reads a str, a float and an int."""
+    for _ in range(times):
+        thing.label  # noqa: B018
+        thing.weight  # noqa: B018
+        thing.number  # noqa: B018
+
+
+def weigh(things: Sequence[Plain]) -> float:
+    """One attribute of each."""
+    total = 0.0
+    for thing in things:
+        total += thing.weight
+    return total
+
+
+def instances(rounds: int, scale: int) -> Iterator[Row]:
+    """Attributes of instances: of one again and again, and one of each of many."""
+    times = 300_000 // scale
+    real = [Plain(number) for number in range(times)]
+    alone = onecopy.share(real[7])
+    ratio = side_by_side(lambda: read_attributes(alone, times), lambda: read_attributes(real[7], times), rounds)
+    yield ratio.row("attribute of a shared plain object", "a real one's", 3.0)
+    view = onecopy.share(real)
+    ratio = side_by_side(lambda: weigh(view), lambda: weigh(real), rounds)
+    yield ratio.row(f"an attribute of each of {times:,} plain objects", "real list", None)
+
+
 def dicts(rounds: int, scale: int) -> Iterator[Row]:
     """Look-ups by str keys."""
     n = 1_000_000 // scale

@@ -113,24 +113,22 @@ def assert_shared(obj: object, *, max_copies: float = 1.05, pid: SupportsIndex |
 def _problem(found: _Ranges, max_copies: float, pid: SupportsIndex | None) -> str:
     """Why the object does not pass; nothing if it does."""
     report, own = found["report"], os.getpid()
-    had_by = {user for user, sizes in found["users"].items() if sizes["shared"] or sizes["copied"]}
-    others = (found["sharers"] | had_by) - {own}
-    # Something of theirs may lie at the same addresses: it counts as copied, and is no proof that they have it.
-    shared_by = (found["sharers"] | {user for user, sizes in found["users"].items() if sizes["shared"]}) - {own}
+    sharers = (found["sharers"] | {user for user, sizes in found["users"].items() if sizes["shared"]}) - {own}
+    others = sharers | {user for user, sizes in found["users"].items() if sizes["copied"]} - {own}
     copies = found["frames"] / found["pages"] if found["pages"] else None
     if not report.complete:
         return "the processes could not be measured: " + "; ".join(report.limits)
     if own not in {row.pid for row in report.processes}:
         return f"this process is not in the tree below process {pid}: nothing can be said of its memory"
+    nobody = f"no other process {_looked_at(pid)} has it: "
     if not others:
-        return f"no other process {_looked_at(pid)} has it: {_WAYS_OUT}"
+        return nobody + _WAYS_OUT
     if copies is None and not found["sharers"]:
         return "it is younger than the other processes: nothing of it is shared"
     if copies is not None and copies > max_copies:
         return f"{copies:.3f} copies of it exist, and {max_copies:.3f} are allowed"
-    if not shared_by:
-        return f"no other process {_looked_at(pid)} has it: what they have at its addresses is their own. {_WAYS_OUT}"
-    return ""
+    # What counts as copied may be something of theirs that lies at the same addresses.
+    return "" if sharers else f"{nobody}what they have at its addresses is their own. {_WAYS_OUT}"
 
 
 def _looked_at(pid: SupportsIndex | None) -> str:

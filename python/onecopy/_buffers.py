@@ -55,7 +55,7 @@ def _refuse_small(obj: Any) -> None:
     kind = type(obj)
     if issubclass(kind, CODE):
         raise TypeError(f"{_name(obj)}: code belongs to the whole program; give the data")
-    if kind in _ROWS:
+    if issubclass(kind, _ROWS) and _onecopy._image_behind(obj) is None:  # noqa: SLF001 - our own module
         raise TypeError(f"{_name(obj)}: a row shares its pages with the rows beside it; give the whole view")
     # They hold nothing but themselves, beside others on one page.
     is_empty = kind is tuple and not obj

@@ -67,6 +67,7 @@ from onecopy.views import (
     StrView,
     TableView,
     TupleView,
+    TypedView,
 )
 
 _Huge: TypeAlias = Literal["auto"] | bool
@@ -115,6 +116,7 @@ __all__ = [
     "StrView",
     "TableView",
     "TupleView",
+    "TypedView",
     "Unsupported",
     "Value",
     "WriterLock",
@@ -167,6 +169,12 @@ __all__ = [
     "_namespace_entries",
     "_note_forks",
     "_real",
+    "_record_dict",
+    "_record_field",
+    "_record_hash",
+    "_record_layout",
+    "_record_same",
+    "_register_record_class",
     "_relatives",
     "_report_text",
     "_stats",
@@ -241,6 +249,12 @@ def is_container(object: object) -> bool:
     """Tells whether an object stands for a container, or for a lock, a queue and the like."""
 
 def _real(view: Any) -> Any: ...
+def _record_dict(view: Any, slots: tuple[str, ...] | None = None) -> dict[str, Any]: ...
+def _record_field(view: Any, name: str) -> Any: ...
+def _record_hash(view: Any) -> int: ...
+def _record_layout(class_: type, slot_count: int) -> bool | None: ...
+def _record_same(view: Any, other: object) -> bool: ...
+def _register_record_class(class_: type) -> None: ...
 def private_items(view: ListView[Any] | TupleView[Any]) -> PrivateBuffer:
     """Maps the image of a column of numbers copy-on-write.
 

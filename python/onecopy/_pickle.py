@@ -1,10 +1,7 @@
-"""Pickling with buffers outside the pickle, and which classes' instances can be rows of a table."""
+"""Pickling with buffers outside the pickle, and how the class of a table's rows is found."""
 
 from __future__ import annotations
 
-import copyreg
-import dataclasses
-import functools
 import io
 import pickle
 import sys
@@ -17,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PROTOCOL: Final = 5
-_DATACLASS_ROWS: Final = 1
-_NAMEDTUPLE_ROWS: Final = 2
 
 
 class Pickler(pickle.Pickler):
@@ -139,65 +134,6 @@ def refusal(image: Any) -> Exception:
         f"{image!r} has pickled elements, which run code when they are read; "
         "onecopy.open(path, allow_pickle=True) reads them, if you trust where the file comes from"
     )
-
-
-@functools.lru_cache(maxsize=256)
-def row_fields(cls: type) -> tuple[int, tuple[str, ...]] | None:
-    """Returns how instances of `cls` can be rows: 1 for a dataclass or 2 for a namedtuple, and the names of the fields.
-
-    None if `cls` is neither, or if it has its own idea of how its instances are pickled.
-    """
-    found: Any = sys.modules.get(cls.__module__)
-    for part in cls.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not cls or cls in copyreg.dispatch_table:
-        return None
-    if cls.__reduce_ex__ is not object.__reduce_ex__ or cls.__reduce__ is not object.__reduce__:
-        return None
-    if issubclass(cls, tuple):
-        names = cls.__dict__.get("_fields")
-        plain = cls.__bases__ == (tuple,) and isinstance(names, tuple) and cls.__dict__.get("__slots__") == ()
-        return (_NAMEDTUPLE_ROWS, tuple(map(sys.intern, names))) if plain and names else None
-    if not dataclasses.is_dataclass(cls) or type(cls) is not type or _pickles_its_own_way(cls):
-        return None
-    names = tuple(sys.intern(field.name) for field in dataclasses.fields(cls))
-    slots: Any = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
-    return (_DATACLASS_ROWS, names) if names and set(slots) <= set(names) else None
-
-
-# Special names that rows have, or do without: operators and conversions of the class's own would be missing in them.
-_ROW_METHODS: Final = frozenset(
-    "__module__ __doc__ __qualname__ __dict__ __weakref__ __slots__ __annotations__ __annotate__ __annotate_func__ "
-    "__annotations_cache__ __conditional_annotations__ __firstlineno__ __static_attributes__ __type_params__ "
-    "__orig_bases__ __parameters__ __abstractmethods__ __init_subclass__ __class_getitem__ __subclasshook__ "
-    "__slotnames__ __dataclass_fields__ __dataclass_params__ __match_args__ __replace__ __init__ __post_init__ "
-    "__repr__ __hash__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __getstate__ __setstate__ "
-    "__sizeof__".split()
-)
-
-
-def _pickles_its_own_way(cls: type) -> bool:
-    """Whether instances of a dataclass are more than their attributes, or are pickled as something else."""
-    for method in ("__getstate__", "__setstate__"):
-        found = getattr(cls, method, None)
-        own = found is not None and found is not getattr(object, method, None)
-        if own and getattr(found, "__module__", None) != "dataclasses":
-            return True
-    bases = [base for base in cls.__mro__ if base is not object and base.__module__ not in {"typing", "abc"}]
-    defined = {name for base in bases for name in vars(base) if name.startswith("__") and name.endswith("__")}
-    if defined - _ROW_METHODS:
-        return True
-    return any(issubclass(cls, base) for base in (int, str, float, bytes, list, dict, set, frozenset))
-
-
-def new_row(cls: type, kind: int, names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
-    """Makes an instance of a row's class, as unpickling would: without calling its `__init__`."""
-    if kind == _NAMEDTUPLE_ROWS:
-        return tuple.__new__(cls, values)
-    instance: Any = object.__new__(cls)
-    for name, value in zip(names, values, strict=True):
-        object.__setattr__(instance, name, value)
-    return instance
 
 
 def find_class(name: str) -> type:

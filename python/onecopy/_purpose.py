@@ -46,7 +46,8 @@ _looked_at = 0
 """How many modules there were when functions were last looked for."""
 _found: Final[dict[int, tuple[CodeType, str | None]]] = {}
 """By the address of their code: the code, and the variable with the file, or None if they hash."""
-_images: Final[weakref.WeakValueDictionary[bytes, Image]] = weakref.WeakValueDictionary()
+_images: Final[dict[bytes, weakref.WeakSet[Image]]] = {}
+"""By their digest: several may be equal, and each may be the last one that lives."""
 
 
 def is_hash(in_store: bool) -> bool:
@@ -139,13 +140,15 @@ def hashed(digest: bytes, image: Any) -> tuple[Any, tuple[bytes]]:
 
     dask looks whether what it hashes can be unpickled.
     """
-    _images[digest] = image
+    for known in [known for known, images in _images.items() if not images]:
+        _images.pop(known, None)
+    _images.setdefault(digest, weakref.WeakSet()).add(image)
     return _image_hashed, (digest,)
 
 
 def _image_hashed(digest: bytes) -> Image:
     """Unpickles what was pickled to be hashed."""
-    image = _images.get(digest)
+    image = next(iter(_images.get(digest, ())), None)
     if image is None:
         raise pickle.UnpicklingError("this view was pickled to be hashed, not to be read: pickle it again")
     return image

@@ -29,13 +29,14 @@ __all__ = ["by_process", "note"]
 _NAME: Final = "rebuilt-by-onecopy"
 _MOST_BYTES: Final = 1 << 20
 """How much of another process's file is read."""
+_MOST_COUNTED: Final = 1 << 47
+"""No process has memory for more."""
 
 
 class _Noted:
     """What this process has rebuilt."""
 
     def __init__(self) -> None:
-        self.forks = _onecopy._fork_count()  # noqa: SLF001 - our own module
         self.lock = threading.RLock()
         # By the address of an image that is alive: the reference that says when it is not, its place, its pickles.
         self.images: dict[int, tuple[weakref.ref[Image], str, set[int]]] = {}
@@ -59,18 +60,13 @@ class _Noted:
                     os.close(file)
 
 
-_noted: _Noted | None = None
+_noted: Final[dict[int, _Noted]] = {}
+"""By the number of forks that the process comes from."""
 
 
 def note(image: Image, offset: int, size: int) -> None:
     """Counts a pickle of `size` bytes at `offset` of an image, from which an object has been made."""
-    global _noted  # noqa: PLW0603 - once per process
-    # What was made before a fork is the parent's: the child has its pages, and copies those that it writes to.
-    if _noted is None or _noted.forks != _onecopy._fork_count():  # noqa: SLF001 - our own module
-        if _noted is not None and _noted.file >= 0:
-            os.close(_noted.file)
-        _noted = _Noted()
-    noted, key = _noted, id(image)
+    noted, key = _of_this_process(), id(image)
     with noted.lock:
         if key not in noted.images:
             noted.images[key] = weakref.ref(image, lambda _: _forget(noted, key)), image.place, set()
@@ -82,10 +78,24 @@ def note(image: Image, offset: int, size: int) -> None:
             noted.write()
 
 
+def _of_this_process() -> _Noted:
+    """What was made before a fork is the parent's: the child has its pages, and copies those that it writes to."""
+    forks = _onecopy._fork_count()  # noqa: SLF001 - our own module
+    noted = _noted.get(forks)
+    if noted is None:
+        # One step, so that all threads get the same.
+        noted = _noted.setdefault(forks, _Noted())
+        for of_parent in [key for key in _noted if key != forks]:
+            gone = _noted.pop(of_parent, None)
+            if gone is not None and gone.file >= 0:
+                os.close(gone.file)
+    return noted
+
+
 def _forget(noted: _Noted, key: int) -> None:
     """Counts no more what was made of an image that has gone."""
     # Another thread may have had the lock at a fork; and at the end of a process nobody measures it.
-    if sys.is_finalizing() or noted is not _noted or noted.forks != _onecopy._fork_count():  # noqa: SLF001
+    if sys.is_finalizing() or noted is not _noted.get(_onecopy._fork_count()):  # noqa: SLF001 - our own module
         return
     with noted.lock:
         del noted.images[key], noted.sizes[key]
@@ -117,4 +127,4 @@ def _sums(path: Path, pid: int) -> dict[str, int] | None:
     sums = left.get("images") if isinstance(left, dict) and left.get("pid") == pid else None
     if not isinstance(sums, dict):
         return None
-    return {place: size for place, size in sums.items() if isinstance(size, int)}
+    return {place: size for place, size in sums.items() if type(size) is int and 0 < size < _MOST_COUNTED}

@@ -94,10 +94,10 @@ def share_check(data: object) -> ShareReport:
         RuntimeError: The data changed meanwhile.
 
     Example:
-        >>> import onecopy, collections
-        >>> report = onecopy.share_check({"ids": [1, 2, 3], "counts": collections.Counter("abc")})
+        >>> import onecopy, decimal
+        >>> report = onecopy.share_check({"ids": [1, 2, 3], "prices": [decimal.Decimal("9.99")] * 2})
         >>> [(row.path, row.type.__name__, row.count) for row in report.rebuilt]
-        [('data["counts"]', 'Counter', 1)]
+        [('data["prices"][0]', 'Decimal', 1)]
     """
     image_len, found = _onecopy._measure_graph(_content.plain(data))  # noqa: SLF001 - our own module
     return ShareReport(image_len, tuple(Rebuilt(*row) for row in found))

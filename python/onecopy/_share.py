@@ -22,6 +22,7 @@ from onecopy._onecopy import (
     StrView,
     TableView,
     TupleView,
+    TypedView,
     Unsupported,
 )
 
@@ -29,15 +30,24 @@ if TYPE_CHECKING:
     import array
     import collections
     import mmap
-    from collections import OrderedDict, defaultdict
     from enum import Enum
-    from typing import Protocol
+    from typing import ClassVar, Protocol
 
     import numpy as np
 
     from onecopy._progress import Progress
     from onecopy.containers import Counter, Dict, List, Set
-    from onecopy.views import ObjectArray, SharedArray
+    from onecopy.views import (
+        ChainMapView,
+        CounterView,
+        DefaultDictView,
+        DequeView,
+        ObjectArray,
+        OrderedDictView,
+        SharedArray,
+        UserDictView,
+        UserListView,
+    )
 
     Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
     # Which of the two a list becomes, only the data tell.
@@ -54,10 +64,17 @@ if TYPE_CHECKING:
         def _fields(self) -> tuple[str, ...]: ...
         def _asdict(self) -> dict[str, Any]: ...
 
+    class Dataclass(Protocol):
+        """An instance of some dataclass."""
+
+        __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    # Their views are instances as well; none of a namedtuple is a tuple, but it says so.
+    Instance = TypeVar("Instance", bound="Dataclass | NamedTuple | types.SimpleNamespace")
     # Pickled, so that they keep their class, though they are kinds of what is not.
     Whole = TypeVar(
         "Whole",
-        bound="Enum | collections.Counter[Any] | OrderedDict[Any, Any] | defaultdict[Any, Any] | NamedTuple | range",
+        bound="Enum | range",
     )
 
 T = TypeVar("T")
@@ -70,8 +87,8 @@ Atom = TypeVar("Atom", bound="str | int | float | complex | bytes | np.generic |
 View = TypeVar(
     "View",
     bound="ListView[Any] | TupleView[Any] | TableView[Any] | DictView[Any, Any] | RowView[Any, Any] | SetView[Any] "
-    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any] | BytesView "
-    "| ArrayView[Any] | StrView",
+    "| FrozenSetView[Any] | RecordView | NamedTupleView | ObjectView[Any] | SharedArray[Any, Any] | TypedView "
+    "| BytesView | ArrayView[Any] | StrView",
 )
 Huge: TypeAlias = Literal["auto"] | bool
 
@@ -87,6 +104,7 @@ VIEWS: Final = (
     NamedTupleView,
     ObjectView,
     CallableView,
+    TypedView,
     BytesView,
     ArrayView,
     StrView,
@@ -100,9 +118,39 @@ _ATOMS: Final = (int, float, complex, type(None))
 @overload
 def share(data: View, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> View: ...
 @overload
-def share(  # type: ignore[overload-overlap]  # kinds of dict and of tuple, but pickled whole
+def share(data: Instance, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Instance: ...
+@overload
+def share(
     data: Whole, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
 ) -> ObjectView[Whole]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, with views of their own
+    data: collections.Counter[K], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> CounterView[K]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, with views of their own
+    data: collections.OrderedDict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> OrderedDictView[K, V]: ...
+@overload
+def share(  # type: ignore[overload-overlap]  # kinds of dict, with views of their own
+    data: collections.defaultdict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DefaultDictView[K, V]: ...
+@overload
+def share(
+    data: collections.deque[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> DequeView[T]: ...
+@overload
+def share(
+    data: collections.UserDict[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> UserDictView[K, V]: ...
+@overload
+def share(
+    data: collections.UserList[T], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> UserListView[T]: ...
+@overload
+def share(
+    data: collections.ChainMap[K, V], *, huge: Huge = "auto", progress: Progress = False, strict: bool = False
+) -> ChainMapView[K, V]: ...
 @overload
 def share(data: Plain, *, huge: Huge = "auto", progress: Progress = False, strict: bool = False) -> Plain: ...
 @overload
@@ -221,14 +269,14 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
     dropped its last view and no token is on its way.
 
     Args:
-        data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; arrays of any dtype without objects;
-            a str, bytes, bytearray, memoryview, mmap or array.array; instances of dataclasses and namedtuples; whatever
-            can be pickled. Containers that are met twice are
-            stored once, and cycles are fine. A list or tuple whose elements are dicts with str keys, or instances of
-            one dataclass or namedtuple, becomes a table of columns. An array made by `empty()`, `zeros()`, `ones()` or
-            `full()` is not copied but becomes read-only itself. A container that workers write to (`onecopy.List` and
-            the like) is shared as what it holds at that moment: a list, dict, set or array. An int, float, complex or
-            None is returned as it is, and so is a view.
+        data: Lists, tuples, dicts, sets and frozensets of anything, to any depth; their subclasses and the types of
+            `collections`; arrays of any dtype without objects; a str, bytes, bytearray, memoryview, mmap or
+            array.array; instances of classes by their attributes (dataclasses, attrs, pydantic models, plain classes),
+            namedtuples; whatever can be pickled. What is met twice is stored once, and cycles are fine. A list or tuple
+            whose elements are dicts with str keys, or instances of one class or namedtuple, becomes a table of columns.
+            An array made by `empty()`, `zeros()`, `ones()` or `full()` is not copied but becomes read-only itself. A
+            container that workers write to (`onecopy.List` and the like) is shared as what it holds at that moment: a
+            list, dict, set or array. An int, float, complex or None is returned as it is, and so is a view.
         huge: Whether to use pages of 2 MiB: where it pays, always, or never. Best effort.
         progress: True shows a bar on stderr if the build takes long; a callable is called now and then with the phase
             (`"measuring"`, `"writing"`), the steps done, and the steps in all (0 while nobody knows).
@@ -236,8 +284,10 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
 
     Returns:
         A `ListView`, `TupleView`, `DictView`, `SetView`, `FrozenSetView`, `TableView`, `SharedArray`, `StrView`,
-        `BytesView` or `ArrayView`; for objects of other types an `ObjectView`, which does what the object does. All are
-        in `onecopy.views`.
+        `BytesView` or `ArrayView`; for an instance a `RecordView`, which is one of its class as well, or a
+        `NamedTupleView`; for subclasses of the builtins, and for the types of `collections`, a view that remembers the
+        class, as `CounterView` does; for other objects an `ObjectView`, which does what the object does. All are in
+        `onecopy.views`.
 
     Warns:
         RebuiltWarning: More than 1 MiB of it is pickled, and so rebuilt in every process that reads it; the text names
@@ -259,7 +309,7 @@ def share(data: Any, *, huge: Huge = "auto", progress: Progress = False, strict:
         True
     """
     _check_huge(huge)
-    if type(data) in VIEWS or type(data) in _ATOMS:
+    if isinstance(data, VIEWS) or type(data) in _ATOMS:
         return data
     _importing.check()
     if _is_numpy(data, "ndarray"):
@@ -328,6 +378,20 @@ def to_python(view: DictView[K, ListView[T]]) -> dict[K, list[T]]: ...
 def to_python(view: DictView[K, DictView[T, V]]) -> dict[K, dict[T, V]]: ...
 @overload
 def to_python(view: DictView[K, V] | RowView[K, V]) -> dict[K, V]: ...
+@overload
+def to_python(view: CounterView[K]) -> collections.Counter[K]: ...
+@overload
+def to_python(view: OrderedDictView[K, V]) -> collections.OrderedDict[K, V]: ...
+@overload
+def to_python(view: DefaultDictView[K, V]) -> collections.defaultdict[K, V]: ...
+@overload
+def to_python(view: DequeView[T]) -> collections.deque[T]: ...
+@overload
+def to_python(view: UserDictView[K, V]) -> collections.UserDict[K, V]: ...
+@overload
+def to_python(view: UserListView[T]) -> collections.UserList[T]: ...
+@overload
+def to_python(view: ChainMapView[K, V]) -> collections.ChainMap[K, V]: ...
 @overload
 def to_python(view: SetView[T]) -> set[T]: ...
 @overload

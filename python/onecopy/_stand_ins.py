@@ -47,7 +47,7 @@ class _StandIn(type):
 
 
 def _reduced(proxy: Any) -> tuple[Any, ...]:
-    """Pickles a proxy as one of the class that has its name by now: its own, or the stand-in that `install()` put there."""
+    """Pickles a proxy as one of the class that has its name by now: the stand-in, if `install()` put one there."""
     rebuild, (kind, *arguments) = proxy.__reduce__()
     return rebuild, (getattr(_standard, kind.__name__, kind), *arguments)
 

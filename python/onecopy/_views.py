@@ -28,9 +28,11 @@ def column(rows: Sequence[Any], name: str) -> list[Any]:
 
 
 def _fields(index: int, row: Any) -> Any:
-    """The names of the fields of an instance of a dataclass or namedtuple, or of a view of one."""
+    """The names of the fields of an instance or namedtuple, or of a view of one."""
     kind = type(row)
-    if kind in {_onecopy.RecordView, _onecopy.NamedTupleView}:
+    if isinstance(row, _onecopy.RecordView):
+        return _onecopy._record_dict(row)  # noqa: SLF001 - our own module
+    if kind is _onecopy.NamedTupleView:
         return dir(row)
     fields = getattr(kind, "__dataclass_fields__", getattr(kind, "_fields", None))
     if fields is None:

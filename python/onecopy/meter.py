@@ -139,9 +139,9 @@ class Report:
         skipped: Processes that could not be measured, and why.
         stores: The stores that the tree maps.
         limits: What the numbers cannot tell here, in plain words.
-        rebuilt: By process, bytes of pickles in images that it has made objects of and keeps. `copies` speaks of pages
-            and does not know that these are further copies of the same data. Only what `memory()` and `Watch.read()`
-            return has it.
+        rebuilt: By process, bytes of pickles that it has made objects of, for each image that it still has. `copies`
+            speaks of pages and does not know that these are further copies of the same data. Only what `memory()` and
+            `Watch.read()` return has it.
     """
 
     root: int

@@ -15,6 +15,7 @@ from onecopy._onecopy import (
     StrView,
     TableView,
     TupleView,
+    TypedView,
 )
 
 # Type checkers, which know the name, read the stub.
@@ -23,17 +24,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onecopy._array import SharedArray
     from onecopy._object_array import ObjectArray
+    from onecopy._typed_views import (
+        ChainMapView,
+        CounterView,
+        DefaultDictView,
+        DequeView,
+        OrderedDictView,
+        UserDictView,
+        UserListView,
+    )
 
 __all__ = [
     "ArrayView",
     "BytesView",
     "CallableView",
+    "ChainMapView",
+    "CounterView",
+    "DefaultDictView",
+    "DequeView",
     "DictView",
     "FrozenSetView",
     "ListView",
     "NamedTupleView",
     "ObjectArray",
     "ObjectView",
+    "OrderedDictView",
     "RecordView",
     "RowView",
     "SetView",
@@ -41,16 +56,19 @@ __all__ = [
     "StrView",
     "TableView",
     "TupleView",
+    "TypedView",
+    "UserDictView",
+    "UserListView",
 ]
 
 
 def __dir__() -> list[str]:
-    """What is public, the arrays' classes included, which are loaded when they are asked for."""
+    """What is public, also what is loaded when it is asked for."""
     return __all__
 
 
 def __getattr__(name: str) -> object:
-    """Loads numpy with an array's class, for those who ask for it."""
+    """Loads what not every program needs: the arrays' classes with numpy, the views of the types of `collections`."""
     if name == "SharedArray":
         from onecopy._array import SharedArray
 
@@ -59,4 +77,8 @@ def __getattr__(name: str) -> object:
         from onecopy._object_array import ObjectArray
 
         return ObjectArray
+    if name in __all__:
+        from onecopy import _typed_views
+
+        return getattr(_typed_views, name)
     raise AttributeError(f"module 'onecopy.views' has no attribute {name!r}")

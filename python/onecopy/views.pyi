@@ -1,7 +1,9 @@
 """The views: what `share()`, `open()` and reading parts of them return."""
 
+import collections
 import sys
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
+from abc import ABCMeta
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
 from types import GenericAlias
 from typing import (
@@ -25,12 +27,17 @@ __all__ = [
     "ArrayView",
     "BytesView",
     "CallableView",
+    "ChainMapView",
+    "CounterView",
+    "DefaultDictView",
+    "DequeView",
     "DictView",
     "FrozenSetView",
     "ListView",
     "NamedTupleView",
     "ObjectArray",
     "ObjectView",
+    "OrderedDictView",
     "RecordView",
     "RowView",
     "SetView",
@@ -38,6 +45,9 @@ __all__ = [
     "StrView",
     "TableView",
     "TupleView",
+    "TypedView",
+    "UserDictView",
+    "UserListView",
 ]
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -186,7 +196,7 @@ class TupleView(_ElementsView[_T_co]):
 
 @final
 class TableView(_SequenceView[_T_co]):
-    """A shared list or tuple of rows with the same fields: dicts, or instances of a dataclass or namedtuple.
+    """A shared list or tuple of rows with the same fields: dicts, or instances of a class or namedtuple.
 
     Looks like a list of its rows; `column(name)` gives all cells of a field, for numbers without copying them.
     """
@@ -334,19 +344,28 @@ class FrozenSetView(_SetView[_T_co]):
     def difference(self, *others: Iterable[object]) -> frozenset[_T_co]: ...
     def symmetric_difference(self, other: Iterable[_T], /) -> frozenset[_T_co | _T]: ...
 
-class _Record(_View, _Ordered):
-    def __dir__(self) -> list[str]: ...
+class _Record(_View):
     def __getattr__(self, name: str, /) -> Any: ...
-    def __hash__(self) -> int: ...
 
 @final
 class RecordView(_Record):
-    """A dataclass instance in a shared list of them: has its attributes, methods and properties, and never changes."""
+    """An instance of a class in shared data: has its attributes, methods and properties, and never changes.
+
+    Its type derives from the class, so `isinstance` is true of both.
+    """
+
+class _Named(_Record, _Ordered):
+    def __dir__(self) -> list[str]: ...
+    def __hash__(self) -> int: ...
 
 @final
-class NamedTupleView(_Record, Sequence[Any]):
-    """A namedtuple in a shared list of them: has its attributes and methods, indexes and unpacks like it."""
+class NamedTupleView(_Named, Sequence[Any]):
+    """A namedtuple in shared data: has its attributes and methods, indexes and unpacks like it, and never changes."""
 
+    def __add__(self, other: tuple[object, ...], /) -> tuple[object, ...]: ...
+    def __radd__(self, other: tuple[object, ...], /) -> tuple[object, ...]: ...
+    def __mul__(self, count: SupportsIndex, /) -> tuple[object, ...]: ...
+    def __rmul__(self, count: SupportsIndex, /) -> tuple[object, ...]: ...
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, key: SupportsIndex, /) -> Any: ...
@@ -653,6 +672,165 @@ class ObjectArray(NDArrayOperatorsMixin):
     def __reduce__(self) -> Any: ...
     def __copy__(self) -> ObjectArray: ...
     def __deepcopy__(self, memo: object) -> ObjectArray: ...
+
+@disjoint_base
+class TypedView(_View):
+    """The base of views that remember a class: of subclasses of builtins, and of the types of `collections`.
+
+    `isinstance(view, TheClass)` is true. The view of a subclass has the methods, properties and attributes of the
+    class; what would change the object raises an error.
+
+    Example:
+        >>> import collections, onecopy
+        >>> view = onecopy.share(collections.OrderedDict(a=1))
+        >>> isinstance(view, collections.OrderedDict), isinstance(view, onecopy.views.TypedView)
+        (True, True)
+    """
+
+    def __new__(cls, image: object, node: int, content: object) -> Self: ...
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the image that it is a part of."""
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    @property
+    def _shared_content(self) -> Any: ...
+    @property
+    def _shared_argument(self) -> Any: ...
+    @property
+    def _shared_state(self) -> Any: ...
+    @property
+    def _shared_class(self) -> str: ...
+    @property
+    def _shared_image(self) -> Any: ...
+    def _shared_text(self, short: str, make: Callable[[], str]) -> str: ...
+
+class _TypedMapping(TypedView, _Mapping[_K, _T_co]): ...
+
+class CounterView(_TypedMapping[_K, int]):
+    """A shared `collections.Counter`: a key that is missing counts 0."""
+
+    def copy(self) -> collections.Counter[_K]:
+        """Returns a real one."""
+
+    def total(self) -> int: ...
+    def most_common(self, n: int | None = None) -> list[tuple[_K, int]]: ...
+    def elements(self) -> Iterator[_K]: ...
+    def __missing__(self, key: object, /) -> int: ...
+    def __add__(self, other: collections.Counter[_T] | CounterView[_T], /) -> collections.Counter[_K | _T]: ...
+    def __sub__(self, other: collections.Counter[_T] | CounterView[_T], /) -> collections.Counter[_K]: ...
+    def __and__(self, other: collections.Counter[_T] | CounterView[_T], /) -> collections.Counter[_K]: ...
+    def __or__(self, other: collections.Counter[_T] | CounterView[_T], /) -> collections.Counter[_K | _T]: ...  # type: ignore[override]
+    def __pos__(self) -> collections.Counter[_K]: ...
+    def __neg__(self) -> collections.Counter[_K]: ...
+    def __lt__(self, other: Any, /) -> bool: ...
+    def __le__(self, other: Any, /) -> bool: ...
+    def __gt__(self, other: Any, /) -> bool: ...
+    def __ge__(self, other: Any, /) -> bool: ...
+
+class OrderedDictView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.OrderedDict`: compares with others in order."""
+
+    def copy(self) -> collections.OrderedDict[_K, _T_co]:
+        """Returns a real one; values that are containers stay views."""
+
+class DefaultDictView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.defaultdict`: a missing key has the value that the factory makes, anew each time."""
+
+    @property
+    def default_factory(self) -> Callable[[], _T_co] | None:
+        """What makes the values of keys that are missing."""
+
+    def __missing__(self, key: object, /) -> _T_co: ...
+    def copy(self) -> collections.defaultdict[_K, _T_co]:
+        """Returns a real one; values that are containers stay views."""
+
+class UserDictView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.UserDict`."""
+
+    @property
+    def data(self) -> DictView[_K, _T_co]:
+        """The view of the dict."""
+
+    @overload
+    def get(self, key: _K, default: None = None) -> _T_co | None: ...
+    @overload
+    def get(self, key: _K, default: _T) -> _T_co | _T: ...
+    def copy(self) -> collections.UserDict[_K, _T_co]:  # type: ignore[override]
+        """Returns a real one; containers in it stay views."""
+
+class ChainMapView(_TypedMapping[_K, _T_co]):
+    """A shared `collections.ChainMap`."""
+
+    @property
+    def maps(self) -> Sequence[Mapping[_K, _T_co]]:
+        """The view of the mappings, the first first."""
+
+    @property
+    def parents(self) -> collections.ChainMap[_K, _T_co]: ...
+    @overload
+    def get(self, key: _K, default: None = None) -> _T_co | None: ...
+    @overload
+    def get(self, key: _K, default: _T) -> _T_co | _T: ...
+    def __missing__(self, key: object) -> Never: ...
+    def __bool__(self) -> bool: ...
+    def new_child(self, m: Mapping[_K, _T] | None = None, **kwargs: _T) -> collections.ChainMap[_K, _T_co | _T]: ...
+    def copy(self) -> collections.ChainMap[_K, _T_co]:  # type: ignore[override]
+        """Returns a real one with a real copy of the first mapping; the others stay views."""
+
+class _TypedSequence(TypedView, _Ordered, Sequence[_T_co], metaclass=ABCMeta):
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __len__(self) -> int: ...
+    def __setitem__(self, _key: Never, _value: Never, /) -> None: ...
+    def __delitem__(self, _key: Never, /) -> None: ...
+
+class UserListView(_TypedSequence[_T_co]):
+    """A shared `collections.UserList`."""
+
+    @property
+    def data(self) -> ListView[_T_co]:
+        """The view of the list."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> _Array: ...
+    def __add__(self, other: Iterable[_T]) -> collections.UserList[_T_co | _T]: ...
+    def __radd__(self, other: Iterable[_T]) -> collections.UserList[_T_co | _T]: ...
+    def __mul__(self, n: int) -> collections.UserList[_T_co]: ...
+    def __rmul__(self, n: int) -> collections.UserList[_T_co]: ...
+    def index(self, value: object, *limits: SupportsIndex) -> int: ...
+    def count(self, item: object) -> int: ...
+    def tolist(self) -> list[_T_co]:
+        """Returns a real list of the elements; containers among them stay views. `to_python` goes all the way."""
+
+    @overload
+    def __getitem__(self, i: SupportsIndex) -> _T_co: ...
+    @overload
+    def __getitem__(self, i: slice) -> collections.UserList[_T_co]: ...
+    def copy(self) -> collections.UserList[_T_co]:
+        """Returns a real one; containers in it stay views."""
+
+class DequeView(_TypedSequence[_T_co]):
+    """A shared `collections.deque`."""
+
+    @property
+    def maxlen(self) -> int | None:
+        """The most elements that the original holds; None if there is no such number."""
+
+    def __getitem__(self, index: SupportsIndex, /) -> _T_co: ...  # type: ignore[override]
+    def __add__(self, other: collections.deque[_T] | DequeView[_T], /) -> collections.deque[_T_co | _T]: ...
+    def __radd__(self, other: collections.deque[_T], /) -> collections.deque[_T_co | _T]: ...
+    def __mul__(self, count: SupportsIndex, /) -> collections.deque[_T_co]: ...
+    def __rmul__(self, count: SupportsIndex, /) -> collections.deque[_T_co]: ...
+    def __reversed__(self) -> Iterator[_T_co]: ...
+    def index(self, value: object, *limits: SupportsIndex) -> int:
+        """Returns the index of the first element that equals `value`, between two limits.
+
+        Raises:
+            ValueError: There is none.
+        """
+
+    def copy(self) -> collections.deque[_T_co]:
+        """Returns a real one; containers in it stay views."""
 
 class SharedArray(np.ndarray[_Shape_co, _DType_co]):
     """A read-only ndarray over one shared image.

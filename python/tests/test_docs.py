@@ -142,7 +142,9 @@ def docstrings() -> list[tuple[str, str]]:
             found |= {
                 f"{name}.{key}": inspect.getdoc(value) or ""
                 for key, value in vars(thing).items()
-                if inspect.getdoc(value) not in {inspect.getdoc(getattr(base, key, None)) for base in thing.__mro__[1:]}
+                if not re.match("_[^_]", key)
+                and inspect.getdoc(value)
+                not in {inspect.getdoc(getattr(base, key, None)) for base in thing.__mro__[1:]}
             }
     return [(name, text) for name, text in found.items() if ">>>" in text]
 

@@ -146,6 +146,17 @@ def test_what_was_pickled_to_be_hashed_is_read_in_the_same_process_alone() -> No
         pickle.loads(hashed)
 
 
+def test_what_was_pickled_to_be_hashed_is_read_as_long_as_one_of_equal_data_lives() -> None:
+    first, second = onecopy.share([1, 2, 3]), onecopy.share([1, 2, 3])
+    hashed = [_purpose.dask_token(view) for view in (first, second)]
+    del second
+    assert [pickle.loads(one) for one in hashed] == [first, first]
+    third = onecopy.share([1, 2, 3])
+    _purpose.dask_token(third)
+    del first
+    assert pickle.loads(hashed[0]) == third
+
+
 def test_what_is_sent_by_a_function_that_was_called_by_a_hash_is_still_a_token() -> None:
     joblib_hash(onecopy.share([1]))
     assert pickle.loads(pickle.dumps(onecopy.share([1, 2]))) == [1, 2]

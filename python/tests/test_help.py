@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import datetime as dt
 import random
 import re
@@ -45,7 +44,7 @@ VIEWS: dict[str, Any] = {
     "row": VIEW["table"][0],
     "record": VIEW["boxes"][0],
     "pair": VIEW["pairs"][0],
-    "object": onecopy.share(collections.OrderedDict(a=1)),
+    "object": onecopy.share(range(5)),
 }
 REAL: dict[str, Any] = {"list": [], "dict": {}, "set": set(), "table": [], "row": {}}
 CHANGES = [
@@ -191,7 +190,7 @@ def test_views_know_the_bytes_of_their_image() -> None:
 
 
 def test_a_view_has_one_object_in_a_process() -> None:
-    for data in (collections.Counter("abc"), range(5), dt.date(2026, 1, 1), np.array([None, 1], dtype=object)):
+    for data in (range(5), dt.date(2026, 1, 1), np.array([None, 1], dtype=object)):
         view = onecopy.share(data)
         assert view.get() is view.get()
     assert "one object per view and process" in str(type(view).get.__doc__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import collections
+import json
 import os
 import warnings
 from decimal import Decimal
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 
 class Trie:
-    """An index of somebody's own."""
+    """An index of somebody's own, with an idea of its own of how it is pickled."""
 
     def __init__(self, count: int) -> None:
         self.nodes = {f"node {n}": n for n in range(count)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"nodes": self.nodes}
 
 
 LARGE = Trie(100_000)
@@ -32,13 +35,13 @@ LARGE = Trie(100_000)
 
 def test_what_is_rebuilt_is_said_once_with_its_path_type_and_bytes() -> None:
     with pytest.warns(RebuiltWarning) as warned:
-        onecopy.share({"index": LARGE, "ids": list(range(1000)), "few": collections.Counter("abc")})
+        onecopy.share({"index": LARGE, "ids": list(range(1000)), "few": range(3)})
     assert len(warned) == 1
     text = str(warned[0].message)
     report = onecopy.share_check({"index": LARGE})
     size = f"{report.rebuilt_bytes / 2**20:.1f} MiB"
     whole = f"{__name__}.Trie, {size} pickled, is rebuilt in every process that reads it"
-    assert text.startswith(f'data["index"]: {whole}; data["few"]: collections.Counter, ')
+    assert text.startswith(f'data["index"]: {whole}; data["few"]: range, ')
     assert warned[0].filename == __file__
 
 
@@ -55,7 +58,7 @@ def test_many_small_ones_are_one_line() -> None:
     [
         list(range(500_000)),
         {"a": np.zeros(1 << 20), "rows": [{"x": n} for n in range(50_000)]},
-        [collections.Counter("abc"), Decimal(1)],
+        [range(3), Decimal(1)],
         np.zeros((1000, 1000)),
     ],
 )
@@ -133,3 +136,25 @@ def test_sums_that_cannot_be_written_leave_no_descriptor(monkeypatch: pytest.Mon
         patch.setattr(os, "write", full)
         noted.write()
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_threads_that_rebuild_side_by_side_count_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    images: Any = [type("Image", (), {"place": f"place {n}"})() for n in range(2)]
+    made = _rebuilt._Noted
+
+    def while_another_comes() -> _rebuilt._Noted:
+        monkeypatch.setattr(_rebuilt, "_Noted", made)
+        _rebuilt.note(images[1], 8, 30_000)
+        return made()
+
+    monkeypatch.setattr(_rebuilt, "_noted", {})
+    monkeypatch.setattr(_rebuilt, "_Noted", while_another_comes)
+    _rebuilt.note(images[0], 8, 20_000)
+    assert _rebuilt.by_process([os.getpid()]) == {os.getpid(): {images[0].place: 20_000, images[1].place: 30_000}}
+
+
+def test_sums_that_no_process_can_have_do_not_count(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    sums = {"right": 5, "below": -1, "above": 1 << 60, "true": True, "text": "5"}
+    left.write_text(json.dumps({"pid": 1, "images": sums}))
+    assert _rebuilt._sums(left, 1) == {"right": 5}

@@ -482,14 +482,21 @@ def test_pipes_and_memory_with_a_name_are_no_files(tmp_path: Path) -> None:
             cloudpickle.dump(view, target)
 
 
-def test_packed_files_and_archives_are_files(tmp_path: Path) -> None:
+def test_packed_files_are_files(tmp_path: Path) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
-    view = onecopy.share([1, 2])
     with gzip.open(tmp_path / "packed", "wb") as file, pytest.warns(RuntimeWarning, match="a token, not data"):
-        cloudpickle.dump(view, file)
+        cloudpickle.dump(onecopy.share([1, 2]), file)
+
+
+def test_archives_are_files(tmp_path: Path) -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
     archive = zipfile.ZipFile(tmp_path / "archive", "w")
-    with archive, archive.open("member", "w") as member, pytest.warns(RuntimeWarning, match="a token, not data"):
-        cloudpickle.dump(view, member)
+    with archive, archive.open("member", "w") as member:
+        if not hasattr(member, "name"):  # which it has from Python 3.13 on
+            cloudpickle.dump(onecopy.share([1, 2]), member)
+            return
+        with pytest.warns(RuntimeWarning, match="a token, not data"):
+            cloudpickle.dump(onecopy.share([1, 2]), member)
 
 
 def test_a_token_in_a_file_says_that_it_is_no_data_when_they_are_gone(dead_token: bytes) -> None:

@@ -14,7 +14,7 @@ use onecopy::image::{
 };
 
 use support::model::{check_image, image_of};
-use support::samples::{nested_values, other_values};
+use support::samples::{nested_values, other_values, typed_values};
 
 /// Text whose image is to be built; leaked, as a test has few.
 fn text(content: &str) -> Scalar<'static> {
@@ -256,10 +256,12 @@ fn arrays_are_written_and_read_as_released() {
 
 #[test]
 fn nested_data_are_written_and_read_as_released() {
-    let values = nested_values().into_iter().chain(other_values());
-    for (name, value) in values {
+    let values = [nested_values(), other_values(), typed_values()];
+    for (name, value) in values.into_iter().flatten() {
         let image = image_of(&value).unwrap();
-        let bytes = released(2, name, &image);
+        let version = if name.starts_with("typed") { 3 } else { 2 };
+        assert_eq!(image[8..12], u32::to_le_bytes(version), "{name}");
+        let bytes = released(version, name, &image);
         assert_eq!(&bytes[..], &image[..], "{name}");
         validate(&bytes).unwrap();
         check_image(&bytes, &value);
@@ -269,8 +271,9 @@ fn nested_data_are_written_and_read_as_released() {
 /// One image for each kind of node, by the byte that says so in `docs/format.md`.
 #[test]
 fn every_kind_of_node_is_in_a_released_image() {
-    let mut met = [false; 12];
-    for entry in fs::read_dir(fixture(2, "").parent().unwrap()).unwrap() {
+    let mut met = [false; 13];
+    let folders = [2, 3].map(|version| fs::read_dir(fixture(version, "").parent().unwrap()));
+    for entry in folders.into_iter().flat_map(Result::unwrap) {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         let bytes = ImageBuf::copy_of(&bytes);
         let image = Image::open(&bytes).unwrap();
@@ -281,7 +284,7 @@ fn every_kind_of_node_is_in_a_released_image() {
             }
         }
     }
-    assert_eq!(met[1..], [true; 11]);
+    assert_eq!(met[1..], [true; 12]);
 }
 
 /// Written by hand from the byte tables in `docs/format.md`, so that table and code cannot drift apart together.

@@ -136,7 +136,7 @@ fn bytes_after_the_image_are_ignored() {
 fn a_newer_format_says_so() {
     let mut bytes = samples().remove(1).to_vec();
     // The version, with the check that a newer writer would have made.
-    bytes[8] = 3;
+    bytes[8] = 4;
     let check = bytes[..56]
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
@@ -147,13 +147,13 @@ fn a_newer_format_says_so() {
     assert_eq!(
         error,
         ImageError::Newer {
-            found: 3,
-            newest: 2
+            found: 4,
+            newest: 3
         }
     );
     assert_eq!(
         error.to_string(),
-        "image format 3 is newer than this library reads (up to 2): update onecopy"
+        "image format 4 is newer than this library reads (up to 3): update onecopy"
     );
 }
 

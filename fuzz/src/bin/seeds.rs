@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use onecopy_fuzz::support::model::image_of;
-use onecopy_fuzz::support::samples::{nested_values, other_values, samples};
+use onecopy_fuzz::support::samples::{nested_values, other_values, samples, typed_values};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut folders = std::env::args_os().skip(1).map(PathBuf::from);
@@ -14,7 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (index, image) in samples().into_iter().enumerate() {
         fs::write(to.join(format!("sample-{index}")), &image[..])?;
     }
-    for (name, value) in nested_values().into_iter().chain(other_values()) {
+    let values = [nested_values(), other_values(), typed_values()];
+    for (name, value) in values.into_iter().flatten() {
         fs::write(to.join(name), &image_of(&value)?[..])?;
     }
     for folder in folders {

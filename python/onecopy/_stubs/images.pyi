@@ -45,6 +45,10 @@ class Image:
         """Bytes of the image."""
 
     @property
+    def allows_pickle(self) -> bool:
+        """Whether what is pickled in it may be read, and classes that it names be imported."""
+
+    @property
     def has_token(self) -> bool:
         """Whether a token says all of it: it lies in the store, and its pickles may be read."""
 

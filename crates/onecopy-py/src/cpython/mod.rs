@@ -7,6 +7,7 @@
 //! | `pyfloat` | how is a float laid out? |
 //! | `items` | where are the items of a list or tuple? |
 //! | `containers` | where do dicts, sets and others keep what they hold, and how large is that? |
+//! | `members` | where do instances keep their slots? |
 //! | `before` | what lies before an object? |
 //! | `layouts` | which of these hold in this interpreter, and why do the others not? |
 //! | `unicode` | where are the characters of a str? |
@@ -33,6 +34,7 @@ mod importing;
 pub(crate) mod items;
 pub(crate) mod layouts;
 mod main;
+pub(crate) mod members;
 pub(crate) mod pyfloat;
 pub(crate) mod pylong;
 pub(crate) mod pymalloc;

@@ -63,6 +63,17 @@ pub(crate) unsafe fn renew_ascii(object: *mut PyObject, len: usize) -> Option<*m
     Some(text.wrapping_add(1).cast())
 }
 
+/// Whether the interpreter knows a str by its content: no other one that it knows is equal.
+///
+/// # Safety
+/// - `object` is a live str, of whichever class, and the thread is attached.
+#[inline]
+pub(crate) unsafe fn is_interned(object: *mut PyObject) -> bool {
+    // SAFETY: every str begins with a `PyASCIIObject`; attached, as this function asks, so nobody writes it meanwhile.
+    let state = unsafe { (*object.cast::<ffi::PyASCIIObject>()).state };
+    state & INTERNED != 0
+}
+
 /// Whether the characters of a str are laid out. Before 3.12 one may exist whose are not; then they are laid out now.
 ///
 /// # Safety

@@ -67,6 +67,12 @@ impl Image {
         self.bytes().len()
     }
 
+    /// Whether what is pickled in it may be read, and classes that it names be imported.
+    #[getter(allows_pickle)]
+    fn may_be_unpickled(&self) -> bool {
+        self.allows_pickle()
+    }
+
     /// Whether a token says all of it.
     #[getter(has_token)]
     fn has_whole_token(&self) -> bool {

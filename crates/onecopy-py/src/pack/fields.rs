@@ -2,13 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use onecopy::image::{RowKind, Survey};
-use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-use super::source::{Repeats, Source, is_of_heap_type};
+use super::classes::{Layout, Layouts};
+use super::source::Repeats;
 
 const MOST_FIELDS: usize = 1024;
 const MOST_SHAPES: usize = 127;
@@ -16,7 +18,7 @@ const MOST_SHAPES: usize = 127;
 /// What the rows of a table have in common.
 pub(super) struct Fields<'py> {
     pub(super) kind: RowKind,
-    pub(super) class: Option<Bound<'py, PyType>>,
+    layout: Option<Rc<Layout<'py>>>,
     pub(super) names: Vec<Bound<'py, PyAny>>,
     positions: Bound<'py, PyDict>,
     pub(super) columns: Vec<(Survey, Repeats)>,
@@ -43,15 +45,37 @@ impl Row<'_> {
 
 impl<'py> Fields<'py> {
     /// Fields of rows like this one, if it can be a row.
-    pub(super) fn of(first: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
-        let py = first.py();
-        let is_dict = first.is_exact_instance_of::<PyDict>();
-        if !is_dict && (Source::container_of(first).is_some() || !is_of_heap_type(first)) {
-            return Ok(None);
+    pub(super) fn of(
+        first: &Bound<'py, PyAny>,
+        layouts: &mut Layouts<'py>,
+    ) -> PyResult<Option<Self>> {
+        if first.is_exact_instance_of::<PyDict>() {
+            return Ok(Some(Self::new(first.py(), RowKind::Dict)));
         }
-        let mut fields = Self {
-            kind: RowKind::Dict,
-            class: None,
+        match layouts.of(first)? {
+            Some(layout) => Self::of_layout(first.py(), &layout),
+            None => Ok(None),
+        }
+    }
+
+    /// Fields of instances of a class.
+    pub(super) fn of_layout(py: Python<'py>, layout: &Rc<Layout<'py>>) -> PyResult<Option<Self>> {
+        let mut fields = Self::new(py, layout.kind);
+        fields.layout = Some(layout.clone());
+        if layout.kind == RowKind::NamedTuple {
+            for name in &layout.names {
+                if fields.add(name)?.is_none() {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(fields))
+    }
+
+    fn new(py: Python<'py>, kind: RowKind) -> Self {
+        Self {
+            kind,
+            layout: None,
             names: Vec::new(),
             positions: PyDict::new(py),
             columns: Vec::new(),
@@ -59,29 +83,12 @@ impl<'py> Fields<'py> {
             shape_ids: HashMap::new(),
             last: 0,
             cells: 0,
-        };
-        if is_dict {
-            return Ok(Some(fields));
         }
-        let class = first.get_type();
-        let helper = crate::cpython::module(py, "onecopy._pickle")?;
-        let found = helper.call_method1("row_fields", (&class,))?;
-        let Ok(found) = found.cast_into::<PyTuple>() else {
-            return Ok(None);
-        };
-        let (kind, names): (u8, Bound<'py, PyTuple>) = found.extract()?;
-        fields.kind = if kind == 1 {
-            RowKind::Dataclass
-        } else {
-            RowKind::NamedTuple
-        };
-        fields.class = Some(class);
-        for name in names.iter() {
-            if fields.add(&name)?.is_none() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(fields))
+    }
+
+    /// The class of the rows, if they are no dicts.
+    pub(super) fn class(&self) -> Option<&Bound<'py, PyType>> {
+        self.layout.as_ref().map(|layout| &layout.class)
     }
 
     fn add(&mut self, name: &Bound<'py, PyAny>) -> PyResult<Option<u16>> {
@@ -108,8 +115,8 @@ impl<'py> Fields<'py> {
                 Ok(dict) => self.take_dict(dict, row, learn)?,
                 Err(_) => false,
             },
-            RowKind::NamedTuple => self.take_tuple(object, row),
-            RowKind::Dataclass => self.take_instance(object, row)?,
+            RowKind::NamedTuple => self.take_tuple(object, row)?,
+            RowKind::Instance => self.take_instance(object, row, learn)?,
         };
         if !taken {
             return Ok(None);
@@ -136,28 +143,9 @@ impl<'py> Fields<'py> {
         row: &mut Row<'py>,
         learn: bool,
     ) -> PyResult<bool> {
-        for (index, (key, value)) in dict.iter().enumerate() {
-            // Where the last row had this field, the next mostly has it too.
-            let guess = self
-                .shapes
-                .get(self.last)
-                .and_then(|shape| shape.get(index))
-                .copied();
-            let position = match guess {
-                Some(position) if self.names[usize::from(position)].is(&key) => position,
-                _ => {
-                    if !key.is_exact_instance_of::<PyString>() {
-                        return Ok(false);
-                    }
-                    match self.positions.get_item(&key)? {
-                        Some(position) => position.extract()?,
-                        None if learn => match self.add(&key)? {
-                            Some(position) => position,
-                            None => return Ok(false),
-                        },
-                        None => return Ok(false),
-                    }
-                }
+        for (key, value) in dict.iter() {
+            let Some(position) = self.position(&key, row.positions.len(), learn)? else {
+                return Ok(false);
             };
             row.positions.push(position);
             row.cells.push(value);
@@ -165,58 +153,83 @@ impl<'py> Fields<'py> {
         Ok(true)
     }
 
-    fn take_tuple(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> bool {
-        let same = self
-            .class
-            .as_ref()
-            .is_some_and(|class| object.get_type().is(class));
-        let Ok(tuple) = object.cast::<PyTuple>() else {
-            return false;
+    /// The position of the field that a row has at `index`.
+    fn position(
+        &mut self,
+        name: &Bound<'py, PyAny>,
+        index: usize,
+        learn: bool,
+    ) -> PyResult<Option<u16>> {
+        // Where the last row had this field, the next mostly has it too.
+        let shape = self.shapes.get(self.last);
+        let guess = shape.and_then(|shape| shape.get(index)).copied();
+        if let Some(position) = guess
+            && self.names[usize::from(position)].is(name)
+        {
+            return Ok(Some(position));
+        }
+        if !name.is_exact_instance_of::<PyString>() {
+            return Ok(None);
+        }
+        match self.positions.get_item(name)? {
+            Some(position) => Ok(Some(position.extract()?)),
+            None if learn => self.add(name),
+            None => Ok(None),
+        }
+    }
+
+    fn take_tuple(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> PyResult<bool> {
+        let Some(layout) = self.layout_of(object) else {
+            return Ok(false);
         };
-        if !same || tuple.len() != self.names.len() {
-            return false;
+        let Ok(tuple) = object.cast::<PyTuple>() else {
+            return Ok(false);
+        };
+        // What was set beside the fields would be lost.
+        if tuple.len() != self.names.len() || (layout.has_dict && !attributes(object)?.is_empty()) {
+            return Ok(false);
         }
         for (position, cell) in tuple.iter().enumerate() {
             row.positions.push(position as u16);
             row.cells.push(cell);
         }
-        true
+        Ok(true)
     }
 
-    fn take_instance(&self, object: &Bound<'py, PyAny>, row: &mut Row<'py>) -> PyResult<bool> {
-        let same = self
-            .class
-            .as_ref()
-            .is_some_and(|class| object.get_type().is(class));
-        if !same {
+    fn take_instance(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        row: &mut Row<'py>,
+        learn: bool,
+    ) -> PyResult<bool> {
+        let Some(layout) = self.layout_of(object) else {
             return Ok(false);
-        }
-        for (position, name) in self.names.iter().enumerate() {
-            let Ok(name) = name.cast::<PyString>() else {
+        };
+        for (index, name) in layout.names.iter().enumerate() {
+            let Some(cell) = layout.slot(object, index)? else {
+                continue;
+            };
+            let Some(position) = self.position(name, row.positions.len(), learn)? else {
                 return Ok(false);
             };
-            let cell = match object.getattr(name) {
-                Ok(cell) => cell,
-                Err(error) if error.is_instance_of::<PyAttributeError>(object.py()) => {
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            };
-            row.positions.push(position as u16);
+            row.positions.push(position);
             row.cells.push(cell);
         }
-        // What was set beside the fields would be lost.
-        match object.getattr_opt("__dict__")? {
-            None => Ok(true),
-            Some(all) => {
-                let all = all.cast_into::<PyDict>()?;
-                for name in all.keys() {
-                    if !self.positions.contains(name)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
+        if !layout.has_dict {
+            return Ok(true);
         }
+        self.take_dict(&attributes(object)?, row, learn)
     }
+
+    /// The layout of the rows, if an object is of their class.
+    fn layout_of(&self, object: &Bound<'py, PyAny>) -> Option<Rc<Layout<'py>>> {
+        let layout = self.layout.as_ref()?;
+        object.get_type().is(&layout.class).then(|| layout.clone())
+    }
+}
+
+/// The attributes that an instance keeps in a dict.
+fn attributes<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    let all = object.getattr(intern!(object.py(), "__dict__"))?;
+    Ok(all.cast_into::<PyDict>()?)
 }

@@ -12,15 +12,20 @@
 //! | `known` | what if an object is met again? |
 //! | `keys` | how are keys hashed, and shared by dicts that have the same? |
 //! | `rows` | when are the elements of a list rows of a table? |
+//! | `classes` | which classes' instances are rows? |
 //! | `fields` | which fields and shapes do rows have? |
+//! | `waiting`, `instances` | what of instances that stand alone? |
 //! | `spool` | what is made only once, while measuring? |
 //! | `special` | how do arrays and pickled objects get in? |
+//! | `ways`, `typed` | which objects of subclasses are shared by their content, and how do they get in? |
 //! | `path` | what is the way to the object that cannot be shared? |
 //! | `progress` | how does a long walk tell how far it has come? |
 #![deny(unsafe_code)]
 
+mod classes;
 mod fields;
 mod flat;
+mod instances;
 mod keys;
 mod known;
 mod nodes;
@@ -31,8 +36,11 @@ mod rows;
 mod source;
 mod special;
 mod spool;
+mod typed;
+mod waiting;
+mod ways;
 
-use onecopy::image::{Arena, BuildError, FORMAT_VERSION};
+use onecopy::image::{Arena, BuildError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -61,8 +69,8 @@ pub(crate) fn measure<'py>(
     let reporter = progress::Reporter::new(progress, "measuring", 0);
     let mut packer = Packer::new(py, &mut arena, &mut spool, reporter);
     let root = packer.root(data)?;
-    let steps = packer.steps();
-    let image_len = arena.finish(root, FORMAT_VERSION).map_err(Error::from)?;
+    let (steps, version) = (packer.steps(), packer.version());
+    let image_len = arena.finish(root, version).map_err(Error::from)?;
     let image_len = usize::try_from(image_len)
         .map_err(|_| Error::from(BuildError::TooLarge { len: image_len }))?;
     Ok(Planned {
@@ -98,8 +106,9 @@ impl<'py> Planned<'py> {
         let mut packer = Packer::new(py, &mut arena, &mut self.spool, reporter);
         let root = packer.root(&self.data)?;
         packer.done()?;
+        let version = packer.version();
         arena
-            .finish(root, FORMAT_VERSION)
+            .finish(root, version)
             .map_err(|_| Error::from(BuildError::Outgrown))?;
         Ok(())
     }

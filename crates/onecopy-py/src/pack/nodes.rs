@@ -22,7 +22,7 @@ use crate::value::item::Item;
 use crate::view::kinds;
 
 /// Containers in containers that are filled at once; deeper ones wait in a queue.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 
 impl<'py> Packer<'_, '_, 'py> {
     /// Writes everything; returns the offset of the root node.
@@ -36,14 +36,22 @@ impl<'py> Packer<'_, '_, 'py> {
             let real = self.spool.real(self.arena.is_measuring(), data)?;
             return self.root(&real);
         }
-        let root = match self.container(data, 0)? {
-            Some(node) => node,
-            None => self.special_node(data)?,
+        let root = if let Some(node) = self.container(data, 0)? {
+            node
+        } else if let Some(node) = self.instance(data, 0)? {
+            node
+        } else {
+            self.special_node(data)?
         };
-        while let Some(job) = self.queue.pop() {
-            self.run(job)?;
+        loop {
+            while let Some(job) = self.queue.pop() {
+                self.run(job)?;
+            }
+            match self.waiting.next() {
+                Some(batch) => self.run_batch(batch)?,
+                None => return Ok(root),
+            }
         }
-        Ok(root)
     }
 
     /// The word of any value. `extra` references of the walk itself hold it.
@@ -65,12 +73,16 @@ impl<'py> Packer<'_, '_, 'py> {
         if let Some(node) = self.container(object, extra)? {
             return node_word(node);
         }
+        if let Some(node) = self.instance(object, extra)? {
+            return node_word(node);
+        }
         let word = self.special(object)?;
         self.remember(object, extra, Known::Word(word));
         Ok(word)
     }
 
-    /// The node of a list, tuple, dict, set or frozenset; `None` for anything else.
+    /// The node of a list, tuple, dict, set or frozenset, or of an object that is one with a class of its own; `None` for
+    /// anything else.
     fn container(&mut self, object: &Bound<'py, PyAny>, extra: isize) -> PyResult<Option<u64>> {
         self.depth += 1;
         let node = if let Some(container) = Source::container_of(object) {
@@ -82,7 +94,7 @@ impl<'py> Packer<'_, '_, 'py> {
         } else if object.is_exact_instance_of::<PyFrozenSet>() {
             self.set(object, true, extra).map(Some)
         } else {
-            Ok(None)
+            self.typed(object, extra)
         };
         self.depth -= 1;
         node
@@ -284,9 +296,18 @@ impl<'py> Packer<'_, '_, 'py> {
     fn fill_dict(&mut self, dict: &Bound<'py, PyDict>, node: u64) -> PyResult<()> {
         // Both at one moment, so that they belong together whatever happens to the dict.
         let (keys, values) = (dict.keys(), dict.values());
+        self.fill_entries(&keys, values, node)
+    }
+
+    pub(super) fn fill_entries(
+        &mut self,
+        keys: &Bound<'py, PyList>,
+        values: Bound<'py, PyList>,
+        node: u64,
+    ) -> PyResult<()> {
         let count = keys.len() as u64;
-        let keys_node = self.keys(&keys, Step::KeyItself)?;
-        let values = values.into_any();
+        let keys_node = self.keys(keys, Step::KeyItself)?;
+        let (keys, values) = (keys.clone(), values.into_any());
         let values_node = self.labelled(&values, Container::List, 1, Some(keys))?;
         Ok(put_dict(self.arena, node, count, keys_node, values_node).map_err(Error::from)?)
     }
@@ -326,6 +347,7 @@ impl<'py> Packer<'_, '_, 'py> {
                 let frozen = object.is_exact_instance_of::<PyFrozenSet>();
                 self.fill_set(&object, node, frozen)
             }
+            Job::Typed { parts, node } => self.fill_typed(parts, node),
         }
     }
 }

@@ -3,15 +3,20 @@
 
 use std::collections::HashMap;
 
-use onecopy::image::{Arena, ColumnCursor, Scalar, Text, Word, put_row};
+use onecopy::image::{
+    Arena, ColumnCursor, FORMAT_VERSION, NESTED_VERSION, Scalar, Text, Word, put_row,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use super::classes::Layouts;
 use super::known::{Known, KnownKeys, node_word};
 use super::path::Step;
 use super::progress::Reporter;
 use super::source::LONG_LEN;
 use super::spool::Spool;
+use super::waiting::Waiting;
+use super::ways::Parts;
 use crate::error::Error;
 use crate::value::item::Item;
 
@@ -31,6 +36,10 @@ pub(super) enum Job<'py> {
         object: Bound<'py, PyAny>,
         node: u64,
     },
+    Typed {
+        parts: Parts<'py>,
+        node: u64,
+    },
 }
 
 /// One walk over the objects.
@@ -44,7 +53,13 @@ pub(crate) struct Packer<'w, 'm, 'py> {
     /// By identity; each is kept alive, so that no other object can take its address.
     pub(super) known: HashMap<usize, (Bound<'py, PyAny>, Known)>,
     pub(super) queue: Vec<Job<'py>>,
+    pub(super) layouts: Layouts<'py>,
+    pub(super) waiting: Waiting<'py>,
     pub(super) depth: usize,
+    /// Blobs of the names of classes.
+    pub(super) class_names: HashMap<String, u64>,
+    /// Whether there are typed nodes, which readers of older versions do not know.
+    pub(super) has_typed: bool,
 }
 
 impl<'w, 'm, 'py> Packer<'w, 'm, 'py> {
@@ -63,13 +78,26 @@ impl<'w, 'm, 'py> Packer<'w, 'm, 'py> {
             known_keys: KnownKeys::default(),
             known: HashMap::new(),
             queue: Vec::new(),
+            layouts: Layouts::default(),
+            waiting: Waiting::default(),
             depth: 0,
+            class_names: HashMap::new(),
+            has_typed: false,
         }
     }
 
     /// Steps so far.
     pub(crate) fn steps(&self) -> u64 {
         self.reporter.done()
+    }
+
+    /// The version of the readers that know all nodes so far.
+    pub(crate) const fn version(&self) -> u32 {
+        if self.has_typed {
+            FORMAT_VERSION
+        } else {
+            NESTED_VERSION
+        }
     }
 
     /// Reports the end of a phase.

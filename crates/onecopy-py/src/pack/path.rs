@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyString};
 const NAME_LEN: usize = 60;
 
 /// A step from a container to something in it.
+#[derive(Clone)]
 pub(crate) enum Step<'py> {
     /// An element of a list or tuple.
     Index(usize),

@@ -1,4 +1,4 @@
-//! Lists whose elements have the same fields become tables: dicts with str keys, instances of a dataclass, namedtuples.
+//! Lists whose elements have the same fields become tables: dicts with str keys, instances of a class, namedtuples.
 //!
 //! The rows are looked at once to learn the fields, the kind of each column and the *shapes*: which fields rows have, in
 //! which order. Most tables have one shape, and most rows show the very same key objects, so a row is recognised by
@@ -53,25 +53,46 @@ impl<'py> Packer<'_, '_, 'py> {
         if first.scalar(&mut Vec::new()).is_some() {
             return Ok(None);
         }
-        let Some(mut fields) = Fields::of(&first.object(self.py))? else {
+        let first = first.object(self.py);
+        let Some(mut fields) = Fields::of(&first, &mut self.layouts)? else {
             return Ok(None);
         };
-        if !self.survey_rows(object, &mut fields)? {
+        drop(first);
+        if !self.survey_rows(object, &mut fields, false)? {
             return Ok(None);
         }
-        let rows = source.len() as u64;
-        let node = place_table(self.arena, fields.names.len()).map_err(Error::from)?;
+        let node = self.place_table_of(&fields)?;
         self.remember(object, extra, Known::Word(node_word(node)?));
+        self.put_rows(object, container, node, &mut fields, None)?;
+        Ok(Some(node))
+    }
+
+    /// Takes memory for the node of a table.
+    pub(super) fn place_table_of(&mut self, fields: &Fields<'py>) -> PyResult<u64> {
+        Ok(place_table(self.arena, fields.names.len()).map_err(Error::from)?)
+    }
+
+    /// Writes a table, whose rows have been looked at, and all that its cells lead to. With `paths`, to each row, the rows
+    /// have nodes of their own already.
+    pub(super) fn put_rows(
+        &mut self,
+        object: &Bound<'py, PyAny>,
+        container: Container,
+        node: u64,
+        fields: &mut Fields<'py>,
+        paths: Option<&[Vec<Step<'py>>]>,
+    ) -> PyResult<()> {
+        let rows = exact(object)?.len() as u64;
         let names = PyList::new(self.py, &fields.names)?;
         let names = self.keys(&names, Step::KeyItself)?;
-        let class = match &fields.class {
+        let class = match fields.class() {
             Some(class) => {
                 let name = class_name(class)?;
                 self.arena.class_blob(&name).map_err(Error::from)?
             }
             None => 0,
         };
-        let cursors = self.place_columns(&fields, rows)?;
+        let cursors = self.place_columns(fields, rows)?;
         let plain = fields.shapes.len() == 1
             && fields.shapes[0]
                 .iter()
@@ -95,8 +116,10 @@ impl<'py> Packer<'_, '_, 'py> {
             columns: &columns,
         };
         put_table(self.arena, node, &parts).map_err(Error::from)?;
-        self.fill_rows(object, node, &mut fields, cursors, row_shapes)?;
-        Ok(Some(node))
+        if paths.is_none() {
+            self.remember_rows(object, node)?;
+        }
+        self.fill_rows(object, fields, cursors, row_shapes, paths)
     }
 
     /// Places a column for each field, whose cells are still to be written.
@@ -116,10 +139,12 @@ impl<'py> Packer<'_, '_, 'py> {
     }
 
     /// Looks at all rows; `false` if they are not rows of one table.
-    fn survey_rows(
+    /// Those that `have_nodes` are met here for the first time, and are rows however many cells are empty.
+    pub(super) fn survey_rows(
         &mut self,
         object: &Bound<'py, PyAny>,
         fields: &mut Fields<'py>,
+        have_nodes: bool,
     ) -> PyResult<bool> {
         let source = exact(object)?;
         let mut met = std::collections::HashSet::new();
@@ -128,7 +153,8 @@ impl<'py> Packer<'_, '_, 'py> {
         while start < source.len() {
             for (distance, &item) in source.chunk(start).iter().enumerate() {
                 // A row that is met twice would be written twice, and one that is a node already stays one.
-                if item.is_shared(0) && (self.is_known(item, 0) || !met.insert(item.address())) {
+                let may_be_known = !have_nodes && item.is_shared(0);
+                if may_be_known && (self.is_known(item, 0) || !met.insert(item.address())) {
                     return Ok(false);
                 }
                 let object = item.object(self.py);
@@ -161,7 +187,8 @@ impl<'py> Packer<'_, '_, 'py> {
             source.expect_same(start)?;
         }
         let all = (source.len() as u64).saturating_mul(fields.names.len() as u64);
-        Ok(fields.cells.saturating_mul(2) >= all && !fields.names.is_empty())
+        let is_dense = have_nodes || fields.cells.saturating_mul(2) >= all;
+        Ok(is_dense && !fields.names.is_empty())
     }
 
     /// Remembers every row before the first cell is written, as cells may lead to rows that come later.
@@ -181,12 +208,11 @@ impl<'py> Packer<'_, '_, 'py> {
     fn fill_rows(
         &mut self,
         object: &Bound<'py, PyAny>,
-        node: u64,
         fields: &mut Fields<'py>,
         cursors: Vec<ColumnCursor>,
         row_shapes: Option<ColumnCursor>,
+        paths: Option<&[Vec<Step<'py>>]>,
     ) -> PyResult<()> {
-        self.remember_rows(object, node)?;
         let leads_on = cursors
             .iter()
             .any(|cursor| cursor.column() == ColumnKind::Words);
@@ -207,7 +233,15 @@ impl<'py> Packer<'_, '_, 'py> {
                 }
                 let index = start + distance;
                 let object = item.object(self.py);
+                let before = self.path.len();
+                match paths {
+                    Some(paths) => self
+                        .path
+                        .extend_from_slice(paths.get(index).map_or(&[], |path| path)),
+                    None => self.path.push(Step::Index(index)),
+                }
                 self.fill_row(&object, index, fields, &mut filling)?;
+                self.path.truncate(before);
                 source.expect_same(index)?;
             }
             let done = source.chunk(start).len() as u64 * (fields.names.len() as u64 + 1);
@@ -263,7 +297,7 @@ impl<'py> Packer<'_, '_, 'py> {
             }
             let word = match scalar {
                 Some(scalar) => self.scalar(item, &scalar, 1)?,
-                None => self.cell(cell, index, fields, position)?,
+                None => self.cell(cell, fields, position)?,
             };
             let pushed = cursors[position].push_word(self.arena, word);
             pushed.map_err(Error::from)?;
@@ -286,18 +320,16 @@ impl<'py> Packer<'_, '_, 'py> {
     fn cell(
         &mut self,
         cell: &Bound<'py, PyAny>,
-        index: usize,
         fields: &Fields<'py>,
         position: usize,
     ) -> PyResult<Word> {
-        self.path.push(Step::Index(index));
         let name = fields.names[position].clone();
         self.path.push(match fields.kind {
             RowKind::Dict => Step::Key(name),
             _ => Step::Attribute(name),
         });
         let word = self.value(cell, 1)?;
-        self.path.truncate(self.path.len() - 2);
+        self.path.pop();
         Ok(word)
     }
 

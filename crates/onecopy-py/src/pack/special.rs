@@ -7,7 +7,7 @@
 use onecopy::image::{BuildError, Scalar, Section, Word, place_array, place_object};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyCFunction, PyFunction, PyMemoryView, PyString, PyType};
 
 use super::known::node_word;
 use super::packer::Packer;
@@ -54,7 +54,13 @@ impl<'py> Packer<'_, '_, 'py> {
                 made.extract()?;
             let path = &self.path;
             let len = pickle.as_bytes().len() as u64;
-            self.spool.count(object, len, || path::text(path));
+            // What is pickled by its name alone is found again, and not rebuilt.
+            let is_code = object.is_instance_of::<PyType>()
+                || object.is_exact_instance_of::<PyFunction>()
+                || object.is_exact_instance_of::<PyCFunction>();
+            if !is_code {
+                self.spool.count(object, len, || path::text(path));
+            }
             Special::Pickle(pickle, buffers)
         };
         self.spool.put(object, content.clone());

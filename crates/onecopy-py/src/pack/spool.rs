@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 
+use super::ways::Ways;
 use crate::error::Error;
 use crate::image::objects;
 
@@ -19,6 +20,8 @@ pub(crate) struct Spool<'py> {
     arrays: Option<Arrays<'py>>,
     /// What every process makes anew, by the address of its class.
     rebuilt: HashMap<usize, Rebuilt<'py>>,
+    /// Which classes are shared by their content.
+    pub(super) ways: Ways<'py>,
 }
 
 /// Objects of one class that were pickled.

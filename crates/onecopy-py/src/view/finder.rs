@@ -12,6 +12,7 @@ use onecopy::image::{Keys, Scalar, hash};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
+use super::record;
 use crate::column::{self, Elements, Getter, Parts};
 use crate::error::{Error, corrupt};
 use crate::image::{Image, Opened, objects};
@@ -194,7 +195,14 @@ impl Finder {
     ) -> PyResult<Option<usize>> {
         // Raises what the builtin would, before any work.
         key.hash()?;
-        match self.positions(image)?.get_item(key)? {
+        let positions = self.positions(image)?;
+        let mut found = positions.get_item(key)?;
+        if found.is_none()
+            && let Some(place) = record::place(key)
+        {
+            found = positions.get_item(place)?;
+        }
+        match found {
             Some(position) => Ok(Some(position.extract()?)),
             None => Ok(None),
         }
@@ -210,8 +218,16 @@ impl Finder {
         let positions = PyDict::new(py);
         for position in 0..self.len() {
             // A real key, as a view does not equal what it was made of in every class's eyes.
-            let key = objects::real(&self.key(image, position)?)?;
-            positions.set_item(key, position)?;
+            let shown = self.key(image, position)?;
+            let real = objects::real(&shown)?;
+            // An instance that is equal to itself alone is found by its view. That would hold the image, which holds what is
+            // made here; so its place stands for it.
+            match record::place(&shown) {
+                Some(place) if shown.hash()? != real.hash()? => {
+                    positions.set_item(place, position)?;
+                }
+                _ => positions.set_item(real, position)?,
+            }
         }
         kept.keep_positions(offset, positions.clone().unbind());
         Ok(positions)

@@ -1,12 +1,14 @@
 //! Which view is an object, and what does it show?
 #![forbid(unsafe_code)]
 
+use onecopy::image::Node;
 use pyo3::prelude::*;
 
 use super::dict::DictView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
 use super::text::StrView;
+use super::typed::TypedView;
 use super::{object, row, run, sequence};
 use crate::image::Image;
 
@@ -31,15 +33,34 @@ pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
     } else if let Ok(view) = object.cast_exact::<StrView>() {
         Some(view.get().place(py))
     } else {
-        run::of(object).map(|run| run.place(py))
+        if let Some(run) = run::of(object) {
+            return Some(run.place(py));
+        }
+        // Of classes derived from it.
+        let view = object.cast::<TypedView>().ok()?;
+        Some(view.get().place(py))
     }
 }
 
-/// The image of a view, and the node that it shows the whole of or a part of; not for rows, which have no node.
+/// The image of a view, and the node that it shows the whole of or a part of; not for rows of larger tables, which have no
+/// node.
 pub(crate) fn shown(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
-    match sequence::of(object) {
-        Some(elements) => Some((elements.image.clone_ref(object.py()), elements.node)),
-        None => place_of(object),
+    if let Some(elements) = sequence::of(object) {
+        return Some((elements.image.clone_ref(object.py()), elements.node));
+    }
+    place_of(object).or_else(|| root_of(object))
+}
+
+/// The image of a row that is the root of it, and its node: an instance that was shared by itself.
+fn root_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
+    let (image, core, row) = row::of(object)?;
+    let opened = image.get().open().ok()?;
+    let root = opened.root_offset();
+    match opened.node(root) {
+        Ok(Node::Row(found)) if found.table == core.node && found.row == row => {
+            Some((image.clone_ref(object.py()), root))
+        }
+        _ => None,
     }
 }
 

@@ -1,19 +1,19 @@
 //! From a node to its Python object.
 #![forbid(unsafe_code)]
 
-use onecopy::image::{Decoded, Node, NodeHead, NodeKind, Scalar, Text, Word, read_blob};
+use onecopy::image::{Node, NodeHead, NodeKind};
 use pyo3::prelude::*;
 
 use super::dict::DictView;
 use super::object::ObjectView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
-use super::{peek, real, row, run, sequence};
+use super::word::word_object;
+use super::{peek, real, row, run, sequence, typed};
 use crate::column::Elements;
 use crate::error::{Error, corrupt};
 use crate::image::objects::Objects;
 use crate::image::{Image, array, rebuilt};
-use crate::value::scalar;
 
 /// Objects of nodes, as views.
 pub(super) struct Views;
@@ -70,39 +70,10 @@ fn rare_at<'py>(
             arrays.call_method1("show", array::shown_as(image, array, offset)?)
         }
         Node::Object(_) => rebuilt::object(image, offset),
+        Node::Typed(found) => typed::show(image, offset, &found),
         Node::Value(word) => word_object(image, word, offset),
         _ => Err(corrupt(offset, "a value was expected")),
     }
-}
-
-/// The object of a word that stands alone.
-fn word_object<'py>(image: &Bound<'py, Image>, word: Word, at: u64) -> PyResult<Bound<'py, PyAny>> {
-    let short;
-    let opened = image.get().open()?;
-    let value = match word.decode() {
-        Some(Decoded::None) => Scalar::None,
-        Some(Decoded::Bool(value)) => Scalar::Bool(value),
-        Some(Decoded::Int(value)) => Scalar::Int(value),
-        Some(Decoded::Float(value)) => Scalar::Float(value),
-        Some(Decoded::Str(kind, text)) => {
-            short = text;
-            let bytes = short.as_bytes();
-            Scalar::Str(Text { kind, bytes })
-        }
-        Some(Decoded::Bytes(bytes)) => {
-            short = bytes;
-            Scalar::Bytes(short.as_bytes())
-        }
-        Some(Decoded::Blob(offset)) => {
-            match read_blob(opened.bytes(), offset).map_err(Error::from)? {
-                Scalar::Pickle(_) => return rebuilt::pickled(image, offset),
-                value => value,
-            }
-        }
-        Some(Decoded::Node(offset)) => return object_at(image, offset),
-        None => return Err(corrupt(at, "word with an unknown tag")),
-    };
-    scalar::object(image.py(), &value)
 }
 
 /// Unpickles a view.

@@ -11,8 +11,10 @@
 //! | `finder` | where is a key? |
 //! | `table_core` | what do the rows of a table share? |
 //! | `table`, `table_methods` | what is `TableView`? |
-//! | `row`, `record` | what are rows of dicts, of dataclasses, of namedtuples? |
+//! | `row`, `record`, `named` | what are rows of dicts, of instances, of namedtuples? |
+//! | `rows`, `record_class` | what have views of instances in common, and of which types are they? |
 //! | `object` | what is `ObjectView`? |
+//! | `typed`, `real_typed` | what is `TypedView`, the base of views that remember a class? |
 //! | `run`, `bytes` | what are `BytesView` and `ArrayView`? |
 //! | `text` | what is `StrView`? |
 //! | `peek` | how is a str or bytes inside other data read in place? |
@@ -23,6 +25,7 @@
 //! | `reduce`, `generic` | how is a view pickled, and how is one annotated? |
 //! | `kinds` | which view is an object? |
 //! | `real`, `real_rows` | how does the real thing come back? |
+//! | `word` | what is a value that stands alone? |
 //! | `make` | which view shows a node? With `real` it implements `Objects` |
 
 mod bytes;
@@ -37,15 +40,19 @@ mod make;
 mod mapping;
 mod methods;
 mod missing;
+mod named;
 mod object;
 mod ops;
 mod peek;
 mod real;
 mod real_rows;
+mod real_typed;
 mod record;
+mod record_class;
 mod reduce;
 mod repr;
 mod row;
+mod rows;
 pub(crate) mod run;
 mod sequence;
 mod sequence_methods;
@@ -56,12 +63,15 @@ mod table;
 mod table_core;
 mod table_methods;
 mod text;
+mod typed;
+mod word;
 
 use pyo3::prelude::*;
 
 use crate::image::objects;
 use dict::DictView;
-use record::{NamedTupleView, RecordView};
+use named::NamedTupleView;
+use record::RecordView;
 use row::RowView;
 use run::{ArrayView, BytesView};
 use sequence::{ListView, TupleView};
@@ -77,6 +87,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     objects::register(&make::Views);
     slots::install::<ListView>(py)?;
     slots::install::<TupleView>(py)?;
+    named::install(py)?;
+    record::install_dealloc(py);
     module.add_class::<ListView>()?;
     module.add_class::<TupleView>()?;
     module.add_class::<DictView>()?;
@@ -88,6 +100,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
     module.add_class::<object::CallableView>()?;
+    module.add_class::<typed::TypedView>()?;
     module.add_class::<BytesView>()?;
     module.add_class::<ArrayView>()?;
     module.add_class::<StrView>()?;
@@ -101,6 +114,12 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(make::attach_node, module)?)?;
     module.add_function(wrap_pyfunction!(row::attach_row, module)?)?;
     module.add_function(wrap_pyfunction!(table::attach_table, module)?)?;
+    module.add_function(wrap_pyfunction!(record::register_record_class, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_dict, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_field, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_same, module)?)?;
+    module.add_function(wrap_pyfunction!(record::record_hash, module)?)?;
     module.add_function(wrap_pyfunction!(real::real, module)?)?;
     module.add_function(wrap_pyfunction!(run::_attach_run, module)?)?;
     module.add_function(wrap_pyfunction!(text::_attach_text, module)?)?;

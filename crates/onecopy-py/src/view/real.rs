@@ -16,6 +16,7 @@ use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyTuple};
 use super::table::TableView;
 use super::table_core::TableCore;
 use super::text::StrView;
+use super::typed::Family;
 use super::{kinds, row, run, sequence};
 use crate::column::{Elements, Steps};
 use crate::error::{Error, corrupt};
@@ -28,10 +29,11 @@ const TUPLE_DEPTH: usize = 100;
 pub(super) enum Job<'py> {
     List(u64, Bound<'py, PyList>),
     Row(Arc<TableCore>, usize, Bound<'py, PyAny>),
+    Typed(u64, Family, Bound<'py, PyAny>),
 }
 
 /// What is still to be filled, and hashes what it is filled with: rows among it have to be complete.
-enum Hashed<'py> {
+pub(super) enum Hashed<'py> {
     Dict(u64, Bound<'py, PyDict>),
     Set(u64, Bound<'py, PySet>),
 }
@@ -41,7 +43,7 @@ pub(super) struct Real<'py> {
     pub(super) made: HashMap<u64, Bound<'py, PyAny>>,
     pub(super) rows: HashMap<(u64, usize), Bound<'py, PyAny>>,
     pub(super) queue: Vec<Job<'py>>,
-    hashed: Vec<Hashed<'py>>,
+    pub(super) hashed: Vec<Hashed<'py>>,
     pub(super) depth: usize,
 }
 
@@ -102,7 +104,9 @@ pub(super) fn to_python<'py>(view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
         return text.get().real(py);
     }
     if let Ok(table) = view.cast_exact::<TableView>() {
-        let TableView { image, core, steps } = table.get();
+        let TableView {
+            image, core, steps, ..
+        } = table.get();
         return of_rows(image.bind(py), core, steps);
     }
     match kinds::place_of(view) {
@@ -147,15 +151,21 @@ impl<'py> Real<'py> {
         loop {
             self.complete()?;
             match self.hashed.pop() {
-                Some(Hashed::Dict(node, dict)) => self.fill_dict(node, &dict)?,
-                Some(Hashed::Set(node, set)) => self.fill_set(node, &set)?,
+                Some(hashed) => self.fill_hashed(hashed)?,
                 None => return Ok(()),
             }
         }
     }
 
+    pub(super) fn fill_hashed(&mut self, hashed: Hashed<'py>) -> PyResult<()> {
+        match hashed {
+            Hashed::Dict(node, dict) => self.fill_dict(node, &dict),
+            Hashed::Set(node, set) => self.fill_set(node, &set),
+        }
+    }
+
     /// Fills all lists and rows that wait: they may be hashed next.
-    fn complete(&mut self) -> PyResult<()> {
+    pub(super) fn complete(&mut self) -> PyResult<()> {
         if self.queue.is_empty() {
             return Ok(());
         }
@@ -169,13 +179,14 @@ impl<'py> Real<'py> {
             match job {
                 Job::List(node, list) => self.fill_list(node, &list)?,
                 Job::Row(core, row, object) => self.fill_row(&core, row, &object)?,
+                Job::Typed(node, family, object) => self.fill_typed(node, family, &object)?,
             }
         }
         self.depth -= 1;
         Ok(())
     }
 
-    fn node(&mut self, offset: u64) -> PyResult<Bound<'py, PyAny>> {
+    pub(super) fn node(&mut self, offset: u64) -> PyResult<Bound<'py, PyAny>> {
         if let Some(made) = self.made.get(&offset) {
             return Ok(made.clone());
         }
@@ -204,6 +215,7 @@ impl<'py> Real<'py> {
                 let core = TableCore::of(&image, row.table)?;
                 return self.row(&core, row.row);
             }
+            Node::Typed(_) => return self.typed(offset),
             Node::Array(array) => {
                 if let Some(run) = run::of_array(&image, offset, &array)? {
                     let made = run.real(py)?;
@@ -258,7 +270,7 @@ impl<'py> Real<'py> {
     }
 
     /// The real elements of a sequence.
-    fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    pub(super) fn elements(&mut self, sequence: &Sequence<'_>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.enter()?;
         let view = Elements::of_sequence(&self.image, sequence);
         // A plain loop: each level of nested tuples needs little of the stack.
@@ -270,7 +282,7 @@ impl<'py> Real<'py> {
         Ok(elements)
     }
 
-    fn element(
+    pub(super) fn element(
         &mut self,
         view: &Elements,
         sequence: &Sequence<'_>,
@@ -347,10 +359,21 @@ impl<'py> Real<'py> {
         };
         let keys = Elements::of_sequence(&image, &found.keys.items);
         let values = Elements::of_sequence(&image, &found.values);
+        // An OrderedDict has an order of its own beside the entries.
+        let put = if dict.is_exact_instance_of::<PyDict>() {
+            None
+        } else {
+            let helper = crate::cpython::module(self.py(), "onecopy._typed")?;
+            Some(helper.call_method1("setter", (dict,))?)
+        };
         for index in 0..found.keys.len() {
             let key = self.element(&keys, &found.keys.items, index)?;
             self.complete()?;
-            dict.set_item(key, self.element(&values, &found.values, index)?)?;
+            let value = self.element(&values, &found.values, index)?;
+            match &put {
+                None => dict.set_item(key, value)?,
+                Some(put) => drop(put.call1((dict, key, value))?),
+            }
         }
         Ok(())
     }

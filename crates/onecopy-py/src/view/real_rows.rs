@@ -1,4 +1,4 @@
-//! Real rows: dicts, instances of dataclasses, namedtuples.
+//! Real rows: dicts, instances, namedtuples.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use super::real::{Job, Real};
-use super::record;
+use super::rows;
 use super::table_core::TableCore;
 use crate::error::Error;
 
@@ -38,12 +38,13 @@ impl<'py> Real<'py> {
         }
         let made = match core.table.row_kind {
             RowKind::Dict => PyDict::new(py).into_any(),
-            RowKind::Dataclass => {
-                let class = record::class(&self.image.clone(), core)?;
-                py.get_type::<PyAny>().call_method1("__new__", (class,))?
+            RowKind::Instance => {
+                let class = rows::class(&self.image.clone(), core)?;
+                let helper = crate::cpython::module(py, "onecopy._records")?;
+                helper.call_method1("new_row", (class,))?
             }
             RowKind::NamedTuple => {
-                let class = record::class(&self.image.clone(), core)?;
+                let class = rows::class(&self.image.clone(), core)?;
                 self.enter()?;
                 let cells = (0..core.names.len())
                     .map(|position| self.cell(core, position, row))
@@ -68,18 +69,23 @@ impl<'py> Real<'py> {
         object: &Bound<'py, PyAny>,
     ) -> PyResult<()> {
         let py = self.py();
-        for position in core.positions(row)? {
-            let cell = self.cell(core, position, row)?;
-            let name = core.names[position].bind(py);
-            match object.cast::<PyDict>() {
-                Ok(dict) => dict.set_item(name, cell)?,
-                // As unpickling would: past a frozen dataclass's own __setattr__.
-                Err(_) => {
-                    py.get_type::<PyAny>()
-                        .call_method1("__setattr__", (object, name, cell))?;
-                }
+        let positions = core.positions(row)?;
+        let cells = positions
+            .iter()
+            .map(|&position| self.cell(core, position, row))
+            .collect::<PyResult<Vec<_>>>()?;
+        let names = positions
+            .iter()
+            .map(|&position| core.names[position].bind(py));
+        if let Ok(dict) = object.cast::<PyDict>() {
+            for (name, cell) in names.zip(cells) {
+                dict.set_item(name, cell)?;
             }
+            return Ok(());
         }
+        let (names, cells) = (PyTuple::new(py, names)?, PyTuple::new(py, cells)?);
+        let helper = crate::cpython::module(py, "onecopy._records")?;
+        helper.call_method1("set_attributes", (object, names, cells))?;
         Ok(())
     }
 

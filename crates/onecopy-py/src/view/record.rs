@@ -1,199 +1,308 @@
-//! `RecordView` and `NamedTupleView`: rows that were instances of a dataclass or of a namedtuple.
+//! `RecordView`: rows that were instances of a class.
 //!
-//! Fields are read where they lie. Everything else that an instance can do (its methods, comparing, hashing) is done by
-//! a real instance, made for the purpose.
+//! A view's type is a class of its own for each class of instances: derived from `RecordView` and from that class, and made
+//! by `python/onecopy/_records.py`. So `isinstance` is true, and methods, properties and operators are the class's own and
+//! find the view as `self`. Where a real instance has its attributes, a view has two slots (`rows`), and reads the fields where
+//! they lie: `view.name` compares the address of the name with those of the table's names, which are interned as the names in
+//! code are. Everything else goes the ordinary way.
 
-use std::sync::Arc;
+#![allow(unsafe_code, reason = "slots are functions over raw objects")]
 
-use onecopy::image::RowKind;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use onecopy::printable;
-use pyo3::basic::CompareOp;
-use pyo3::exceptions::PyAttributeError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::methods::view_methods;
-use super::repr;
-use super::table_core::{ReducedRow, RowPlace, TableCore, reduce_row};
-use crate::image::Image;
+use super::record_class::{is_registered, register};
+use super::rows::{self, Rows};
+use super::table_core::{ReducedRow, RowPlace, reduce_row};
+use crate::cpython::{members, slot, unicode};
 
-/// The view of a row that is no dict, which must be one of the table's.
-pub(super) fn new<'py>(
-    py: Python<'py>,
-    image: &Py<Image>,
-    core: &Arc<TableCore>,
-    row: usize,
-) -> PyResult<Bound<'py, PyAny>> {
-    let record = Record {
-        image: image.clone_ref(py),
-        core: core.clone(),
-        row,
-    };
-    Ok(match core.table.row_kind {
-        RowKind::NamedTuple => Bound::new(py, NamedTupleView(record))?.into_any(),
-        _ => Bound::new(py, RecordView(record))?.into_any(),
-    })
-}
-
-/// A row that was an instance.
-struct Record {
-    image: Py<Image>,
-    core: Arc<TableCore>,
-    row: usize,
-}
-
-/// The class of a table's rows, imported when it is needed.
-pub(crate) fn class<'py>(
-    image: &Bound<'py, Image>,
-    core: &TableCore,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = image.py();
-    if let Some(class) = core.class.get() {
-        return Ok(class.bind(py).clone());
+/// Looks whether instances of a new class of views end with the two slots, takes the slots' names away, so that nobody
+/// else writes to them, and puts the fast slot in. Keeps the class for ever.
+#[pyfunction(name = "_register_record_class")]
+pub(super) fn register_record_class(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
+    if !class.is_subclass_of::<RecordView>()? || is_registered(class) {
+        return Err(PyTypeError::new_err(
+            "a new class of record views was expected",
+        ));
     }
-    let helper = crate::cpython::module(py, "onecopy._pickle")?;
-    if !image.get().allows_pickle() {
-        return Err(PyErr::from_value(helper.call_method1("refusal", (image,))?));
-    }
-    let class = helper.call_method1("find_class", (core.class_name.as_str(),))?;
-    Ok(core.class.get_or_init(|| class.unbind()).bind(py).clone())
-}
-
-impl Record {
-    fn place(&self) -> RowPlace<'_> {
-        (&self.image, &self.core, self.row)
-    }
-
-    fn cells<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let cells = (0..self.core.names.len())
-            .map(|position| self.core.cell(py, position, self.row))
-            .collect::<PyResult<Vec<_>>>()?;
-        PyTuple::new(py, cells)
-    }
-
-    /// An instance of the class, whose fields are what the view's are.
-    fn instance<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let class = class(self.image.bind(py), &self.core)?;
-        let names = PyTuple::new(py, &self.core.names)?;
-        let kind = self.core.table.row_kind as u8;
-        let helper = crate::cpython::module(py, "onecopy._pickle")?;
-        helper.call_method1("new_row", (class, kind, names, self.cells(py)?))
-    }
-
-    fn attribute<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        let py = name.py();
-        if let Some(position) = self.core.position(name.as_any())? {
-            return self.core.cell(py, position, self.row);
+    let all = class.getattr("__dict__")?;
+    // SAFETY: the class of a `Bound` is live; attached, as it shows.
+    let end = unsafe { members::last_slots(class.as_type_ptr(), 2) };
+    for (index, name) in ["_onecopy_at", "_onecopy_rows"].into_iter().enumerate() {
+        let offset = members::offset_of(&all.get_item(name)?)?;
+        if offset != end + index * size_of::<usize>() {
+            return Err(PyTypeError::new_err(
+                "this Python lays out slots in another way",
+            ));
         }
-        let text = name.to_string_lossy();
-        if text.starts_with("__") {
-            // What protocols ask a type for, this type answers.
-            let missing = format!("a row view has no attribute {text:?}");
-            return Err(PyAttributeError::new_err(missing));
-        }
-        self.instance(py)?.getattr(name)
+        py.get_type::<PyType>()
+            .call_method1("__delattr__", (class, name))?;
     }
-
-    fn repr(&self, py: Python<'_>) -> PyResult<String> {
-        // Whoever made the file wrote it, maybe for the terminal.
-        let name = self.core.class_name.rsplit([':', '.']).next();
-        let name = printable(name.unwrap_or_default());
-        let (image, node) = repr::row(&self.image, self.core.node, self.row);
-        repr::guarded(image, node, &format!("{name}View(...)"), || {
-            let cells = repr::listed(self.core.names.len(), |position| {
-                let cell = self.core.cell(py, position, self.row)?;
-                let field = self.core.names[position].bind(py).to_string();
-                Ok(format!("{}={}", printable(&field), repr::of(&cell)?))
-            })?;
-            Ok(format!("{name}View({cells})"))
-        })
-    }
+    // SAFETY: the class of a `Bound` is live; it has just been made, and `__init_subclass__` keeps others from deriving from
+    // it. Nothing has made instances: its `__new__` gives real ones. Attached, as `class` shows.
+    unsafe { members::without_attributes(class.as_type_ptr()) };
+    install(class);
+    register(class);
+    Ok(())
 }
 
-/// The record in an object, if it is a view of one.
-fn record_of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Record> {
-    if let Ok(view) = object.cast_exact::<RecordView>() {
-        return Some(&view.get().0);
+/// What a view shows, if it is a view of a record: its rows, and the row.
+fn parts<'a>(object: &'a Bound<'_, PyAny>) -> Option<(&'a Rows, usize)> {
+    if !object.is_instance_of::<RecordView>() || !is_registered(&object.get_type()) {
+        return None;
     }
-    let view = object.cast_exact::<NamedTupleView>().ok()?;
-    Some(&view.get().0)
+    // SAFETY: a live instance of a class that was found to end with the slots; attached, as `object` shows, which lives as
+    // long as the reference.
+    unsafe { rows::parts(object.as_ptr()) }
 }
 
 /// The row that an object shows, if it is a view of a record.
 pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
-    record_of(object).map(Record::place)
+    let (rows, row) = parts(object)?;
+    Some((&rows.image, &rows.core, row))
 }
 
-macro_rules! record_class {
-    ($class:ident, $doc:literal, { $($extra:tt)* }) => {
-        #[doc = $doc]
-        #[pyclass(frozen, weakref, module = "onecopy.views")]
-        pub(crate) struct $class(Record);
+/// An instance of a class in shared data: has its attributes, methods and properties, `isinstance` says that it is one,
+/// and it never changes.
+///
+/// Example:
+///     >>> import onecopy, types
+///     >>> view = onecopy.share(types.SimpleNamespace(name="a", sizes=[1, 2]))
+///     >>> view.name, view.sizes[1], isinstance(view, types.SimpleNamespace)
+///     ('a', 2, True)
+#[pyclass(frozen, subclass, module = "onecopy.views")]
+pub(crate) struct RecordView;
 
-        view_methods!($class {
-            fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-                self.0.attribute(name)
-            }
-
-            fn __richcmp__<'py>(
-                &self,
-                other: &Bound<'py, PyAny>,
-                op: CompareOp,
-            ) -> PyResult<Bound<'py, PyAny>> {
-                let py = other.py();
-                let ours = self.0.instance(py)?;
-                match record_of(other) {
-                    Some(record) => ours.rich_compare(record.instance(py)?, op),
-                    None => ours.rich_compare(other, op),
-                }
-            }
-
-            fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-                self.0.instance(py)?.hash()
-            }
-
-            fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-                self.0.repr(py)
-            }
-
-            fn __dir__(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
-                Ok(self.0.core.names.iter().map(|name| name.clone_ref(py)).collect())
-            }
-
-            fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<ReducedRow<'py>> {
-                reduce_row(py, self.0.place())
-            }
-
-            $($extra)*
-        });
-    };
+fn parts_of<'a>(view: &'a Bound<'_, PyAny>) -> PyResult<(&'a Rows, usize)> {
+    parts(view).ok_or_else(|| PyTypeError::new_err("this record view shows nothing"))
 }
 
-record_class!(
-    RecordView,
-    "A dataclass instance in a shared list of them: has its attributes, methods and properties, and never changes.",
-    {}
-);
+view_methods!(RecordView {
+    fn __getattribute__<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        attribute(slf.as_any(), name)
+    }
 
-record_class!(
-    NamedTupleView,
-    "A namedtuple in a shared list of them: has its attributes and methods, indexes and unpacks like it, and never \
-     changes.",
-    {
-        fn __len__(&self) -> usize {
-            self.0.core.names.len()
-        }
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (rows, row) = parts_of(slf.as_any())?;
+        rows::text(slf.py(), (&rows.image, &rows.core, row))
+    }
 
-        fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-            self.0.cells(key.py())?.as_any().get_item(key)
-        }
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<ReducedRow<'py>> {
+        let (rows, row) = parts_of(slf.as_any())?;
+        reduce_row(slf.py(), (&rows.image, &rows.core, row))
+    }
 
-        fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-            Ok(self.0.cells(py)?.as_any().try_iter()?.into_any())
-        }
-
-        fn __contains__(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {
-            self.0.cells(value.py())?.as_any().contains(value)
+    #[classmethod]
+    #[pyo3(signature = (**options))]
+    fn __init_subclass__(
+        _class: &Bound<'_, PyType>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        match options {
+            Some(options) if options.contains("onecopy")? => Ok(()),
+            _ => Err(PyTypeError::new_err("type 'RecordView' is not an acceptable base type")),
         }
     }
-);
+});
+
+/// `view.name`, in the order in which an object looks: data descriptors of the class, the fields, then whatever else
+/// the class has.
+fn attribute<'py>(
+    view: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = view.py();
+    if let Some((rows, row)) = parts(view)
+        && name.is_instance_of::<PyString>()
+        && let Some(position) = rows.core.find(row, name)?
+        && rows
+            .class
+            .direct
+            .get(position)
+            .is_some_and(|&address| address != 0)
+    {
+        return rows.core.cell(py, position, row);
+    }
+    // SAFETY: both are live objects; attached, as `py` shows.
+    let found = unsafe { ffi::PyObject_GenericGetAttr(view.as_ptr(), name.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    let found = unsafe { Bound::from_owned_ptr_or_err(py, found) };
+    found.map_err(|error| {
+        if error.is_instance_of::<PyAttributeError>(py) && name.eq("get").unwrap_or(false) {
+            let class = view.get_type().name().map(|name| name.to_string());
+            return PyAttributeError::new_err(format!(
+                "'{}' object has no attribute 'get': it has the attributes of the instance itself; \
+                 onecopy.to_python(view) gives a real one",
+                class.unwrap_or_default()
+            ));
+        }
+        error
+    })
+}
+
+/// `view.name`.
+unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: `install` puts this slot into registered classes alone, and no others inherit it: they get what `PyO3` made
+    // for `RecordView`. The interpreter calls it attached, with an instance that it holds during the call.
+    if let Some((rows, row)) = unsafe { rows::parts(object) } {
+        let found = rows
+            .class
+            .direct
+            .iter()
+            .position(|&known| known == name.addr());
+        let table = &rows.core.table;
+        if let Some(position) = found
+            && !table.has_shapes()
+            && row < table.rows
+            && let Some(column) = rows.core.columns.get(position)
+        {
+            // SAFETY: `get` is the getter that `codec::of` gave with the parts; they hold, as `rows` keep the image (P1 to
+            // P4). `row` is below the number of rows, and `Table::column` gives columns of as many cells. Slots run attached.
+            return unsafe { (column.get)(&column.parts, row) };
+        }
+        // SAFETY: attributes are asked for by strs alone: `PyObject_GetAttr` sees to it.
+        if found.is_none() && unsafe { unicode::is_interned(name) } {
+            // SAFETY: live objects that the interpreter holds during the call; attached.
+            let found = unsafe { ffi::PyObject_GenericGetAttr(object, name) };
+            // SAFETY: a live str, as above; attached.
+            let is_get =
+                unsafe { ffi::PyUnicode_CompareWithASCIIString(name, c"get".as_ptr()) } == 0;
+            if !found.is_null() || !is_get {
+                return found;
+            }
+            // Asked for once more, for an error with the way out.
+            // SAFETY: attached.
+            unsafe { ffi::PyErr_Clear() };
+        }
+    }
+    let work = |py: Python<'_>| {
+        // SAFETY: a live object, which the interpreter holds during the call.
+        let view = unsafe { Bound::from_borrowed_ptr(py, object) };
+        // SAFETY: likewise.
+        let name = unsafe { Bound::from_borrowed_ptr(py, name) };
+        attribute(&view, &name).map(Bound::into_ptr)
+    };
+    // SAFETY: slots run attached; `into_ptr` gives the reference that the work made, else an error.
+    unsafe { slot::enter(work) }
+}
+
+/// Lets views go without a detour through `PyO3`: there is nothing in a `RecordView` to be dropped. Called once, when the
+/// module is made, before any instance exists.
+pub(super) fn install_dealloc(py: Python<'_>) {
+    let class = py.get_type::<RecordView>().as_type_ptr();
+    // SAFETY: a field of a type that lives for ever; no instance exists yet, and the thread is attached, as `py` shows.
+    unsafe { (*class).tp_dealloc = Some(members::dealloc) };
+}
+
+/// Puts the slot into a class of views that has no `__getattr__` of its own. If somebody gives it one later, the interpreter
+/// puts its own into this place, which calls `RecordView.__getattribute__`: the same more slowly.
+fn install(class: &Bound<'_, PyType>) {
+    let record = class.py().get_type::<RecordView>().as_type_ptr();
+    let class = class.as_type_ptr();
+    // SAFETY: a field of a live class; attached, so nobody changes it meanwhile.
+    let general = unsafe { (*record).tp_getattro };
+    // SAFETY: a field of a live class; attached, so nobody changes it meanwhile.
+    let ours = unsafe { &mut (*class).tp_getattro };
+    if ours.map(|slot| slot as usize) == general.map(|slot| slot as usize) {
+        *ours = Some(getattro);
+        // SAFETY: a live class; attached. The interpreter forgets what it remembers of it.
+        unsafe { ffi::PyType_Modified(class) };
+    }
+}
+
+/// Whether instances of a class with so many slots have a dict; `None` if they are more than slots and a dict.
+#[pyfunction(name = "_record_layout")]
+pub(super) fn record_layout(
+    class: &Bound<'_, PyType>,
+    slot_count: usize,
+) -> PyResult<Option<bool>> {
+    members::plain_layout(class, slot_count)
+}
+
+/// Returns the fields of a record view that are no slots, as a dict.
+#[pyfunction(name = "_record_dict")]
+#[pyo3(signature = (view, slots = None))]
+pub(super) fn record_dict<'py>(
+    view: &Bound<'py, PyAny>,
+    slots: Option<&Bound<'py, PyTuple>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = view.py();
+    let (rows, row) = parts_of(view)?;
+    let all = PyDict::new(py);
+    for position in rows.core.positions(row)? {
+        let name = rows.core.names[position].bind(py);
+        if let Some(slots) = slots
+            && slots.contains(name)?
+        {
+            continue;
+        }
+        all.set_item(name, rows.core.cell(py, position, row)?)?;
+    }
+    Ok(all)
+}
+
+/// Returns a field of a record view.
+#[pyfunction(name = "_record_field")]
+pub(super) fn record_field<'py>(
+    view: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (rows, row) = parts_of(view)?;
+    match rows.core.find(row, name.as_any())? {
+        Some(position) => rows.core.cell(view.py(), position, row),
+        None => Err(PyAttributeError::new_err(printable(
+            &name.to_string_lossy(),
+        ))),
+    }
+}
+
+/// Whether two record views show the same row of the same image; `NotImplemented` for other objects.
+#[pyfunction(name = "_record_same")]
+pub(super) fn record_same<'py>(
+    view: &Bound<'py, PyAny>,
+    other: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = view.py();
+    let (ours, row) = parts_of(view)?;
+    let Some((theirs, other_row)) = parts(other) else {
+        return Ok(py.NotImplemented().into_bound(py));
+    };
+    let same = identity(ours, row) == identity(theirs, other_row);
+    Ok(same.into_pyobject(py)?.to_owned().into_any())
+}
+
+/// The hash of a record view whose class has no idea of equality: the same for views of the same row.
+#[pyfunction(name = "_record_hash")]
+pub(super) fn record_hash(view: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let (rows, row) = parts_of(view)?;
+    let mut hasher = DefaultHasher::new();
+    identity(rows, row).hash(&mut hasher);
+    Ok(hasher.finish() >> 1)
+}
+
+/// A hashable object for the row that a record view shows, which refers to nothing: no key of anybody's equals it.
+pub(super) fn place<'py>(
+    view: &Bound<'py, PyAny>,
+) -> Option<(Bound<'py, PyType>, (usize, u64, usize))> {
+    let (rows, row) = parts(view)?;
+    Some((view.py().get_type::<RecordView>(), identity(rows, row)))
+}
+
+/// What tells a row from all others in this process: the bytes of an image of the store lie at one place.
+fn identity(rows: &Rows, row: usize) -> (usize, u64, usize) {
+    (
+        rows.image.get().bytes().as_ptr().addr(),
+        rows.core.node,
+        row,
+    )
+}

@@ -69,9 +69,14 @@ pub(super) fn of(element: &Bound<'_, PyAny>) -> PyResult<String> {
     let text = element.repr()?.to_string();
     let is_text =
         element.is_exact_instance_of::<PyString>() || element.is_exact_instance_of::<PyBytes>();
+    Ok(if is_text { short(text) } else { text })
+}
+
+/// A text, or its beginning and end if it is long.
+pub(super) fn short(text: String) -> String {
     // Bytes are at least as many as characters.
-    if !is_text || text.len() <= TEXT || text.chars().count() <= TEXT {
-        return Ok(text);
+    if text.len() <= TEXT || text.chars().count() <= TEXT {
+        return text;
     }
     let half = TEXT / 2;
     let first: String = text.chars().take(half).collect();
@@ -79,7 +84,7 @@ pub(super) fn of(element: &Bound<'_, PyAny>) -> PyResult<String> {
         .char_indices()
         .nth_back(half - 1)
         .map_or("", |(at, _)| &text[at..]);
-    Ok(format!("{first}{CUT}{last}"))
+    format!("{first}{CUT}{last}")
 }
 
 /// What tells a row from others in [`guarded`]: no node has an odd offset, and no two rows of an image the same sum.

@@ -7,8 +7,9 @@ use onecopy::image::RowKind;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::rows::Rows;
 use super::table_core::{RowPlace, TableCore};
-use super::{peek, record, repr};
+use super::{named, peek, record, repr};
 use crate::error::corrupt;
 use crate::image::Image;
 
@@ -29,11 +30,36 @@ pub(super) fn new<'py>(
     core: &Arc<TableCore>,
     row: usize,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if core.table.row_kind != RowKind::Dict {
-        return record::new(py, image, core, row);
+    if core.table.row_kind == RowKind::Dict {
+        return dict(py, image, core, row);
     }
+    no_dict(py, image, core, row)
+}
+
+/// The view of a row that is a dict.
+#[inline]
+pub(super) fn dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     let (image, core) = (image.clone_ref(py), core.clone());
     Ok(Bound::new(py, RowView { image, core, row })?.into_any())
+}
+
+/// The view of a row that is no dict. Apart, so that the stack that it takes is not set up for dicts.
+#[inline(never)]
+fn no_dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    match core.table.row_kind {
+        RowKind::Instance => Rows::view(&Rows::of(py, image, core)?, row),
+        _ => named::new(py, image, core, row),
+    }
 }
 
 /// The row of the table at `table`, whichever kind it is.
@@ -53,7 +79,7 @@ pub(super) fn of_table<'py>(
 pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<RowPlace<'a>> {
     match object.cast_exact::<RowView>() {
         Ok(row) => Some(row.get().place()),
-        Err(_) => record::of(object),
+        Err(_) => record::of(object).or_else(|| named::of(object)),
     }
 }
 

@@ -7,20 +7,21 @@
 
 use std::sync::Arc;
 
-use onecopy::image::Container;
+use onecopy::image::{Container, RowKind};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
 
 use super::row;
+use super::rows::Rows;
 use super::sequential::Sequential;
 use super::table_core::TableCore;
 use crate::column::Steps;
-use crate::cpython::{import_once, own_function};
+use crate::cpython::{import_once, made_once, own_function};
 use crate::image::Image;
 
-/// A shared list or tuple of rows with the same fields: dicts, or instances of a dataclass or namedtuple.
+/// A shared list or tuple of rows with the same fields: dicts, or instances of a class or namedtuple.
 ///
 /// Looks like a list of its rows; `column(name)` gives all cells of a field, for numbers without copying them.
 ///
@@ -34,6 +35,39 @@ pub(crate) struct TableView {
     pub(crate) image: Py<Image>,
     pub(crate) core: Arc<TableCore>,
     pub(crate) steps: Steps,
+    /// What its rows' views have in common, if they were instances; made for the first.
+    pub(super) shared: PyOnceLock<Py<Rows>>,
+}
+
+/// The view of a row, which must be one of the table's.
+#[inline]
+fn view_of<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    shared: &PyOnceLock<Py<Rows>>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    if core.table.row_kind == RowKind::Dict {
+        return row::dict(py, image, core, row);
+    }
+    no_dict(py, image, core, shared, row)
+}
+
+/// The view of a row that is no dict. Apart, so that the stack that it takes is not set up for others.
+#[inline(never)]
+fn no_dict<'py>(
+    py: Python<'py>,
+    image: &Py<Image>,
+    core: &Arc<TableCore>,
+    shared: &PyOnceLock<Py<Rows>>,
+    row: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    if core.table.row_kind != RowKind::Instance {
+        return row::new(py, image, core, row);
+    }
+    let rows = made_once(py, shared, || Ok(Rows::of(py, image, core)?.unbind()))?;
+    Rows::view(rows.bind(py), row)
 }
 
 impl TableView {
@@ -49,7 +83,14 @@ impl TableView {
         let image = image.clone();
         let py = image.py();
         let image = image.unbind();
-        Bound::new(py, Self { image, core, steps })
+        let shared = PyOnceLock::new();
+        let view = Self {
+            image,
+            core,
+            steps,
+            shared,
+        };
+        Bound::new(py, view)
     }
 
     pub(super) fn with_steps(&self, py: Python<'_>, steps: Steps) -> Self {
@@ -57,6 +98,7 @@ impl TableView {
             image: self.image.clone_ref(py),
             core: self.core.clone(),
             steps,
+            shared: PyOnceLock::new(),
         }
     }
 
@@ -68,7 +110,13 @@ impl TableView {
     /// The row at position `index` of the view, which must be below its length.
     #[inline]
     pub(crate) fn row<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
-        row::new(py, &self.image, &self.core, self.steps.at(index))
+        self.row_at(py, self.steps.at(index))
+    }
+
+    /// A row of the table, which must be one.
+    #[inline]
+    pub(super) fn row_at<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Bound<'py, PyAny>> {
+        view_of(py, &self.image, &self.core, &self.shared, row)
     }
 
     /// Whether it shows all rows in order.
@@ -141,6 +189,7 @@ pub(crate) fn attach_table(
         image: image.clone().unbind(),
         core,
         steps,
+        shared: PyOnceLock::new(),
     })
 }
 
@@ -151,6 +200,7 @@ pub(crate) struct TableIterator {
     core: Arc<TableCore>,
     steps: Steps,
     next: usize,
+    shared: PyOnceLock<Py<Rows>>,
 }
 
 impl TableIterator {
@@ -160,6 +210,7 @@ impl TableIterator {
             core: view.get().core.clone(),
             steps,
             next: 0,
+            shared: PyOnceLock::new(),
         }
     }
 }
@@ -176,7 +227,7 @@ impl TableIterator {
         }
         let at = self.steps.at(self.next);
         self.next += 1;
-        row::new(py, &self.image, &self.core, at).map(Some)
+        view_of(py, &self.image, &self.core, &self.shared, at).map(Some)
     }
 
     fn __length_hint__(&self) -> usize {
@@ -195,6 +246,7 @@ impl TableIterator {
             image: self.image.clone_ref(py),
             core: self.core.clone(),
             steps,
+            shared: PyOnceLock::new(),
         };
         Ok((import_once(py, &ITER, "builtins", "iter")?, (rest,)))
     }

@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use onecopy::image::{Element, Node, Scalar, Table};
+use onecopy::image::{Decoded, Element, Items, Node, Scalar, Table, Word, read_blob};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use super::record_class::RecordClass;
 use crate::column::{self, Getter, Parts};
 use crate::cpython::own_function;
 use crate::error::{Error, corrupt};
@@ -39,6 +40,8 @@ pub(crate) struct TableCore {
     /// `module:qualname`; empty for dicts.
     pub(crate) class_name: String,
     pub(crate) class: OnceLock<Py<PyAny>>,
+    /// What views of rows that were instances are; made when the first is.
+    pub(super) record: OnceLock<Arc<RecordClass>>,
 }
 
 impl TableCore {
@@ -90,6 +93,7 @@ impl TableCore {
             columns,
             shapes,
             class: OnceLock::new(),
+            record: OnceLock::new(),
         });
         image.get().kept.keep_table(node, core.clone());
         Ok(core)
@@ -146,6 +150,21 @@ impl TableCore {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a cell is an object that would have to be unpickled.
+    pub(super) fn is_pickled(&self, position: usize, row: usize) -> PyResult<bool> {
+        let column = self.table.column(position).map_err(Error::from)?;
+        let Items::Words(words) = column.items() else {
+            return Ok(false);
+        };
+        let Some(Decoded::Blob(offset)) =
+            words.words.get(row).and_then(|&word| Word(word).decode())
+        else {
+            return Ok(false);
+        };
+        let value = read_blob(self.table.image(), offset).map_err(Error::from)?;
+        Ok(matches!(value, Scalar::Pickle(_)))
     }
 
     /// The cell of a row.

@@ -18,7 +18,7 @@ use super::level::Level;
 use super::methods::view_methods;
 use super::sequence::wrap;
 use super::table::{self, ReducedTable, TableIterator, TableView};
-use super::{missing, ops, repr, row};
+use super::{missing, ops, repr};
 use crate::column::Elements;
 use crate::error::Error;
 use crate::value::index;
@@ -41,7 +41,7 @@ view_methods!(TableView generic {
         let kind = if self.is_list() { "list" } else { "tuple" };
         let at = self.steps.position(missing::subscript(key, kind)?);
         let at = at.ok_or_else(|| index::out_of_range(kind))?;
-        row::new(py, &self.image, &self.core, at)
+        self.row_at(py, at)
     }
 
     fn __setitem__(&self, _key: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -3,7 +3,7 @@
 //! | offset | size | field |
 //! |---|---|---|
 //! | 0 | 8 | magic, `89 4F 43 50 59 0D 0A 1A` (`\x89OCPY\r\n\x1a`) |
-//! | 8 | 4 | format version: 1 for a flat list, tuple or array, 2 for what is nested |
+//! | 8 | 4 | format version: 1 for a flat list, tuple or array, 2 for what is nested, 3 with typed nodes |
 //! | 12 | 4 | flags, 0 |
 //! | 16 | 8 | length of the image in bytes, this header included |
 //! | 24 | 8 | offset of the root node |
@@ -22,7 +22,9 @@ use super::error::{ImageError, corrupt};
 /// The first eight bytes of every image.
 pub const MAGIC: [u8; 8] = *b"\x89OCPY\r\n\x1a";
 /// The newest format version that this library writes and reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+/// The version of images with nested data but without typed nodes: readers of version 2 know them.
+pub const NESTED_VERSION: u32 = 2;
 /// The version of images that hold one flat list, tuple or array: readers of version 1 know them.
 pub(crate) const FLAT_VERSION: u32 = 1;
 /// Length of the header in bytes.

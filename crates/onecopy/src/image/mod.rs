@@ -23,6 +23,7 @@
 //! | `fields` | what stands behind the head of a node that leads to others? |
 //! | `graph` | how do dicts, sets and pickled objects lead to their parts? |
 //! | `table` | how do many objects with the same fields lie in columns? |
+//! | `typed` | how does an object remember its class beside its content? |
 //! | `array` | how does an n-dimensional array describe itself? |
 //! | `view` | how is an image opened, and a node resolved? |
 //! | `parts`, `sequence` | where do a list's parts lie, and how are its elements read without copying? |
@@ -63,6 +64,7 @@ mod plan;
 mod sequence;
 mod table;
 mod text;
+mod typed;
 mod validate;
 mod view;
 mod word;
@@ -77,14 +79,17 @@ pub use graph::{
     Dict, DictParts, ObjectNode, ObjectPlace, Set, place_dict, place_object, place_set, put_dict,
     put_set, put_value,
 };
-pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC};
+pub use header::{FORMAT_VERSION, HEADER_LEN, Header, MAGIC, NESTED_VERSION};
 pub use key_hashes::KEY_DEPTH;
 pub use keys::{Candidates, Keys, put_keys};
 pub use node::{ColumnKind, NodeHead, NodeKind, Section};
 pub use plan::{Container, IntWidth, Layout, Plan, Survey};
 pub use sequence::{Element, Items, Offsets, Sequence, Spans, Words};
-pub use table::{RowKind, RowNode, Table, TableParts, place_table, put_row, put_table};
+pub use table::{
+    RowKind, RowNode, Table, TableParts, place_row, place_table, put_placed_row, put_row, put_table,
+};
 pub use text::{Text, TextBuf, TextKind};
+pub use typed::{Typed, place_typed, put_typed};
 pub use validate::validate;
 pub use view::{Image, Node};
 pub use word::{

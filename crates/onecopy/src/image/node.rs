@@ -2,7 +2,7 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array; others in `graph`, `table`, `keys` |
+//! | 0 | 1 | kind: 1 list, 2 tuple, 3 array; others in `graph`, `table`, `keys`, `typed` |
 //! | 1 | 1 | column kind of a list or tuple; 0 in an array |
 //! | 2 | 1 | flags: bit 0 has `None`, bit 1 all text is ASCII, bit 2 read-only (array) |
 //! | 3 | 1 | number of sections; 0 in a compact list or tuple, whose parts follow the head, and in nodes with `fields` |
@@ -60,6 +60,8 @@ pub enum NodeKind {
     Value = 10,
     /// A row of a table.
     Row = 11,
+    /// Content with a class of its own.
+    Typed = 12,
 }
 
 /// How the elements of a list or tuple lie in memory.
@@ -141,7 +143,7 @@ pub struct Section {
 
 impl NodeKind {
     fn from_u8(number: u8) -> Option<Self> {
-        const KINDS: [NodeKind; 11] = [
+        const KINDS: [NodeKind; 12] = [
             NodeKind::List,
             NodeKind::Tuple,
             NodeKind::Array,
@@ -153,6 +155,7 @@ impl NodeKind {
             NodeKind::Object,
             NodeKind::Value,
             NodeKind::Row,
+            NodeKind::Typed,
         ];
         KINDS.into_iter().find(|&kind| kind as u8 == number)
     }

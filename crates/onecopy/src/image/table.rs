@@ -8,7 +8,7 @@
 //! | 11 row | table node; the head's count is the row's index: a row that is also reached from elsewhere |
 //!
 //! A table's column byte says list (1) or tuple (2), the low two bits of its flags what its rows are: 0 dicts, 1
-//! instances of a dataclass, 2 of a namedtuple. A *shape* lists the positions of the columns that a row has, in the order
+//! instances of a class by their attributes, 2 of a namedtuple. A *shape* lists the positions of the columns that a row has, in the order
 //! of the row; without shapes, every row has all columns in order. A cell that a row does not have is `None`.
 
 use super::arena::Arena;
@@ -27,8 +27,8 @@ use super::word::{Scalar, read_blob};
 pub enum RowKind {
     /// Dicts.
     Dict = 0,
-    /// Instances of one dataclass.
-    Dataclass = 1,
+    /// Instances of one class, by their attributes.
+    Instance = 1,
     /// Instances of one namedtuple.
     NamedTuple = 2,
 }
@@ -68,7 +68,7 @@ impl<'a> Table<'a> {
         };
         let row_kind = match head.flags {
             0 => RowKind::Dict,
-            1 => RowKind::Dataclass,
+            1 => RowKind::Instance,
             2 => RowKind::NamedTuple,
             _ => return Err(corrupt(at, "unknown kind of rows")),
         };
@@ -129,6 +129,12 @@ impl<'a> Table<'a> {
     #[must_use]
     pub const fn field_count(&self) -> usize {
         self.columns.len()
+    }
+
+    /// The bytes of the image that it is a part of.
+    #[must_use]
+    pub const fn image(&self) -> &'a [u8] {
+        self.image
     }
 
     /// Offset of the list node of a column.
@@ -252,6 +258,28 @@ impl RowNode {
 /// As for [`Arena::alloc`].
 pub fn put_row(arena: &mut Arena<'_>, table: u64, row: u64) -> Result<u64, BuildError> {
     put_node(arena, NodeKind::Row, row, &[table])
+}
+
+/// Takes memory for the node of a row whose table is written later.
+///
+/// # Errors
+/// As for [`Arena::alloc`].
+pub fn place_row(arena: &mut Arena<'_>) -> Result<u64, BuildError> {
+    place_node(arena, 1)
+}
+
+/// Writes the node of a row where [`place_row`] took memory for it.
+///
+/// # Errors
+/// [`BuildError::Outgrown`] if it does not lie in the memory.
+pub fn put_placed_row(
+    arena: &mut Arena<'_>,
+    node: u64,
+    table: u64,
+    row: u64,
+) -> Result<(), BuildError> {
+    let head = NodeHead::new(NodeKind::Row, None, 0, 0, row);
+    put_fields(arena, node, &head, &[table])
 }
 
 /// The parts of a table.

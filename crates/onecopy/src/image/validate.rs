@@ -96,6 +96,15 @@ impl<'a> Walk<'a> {
                 self.meet(row.table);
                 Ok(())
             }
+            Node::Typed(typed) => {
+                // Objects of one class may share its name.
+                if self.long_blobs.insert(typed.class) {
+                    self.spend(offset, typed.class_name()?.len())?;
+                }
+                self.meet(typed.content);
+                self.word(offset, typed.argument)?;
+                self.word(offset, typed.state)
+            }
             Node::Value(word) => self.word(offset, word),
         }
     }

@@ -14,6 +14,7 @@ use super::keys::Keys;
 use super::node::{NODE_HEAD_LEN, NodeHead, NodeKind};
 use super::sequence::Sequence;
 use super::table::{RowNode, Table};
+use super::typed::Typed;
 use super::word::Word;
 
 /// An image whose header has been checked.
@@ -42,6 +43,8 @@ pub enum Node<'a> {
     Object(ObjectNode<'a>),
     /// A row of a table that is also reached from elsewhere.
     Row(RowNode),
+    /// Content with a class of its own.
+    Typed(Typed<'a>),
     /// A root that is no container.
     Value(Word),
 }
@@ -124,6 +127,7 @@ impl<'a> Image<'a> {
             NodeKind::Table => Node::Table(Table::resolve(self.bytes, offset, head)?),
             NodeKind::Object => Node::Object(ObjectNode::resolve(self.bytes, offset, head)?),
             NodeKind::Row => Node::Row(RowNode::resolve(self.bytes, offset, head)?),
+            NodeKind::Typed => Node::Typed(Typed::resolve(self.bytes, offset, head)?),
             NodeKind::Value => {
                 let at = offset.saturating_add(NODE_HEAD_LEN as u64);
                 let word = Word(u64_at(self.bytes, at, "value node")?);

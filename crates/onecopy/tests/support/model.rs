@@ -1,10 +1,11 @@
 //! Nested values as a model: written by the builder, and compared with what is read.
 
 use onecopy::image::{
-    Arena, ArrayShape, BuildError, ColumnCursor, Container, Dict, Element, FORMAT_VERSION, Image,
-    ImageBuf, ImageError, IntWidth, KEY_DEPTH, Keys, Node, RowKind, Scalar, Sequence, Survey,
-    TableParts, TextBuf, Word, hash, place_array, place_dict, place_object, place_set, place_table,
-    put_dict, put_keys, put_row, put_set, put_table, put_value,
+    Arena, ArrayShape, BuildError, ColumnCursor, Container, Decoded, Dict, Element, FORMAT_VERSION,
+    Image, ImageBuf, ImageError, IntWidth, KEY_DEPTH, Keys, NESTED_VERSION, Node, RowKind, Scalar,
+    Sequence, Survey, TableParts, TextBuf, Word, hash, place_array, place_dict, place_object,
+    place_set, place_table, place_typed, put_dict, put_keys, put_row, put_set, put_table,
+    put_typed, put_value, read_blob,
 };
 
 /// A value of any kind that an image holds.
@@ -30,6 +31,8 @@ pub enum Value {
     TableAndRows(Rows, Vec<u64>),
     Object(Vec<u8>, Vec<Vec<u8>>),
     Array(Grid),
+    /// A class, the content, the argument and the state.
+    Typed(String, Box<[Value; 3]>),
     /// The root again: a cycle.
     Root,
 }
@@ -92,12 +95,14 @@ impl Value {
 /// Builds the image of a value: measured, then written into memory that held something else.
 pub fn image_of(value: &Value) -> Result<ImageBuf, BuildError> {
     let mut measure = Arena::measure();
-    let root = Build::default().root(&mut measure, value)?;
-    let len = measure.finish(root, FORMAT_VERSION)?;
+    let mut build = Build::default();
+    let root = build.root(&mut measure, value)?;
+    let version = build.version();
+    let len = measure.finish(root, version)?;
     let mut bytes = vec![0xaa; len as usize];
     let mut arena = Arena::write(&mut bytes);
     assert_eq!(Build::default().root(&mut arena, value)?, root);
-    assert_eq!(arena.finish(root, FORMAT_VERSION)?, len);
+    assert_eq!(arena.finish(root, version)?, len);
     Ok(ImageBuf::copy_of(&bytes))
 }
 
@@ -105,9 +110,19 @@ pub fn image_of(value: &Value) -> Result<ImageBuf, BuildError> {
 #[derive(Default)]
 struct Build {
     root: Option<u64>,
+    typed: bool,
 }
 
 impl Build {
+    /// The version of the readers that know all nodes of the image.
+    const fn version(&self) -> u32 {
+        if self.typed {
+            FORMAT_VERSION
+        } else {
+            NESTED_VERSION
+        }
+    }
+
     fn root(&mut self, arena: &mut Arena<'_>, value: &Value) -> Result<u64, BuildError> {
         match value.scalar() {
             Some(scalar) => {
@@ -168,9 +183,28 @@ impl Build {
                 arena.put(data.offset, &grid.data)?;
                 Ok(node)
             }
+            Value::Typed(class, parts) => {
+                self.typed = true;
+                let node = place_typed(arena)?;
+                self.root.get_or_insert(node);
+                let class = arena.class_blob(class)?;
+                let [content, argument, state] = &**parts;
+                let content = self.node(arena, content)?;
+                let argument = self.word(arena, argument)?;
+                let state = self.word(arena, state)?;
+                put_typed(arena, node, class, content, argument, state)?;
+                Ok(node)
+            }
             // A root that is no list or dict has no node to come back to yet.
             Value::Root => Ok(self.root.unwrap_or(64)),
             _ => unreachable!("scalars have no node"),
+        }
+    }
+
+    fn word(&mut self, arena: &mut Arena<'_>, value: &Value) -> Result<Word, BuildError> {
+        match value.scalar() {
+            Some(scalar) => arena.blob(&scalar),
+            None => node_word(self.node(arena, value)?),
         }
     }
 
@@ -345,20 +379,33 @@ impl<'a> Check<'a> {
                 assert_eq!(array.data, grid.data);
                 Ok(())
             }
-            (Node::Value(word), value) => {
-                let Some(onecopy::image::Decoded::Blob(at)) = word.decode() else {
-                    assert_eq!(Word::inline(&value.scalar().unwrap()), Some(word));
-                    return Ok(());
-                };
-                let scalar = onecopy::image::read_blob(self.image.bytes(), at)?;
-                assert_same(&scalar, &value.scalar().unwrap());
-                Ok(())
+            (Node::Typed(typed), Value::Typed(class, parts)) => {
+                let [content, argument, state] = &**parts;
+                assert_eq!(typed.class_name()?, class);
+                self.node(typed.content, content)?;
+                self.word(typed.argument, argument)?;
+                self.word(typed.state, state)
             }
+            (Node::Value(word), value) => self.word(word, value),
             (_, Value::Root) => {
                 assert_eq!(offset, self.image.root_offset());
                 Ok(())
             }
             (node, value) => panic!("{node:?} was read, {value:?} was written"),
+        }
+    }
+
+    fn word(&self, word: Word, value: &Value) -> Result<(), ImageError> {
+        match (word.decode(), value.scalar()) {
+            (Some(Decoded::Node(offset)), None) => self.node(offset, value),
+            (Some(Decoded::Blob(at)), Some(scalar)) => {
+                assert_same(&read_blob(self.image.bytes(), at)?, &scalar);
+                Ok(())
+            }
+            (_, scalar) => {
+                assert_eq!(Word::inline(&scalar.unwrap()), Some(word));
+                Ok(())
+            }
         }
     }
 

@@ -115,6 +115,12 @@ impl<'a> Reader<'a> {
                 }
                 self.ahead.push(row.table);
             }
+            Node::Typed(typed) => {
+                let _ = self.get(typed.class_name());
+                self.ahead.push(typed.content);
+                self.word(typed.argument);
+                self.word(typed.state);
+            }
             Node::Value(word) => self.word(word),
         }
     }

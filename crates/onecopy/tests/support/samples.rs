@@ -75,6 +75,7 @@ pub fn nested() -> ImageBuf {
     ];
     let members = nested_values().into_iter();
     let members = members.filter(|(name, _)| kept.contains(name));
+    let members = members.chain(typed_values());
     let members: Vec<_> = members.map(|(_, value)| value).collect();
     image_of(&Value::List(members)).unwrap()
 }
@@ -86,7 +87,7 @@ pub fn nested_values() -> Vec<(&'static str, Value)> {
     let keys = ints().map(|key| Value::Tuple(vec![key, Value::text("é")]));
     let table = Rows {
         container: Container::List,
-        kind: RowKind::Dataclass,
+        kind: RowKind::Instance,
         class: Some("module:Class".to_owned()),
         count: 2,
         columns: vec![
@@ -194,4 +195,47 @@ pub fn other_values() -> Vec<(&'static str, Value)> {
         ("value_text", Value::text("a text of some length")),
         ("value_pickle", Value::Pickle(b"\x80\x05N.".to_vec())),
     ]
+}
+
+/// Objects with a class of their own, by the name of their fixture.
+pub fn typed_values() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "typed_dict",
+            typed(
+                "collections:defaultdict",
+                Value::Dict(vec![(
+                    Value::text("a key of some length"),
+                    Value::List(Vec::new()),
+                )]),
+                Value::Pickle(b"\x80\x05N.".to_vec()),
+                Value::None,
+            ),
+        ),
+        (
+            "typed_list",
+            typed(
+                "module:Deque",
+                Value::List(vec![Value::Root, Value::Int(1)]),
+                Value::Int(3),
+                Value::Dict(vec![(
+                    Value::text("name"),
+                    Value::text("a value of some length"),
+                )]),
+            ),
+        ),
+        (
+            "typed_set",
+            typed(
+                "module:Set",
+                Value::FrozenSet((0..12).map(Value::Int).collect()),
+                Value::None,
+                Value::Tuple(vec![Value::None, Value::Dict(Vec::new())]),
+            ),
+        ),
+    ]
+}
+
+fn typed(class: &str, content: Value, argument: Value, state: Value) -> Value {
+    Value::Typed(class.to_owned(), Box::new([content, argument, state]))
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use onecopy::image::{
     Array, Container, Decoded, Dict, Element, Image, ImageError, Items, Keys, Node, RowKind,
-    Scalar, Sequence, Spans, Table, Word, read_blob,
+    Scalar, Sequence, Spans, Table, Typed, Word, read_blob,
 };
 use serde::Serialize;
 
@@ -97,6 +97,14 @@ impl<'a> Looker<'a> {
             Node::Row(row) => {
                 entry.kind = format!("row {} of the table at {}", row.row, row.table);
                 entry.bytes = 24;
+            }
+            Node::Typed(typed) => {
+                // Whoever made the file wrote it, maybe for the terminal.
+                entry.kind = format!("object of {}", typed.class_name()?.escape_debug());
+                (entry.count, entry.bytes) = (1, 48);
+                if deeper {
+                    self.typed(&mut entry, &typed, depth)?;
+                }
             }
             Node::Value(word) => {
                 "value".clone_into(&mut entry.kind);
@@ -199,7 +207,7 @@ impl<'a> Looker<'a> {
     ) -> Result<(), ImageError> {
         let rows = match table.row_kind {
             RowKind::Dict => "dicts",
-            RowKind::Dataclass => "dataclass instances",
+            RowKind::Instance => "instances",
             RowKind::NamedTuple => "namedtuples",
         };
         entry.kind = format!("table of {rows}");
@@ -218,6 +226,26 @@ impl<'a> Looker<'a> {
             entry
                 .children
                 .push(self.node(format!("column {name}"), offset, depth + 1)?);
+        }
+        Ok(())
+    }
+
+    /// The content of an object, and what it has beside it.
+    fn typed(
+        &mut self,
+        entry: &mut Entry,
+        typed: &Typed<'a>,
+        depth: usize,
+    ) -> Result<(), ImageError> {
+        let content = self.node("content".to_owned(), typed.content, depth + 1)?;
+        entry.children.push(content);
+        for (name, word) in [("argument", typed.argument), ("state", typed.state)] {
+            if let Some(offset) = word.node_offset() {
+                let child = self.node(name.to_owned(), offset, depth + 1)?;
+                entry.children.push(child);
+            } else if word.decode() != Some(Decoded::None) {
+                entry.samples.push(format!("{name}: {}", self.word(word)?));
+            }
         }
         Ok(())
     }
