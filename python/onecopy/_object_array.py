@@ -42,11 +42,11 @@ class ObjectArray(NDArrayOperatorsMixin):
     __module__ = "onecopy.views"
     __slots__ = ("__weakref__", "_buffer", "_column", "_first", "_places", "dtype")
 
-    def __init__(self, buffer: Any, column: Any, places: Any, first: int, dtype: Any) -> None:
-        self._buffer = buffer
-        self._column = column
+    def __init__(self, buffer: object, column: object, places: object, first: int, dtype: np.dtype[Any]) -> None:
+        self._buffer: Any = buffer
+        self._column: Any = column
         # As many bytes as elements, which nobody reads or writes: numpy says where a part of them lies.
-        self._places = places
+        self._places: Any = places
         self._first = first
         self.dtype = dtype
 
@@ -82,8 +82,8 @@ class ObjectArray(NDArrayOperatorsMixin):
             raise TypeError("len() of unsized object")
         return self.shape[0]
 
-    def __getitem__(self, key: Any) -> Any:
-        keys = key if type(key) is tuple else (key,)
+    def __getitem__(self, key: object) -> Any:
+        keys: Any = key if type(key) is tuple else (key,)
         if not all(part is None or part is ... or type(part) is slice or _is_index(part) for part in keys):
             return self._real(self.dtype)[key]
         is_open = any(part is ... for part in keys)
@@ -92,7 +92,7 @@ class ObjectArray(NDArrayOperatorsMixin):
             return self._part(places)
         return self._column[self._at(places)]
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         raise ValueError(
             "assignment destination is read-only: a shared array never changes; onecopy.to_python(view) gives a copy"
         )
@@ -135,7 +135,7 @@ class ObjectArray(NDArrayOperatorsMixin):
         made = self._real(self.dtype)
         return made if dtype is None else made.astype(dtype)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: object, method: str, *inputs: object, **kwargs: object) -> Any:
         """Runs a ufunc on real arrays."""
         plain = [real(value) for value in inputs]
         return getattr(ufunc, method)(*plain, **kwargs)
@@ -160,7 +160,7 @@ class ObjectArray(NDArrayOperatorsMixin):
     def __copy__(self) -> ObjectArray:
         return self
 
-    def __deepcopy__(self, memo: Any) -> ObjectArray:
+    def __deepcopy__(self, memo: object) -> ObjectArray:
         return self
 
 

@@ -55,6 +55,7 @@ from onecopy.sync import (
 from onecopy.views import (
     ArrayView,
     BytesView,
+    CallableView,
     DictView,
     FrozenSetView,
     ListView,
@@ -81,6 +82,7 @@ __all__ = [
     "BoundedSemaphore",
     "BuildBuffer",
     "BytesView",
+    "CallableView",
     "Condition",
     "CorruptImage",
     "Counter",

@@ -10,6 +10,7 @@ from onecopy import _content, _importing, _onecopy, _progress
 from onecopy._onecopy import (
     ArrayView,
     BytesView,
+    CallableView,
     DictView,
     FrozenSetView,
     ListView,
@@ -102,6 +103,7 @@ VIEWS: Final = (
     RecordView,
     NamedTupleView,
     ObjectView,
+    CallableView,
     TypedView,
     BytesView,
     ArrayView,

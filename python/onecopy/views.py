@@ -3,6 +3,7 @@
 from onecopy._onecopy import (
     ArrayView,
     BytesView,
+    CallableView,
     DictView,
     FrozenSetView,
     ListView,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayView",
     "BytesView",
+    "CallableView",
     "ChainMapView",
     "CounterView",
     "DefaultDictView",

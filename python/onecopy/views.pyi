@@ -26,6 +26,7 @@ from typing_extensions import Buffer, disjoint_base
 __all__ = [
     "ArrayView",
     "BytesView",
+    "CallableView",
     "ChainMapView",
     "CounterView",
     "DefaultDictView",
@@ -564,7 +565,6 @@ class ObjectView(_View, _Ordered, Generic[_T_co]):
     def __getitem__(self, key: object, /) -> Any: ...
     def __setitem__(self, key: Never, value: Never, /) -> None: ...
     def __delitem__(self, key: Never, /) -> None: ...
-    def __call__(self, *args: object, **kwargs: object) -> Any: ...
     def __len__(self) -> int: ...
     def __contains__(self, key: object, /) -> bool: ...
     def __iter__(self) -> Iterator[Any]: ...
@@ -619,6 +619,15 @@ class ObjectView(_View, _Ordered, Generic[_T_co]):
     def __array_function__(
         self, function: object, _types: object, args: tuple[object, ...], kwargs: dict[str, object], /
     ) -> Any: ...
+
+@final
+class CallableView(ObjectView[_T_co]):
+    """A view of an object that can be called.
+
+    It is a class of its own, as the interpreter asks the class whether that can be.
+    """
+
+    def __call__(self, *args: object, **kwargs: object) -> Any: ...
 
 class ObjectArray(NDArrayOperatorsMixin):
     """A shared array of strs, numbers or None: reads as a numpy array does, and makes elements when they are read.

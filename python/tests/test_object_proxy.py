@@ -23,7 +23,7 @@ from sklearn import linear_model
 
 import onecopy
 from onecopy import _onecopy
-from onecopy.views import ObjectView
+from onecopy.views import CallableView, ObjectView
 
 FRAME = pd.DataFrame({"x": np.arange(50_000), "y": np.arange(50_000) / 7, "name": [f"row {n}" for n in range(50_000)]})
 
@@ -226,7 +226,7 @@ def test_errors_are_the_objects() -> None:
     date: Any = onecopy.share(dt.date(2026, 1, 2))
     uses: list[tuple[Any, str]] = [
         (lambda: date["x"], "'datetime.date' object is not subscriptable"),
-        (date, "'datetime.date' object is not callable"),
+        (date, "ObjectView' object is not callable"),
         (lambda: len(date), "has no len"),
         (lambda: iter(date), "'datetime.date' object is not iterable"),
         (lambda: date + 1, "unsupported operand type"),
@@ -235,6 +235,31 @@ def test_errors_are_the_objects() -> None:
     for work, said in uses:
         with pytest.raises(TypeError, match=said):
             work()
+
+
+def test_only_what_can_be_called_can_be_called() -> None:
+    date, task = onecopy.share(dt.date(2026, 1, 2)), onecopy.share(Everything())
+    assert [type(date), type(task)] == [ObjectView, CallableView]
+    assert [callable(date), callable(task)] == [False, True]
+    assert issubclass(CallableView, ObjectView)
+    again: Any = pickle.loads(pickle.dumps(task))
+    assert type(again) is CallableView
+    assert again(1) == (7, (1,), {})
+    assert copy.deepcopy(task) is task
+    assert onecopy.share(task) is task
+    # A word of the node says so.
+    for view, flag in ((date, 0), (task, 1)):
+        content = bytes(onecopy.image_of(view))
+        node = int.from_bytes(content[24:32], "little")
+        assert (content[node], content[node + 2]) == (9, flag)
+
+
+def test_views_are_keys_and_columns_of_frames() -> None:
+    mask: Any = onecopy.share(FRAME["x"] > 49_990)
+    assert not callable(mask)
+    assert FRAME[mask].equals(FRAME[mask.get()])
+    assert FRAME.loc[mask].equals(FRAME[mask.get()])
+    assert FRAME.assign(z=onecopy.share(FRAME["x"]))["z"].tolist() == FRAME["x"].tolist()
 
 
 def test_writing_is_refused_with_the_way_out() -> None:

@@ -142,11 +142,12 @@ ANYTHING: Final = {
         f"ObjectArray.{name}": "the elements are of any type"
         for name in ("__getitem__", "__iter__", "tolist", "__array__", "__array_ufunc__", "__getattr__")
     },
+    "CallableView.__call__": "the object decides",
     "_Copied.__getattr__": "the other methods of bytes and of str",
     **{
         f"ObjectView.__{name}__": "the object decides"
         for name in (
-            "getattribute getitem call iter reversed enter exit neg pos abs invert round trunc floor ceil "
+            "getattribute getitem iter reversed enter exit neg pos abs invert round trunc floor ceil "
             "add radd sub rsub mul rmul matmul rmatmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod "
             "lshift rlshift rshift rrshift and rand xor rxor or ror pow rpow array_ufunc"
         ).split()

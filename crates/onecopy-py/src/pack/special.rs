@@ -107,7 +107,9 @@ impl<'py> Packer<'_, '_, 'py> {
 
     fn place(&mut self, source: &Bound<'py, PyAny>, content: &Special<'py>) -> PyResult<u64> {
         match content {
-            Special::Pickle(pickle, buffers) => self.place_pickle(pickle, buffers),
+            Special::Pickle(pickle, buffers) => {
+                self.place_pickle(pickle, buffers, source.is_callable())
+            }
             Special::Array(dtype) => self.place_array(source, dtype.to_str()?),
             Special::Real(_) => Err(Error::from(BuildError::Outgrown).into()),
         }
@@ -117,6 +119,7 @@ impl<'py> Packer<'_, '_, 'py> {
         &mut self,
         pickle: &Bound<'py, PyBytes>,
         buffers: &[Bound<'py, PyAny>],
+        callable: bool,
     ) -> PyResult<u64> {
         let buffers: Vec<PyBuffer<u8>> = buffers
             .iter()
@@ -127,7 +130,8 @@ impl<'py> Packer<'_, '_, 'py> {
             .map(|buffer| buffer.len_bytes() as u64)
             .collect();
         let bytes = pickle.as_bytes();
-        let place = place_object(self.arena, bytes.len() as u64, &lens).map_err(Error::from)?;
+        let place =
+            place_object(self.arena, bytes.len() as u64, &lens, callable).map_err(Error::from)?;
         self.arena
             .put(place.pickle.offset, bytes)
             .map_err(Error::from)?;

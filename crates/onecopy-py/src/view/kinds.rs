@@ -5,12 +5,11 @@ use onecopy::image::Node;
 use pyo3::prelude::*;
 
 use super::dict::DictView;
-use super::object::ObjectView;
 use super::set::{FrozenSetView, SetView};
 use super::table::TableView;
 use super::text::StrView;
 use super::typed::TypedView;
-use super::{row, run, sequence};
+use super::{object, row, run, sequence};
 use crate::image::Image;
 
 /// Whether an object is a view that packing takes apart again, and not an array.
@@ -29,8 +28,8 @@ pub(crate) fn place_of(object: &Bound<'_, PyAny>) -> Option<(Py<Image>, u64)> {
         Some(view.get().place(py))
     } else if let Ok(view) = object.cast_exact::<TableView>() {
         Some(view.get().place(py))
-    } else if let Ok(view) = object.cast_exact::<ObjectView>() {
-        Some(view.get().place(py))
+    } else if let Some(view) = object::of(object) {
+        Some(view.place(py))
     } else if let Ok(view) = object.cast_exact::<StrView>() {
         Some(view.get().place(py))
     } else {

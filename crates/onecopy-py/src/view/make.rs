@@ -84,7 +84,7 @@ pub(super) fn attach_node<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let opened = image.get().open()?;
     match opened.node(node).map_err(Error::from)? {
-        Node::Object(_) => return Ok(ObjectView::new(image, node)?.into_any()),
+        Node::Object(object) => return ObjectView::view(image, node, object.callable),
         Node::Value(word) => {
             if let Some(view) = peek::value(image, word, node)? {
                 return Ok(view);

@@ -99,6 +99,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<RecordView>()?;
     module.add_class::<NamedTupleView>()?;
     module.add_class::<object::ObjectView>()?;
+    module.add_class::<object::CallableView>()?;
     module.add_class::<typed::TypedView>()?;
     module.add_class::<BytesView>()?;
     module.add_class::<ArrayView>()?;

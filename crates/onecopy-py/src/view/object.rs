@@ -65,19 +65,47 @@ pub(crate) struct ObjectView {
     object: OnceLock<Py<PyAny>>,
 }
 
+/// A view of an object that can be called. A class of its own, as the interpreter asks the class whether that can be.
+#[pyclass(frozen, extends = ObjectView, module = "onecopy.views")]
+pub(crate) struct CallableView;
+
+#[pymethods]
+impl CallableView {
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> Object<'py> {
+        slf.as_super().get().object(slf.py())?.call(args, kwargs)
+    }
+}
+
+/// The view that an object is, if it is one of these.
+pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a ObjectView> {
+    object.cast::<ObjectView>().ok().map(Bound::get)
+}
+
 type Any<'py> = Bound<'py, PyAny>;
 type Object<'py> = PyResult<Any<'py>>;
 
 impl ObjectView {
-    pub(crate) fn new<'py>(image: &Bound<'py, Image>, node: u64) -> PyResult<Bound<'py, Self>> {
-        Bound::new(
-            image.py(),
-            Self {
-                image: image.clone().unbind(),
-                node,
-                object: OnceLock::new(),
-            },
-        )
+    /// The view of an object.
+    pub(crate) fn view<'py>(
+        image: &Bound<'py, Image>,
+        node: u64,
+        callable: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let view = Self {
+            image: image.clone().unbind(),
+            node,
+            object: OnceLock::new(),
+        };
+        if callable {
+            let view = PyClassInitializer::from(view).add_subclass(CallableView);
+            return Ok(Bound::new(image.py(), view)?.into_any());
+        }
+        Ok(Bound::new(image.py(), view)?.into_any())
     }
 
     /// The image and node that it shows.
@@ -117,9 +145,9 @@ impl ObjectView {
 
 /// The object that a view stands for; anything else as it is.
 fn plain<'py>(value: &Any<'py>) -> Object<'py> {
-    match value.cast_exact::<ObjectView>() {
-        Ok(view) => view.get().object(value.py()).cloned(),
-        Err(_) => Ok(value.clone()),
+    match of(value) {
+        Some(view) => view.object(value.py()).cloned(),
+        None => Ok(value.clone()),
     }
 }
 
@@ -256,15 +284,6 @@ view_methods!(ObjectView generic {
 
     fn __reversed__<'py>(&self, py: Python<'py>) -> Object<'py> {
         self.asked(py, "builtins", "reversed")
-    }
-
-    #[pyo3(signature = (*args, **kwargs))]
-    fn __call__<'py>(
-        &self,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> Object<'py> {
-        self.object(args.py())?.call(args, kwargs)
     }
 
     fn __enter__<'py>(&self, py: Python<'py>) -> Object<'py> {

@@ -14,7 +14,7 @@ use super::bytes::once;
 use super::error::{BuildError, ImageError, corrupt};
 use super::fields::{field_list, fields, place_node, put_fields, put_node};
 use super::keys::Keys;
-use super::node::{NodeHead, NodeKind, Section};
+use super::node::{FLAG_CALLABLE, NodeHead, NodeKind, Section};
 use super::plan::{LARGE_LEN, PAGE_ALIGN, SECTION_ALIGN};
 use super::sequence::Sequence;
 use super::word::Word;
@@ -112,6 +112,8 @@ impl<'a> Set<'a> {
 pub struct ObjectNode<'a> {
     /// The pickle, protocol 5.
     pub pickle: &'a [u8],
+    /// Whether the object can be called, which nobody could say who has not built it.
+    pub callable: bool,
     buffers: &'a [u64],
     bytes: &'a [u8],
 }
@@ -126,6 +128,7 @@ impl<'a> ObjectNode<'a> {
         let [offset, len] = once(pickle);
         Ok(Self {
             pickle: Section { offset, len }.of(image)?,
+            callable: head.flags & FLAG_CALLABLE != 0,
             buffers,
             bytes: image,
         })
@@ -233,6 +236,7 @@ pub fn place_object(
     arena: &mut Arena<'_>,
     pickle_len: u64,
     buffer_lens: &[u64],
+    callable: bool,
 ) -> Result<ObjectPlace, BuildError> {
     let count = buffer_lens.len() as u64;
     let node = place_node(arena, buffer_lens.len().saturating_mul(2).saturating_add(2))?;
@@ -252,7 +256,8 @@ pub fn place_object(
         buffers.push(Section { offset, len });
         fields.extend([offset, len]);
     }
-    let head = NodeHead::new(NodeKind::Object, None, 0, 0, count);
+    let flags = if callable { FLAG_CALLABLE } else { 0 };
+    let head = NodeHead::new(NodeKind::Object, None, flags, 0, count);
     put_fields(arena, node, &head, &fields)?;
     Ok(ObjectPlace {
         node,

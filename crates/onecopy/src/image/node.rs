@@ -27,6 +27,8 @@ pub(crate) const SECTION_LIMIT: usize = 4;
 
 /// Flag: some elements are `None`, and a validity bitmap says which.
 pub(crate) const FLAG_NULLABLE: u8 = 1;
+/// Flag of an object: it can be called.
+pub(crate) const FLAG_CALLABLE: u8 = 1;
 /// Flag: every str of the column is ASCII.
 pub(crate) const FLAG_ASCII: u8 = 2;
 /// Flag: the array was read-only where it came from.

@@ -169,7 +169,7 @@ impl Build {
             }
             Value::Object(pickle, buffers) => {
                 let lens: Vec<u64> = buffers.iter().map(|buffer| buffer.len() as u64).collect();
-                let place = place_object(arena, pickle.len() as u64, &lens)?;
+                let place = place_object(arena, pickle.len() as u64, &lens, false)?;
                 arena.put(place.pickle.offset, pickle)?;
                 for (section, buffer) in place.buffers.iter().zip(buffers) {
                     arena.put(section.offset, buffer)?;
