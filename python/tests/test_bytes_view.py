@@ -125,7 +125,8 @@ def test_arrays_come_back_through_every_door(code: str, tmp_path: Path) -> None:
         assert again.typecode == code
         assert onecopy.to_python(view[::2]) == real[::2]
         assert np.asarray(view).tolist() == real.tolist()
-        assert np.shares_memory(np.asarray(view), np.frombuffer(view, np.asarray(view).dtype))
+        buffer: Any = view  # NumPy's types know few before Python 3.12
+        assert np.shares_memory(np.asarray(view), np.frombuffer(buffer, np.asarray(view).dtype))
     with pytest.raises(TypeError, match="unhashable"):
         hash(onecopy.share(real))
 
@@ -309,7 +310,8 @@ def test_libraries_read_in_place() -> None:
     assert hashlib.sha256(content).digest() == hashlib.sha256(bytes(content)).digest()
     assert io.BytesIO(content).read(3) == b"one"
     assert struct.unpack_from("<H", content, 2) == struct.unpack_from("<H", bytes(content), 2)
-    numbers = np.frombuffer(content, np.uint8)
+    buffer: Any = content  # NumPy's types know few before Python 3.12
+    numbers = np.frombuffer(buffer, np.uint8)
     assert numbers.base is not None
     assert np.shares_memory(numbers, np.asarray(content[5:]))
     assert not numbers.flags.writeable
