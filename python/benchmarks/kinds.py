@@ -99,8 +99,8 @@ def parts(thing: Any) -> Iterator[Any]:
     """What something consists of."""
     if isinstance(thing, onecopy.views.ObjectView):
         yield thing.get()
-    elif isinstance(thing, np.ndarray):
-        yield from thing.ravel()
+    elif isinstance(thing, (np.ndarray, onecopy.views.ObjectArray)):
+        yield from thing  # of one dimension
     elif isinstance(getattr(thing, "data", None), collections.abc.Mapping) and hasattr(thing, "name"):
         yield from (thing.name, thing.data)
     elif hasattr(thing, "columns"):
