@@ -137,6 +137,11 @@ class ObjectArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: object, method: str, *inputs: object, **kwargs: object) -> Any:
         """Runs a ufunc on real arrays."""
+        out: Any = kwargs.get("out", ())
+        if any(type(array) is ObjectArray for array in out):
+            raise ValueError(
+                "output array is read-only: shared data never change; numpy.array(view) gives one to be written to"
+            )
         plain = [real(value) for value in inputs]
         return getattr(ufunc, method)(*plain, **kwargs)
 

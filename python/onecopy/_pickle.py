@@ -32,7 +32,8 @@ def _reduce_view(obj: Any) -> Any:
     """Takes a view inside an object apart: its token would be good for one reader alone. Refuses a container's."""
     from onecopy._share import VIEWS, to_python
 
-    if type(obj) in VIEWS:
+    # Of the class itself: what `__class__` says is the object's.
+    if issubclass(type(obj), VIEWS):
         return _itself, (to_python(obj),)
     objects = sys.modules.get("onecopy._object_array")
     if objects is not None and type(obj) is objects.ObjectArray:

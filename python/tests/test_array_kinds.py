@@ -244,3 +244,33 @@ def test_parts_go_to_workers_by_token(start_method: str) -> None:
     view: Any = onecopy.share(NAMES)
     with multiprocessing.get_context(start_method).Pool(1) as pool:
         assert pool.apply(first_name, (view[1, 2],)) == ("ObjectArray", "row 20")
+
+
+def test_numpy_keeps_the_mask_of_a_view() -> None:
+    masked = np.ma.masked_array([1.0, 2.0, 3.0, -999.0], mask=[False, False, False, True])
+    view: Any = onecopy.share(masked)
+    for function in (np.ma.average, np.ma.median, np.ma.asarray, np.ma.masked_invalid, np.asanyarray):
+        found = function(view)
+        assert np.ma.allequal(found, function(masked))
+        assert type(found) is type(function(masked))
+    assert type(np.asarray(view)) is np.ndarray
+    assert np.array(view, copy=True, subok=True).flags.writeable
+
+
+def test_a_matrix_beside_an_array_is_an_error_where_numpy_would_go_by_elements() -> None:
+    matrix: Any = np.matrix([[1, 2], [3, 4]])
+    view: Any = onecopy.share(matrix)
+    assert (view * np.array([[1], [1]])).tolist() == [[3], [7]]
+    with pytest.raises(TypeError, match=r"put view\.get\(\) there"):
+        np.array([1, 1]) * view
+    assert (np.array([1, 1]) * view.get()).tolist() == [[4, 6]]
+    assert (2 * view).tolist() == [[2, 4], [6, 8]]
+
+
+def test_nothing_is_written_into_an_array_of_objects() -> None:
+    view: Any = onecopy.share(np.array([1, 2, None], dtype=object))[:2]
+    with pytest.raises(ValueError, match="output array is read-only: shared data never change"):
+        view += 1
+    with pytest.raises(ValueError, match="read-only"):
+        np.add([1, 2], [3, 4], out=view)
+    assert view.tolist() == [1, 2]

@@ -77,6 +77,7 @@ PACKAGE: Final[Steps] = [
         "_handover",
         "_managed_namespace",
         "_numpy_kinds",
+        "_numpy_views",
         "_object_array",
         "_objects",
         "_records",

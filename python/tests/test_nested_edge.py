@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import threading
 from collections import namedtuple
@@ -89,6 +90,38 @@ class Holder:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+@pytest.mark.parametrize("inner", [Cell(1), collections.Counter("aab"), range(3), "text", b"bytes"])
+def test_a_view_in_what_is_pickled_is_there_for_every_reader(tmp_path: Path, inner: Any) -> None:
+    onecopy.save([Holder(onecopy.share(inner))], tmp_path / "file")
+    onecopy.collect(0)
+    for _ in range(2):
+        read: Any = onecopy.open(tmp_path / "file", allow_pickle=True)
+        assert onecopy.to_python(read)[0].rows == inner
+
+
+class Keeping:
+    """Keeps its hash when it is asked for it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.kept: int | None = None
+
+    def __hash__(self) -> int:
+        if self.kept is None:
+            self.kept = hash(self.number)
+        return self.kept
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keeping) and self.number == other.number
+
+
+def test_keys_that_keep_their_hash_are_found() -> None:
+    view = onecopy.share({Keeping(n): n for n in range(20)})
+    assert view[Keeping(7)] == 7
+    assert Keeping(20) not in view
+    assert Keeping(3) in onecopy.share({Keeping(n) for n in range(5)})
 
 
 def test_fields_made_on_access_are_all_different() -> None:

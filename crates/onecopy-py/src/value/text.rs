@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 
 use super::failure;
 use crate::cpython::unicode;
+use crate::error::Error;
 
 /// A str of ASCII characters; checked, as a str that says so wrongly would break the interpreter.
 #[inline]
@@ -183,11 +184,16 @@ pub(crate) fn narrowed<'py>(
     } else {
         1
     };
+    // What the interpreter makes of others is no str.
+    if kind == 4 && room.iter().any(|&unit| unit > u32::from(char::MAX)) {
+        let what = "text has a character past the last code point";
+        return Err(Error::from(ImageError::Corrupt { offset: 0, what }).into());
+    }
     let size = count.cast_signed();
-    // SAFETY: as many characters of this width lie there, aligned; the vector lives to the end of this function. Attached:
+    // SAFETY: as many characters of this width lie there, aligned, none past the last code point; the vector lives to the end of this function. Attached:
     // `py`.
     let object = unsafe { ffi::PyUnicode_FromKindAndData(kind, room.as_ptr().cast(), size) };
-    // SAFETY: a new reference, or null with an exception set: one past the last code point is a SystemError.
+    // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(py, object) }
 }
 

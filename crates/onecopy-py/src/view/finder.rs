@@ -9,6 +9,7 @@
 use std::sync::{Arc, OnceLock};
 
 use onecopy::image::{Keys, Scalar, hash};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple};
 
@@ -221,11 +222,12 @@ impl Finder {
             let shown = self.key(image, position)?;
             let real = objects::real(&shown)?;
             // An instance that is equal to itself alone is found by its view. That would hold the image, which holds what is
-            // made here; so its place stands for it.
-            match record::place(&shown) {
-                Some(place) if shown.hash()? != real.hash()? => {
+            // made here; so its place stands for it. One that cannot be hashed, as it keeps its hash, is found by real ones.
+            match (record::place(&shown), shown.hash()) {
+                (Some(place), Ok(hash)) if hash != real.hash()? => {
                     positions.set_item(place, position)?;
                 }
+                (_, Err(error)) if !error.is_instance_of::<PyException>(py) => return Err(error),
                 _ => positions.set_item(real, position)?,
             }
         }

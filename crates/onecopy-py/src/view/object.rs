@@ -136,6 +136,19 @@ impl ObjectView {
         })
     }
 
+    /// The object's attribute. Those by which numpy takes arrays do not always say all that the object is.
+    fn attribute<'py>(&self, name: &Bound<'py, PyString>, text: &str) -> Object<'py> {
+        let (py, object) = (name.py(), self.object(name.py())?);
+        if matches!(
+            text,
+            "__array__" | "__array_interface__" | "__array_struct__"
+        ) {
+            let arrays = crate::cpython::module(py, "onecopy._numpy_views")?;
+            return arrays.call_method1("attribute", (object, name));
+        }
+        object.getattr(name)
+    }
+
     /// What a function of a module says of the object.
     fn asked<'py>(&self, py: Python<'py>, module: &'static str, function: &str) -> Object<'py> {
         let module = crate::cpython::module(py, module)?;
@@ -218,13 +231,14 @@ view_methods!(ObjectView generic {
             return Ok(slf.get_type().into_any());
         }
         slf.get().can_be_asked(py, text)?;
-        slf.get().object(py)?.getattr(name)
+        slf.get().attribute(name, text)
     }
 
     // Asked after the above has raised AttributeError, which PyO3 forgets: the object says it once more.
     fn __getattr__<'py>(&self, name: &Bound<'py, PyString>) -> Object<'py> {
-        self.can_be_asked(name.py(), name.to_str().unwrap_or_default())?;
-        self.object(name.py())?.getattr(name)
+        let text = name.to_str().unwrap_or_default();
+        self.can_be_asked(name.py(), text)?;
+        self.attribute(name, text)
     }
 
     fn __dir__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -468,6 +482,8 @@ view_methods!(ObjectView generic {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> Object<'py> {
+        let arrays = crate::cpython::module(args.py(), "onecopy._numpy_views")?;
+        arrays.call_method1("check_operands", (self.object(args.py())?, args))?;
         call_plainly(&ufunc.getattr(method)?, args, kwargs)
     }
 

@@ -160,8 +160,7 @@ impl StrView {
                 "{what} must be str, not {name}"
             )));
         };
-        // A copy of the builtin's class, if it is of one derived from it.
-        let plain = text.str()?.into_any();
+        let plain = builtin(text)?;
         let found = Item::of(&plain).text().map(|text| widened(text, self.kind));
         Ok(found.unwrap_or_default())
     }
@@ -232,7 +231,7 @@ impl StrView {
             let bytes = units.as_ref();
             return Some(ordered(ours, Text { kind, bytes }));
         }
-        let plain = other.cast::<PyString>().ok()?.str().ok()?.into_any();
+        let plain = builtin(other.cast::<PyString>().ok()?).ok()?;
         let item = Item::of(&plain);
         item.text().map(|theirs| ordered(ours, theirs))
     }
@@ -539,10 +538,19 @@ impl StrView {
             let bytes = units.as_ref();
             return Some(is_same(ours, Text { kind, bytes }));
         }
-        let plain = other.cast::<PyString>().ok()?.str().ok()?.into_any();
+        let plain = builtin(other.cast::<PyString>().ok()?).ok()?;
         let item = Item::of(&plain);
         item.text().map(|theirs| is_same(ours, theirs))
     }
+}
+
+/// The same characters as a str of the builtin's class, whatever a derived class says of itself.
+fn builtin<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    if text.is_exact_instance_of::<PyString>() {
+        return Ok(text.clone().into_any());
+    }
+    let class = text.py().get_type::<PyString>();
+    class.call_method1(pyo3::intern!(text.py(), "__str__"), (text,))
 }
 
 /// The real str behind a view; anything else as it is.

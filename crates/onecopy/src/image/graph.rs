@@ -120,6 +120,9 @@ pub struct ObjectNode<'a> {
 
 impl<'a> ObjectNode<'a> {
     pub(crate) fn resolve(image: &'a [u8], at: u64, head: &NodeHead) -> Result<Self, ImageError> {
+        if head.flags & !FLAG_CALLABLE != 0 {
+            return Err(corrupt(at, "flags of an object node"));
+        }
         let count = usize::try_from(head.count).unwrap_or(usize::MAX);
         let all = field_list(image, at, count.saturating_mul(2).saturating_add(2))?;
         let (pickle, buffers) = all
