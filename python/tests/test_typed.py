@@ -511,7 +511,7 @@ def test_deques_keep_their_length() -> None:
     view: Any = onecopy.share(collections.deque([1, 2, 3], maxlen=3))
     assert view.maxlen == 3
     assert onecopy.share(collections.deque()).maxlen is None
-    assert view[0], view[-1] == (1, 3)
+    assert (view[0], view[-1]) == (1, 3)
     assert view != [1, 2, 3]
     assert view < collections.deque([1, 2, 4])
     assert collections.deque([1, 2, 4]) > view
