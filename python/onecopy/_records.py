@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copyreg
 import dataclasses
 import functools
@@ -70,7 +71,8 @@ def _decided(cls: Any) -> Layout | None:
 
 def _instances(cls: Any) -> Layout | None:
     """How instances are rows that keep their attributes in slots or a dict, and nothing else."""
-    slots: list[str] = copyreg._slotnames(cls)  # type: ignore[attr-defined]  # noqa: SLF001 - as pickle finds them
+    # As pickle finds them; each once, though a class may repeat a slot of its base.
+    slots: list[str] = list(dict.fromkeys(copyreg._slotnames(cls)))  # type: ignore[attr-defined]  # noqa: SLF001
     members = [static(cls, name) for name in slots]
     are_slots = all(isinstance(member, types.MemberDescriptorType) for member in members)
     has_dict = _record_layout(cls, len(slots)) if are_slots else None
@@ -91,7 +93,10 @@ def _is_plain(cls: Any) -> bool:
     """Whether instances are made of attributes alone, and found in them as by any object."""
     if cls.__module__.partition(".")[0] in _OBJECTS and not dataclasses.is_dataclass(cls):
         return False
-    if cls.__new__ is not object.__new__ or cls.__getattribute__ is not object.__getattribute__:
+    # Those of the first are typed by what they hold, or pickled.
+    is_container = issubclass(cls, (collections.UserDict, collections.UserList, collections.ChainMap))
+    is_made_oddly = cls.__new__ is not object.__new__ or cls.__getattribute__ is not object.__getattribute__
+    if is_container or is_made_oddly:
         return False
     if any(hasattr(cls, name) for name in ("__getnewargs__", "__getnewargs_ex__", "__del__")):
         return False

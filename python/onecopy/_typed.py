@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import copyreg
 import sys
+import types
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from onecopy import _pickle, _reducers
@@ -67,6 +68,7 @@ _OWN_WAYS: Final = (
     "__getnewargs__",
     "__getnewargs_ex__",
 )
+_OF_BUILTINS: Final = (types.MethodDescriptorType, types.WrapperDescriptorType)
 _KNOWN: Final = frozenset({object, collections.Counter, *_LAYOUTS, *_FAMILIES})
 
 
@@ -111,7 +113,16 @@ def _is_plain(cls: type) -> bool:
         definer = next((base for base in cls.__mro__ if name in vars(base)), object)
         if definer not in _KNOWN:
             return False
-    return True
+    made = (base for base in cls.__mro__ if base not in _KNOWN and base.__module__ != "builtins")
+    return not any(map(_takes_from_builtins, made))
+
+
+def _takes_from_builtins(cls: type) -> bool:
+    """Whether a class has what works on real objects alone: `__getattr__ = dict.get`, or a name that views need."""
+    has_taken = any(isinstance(value, _OF_BUILTINS) for value in vars(cls).values())
+    return has_taken or any(
+        isinstance(vars(cls).get(name), property) for name in ("__name__", "__qualname__", "__dict__")
+    )
 
 
 def _state(obj: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 from onecopy import _typed
-from onecopy._onecopy import TypedView
+from onecopy._onecopy import TypedView, _real
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,10 @@ def delegated(names: str, namespace: dict[str, Any]) -> None:
         def method(self: Any, *args: Any) -> Any:
             root = self._shared_root
             own = getattr(self._shared_content, name, None)
-            return NotImplemented if own is None else own(*(content(arg, root) for arg in args))
+            if own is None:
+                # What views do not do, a real object does; an operator may be the other's.
+                return NotImplemented if name.startswith("__") else getattr(_real(self), name)(*args)
+            return own(*(content(arg, root) for arg in args))
 
         method.__name__ = method.__qualname__ = name
         return method

@@ -257,8 +257,9 @@ def test_numpy_keeps_the_mask_of_a_view() -> None:
     assert np.array(view, copy=True, subok=True).flags.writeable
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_a_matrix_beside_an_array_is_an_error_where_numpy_would_go_by_elements() -> None:
-    matrix: Any = np.matrix([[1, 2], [3, 4]])
+    matrix: Any = np.array([[1, 2], [3, 4]]).view(np.matrix)
     view: Any = onecopy.share(matrix)
     assert (view * np.array([[1], [1]])).tolist() == [[3], [7]]
     with pytest.raises(TypeError, match=r"put view\.get\(\) there"):

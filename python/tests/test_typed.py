@@ -741,16 +741,46 @@ def test_classes_with_a_way_of_their_own_are_pickled(data: Any) -> None:
     assert view.get() == data
 
 
-def test_an_object_that_keeps_something_else_is_an_instance_as_any_other() -> None:
+def test_an_object_that_keeps_something_else_is_pickled() -> None:
     odd: Any = collections.UserDict()
     odd.data = collections.OrderedDict(a=1)
     view: Any = onecopy.share(odd)
-    assert issubclass(type(view), onecopy.views.RecordView)
-    assert isinstance(view, collections.UserDict)
-    assert view["a"] == 1
-    real = onecopy.to_python(view)
-    assert type(real) is collections.UserDict
-    assert type(real.data) is collections.OrderedDict
+    assert type(view) is onecopy.views.ObjectView
+    assert type(view.get().data) is collections.OrderedDict
+
+
+class Dot(dict[str, Any]):
+    """Its attributes are its items, by a method of the builtin."""
+
+    __getattr__ = dict.get
+
+
+class Titled(dict[str, Any]):
+    """Has a property of a name that classes have themselves."""
+
+    @property
+    def __name__(self) -> str:
+        return "a name"
+
+
+def test_classes_that_take_methods_of_builtins_are_pickled() -> None:
+    view: Any = onecopy.share({"dot": Dot(a=1), "titled": Titled(b=2)})
+    assert view["dot"].a == 1
+    assert view["dot"].b is None
+    assert view["titled"].__name__ == "a name"
+
+
+def test_several_in_a_list_are_what_one_is() -> None:
+    view: Any = onecopy.share([collections.UserDict({"a": n}) for n in range(3)])
+    assert type(view) is onecopy.views.ListView
+    assert type(view[0]) is onecopy.views.UserDictView
+    assert [one["a"] for one in view] == [0, 1, 2]
+
+
+def test_a_copy_of_a_set_is_a_real_one() -> None:
+    copied = onecopy.share(SAMPLES["Tags"]).copy()
+    assert copied == SAMPLES["Tags"]
+    assert type(copied) is type(SAMPLES["Tags"].copy())
 
 
 def test_an_object_of_a_class_that_nobody_can_import_is_refused() -> None:

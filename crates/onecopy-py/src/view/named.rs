@@ -12,6 +12,7 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple, PyType};
 
+use super::level::Level;
 use super::methods::view_methods;
 use super::rows;
 use super::table_core::{ReducedRow, RowPlace, TableCore, reduce_row};
@@ -103,6 +104,7 @@ view_methods!(NamedTupleView {
         op: CompareOp,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = other.py();
+        let _level = Level::of_comparison()?;
         let ours = self.instance(py)?;
         match other.cast_exact::<Self>() {
             Ok(view) => ours.rich_compare(view.get().instance(py)?, op),
@@ -111,6 +113,7 @@ view_methods!(NamedTupleView {
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        let _level = Level::of_hash()?;
         self.instance(py)?.hash()
     }
 

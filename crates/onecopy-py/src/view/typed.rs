@@ -121,7 +121,7 @@ view_methods!(TypedView generic {
     #[getter]
     fn _shared_class(&self, py: Python<'_>) -> PyResult<String> {
         typed_at(self.image.bind(py), self.node, |typed| {
-            Ok(typed.class_name().map_err(Error::from)?.to_owned())
+            Ok(typed.class_name().map_err(Error::from)?)
         })
     }
 

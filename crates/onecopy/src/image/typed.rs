@@ -68,9 +68,10 @@ impl<'a> Typed<'a> {
     ///
     /// # Errors
     /// [`ImageError::Corrupt`] if it is not UTF-8.
-    pub fn class_name(&self) -> Result<&'a str, ImageError> {
+    pub fn class_name(&self) -> Result<String, ImageError> {
         let wrong = |_| corrupt(self.class, "the name of a class is not UTF-8");
-        str::from_utf8(self.name).map_err(wrong)
+        // A copy is looked at: others may write to the bytes of a file meanwhile.
+        String::from_utf8(self.name.to_vec()).map_err(wrong)
     }
 }
 

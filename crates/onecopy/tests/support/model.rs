@@ -381,7 +381,7 @@ impl<'a> Check<'a> {
             }
             (Node::Typed(typed), Value::Typed(class, parts)) => {
                 let [content, argument, state] = &**parts;
-                assert_eq!(typed.class_name()?, class);
+                assert_eq!(&typed.class_name()?, class);
                 self.node(typed.content, content)?;
                 self.word(typed.argument, argument)?;
                 self.word(typed.state, state)
