@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import onecopy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.context import BaseContext
@@ -58,10 +60,11 @@ def no_worker_is_left() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_to_be_counted(request: pytest.FixtureRequest) -> None:
-    """Collects what earlier tests have left in cycles, before a test that counts what the store holds."""
+    """Collects what earlier tests have left, and their dead workers, before a test that counts what is there."""
     code = getattr(getattr(request, "function", None), "__code__", None)
     if code is not None and "stats" in code.co_names:
         gc.collect()
+        onecopy.collect()
 
 
 def descendants(root: int) -> list[int]:
