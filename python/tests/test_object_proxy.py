@@ -13,7 +13,9 @@ import multiprocessing
 import multiprocessing.reduction
 import operator
 import pickle
-from typing import Any, Self
+import sys
+import types
+from typing import Any, Self, TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,9 @@ from sklearn import linear_model
 import onecopy
 from onecopy import _onecopy
 from onecopy.views import CallableView, ObjectView
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FRAME = pd.DataFrame({"x": np.arange(50_000), "y": np.arange(50_000) / 7, "name": [f"row {n}" for n in range(50_000)]})
 
@@ -439,3 +444,18 @@ def test_tokens_of_parts_are_taken_by_the_one_who_reads_them() -> None:
     del built
     again = pickle.load(io.BytesIO(pickled))
     assert int(again["x"].sum()) == sum(range(1 << 16))
+
+
+def test_isinstance_of_what_cannot_be_built_is_false(tmp_path: Path) -> None:
+    module: Any = types.ModuleType("gone_by_then")
+    module.Lost = type("Lost", (), {"__module__": "gone_by_then", "__reduce__": lambda self: (type(self), ())})
+    sys.modules["gone_by_then"] = module
+    try:
+        onecopy.save(module.Lost(), tmp_path / "lost")
+    finally:
+        del sys.modules["gone_by_then"]
+    view: Any = onecopy.open(tmp_path / "lost", allow_pickle=True)
+    assert not isinstance(view, int)
+    assert isinstance(view, ObjectView)
+    with pytest.raises(ModuleNotFoundError):
+        view.get()

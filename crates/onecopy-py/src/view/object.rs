@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use onecopy::printable;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyException, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -226,9 +226,15 @@ view_methods!(ObjectView generic {
             // SAFETY: a new reference, or null with an exception set.
             return unsafe { Bound::from_owned_ptr_or_err(py, found) };
         }
-        if text == "__class__" && !slf.get().image.get().allows_pickle() {
-            // Nobody can build it, and `isinstance` is asked by whoever shows an object.
-            return Ok(slf.get_type().into_any());
+        if text == "__class__" {
+            return match slf.get().object(py) {
+                Ok(object) => object.getattr(name),
+                // Nobody can build it, and `isinstance` is asked by whoever shows an object.
+                Err(error) if error.is_instance_of::<PyException>(py) => {
+                    Ok(slf.get_type().into_any())
+                }
+                Err(error) => Err(error),
+            };
         }
         slf.get().can_be_asked(py, text)?;
         slf.get().attribute(name, text)
