@@ -15,7 +15,7 @@ import operator
 import pickle
 import sys
 import types
-from typing import Any, Self, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
