@@ -220,6 +220,15 @@ impl StrView {
 
     /// How it compares with a str or another view; `None` with anything else.
     fn compare(&self, other: &Bound<'_, PyAny>) -> Option<Ordering> {
+        self.beside(other, ordered)
+    }
+
+    /// What a look at both says of it and a str or another view; `None` for anything else.
+    fn beside<T>(
+        &self,
+        other: &Bound<'_, PyAny>,
+        look: impl FnOnce(Text<'_>, Text<'_>) -> T,
+    ) -> Option<T> {
         let ours = self.units();
         let ours = Text {
             kind: self.kind,
@@ -229,11 +238,11 @@ impl StrView {
             let view = view.get();
             let (kind, units) = (view.kind, view.units());
             let bytes = units.as_ref();
-            return Some(ordered(ours, Text { kind, bytes }));
+            return Some(look(ours, Text { kind, bytes }));
         }
         let plain = builtin(other.cast::<PyString>().ok()?).ok()?;
         let item = Item::of(&plain);
-        item.text().map(|theirs| ordered(ours, theirs))
+        item.text().map(|theirs| look(ours, theirs))
     }
 }
 
@@ -527,20 +536,7 @@ impl StrView {
 
     /// Whether it is the same as a str or another view; `None` for anything else.
     fn same(&self, other: &Bound<'_, PyAny>) -> Option<bool> {
-        let ours = self.units();
-        let ours = Text {
-            kind: self.kind,
-            bytes: ours.as_ref(),
-        };
-        if let Ok(view) = other.cast_exact::<Self>() {
-            let view = view.get();
-            let (kind, units) = (view.kind, view.units());
-            let bytes = units.as_ref();
-            return Some(is_same(ours, Text { kind, bytes }));
-        }
-        let plain = builtin(other.cast::<PyString>().ok()?).ok()?;
-        let item = Item::of(&plain);
-        item.text().map(|theirs| is_same(ours, theirs))
+        self.beside(other, is_same)
     }
 }
 
