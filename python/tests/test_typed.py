@@ -6,18 +6,15 @@ import collections
 import copy
 import copyreg
 import functools
-import gc
 import math
 import operator
 import pickle
 import subprocess
 import sys
 import types
-import warnings
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pytest
@@ -29,6 +26,7 @@ import onecopy
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import ProcessPoolExecutor
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -741,64 +739,6 @@ def test_classes_with_a_way_of_their_own_are_pickled(data: Any) -> None:
     assert view.get() == data
 
 
-def test_an_object_that_keeps_something_else_is_pickled() -> None:
-    odd: Any = collections.UserDict()
-    odd.data = collections.OrderedDict(a=1)
-    view: Any = onecopy.share(odd)
-    assert type(view) is onecopy.views.ObjectView
-    assert type(view.get().data) is collections.OrderedDict
-
-
-class Dot(dict[str, Any]):
-    """Its attributes are its items, by a method of the builtin."""
-
-    __getattr__ = dict.get
-
-
-class Titled(dict[str, Any]):
-    """Has a property of a name that classes have themselves."""
-
-    @property
-    def __name__(self) -> str:
-        return "a name"
-
-
-def test_classes_that_take_methods_of_builtins_are_pickled() -> None:
-    view: Any = onecopy.share({"dot": Dot(a=1), "titled": Titled(b=2)})
-    assert view["dot"].a == 1
-    assert view["dot"].b is None
-    assert view["titled"].__name__ == "a name"
-
-
-def test_several_in_a_list_are_what_one_is() -> None:
-    view: Any = onecopy.share([collections.UserDict({"a": n}) for n in range(3)])
-    assert type(view) is onecopy.views.ListView
-    assert type(view[0]) is onecopy.views.UserDictView
-    assert [one["a"] for one in view] == [0, 1, 2]
-
-
-def test_a_copy_of_a_set_is_a_real_one() -> None:
-    copied = onecopy.share(SAMPLES["Tags"]).copy()
-    assert copied == SAMPLES["Tags"]
-    assert type(copied) is type(SAMPLES["Tags"].copy())
-
-
-def test_an_object_of_a_class_that_nobody_can_import_is_refused() -> None:
-    class Local(dict[Any, Any]): ...
-
-    with pytest.raises(onecopy.errors.Unsupported, match=r"^data\[0\]: cannot share .*Local"):
-        onecopy.share([Local()])
-
-
-def test_nothing_is_said_to_be_rebuilt() -> None:
-    data = dict(SAMPLES) | {"big": collections.Counter(f"word {number}" for number in range(50_000))}
-    report = onecopy.share_check(data)
-    assert report.rebuilt == ()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert onecopy.share(data, strict=True)["big"]["word 5"] == 1
-
-
 def test_only_images_with_such_nodes_have_the_newer_version(path: Path) -> None:
     for data, version in (({"a": [1, {}]}, 2), ({"a": collections.Counter()}, 3), (SAMPLES["Words"], 3)):
         onecopy.save(data, path)
@@ -835,90 +775,3 @@ def test_inspect_names_them(path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for text in ("object of collections:Counter", "object of collections:deque", "argument: 7", "test_typed:Scores"):
         assert text in shown.stdout
-
-
-def test_numpy_sees_the_elements() -> None:
-    numpy = pytest.importorskip("numpy")
-    assert numpy.asarray(onecopy.share(Words([1, 2, 3]))).tolist() == [1, 2, 3]
-    assert numpy.asarray(onecopy.share(Version((1.5, 2)))).tolist() == [1.5, 2]
-    assert numpy.asarray(onecopy.share(collections.deque([1, 2]))).tolist() == [1, 2]
-
-
-def test_rows_of_a_subclass_are_a_list_and_rows_in_one_a_table() -> None:
-    rows = Words([{"a": 1, "b": 2}] * 0 + [{"a": n, "b": str(n)} for n in range(5)])
-    view: Any = onecopy.share(rows)
-    assert view[2]["a"] == 2
-    assert same(onecopy.to_python(view), rows)
-    shared: Any = onecopy.share([Scores(a=n) for n in range(3)])
-    assert [row["a"] for row in shared] == [0, 1, 2]
-    first = {"a": 1, "b": 2}
-    held: Any = onecopy.share([[first, {"a": 3, "b": 4}], collections.UserDict()])
-    assert held[0][0] == first
-    user: Any = collections.UserDict()
-    user.data = first
-    both: Any = onecopy.share([[first, {"a": 3, "b": 4}], user])
-    assert both[1]["a"] == 1
-    real: Any = onecopy.to_python(both)
-    assert real[1].data is real[0][0]
-
-
-WORDS = [f"word number {number}" for number in range(200_000)]
-
-
-def large(kind: str) -> Any:
-    """200,000 elements in one of these."""
-    made: dict[str, Callable[[], Any]] = {
-        "Counter": lambda: collections.Counter(WORDS),
-        "OrderedDict": lambda: collections.OrderedDict.fromkeys(WORDS, 1),
-        "defaultdict": lambda: collections.defaultdict(list, {n: [n] for n in range(200_000)}),
-        "deque": lambda: collections.deque(WORDS),
-        "UserDict": lambda: collections.UserDict(dict.fromkeys(WORDS, 1)),
-        "ChainMap": lambda: collections.ChainMap(dict.fromkeys(WORDS[:100_000], 1), dict.fromkeys(WORDS[100_000:], 1)),
-        "Scores": lambda: Scores(dict.fromkeys(WORDS, 1)),
-        "Words": lambda: Words(WORDS),
-    }
-    return made[kind]()
-
-
-def uss_bytes() -> int:
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
-
-
-def read(shown: Any) -> None:
-    """Reads all elements."""
-    values = shown.items() if isinstance(shown, Mapping) else shown
-    collections.deque(values, 0)
-
-
-def read_all(view: Any, small: Any) -> int:
-    """How much memory of its own a process has more after it has read all elements."""
-    # Modules, classes and buffers that any reading takes.
-    read(small)
-    gc.collect()
-    before = uss_bytes()
-    read(view)
-    gc.collect()
-    return uss_bytes() - before
-
-
-@pytest.mark.parametrize("where", ["whole", "inside"])
-@pytest.mark.parametrize(
-    "kind", ["Counter", "UserDict", "ChainMap", "OrderedDict", "defaultdict", "deque", "Scores", "Words"]
-)
-def test_reading_takes_no_memory_of_a_worker(kind: str, where: str, spawned: ProcessPoolExecutor) -> None:
-    data, small = large(kind), copy.copy(SAMPLES[kind])
-    view: Any = onecopy.share(data) if where == "whole" else onecopy.share({"x": data})["x"]
-    read(view)  # pages that only one process has mapped count as its own
-    gained = spawned.submit(read_all, view, onecopy.share(small)).result(120)
-    assert gained <= 2**20
-
-
-@pytest.fixture(scope="module")
-def spawned() -> Any:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pool.submit(int).result(120)
-        yield pool
